@@ -1,0 +1,1 @@
+"""Gymnasium environments over one pure reasoning model."""

@@ -1,0 +1,66 @@
+"""Everything this project raises on purpose. One root, a sentence each, one-line messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class O1CoderError(Exception):
+    """Root of the project's errors; the command line prints its message and exits with 1."""
+
+
+class UsageError(O1CoderError):
+    """Raised when an argument or option makes no sense; the command line exits with 2."""
+
+
+class UnknownNameError(UsageError):
+    """Raised when a name is not registered; the message lists the names that are."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str] = ()) -> None:
+        """Args: kind of thing ("agent"), the name asked for, the names known."""
+        names = ", ".join(sorted(known))
+        super().__init__(f"unknown {kind} {name!r}" + (f"; known: {names}" if names else ""))
+
+
+class MissingExtraError(O1CoderError):
+    """Raised when an optional dependency is not installed; the message says what to install."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        """Args: the import that failed, the extra of this project that brings it."""
+        super().__init__(f"{package} is not installed; run: pip install 'o1coder-gym[{extra}]'")
+
+
+class ProblemFileError(O1CoderError):
+    """Raised when a problem file cannot be read; names file, line and field."""
+
+
+class WeightsError(O1CoderError):
+    """Raised when model weights cannot be found, fetched or verified."""
+
+
+class PolicyError(O1CoderError):
+    """Raised when a policy's backend fails or breaks its contract."""
+
+
+class ScorerError(O1CoderError):
+    """Raised when a step scorer returns something that is not a number in [0, 1]."""
+
+
+class SandboxError(O1CoderError):
+    """Raised when a guarantee that was required of the sandbox cannot be given."""
+
+
+class InfrastructureError(O1CoderError):
+    """Raised when the judge itself failed, again after a retry; never a verdict on a program."""
+
+
+class BudgetExhausted(O1CoderError):
+    """Thrown into an agent when its budget cannot pay for what it asked."""
+
+
+class JournalError(O1CoderError):
+    """Raised when a run folder cannot be written, or does not belong to the run resumed."""
+
+
+class ConformanceError(O1CoderError):
+    """Raised when an object breaks its contract; names the first broken clause."""

@@ -1,0 +1,92 @@
+"""What a user may bring: five contracts. `envs/conformance.py` checks an object against them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from o1coder_gym.types import (
+    GeneratedTests,
+    PolicyRequest,
+    Problem,
+    Proposal,
+    State,
+    Submission,
+    Transition,
+    Verdict,
+)
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """π_θ: samples reasoning steps."""
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        """Samples `request.n` actions for each request, in one batch.
+
+        Returns:
+            One tuple of exactly `request.n` proposals per request, in order. No proposal has more
+            tokens than `request.sampling.max_tokens`.
+
+        Raises:
+            PolicyError: When the backend fails, or a prompt does not fit its context.
+        """
+        ...
+
+
+@runtime_checkable
+class StepScorer(Protocol):
+    """ρ_PRM: the value of the last step given all before it."""
+
+    def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
+        """Scores states in one batch.
+
+        Returns:
+            One number in [0, 1] per item, in order.
+        """
+        ...
+
+
+@runtime_checkable
+class TestGenerator(Protocol):
+    """γ_TCG: makes test cases."""
+
+    def generate(
+        self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
+    ) -> GeneratedTests:
+        """Makes up to `n` test cases; with `reference` outputs come from running it (mode A)."""
+        ...
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Runs untrusted programs against tests."""
+
+    def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
+        """Judges a batch; one verdict per submission, in order.
+
+        A program's failure is a verdict. A failure of the judge itself is the outcome
+        `INFRASTRUCTURE`, never a failed test.
+        """
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """The decision process as a pure, batched function (AlphaZero's sense of 'model')."""
+
+    def initial(self, task_id: str, /) -> State:
+        """Returns s_0 of a problem.
+
+        Raises:
+            UnknownNameError: When there is no such problem.
+        """
+        ...
+
+    def problem(self, task_id: str, /) -> Problem:
+        """Returns the problem that a state's `problem_id` names."""
+        ...
+
+    def advance(self, pairs: Sequence[tuple[State, str]], /) -> list[Transition]:
+        """Takes one action in each state; the committed programs are judged in one batch."""
+        ...

@@ -1,0 +1,58 @@
+"""What a search agent may ask for, and the answers that it gets.
+
+An agent is a generator: it yields a list of queries and receives the list of their answers, in
+order. It never holds a policy, a scorer or a judge, so that the driver can batch, meter, journal
+and replay for a thousand agents at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """Asks the policy for `n` actions in `state`. Answer: a tuple of at most `n` `Proposal`.
+
+    Fewer than `n` come back only when the budget cut the request.
+    """
+
+    state: State
+    n: int = 1
+    sampling: Sampling = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Takes `action` in `state`. Answer: a `Transition`."""
+
+    state: State
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Asks the step scorer for the value of `state`. Answer: a float in [0, 1]."""
+
+    state: State
+
+
+Query: TypeAlias = Propose | Advance | Score
+Answer: TypeAlias = tuple[Proposal, ...] | Transition | float
+Search: TypeAlias = Generator[Sequence[Query], list[Answer], SearchResult]
+
+
+class Agent(Protocol):
+    """A search strategy: call it on a problem and its root, drive the generator it returns.
+
+    The driver throws `BudgetExhausted` into the generator at a yield; the agent answers by
+    returning its best result so far.
+    """
+
+    def __call__(self, problem: Problem, root: State, /) -> Search:
+        """Starts a search."""
+        ...

@@ -1,0 +1,403 @@
+"""What flows through the system: frozen values, no behaviour beyond reading themselves.
+
+The Markov decision process is that of O1-CODER (arXiv 2412.00154, section 2): a state is the
+question and the reasoning steps so far, an action is one reasoning step written as text.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class CallTest:
+    """Calls the entry point and compares what it returns.
+
+    Attributes:
+        args: Python literal of the list of positional arguments, e.g. ``"[1, 2]"``.
+        expected: Python literal of the expected return value.
+        tol: Absolute and relative tolerance for floats; None means the judge's default.
+    """
+
+    args: str
+    expected: str
+    tol: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssertTest:
+    """One or more assert statements that name the entry point directly (MBPP's form)."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTest:
+    """A function ``check(candidate)`` that raises if the candidate is wrong (HumanEval's form)."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class StdioTest:
+    """Runs the whole program on `stdin` and compares its standard output with `stdout`."""
+
+    stdin: str
+    stdout: str
+
+
+TestCase: TypeAlias = CallTest | AssertTest | CheckTest | StdioTest
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A programming question as search, training and environments may see it.
+
+    It carries neither the hidden tests nor the reference solution (see `evaluation.py`).
+
+    Attributes:
+        task_id: Unique in its problem set, e.g. ``"HumanEval/0"``.
+        prompt: The question: text, or a function's signature and docstring.
+        entry_point: Name of the function to define; None for whole programs (stdio tests).
+        public_tests: Tests that the question shows or implies.
+        meta: JSON-able extras, e.g. ``{"split": "test", "difficulty": "easy"}``.
+    """
+
+    task_id: str
+    prompt: str
+    entry_point: str | None = None
+    public_tests: tuple[TestCase, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+class ActionType(enum.IntEnum):
+    """The paper's three actions, and the one a free-text agent can always take by mistake."""
+
+    MALFORMED = 0
+    """Text in which no step could be read; it stays in the state and is answered by feedback."""
+    DEFINE = 1
+    """Define the structure of the algorithm in pseudocode."""
+    REFINE = 2
+    """Refine part of the pseudocode."""
+    CODE = 3
+    """Generate Python code from the pseudocode; ends the episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One reasoning step S^j.
+
+    Attributes:
+        type: Which of the actions it is.
+        text: Its body without header; for `CODE` the bare program without fences.
+    """
+
+    type: ActionType
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """s_t: the problem and the steps so far. Hashable; branching needs no copies.
+
+    Attributes:
+        problem_id: `Problem.task_id`.
+        steps: S^{1:t}, oldest first.
+    """
+
+    problem_id: str
+    steps: tuple[Step, ...] = ()
+
+    def then(self, step: Step) -> State:
+        """Returns s_{t+1} = s_t ∘ a_t."""
+        return State(self.problem_id, (*self.steps, step))
+
+    @property
+    def depth(self) -> int:
+        """Number of steps taken."""
+        return len(self.steps)
+
+    @property
+    def code(self) -> str | None:
+        """The committed program, None while the last step is not a code step."""
+        if self.steps and self.steps[-1].type is ActionType.CODE:
+            return self.steps[-1].text
+        return None
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict; `from_row` is its inverse."""
+        return {
+            "problem_id": self.problem_id,
+            "steps": [[int(step.type), step.text] for step in self.steps],
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> State:
+        """Reads what `to_row` wrote.
+
+        Raises:
+            KeyError, ValueError, TypeError: When the row is not one that `to_row` wrote.
+        """
+        return cls(row["problem_id"], tuple(Step(ActionType(kind), text) for kind, text in row["steps"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How actions are drawn from a policy.
+
+    Attributes:
+        temperature: 0 is greedy decoding.
+        top_p: Nucleus mass in (0, 1].
+        top_k: Only the k most likely tokens are candidates; 0 means all of them.
+        max_tokens: Upper bound of generated tokens per action.
+    """
+
+    temperature: float = 0.8
+    top_p: float = 0.95
+    top_k: int = 50
+    max_tokens: int = 384
+
+
+GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One action sampled by a policy.
+
+    Attributes:
+        text: The whole action as `ReasoningModel.advance` takes it, header included.
+        tokens: Number of generated tokens, the unit of budgets; ≥ 0.
+        logprob: Sum of the log-probabilities of the generated tokens, ≤ 0, under the model's own
+            distribution (temperature 1, no truncation); None where a backend cannot tell.
+        token_ids: The generated tokens, empty where a backend does not expose them.
+        finish: ``"stop"`` at a step boundary, ``"length"`` when `max_tokens` cut it.
+    """
+
+    text: str
+    tokens: int
+    logprob: float | None = None
+    token_ids: tuple[int, ...] = ()
+    finish: Literal["stop", "length"] = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRequest:
+    """What a policy is asked: `n` actions for one state.
+
+    Attributes:
+        problem: The question that `state` belongs to.
+        state: Where to act.
+        n: Number of actions, ≥ 1; sampled in one call.
+        sampling: How to draw them.
+        seed: Fixes the draw on exact backends, whatever else is in the batch.
+    """
+
+    problem: Problem
+    state: State
+    n: int = 1
+    sampling: Sampling = Sampling()
+    seed: int = 0
+
+
+class Outcome(enum.StrEnum):
+    """The result of running a program, by these names everywhere."""
+
+    PASS = "pass"
+    WRONG_ANSWER = "wrong_answer"
+    RUNTIME_ERROR = "runtime_error"
+    COMPILE_ERROR = "compile_error"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    INFRASTRUCTURE = "infrastructure"
+    """Our failure, not the program's: retried, then masked, never a reward."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one run of a program.
+
+    Attributes:
+        cpu_s: CPU seconds for all tests of a submission together; this one decides.
+        wall_s: Wall-clock backstop in seconds, well above `cpu_s` so that load decides nothing.
+        memory_bytes: Address space above the baseline of the interpreter.
+        stdout_bytes: Standard output kept; more is an error.
+        result_bytes: Encoded results of all tests; more is an error.
+    """
+
+    cpu_s: float = 2.0
+    wall_s: float = 10.0
+    memory_bytes: int = 512 << 20
+    stdout_bytes: int = 4 << 20
+    result_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One program to be judged.
+
+    Attributes:
+        code: Python source, untrusted.
+        entry_point: Function that call, assert and check tests use; None for stdio tests.
+        tests: What it is run against; empty means: only that it loads and defines `entry_point`.
+        limits: Bounds for this item.
+    """
+
+    code: str
+    entry_point: str | None
+    tests: tuple[TestCase, ...]
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """What became of one test.
+
+    Attributes:
+        outcome: How it ended; tests that an early end of the program left out share that outcome.
+        got: Bounded repr of what the program returned or printed, where that is known.
+        error: Exception type and message, bounded; empty if there was none.
+    """
+
+    outcome: Outcome
+    got: str | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judge's answer to one submission.
+
+    Attributes:
+        outcome: `PASS` iff every test passed; else the first failure by severity of the whole run.
+        tests: One result per test, in order.
+        cpu_s: CPU seconds used; varies from run to run, so it never enters an observation.
+        error: One line on what went wrong, empty on a pass.
+    """
+
+    outcome: Outcome
+    tests: tuple[CaseResult, ...] = ()
+    cpu_s: float = 0.0
+    error: str = ""
+
+    @property
+    def passed(self) -> int:
+        """Number of tests passed."""
+        return sum(test.outcome is Outcome.PASS for test in self.tests)
+
+    @property
+    def total(self) -> int:
+        """Number of tests."""
+        return len(self.tests)
+
+    @property
+    def pass_ratio(self) -> float:
+        """Share of tests passed in [0, 1]; without tests 1.0 if the program loads, else 0.0."""
+        return self.passed / self.total if self.tests else float(self.outcome is Outcome.PASS)
+
+    @property
+    def compiles(self) -> bool:
+        """The `compile` bit of the terminal reward."""
+        return self.outcome is not Outcome.COMPILE_ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """T(s, a): what one action led to. Equal inputs give equal transitions, `verdict.cpu_s` aside.
+
+    Attributes:
+        state: s_{t+1}.
+        reward: Paid for this action under the model's reward mode; NaN if the judge failed for
+            reasons of its own (`Outcome.INFRASTRUCTURE`), so that it can only be masked.
+        terminated: Code was committed.
+        truncated: The step limit was reached without code; excludes `terminated`.
+        feedback: What the agent is told: malformed action, failed public tests; never hidden ones.
+        verdict: Of the committed code on the model's tests; None before code is committed.
+        reward_terms: All components of the reward, in [0, 1] each.
+    """
+
+    state: State
+    reward: float
+    terminated: bool
+    truncated: bool
+    feedback: str = ""
+    verdict: Verdict | None = None
+    reward_terms: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    @property
+    def done(self) -> bool:
+        """Whether the episode is over."""
+        return self.terminated or self.truncated
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was spent. Adds up.
+
+    Attributes:
+        tokens: Generated (completion) tokens, the unit of equal budgets.
+        prompt_tokens: Prompt tokens computed, not counting `cached_tokens`.
+        cached_tokens: Prompt tokens whose computation was reused.
+        calls: Actions sampled (a request for n actions counts n).
+        executions: Programs judged; answers from a cache cost none.
+        seconds: Wall-clock seconds.
+    """
+
+    tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    calls: int = 0
+    executions: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Adds field by field."""
+        return Usage(
+            self.tokens + other.tokens,
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.calls + other.calls,
+            self.executions + other.executions,
+            self.seconds + other.seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What an agent ends with.
+
+    Attributes:
+        state: The chosen terminal state; None if the agent committed no code.
+        value: The agent's own estimate of it, in [0, 1], from public or generated tests only.
+        tree: The finished tree for harvest and viewers, None for agents that keep none.
+    """
+
+    state: State | None
+    value: float = 0.0
+    tree: Any = field(default=None, compare=False)
+
+    @property
+    def code(self) -> str | None:
+        """The chosen program."""
+        return self.state.code if self.state else None
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedTests:
+    """What a test generator made for one problem.
+
+    Attributes:
+        tests: The test cases that could be read, duplicates removed.
+        raw: The generator's text, for the record.
+        report: Counts, e.g. asked, written, parsed, repaired, duplicate.
+    """
+
+    tests: tuple[TestCase, ...]
+    raw: str = ""
+    report: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+
+Tests: TypeAlias = Sequence[TestCase]
