@@ -1,0 +1,37 @@
+# Five verbs; each makes .venv by itself when it is missing or older than pyproject.toml.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint type bench clean
+.DELETE_ON_ERROR:
+
+demo: $(READY)
+	$(BIN)/o1coder models fetch qwen2.5-coder-0.5b
+	$(BIN)/o1coder demo
+
+test: $(READY)
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(READY)
+	$(BIN)/pyright
+
+bench: $(READY)
+	$(BIN)/python benchmarks/judge_speed.py
+	$(BIN)/python benchmarks/env_speed.py
+	$(BIN)/python benchmarks/search_speed.py
+	$(BIN)/python benchmarks/engine_speed.py
+
+$(READY): pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'o1coder-gym needs Python 3.11 or newer')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $(READY)
+
+clean:
+	rm -rf .venv build *.egg-info
