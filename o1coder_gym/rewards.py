@@ -1,0 +1,232 @@
+"""The rewards of the decision process: terminal value, φ, its dense form, and the schedules of α(t).
+
+Everything here is a pure function of `Evidence`. A reward function returns the reward of one transition
+together with all of its terms, so that what was paid can always be taken apart.
+
+Choices where the paper names no value: m counts every action of the chain, the code step included;
+R is `tau_pass` only when *all* tests pass; a chain that is cut at the step limit has R = `tau_fail`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import TypeAlias
+
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.types import Outcome, Verdict
+
+Schedule: TypeAlias = Callable[[int], float]
+"""α(t). The clock t is the number of policy updates since the start of RL: never seconds, never env steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class RewardConstants:
+    """The constants of the paper's reward formulas, all in [0, 1].
+
+    Attributes:
+        alpha_compile: α_c, weight of `compile` in the terminal value; 0 as in the authors' code.
+        alpha: α(t), weight of the outcome in φ.
+        gamma: γ, discount of the process rewards inside φ; 0.9 as in the authors' code.
+        tau_pass: R of a program that passes all tests.
+        tau_fail: R of any other end.
+    """
+
+    alpha_compile: float = 0.0
+    alpha: float = 0.5
+    gamma: float = 0.9
+    tau_pass: float = 1.0
+    tau_fail: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` when a constant is outside [0, 1] or τ_fail is above τ_pass."""
+        for name in ("alpha_compile", "alpha", "gamma", "tau_pass", "tau_fail"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise UsageError(f"{name} must lie in [0, 1], got {value!r}")
+        if self.tau_fail > self.tau_pass:
+            raise UsageError(f"tau_fail ({self.tau_fail}) must not be above tau_pass ({self.tau_pass})")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the reward of one transition may depend on.
+
+    Attributes:
+        process: r^{1:t}, the step scorer's value of each step so far, this one last; in [0, 1].
+        verdict: Of the program committed by this step; None if it committed none.
+        truncated: Whether this step reached the step limit without code.
+    """
+
+    process: tuple[float, ...]
+    verdict: Verdict | None = None
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """A reward and what it is made of.
+
+    Attributes:
+        value: What is paid; NaN when the judge itself failed.
+        terms: Always the keys ``compile``, ``pass``, ``value`` (v), ``outcome`` (R), ``process`` (r_t),
+            ``process_return`` ((1/t) Σ γ^j r^j), ``alpha`` and ``phi``, each in [0, 1]; those that need
+            a verdict are 0 before the end and NaN when the judge itself failed.
+    """
+
+    value: float
+    terms: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+
+RewardFunction: TypeAlias = Callable[[Evidence], Reward]
+"""Fix the constants with `functools.partial(phi_reward, constants=RewardConstants(alpha=0.3))`."""
+
+DEFAULTS = RewardConstants()
+
+
+def terminal_value(verdict: Verdict, alpha_compile: float = 0.0) -> float:
+    """Computes v^m = α_c·compile + (1 − α_c)·pass, pass = passed / total (paper, MCTS data synthesis).
+
+    Returns:
+        A number in [0, 1]; NaN for `Outcome.INFRASTRUCTURE`, which has no value.
+    """
+    if verdict.outcome is Outcome.INFRASTRUCTURE:
+        return math.nan
+    return alpha_compile * verdict.compiles + (1.0 - alpha_compile) * verdict.pass_ratio
+
+
+def outcome_reward(verdict: Verdict | None, tau_pass: float = 1.0, tau_fail: float = 0.0) -> float:
+    """Computes R (Algorithm 1, step 5): `tau_pass` iff all tests pass; no program counts as a failure."""
+    if verdict is None:
+        return tau_fail
+    if verdict.outcome is Outcome.INFRASTRUCTURE:
+        return math.nan
+    return tau_pass if verdict.outcome is Outcome.PASS else tau_fail
+
+
+def process_return(process: Sequence[float], gamma: float) -> float:
+    """Computes (1/m) Σ_{j=1..m} γ^j r^j, the second half of φ; the exponent starts at 1; 0 for m = 0."""
+    if not process:
+        return 0.0
+    total, discount = 0.0, 1.0
+    for reward in process:
+        discount *= gamma
+        total += discount * reward
+    return total / len(process)
+
+
+def phi(outcome: float, process: Sequence[float], alpha: float, gamma: float) -> float:
+    """Computes φ(R, r^{1:m}) = α·R + (1 − α)·(1/m)·Σ_{j=1..m} γ^j r^j (paper, RL section).
+
+    Args:
+        outcome: R.
+        process: r^{1:m}; may be empty.
+        alpha: α(t) in [0, 1].
+        gamma: γ in [0, 1].
+    """
+    return alpha * outcome + (1.0 - alpha) * process_return(process, gamma)
+
+
+def sparse_outcome(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> Reward:
+    """Pays the terminal value v when code is committed, 0 before (mode ``outcome``)."""
+    terms = reward_terms(evidence, constants)
+    return Reward(terms["value"], terms)
+
+
+def dense_process(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> Reward:
+    """Pays r_t = ρ_PRM(s_{t-1}, a_t) for every step, and nothing for the outcome (mode ``process``)."""
+    terms = reward_terms(evidence, constants)
+    return Reward(_unless_failed(terms["process"], terms), terms)
+
+
+def phi_reward(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> Reward:
+    """Pays φ at the end of the episode, 0 before (mode ``phi``, the paper's)."""
+    terms = reward_terms(evidence, constants)
+    return Reward(terms["phi"], terms)
+
+
+def phi_dense(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> Reward:
+    """Pays φ's terms as they arise: the rise of the process term at each step, α·R at the end.
+
+    The length m is not known before the end, so step t is paid the difference
+    (1 − α)·(P_t − P_{t−1}) with P_t = (1/t) Σ_{j≤t} γ^j r^j; the sum over an episode telescopes to φ.
+    Single rewards lie in [−1, 1].
+    """
+    terms = reward_terms(evidence, constants)
+    before = process_return(evidence.process[:-1], constants.gamma)
+    rise = (1.0 - constants.alpha) * (terms["process_return"] - before)
+    return Reward(_unless_failed(rise + constants.alpha * terms["outcome"], terms), terms)
+
+
+REWARDS: Mapping[str, Callable[..., Reward]] = MappingProxyType(
+    {"outcome": sparse_outcome, "process": dense_process, "phi": phi_reward, "phi_dense": phi_dense}
+)
+
+
+def load_reward(mode: str, constants: RewardConstants = DEFAULTS) -> RewardFunction:
+    """Returns the reward function of a mode with its constants fixed.
+
+    Raises:
+        UnknownNameError: When there is no such mode.
+    """
+    if mode not in REWARDS:
+        raise UnknownNameError("reward mode", mode, REWARDS)
+    return partial(REWARDS[mode], constants=constants)
+
+
+def reward_terms(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> dict[str, float]:
+    """Computes every component of every mode; see `Reward.terms`."""
+    verdict, process = evidence.verdict, evidence.process
+    ended = verdict is not None or evidence.truncated
+    gain = process_return(process, constants.gamma)
+    outcome = outcome_reward(verdict, constants.tau_pass, constants.tau_fail) if ended else 0.0
+    failed = verdict is not None and verdict.outcome is Outcome.INFRASTRUCTURE
+    return {
+        "compile": math.nan if failed else float(verdict is not None and verdict.compiles),
+        "pass": math.nan if failed else verdict.pass_ratio if verdict else 0.0,
+        "value": terminal_value(verdict, constants.alpha_compile) if verdict else 0.0,
+        "outcome": outcome,
+        "process": process[-1] if process else 0.0,
+        "process_return": gain,
+        "alpha": constants.alpha,
+        "phi": constants.alpha * outcome + (1.0 - constants.alpha) * gain if ended else 0.0,
+    }
+
+
+def constant(t: int, *, alpha: float) -> float:
+    """Returns α(t) = α."""
+    return alpha
+
+
+def linear(t: int, *, start: float, end: float, horizon: int) -> float:
+    """Returns α(t) on the line from `start` at t = 0 to `end` at t = `horizon`, and `end` after it.
+
+    The authors' code has α(t) = max(0.1, 1 − 0.01 t), which is ``start=1, end=0.1, horizon=90``.
+
+    Raises:
+        UsageError: When t < 0 or horizon < 1.
+    """
+    return start + (end - start) * _elapsed(t, horizon)
+
+
+def logarithmic(t: int, *, start: float, end: float, horizon: int) -> float:
+    """Returns α(t) = start + (end − start)·ln(1 + t) / ln(1 + horizon), and `end` after the horizon.
+
+    Raises:
+        UsageError: When t < 0 or horizon < 1.
+    """
+    return start + (end - start) * math.log1p(_elapsed(t, horizon) * horizon) / math.log1p(horizon)
+
+
+def _elapsed(t: int, horizon: int) -> float:
+    if t < 0 or horizon < 1:
+        raise UsageError(f"a schedule needs t >= 0 and horizon >= 1, got t={t}, horizon={horizon}")
+    return min(t / horizon, 1.0)
+
+
+def _unless_failed(value: float, terms: Mapping[str, float]) -> float:
+    """Returns `value`, or NaN where the judge itself failed, whatever the mode."""
+    return math.nan if math.isnan(terms["value"]) else value

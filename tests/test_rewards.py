@@ -1,0 +1,165 @@
+"""Rewards by hand; each wrong setting is shown to give the wrong number."""
+
+import math
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from o1coder_gym import rewards
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.rewards import Evidence, RewardConstants
+from o1coder_gym.types import CaseResult, Outcome, Verdict
+
+
+def verdict(*outcomes: Outcome) -> Verdict:
+    """A verdict whose tests ended so; the whole is the first that is not a pass."""
+    failures = [outcome for outcome in outcomes if outcome is not Outcome.PASS]
+    return Verdict(failures[0] if failures else Outcome.PASS, tuple(CaseResult(one) for one in outcomes))
+
+
+PASS = verdict(Outcome.PASS, Outcome.PASS)
+HALF = verdict(Outcome.PASS, Outcome.WRONG_ANSWER)
+BROKEN = verdict(Outcome.COMPILE_ERROR, Outcome.COMPILE_ERROR)
+FAILED_JUDGE = verdict(Outcome.INFRASTRUCTURE, Outcome.INFRASTRUCTURE)
+
+
+@pytest.mark.parametrize(
+    ("result", "alpha_compile", "value"),
+    [
+        (PASS, 0.0, 1.0),
+        (PASS, 0.2, 1.0),  # 0.2·1 + 0.8·1
+        (HALF, 0.0, 0.5),
+        (HALF, 0.2, 0.6),  # 0.2·1 + 0.8·0.5
+        (BROKEN, 0.2, 0.0),
+        (verdict(Outcome.TIMEOUT), 0.2, 0.2),  # it compiles
+        (Verdict(Outcome.PASS), 0.0, 1.0),  # no tests: it loads
+    ],
+)
+def test_terminal_value(result: Verdict, alpha_compile: float, value: float) -> None:
+    assert rewards.terminal_value(result, alpha_compile) == pytest.approx(value)
+
+
+def test_an_infrastructure_failure_has_no_value() -> None:
+    assert math.isnan(rewards.terminal_value(FAILED_JUDGE))
+    assert math.isnan(rewards.outcome_reward(FAILED_JUDGE))
+    evidence = Evidence((0.5,), FAILED_JUDGE)
+    for mode in rewards.REWARDS:
+        assert math.isnan(rewards.load_reward(mode)(evidence).value)
+
+
+def test_the_outcome_is_tau_and_not_a_fraction() -> None:
+    assert rewards.outcome_reward(PASS, 0.9, 0.1) == 0.9
+    assert rewards.outcome_reward(HALF, 0.9, 0.1) == 0.1
+    assert rewards.outcome_reward(HALF, 0.9, 0.1) != HALF.pass_ratio
+    assert rewards.outcome_reward(None, 0.9, 0.1) == 0.1
+
+
+def test_phi_by_hand() -> None:
+    # α·R = 0.4·1; Σ γ^j r^j = 0.9·0.5 + 0.81·1.0 + 0.729·0.2 = 1.4058; (1 − 0.4)·1.4058/3 = 0.28116
+    assert rewards.phi(1.0, (0.5, 1.0, 0.2), 0.4, 0.9) == pytest.approx(0.4 + 0.28116)
+
+
+def test_an_exponent_from_zero_gives_the_wrong_number() -> None:
+    process = (0.5, 1.0, 0.2)
+    from_zero = 0.4 * 1.0 + 0.6 / 3 * sum(0.9**j * reward for j, reward in enumerate(process))
+    assert from_zero == pytest.approx(0.4 + 0.3124)
+    assert rewards.phi(1.0, process, 0.4, 0.9) == pytest.approx(0.4 + 0.9 * 0.3124)
+
+
+def test_phi_without_and_with_one_step() -> None:
+    assert rewards.phi(1.0, (), 0.4, 0.9) == pytest.approx(0.4)
+    assert rewards.phi(0.0, (), 0.4, 0.9) == 0.0
+    # 0.4·0 + 0.6·(0.9·0.5)/1
+    assert rewards.phi(0.0, (0.5,), 0.4, 0.9) == pytest.approx(0.27)
+    assert rewards.phi(0.0, (0.5,), 0.4, 0.0) == 0.0
+
+
+def test_each_mode_pays_when_it_should() -> None:
+    constants = RewardConstants(alpha_compile=0.2, alpha=0.4, gamma=0.9)
+    paid = {
+        mode: [
+            rewards.load_reward(mode, constants)(evidence).value
+            for evidence in (Evidence((0.5,)), Evidence((0.5, 1.0)), Evidence((0.5, 1.0, 0.2), HALF))
+        ]
+        for mode in rewards.REWARDS
+    }
+    assert paid["outcome"] == pytest.approx([0.0, 0.0, 0.6])
+    assert paid["process"] == pytest.approx([0.5, 1.0, 0.2])
+    assert paid["phi"] == pytest.approx([0.0, 0.0, 0.28116])
+    # 0.6·0.45; 0.6·(0.45 + 0.81)/2 − 0.27 = 0.108; 0.28116 − 0.378
+    assert paid["phi_dense"] == pytest.approx([0.27, 0.108, -0.09684])
+
+
+unit = st.floats(0.0, 1.0)
+
+
+@given(
+    process=st.lists(unit, min_size=1, max_size=8),
+    alpha=unit,
+    gamma=unit,
+    end=st.sampled_from([PASS, HALF, BROKEN, None]),
+)
+def test_phi_dense_sums_to_phi(process: list[float], alpha: float, gamma: float, end: Verdict | None) -> None:
+    constants = RewardConstants(alpha=alpha, gamma=gamma, tau_fail=0.1)
+    prefixes = [tuple(process[: t + 1]) for t in range(len(process))]
+    chain = [*map(Evidence, prefixes[:-1]), Evidence(prefixes[-1], end, truncated=end is None)]
+    total = sum(rewards.phi_dense(evidence, constants).value for evidence in chain)
+    expected = rewards.phi(rewards.outcome_reward(end, 1.0, 0.1), process, alpha, gamma)
+    assert total == pytest.approx(expected, abs=1e-12)
+    assert rewards.phi_reward(chain[-1], constants).value == pytest.approx(expected)
+
+
+@given(process=st.lists(unit, max_size=8), end=st.sampled_from([PASS, HALF, BROKEN, None]), alpha=unit)
+def test_all_terms_are_always_there_and_bounded(
+    process: list[float], end: Verdict | None, alpha: float
+) -> None:
+    evidence = Evidence(tuple(process), end)
+    for mode in rewards.REWARDS:
+        terms = rewards.load_reward(mode, RewardConstants(alpha=alpha))(evidence).terms
+        assert set(terms) == {
+            "compile",
+            "pass",
+            "value",
+            "outcome",
+            "process",
+            "process_return",
+            "alpha",
+            "phi",
+        }
+        assert all(0.0 <= term <= 1.0 for term in terms.values())
+
+
+def test_a_truncated_chain_ends_with_tau_fail() -> None:
+    constants = RewardConstants(alpha=0.4, tau_fail=0.1)
+    assert rewards.phi_reward(Evidence((0.0,), None, truncated=True), constants).value == pytest.approx(0.04)
+    assert rewards.sparse_outcome(Evidence((0.0,), None, truncated=True), constants).value == 0.0
+
+
+def test_schedules_by_hand() -> None:
+    assert rewards.constant(10**6, alpha=0.3) == 0.3
+    fall = partial(rewards.linear, start=1.0, end=0.2, horizon=4)
+    assert [fall(t) for t in (0, 1, 2, 4, 9)] == pytest.approx([1.0, 0.8, 0.6, 0.2, 0.2])
+    log = partial(rewards.logarithmic, start=1.0, end=0.0, horizon=7)
+    # ln 2 / ln 8 = 1/3 at t = 1, ln 4 / ln 8 = 2/3 at t = 3
+    assert [log(t) for t in (0, 1, 3, 7, 50)] == pytest.approx([1.0, 2 / 3, 1 / 3, 0.0, 0.0])
+
+
+@given(t=st.integers(0, 1000))
+def test_the_authors_schedule_is_linear(t: int) -> None:
+    schedule = rewards.linear(t, start=1.0, end=0.1, horizon=90)
+    assert schedule == pytest.approx(max(0.1, 1.0 - 0.01 * t))
+
+
+def test_bad_constants_are_refused() -> None:
+    with pytest.raises(UsageError, match="alpha must lie in"):
+        RewardConstants(alpha=1.5)
+    with pytest.raises(UsageError, match="gamma must lie in"):
+        RewardConstants(gamma=math.nan)
+    with pytest.raises(UsageError, match="tau_fail"):
+        RewardConstants(tau_pass=0.2, tau_fail=0.5)
+    with pytest.raises(UsageError, match="schedule"):
+        rewards.linear(-1, start=1.0, end=0.0, horizon=5)
+    with pytest.raises(UnknownNameError, match="phi_dense"):
+        rewards.load_reward("phy")
