@@ -31,7 +31,7 @@ def convert_gguf(gguf: Path, folder: Path, *, tie_embeddings: bool = False) -> N
     options: dict[str, Any] = {"dtype": torch.bfloat16, "gguf_file": gguf.name}
     if hasattr(transformers, "GgufConfig"):
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-    model = transformers.AutoModelForCausalLM.from_pretrained(gguf.parent, **options)
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(gguf.parent, **options)
     if tie_embeddings:
         model.get_input_embeddings().weight = model.get_output_embeddings().weight
         model.config.tie_word_embeddings = True

@@ -30,7 +30,6 @@ from o1coder_gym.weights import (
     fetch_weights,
     hub_reachable,
     ignore_progress,
-    writing,
 )
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b"
@@ -171,7 +170,7 @@ def _fetch_known(model: KnownModel, on_progress: Progress) -> Path:
     _require("torch", "transformers", "gguf")
     cache = cache_folder()
     target, downloads = cache / "models" / model.name, cache / "downloads" / model.name
-    with writing(cache):
+    with _writing(cache):
         target.parent.mkdir(parents=True, exist_ok=True)
         with _lock(cache / "models" / f"{model.name}.lock", model.name, on_progress):
             if target.is_dir():
@@ -237,6 +236,16 @@ def _check_space(model: KnownModel, cache: Path) -> None:
         raise WeightsError(
             f"{model.name} needs {model.disk_bytes / 1e9:.1f} GB under {cache}, {free / 1e9:.1f} GB are free"
         )
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turns a full disk, or a folder that cannot be written, into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WeightsError(f"cannot keep models under {folder}: {reason}") from error
 
 
 @contextmanager

