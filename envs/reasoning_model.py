@@ -1,0 +1,265 @@
+"""The decision process itself: the one place where parsing, judging, rewarding and ending are decided.
+
+B is the batch: the pairs (state, action) of one call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from o1coder_gym.envs import feedback
+from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
+from o1coder_gym.formats import PSEUDOCODE, StepFormat
+from o1coder_gym.protocols import Judge, StepScorer
+from o1coder_gym.rewards import Evidence, RewardFunction, sparse_outcome
+from o1coder_gym.types import (
+    ActionType,
+    Limits,
+    Outcome,
+    Problem,
+    State,
+    Submission,
+    Tests,
+    Transition,
+    Verdict,
+)
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+CACHE_ENTRIES = 1 << 16
+"""Verdicts and step scores kept; the oldest is forgotten first."""
+
+
+class ReasoningModel:
+    """T, R and the end of episodes for a set of problems (implements `protocols.Model`).
+
+    An action is the text of one step. A step that cannot be read stays in the chain and is answered by
+    feedback; a code step commits its program, which is judged, and ends the episode (`terminated`); a chain
+    that reaches `max_steps` without code is `truncated`. `advance` is pure: equal inputs give equal
+    transitions. Verdicts are cached by (problem, code), step scores by state; a failure of the judge itself
+    is never cached, has a NaN reward and `Outcome.INFRASTRUCTURE`.
+
+    The model knows public tests and those given as `tests`, never hidden ones. It is a handle: copies and
+    forks of whatever holds it share it. It pickles, without its caches, if its judge and scorer do.
+
+    Attributes:
+        format: How actions are written.
+        max_steps: Longest chain, ≥ 1.
+        task_ids: The problems, in the order given.
+    """
+
+    def __init__(
+        self,
+        problems: Iterable[Problem],
+        judge: Judge,
+        *,
+        format: StepFormat = PSEUDOCODE,
+        max_steps: int = 8,
+        reward: RewardFunction = sparse_outcome,
+        scorer: StepScorer | None = None,
+        tests: Mapping[str, Tests] | None = None,
+        limits: Limits = Limits(),
+    ) -> None:
+        """Builds the process over `problems`.
+
+        Args:
+            problems: The questions, with unique task ids.
+            judge: Runs committed programs.
+            format: Step format.
+            max_steps: Step limit, ≥ 1.
+            reward: One of `rewards.REWARDS` with its constants fixed, or your own.
+            scorer: ρ_PRM for the process terms; without it they are 0. Malformed steps score 0 unseen.
+            tests: Further tests by task id, e.g. generated ones; judged after the public tests.
+            limits: Bounds on one run of a program.
+
+        Raises:
+            UsageError: When a task id occurs twice, there is no problem, or `max_steps` < 1.
+        """
+        self._problems = _by_id(problems)
+        if max_steps < 1:
+            raise UsageError(f"max_steps must be at least 1, got {max_steps}")
+        self._judge = judge
+        self.format = format
+        self.max_steps = max_steps
+        self.task_ids = tuple(self._problems)
+        self._reward = reward
+        self._scorer = scorer
+        self._limits = limits
+        extra = tests or {}
+        self._tests = {
+            task_id: (*problem.public_tests, *extra.get(task_id, ()))
+            for task_id, problem in self._problems.items()
+        }
+        self._verdicts: dict[tuple[str, str], tuple[Verdict, str]] = {}
+        self._process: dict[State, tuple[float, ...]] = {}
+
+    def initial(self, task_id: str, /) -> State:
+        """Returns s_0 of a problem.
+
+        Raises:
+            UnknownNameError: When there is no such problem.
+        """
+        return State(self.problem(task_id).task_id)
+
+    def problem(self, task_id: str, /) -> Problem:
+        """Returns the problem called `task_id`.
+
+        Raises:
+            UnknownNameError: When there is no such problem.
+        """
+        if task_id not in self._problems:
+            raise UnknownNameError("task", task_id, self.task_ids[:10])
+        return self._problems[task_id]
+
+    def advance(self, pairs: Sequence[tuple[State, str]], /) -> list[Transition]:
+        """Takes one action in each state; committed programs are judged in one batch.
+
+        Args:
+            pairs: B unfinished states, each with the text of an action.
+
+        Returns:
+            B transitions, in order.
+
+        Raises:
+            UsageError: When a state is finished already.
+            UnknownNameError: When a state is not of this model's problems.
+            ScorerError: When the scorer returns something that is not a number in [0, 1].
+        """
+        states = [self._append(state, action) for state, action in pairs]
+        verdicts = self._judged(states)
+        process = self._scored(states)
+        return [
+            self._transition(state, action, judged, rewards)
+            for state, (_, action), judged, rewards in zip(states, pairs, verdicts, process, strict=True)
+        ]
+
+    def process_rewards(self, states: Sequence[State]) -> list[tuple[float, ...]]:
+        """Returns r^{1:t} of each state: the scorer's value of every step, zeros without a scorer."""
+        return self._scored(states)
+
+    def with_reward(self, reward: RewardFunction) -> ReasoningModel:
+        """Returns this model under another reward; problems, handles and caches are shared."""
+        model = object.__new__(ReasoningModel)
+        model.__dict__.update(self.__dict__)
+        model._reward = reward
+        return model
+
+    def __copy__(self) -> ReasoningModel:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ReasoningModel:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_verdicts": {}, "_process": {}}
+
+    def _append(self, state: State, action: str) -> State:
+        if state.code is not None or len(state.steps) >= self.max_steps:
+            raise UsageError(f"the episode of {state.problem_id!r} is over; no step can follow")
+        if state.problem_id not in self._problems:
+            raise UnknownNameError("task", state.problem_id, self.task_ids[:10])
+        return state.then(self.format.parse(action))
+
+    def _judged(self, states: Sequence[State]) -> list[tuple[Verdict, str] | None]:
+        """Returns verdict and feedback of each state that committed code; new programs in one batch."""
+        keys = [(state.problem_id, code) if (code := state.code) is not None else None for state in states]
+        new = [key for key in dict.fromkeys(keys) if key is not None and key not in self._verdicts]
+        fresh: dict[tuple[str, str], tuple[Verdict, str]] = {}
+        if new:
+            verdicts = self._judge.evaluate([self._submission(*key) for key in new])
+            for key, verdict in zip(new, verdicts, strict=True):
+                fresh[key] = verdict, feedback.describe(self._problems[key[0]], verdict)
+        answers = [None if key is None else fresh.get(key) or self._verdicts[key] for key in keys]
+        for key, judged in fresh.items():
+            if judged[0].outcome is not Outcome.INFRASTRUCTURE:
+                _remember(self._verdicts, key, judged)
+        return answers
+
+    def _submission(self, task_id: str, code: str) -> Submission:
+        return Submission(code, self._problems[task_id].entry_point, self._tests[task_id], self._limits)
+
+    def _scored(self, states: Sequence[State]) -> list[tuple[float, ...]]:
+        """Returns r^{1:t} of each state; steps not scored before go to the scorer in one batch."""
+        if self._scorer is None:
+            return [(0.0,) * len(state.steps) for state in states]
+        known = {state: self._process[state] for state in states if state in self._process}
+        new = list(dict.fromkeys(prefix for state in states for prefix in self._unscored_prefixes(state)))
+        for state in new:
+            parent = _parent(state)
+            known.setdefault(parent, self._process.get(parent, ()))
+        values = iter(self._ask_scorer([state for state in new if not _is_malformed(state)]))
+        for state in new:
+            value = 0.0 if _is_malformed(state) else next(values)
+            known[state] = (*known[_parent(state)], value)
+            _remember(self._process, state, known[state])
+        return [known[state] if state.steps else () for state in states]
+
+    def _unscored_prefixes(self, state: State) -> list[State]:
+        """Returns the prefixes of `state`, itself included, that are not cached; shortest first."""
+        prefixes = []
+        while state.steps and state not in self._process:
+            prefixes.append(state)
+            state = _parent(state)
+        return prefixes[::-1]
+
+    def _ask_scorer(self, states: Sequence[State]) -> list[float]:
+        if not states or self._scorer is None:
+            return []
+        scores = self._scorer.score([(self.problem(state.problem_id), state) for state in states])
+        if len(scores) != len(states):
+            raise ScorerError(f"asked for {len(states)} scores, got {len(scores)}")
+        for state, score in zip(states, scores, strict=True):
+            if not 0.0 <= score <= 1.0:
+                raise ScorerError(f"a step of {state.problem_id!r} was scored {score!r}, not in [0, 1]")
+        return [float(score) for score in scores]
+
+    def _transition(
+        self,
+        state: State,
+        action: str,
+        judged: tuple[Verdict, str] | None,
+        process: tuple[float, ...],
+    ) -> Transition:
+        verdict, told = judged or (None, "")
+        truncated = verdict is None and len(state.steps) >= self.max_steps
+        if _is_malformed(state):
+            told = self.format.complaint(action)
+        reward = self._reward(Evidence(process, verdict, truncated))
+        failed = verdict is not None and verdict.outcome is Outcome.INFRASTRUCTURE
+        return Transition(
+            state=state,
+            reward=math.nan if failed else reward.value,
+            terminated=verdict is not None,
+            truncated=truncated,
+            feedback=told,
+            verdict=verdict,
+            reward_terms=reward.terms,
+        )
+
+
+def _by_id(problems: Iterable[Problem]) -> dict[str, Problem]:
+    found: dict[str, Problem] = {}
+    for problem in problems:
+        if problem.task_id in found:
+            raise UsageError(f"task id {problem.task_id!r} occurs twice")
+        found[problem.task_id] = problem
+    if not found:
+        raise UsageError("a reasoning model needs at least one problem")
+    return found
+
+
+def _parent(state: State) -> State:
+    return State(state.problem_id, state.steps[:-1])
+
+
+def _is_malformed(state: State) -> bool:
+    return bool(state.steps) and state.steps[-1].type is ActionType.MALFORMED
+
+
+def _remember(cache: dict[Key, Value], key: Key, value: Value) -> None:
+    if len(cache) >= CACHE_ENTRIES:
+        cache.pop(next(iter(cache)), None)
+    cache[key] = value
