@@ -1,0 +1,303 @@
+"""Values as tagged, bounded JSON text: what crosses the border of a candidate's process.
+
+`encode` runs beside untrusted code, `decode` only inside sandboxed children. The trusted process
+never rebuilds a value from a candidate's text: it compares texts and JSON trees (`comparison.py`).
+This file is also imported by the zygote as a top-level module, so it uses the standard library alone.
+
+Plain JSON stands for None, bool, str, float, list and ints below 2**63; all else is an object of one
+tag: ``i`` int (hex) · ``t`` tuple · ``s`` set · ``z`` frozenset · ``d`` dict (list of pairs) · ``b`` bytes
+(hex) · ``c`` complex · ``f`` Fraction · ``m`` Decimal · ``q`` deque · ``r`` range · ``h`` handle (a number).
+Equal values of plain types have equal texts, which lets a comparison end at the bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+MAX_DEPTH = 100
+"""Deepest nesting of containers."""
+MAX_WEIGHT = 4 << 20
+"""Most values, characters and bytes, together, in one encoded value."""
+
+_SMALL = 1 << 63
+_SCALARS = frozenset((int, float, bool, str, type(None)))
+_write = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_read = json.JSONDecoder().decode
+
+
+class Handle:
+    """An object of the candidate's own classes, as the tester sees it: a number without behaviour.
+
+    It equals only itself. Passed back to the candidate, it is the object again.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        """Args: the candidate's number of the object."""
+        self.number = number
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Handle and other.number == self.number
+
+    def __hash__(self) -> int:
+        return hash((Handle, self.number))
+
+    def __repr__(self) -> str:
+        return f"<object {self.number} of the program>"
+
+
+class HandleTable:
+    """The objects that a candidate's process has given away as handles; lives in that process."""
+
+    def __init__(self, limit: int = 10_000) -> None:
+        """Args: how many objects may be given away."""
+        self._limit = limit
+        self._objects: list[Any] = []
+        self._numbers: dict[int, int] = {}
+
+    def number(self, value: Any) -> int:
+        """Returns the number of `value`, the same one for the same object.
+
+        Raises:
+            ValueError: When too many objects were given away.
+        """
+        if id(value) not in self._numbers:
+            if len(self._objects) >= self._limit:
+                raise ValueError("too many objects returned")
+            self._numbers[id(value)] = len(self._objects)
+            self._objects.append(value)
+        return self._numbers[id(value)]
+
+    def value(self, number: int) -> Any:
+        """Returns the object of that number.
+
+        Raises:
+            ValueError: When there is none.
+        """
+        if not 0 <= number < len(self._objects):
+            raise ValueError(f"no object {number}")
+        return self._objects[number]
+
+
+def encode(value: Any, handles: HandleTable | None = None) -> str:
+    """Writes a value of builtin, numeric or numpy type as tagged JSON text.
+
+    Subclasses count as their builtin base and are read by the methods of that base, so overridden
+    ones have no say; a numpy array counts as nested lists, a bytearray as bytes.
+
+    Args:
+        value: What to write.
+        handles: Takes in what has no encoding; None makes such objects an error.
+
+    Returns:
+        ASCII text; lone surrogates are escaped.
+
+    Raises:
+        TypeError: When a value has no encoding.
+        ValueError: When it is nested deeper than `MAX_DEPTH` or weighs more than `MAX_WEIGHT`.
+    """
+    if _is_plain(value):
+        return _write(value)
+    return _write(_Encoder(handles).tree(value, 0))
+
+
+def decode(text: str, handles: HandleTable | None = None) -> Any:
+    """Rebuilds the value of a text that `encode` wrote; for sandboxed children only.
+
+    Args:
+        text: Encoded value.
+        handles: Resolves handles to objects; None leaves them `Handle`.
+
+    Raises:
+        ValueError, TypeError, KeyError, RecursionError: When `encode` did not write it.
+    """
+    return _rebuild(_read(text), handles)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON alone can write it: a small scalar, a list of such, or a list of such lists."""
+    if type(value) is list:
+        return all(map(_is_flat, value)) if set(map(type, value)) == {list} else _is_flat(value)
+    return type(value) in _SCALARS and _weight(value) <= MAX_WEIGHT
+
+
+def _is_flat(values: list[Any]) -> bool:
+    """Whether a list holds only small scalars, within the weight."""
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return -_SMALL <= min(values) and max(values) < _SMALL
+    return kinds <= _SCALARS and sum(map(_weight, values)) <= MAX_WEIGHT
+
+
+def _weight(value: Any) -> int:
+    """Characters of a scalar; more than allowed for an int that needs its tag."""
+    if type(value) is str:
+        return 1 + len(value)
+    if type(value) is int and not -_SMALL <= value < _SMALL:
+        return MAX_WEIGHT + 1
+    return 1
+
+
+class _Encoder:
+    """Builds the JSON tree of one value within a weight."""
+
+    def __init__(self, handles: HandleTable | None) -> None:
+        self.handles = handles
+        self.room = MAX_WEIGHT
+
+    def tree(self, value: Any, depth: int) -> Any:
+        """Returns the tree of `value`, found `depth` containers deep."""
+        if depth > MAX_DEPTH:
+            raise ValueError("value is nested too deeply")
+        self.spend(1)
+        kind = type(value)
+        if kind in (bool, float, type(None)):
+            return value
+        write = _WRITERS.get(kind)
+        if write is None:
+            write = next((_WRITERS[base] for base in _BASES if issubclass(kind, base)), _Encoder.other)
+        return write(self, value, depth + 1)
+
+    def spend(self, weight: int) -> None:
+        """Takes `weight` from what is left."""
+        self.room -= weight
+        if self.room < 0:
+            raise ValueError("value is too large")
+
+    def items(self, iterator: Any, depth: int) -> list[Any]:
+        """Returns the trees of all items."""
+        return [self.tree(item, depth) for item in iterator]
+
+    def integer(self, value: Any, depth: int) -> Any:
+        exact = int.__int__(value)
+        if -_SMALL <= exact < _SMALL:
+            return exact
+        self.spend(exact.bit_length() // 4)
+        return {"i": hex(exact)}
+
+    def real(self, value: Any, depth: int) -> Any:
+        return float.__float__(value)
+
+    def text(self, value: Any, depth: int) -> Any:
+        self.spend(str.__len__(value))
+        return str.__str__(value)
+
+    def binary(self, value: Any, depth: int) -> Any:
+        return self.hexadecimal(bytes.hex(value))
+
+    def byte_array(self, value: Any, depth: int) -> Any:
+        return self.hexadecimal(bytearray.hex(value))
+
+    def hexadecimal(self, digits: str) -> Any:
+        self.spend(len(digits))
+        return {"b": digits}
+
+    def complex_number(self, value: Any, depth: int) -> Any:
+        exact = complex.__pos__(value)
+        return {"c": [exact.real, exact.imag]}
+
+    def sequence(self, value: Any, depth: int) -> Any:
+        return self.items(list.__iter__(value), depth)
+
+    def row(self, value: Any, depth: int) -> Any:
+        return {"t": self.items(tuple.__iter__(value), depth)}
+
+    def unordered(self, value: Any, depth: int) -> Any:
+        return {"s": self.items(set.__iter__(value), depth)}
+
+    def frozen(self, value: Any, depth: int) -> Any:
+        return {"z": self.items(frozenset.__iter__(value), depth)}
+
+    def mapping(self, value: Any, depth: int) -> Any:
+        return {"d": [[self.tree(key, depth), self.tree(item, depth)] for key, item in dict.items(value)]}
+
+    def queue(self, value: Any, depth: int) -> Any:
+        return {"q": self.items(deque.__iter__(value), depth)}
+
+    def span(self, value: Any, depth: int) -> Any:
+        return {"r": self.items((value.start, value.stop, value.step), depth)}
+
+    def fraction(self, value: Any, depth: int) -> Any:
+        return {"f": self.items((value.numerator, value.denominator), depth)}
+
+    def decimal(self, value: Any, depth: int) -> Any:
+        sign, digits, exponent = Decimal.as_tuple(value)
+        if not isinstance(exponent, int):
+            return {"F": float("inf"), "n": float("nan"), "N": float("nan")}[exponent] * (-1) ** sign
+        coefficient = int("".join(map(str, digits)))
+        return {"m": self.items((-coefficient if sign else coefficient, exponent), depth)}
+
+    def other(self, value: Any, depth: int) -> Any:
+        """Writes a numpy scalar or array, else gives the object away as a handle."""
+        kind = type(value)
+        if kind.__module__ == "numpy" and hasattr(kind, "tolist"):
+            plain = value.tolist()
+            if type(plain) is not kind:
+                return self.tree(plain, depth)
+        if self.handles is not None:
+            return {"h": self.handles.number(value)}
+        raise TypeError(f"a result of type {kind.__name__} cannot be judged")
+
+
+_WRITERS = {
+    int: _Encoder.integer,
+    float: _Encoder.real,
+    str: _Encoder.text,
+    list: _Encoder.sequence,
+    tuple: _Encoder.row,
+    dict: _Encoder.mapping,
+    set: _Encoder.unordered,
+    frozenset: _Encoder.frozen,
+    bytes: _Encoder.binary,
+    bytearray: _Encoder.byte_array,
+    complex: _Encoder.complex_number,
+    deque: _Encoder.queue,
+    range: _Encoder.span,
+    Fraction: _Encoder.fraction,
+    Decimal: _Encoder.decimal,
+}
+_BASES = tuple(_WRITERS)
+
+
+def _rebuild(tree: Any, handles: HandleTable | None) -> Any:
+    """Returns the value of a JSON tree."""
+    if type(tree) is list:
+        return [_rebuild(item, handles) for item in tree]
+    if type(tree) is not dict:
+        return tree
+    ((tag, body),) = tree.items()
+    match tag:
+        case "i":
+            return int(body, 16)
+        case "b":
+            return bytes.fromhex(body)
+        case "c":
+            return complex(*body)
+        case "h":
+            return Handle(int(body)) if handles is None else handles.value(int(body))
+        case "d":
+            return {_rebuild(key, handles): _rebuild(item, handles) for key, item in body}
+    items = [_rebuild(item, handles) for item in body]
+    match tag:
+        case "t":
+            return tuple(items)
+        case "s":
+            return set(items)
+        case "z":
+            return frozenset(items)
+        case "q":
+            return deque(items)
+        case "r":
+            return range(*items)
+        case "f":
+            return Fraction(*items)
+        case "m":
+            coefficient, exponent = items
+            digits = tuple(map(int, str(abs(coefficient))))
+            return Decimal((int(coefficient < 0), digits, exponent))
+    raise ValueError(f"unknown tag {tag!r}")
