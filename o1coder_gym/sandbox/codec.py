@@ -130,7 +130,7 @@ def _is_flat(values: list[Any]) -> bool:
     """Whether a list holds only small scalars, within the weight."""
     kinds = set(map(type, values))
     if kinds == {int}:
-        return -_SMALL <= min(values) and max(values) < _SMALL
+        return min(values) >= -_SMALL and max(values) < _SMALL
     return kinds <= _SCALARS and sum(map(_weight, values)) <= MAX_WEIGHT
 
 
