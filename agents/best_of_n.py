@@ -1,0 +1,100 @@
+"""Best of n: independent rollouts, one chosen; and the control that chooses blindly."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeAlias
+
+from o1coder_gym.agents.rollouts import Rollout, Turns, follow
+from o1coder_gym.agents.seeds import derive_stream
+from o1coder_gym.errors import BudgetExhausted
+from o1coder_gym.queries import Search
+from o1coder_gym.types import Problem, Sampling, SearchResult, State
+
+Choice: TypeAlias = Callable[[Sequence[Rollout]], Rollout]
+"""Chooses one of the rollouts that committed code, ≥ 1 of them."""
+
+
+def best_of_n(
+    problem: Problem,
+    root: State,
+    *,
+    n: int = 8,
+    width: int = 1,
+    early_stop: bool = False,
+    sampling: Sampling = Sampling(),
+) -> Search:
+    """Samples n rollouts; chooses by the model's tests, ties by mean log-probability per token.
+
+    Args:
+        problem: The question.
+        root: Where to start.
+        n: Rollouts, ≥ 1.
+        width: Rollouts at the same time. With 1 a budget that ends early cuts one rollout only; more is
+            faster for a single problem.
+        early_stop: End at the first program that passes all tests that the search may see.
+        sampling: How steps are drawn.
+
+    Returns:
+        The chosen program; its value is its pass ratio.
+    """
+    rollouts: list[Rollout] = []
+    with suppress(BudgetExhausted):
+        yield from _sample(rollouts, root, n, width, early_stop, sampling)
+    return _chosen(rollouts, by_tests)
+
+
+def best_of_n_random(
+    problem: Problem,
+    root: State,
+    *,
+    n: int = 8,
+    width: int = 1,
+    seed: int = 0,
+    sampling: Sampling = Sampling(),
+) -> Search:
+    """Samples n rollouts as `best_of_n` does and chooses one at random: what choosing alone is worth.
+
+    Args:
+        problem: The question.
+        root: Where to start.
+        n: Rollouts, ≥ 1.
+        width: Rollouts at the same time.
+        seed: Fixes the choice, together with the problem.
+        sampling: How steps are drawn.
+
+    Returns:
+        The chosen program; its value is its pass ratio, which did not enter the choice.
+    """
+    rollouts: list[Rollout] = []
+    generator = random.Random(derive_stream(seed, "best_of_n_random", problem.task_id))
+    with suppress(BudgetExhausted):
+        yield from _sample(rollouts, root, n, width, False, sampling)
+    return _chosen(rollouts, generator.choice)
+
+
+def by_tests(rollouts: Sequence[Rollout]) -> Rollout:
+    """Returns the rollout of highest value; a failure of the judge ranks last, ties by log-probability."""
+    return max(rollouts, key=lambda r: (-1.0 if r.value is None else r.value, r.mean_logprob))
+
+
+def _sample(
+    rollouts: list[Rollout], root: State, n: int, width: int, early_stop: bool, sampling: Sampling
+) -> Turns:
+    """Fills `rollouts`, `width` at a time."""
+    while len(rollouts) < n:
+        wave = [Rollout(root) for _ in range(min(width, n - len(rollouts)))]
+        rollouts += wave
+        yield from follow(wave, sampling)
+        if early_stop and any(rollout.solved for rollout in wave):
+            return
+
+
+def _chosen(rollouts: Sequence[Rollout], choice: Choice) -> SearchResult:
+    programs = [rollout for rollout in rollouts if rollout.program is not None]
+    if not programs:
+        return SearchResult(None)
+    rollout = choice(programs)
+    return SearchResult(rollout.program, rollout.value or 0.0)

@@ -1,0 +1,313 @@
+"""The driver: runs one agent or a thousand, and merges what they ask for.
+
+    driver = Driver(model, policy, scorer, seed=0, journal=folder)
+    results = driver.run([Task("starter/0", mcts, Budget(tokens=2048), name="mcts")])
+
+`run` returns one `TaskResult` per task, in order; `stream` yields them as they finish. Behind it:
+
+- Requests of all live agents leave as one policy batch (bounded by `batch_tokens`), one model batch
+  (which judges) and one scorer batch; the three work at the same time, a thread each. For a policy
+  that batches by itself (a server), `concurrency` requests are in flight one by one.
+- Budgets are exact: see `budget.py`. An agent whose turn the budget cannot pay at all is thrown
+  `BudgetExhausted`; of a turn that it pays in part, a `Propose` gets fewer proposals (perhaps none)
+  and an `Advance` comes back masked (reward NaN, truncated, the state unchanged).
+- The seed of a request derives from the run's seed, the state and the number of requests before it
+  there, so that results of exact backends do not depend on batching.
+- With a journal every answer is on disk before its agent sees it. A run that was killed is resumed by
+  running the same tasks with the same folder: recorded answers are not computed again.
+- A request that fails in a batch is tried alone, and fails its own task only, with a typed error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from o1coder_gym.agents.lanes import Batch, Lane, Request
+from o1coder_gym.agents.session import Observer, Session, Task, TaskResult
+from o1coder_gym.errors import InfrastructureError, O1CoderError, PolicyError, ScorerError, UsageError
+from o1coder_gym.journal import RunFolder
+from o1coder_gym.protocols import Model, Policy, StepScorer
+from o1coder_gym.types import PolicyRequest, Problem
+
+__all__ = ["Driver", "Observer", "Task", "TaskResult"]
+
+ANSWERS = "answers"
+"""Name of the journal's file."""
+
+_PATIENCE = 0.1
+"""Share of a policy batch's mean time that the next one waits for agents that the judge still has."""
+
+
+class Driver:
+    """Runs agents against one model, one policy and one scorer. May be used again, one run at a time."""
+
+    def __init__(
+        self,
+        model: Model,
+        policy: Policy,
+        scorer: StepScorer | None = None,
+        *,
+        seed: int = 0,
+        journal: RunFolder | None = None,
+        observer: Observer | None = None,
+        live: int = 256,
+        batch_tokens: int = 16384,
+        concurrency: int | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Wires the driver; nothing runs yet.
+
+        Args:
+            model: Takes steps and judges code; called from one thread.
+            policy: Proposes steps; called from one thread, or from `concurrency` threads.
+            scorer: Scores states; needed only by agents that ask for scores; called from one thread.
+            seed: Seed of the run.
+            journal: Where answers are recorded and looked up.
+            observer: Told of each answered query, in the thread that runs the driver.
+            live: Agents in progress at the same time, ≥ 1.
+            batch_tokens: Bound of a policy batch: Σ n · max_tokens over its requests.
+            concurrency: Policy requests in flight, one a call; 1 is one batch at a time. None takes
+                the policy's attribute `concurrency`, or 1 if it has none.
+            timeout_s: Seconds after which a policy call counts as failed; None waits for ever.
+
+        Raises:
+            UsageError: When a number is out of range.
+        """
+        if concurrency is None:
+            concurrency = int(getattr(policy, "concurrency", 1))
+        for name, number in (("live", live), ("batch_tokens", batch_tokens), ("concurrency", concurrency)):
+            if number < 1:
+                raise UsageError(f"driver: {name} must be at least 1, got {number}")
+        self._model = model
+        self._policy = policy
+        self._scorer = scorer
+        self._seed = seed
+        self._journal = journal
+        self._observer = observer
+        self._live = live
+        self._batch_tokens = batch_tokens
+        self._concurrency = concurrency
+        self._timeout_s = timeout_s
+
+    def run(self, tasks: Iterable[Task]) -> list[TaskResult]:
+        """Runs all tasks; returns their results in the order of the tasks.
+
+        Raises:
+            UsageError: When two tasks have the same key.
+            JournalError: When the journal cannot be written or does not fit; what it has is safe.
+        """
+        tasks = list(tasks)
+        results = {result.task.key: result for result in self.stream(tasks)}
+        return [results[task.key] for task in tasks]
+
+    def stream(self, tasks: Iterable[Task]) -> Iterator[TaskResult]:
+        """Runs all tasks; yields each result as soon as it is there.
+
+        Args:
+            tasks: Drawn from as agents finish, so it may be long.
+
+        Raises:
+            UsageError, JournalError: As `run`.
+        """
+        run = _Run(self, tasks)
+        try:
+            yield from run.results()
+        finally:
+            run.close()
+
+    def _lanes(self, done: SimpleQueue[Batch]) -> tuple[Lane, Lane, Lane]:
+        """Returns the lanes of policy, model and scorer."""
+        alone = None if self._concurrency == 1 else 1
+        policy = Lane(
+            "policy", self._policy.propose, done, self._concurrency, self._batch_tokens, batch_size=alone
+        )
+        score = self._scorer.score if self._scorer is not None else _no_scorer
+        return policy, Lane("model", self._model.advance, done), Lane("scorer", score, done)
+
+
+class _Run:
+    """One call of `stream`: the live sessions and the loop over them."""
+
+    def __init__(self, driver: Driver, tasks: Iterable[Task]) -> None:
+        self._driver = driver
+        self._tasks = enumerate(tasks)
+        self._keys: set[str] = set()
+        self._live: set[Session] = set()
+        self._finished: list[TaskResult] = []
+        self._done: SimpleQueue[Batch] = SimpleQueue()
+        self._lanes = driver._lanes(self._done)
+        self._policy, self._model, self._scorer = self._lanes
+        self._recorded = _recorded_answers(driver._journal)
+
+    def results(self) -> Iterator[TaskResult]:
+        """Yields results until no task is left."""
+        while True:
+            self._admit()
+            yield from self._take_finished()
+            if not self._live:
+                return
+            self._dispatch()
+            for batch in self._landed():
+                self._deliver(batch)
+            yield from self._take_finished()
+
+    def close(self) -> None:
+        """Ends the threads; searches that are not over are dropped, their answers are recorded."""
+        for lane in self._lanes:
+            lane.close()
+
+    def _take_finished(self) -> list[TaskResult]:
+        finished, self._finished = self._finished, []
+        return finished
+
+    def _admit(self) -> None:
+        """Starts searches while there is room."""
+        while len(self._live) < self._driver._live:
+            order, task = next(self._tasks, (0, None))
+            if task is None:
+                return
+            if task.key in self._keys:
+                raise UsageError(f"two tasks are called {task.key!r}; give them different names or seeds")
+            self._keys.add(task.key)
+            self._start(task, order)
+
+    def _start(self, task: Task, order: int) -> None:
+        model = self._driver._model
+        session = Session(
+            task,
+            model.problem(task.task_id),
+            model.initial(task.task_id),
+            order=order,
+            seed=self._driver._seed,
+            recorded=self._recorded.pop(task.key, None),
+            observer=self._driver._observer,
+        )
+        self._live.add(session)
+        self._pump(session)
+
+    def _pump(self, session: Session) -> None:
+        """Moves a session on until it waits for a lane or is over."""
+        while session.outcome is None and session.outstanding == 0:
+            for request in session.wave():
+                if not session.recorded(request):
+                    self._lane(request).put(request)
+        self._write([session])
+        if session.outcome is not None and session in self._live:
+            self._live.remove(session)
+            self._finished.append(session.outcome)
+            if session.outstanding:
+                for lane in self._lanes:
+                    lane.drop(session)
+
+    def _lane(self, request: Request) -> Lane:
+        if isinstance(request.payload, PolicyRequest):
+            return self._policy
+        return self._scorer if isinstance(request.payload[0], Problem) else self._model
+
+    def _dispatch(self) -> None:
+        self._model.dispatch()
+        self._scorer.dispatch()
+        if self._policy.stuck:
+            for request in self._policy.drain():
+                request.owner.fail(PolicyError(f"policy: still busy after {self._driver._timeout_s} s"))
+                self._pump(request.owner)
+        elif self._hold_s() <= 0:
+            self._policy.dispatch()
+
+    def _hold_s(self) -> float:
+        """Seconds that the next policy batch should still wait to become a fuller one."""
+        policy = self._policy
+        away = self._model.in_flight or self._scorer.in_flight
+        if not away or not policy.waiting or policy.in_flight or policy.threads > 1:
+            return 0.0
+        return policy.waiting_since + _PATIENCE * policy.mean_s - time.monotonic()
+
+    def _landed(self) -> list[Batch]:
+        """Waits for one batch or for the clock; returns all batches that are back."""
+        batches = []
+        try:
+            batches.append(self._done.get(timeout=self._wait_s()))
+            while True:
+                batches.append(self._done.get_nowait())
+        except Empty:
+            pass
+        for batch in batches:
+            batch.lane.land(batch)
+        return batches or self._overdue()
+
+    def _wait_s(self) -> float | None:
+        """Seconds until the clock has something to say; None if it never has."""
+        waits = [hold] if (hold := self._hold_s()) > 0 else []
+        if self._driver._timeout_s is not None:
+            starts = [batch.started for batch in self._policy.in_flight if not batch.overdue]
+            if starts:
+                waits.append(max(0.0, min(starts) + self._driver._timeout_s - time.monotonic()))
+        return min(waits) if waits else None
+
+    def _overdue(self) -> list[Batch]:
+        """Fails the policy requests that have been away for too long; their late replies are recorded."""
+        timeout_s = self._driver._timeout_s
+        for batch in self._policy.in_flight:
+            if timeout_s is None or batch.overdue or time.monotonic() - batch.started < timeout_s:
+                continue
+            batch.overdue = True
+            for request in batch.requests:
+                request.owner.fail(PolicyError(f"policy: no answer within {timeout_s} s"))
+                self._pump(request.owner)
+        return []
+
+    def _deliver(self, batch: Batch) -> None:
+        """Hands replies to their sessions, records them, and lets the sessions go on."""
+        if batch.error is None and len(batch.replies) != len(batch.requests):
+            got, asked = len(batch.replies), len(batch.requests)
+            batch.error = _failure(batch.lane, f"got {got} replies to {asked} requests")
+        owners = {id(request.owner): request.owner for request in batch.requests}
+        if batch.error is not None:
+            self._failed(batch, batch.error)
+        else:
+            for request, reply in zip(batch.requests, batch.replies, strict=True):
+                request.owner.receive(request, reply)
+        self._write(owners.values())
+        for session in owners.values():
+            self._pump(session)
+
+    def _failed(self, batch: Batch, error: Exception) -> None:
+        """Tries the requests of a failed batch one by one; one that fails alone ends its task."""
+        if len(batch.requests) > 1:
+            for request in batch.requests:
+                request.alone = True
+                if request.owner.outcome is None:
+                    batch.lane.put(request)
+            return
+        typed = error if isinstance(error, O1CoderError) else _failure(batch.lane, repr(error))
+        typed.__cause__ = None if typed is error else error
+        batch.requests[0].owner.fail(typed)
+
+    def _write(self, sessions: Iterable[Session]) -> None:
+        rows: list[dict[str, Any]] = []
+        for session in sessions:
+            rows += session.unwritten
+            session.unwritten.clear()
+        if self._driver._journal is not None:
+            self._driver._journal.append(ANSWERS, *rows)
+
+
+def _recorded_answers(journal: RunFolder | None) -> dict[str, dict[int, dict[str, Any]]]:
+    """Returns the journal's rows by task and serial number."""
+    recorded: dict[str, dict[int, dict[str, Any]]] = {}
+    if journal is not None:
+        for row in journal.rows(ANSWERS):
+            recorded.setdefault(row["task"], {})[row["k"]] = row
+    return recorded
+
+
+def _failure(lane: Lane, message: str) -> O1CoderError:
+    kinds = {"policy": PolicyError, "model": InfrastructureError, "scorer": ScorerError}
+    return kinds[lane.name](f"{lane.name}: {message}")
+
+
+def _no_scorer(_: object) -> list[float]:
+    raise UsageError("the agent asks for scores, but no scorer is given")

@@ -1,0 +1,158 @@
+"""A lane: threads in front of one batched function, fed and emptied by the driver's loop."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+Serve = Callable[[Sequence[Any]], Sequence[Any]]
+"""The batched function: payloads to replies, one each, in order."""
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """One piece of work in a lane. Mutable: a request that failed in a batch is tried alone.
+
+    Attributes:
+        owner: Who asked; opaque to the lane.
+        payload: What the function is given.
+        priority: Lower goes first; the order in which the tasks began, so that old ones finish.
+        weight: Worst-case tokens, for the bound of a batch; 0 where there is none.
+        slot: Place of the answer in the owner's turn; opaque to the lane.
+        serial: Number of the request in the owner's life; opaque to the lane.
+        grant: What the owner's meter reserved for it; opaque to the lane.
+        alone: Whether it must be a batch of its own.
+    """
+
+    owner: Any
+    payload: Any
+    priority: int
+    weight: int = 0
+    slot: int = 0
+    serial: int = 0
+    grant: Any = None
+    alone: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Batch:
+    """What left together, and what came back: `replies`, or the `error` that the function raised."""
+
+    lane: Lane
+    requests: list[Request]
+    started: float
+    replies: Sequence[Any] = ()
+    error: Exception | None = None
+    overdue: bool = False
+
+
+@dataclass(eq=False)
+class Lane:
+    """Queue, threads and clock of one function. All but the threads belongs to the loop's thread.
+
+    Attributes:
+        name: For messages and thread names.
+        serve: The batched function; called from the lane's own threads.
+        done: Where finished batches are put.
+        threads: Batches in flight at most.
+        batch_weight: Bound on the summed weight of a batch; None for no bound.
+        batch_size: Bound on the requests of a batch; None for no bound.
+        mean_s: Running mean of the seconds that a batch takes, 0 before the first.
+        waiting_since: When the first of the waiting requests came, by the monotonic clock.
+    """
+
+    name: str
+    serve: Serve
+    done: SimpleQueue[Batch]
+    threads: int = 1
+    batch_weight: int | None = None
+    batch_size: int | None = None
+    mean_s: float = 0.0
+    waiting_since: float = 0.0
+    in_flight: list[Batch] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Prepares the queues; threads start with the first batches."""
+        self._waiting: list[tuple[int, int, Request]] = []
+        self._order = itertools.count()
+        self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
+        self._started = 0
+
+    @property
+    def idle(self) -> int:
+        """Number of batches that could leave now."""
+        return self.threads - len(self.in_flight)
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests that have not left."""
+        return len(self._waiting)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether every thread is away on a batch that is overdue."""
+        return self.idle == 0 and all(batch.overdue for batch in self.in_flight)
+
+    def put(self, request: Request) -> None:
+        """Queues a request."""
+        if not self._waiting:
+            self.waiting_since = time.monotonic()
+        heapq.heappush(self._waiting, (request.priority, next(self._order), request))
+
+    def drain(self) -> list[Request]:
+        """Removes and returns the requests that have not left."""
+        requests = [request for _, _, request in self._waiting]
+        self._waiting.clear()
+        return requests
+
+    def drop(self, owner: object) -> None:
+        """Forgets the requests of one owner that have not left."""
+        self._waiting = [entry for entry in self._waiting if entry[2].owner is not owner]
+        heapq.heapify(self._waiting)
+
+    def dispatch(self) -> None:
+        """Sends batches to idle threads while requests wait."""
+        while self._waiting and self.idle > 0:
+            batch = Batch(self, self._take(), time.monotonic())
+            self.in_flight.append(batch)
+            if self._started < len(self.in_flight):
+                self._started += 1
+                threading.Thread(target=self._work, name=f"o1coder-{self.name}", daemon=True).start()
+            self._inbox.put(batch)
+
+    def land(self, batch: Batch) -> None:
+        """Takes note that a batch is back."""
+        self.in_flight.remove(batch)
+        seconds = time.monotonic() - batch.started
+        self.mean_s = seconds if self.mean_s == 0 else 0.8 * self.mean_s + 0.2 * seconds
+
+    def close(self) -> None:
+        """Tells the threads to end after what they are at; does not wait for them."""
+        for _ in range(self._started):
+            self._inbox.put(None)
+
+    def _take(self) -> list[Request]:
+        first = heapq.heappop(self._waiting)[2]
+        batch, weight = [first], first.weight
+        while self._waiting and not (first.alone or self._waiting[0][2].alone):
+            weight += self._waiting[0][2].weight
+            if self.batch_weight is not None and weight > self.batch_weight:
+                break
+            if self.batch_size is not None and len(batch) >= self.batch_size:
+                break
+            batch.append(heapq.heappop(self._waiting)[2])
+        return batch
+
+    def _work(self) -> None:
+        while (batch := self._inbox.get()) is not None:
+            try:
+                batch.replies = self.serve([request.payload for request in batch.requests])
+            except Exception as error:  # a foreign function's failure becomes a value of the loop
+                batch.error = error
+            self.done.put(batch)

@@ -1,0 +1,71 @@
+"""Answers as journal rows, and back: `read(write(answer)) == answer`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from o1coder_gym.types import ActionType, CaseResult, Outcome, Proposal, State, Step, Transition, Verdict
+
+
+def write_proposals(proposals: Sequence[Proposal]) -> list[list[Any]]:
+    """Returns one JSON-able list per proposal."""
+    return [[p.text, p.tokens, p.logprob, list(p.token_ids), p.finish] for p in proposals]
+
+
+def read_proposals(row: Sequence[Sequence[Any]]) -> tuple[Proposal, ...]:
+    """Reads what `write_proposals` wrote."""
+    return tuple(Proposal(text, tokens, logp, tuple(ids), end) for text, tokens, logp, ids, end in row)
+
+
+def write_transition(transition: Transition) -> dict[str, Any]:
+    """Returns a JSON-able dict; of the state only the last step, NaN as null."""
+    step = transition.state.steps[-1]
+    return {
+        "step": [int(step.type), step.text],
+        "reward": _null_if_nan(transition.reward),
+        "terminated": transition.terminated,
+        "truncated": transition.truncated,
+        "feedback": transition.feedback,
+        "verdict": write_verdict(transition.verdict) if transition.verdict else None,
+        "terms": {name: _null_if_nan(value) for name, value in transition.reward_terms.items()},
+    }
+
+
+def read_transition(row: Mapping[str, Any], state: State) -> Transition:
+    """Reads what `write_transition` wrote of an action taken in `state`."""
+    kind, text = row["step"]
+    return Transition(
+        state=state.then(Step(ActionType(kind), text)),
+        reward=_nan_if_null(row["reward"]),
+        terminated=row["terminated"],
+        truncated=row["truncated"],
+        feedback=row["feedback"],
+        verdict=read_verdict(row["verdict"]) if row["verdict"] else None,
+        reward_terms={name: _nan_if_null(value) for name, value in row["terms"].items()},
+    )
+
+
+def write_verdict(verdict: Verdict) -> dict[str, Any]:
+    """Returns a JSON-able dict."""
+    return {
+        "outcome": verdict.outcome.value,
+        "tests": [[test.outcome.value, test.got, test.error] for test in verdict.tests],
+        "cpu_s": verdict.cpu_s,
+        "error": verdict.error,
+    }
+
+
+def read_verdict(row: Mapping[str, Any]) -> Verdict:
+    """Reads what `write_verdict` wrote."""
+    tests = tuple(CaseResult(Outcome(outcome), got, error) for outcome, got, error in row["tests"])
+    return Verdict(Outcome(row["outcome"]), tests, row["cpu_s"], row["error"])
+
+
+def _null_if_nan(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _nan_if_null(value: float | None) -> float:
+    return math.nan if value is None else value

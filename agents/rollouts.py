@@ -1,0 +1,86 @@
+"""Rollouts: episodes that follow the policy, outside of any tree."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from o1coder_gym.agents.values import end_value, passes
+from o1coder_gym.queries import Advance, Answer, Propose, Query
+from o1coder_gym.types import Proposal, Sampling, State, Transition
+
+Turns = Generator[Sequence[Query], list[Answer], None]
+"""A part of a search that asks and ends without a result of its own."""
+
+
+@dataclass(slots=True)
+class Rollout:
+    """An episode in progress. Mutable: `follow` moves it on.
+
+    Attributes:
+        state: Where it is.
+        tokens: Generated tokens so far.
+        logprob: Sum of the log-probabilities of its tokens; None once a backend did not tell one.
+        last: The transition that led to `state`, None at the start.
+        cut: Whether the budget ended it early.
+    """
+
+    state: State
+    tokens: int = 0
+    logprob: float | None = 0.0
+    last: Transition | None = None
+    cut: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the episode goes on."""
+        return not self.cut and (self.last is None or not self.last.done)
+
+    @property
+    def program(self) -> State | None:
+        """The terminal state if code was committed, else None."""
+        return self.state if self.state.code is not None else None
+
+    @property
+    def value(self) -> float | None:
+        """Its end's value in [0, 1]; None before the end, and where the judge failed."""
+        return end_value(self.last) if self.last is not None and self.last.done else None
+
+    @property
+    def solved(self) -> bool:
+        """Whether its program passes the tests that the search may see."""
+        return self.last is not None and passes(self.last)
+
+    @property
+    def mean_logprob(self) -> float:
+        """Mean log-probability per token (Codex, arXiv 2107.03374, section 3.3), −inf if not known."""
+        return self.logprob / max(self.tokens, 1) if self.logprob is not None else float("-inf")
+
+    def extend(self, proposal: Proposal, transition: Transition) -> None:
+        """Takes one step."""
+        self.state, self.last = transition.state, transition
+        self.tokens += proposal.tokens
+        known = self.logprob is not None and proposal.logprob is not None
+        self.logprob = self.logprob + proposal.logprob if known else None  # pyright: ignore[reportOperatorIssue]
+
+
+def follow(rollouts: Sequence[Rollout], sampling: Sampling) -> Turns:
+    """Follows the policy in all rollouts, in lockstep, until each has ended or was cut by the budget.
+
+    Args:
+        rollouts: B episodes; moved on in place.
+        sampling: How each step is drawn.
+    """
+    while active := [rollout for rollout in rollouts if rollout.open]:
+        drawn = yield [Propose(rollout.state, 1, sampling) for rollout in active]
+        steps: list[tuple[Rollout, Proposal]] = []
+        for rollout, proposals in zip(active, drawn, strict=True):
+            assert isinstance(proposals, tuple)
+            rollout.cut = not proposals
+            steps += [(rollout, proposal) for proposal in proposals]
+        if not steps:
+            continue
+        transitions = yield [Advance(rollout.state, proposal.text) for rollout, proposal in steps]
+        for (rollout, proposal), transition in zip(steps, transitions, strict=True):
+            assert isinstance(transition, Transition)
+            rollout.extend(proposal, transition)

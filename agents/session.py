@@ -1,0 +1,351 @@
+"""One live agent: its generator, its account and its present turn. No threads, no foreign objects.
+
+A turn is the list of queries that the agent yielded. It is served in waves: a wave is all that the
+budget can pay for at its worst-case price; when the whole wave is back and settled at its true
+price, the next wave asks for what is still missing. So what an agent gets depends on its budget and
+on the answers alone, never on the timing of batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from o1coder_gym.agents.contracts import check_proposals, check_score, check_transition
+from o1coder_gym.agents.lanes import Request
+from o1coder_gym.agents.records import read_proposals, read_transition, write_proposals, write_transition
+from o1coder_gym.agents.seeds import derive_seed, digest
+from o1coder_gym.budget import UNLIMITED, Budget, Grant, Meter
+from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, O1CoderError
+from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Score, Search
+from o1coder_gym.types import PolicyRequest, Problem, Proposal, SearchResult, State, Transition, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One problem for one agent.
+
+    Attributes:
+        task_id: A problem of the driver's model.
+        agent: The search strategy.
+        budget: Its limits on this problem.
+        name: The agent's name, e.g. its spec; with `task_id` and `seed` unique in a run.
+        seed: Replaces the driver's seed; None keeps it.
+    """
+
+    task_id: str
+    agent: Agent
+    budget: Budget = UNLIMITED
+    name: str = "agent"
+    seed: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Names the task in a journal."""
+        return f"{self.name} {self.task_id}" + ("" if self.seed is None else f" seed={self.seed}")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What became of a task.
+
+    Attributes:
+        task: The task.
+        result: What the agent returned; None after an error, or if it did not answer to
+            `BudgetExhausted`.
+        usage: What was spent. Answers from a cache or journal count as if they had been computed,
+            so that equal budgets stay equal.
+        exhausted: Whether the budget ended the search.
+        error: What went wrong, None if nothing did; the journal keeps all that was paid for.
+    """
+
+    task: Task
+    result: SearchResult | None
+    usage: Usage
+    exhausted: bool = False
+    error: O1CoderError | None = None
+
+
+Observer = Callable[[Task, Query, Answer, Usage], None]
+"""Told of each answered query, in the agent's order, before the agent is; usage is the task's."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A query of the turn and what has been answered to it."""
+
+    query: Query
+    samples: list[Proposal] = field(default_factory=list)
+    answer: Transition | float | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether something is still missing."""
+        if isinstance(self.query, Propose):
+            return len(self.samples) < self.query.n
+        return self.answer is None
+
+    @property
+    def served(self) -> bool:
+        """Whether anything was answered."""
+        return bool(self.samples) or self.answer is not None
+
+
+class Session:
+    """A search in progress. Mutable; belongs to the driver's thread.
+
+    Attributes:
+        task: What is being solved.
+        order: Position among the tasks of the run.
+        outstanding: Requests of the present wave that are not back.
+        outcome: The task's result once the search is over, else None.
+        unwritten: Journal rows not yet appended; the driver drains them.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        problem: Problem,
+        root: State,
+        *,
+        order: int = 0,
+        seed: int = 0,
+        recorded: Mapping[int, Mapping[str, Any]] | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        """Starts the search up to its first turn.
+
+        Args:
+            task: What to solve.
+            problem: The problem it names.
+            root: Where the search starts.
+            order: Position among the tasks of the run.
+            seed: Seed of the run.
+            recorded: Journal rows of this task by serial number.
+            observer: Told of every answer.
+        """
+        self.task = task
+        self.order = order
+        self.outstanding = 0
+        self.outcome: TaskResult | None = None
+        self.unwritten: list[dict[str, Any]] = []
+        self._problem = problem
+        self._seed = seed if task.seed is None else task.seed
+        self._recorded = recorded or {}
+        self._observer = observer
+        self._meter = Meter(task.budget)
+        self._counts: dict[State, int] = {}
+        self._serial = 0
+        self._expired = False
+        self._exhausted = False
+        self._turn: list[_Slot] = []
+        self._search: Search | None = None
+        self._resume(lambda: self._begin(root))
+
+    def wave(self) -> list[Request]:
+        """Returns the next requests to serve; empty only when the search is over."""
+        while self.outcome is None:
+            if requests := self._reserve():
+                self.outstanding = len(requests)
+                return requests
+            self._end_turn()
+        return []
+
+    def recorded(self, request: Request) -> bool:
+        """Answers a request from the journal if it is there; returns whether it was.
+
+        Raises:
+            JournalError: When the journal's request of this number was another one.
+        """
+        row = self._recorded.get(request.serial)
+        if row is None:
+            return False
+        if row["q"] != _name(request.payload):
+            raise JournalError(f"{self.task.key}: request {request.serial} is not the one in the journal")
+        self._meter.resume_at(row["s"])
+        self._book(request, _read_answer(request.payload, row["a"]))
+        return True
+
+    def receive(self, request: Request, reply: Any) -> None:
+        """Takes a reply from a lane: checks, books and records it.
+
+        A reply that comes after the session failed is still recorded, for it was paid for.
+        """
+        try:
+            answer = _check(request.payload, reply)
+        except O1CoderError as error:
+            self.fail(error)
+            return
+        self.unwritten.append(
+            {
+                "task": self.task.key,
+                "k": request.serial,
+                "q": _name(request.payload),
+                "s": round(self._meter.seconds, 3),
+                "a": _write_answer(answer),
+            }
+        )
+        self._book(request, answer)
+
+    def fail(self, error: O1CoderError) -> None:
+        """Ends the search with an error, unless it is over."""
+        if self.outcome is None:
+            if self._search is not None:
+                with contextlib.suppress(RuntimeError):  # a foreign agent may ignore its end
+                    self._search.close()
+            self._finish(None, error)
+
+    def _begin(self, root: State) -> Sequence[Query]:
+        self._search = self.task.agent(self._problem, root)
+        return next(self._search)
+
+    def _reserve(self) -> list[Request]:
+        expired = self._time_is_over()
+        requests = []
+        for index, slot in enumerate(self._turn):
+            if slot.open and (made := self._request(slot, expired)) is not None:
+                made.slot = index
+                requests.append(made)
+        return requests
+
+    def _request(self, slot: _Slot, expired: bool) -> Request | None:
+        query = slot.query
+        if isinstance(query, Score):
+            return self._issue((self._problem, query.state))
+        if expired:
+            return None
+        if isinstance(query, Advance):
+            granted = self._meter.reserve_executions(1)
+            return self._issue((query.state, query.action), grant=granted) if granted else None
+        grant = self._meter.reserve_samples(query.n - len(slot.samples), query.sampling.max_tokens)
+        if grant is None:
+            return None
+        count = self._counts.get(query.state, 0)
+        self._counts[query.state] = count + 1
+        sampling = query.sampling
+        if grant.max_tokens != sampling.max_tokens:
+            sampling = replace(sampling, max_tokens=grant.max_tokens)
+        seed = derive_seed(self._seed, query.state, count)
+        payload = PolicyRequest(self._problem, query.state, grant.n, sampling, seed)
+        return self._issue(payload, weight=grant.n * grant.max_tokens, grant=grant)
+
+    def _issue(self, payload: Any, weight: int = 0, grant: Grant | int | None = None) -> Request:
+        request = Request(self, payload, self.order, weight, serial=self._serial, grant=grant)
+        self._serial += 1
+        return request
+
+    def _book(self, request: Request, answer: Answer) -> None:
+        """Settles the grant and puts the answer into its slot."""
+        self.outstanding -= 1
+        if self.outcome is not None:
+            return
+        slot = self._turn[request.slot]
+        if isinstance(answer, tuple):
+            self._meter.settle_samples(request.grant, sum(p.tokens for p in answer), len(answer))
+            slot.samples.extend(answer)
+            return
+        if isinstance(answer, Transition):
+            self._meter.settle_executions(request.grant, int(answer.verdict is not None))
+        slot.answer = answer
+
+    def _end_turn(self) -> None:
+        """Hands the answers to the agent, or tells it that the budget paid for none of them."""
+        paid = [slot for slot in self._turn if not isinstance(slot.query, Score)]
+        if paid and not any(slot.served for slot in paid):
+            self._exhaust()
+            return
+        answers = [_answer(slot) for slot in self._turn]
+        if self._observer is not None:
+            usage = self._meter.usage
+            for slot, answer in zip(self._turn, answers, strict=True):
+                self._observer(self.task, slot.query, answer, usage)
+        search = self._search
+        assert search is not None
+        self._resume(lambda: search.send(answers))
+
+    def _exhaust(self) -> None:
+        if self._exhausted:
+            self.fail(ConformanceError(f"{self.task.key}: the agent went on after its budget was exhausted"))
+            return
+        self._exhausted = True
+        search = self._search
+        assert search is not None
+        self._resume(lambda: search.throw(BudgetExhausted(f"{self.task.key}: the budget is spent")))
+
+    def _resume(self, step: Callable[[], Sequence[Query]]) -> None:
+        """Lets the agent run to its next turn or its end."""
+        try:
+            self._turn = [_Slot(query) for query in step()]
+        except StopIteration as end:
+            if isinstance(end.value, SearchResult):
+                self._finish(end.value)
+            else:
+                found = type(end.value).__name__
+                self._finish(None, ConformanceError(f"{self.task.key}: the agent returned a {found}"))
+        except BudgetExhausted:
+            self._finish(None)
+        except O1CoderError as error:
+            self._finish(None, error)
+        except Exception as error:  # a foreign agent's failure ends its own task only
+            failure = O1CoderError(f"{self.task.key}: the agent failed: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._finish(None, failure)
+
+    def _finish(self, result: SearchResult | None, error: O1CoderError | None = None) -> None:
+        self.outcome = TaskResult(self.task, result, self._meter.usage, self._exhausted, error)
+
+    def _time_is_over(self) -> bool:
+        """Reads the clock, or the journal where it has an answer: resumed runs stop where they did."""
+        if self._expired or self.task.budget.seconds is None:
+            return self._expired
+        row = self._recorded.get(self._serial)
+        if row is not None:
+            self._expired = row.get("expired", False)
+        elif self._meter.expired:
+            self._expired = True
+            seconds = round(self._meter.seconds, 3)
+            self.unwritten.append({"task": self.task.key, "k": self._serial, "expired": True, "s": seconds})
+        self._serial += self._expired
+        return self._expired
+
+
+def _answer(slot: _Slot) -> Answer:
+    """What the agent gets; an `Advance` that could not be paid comes back masked."""
+    if isinstance(slot.query, Propose):
+        return tuple(slot.samples)
+    if slot.answer is None:
+        return Transition(slot.query.state, math.nan, False, True, "the budget is spent")
+    return slot.answer
+
+
+def _check(payload: Any, reply: Any) -> Answer:
+    if isinstance(payload, PolicyRequest):
+        return check_proposals(payload, reply)
+    first, second = payload
+    return check_score(second, reply) if isinstance(first, Problem) else check_transition(first, reply)
+
+
+def _name(payload: Any) -> str:
+    """Returns a digest of what a request asks for."""
+    if isinstance(payload, PolicyRequest):
+        sampling = payload.sampling
+        drawn = [sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens]
+        return digest([payload.seed, payload.n, drawn])
+    first, second = payload
+    return digest(second.to_row() if isinstance(first, Problem) else [first.to_row(), second])
+
+
+def _write_answer(answer: Answer) -> Any:
+    if isinstance(answer, tuple):
+        return write_proposals(answer)
+    return write_transition(answer) if isinstance(answer, Transition) else answer
+
+
+def _read_answer(payload: Any, row: Any) -> Answer:
+    if isinstance(payload, PolicyRequest):
+        return read_proposals(row)
+    first, _ = payload
+    return row if isinstance(first, Problem) else read_transition(row, first)

@@ -1,0 +1,143 @@
+"""Meters and limits: tokens, calls, executions, seconds.
+
+A request reserves the most it could cost before it leaves, and is settled at what it did cost when
+it returns; so a limit is never exceeded, to the token. Seconds are the exception: time passes
+while a request is away, so that limit only stops new requests.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.types import Usage
+
+SMALLEST_SAMPLE = 16
+"""Tokens below which a sample is refused instead of cut: no action fits into fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Limits of one agent on one problem; None means unlimited.
+
+    Attributes:
+        tokens: Generated tokens, ≥ 0.
+        calls: Actions sampled, ≥ 0; a request for n actions counts n.
+        executions: Programs judged, ≥ 0.
+        seconds: Wall-clock seconds after which nothing more is asked, ≥ 0.
+    """
+
+    tokens: int | None = None
+    calls: int | None = None
+    executions: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a negative limit."""
+        for field in fields(self):
+            limit = getattr(self, field.name)
+            if limit is not None and not limit >= 0:
+                raise UsageError(f"budget: {field.name} must be at least 0, got {limit}")
+
+
+UNLIMITED = Budget()
+"""No limit at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a request for samples may cost at most: `n` samples of `max_tokens` tokens each."""
+
+    n: int
+    max_tokens: int
+
+
+class Meter:
+    """The account of one agent. Mutable; used by one thread.
+
+    Every grant that `reserve_samples` or `reserve_executions` returned must be settled once.
+    """
+
+    def __init__(self, budget: Budget, clock: Callable[[], float] = time.monotonic) -> None:
+        """Starts the clock.
+
+        Args:
+            budget: The limits.
+            clock: Monotonic seconds.
+        """
+        self.budget = budget
+        self._clock = clock
+        self._started = clock()
+        self._tokens = self._calls = self._executions = 0
+        self._reserved_tokens = self._reserved_calls = self._reserved_executions = 0
+
+    @property
+    def usage(self) -> Usage:
+        """What was settled so far, and the seconds since the start."""
+        return Usage(
+            tokens=self._tokens,
+            calls=self._calls,
+            executions=self._executions,
+            seconds=self.seconds,
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._started
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time is over."""
+        return self.budget.seconds is not None and self.seconds >= self.budget.seconds
+
+    def resume_at(self, seconds: float) -> None:
+        """Sets the clock forward to `seconds` since the start, unless it is later already."""
+        self._started = min(self._started, self._clock() - seconds)
+
+    def reserve_samples(self, n: int, max_tokens: int) -> Grant | None:
+        """Reserves the worst case of `n` samples, cut to what is left: first fewer, then shorter.
+
+        A sample is shortened only if nothing else is reserved: what other requests give back when
+        they are settled may pay for it in full.
+
+        Args:
+            n: Samples wanted, ≥ 1.
+            max_tokens: Bound of one sample, ≥ 1.
+
+        Returns:
+            A grant of at most `n` samples, or None if nothing can be granted now.
+        """
+        if self.budget.calls is not None:
+            n = min(n, self.budget.calls - self._calls - self._reserved_calls)
+        if self.budget.tokens is not None:
+            left = self.budget.tokens - self._tokens - self._reserved_tokens
+            if left < max_tokens and self._reserved_tokens == 0 and left >= SMALLEST_SAMPLE:
+                max_tokens = left
+            n = min(n, left // max_tokens)
+        if n < 1:
+            return None
+        self._reserved_calls += n
+        self._reserved_tokens += n * max_tokens
+        return Grant(n, max_tokens)
+
+    def settle_samples(self, grant: Grant, tokens: int, calls: int) -> None:
+        """Books what a grant did cost: `tokens` in all, `calls` samples."""
+        self._reserved_calls -= grant.n
+        self._reserved_tokens -= grant.n * grant.max_tokens
+        self._calls += calls
+        self._tokens += tokens
+
+    def reserve_executions(self, n: int) -> int:
+        """Reserves up to `n` executions; returns how many were granted, ≥ 0."""
+        if self.budget.executions is not None:
+            n = min(n, self.budget.executions - self._executions - self._reserved_executions)
+        self._reserved_executions += n
+        return n
+
+    def settle_executions(self, granted: int, executions: int) -> None:
+        """Books that `executions` programs were judged where `granted` had been reserved."""
+        self._reserved_executions -= granted
+        self._executions += executions

@@ -1,0 +1,244 @@
+"""Run folders: what a run is in `config.json`, what it did in append-only JSONL files.
+
+A row is written by one system call, so a kill at any moment loses at most the row being written;
+the torn line that this leaves is cut off when the folder is opened again. One process at a time
+holds a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import o1coder_gym
+from o1coder_gym.errors import JournalError
+
+SCHEMA = 1
+"""Version of the folder's layout."""
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of `config` as canonical JSON, in hex."""
+    return hashlib.sha256(_dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+class RunFolder:
+    """One run on disk. Holds the folder until it is closed; a context manager.
+
+    Attributes:
+        path: The folder.
+        config: What was run, as given to `open`.
+        resumed: Whether the folder held this run already.
+    """
+
+    def __init__(
+        self, path: Path, config: Mapping[str, Any], lock: int, fsync_s: float, resumed: bool
+    ) -> None:
+        """Use `RunFolder.open`."""
+        self.path = path
+        self.config = config
+        self.resumed = resumed
+        self._lock = lock
+        self._fsync_s = fsync_s
+        self._files: dict[str, int] = {}
+        self._synced = time.monotonic()
+
+    @classmethod
+    def open(
+        cls, path: str | Path, config: Mapping[str, Any], *, resume: bool = False, fsync_s: float = 1.0
+    ) -> RunFolder:
+        """Creates a run folder, or goes on with one.
+
+        Args:
+            path: The folder; created with its parents.
+            config: JSON-able description of the run, all that its results depend on.
+            resume: Go on if the folder holds a run of the same config; an empty folder starts one.
+            fsync_s: Least seconds between two flushes to the disk; 0 flushes each append. A killed
+                process loses nothing either way, a power cut at most this much.
+
+        Raises:
+            JournalError: When the folder cannot be written, is in use, holds a run and `resume` is
+                false, or holds a run of another config.
+        """
+        folder = Path(path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        try:
+            _take(lock, folder)
+            resumed = _claim(folder, config, resume)
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(folder, config, lock, fsync_s, resumed)
+
+    def append(self, name: str, *rows: Mapping[str, Any]) -> None:
+        """Appends rows to the file `name`.jsonl, by one write.
+
+        Raises:
+            JournalError: When the disk is full or the file cannot be written; rows before these
+                are safe.
+        """
+        if not rows:
+            return
+        data = "".join(_dumps(row) + "\n" for row in rows).encode()
+        try:
+            descriptor = self._files.get(name)
+            if descriptor is None:
+                descriptor = self._files[name] = _open_for_append(self.path / f"{name}.jsonl")
+            _write_all(descriptor, data)
+            now = time.monotonic()
+            if now - self._synced >= self._fsync_s:
+                self._synced = now
+                os.fdatasync(descriptor)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def rows(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yields the rows of `name`.jsonl in order; none if there is no such file.
+
+        Raises:
+            JournalError: When a line other than a torn last one is not a JSON object.
+        """
+        return read_rows(self.path / f"{name}.jsonl")
+
+    def close(self) -> None:
+        """Flushes and lets go of the folder; may be called again."""
+        for descriptor in self._files.values():
+            with contextlib.suppress(OSError):
+                os.fdatasync(descriptor)
+            os.close(descriptor)
+        self._files.clear()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> RunFolder:
+        """Returns the folder itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        self.close()
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the JSON objects of a JSONL file, also of one that is being written.
+
+    Args:
+        path: The file; may be missing.
+
+    Raises:
+        JournalError: When a line other than a torn last one is not a JSON object.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be read: {error.strerror}") from error
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise JournalError(f"{path}: line {number} is not JSON") from error
+        if not isinstance(row, dict):
+            raise JournalError(f"{path}: line {number} is not a JSON object")
+        yield row
+
+
+def _take(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise JournalError(f"{folder}: in use by another process") from error
+
+
+def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
+    """Writes config.json, or checks the one there; returns whether there was one."""
+    file = folder / "config.json"
+    digest = config_hash(config)
+    if not file.exists():
+        row = {"schema": SCHEMA, "hash": digest, "config": dict(config), "versions": _versions()}
+        _write_config(file, row)
+        return False
+    if not resume:
+        raise JournalError(f"{folder}: already holds a run; resume it or choose another folder")
+    try:
+        found = json.loads(file.read_text())
+        known = found["schema"], found["hash"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JournalError(f"{file}: not the config of a run") from error
+    if known[0] != SCHEMA:
+        raise JournalError(f"{folder}: has layout {known[0]}, this version reads {SCHEMA}")
+    if known[1] != digest:
+        changed = ", ".join(_changed(found.get("config"), config))
+        raise JournalError(f"{folder}: holds a run of another config (differs in: {changed})")
+    return True
+
+
+def _write_config(file: Path, row: Mapping[str, Any]) -> None:
+    """Writes through a second file, so that config.json is whole or absent."""
+    try:
+        part = file.with_suffix(".part")
+        part.write_text(_dumps(row, indent=2) + "\n")
+        part.replace(file)
+    except OSError as error:
+        raise _unwritable(file.parent, error) from error
+
+
+def _changed(old: Any, new: Mapping[str, Any]) -> list[str]:
+    before = old if isinstance(old, dict) else {}
+    after = json.loads(_dumps(new))
+    return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+
+
+def _versions() -> dict[str, str]:
+    return {"o1coder_gym": o1coder_gym.__version__, "python": platform.python_version()}
+
+
+def _open_for_append(path: Path) -> int:
+    """Opens a JSONL file for appending and cuts off a torn last line."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    end = size = os.fstat(descriptor).st_size
+    while end > 0:
+        start = max(0, end - (1 << 16))
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(descriptor, end)
+    return descriptor
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Writes all of `data`, or nothing: a partial write (full disk) is taken back."""
+    before = os.fstat(descriptor).st_size
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise
+
+
+def _dumps(value: Any, **options: Any) -> str:
+    return json.dumps(value, allow_nan=False, **options)
+
+
+def _unwritable(folder: Path, error: OSError) -> JournalError:
+    return JournalError(f"{folder}: cannot be written: {error.strerror or error}")
