@@ -140,6 +140,10 @@ class ReasoningModel:
         """Returns r^{1:t} of each state: the scorer's value of every step, zeros without a scorer."""
         return self._scored(states)
 
+    def first_reward_terms(self) -> dict[str, float]:
+        """Returns the reward terms of an episode in which nothing has been done yet."""
+        return dict(self._reward(Evidence(())).terms)
+
     def with_reward(self, reward: RewardFunction) -> ReasoningModel:
         """Returns this model under another reward; problems, handles and caches are shared."""
         model = object.__new__(ReasoningModel)

@@ -56,7 +56,8 @@ class Evidence:
     """What the reward of one transition may depend on.
 
     Attributes:
-        process: r^{1:t}, the step scorer's value of each step so far, this one last; in [0, 1].
+        process: r^{1:t}, the step scorer's value of each step so far, this one last; in [0, 1]; empty
+            before the first step.
         verdict: Of the program committed by this step; None if it committed none.
         truncated: Whether this step reached the step limit without code.
     """

@@ -1,0 +1,171 @@
+"""The choice interaction: a policy proposes K steps, the agent picks one, numbers in, a number out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import Space, spaces
+from numpy.typing import NDArray
+
+from o1coder_gym import choices
+from o1coder_gym.choices import Features, Offer
+from o1coder_gym.embedding import load_embedding
+from o1coder_gym.envs.interaction import Cursor, base_info, max_steps_of, model_of
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.envs.settings import Settings, shared_policy
+from o1coder_gym.errors import PolicyError, UsageError
+from o1coder_gym.protocols import Policy
+from o1coder_gym.types import PolicyRequest, Sampling, State
+
+DEFAULT_POLICY = "hf:qwen2.5-coder-0.5b"
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceInteraction:
+    """Choose one of K proposals.
+
+    The proposals at a state depend on the episode's seed and the path only. All K are looked at in one
+    batch of the model, so that the public pass ratio of a proposed program is part of the observation.
+
+    Attributes:
+        source: The model, or the settings that name it.
+        policy: The proposer, or the spec that names it.
+        k: Proposals per state, ≥ 1.
+        sampling: How they are drawn.
+        embedding: Spec of an embedding of question and steps, see `embedding.load_embedding`; None for none.
+    """
+
+    source: Settings | ReasoningModel
+    policy: str | Policy
+    k: int = 4
+    sampling: Sampling = Sampling()
+    embedding: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` when `k` < 1 or the embedding is unknown."""
+        if self.k < 1:
+            raise UsageError(f"k must be at least 1, got {self.k}")
+        if self.embedding is not None:
+            load_embedding(self.embedding)
+
+    def action_space(self) -> Space[Any]:
+        """Discrete(K)."""
+        return spaces.Discrete(self.k)
+
+    def observation_space(self) -> Space[Any]:
+        """A flat Dict of boxes: ``state`` [5], ``proposals`` [K·F] and, if asked for, ``embedding`` [D]."""
+        return spaces.Dict(
+            {
+                name: spaces.Box(-1.0 if name == "embedding" else 0.0, 1.0, (size,), np.float32)
+                for name, size in self.features.sizes().items()
+            }
+        )
+
+    def begin(self, starts: Sequence[tuple[str, int]]) -> list[Cursor]:
+        """Returns cursors at the questions, with the first proposals."""
+        model = model_of(self)
+        return self._offered([Cursor(model.initial(task_id), seed=seed) for task_id, seed in starts])
+
+    def advance(self, moves: Sequence[tuple[Cursor, Any]]) -> list[Cursor]:
+        """Takes the chosen proposal at each cursor and draws the next ones, in one batch."""
+        cursors = []
+        for cursor, action in moves:
+            transition = cursor.offers[self._index(action)].transition
+            cursors.append(Cursor(transition.state, transition, cursor.seed, cursor.tokens))
+        return self._offered(cursors)
+
+    def observe(self, cursor: Cursor) -> dict[str, NDArray[np.float32]]:
+        """Returns the features of the state and of its proposals."""
+        problem = model_of(self).problem(cursor.state.problem_id)
+        return self.features.observe(problem, cursor.state, cursor.offers)
+
+    def info(self, cursor: Cursor) -> dict[str, Any]:
+        """Returns `interaction.base_info` and the texts on offer as ``proposals``."""
+        proposals = [offer.proposal.text for offer in cursor.offers]
+        return {**base_info(model_of(self), cursor), "proposals": proposals}
+
+    @property
+    def features(self) -> Features:
+        """How states and offers become numbers."""
+        return Features(self.k, max_steps_of(self), self.sampling.max_tokens, self.embedding)
+
+    def action_mask(self, cursor: Cursor) -> NDArray[np.bool_]:
+        """Returns which choices make sense, [K]; see `choices.mask`."""
+        return choices.mask(cursor.offers, self.k)
+
+    def _index(self, action: Any) -> int:
+        try:
+            index = operator.index(action)
+        except TypeError:
+            raise UsageError(f"an action is the number of a proposal, got {action!r}") from None
+        if not 0 <= index < self.k:
+            raise UsageError(f"an action is the number of a proposal, 0 to {self.k - 1}, got {index}")
+        return index
+
+    def _offered(self, cursors: Sequence[Cursor]) -> list[Cursor]:
+        """Returns the cursors with K offers each, those at the end of an episode as they are."""
+        model = model_of(self)
+        policy = (
+            shared_policy(self.policy, model.format.name) if isinstance(self.policy, str) else self.policy
+        )
+        live = [cursor for cursor in cursors if not cursor.done]
+        proposed = policy.propose([self._request(model, cursor) for cursor in live]) if live else []
+        if [len(proposals) for proposals in proposed] != [self.k] * len(live):
+            raise PolicyError(
+                f"asked for {self.k} proposals for each of {len(live)} states, got another number"
+            )
+        transitions = iter(
+            model.advance(
+                [
+                    (cursor.state, proposal.text)
+                    for cursor, proposals in zip(live, proposed, strict=True)
+                    for proposal in proposals
+                ]
+            )
+        )
+        drawn = iter(proposed)
+        return [
+            cursor
+            if cursor.done
+            else _with_offers(cursor, tuple(Offer(one, next(transitions)) for one in next(drawn)))
+            for cursor in cursors
+        ]
+
+    def _request(self, model: ReasoningModel, cursor: Cursor) -> PolicyRequest:
+        seed = _request_seed(cursor.seed, cursor.state)
+        return PolicyRequest(
+            model.problem(cursor.state.problem_id), cursor.state, self.k, self.sampling, seed
+        )
+
+
+def choice_interaction(
+    *,
+    policy: str = DEFAULT_POLICY,
+    k: int = 4,
+    temperature: float = Sampling.temperature,
+    top_p: float = Sampling.top_p,
+    top_k: int = Sampling.top_k,
+    max_tokens: int = Sampling.max_tokens,
+    embedding: str | None = None,
+    **settings: Any,
+) -> ChoiceInteraction:
+    """Builds the interaction from plain arguments; see `env.ChoiceEnv`."""
+    sampling = Sampling(temperature, top_p, top_k, max_tokens)
+    return ChoiceInteraction(Settings(**settings), policy, k, sampling, embedding)
+
+
+def _with_offers(cursor: Cursor, offers: tuple[Offer, ...]) -> Cursor:
+    tokens = cursor.tokens + sum(offer.proposal.tokens for offer in offers)
+    return Cursor(cursor.state, cursor.transition, cursor.seed, tokens, offers)
+
+
+def _request_seed(episode_seed: int, state: State) -> int:
+    """Returns a seed in [0, 2^31) that depends on the episode's seed and the path to `state` only."""
+    key = json.dumps([episode_seed, state.to_row()]).encode()
+    return int.from_bytes(hashlib.blake2b(key, digest_size=4).digest()) >> 1

@@ -1,0 +1,230 @@
+"""The Gymnasium environments: an interaction with a cursor."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.error import ResetNeeded
+from numpy.typing import NDArray
+
+from o1coder_gym.envs import render
+from o1coder_gym.envs.choice import ChoiceInteraction, choice_interaction
+from o1coder_gym.envs.interaction import Cursor, Interaction, draw_start, model_of, with_alpha
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.envs.text import text_interaction
+from o1coder_gym.errors import UnknownNameError
+
+RENDER_MODES = ("ansi", "human", "rgb_array")
+METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class EnvState:
+    """A saved position, random numbers included; pickles, and may be set as often as one likes.
+
+    Attributes:
+        cursor: Where the episode is; None before the first reset.
+        rng: State of the environment's random number generator.
+    """
+
+    cursor: Cursor | None
+    rng: Mapping[str, Any]
+
+
+class ReasoningEnv(gymnasium.Env[Any, Any]):
+    """A reasoning model as a Gymnasium environment.
+
+    ## Description
+    Code reasoning as a Markov decision process after O1-CODER: the agent writes reasoning steps, then a
+    program, which is run against the problem's public tests. Hidden tests are not in the environment.
+    `TextEnv` takes text, `ChoiceEnv` a number; this class takes any `Interaction`.
+
+    ## Episode end
+    `terminated` when a program was committed, `truncated` when the step limit is reached without one.
+
+    ## Reward
+    Modes ``outcome``, ``process``, ``phi``, ``phi_dense``; see `rewards`. NaN, with
+    ``info["outcome"] == "infrastructure"``, when the judge itself failed: mask such a step.
+
+    ## State
+    `get_state`, `set_state` and `fork`; through wrappers use the functions of the same names in
+    `o1coder_gym.envs`. After a clone the same actions give the same trajectory, resets included.
+
+    ## Info keys
+    See `interaction.base_info`; Choice adds ``proposals``.
+    """
+
+    metadata = METADATA
+
+    def __init__(self, interaction: Interaction, render_mode: str | None = None) -> None:
+        """Args: how to act in which model; one of `RENDER_MODES` or None."""
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise UnknownNameError("render mode", render_mode, RENDER_MODES)
+        self.interaction = interaction
+        self.render_mode = render_mode
+        self.action_space = interaction.action_space()
+        self.observation_space = interaction.observation_space()
+        self._cursor: Cursor | None = None
+
+    @property
+    def model(self) -> ReasoningModel:
+        """The reasoning model, opened on first use."""
+        return model_of(self.interaction)
+
+    @property
+    def cursor(self) -> Cursor:
+        """The position in the episode.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset.
+        """
+        if self._cursor is None:
+            raise ResetNeeded("call reset before anything else")
+        return self._cursor
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode on a problem drawn with the seed, or on ``options={"task_id": ...}``.
+
+        Raises:
+            UnknownNameError: When there is no such problem.
+        """
+        super().reset(seed=seed)
+        start = draw_start(self.model, self.np_random, options)
+        (self._cursor,) = self.interaction.begin([start])
+        if self.render_mode == "human":
+            self.render()
+        return self.interaction.observe(self._cursor), self.interaction.info(self._cursor)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Takes an action.
+
+        Raises:
+            UsageError: When it is not one.
+            gymnasium.error.ResetNeeded: When no episode is running.
+        """
+        if self.cursor.done:
+            raise ResetNeeded("the episode is over; call reset")
+        (cursor,) = self.interaction.advance([(self.cursor, action)])
+        self._cursor = cursor
+        if self.render_mode == "human":
+            self.render()
+        transition = cursor.transition
+        assert transition is not None
+        return (
+            self.interaction.observe(cursor),
+            transition.reward,
+            transition.terminated,
+            transition.truncated,
+            self.interaction.info(cursor),
+        )
+
+    def render(self) -> Any:
+        """Returns text (ansi) or a picture (rgb_array), or prints (human)."""
+        model = self.model
+        problem = model.problem(self.cursor.state.problem_id)
+        match self.render_mode:
+            case "ansi":
+                return render.ansi(problem, model.format, self.cursor)
+            case "rgb_array":
+                return render.rgb_array(render.ansi(problem, model.format, self.cursor))
+            case "human":
+                render.show(problem, model.format, self.cursor)
+        return None
+
+    def get_state(self) -> EnvState:
+        """Returns the position as a value."""
+        return EnvState(self._cursor, copy.deepcopy(self.np_random.bit_generator.state))
+
+    def set_state(self, state: EnvState) -> None:
+        """Goes to a position that `get_state` of an equal environment returned.
+
+        Raises:
+            UnknownNameError: When its problem is not one of this environment.
+        """
+        if state.cursor is not None:
+            self.model.problem(state.cursor.state.problem_id)
+        self._cursor = state.cursor
+        self.np_random.bit_generator.state = copy.deepcopy(state.rng)
+
+    def fork(self) -> ReasoningEnv:
+        """Returns an independent copy at the same position; model and policy are shared."""
+        return copy.deepcopy(self)
+
+    def set_alpha(self, alpha: float) -> None:
+        """Sets α(t) of the reward from the next step on; a trainer calls it as its clock advances.
+
+        Raises:
+            UsageError: When the environment was built around a model and not from settings.
+        """
+        self.interaction = with_alpha(self.interaction, alpha)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ReasoningEnv:
+        shared = {"interaction", "_cursor"}
+        rng = self.np_random
+        clone = object.__new__(type(self))
+        memo[id(self)] = clone
+        for name, value in vars(self).items():
+            clone.__dict__[name] = value if name in shared else copy.deepcopy(value, memo)
+        clone.np_random.bit_generator.state = copy.deepcopy(rng.bit_generator.state)
+        return clone
+
+
+class TextEnv(ReasoningEnv):
+    r"""Free text in, text out.
+
+    ## Action
+    The text of one step, e.g. ``"### Step 1 (define)\n…"``, see `formats`; a program with format vanilla.
+    Malformed or over-long text is a step too: it stays in the chain and is answered by feedback.
+
+    ## Observation
+    A Dict of ``question``, ``steps`` (the chain as text), ``feedback`` (on the last action) and ``depth``;
+    one text with ``observation_format="text"``.
+
+    ## Arguments
+    All are strings and numbers. ``problems`` (name of a set or path), ``split``, ``format``
+    (pseudocode, vanilla), ``max_steps``, ``reward`` (mode), ``alpha``, ``gamma``, ``alpha_compile``,
+    ``tau_pass``, ``tau_fail`` (see `RewardConstants`), ``scorer`` (``"package.module:factory"``),
+    ``observation_format`` (dict, text), ``render_mode`` (ansi, human, rgb_array).
+
+    ## References
+    O1-CODER, arXiv 2412.00154.
+    """
+
+    def __init__(self, *, render_mode: str | None = None, **arguments: Any) -> None:
+        """Args: see the class."""
+        super().__init__(text_interaction(**arguments), render_mode)
+
+
+class ChoiceEnv(ReasoningEnv):
+    """Choose one of K proposals of a policy: numbers in, a number out, for stable-baselines3 and the like.
+
+    ## Action
+    Discrete(K): the number of the proposal to take. `action_masks` tells which ones make sense.
+
+    ## Observation
+    A Dict of flat boxes: ``state`` (`choices.STATE_FEATURES`), ``proposals`` (K times
+    `choices.PROPOSAL_FEATURES`: type, length, tokens, probability, PRM, public pass ratio, …) and, if
+    asked for, ``embedding``. The texts are ``info["proposals"]``.
+
+    ## Arguments
+    Those of `TextEnv` but ``observation_format``, and ``policy`` (spec, e.g. ``"hf:qwen2.5-coder-0.5b"`` or
+    ``"scripted:FILE"``), ``k``, ``temperature``, ``top_p``, ``top_k``, ``max_tokens``, ``embedding``
+    (``"hash:64"`` or ``"package.module:function"``).
+    """
+
+    interaction: ChoiceInteraction
+
+    def __init__(self, *, render_mode: str | None = None, **arguments: Any) -> None:
+        """Args: see the class."""
+        super().__init__(choice_interaction(**arguments), render_mode)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Returns which choices make sense, [K]; the name that sb3-contrib asks for."""
+        return self.interaction.action_mask(self.cursor)

@@ -1,0 +1,110 @@
+"""What an environment is made of, as strings and numbers, and the handles that those stand for.
+
+Gymnasium copies an environment's arguments whenever its `spec` is read, and `spec.to_json` writes them
+down. So they are plain values here, and what they name (problems, models, clients) is opened on first use
+and shared by all environments of the process. What opens them is imported on first use too, so that
+`import o1coder_gym` costs little more than `import gymnasium`.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import UsageError
+from o1coder_gym.formats import load_format
+from o1coder_gym.protocols import Policy, StepScorer
+from o1coder_gym.rewards import RewardConstants, RewardFunction, load_reward
+from o1coder_gym.types import Submission, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The arguments that all environments share; see the environments for their meaning."""
+
+    problems: str = ""
+    split: str | None = None
+    format: str = "pseudocode"
+    max_steps: int = 8
+    reward: str = "outcome"
+    alpha: float = 0.5
+    gamma: float = 0.9
+    alpha_compile: float = 0.0
+    tau_pass: float = 1.0
+    tau_fail: float = 0.0
+    scorer: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for what can be told without opening anything."""
+        if not self.problems:
+            raise UsageError("problems= is needed: the name of a problem set or the path of a JSONL file")
+        if self.max_steps < 1:
+            raise UsageError(f"max_steps must be at least 1, got {self.max_steps}")
+        load_format(self.format)
+        self.reward_function()
+
+    def reward_function(self) -> RewardFunction:
+        """Returns the reward of `reward` with the constants given."""
+        constants = RewardConstants(self.alpha_compile, self.alpha, self.gamma, self.tau_pass, self.tau_fail)
+        return load_reward(self.reward, constants)
+
+
+class SharedJudge:
+    """The process-wide default judge as a value: pickles, copies, and starts nothing until it is asked."""
+
+    def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
+        """Judges a batch with `default_judge()`."""
+        from o1coder_gym.sandbox import default_judge
+
+        return default_judge().evaluate(submissions)
+
+
+@lru_cache(maxsize=128)
+def shared_model(settings: Settings) -> ReasoningModel:
+    """Returns the reasoning model of `settings`; equal settings share problems, scorer and caches."""
+    handle = _shared_process(
+        settings.problems, settings.split, settings.format, settings.max_steps, settings.scorer
+    )
+    return handle.with_reward(settings.reward_function())
+
+
+@lru_cache(maxsize=16)
+def shared_policy(spec: str, format: str) -> Policy:
+    """Returns the policy that `spec` names, one per process."""
+    from o1coder_gym.policies import load_policy
+
+    return load_policy(spec, format=format)
+
+
+@lru_cache(maxsize=16)
+def shared_scorer(spec: str) -> StepScorer:
+    """Returns the step scorer that ``"package.module:factory"`` makes when called without arguments.
+
+    Raises:
+        UsageError: When there is no such factory, or it makes something that cannot score.
+    """
+    try:
+        scorer = pkgutil.resolve_name(spec)()
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(f"scorer {spec!r} is not an importable 'package.module:factory': {error}") from error
+    if not isinstance(scorer, StepScorer):
+        raise UsageError(f"scorer {spec!r} made a {type(scorer).__name__}, which has no score method")
+    return scorer
+
+
+@lru_cache(maxsize=32)
+def _shared_process(
+    problems: str, split: str | None, format: str, max_steps: int, scorer: str | None
+) -> ReasoningModel:
+    from o1coder_gym.problems import load_problems
+
+    return ReasoningModel(
+        load_problems(problems, split=split),
+        SharedJudge(),
+        format=load_format(format),
+        max_steps=max_steps,
+        scorer=shared_scorer(scorer) if scorer else None,
+    )

@@ -1,0 +1,147 @@
+"""Choosing one of K proposals: what a numeric agent sees of a state and of its K possible next steps.
+
+The Choice environments and the agents trained on them read the same features here, so that what was
+learned in training means the same in search. K proposals, F features each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from o1coder_gym.embedding import load_embedding
+from o1coder_gym.prompts import question
+from o1coder_gym.types import ActionType, Outcome, Problem, Proposal, State, Transition
+
+STATE_FEATURES = ("depth", "malformed", "define", "refine", "last_malformed")
+"""Names of the numbers that describe a state, in order; all in [0, 1]."""
+
+PROPOSAL_FEATURES = (
+    "offered",
+    "malformed",
+    "define",
+    "refine",
+    "code",
+    "length",
+    "tokens",
+    "probability",
+    "prm",
+    "pass_ratio",
+    "solved",
+    "duplicate",
+)
+"""Names of the F numbers that describe a proposal, in order; all in [0, 1]."""
+
+MAX_CHARS = 16_384
+"""Length at which the feature ``length`` is 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One of the K things that can be done: a proposal and what it would lead to.
+
+    Attributes:
+        proposal: The action as the policy wrote it.
+        transition: Of the model; its verdict is on public or generated tests only.
+    """
+
+    proposal: Proposal
+    transition: Transition
+
+
+def mask(offers: Sequence[Offer], k: int) -> NDArray[np.bool_]:
+    """Returns which of the K choices make sense, [K].
+
+    Malformed steps, repetitions of an earlier offer and programs that the judge failed to judge make none,
+    unless nothing else is on offer; then the first offer does. Without offers every choice is allowed.
+    """
+    if not offers:
+        return np.ones(k, dtype=np.bool_)
+    sensible = np.zeros(k, dtype=np.bool_)
+    seen: set[State] = set()
+    for index, offer in enumerate(offers):
+        state = offer.transition.state
+        malformed = state.steps[-1].type is ActionType.MALFORMED
+        sensible[index] = not malformed and state not in seen and not math.isnan(offer.transition.reward)
+        seen.add(state)
+    if not sensible.any():
+        sensible[0] = True
+    return sensible
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """How a state and its offers become numbers; what was trained under one must act under an equal one.
+
+    Attributes:
+        k: K, proposals per state.
+        max_steps: Step limit of the episode.
+        max_tokens: Token limit of a proposal.
+        embedding: Spec of an embedding of question and steps, see `embedding.load_embedding`; None for none.
+    """
+
+    k: int
+    max_steps: int
+    max_tokens: int
+    embedding: str | None = None
+
+    def sizes(self) -> dict[str, int]:
+        """Returns the length of each vector in an observation."""
+        sizes = {"state": len(STATE_FEATURES), "proposals": self.k * len(PROPOSAL_FEATURES)}
+        if self.embedding is not None:
+            sizes["embedding"] = len(load_embedding(self.embedding)(""))
+        return sizes
+
+    def observe(
+        self, problem: Problem, state: State, offers: Sequence[Offer]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Returns ``state`` [5], ``proposals`` [K·F] (missing offers are 0) and ``embedding`` [D] if any."""
+        observation = {"state": self._of_state(state), "proposals": self._of_offers(offers)}
+        if self.embedding is not None:
+            text = "\n".join([question(problem), *(step.text for step in state.steps)])
+            observation["embedding"] = load_embedding(self.embedding)(text)
+        return observation
+
+    def _of_state(self, state: State) -> NDArray[np.float32]:
+        counts = [0, 0, 0, 0]
+        for step in state.steps:
+            counts[step.type] += 1
+        last_malformed = bool(state.steps) and state.steps[-1].type is ActionType.MALFORMED
+        shares = [min(1.0, count / self.max_steps) for count in (state.depth, *counts[:3])]
+        return np.array([*shares, last_malformed], dtype=np.float32)
+
+    def _of_offers(self, offers: Sequence[Offer]) -> NDArray[np.float32]:
+        rows = np.zeros((self.k, len(PROPOSAL_FEATURES)), dtype=np.float32)
+        seen: set[State] = set()
+        for index, offer in enumerate(offers[: self.k]):
+            rows[index] = _features(offer, self.max_tokens, offer.transition.state in seen)
+            seen.add(offer.transition.state)
+        return rows.reshape(-1)
+
+
+def _features(offer: Offer, max_tokens: int, duplicate: bool) -> tuple[float, ...]:
+    proposal, transition = offer.proposal, offer.transition
+    kind = transition.state.steps[-1].type
+    verdict = transition.verdict
+    return (
+        1.0,
+        *(float(kind is each) for each in ActionType),
+        min(1.0, math.log1p(len(proposal.text)) / math.log1p(MAX_CHARS)),
+        min(1.0, proposal.tokens / max_tokens),
+        _mean_probability(proposal),
+        transition.reward_terms.get("process", 0.0),
+        verdict.pass_ratio if verdict else 0.0,
+        float(verdict is not None and verdict.outcome is Outcome.PASS),
+        float(duplicate),
+    )
+
+
+def _mean_probability(proposal: Proposal) -> float:
+    """Returns the geometric mean of the tokens' probabilities; 0 where the policy cannot tell."""
+    if proposal.logprob is None:
+        return 0.0
+    return math.exp(min(0.0, proposal.logprob) / max(1, proposal.tokens))
