@@ -6,7 +6,8 @@ This file is also imported by the zygote as a top-level module, so it uses the s
 
 Plain JSON stands for None, bool, str, float, list and ints below 2**63; all else is an object of one
 tag: ``i`` int (hex) · ``t`` tuple · ``s`` set · ``z`` frozenset · ``d`` dict (list of pairs) · ``b`` bytes
-(hex) · ``c`` complex · ``f`` Fraction · ``m`` Decimal · ``q`` deque · ``r`` range · ``h`` handle (a number).
+(hex) · ``c`` complex · ``f`` Fraction · ``m`` Decimal · ``q`` deque · ``r`` range · ``g`` what an iterator
+yields · ``h`` handle (a number).
 Equal values of plain types have equal texts, which lets a comparison end at the bytes.
 """
 
@@ -16,12 +17,16 @@ import json
 from collections import deque
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
+from types import GeneratorType
 from typing import Any
 
 MAX_DEPTH = 100
 """Deepest nesting of containers."""
 MAX_WEIGHT = 4 << 20
 """Most values, characters and bytes, together, in one encoded value."""
+MAX_YIELDED = 10_000
+"""How many items of an iterator are written; the rest of a longer one is lost."""
 
 _SMALL = 1 << 63
 _SCALARS = frozenset((int, float, bool, str, type(None)))
@@ -88,7 +93,8 @@ def encode(value: Any, handles: HandleTable | None = None) -> str:
     """Writes a value of builtin, numeric or numpy type as tagged JSON text.
 
     Subclasses count as their builtin base and are read by the methods of that base, so overridden
-    ones have no say; a numpy array counts as nested lists, a bytearray as bytes.
+    ones have no say; a numpy array counts as nested lists, a bytearray as bytes. A generator, a
+    builtin iterator or a dict view is run and written as what it yields.
 
     Args:
         value: What to write.
@@ -233,12 +239,16 @@ class _Encoder:
         return {"m": self.items((-coefficient if sign else coefficient, exponent), depth)}
 
     def other(self, value: Any, depth: int) -> Any:
-        """Writes a numpy scalar or array, else gives the object away as a handle."""
+        """Writes an iterator, a numpy scalar or array, else gives the object away as a handle."""
         kind = type(value)
+        if kind in _ITERATORS or kind.__module__ == "itertools":
+            return {"g": self.items(islice(value, MAX_YIELDED), depth)}
         if kind.__module__ == "numpy" and hasattr(kind, "tolist"):
             plain = value.tolist()
             if type(plain) is not kind:
                 return self.tree(plain, depth)
+        if kind is Handle:
+            return {"h": value.number}
         if self.handles is not None:
             return {"h": self.handles.number(value)}
         raise TypeError(f"a result of type {kind.__name__} cannot be judged")
@@ -262,6 +272,9 @@ _WRITERS = {
     Decimal: _Encoder.decimal,
 }
 _BASES = tuple(_WRITERS)
+_ITERABLES = ([], (), "", set(), range(0), {}, {}.values(), {}.items())
+_ITERATORS = {GeneratorType, map, filter, zip, enumerate, reversed, type({}.keys())}
+_ITERATORS |= {type({}.values()), type({}.items()), *(type(iter(source)) for source in _ITERABLES)}
 
 
 def _rebuild(tree: Any, handles: HandleTable | None) -> Any:
@@ -290,6 +303,8 @@ def _rebuild(tree: Any, handles: HandleTable | None) -> Any:
             return set(items)
         case "z":
             return frozenset(items)
+        case "g":
+            return iter(items)
         case "q":
             return deque(items)
         case "r":
