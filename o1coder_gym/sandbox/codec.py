@@ -272,7 +272,7 @@ _WRITERS = {
     Decimal: _Encoder.decimal,
 }
 _BASES = tuple(_WRITERS)
-_ITERABLES = ([], (), "", set(), range(0), {}, {}.values(), {}.items())
+_ITERABLES = ([], reversed([]), (), "", set(), range(0), {}, {}.values(), {}.items())
 _ITERATORS = {GeneratorType, map, filter, zip, enumerate, reversed, type({}.keys())}
 _ITERATORS |= {type({}.values()), type({}.items()), *(type(iter(source)) for source in _ITERABLES)}
 
