@@ -1,1 +1,29 @@
 """Search agents and the driver that runs them."""
+
+from o1coder_gym.agents.beam import beam
+from o1coder_gym.agents.best_of_n import best_of_n, best_of_n_random
+from o1coder_gym.agents.diverse_beam import diverse_beam
+from o1coder_gym.agents.driver import Driver, Observer, Task, TaskResult
+from o1coder_gym.agents.greedy import greedy
+from o1coder_gym.agents.mcts import mcts
+from o1coder_gym.agents.puct import puct
+from o1coder_gym.agents.registry import AGENTS, load_agent
+from o1coder_gym.agents.tree import Node, Tree
+
+__all__ = [
+    "AGENTS",
+    "Driver",
+    "Node",
+    "Observer",
+    "Task",
+    "TaskResult",
+    "Tree",
+    "beam",
+    "best_of_n",
+    "best_of_n_random",
+    "diverse_beam",
+    "greedy",
+    "load_agent",
+    "mcts",
+    "puct",
+]

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
-from o1coder_gym.agents.rollouts import Rollout, Turns, follow
+from o1coder_gym.agents.asking import Turns
+from o1coder_gym.agents.rollouts import Rollout, follow
 from o1coder_gym.agents.seeds import derive_stream
-from o1coder_gym.errors import BudgetExhausted
+from o1coder_gym.errors import BudgetExhausted, UsageError
 from o1coder_gym.queries import Search
 from o1coder_gym.types import Problem, Sampling, SearchResult, State
 
@@ -84,6 +85,8 @@ def _sample(
     rollouts: list[Rollout], root: State, n: int, width: int, early_stop: bool, sampling: Sampling
 ) -> Turns:
     """Fills `rollouts`, `width` at a time."""
+    if min(n, width) < 1:
+        raise UsageError(f"n and width must be at least 1, got {n} and {width}")
     while len(rollouts) < n:
         wave = [Rollout(root) for _ in range(min(width, n - len(rollouts)))]
         rollouts += wave

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from o1coder_gym.agents.asking import Turns, advance, propose
 from o1coder_gym.agents.values import end_value, passes
-from o1coder_gym.queries import Advance, Answer, Propose, Query
+from o1coder_gym.queries import Advance, Propose
 from o1coder_gym.types import Proposal, Sampling, State, Transition
-
-Turns = Generator[Sequence[Query], list[Answer], None]
-"""A part of a search that asks and ends without a result of its own."""
 
 
 @dataclass(slots=True)
@@ -72,15 +70,14 @@ def follow(rollouts: Sequence[Rollout], sampling: Sampling) -> Turns:
         sampling: How each step is drawn.
     """
     while active := [rollout for rollout in rollouts if rollout.open]:
-        drawn = yield [Propose(rollout.state, 1, sampling) for rollout in active]
+        drawn = yield from propose([Propose(rollout.state, 1, sampling) for rollout in active])
         steps: list[tuple[Rollout, Proposal]] = []
         for rollout, proposals in zip(active, drawn, strict=True):
-            assert isinstance(proposals, tuple)
             rollout.cut = not proposals
             steps += [(rollout, proposal) for proposal in proposals]
         if not steps:
             continue
-        transitions = yield [Advance(rollout.state, proposal.text) for rollout, proposal in steps]
+        actions = [Advance(rollout.state, proposal.text) for rollout, proposal in steps]
+        transitions = yield from advance(actions)
         for (rollout, proposal), transition in zip(steps, transitions, strict=True):
-            assert isinstance(transition, Transition)
             rollout.extend(proposal, transition)

@@ -1,0 +1,76 @@
+"""Beam search over reasoning steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeAlias
+
+from o1coder_gym.agents.asking import Part, score
+from o1coder_gym.agents.expansion import grow
+from o1coder_gym.agents.tree import Node, Tree
+from o1coder_gym.errors import BudgetExhausted, UsageError
+from o1coder_gym.queries import Search
+from o1coder_gym.types import Problem, Sampling, State
+
+Rank: TypeAlias = Callable[[Sequence[Node]], Part[list[float]]]
+"""Ranks unfinished nodes: one number each, higher is better. May ask for scores."""
+
+
+def by_likelihood(nodes: Sequence[Node]) -> Part[list[float]]:
+    """Ranks by the mean log-probability per token of the whole path."""
+    return [node.mean_logprob() for node in nodes]
+    yield  # makes this a generator
+
+
+def by_scorer(nodes: Sequence[Node]) -> Part[list[float]]:
+    """Ranks by the step scorer's value of the last step."""
+    scores = yield from score([node.state for node in nodes])
+    for node, value in zip(nodes, scores, strict=True):
+        node.score = value
+    return scores
+
+
+def beam(
+    problem: Problem,
+    root: State,
+    *,
+    width: int = 2,
+    branch: int = 2,
+    alpha_compile: float = 0.0,
+    rank: Rank = by_likelihood,
+    sampling: Sampling = Sampling(),
+) -> Search:
+    """Keeps the `width` best unfinished paths at each depth; ends are kept aside.
+
+    Args:
+        problem: The question.
+        root: Where to start.
+        width: Paths kept, ≥ 1.
+        branch: Samples per path and depth, ≥ 1.
+        alpha_compile: α_c of the terminal value.
+        rank: What a path is kept for: `by_likelihood`, or `by_scorer` (PRM).
+        sampling: How steps are drawn.
+
+    Returns:
+        The end of highest value on the model's tests, ties by mean log-probability; with the tree.
+    """
+    if branch < 1:
+        raise UsageError(f"branch must be at least 1, got {branch}")
+    tree = Tree(root, width=branch * width, alpha_compile=alpha_compile)
+    with suppress(BudgetExhausted):
+        grown = yield from grow(tree, [tree.root], branch * width, sampling=sampling)
+        while grown:
+            kept = yield from best(grown, width, rank)
+            grown = yield from grow(tree, kept, branch, sampling=sampling)
+    return tree.result()
+
+
+def best(nodes: Sequence[Node], width: int, rank: Rank) -> Part[list[Node]]:
+    """Returns the `width` unfinished nodes of highest rank, in order of creation; ties go to the older."""
+    nodes = [node for node in nodes if not node.ended]
+    if len(nodes) <= width:
+        return list(nodes)
+    ranks = yield from rank(nodes)
+    order = sorted(range(len(nodes)), key=lambda i: (-ranks[i], i))[:width]
+    return [nodes[i] for i in sorted(order)]

@@ -1,0 +1,80 @@
+"""Expansion: draws steps at a node, takes them, and adds what they led to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from o1coder_gym.agents.asking import Part, advance, propose
+from o1coder_gym.agents.priors import Prior
+from o1coder_gym.agents.tree import Node, Tree
+from o1coder_gym.queries import Advance, Propose
+from o1coder_gym.types import Proposal, Sampling
+
+Expand: TypeAlias = Callable[[Tree, Node, int], Part[list[Node]]]
+"""Draws n samples at a node; returns the new children, in order. A part of a search."""
+
+
+def expand(tree: Tree, node: Node, n: int, *, sampling: Sampling, prior: Prior) -> Part[list[Node]]:
+    """Draws `n` samples at `node`, sets the priors of its children, and closes it if nothing is left.
+
+    Args:
+        tree: Grows.
+        node: An open node.
+        n: Samples to draw, ≥ 1.
+        sampling: How they are drawn.
+        prior: Sets the priors of the node's children.
+
+    Returns:
+        The new children, in order; ends among them are counted and closed already.
+    """
+    node.pending += n
+    try:
+        fresh = yield from grow(tree, [node], n, sampling=sampling)
+    finally:
+        node.pending -= n
+    yield from prior(node, fresh)
+    tree.settle(node)
+    return fresh
+
+
+def grow(tree: Tree, nodes: Sequence[Node], n: int, *, sampling: Sampling) -> Part[list[Node]]:
+    """Draws `n` samples at each node in one batch, merges equal ones, and adds the others as children.
+
+    Returns:
+        The new children of all nodes, in order; ends among them are counted and closed already.
+    """
+    for node in nodes:
+        node.asked += n
+    drawn = [0] * len(nodes)
+    try:
+        proposals = yield from propose([Propose(node.state, n, sampling) for node in nodes])
+        steps = [
+            (place, node, *merged) for place, node in enumerate(nodes) for merged in _merge(proposals[place])
+        ]
+        if not steps:
+            return []
+        transitions = yield from advance([Advance(node.state, first.text) for _, node, first, _ in steps])
+        fresh: list[Node] = []
+        for (place, node, proposal, count), transition in zip(steps, transitions, strict=True):
+            drawn[place] += count
+            if len(transition.state.steps) == len(node.state.steps):
+                continue  # the budget could not pay for its execution
+            child = tree.add(node, proposal, transition, count)
+            if child is not None:
+                fresh.append(child)
+        return fresh
+    finally:
+        for node, got in zip(nodes, drawn, strict=True):
+            node.asked -= n - got
+
+
+def _merge(proposals: Sequence[Proposal]) -> list[tuple[Proposal, int]]:
+    """Returns the first of each distinct action and how often it was drawn."""
+    if len(proposals) == 1:
+        return [(proposals[0], 1)]
+    merged: dict[str, tuple[Proposal, int]] = {}
+    for proposal in proposals:
+        first, count = merged.get(proposal.text, (proposal, 0))
+        merged[proposal.text] = first, count + 1
+    return list(merged.values())

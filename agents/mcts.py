@@ -1,0 +1,67 @@
+"""MCTS with UCT: the search by which the paper synthesises its data (section 2, MCTS data synthesis)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+
+from o1coder_gym.agents.expansion import expand
+from o1coder_gym.agents.leaf_values import Evaluate, rollout
+from o1coder_gym.agents.priors import no_prior
+from o1coder_gym.agents.selection import Select, uct
+from o1coder_gym.agents.simulation import Rules, search
+from o1coder_gym.agents.tree import Tree
+from o1coder_gym.agents.widening import Widening, all_at_once
+from o1coder_gym.errors import BudgetExhausted
+from o1coder_gym.queries import Search
+from o1coder_gym.types import Problem, Sampling, State
+
+
+def mcts(
+    problem: Problem,
+    root: State,
+    *,
+    simulations: int = 32,
+    width: int = 4,
+    c: float = 1.4,
+    parallel: int = 1,
+    early_stop: bool = False,
+    alpha_compile: float = 0.0,
+    select: Select | None = None,
+    evaluate: Evaluate = rollout,
+    widening: Widening = all_at_once,
+    sampling: Sampling = Sampling(),
+    tree: Tree | None = None,
+) -> Search:
+    """Searches by UCT: all siblings are kept, v = W / N, ends are counted once, dead ends are skipped.
+
+    The paper prints neither c, width, depth nor the number of rollouts; the defaults here are ours.
+
+    Args:
+        problem: The question.
+        root: Where to start.
+        simulations: Simulations at most, ≥ 0.
+        width: Samples per node, ≥ 1.
+        c: Exploration constant of UCT, ≥ 0.
+        parallel: W, simulations at the same time.
+        early_stop: Stop at the first program that passes all tests of the search.
+        alpha_compile: α_c of the terminal value.
+        select: Replaces UCT; `c` is then not read.
+        evaluate: Value of a leaf: `rollout` by the policy, or `scored` by the step scorer.
+        widening: How many samples a node may have; the paper's draws all siblings in one call.
+        sampling: How steps are drawn.
+        tree: A tree to go on with, e.g. `Tree.subtree` of an earlier one; its settings stay.
+
+    Returns:
+        The end of highest value, ties by mean log-probability; with the tree.
+    """
+    tree = tree if tree is not None else Tree(root, width=width, alpha_compile=alpha_compile)
+    rules = Rules(
+        select=select if select is not None else partial(uct, c=c),
+        widen=widening,
+        expand=partial(expand, sampling=sampling, prior=no_prior),
+        evaluate=evaluate,
+    )
+    with suppress(BudgetExhausted):
+        yield from search(tree, rules, simulations=simulations, parallel=parallel, early_stop=early_stop)
+    return tree.result()

@@ -1,0 +1,57 @@
+"""Priors: P(step | state) of the siblings at a node, from counts, log-probabilities or scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import exp
+from typing import TypeAlias
+
+from o1coder_gym.agents.asking import Turns, score
+from o1coder_gym.agents.tree import Node
+
+Prior: TypeAlias = Callable[[Node, Sequence[Node]], Turns]
+"""Sets the priors of a node's children, given those that are new. May ask for scores."""
+
+
+def no_prior(node: Node, fresh: Sequence[Node]) -> Turns:
+    """Leaves all priors at 0, for selection that does not read them."""
+    return
+    yield  # makes this a generator
+
+
+def by_count(node: Node, fresh: Sequence[Node]) -> Turns:
+    """Gives each step its share of the samples: the policy's own frequencies."""
+    _normalise(node, [float(child.count) for child in node.children])
+    return
+    yield  # makes this a generator
+
+
+def by_logprob(node: Node, fresh: Sequence[Node], *, temperature: float = 1.0) -> Turns:
+    """Gives each step the softmax of its mean log-probability per token, times its count.
+
+    The mean is taken because the sum favours short steps. Without log-probabilities: the counts.
+    """
+    if any(child.logprob is None for child in node.children):
+        yield from by_count(node, fresh)
+        return
+    means = [(child.logprob or 0.0) / max(child.tokens, 1) for child in node.children]
+    top = max(means, default=0.0)
+    weights = [exp((mean - top) / temperature) for mean in means]
+    _normalise(node, [w * child.count for w, child in zip(weights, node.children, strict=True)])
+
+
+def by_score(node: Node, fresh: Sequence[Node], *, temperature: float = 0.25) -> Turns:
+    """Gives each step the softmax of its score; asks the step scorer for the new ones, ends left out."""
+    unscored = [child for child in fresh if not child.ended]
+    if unscored:
+        scores = yield from score([child.state for child in unscored])
+        for child, value in zip(unscored, scores, strict=True):
+            child.score = value
+    known = [child.value if child.score is None else child.score for child in node.children]
+    _normalise(node, [exp((value or 0.0) / temperature) for value in known])
+
+
+def _normalise(node: Node, weights: Sequence[float]) -> None:
+    total = sum(weights)
+    for child, weight in zip(node.children, weights, strict=True):
+        child.prior = weight / total

@@ -1,0 +1,68 @@
+"""PUCT: tree search with priors, as in AlphaZero; values from a process reward model or from rollouts."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+
+from o1coder_gym.agents.expansion import expand
+from o1coder_gym.agents.leaf_values import Evaluate, rollout
+from o1coder_gym.agents.priors import Prior, by_logprob
+from o1coder_gym.agents.selection import Select
+from o1coder_gym.agents.selection import puct as select_by_puct
+from o1coder_gym.agents.simulation import Rules, search
+from o1coder_gym.agents.tree import Tree
+from o1coder_gym.agents.widening import Widening, progressive
+from o1coder_gym.errors import BudgetExhausted
+from o1coder_gym.queries import Search
+from o1coder_gym.types import Problem, Sampling, State
+
+
+def puct(
+    problem: Problem,
+    root: State,
+    *,
+    simulations: int = 32,
+    width: int = 8,
+    c: float = 1.25,
+    parallel: int = 1,
+    early_stop: bool = False,
+    alpha_compile: float = 0.0,
+    prior: Prior = by_logprob,
+    select: Select | None = None,
+    evaluate: Evaluate = rollout,
+    widening: Widening = progressive,
+    sampling: Sampling = Sampling(),
+    tree: Tree | None = None,
+) -> Search:
+    """Searches by PUCT with progressive widening.
+
+    Args:
+        problem: The question.
+        root: Where to start.
+        simulations: Simulations at most, ≥ 0.
+        width: Samples per node at most, ≥ 1.
+        c: Exploration constant, ≥ 0.
+        parallel: W, simulations at the same time.
+        early_stop: Stop at the first program that passes all tests of the search.
+        alpha_compile: α_c of the terminal value.
+        prior: P(step | state): `by_logprob`, `by_count`, or `by_score` of the step scorer.
+        select: Replaces the selection formula; `c` is then not read.
+        evaluate: Value of a leaf: `rollout` by the policy, or `scored` by the step scorer.
+        widening: How many samples a node may have at so many visits.
+        sampling: How steps are drawn.
+        tree: A tree to go on with, e.g. `Tree.subtree` of an earlier one; its settings stay.
+
+    Returns:
+        The end of highest value, ties by mean log-probability; with the tree.
+    """
+    tree = tree if tree is not None else Tree(root, width=width, alpha_compile=alpha_compile)
+    rules = Rules(
+        select=select if select is not None else partial(select_by_puct, c=c),
+        widen=widening,
+        expand=partial(expand, sampling=sampling, prior=prior),
+        evaluate=evaluate,
+    )
+    with suppress(BudgetExhausted):
+        yield from search(tree, rules, simulations=simulations, parallel=parallel, early_stop=early_stop)
+    return tree.result()

@@ -1,0 +1,317 @@
+"""The search tree: what was tried, what it was worth, and what is over.
+
+Invariants, whatever the order of calls:
+
+- N(S) = own(S) + Σ N(children): each evaluation is counted once, at the node where it was made, and in
+  all nodes above it.
+- v(S) = W(S) / N(S) lies in [0, 1] (the authors' normalisation, their issue #3), terminals included.
+- An end is evaluated once, when it is found; then it is closed. A node closes when it may not be
+  sampled again and all its children are closed. Closed nodes are never selected.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from o1coder_gym.agents.values import end_value, passes
+from o1coder_gym.errors import UsageError
+from o1coder_gym.types import ActionType, Outcome, Proposal, SearchResult, State, Step, Transition
+
+SCHEMA = 1
+"""Version of the rows that `Tree.to_row` writes."""
+
+
+class Node:
+    """A state in the tree. Mutable; compact (slots, no dict).
+
+    Attributes:
+        index: Place in `Tree.nodes`, the order of creation.
+        parent: The node above, None for the root.
+        state: S^{1:t}.
+        children: In order of creation, identical steps merged.
+        visits: N, evaluations at or below this node.
+        own: Evaluations made at this node itself.
+        total: W, the sum of their values.
+        unobserved: O, simulations that passed here and are not back (WU-UCT, arXiv 1810.11755).
+        asked: Samples drawn from this node in the present round, those in flight included.
+        pending: Samples in flight.
+        count: Samples that led to this step; > 1 if identical ones were merged.
+        tokens: Generated tokens of the first of them.
+        logprob: Log-probability of the first of them, ≤ 0, None if not known.
+        prior: P(step | parent) in [0, 1], 0 where no agent set one.
+        score: The step scorer's value in [0, 1], None if not asked.
+        value: v of an end in [0, 1]; None for other nodes and where the judge failed.
+        verdict: The outcome of committed code, None without code.
+        bits: One character per test, ``"1"`` if passed; empty without code.
+        ended: Whether the episode is over here; a step that cannot be read is an end of value 0.
+        closed: Whether nothing new can come from here.
+        born: Simulations that had begun when the node was made.
+    """
+
+    __slots__ = (
+        "asked", "bits", "born", "children", "closed", "count", "ended", "index", "logprob", "own", "parent",
+        "pending", "prior", "score", "state", "tokens", "total", "unobserved", "value", "verdict", "visits",
+    )  # fmt: skip
+
+    def __init__(self, state: State, parent: Node | None, index: int, born: int) -> None:
+        """Makes a node that was never visited."""
+        self.state = state
+        self.parent = parent
+        self.index = index
+        self.born = born
+        self.children: list[Node] = []
+        self.visits = self.own = self.unobserved = self.asked = self.pending = self.tokens = 0
+        self.total = self.prior = 0.0
+        self.count = 1
+        self.logprob: float | None = None
+        self.score: float | None = None
+        self.value: float | None = None
+        self.verdict: Outcome | None = None
+        self.bits = ""
+        self.ended = self.closed = False
+
+    @property
+    def step(self) -> Step | None:
+        """The step that led here, None at the root."""
+        return self.state.steps[-1] if self.parent is not None else None
+
+    @property
+    def mean(self) -> float:
+        """The value v = W / N, in [0, 1]; 0 before the first visit."""
+        return self.total / self.visits if self.visits else 0.0
+
+    def path(self) -> Iterator[Node]:
+        """Yields this node and all above it."""
+        node: Node | None = self
+        while node is not None:
+            yield node
+            node = node.parent
+
+    def mean_logprob(self) -> float:
+        """Mean log-probability per token of the steps from the root, −inf if not known."""
+        total, tokens = 0.0, 0
+        for node in self.path():
+            if node.parent is None:
+                break
+            if node.logprob is None:
+                return float("-inf")
+            total += node.logprob
+            tokens += node.tokens
+        return total / max(tokens, 1)
+
+
+class Tree:
+    """A tree of states. Mutable; a value that the caller may keep, save and search on.
+
+    Attributes:
+        nodes: All nodes in order of creation; the root is the first.
+        width: Samples that may be drawn from one node, ≥ 1.
+        simulations: Simulations begun.
+        solution: The first end that passes all tests of the search, None before.
+    """
+
+    def __init__(self, root: State, *, width: int = 4, alpha_compile: float = 0.0) -> None:
+        """Plants a tree.
+
+        Args:
+            root: The root's state.
+            width: Samples that may be drawn from one node.
+            alpha_compile: α_c of the terminal value.
+
+        Raises:
+            UsageError: When `width` is below 1.
+        """
+        if width < 1:
+            raise UsageError(f"width must be at least 1, got {width}")
+        self.width = width
+        self.alpha_compile = alpha_compile
+        self.simulations = 0
+        self.solution: Node | None = None
+        self.nodes: list[Node] = [Node(root, None, 0, 0)]
+        self._trace_node = array("i")
+        self._trace_value = array("d")
+        self._trace_simulation = array("i")
+
+    @property
+    def root(self) -> Node:
+        """The first node."""
+        return self.nodes[0]
+
+    @property
+    def trace(self) -> list[tuple[int, int, float]]:
+        """All evaluations in order: (simulation, node index, value)."""
+        return list(zip(self._trace_simulation, self._trace_node, self._trace_value, strict=True))
+
+    def add(self, parent: Node, proposal: Proposal, transition: Transition, count: int = 1) -> Node | None:
+        """Adds what a proposal led to, and counts an end.
+
+        Args:
+            parent: Where the step was taken.
+            proposal: The sampled action.
+            transition: What it led to.
+            count: Equal samples that this one stands for.
+
+        Returns:
+            The new node, or None if an identical step was there already: the two are merged.
+        """
+        step = transition.state.steps[-1]
+        for child in parent.children:
+            if child.state.steps[-1] == step:
+                child.count += count
+                return None
+        child = Node(transition.state, parent, len(self.nodes), self.simulations)
+        child.count = count
+        child.tokens = proposal.tokens
+        child.logprob = proposal.logprob
+        self.nodes.append(child)
+        parent.children.append(child)
+        if transition.done or step.type is ActionType.MALFORMED:
+            self._end(child, transition)
+        return child
+
+    def _end(self, node: Node, transition: Transition) -> None:
+        node.ended = node.closed = True
+        node.value = end_value(transition, self.alpha_compile) if transition.done else 0.0
+        if (verdict := transition.verdict) is not None:
+            node.verdict = verdict.outcome
+            node.bits = "".join("01"[test.outcome is Outcome.PASS] for test in verdict.tests)
+        if self.solution is None and passes(transition):
+            self.solution = node
+        if node.value is not None:
+            self.backward(node, node.value)
+
+    def backward(self, node: Node, value: float) -> None:
+        """Adds an evaluation of `node` to it and to all nodes above: N += 1, W += v."""
+        self._trace_simulation.append(self.simulations)
+        self._trace_node.append(node.index)
+        self._trace_value.append(value)
+        node.own += 1
+        above: Node | None = node
+        while above is not None:
+            above.visits += 1
+            above.total += value
+            above = above.parent
+
+    def settle(self, node: Node) -> None:
+        """Closes `node` and those above it, as far as nothing new can come from them."""
+        above: Node | None = node
+        while above is not None and not above.closed:
+            if above.asked < self.width or above.pending:
+                return
+            for child in above.children:
+                if not child.closed:
+                    return
+            above.closed = True
+            above = above.parent
+
+    def reopen(self) -> None:
+        """Lets the closed root be sampled for another round."""
+        self.root.closed = False
+        self.root.asked = 0
+
+    def best(self) -> Node | None:
+        """Returns the end with code of highest value, ties by mean log-probability; masked ones last."""
+        ends = [node for node in self.nodes if node.verdict is not None]
+        return max(ends, key=_rank, default=None)
+
+    def result(self) -> SearchResult:
+        """Returns the best end as a search result that carries the tree."""
+        best = self.best()
+        if best is None:
+            return SearchResult(None, tree=self)
+        return SearchResult(best.state, best.value or 0.0, self)
+
+    def subtree(self, state: State) -> Tree:
+        """Returns the tree below `state`, to search on after a step was taken; takes over its nodes.
+
+        The visits of the new root stay, those of its merged past count as its own. The trace is empty.
+
+        Raises:
+            KeyError: When no node has this state.
+        """
+        nodes = [node for node in self.nodes if node.state == state]
+        if not nodes:
+            raise KeyError(f"{state.problem_id}: no node at depth {state.depth} has this state")
+        tree = Tree(state, width=self.width, alpha_compile=self.alpha_compile)
+        tree.nodes = list(_below(nodes[0]))
+        tree.nodes.sort(key=lambda node: node.index)
+        for index, node in enumerate(tree.nodes):
+            node.index = index
+        tree.root.parent = None
+        tree.simulations = self.simulations
+        kept = self.solution
+        tree.solution = kept if kept is not None and kept in tree.nodes else None
+        return tree
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns the whole tree as a JSON-able dict; `from_row` is its inverse."""
+        return {
+            "schema": SCHEMA,
+            "root": self.root.state.to_row(),
+            "width": self.width,
+            "alpha_compile": self.alpha_compile,
+            "simulations": self.simulations,
+            "solution": self.solution.index if self.solution else None,
+            "nodes": [_node_to_row(node) for node in self.nodes],
+            "trace": [list(self._trace_simulation), list(self._trace_node), list(self._trace_value)],
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Tree:
+        """Reads what `to_row` wrote.
+
+        Raises:
+            ValueError: When the row is of another schema version.
+            KeyError, TypeError: When it is not a tree's row.
+        """
+        if row["schema"] != SCHEMA:
+            raise ValueError(f"tree: got schema {row['schema']}, expected {SCHEMA}")
+        tree = cls(State.from_row(row["root"]), width=row["width"], alpha_compile=row["alpha_compile"])
+        tree.simulations = row["simulations"]
+        for index, fields in enumerate(row["nodes"]):
+            if index:
+                parent = tree.nodes[fields["parent"]]
+                kind, text = fields["step"]
+                node = Node(parent.state.then(Step(ActionType(kind), text)), parent, index, fields["born"])
+                parent.children.append(node)
+                tree.nodes.append(node)
+            _fill(tree.nodes[index], fields)
+        tree.solution = None if row["solution"] is None else tree.nodes[row["solution"]]
+        simulations, nodes, values = row["trace"]
+        tree._trace_simulation.extend(simulations)
+        tree._trace_node.extend(nodes)
+        tree._trace_value.extend(values)
+        return tree
+
+
+_PLAIN = ("visits", "own", "total", "asked", "count", "tokens", "logprob", "prior", "score", "value", "bits")
+_FLAGS = ("ended", "closed")
+
+
+def _node_to_row(node: Node) -> dict[str, Any]:
+    row: dict[str, Any] = {"parent": node.parent.index if node.parent else None, "born": node.born}
+    if (step := node.step) is not None:
+        row["step"] = [int(step.type), step.text]
+    row |= {name: getattr(node, name) for name in (*_PLAIN, *_FLAGS)}
+    row["verdict"] = node.verdict.value if node.verdict else None
+    return row
+
+
+def _fill(node: Node, row: Mapping[str, Any]) -> None:
+    for name in (*_PLAIN, *_FLAGS):
+        setattr(node, name, row[name])
+    node.verdict = Outcome(row["verdict"]) if row["verdict"] else None
+
+
+def _below(node: Node) -> Iterator[Node]:
+    stack: list[Node] = [node]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(node.children)
+
+
+def _rank(node: Node) -> tuple[float, float, int]:
+    return (-1.0 if node.value is None else node.value, node.mean_logprob(), -node.index)
