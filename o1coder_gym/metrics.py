@@ -1,0 +1,183 @@
+"""Metrics: pass@k, ASPR and the intervals around them. Pure.
+
+N items (problems), B resamples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from o1coder_gym.errors import UsageError
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Estimates the chance that one of k samples passes, without bias, from n samples.
+
+    1 − C(n − c, k) / C(n, k) as a product, which neither overflows nor cancels (Codex,
+    arXiv 2107.03374, equation 1).
+
+    Args:
+        n: Samples drawn, ≥ k.
+        c: Samples that passed, in [0, n].
+        k: Samples allowed, ≥ 1.
+
+    Raises:
+        UsageError: When the numbers do not fit together.
+    """
+    if not (1 <= k <= n and 0 <= c <= n):
+        raise UsageError(f"pass@k needs 1 ≤ k ≤ n and 0 ≤ c ≤ n, got n={n}, c={c}, k={k}")
+    if n - c < k:
+        return 1.0
+    return 1.0 - math.prod(1.0 - k / i for i in range(n - c + 1, n + 1))
+
+
+def mean_pass_at_k(counts: Sequence[tuple[int, int]], k: int) -> float:
+    """Returns the mean of pass@k over problems, each given as (n, c)."""
+    if not counts:
+        raise UsageError("pass@k needs at least one problem")
+    return sum(pass_at_k(n, c, k) for n, c in counts) / len(counts)
+
+
+def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Returns Wilson's score interval of a rate (Wilson 1927); (0, 1) for no trials.
+
+    Args:
+        successes: In [0, total].
+        total: Trials.
+        confidence: Coverage in (0, 1).
+    """
+    if not 0 <= successes <= total:
+        raise UsageError(f"got {successes} successes of {total} trials")
+    if total == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate, shrink = successes / total, z * z / total
+    centre = (rate + shrink / 2) / (1 + shrink)
+    half = z / (1 + shrink) * math.sqrt(rate * (1 - rate) / total + shrink / (4 * total))
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == total else min(1.0, centre + half)
+    return low, high
+
+
+def bootstrap_interval(
+    values: Sequence[float], *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Returns the percentile bootstrap interval of the mean (Efron 1979).
+
+    Args:
+        values: One number per item, [N], N ≥ 1.
+        confidence: Coverage in (0, 1).
+        resamples: B.
+        seed: Fixes the resamples.
+    """
+    if not len(values):
+        raise UsageError("a bootstrap interval needs at least one value")
+    means = _resampled_means(np.asarray(values, dtype=float), resamples, seed)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """How much a is above b on the same items.
+
+    Attributes:
+        mean: Mean of a − b.
+        low: Lower end of its interval.
+        high: Upper end.
+        items: N.
+    """
+
+    mean: float
+    low: float
+    high: float
+    items: int
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves out 0; if not, no difference is shown."""
+        return self.low > 0 or self.high < 0
+
+
+def paired_difference(
+    a: Mapping[str, float],
+    b: Mapping[str, float],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> PairedDifference:
+    """Compares two results item by item, with a paired bootstrap interval.
+
+    Args:
+        a: Value by item, e.g. 1.0 for a solved problem.
+        b: Value by item; must have the same items.
+        confidence: Coverage in (0, 1).
+        resamples: B.
+        seed: Fixes the resamples.
+
+    Raises:
+        UsageError: When the items differ or there is none.
+    """
+    if a.keys() != b.keys() or not a:
+        only = sorted(a.keys() ^ b.keys())[:3]
+        raise UsageError(f"paired results need the same items, at least one; only on one side: {only}")
+    differences = [a[item] - b[item] for item in sorted(a)]
+    low, high = bootstrap_interval(differences, confidence=confidence, resamples=resamples, seed=seed)
+    return PairedDifference(sum(differences) / len(differences), low, high, len(differences))
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingPassRate:
+    """ASPR with what it is conditioned on; print all of it.
+
+    Attributes:
+        rate: ASPR in [0, 1]; NaN without a passing path.
+        samples: K, final steps sampled per path.
+        paths: |P|, passing paths.
+        solved: Problems that have at least one passing path.
+    """
+
+    rate: float
+    samples: int
+    paths: int
+    solved: int
+
+
+def average_sampling_pass_rate(outcomes: Mapping[str, Sequence[Sequence[bool]]]) -> SamplingPassRate:
+    """Computes ASPR = (1/|P|) Σ_p (1/K) Σ_k 1[code passes all tests] (paper, section 3).
+
+    Args:
+        outcomes: By problem, one list per passing path p ∈ P: for each of K final steps sampled after
+            its frozen prefix S^{1:m−1}, whether the code passes. K is the same everywhere, ≥ 1.
+
+    Raises:
+        UsageError: When the paths have different numbers of samples, or none.
+    """
+    paths = [path for found in outcomes.values() for path in found]
+    counts = {len(path) for path in paths}
+    if len(counts) > 1 or 0 in counts:
+        raise UsageError(f"ASPR needs the same number of samples, at least 1, for each path; got {counts}")
+    solved = sum(bool(found) for found in outcomes.values())
+    samples = counts.pop() if counts else 0
+    rate = sum(sum(path) / samples for path in paths) / len(paths) if paths else math.nan
+    return SamplingPassRate(rate, samples, len(paths), solved)
+
+
+def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Returns the means of B resamples of [N] values, [B]; a block at a time, to bound memory."""
+    generator = np.random.default_rng(seed)
+    block = max(1, 4_000_000 // len(values))
+    means = [
+        values[generator.integers(len(values), size=(min(block, resamples - start), len(values)))].mean(
+            axis=1
+        )
+        for start in range(0, resamples, block)
+    ]
+    return np.concatenate(means)
