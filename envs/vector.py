@@ -104,6 +104,7 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         infos: dict[str, Any] = {}
         for index in indices:
             infos = self._add_info(infos, self.interaction.info(self._at(index)), index)
+        self._show()
         return self._observe(), infos
 
     def step(self, actions: Any) -> Step:
@@ -126,6 +127,7 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             infos = self._restart_finished()
         for index in range(self.num_envs):
             infos = self._add_info(infos, self.interaction.info(self._at(index)), index)
+        self._show()
         return self._observe(), rewards, terminations, truncations, infos
 
     def render(self) -> tuple[Any, ...] | None:
@@ -183,7 +185,8 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         clone = object.__new__(type(self))
         memo[id(self)] = clone
         for name, value in vars(self).items():
-            clone.__dict__[name] = value if name == "interaction" else copy.deepcopy(value, memo)
+            shared = name in ("interaction", "_cursors")
+            clone.__dict__[name] = value if shared else copy.deepcopy(value, memo)
         clone._cursors = list(self._cursors)
         return clone
 
@@ -219,6 +222,10 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             infos = self._add_info(infos, final, index)
         self._begin(indices, {})
         return infos
+
+    def _show(self) -> None:
+        if self.render_mode == "human":
+            self.render()
 
     def _reward(self, index: int) -> float:
         transition = self._at(index).transition

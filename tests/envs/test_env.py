@@ -1,0 +1,168 @@
+"""The free-text environments over a toy world: episodes, observations, info, errors, alpha."""
+
+import json
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env
+
+from o1coder_gym.envs import ReasoningEnv, TextEnv, TextInteraction
+from o1coder_gym.errors import UnknownNameError, UsageError
+
+KEYS = {
+    "task_id",
+    "is_success",
+    "outcome",
+    "passed",
+    "total",
+    "pass_ratio",
+    "tests",
+    "feedback",
+    "prm",
+    "reward_terms",
+    "tokens",
+}
+
+
+def test_an_episode_step_by_step(toy) -> None:
+    env = toy.text()
+    observation, info = env.reset(seed=1, options={"task_id": "toy/2"})
+    assert observation == {
+        "question": "Question 2?\nThe program must define `solve`.\n"
+        "Examples:\nassert solve(1) == 2\nassert solve(2) == 3",
+        "steps": "",
+        "feedback": "",
+        "depth": 0,
+    }
+    assert (info["task_id"], info["is_success"], info["outcome"]) == ("toy/2", False, "")
+    observation, reward, terminated, truncated, info = env.step(toy.define)
+    assert observation["steps"] == toy.define.strip()
+    assert (observation["depth"], reward, terminated, truncated) == (1, 0.0, False, False)
+    assert info["prm"] == 0.5
+    observation, reward, terminated, truncated, info = env.step(toy.half)
+    assert (reward, terminated, truncated) == (0.5, True, False)
+    assert (info["passed"], info["total"], info["pass_ratio"], info["outcome"]) == (1, 2, 0.5, "wrong_answer")
+    assert info["tests"] == ["pass", "wrong_answer"]
+    assert observation["feedback"] == info["feedback"] != ""
+
+
+def test_info_has_exactly_the_documented_keys(toy, plain) -> None:
+    env = toy.text()
+    _, first = env.reset(seed=0)
+    _, _, _, _, last = env.step(toy.good)
+    assert set(first) == set(last) == KEYS
+    assert set(first["reward_terms"]) == set(last["reward_terms"])
+    assert json.loads(plain(last))["is_success"] is True
+
+
+def test_the_step_limit_truncates(toy) -> None:
+    env = toy.text()
+    env.reset(seed=0)
+    ends = [env.step("no step at all")[2:4] for _ in range(3)]
+    assert ends == [(False, False), (False, False), (False, True)]
+
+
+def test_text_observations_are_one_string(toy) -> None:
+    env = ReasoningEnv(TextInteraction(toy.shared, observation_format="text"))
+    first, _ = env.reset(seed=0, options={"task_id": "toy/0"})
+    second = env.step("no step at all")[0]
+    assert first.startswith("Question 0?")
+    assert second.startswith(first)
+    assert second.endswith('A step must start with a header such as "### Step 1 (define)".')
+    assert second in env.observation_space
+
+
+def test_a_seed_chooses_tasks_reproducibly_and_all_of_them(toy) -> None:
+    env = toy.text()
+
+    def tasks(seed: int) -> list[str]:
+        return [env.reset(seed=seed)[1]["task_id"], *(env.reset()[1]["task_id"] for _ in range(20))]
+
+    assert tasks(5) == tasks(5)
+    assert tasks(5) != tasks(6)
+    assert set(tasks(5)) == {"toy/0", "toy/1", "toy/2"}
+
+
+def test_use_without_reset_is_an_error(toy) -> None:
+    env = toy.text(render_mode="ansi")
+    for use in (lambda: env.step(toy.good), env.render):
+        with pytest.raises(ResetNeeded):
+            use()
+    env.reset(seed=0)
+    env.step(toy.good)
+    with pytest.raises(ResetNeeded, match="over"):
+        env.step(toy.good)
+
+
+def test_bad_actions_and_options_are_named(toy) -> None:
+    env = toy.text()
+    env.reset(seed=0)
+    with pytest.raises(UsageError, match="got a int"):
+        env.step(3)
+    with pytest.raises(UnknownNameError, match="toy/9"):
+        env.reset(options={"task_id": "toy/9"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"reward": "phy"}, "phi_dense"),
+        ({"format": "prose"}, "vanilla"),
+        ({"alpha": 2}, "alpha"),
+        ({"max_steps": 0}, "max_steps"),
+        ({"observation_format": "json"}, "dict, text"),
+        ({"render_mode": "svg"}, "ansi"),
+        ({"problems": ""}, "problems="),
+    ],
+)
+def test_bad_arguments_are_refused_by_the_constructor(arguments: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        TextEnv(**{"problems": "starter", **arguments})
+
+
+def test_alpha_may_change_between_steps(toy) -> None:
+    env = TextEnv(problems="starter", reward="phi", alpha=1.0)
+    env.set_alpha(0.25)
+    assert env.interaction.source.alpha == 0.25
+    with pytest.raises(UsageError, match="with_reward"):
+        toy.text().set_alpha(0.5)
+
+
+def test_renderings_show_the_chain(toy, capsys) -> None:
+    ansi = toy.text(render_mode="ansi")
+    ansi.reset(seed=0, options={"task_id": "toy/1"})
+    ansi.step(toy.define)
+    ansi.step(toy.half)
+    text = ansi.render()
+    assert all(part in text for part in ("toy/1", "Question 1?", "(define)", "half", "reward 0.5"))
+    picture = toy.text(render_mode="rgb_array")
+    picture.reset(seed=0)
+    blank = picture.render()
+    picture.step(toy.define)
+    drawn = picture.render()
+    assert (drawn.dtype, drawn.ndim, drawn.shape[2]) == (np.uint8, 3, 3)
+    assert not np.array_equal(blank, drawn)
+    human = toy.text(render_mode="human")
+    human.reset(seed=0, options={"task_id": "toy/1"})
+    human.step(toy.good)
+    assert "Question 1?" in capsys.readouterr().out
+
+
+def test_the_judge_is_asked_once_per_program(toy) -> None:
+    judge = toy.judge()
+    env = toy.text(toy.shared.__class__([toy.shared.problem("toy/0")], judge))
+    for _ in range(3):
+        env.reset(seed=0)
+        env.step(toy.good)
+    assert judge.batches == [1]
+
+
+@pytest.mark.parametrize("kind", ["text", "choice"])
+def test_the_checker_has_nothing_to_say(toy, kind: str) -> None:
+    env = getattr(toy, kind)()
+    env.spec = gymnasium.envs.registration.EnvSpec(
+        "Toy-v0", entry_point=lambda **kwargs: getattr(toy, kind)(**kwargs)
+    )
+    check_env(env)
