@@ -7,7 +7,7 @@ This file is also imported by the zygote as a top-level module, so it uses the s
 Plain JSON stands for None, bool, str, float, list and ints below 2**63; all else is an object of one
 tag: ``i`` int (hex) · ``t`` tuple · ``s`` set · ``z`` frozenset · ``d`` dict (list of pairs) · ``b`` bytes
 (hex) · ``c`` complex · ``f`` Fraction · ``m`` Decimal · ``q`` deque · ``r`` range · ``g`` what an iterator
-yields · ``h`` handle (a number).
+yields · ``y`` builtin type (name) · ``h`` handle (a number).
 Equal values of plain types have equal texts, which lets a comparison end at the bytes.
 """
 
@@ -239,7 +239,7 @@ class _Encoder:
         return {"m": self.items((-coefficient if sign else coefficient, exponent), depth)}
 
     def other(self, value: Any, depth: int) -> Any:
-        """Writes an iterator, a numpy scalar or array, else gives the object away as a handle."""
+        """Writes an iterator, a numpy value or a builtin type, else gives the object away as a handle."""
         kind = type(value)
         if kind in _ITERATORS or kind.__module__ == "itertools":
             return {"g": self.items(islice(value, MAX_YIELDED), depth)}
@@ -247,6 +247,8 @@ class _Encoder:
             plain = value.tolist()
             if type(plain) is not kind:
                 return self.tree(plain, depth)
+        if kind is type and value.__name__ in _TYPES and _TYPES[value.__name__] is value:
+            return {"y": value.__name__}
         if kind is Handle:
             return {"h": value.number}
         if self.handles is not None:
@@ -272,6 +274,7 @@ _WRITERS = {
     Decimal: _Encoder.decimal,
 }
 _BASES = tuple(_WRITERS)
+_TYPES = {kind.__name__: kind for kind in (bool, *_BASES[:11], type(None), object)}
 _ITERABLES = ([], reversed([]), (), "", set(), range(0), {}, {}.values(), {}.items())
 _ITERATORS = {GeneratorType, map, filter, zip, enumerate, reversed, type({}.keys())}
 _ITERATORS |= {type({}.values()), type({}.items()), *(type(iter(source)) for source in _ITERABLES)}
@@ -291,6 +294,8 @@ def _rebuild(tree: Any, handles: HandleTable | None) -> Any:
             return bytes.fromhex(body)
         case "c":
             return complex(*body)
+        case "y":
+            return _TYPES[body]
         case "h":
             return Handle(int(body)) if handles is None else handles.value(int(body))
         case "d":

@@ -23,9 +23,11 @@ Tree: TypeAlias = Any
 """A JSON value as `codec.encode` writes it, or as an attacker does."""
 Number: TypeAlias = int | float | complex | Fraction
 
+MALFORMED = (ValueError, TypeError, OverflowError, RecursionError)
+"""What reading a tree that no encoder wrote may raise."""
+
 _MAX_RATIONAL_BITS = 1 << 16
 _MAX_DECIMAL_EXPONENT = 5_000
-_MALFORMED = (ValueError, TypeError, OverflowError, RecursionError)
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -40,7 +42,7 @@ def same(got: str | bytes, expected: str, tol: float | None = None) -> bool:
     got = _text(got)
     if got == expected:
         return True
-    return _holds(_Equality(DEFAULT_TOLERANCE if tol is None else tol, strict=True), got, expected)
+    return _holds(Equality(DEFAULT_TOLERANCE if tol is None else tol, strict=True), got, expected)
 
 
 def equal(got: str | bytes, expected: str) -> bool:
@@ -48,7 +50,7 @@ def equal(got: str | bytes, expected: str) -> bool:
     got = _text(got)
     if got == expected and "NaN" not in expected:
         return True
-    return _holds(_Equality(0.0, strict=False), got, expected)
+    return _holds(PYTHON_EQUALITY, got, expected)
 
 
 def same_stdout(got: str, expected: str, tol: float | None = None) -> bool:
@@ -131,7 +133,7 @@ def _rational_part(tree: Tree) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Equality:
+class Equality:
     """One notion of equality of trees: `tol` as in `same`; `strict` keeps True from being 1."""
 
     tol: float
@@ -170,7 +172,7 @@ class _Equality:
                 return self.items(got_body, body)
             case "d":
                 return self.items(self.ordered_pairs(got_body), self.ordered_pairs(body))
-            case "b":
+            case "b" | "y":
                 return type(got_body) is str and got_body == body
             case "r":
                 return range(*got_body) == range(*body)
@@ -225,11 +227,15 @@ class _Equality:
                 return (tag, self.key(body))
 
 
-def _holds(equality: _Equality, got: str, expected: str) -> bool:
+PYTHON_EQUALITY = Equality(0.0, strict=False)
+"""``==`` on data."""
+
+
+def _holds(equality: Equality, got: str, expected: str) -> bool:
     """Whether two texts are equal; what cannot be read is not."""
     try:
         return equality.trees(read_tree(got), read_tree(expected))
-    except _MALFORMED:
+    except MALFORMED:
         return False
 
 
@@ -267,7 +273,7 @@ def brief(encoded: str | bytes, limit: int = 200) -> str:
         shown = ""
         while len(shown) <= limit and (piece := next(pieces, None)) is not None:
             shown += piece
-    except _MALFORMED:
+    except MALFORMED:
         shown = ascii(encoded[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
@@ -304,6 +310,8 @@ def _tagged_pieces(tag: str, body: Tree) -> Iterator[str]:
             yield str(int(body, 16)) if len(body) < 100 else body[:1000]
         case "b":
             yield repr(bytes.fromhex(body[:1000]))
+        case "y":
+            yield str(body)[:100]
         case "h":
             yield f"<object {body if type(body) is int else '?'} of the program>"
         case "c":

@@ -299,7 +299,7 @@ def _growth(operation: ast.operator, left: Any, right: Any) -> int:
     match operation:
         case ast.Pow() if isinstance(left, int) and isinstance(right, int):
             bits = left.bit_length() * max(0, right)
-        case ast.LShift():
+        case ast.LShift() if isinstance(left, int) and isinstance(right, int):
             bits = left.bit_length() + right
         case _:
             bits = _bits(left) + _bits(right)

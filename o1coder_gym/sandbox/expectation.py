@@ -1,0 +1,138 @@
+"""What a test expects of one call: the arguments, and a predicate on the encoded result.
+
+The predicates run in the trusted process. Those of asserts answer as Python would on the same data;
+an object of the candidate's own classes comes as a handle, which is true, and equal to nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from o1coder_gym.sandbox.comparison import MALFORMED, PYTHON_EQUALITY, Number, Tree, number_of, read_tree
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One call of the entry point, and what must hold of its result.
+
+    Attributes:
+        args: Encoded list of positional arguments.
+        met_by: Whether an encoded result satisfies the test; takes any text, never raises.
+        wanted: What is expected, for people.
+    """
+
+    args: str
+    met_by: Callable[[str], bool]
+    wanted: str
+
+
+def truth(got: str, expected: bool) -> bool:
+    """Whether ``bool(got) is expected``."""
+    try:
+        return _truth(read_tree(got)) is expected
+    except MALFORMED:
+        return False
+
+
+def identity(got: str, expected: str) -> bool:
+    """Whether ``got is`` the constant None, True or False, encoded."""
+    return got == expected
+
+
+def near(got: str, center: complex, bound: float, inclusive: bool = False) -> bool:
+    """Whether ``abs(got - center) < bound``, or ``<=``."""
+    try:
+        tree = read_tree(got)
+        number = number_of(tree)
+        if number is None or (_is_decimal(tree) and not isinstance(center, int)):
+            return False
+        distance = abs(number - center)
+        return distance <= bound if inclusive else distance < bound
+    except MALFORMED:
+        return False
+
+
+def isclose(got: str, expected: float, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> bool:
+    """Whether ``math.isclose(got, expected, …)``."""
+    try:
+        number = _real(read_tree(got))
+        return number is not None and math.isclose(number, expected, rel_tol=rel_tol, abs_tol=abs_tol)
+    except MALFORMED:
+        return False
+
+
+def equal_as_sequence(got: str, expected: str) -> bool:
+    """Whether the items that `got` yields equal those of the encoded sequence `expected`, in order.
+
+    That is ``tuple(got) == expected`` for a tuple, ``list(got) == expected`` for a list.
+    """
+    try:
+        return PYTHON_EQUALITY.items(_items(read_tree(got)), _items(read_tree(expected)))
+    except MALFORMED:
+        return False
+
+
+def equal_as_set(got: str, expected: str) -> bool:
+    """Whether ``set(got) == expected``, an encoded set."""
+    try:
+        keys = sorted(map(PYTHON_EQUALITY.key, _items(read_tree(got))))
+        distinct = [key for index, key in enumerate(keys) if index == 0 or key != keys[index - 1]]
+        return distinct == sorted(map(PYTHON_EQUALITY.key, _items(read_tree(expected))))
+    except MALFORMED:
+        return False
+
+
+def _truth(tree: Tree) -> bool:
+    """Returns the truth value of a tree."""
+    number = number_of(tree)
+    if number is not None:
+        return number != 0
+    if type(tree) is not dict:
+        return bool(tree)
+    ((tag, body),) = tree.items()
+    match tag:
+        case "t" | "s" | "z" | "d" | "b" | "q":
+            return len(body) > 0
+        case "r":
+            return len(range(*body)) > 0
+    return tag in ("g", "y", "h")
+
+
+def _items(tree: Tree) -> list[Tree]:
+    """Returns what iterating over the value of a tree gives.
+
+    Raises:
+        ValueError: When it cannot be iterated over.
+    """
+    if type(tree) is list:
+        return tree
+    if type(tree) is str:
+        return list(tree)
+    if type(tree) is dict and len(tree) == 1:
+        ((tag, body),) = tree.items()
+        if tag in ("t", "s", "z", "q", "g") and type(body) is list:
+            return body
+        if tag == "d":
+            return [key for key, _ in body]
+        if tag == "b":
+            return list(bytes.fromhex(body))
+        if tag == "r":
+            return list(range(*body)[:_MAX_RANGE])
+    raise ValueError("not iterable")
+
+
+_MAX_RANGE = 1_000_000
+
+
+def _is_decimal(tree: Tree) -> bool:
+    """Whether a tree stands for a Decimal, which does not mix with floats."""
+    return type(tree) is dict and "m" in tree
+
+
+def _real(tree: Tree) -> float | Fraction | None:
+    """Reads a tree as a real number."""
+    number: Number | None = number_of(tree)
+    return None if isinstance(number, complex) else number

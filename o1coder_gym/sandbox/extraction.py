@@ -1,0 +1,328 @@
+"""Asserts and check functions read from their syntax tree as calls with expected results.
+
+A test that is translated needs no tester process: the candidate's process gets the arguments, the
+trusted one compares. The translation is exact or it is not made: whatever this file does not know,
+and whatever could tell the difference (a list passed to two calls, NaN, a second name for the
+program), is left to the tester.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+from o1coder_gym.sandbox import comparison, expectation
+from o1coder_gym.sandbox.codec import encode
+from o1coder_gym.sandbox.expectation import Expectation
+from o1coder_gym.sandbox.literals import BUILTINS, Evaluator, NotConstant, encode_literal, parse_module
+from o1coder_gym.types import AssertTest, CallTest, CheckTest
+
+_MAX_CALLS = 2_000
+_VIEWS: dict[str, tuple[type, Callable[[str, str], bool]]] = {
+    "list": (list, expectation.equal_as_sequence),
+    "set": (set, expectation.equal_as_set),
+    "tuple": (tuple, expectation.equal_as_sequence),
+}
+
+_SINGLETONS = {"None": "null", "True": "true", "False": "false"}
+
+
+@lru_cache(maxsize=4096)
+def expectations(test: CallTest | AssertTest | CheckTest, entry_point: str) -> tuple[Expectation, ...] | None:
+    """Returns what a test expects, call by call; None if it needs a tester process.
+
+    The test passes iff all expectations are met by the calls, made in order in one process.
+
+    Raises:
+        ValueError: When `test` is a call test whose literals are none.
+    """
+    if not isinstance(test, CallTest):
+        return extract(test, entry_point)
+    args, expected = encode_literal(test.args), encode_literal(test.expected)
+    if not args.startswith("["):
+        raise ValueError(f"the arguments of a call test must be a list: {test.args[:80]!r}")
+    met_by = partial(comparison.same, expected=expected, tol=test.tol)
+    return (Expectation(args, met_by, comparison.brief(expected)),)
+
+
+def extract(test: AssertTest | CheckTest, entry_point: str) -> tuple[Expectation, ...] | None:
+    """Translates a test of asserts; None where that would not be exact.
+
+    Args:
+        test: Untrusted source.
+        entry_point: Name of the function under test.
+    """
+    translation = _Translation(entry_point)
+    try:
+        body = parse_module(test.code).body
+        if isinstance(test, CheckTest):
+            translation.check_module(body)
+        else:
+            translation.statements(body)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return tuple(translation.found)
+
+
+def names_needed(code: str, entry_point: str) -> tuple[str, ...]:
+    """Returns the names that a test takes from the program, apart from the entry point, sorted.
+
+    These are the names that it reads and nowhere binds, and that are not builtin.
+
+    Raises:
+        ValueError: When `code` is not Python.
+    """
+    read: set[str] = set()
+    bound = {entry_point, *dir(builtins)}
+    for node in ast.walk(parse_module(code)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                read.add(name)
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
+                bound.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                bound.add(name)
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                bound.update((alias.asname or alias.name).partition(".")[0] for alias in aliases)
+    return tuple(sorted(read - bound))
+
+
+class _Translation(Evaluator):
+    """Walks through the statements of one test.
+
+    Attributes:
+        found: The expectations so far, in the order of the calls.
+    """
+
+    def __init__(self, entry_point: str) -> None:
+        super().__init__({entry_point: _Opaque("program")}, BUILTINS)
+        self.found: list[Expectation] = []
+        self._passed: dict[int, Any] = {}
+
+    def check_module(self, body: Sequence[ast.stmt]) -> None:
+        """Reads a module that defines ``check(candidate)``, then the body of that function."""
+        *before, check = body
+        self.statements(before)
+        match check:
+            case ast.FunctionDef(
+                name="check",
+                decorator_list=[],
+                returns=None,
+                args=ast.arguments(
+                    posonlyargs=[],
+                    args=[ast.arg(arg=parameter, annotation=None)],
+                    vararg=None,
+                    kwonlyargs=[],
+                    kwarg=None,
+                    defaults=[],
+                ),
+            ):
+                self.names["check"] = _Opaque("check")
+                self.names.update((name, _Opaque("unbound")) for name in _stored_names(check))
+                self.names[parameter] = _Opaque("program")
+                self.statements(check.body)
+            case _:
+                raise NotConstant("the module does not end with check(candidate)")
+
+    def statements(self, body: Sequence[ast.stmt]) -> None:
+        """Reads statements in order."""
+        for statement in body:
+            self.spend(1)
+            self.statement(statement)
+
+    def statement(self, statement: ast.stmt) -> None:
+        """Reads one statement."""
+        match statement:
+            case ast.Assert(test=condition):
+                self.condition(condition)
+            case ast.Assign(targets=[target], value=value):
+                self.bind(target, self.value(value))
+            case ast.For(target=target, iter=source, body=body, orelse=[]):
+                for item in self.items_of(source):
+                    self.bind(target, item)
+                    self.statements(body)
+            case ast.Import(names=aliases):
+                for alias in aliases:
+                    self.imported(alias.name, alias.asname or alias.name.partition(".")[0], alias.name)
+            case ast.ImportFrom(module=str(module), names=aliases, level=0):
+                for alias in aliases:
+                    self.imported(module, alias.asname or alias.name, f"{module}.{alias.name}")
+            case ast.Expr(value=ast.Constant()) | ast.Pass():
+                pass
+            case ast.Expr(value=ast.Name(id=name)) if name in BUILTINS or name == "print":
+                pass
+            case _:
+                raise NotConstant(f"{type(statement).__name__} is not translated")
+
+    def imported(self, module: str, name: str, path: str) -> None:
+        """Binds what an import of the standard library binds."""
+        if module.partition(".")[0] not in sys.stdlib_module_names or name == "*":
+            raise NotConstant("not of the standard library")
+        self.names[name] = _Opaque(path)
+
+    def name(self, node: ast.Name) -> Any:
+        """Returns what a name stands for, unless a call may have changed it."""
+        value = super().name(node)
+        self.weigh(value)
+        if isinstance(value, _Opaque) or any(id(part) in self._passed for part in _mutable_parts(value)):
+            raise NotConstant(f"{node.id} is not constant")
+        return value
+
+    def condition(self, node: ast.expr) -> None:
+        """Reads what an assert asserts."""
+        match node:
+            case ast.BoolOp(op=ast.And(), values=parts):
+                for part in parts:
+                    self.condition(part)
+            case ast.UnaryOp(op=ast.Not(), operand=ast.Call() as call) if self.is_program(call):
+                self.expect(call, partial(expectation.truth, expected=False), "a false value")
+            case ast.Call() as call if self.is_program(call):
+                self.expect(call, partial(expectation.truth, expected=True), "a true value")
+            case ast.Call(func=function) if self.path(function) == "math.isclose":
+                self.isclose(node)
+            case ast.Compare(left=left, ops=[operation], comparators=[right]) if self.has_program(node):
+                self.comparison(left, operation, right)
+            case _:
+                if not self.value(node):
+                    raise NotConstant("a false assertion")
+
+    def comparison(self, left: ast.expr, operation: ast.cmpop, right: ast.expr) -> None:
+        """Reads a comparison in which the program is called."""
+        match operation:
+            case ast.Eq():
+                called, other = (left, right) if self.has_program(left) else (right, left)
+                self.equality(called, other)
+            case ast.Is() if isinstance(right, ast.Constant) and repr(right.value) in _SINGLETONS:
+                met_by = partial(expectation.identity, expected=_SINGLETONS[repr(right.value)])
+                self.expect(left, met_by, repr(right.value))
+            case ast.Lt() | ast.LtE():
+                self.nearness(left, right, isinstance(operation, ast.LtE))
+            case _:
+                raise NotConstant("a comparison of another kind")
+
+    def equality(self, called: ast.expr, other: ast.expr) -> None:
+        """Reads ``f(…) == value``, or the same of ``set(f(…))``, ``list(f(…))`` and ``tuple(f(…))``."""
+        match called:
+            case ast.Call(func=ast.Name(id=view), args=[ast.Call() as call], keywords=[]) if self.is_view(
+                view
+            ):
+                kind, relation = _VIEWS[view]
+            case ast.Call() as call:
+                kind, relation = object, comparison.equal
+            case _:
+                raise NotConstant("a function of the result")
+        args = self.arguments(call)
+        value = self.value(other)
+        if not isinstance(value, kind):
+            raise NotConstant("of another type")
+        self.weigh(value)
+        expected = encode(value)
+        if "NaN" in expected:
+            raise NotConstant("NaN equals nothing")
+        self.add(args, partial(relation, expected=expected), comparison.brief(expected))
+
+    def nearness(self, distance: ast.expr, limit: ast.expr, inclusive: bool) -> None:
+        """Reads ``abs(f(…) - value) < bound``."""
+        match distance:
+            case ast.Call(
+                func=function, args=[ast.BinOp(left=left, op=ast.Sub(), right=right)], keywords=[]
+            ) if self.path(function) in ("abs", "math.fabs"):
+                called, other = (left, right) if self.has_program(left) else (right, left)
+                args, center, bound = self.arguments(called), self.value(other), self.value(limit)
+            case _:
+                raise NotConstant("not a distance")
+        if type(center) not in (int, float, complex) or type(bound) not in (int, float):
+            raise NotConstant("not numbers")
+        met_by = partial(expectation.near, center=center, bound=bound, inclusive=inclusive)
+        self.add(args, met_by, f"{center!r} within {bound!r}")
+
+    def isclose(self, node: ast.expr) -> None:
+        """Reads ``math.isclose(f(…), value, rel_tol=…, abs_tol=…)``, whose order does not matter."""
+        match node:
+            case ast.Call(args=[left, right], keywords=keywords):
+                called, other = (left, right) if self.has_program(left) else (right, left)
+                args, expected = self.arguments(called), self.value(other)
+                tolerances = {str(keyword.arg): self.value(keyword.value) for keyword in keywords}
+            case _:
+                raise NotConstant("isclose of something else")
+        kinds = {type(number) for number in (expected, *tolerances.values())}
+        if not tolerances.keys() <= {"rel_tol", "abs_tol"} or not kinds <= {int, float}:
+            raise NotConstant("not numbers")
+        met_by = partial(expectation.isclose, expected=expected, **tolerances)
+        self.add(args, met_by, f"close to {expected!r}")
+
+    def expect(self, call: ast.expr, met_by: Callable[[str], bool], wanted: str) -> None:
+        """Adds an expectation of one call."""
+        self.add(self.arguments(call), met_by, wanted)
+
+    def add(self, args: str, met_by: Callable[[str], bool], wanted: str) -> None:
+        """Adds an expectation."""
+        if len(self.found) >= _MAX_CALLS:
+            raise NotConstant("too many calls")
+        self.found.append(Expectation(args, met_by, wanted))
+
+    def arguments(self, call: ast.expr) -> str:
+        """Returns the encoded arguments of a call of the program, from here on out of reach."""
+        if not isinstance(call, ast.Call) or not self.is_program(call) or call.keywords:
+            raise NotConstant("not a plain call of the program")
+        values = self._items(call.args)
+        self.weigh(values)
+        for part in _mutable_parts(values):
+            if id(part) in self._passed:
+                raise NotConstant("an object passed twice")
+            self._passed[id(part)] = part
+        return encode(values)
+
+    def path(self, node: ast.expr) -> str:
+        """Returns the dotted name of an imported or builtin function, empty if it is neither."""
+        match node:
+            case ast.Name(id=name) if name not in self.names:
+                return name if name in BUILTINS else ""
+            case ast.Name(id=name) if isinstance(self.names[name], _Opaque):
+                return self.names[name].path
+            case ast.Attribute(value=value, attr=attribute):
+                return f"{self.path(value)}.{attribute}"
+        return ""
+
+    def is_view(self, name: str) -> bool:
+        """Whether a name is one of the builtin types whose view of a result is understood."""
+        return name in _VIEWS and name not in self.names
+
+    def is_program(self, node: ast.Call) -> bool:
+        """Whether a call is one of the program."""
+        return self.path(node.func) == "program"
+
+    def has_program(self, node: ast.expr) -> bool:
+        """Whether the program is called anywhere in an expression."""
+        return any(isinstance(part, ast.Call) and self.is_program(part) for part in ast.walk(node))
+
+
+class _Opaque:
+    """What a name is bound to that has no constant value: the program, or an import."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
+def _stored_names(function: ast.FunctionDef) -> Iterator[str]:
+    """Yields the names that a function assigns to, which are unbound in it until then."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def _mutable_parts(value: Any) -> Iterator[Any]:
+    """Yields the mutable containers within a value, itself included."""
+    if isinstance(value, list | set | dict | deque):
+        yield value
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _mutable_parts(item)
+    elif isinstance(value, list | tuple | deque):
+        for item in value:
+            yield from _mutable_parts(item)
