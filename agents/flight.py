@@ -14,11 +14,12 @@ class Flight:
 
     __slots__ = ("_path", "node")
 
-    def __init__(self, root: Node) -> None:
-        """Enters the root."""
-        self.node = root
-        self._path = [root]
-        root.unobserved += 1
+    def __init__(self, path: list[Node]) -> None:
+        """Enters the nodes of a path, root first, ≥ 1 of them."""
+        self.node = path[-1]
+        self._path = path
+        for node in path:
+            node.unobserved += 1
 
     def enter(self, node: Node) -> None:
         """Goes on to a child."""

@@ -84,20 +84,17 @@ def descend(tree: Tree, rules: Rules) -> Flight | None:
     Returns:
         The flight there; None if every way is closed or waits for samples in flight.
     """
-    node, width = tree.root, tree.width
+    node, width, select = tree.root, tree.width, rules.select
     path = [node]
     while not (node.asked < width and _wants_samples(node, rules.widen, width)):
-        child = rules.select(node)
+        child = select(node)
         if child is None:
             return None
         path.append(child)
         node = child
-        if not (node.asked or node.visits or node.unobserved):
+        if not (node.visits or node.asked or node.unobserved):
             break
-    flight = Flight(path[0])
-    for node in path[1:]:
-        flight.enter(node)
-    return flight
+    return Flight(path)
 
 
 def simulate(tree: Tree, flight: Flight, rules: Rules) -> Turns:

@@ -1,0 +1,324 @@
+"""PPO that chooses among K proposals: trained on `O1Coder/Choice-v0`, evaluated there, and a search agent.
+
+The language model stays as it is; what is learned is which of its proposals to take. Training and search
+read the same features (`choices.Features`), which are kept beside the weights. A trained folder holds
+``policy.zip`` (stable-baselines3; it may run code when loaded, so load only what you trust),
+``choice.json`` and ``tensorboard/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from o1coder_gym import choices
+from o1coder_gym.agents.asking import Part, advance, propose
+from o1coder_gym.agents.values import end_value
+from o1coder_gym.choices import Features, Offer
+from o1coder_gym.errors import (
+    BudgetExhausted,
+    InfrastructureError,
+    MissingExtraError,
+    UnknownNameError,
+    UsageError,
+)
+from o1coder_gym.queries import Advance, Propose, Search
+from o1coder_gym.rewards import Schedule
+from o1coder_gym.types import Problem, Sampling, SearchResult, State
+
+try:
+    from sb3_contrib import MaskablePPO
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+except ImportError as error:
+    raise MissingExtraError("stable-baselines3", "sb3") from error
+
+ALGORITHMS: Mapping[str, type[OnPolicyAlgorithm]] = {"maskable_ppo": MaskablePPO, "ppo": PPO}
+WEIGHTS, DESCRIPTION, LOGS = "policy.zip", "choice.json", "tensorboard"
+
+OnProgress: TypeAlias = Callable[[int, float | None], None]
+"""Called after each update with the steps done and the recent success rate (None before any episode)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What is trained on what.
+
+    Attributes:
+        env: Arguments of the environment, JSON-able.
+        algorithm: A key of `ALGORITHMS`.
+        steps: Choices to learn from, in all.
+        num_envs: Environments side by side.
+        rollout: Choices per environment and update.
+        learning_rate: Of Adam.
+        entropy: Weight of the entropy bonus.
+        seed: Of weights, tasks, proposals and exploration.
+        env_id: The environment.
+    """
+
+    env: Mapping[str, Any] = field(default_factory=dict)
+    algorithm: str = "maskable_ppo"
+    steps: int = 8192
+    num_envs: int = 4
+    rollout: int = 64
+    learning_rate: float = 1e-3
+    entropy: float = 0.01
+    seed: int = 0
+    env_id: str = "O1Coder/Choice-v0"
+
+    def __post_init__(self) -> None:
+        """Raises `UnknownNameError` when there is no such algorithm."""
+        if self.algorithm not in ALGORITHMS:
+            raise UnknownNameError("algorithm", self.algorithm, ALGORITHMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """A trained policy with what it must be shown.
+
+    Attributes:
+        ppo: The stable-baselines3 model.
+        features: How states and offers become numbers.
+        sampling: How proposals were drawn in training.
+    """
+
+    ppo: OnPolicyAlgorithm
+    features: Features
+    sampling: Sampling
+
+    def choose(self, observation: dict[str, NDArray[np.float32]], mask: NDArray[np.bool_]) -> int:
+        """Returns the most likely choice among those allowed by `mask` [K]."""
+        tensors, _ = self.ppo.policy.obs_to_tensor(observation)
+        logits = self.ppo.policy.get_distribution(tensors).distribution.logits  # pyright: ignore
+        scores = np.where(mask, logits.detach().cpu().numpy()[0], -np.inf)
+        return int(scores.argmax())
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How a chooser did.
+
+    Attributes:
+        episodes: Number of episodes.
+        successes: Episodes that ended with all public tests passed.
+        mean_return: Mean sum of rewards.
+    """
+
+    episodes: int
+    successes: int
+    mean_return: float
+
+    @property
+    def success_rate(self) -> float:
+        """Share of successes in [0, 1]."""
+        return self.successes / self.episodes
+
+
+def train(
+    training: Training,
+    folder: Path,
+    *,
+    resume: bool = False,
+    alpha: Schedule | None = None,
+    on_progress: OnProgress | None = None,
+) -> Chooser:
+    """Trains until `training.steps` choices are learned from, saving after every update.
+
+    Args:
+        training: What to train.
+        folder: Where weights, description and TensorBoard logs go.
+        resume: Go on from the weights in `folder`, if there are any.
+        alpha: α(t) of the reward; t counts updates.
+        on_progress: Told after each update.
+
+    Raises:
+        InfrastructureError: When the judge failed, so that a reward is missing.
+    """
+    env = make_vec_env(training.env_id, training.num_envs, seed=training.seed, env_kwargs=dict(training.env))
+    try:
+        ppo = _algorithm(training, env, folder, resume)
+        features, sampling = env.get_attr("features")[0], env.get_attr("sampling")[0]
+        _describe(folder, training, features, sampling)
+        remaining = training.steps - ppo.num_timesteps
+        if remaining > 0:
+            watch = _Watch(folder / WEIGHTS, alpha, on_progress)
+            ppo.learn(remaining, watch, reset_num_timesteps=False, tb_log_name=training.algorithm)
+            save(ppo, folder / WEIGHTS)
+        return Chooser(ppo, features, sampling)
+    finally:
+        env.close()
+
+
+def load(folder: str | Path) -> Chooser:
+    """Loads what `train` saved.
+
+    Raises:
+        UsageError: When the folder holds no trained chooser.
+    """
+    folder = Path(folder)
+    try:
+        row = json.loads((folder / DESCRIPTION).read_text())
+        ppo = ALGORITHMS[row["training"]["algorithm"]].load(folder / WEIGHTS, device="cpu")
+        return Chooser(ppo, Features(**row["features"]), Sampling(**row["sampling"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{folder} holds no trained chooser ({error}); train one with: o1coder rl choice"
+        ) from error
+
+
+def evaluate(
+    chooser: Chooser | None, training: Training, *, episodes: int = 100, seed: int = 10_000
+) -> Evaluation:
+    """Plays episodes with a chooser, or with uniformly random choices for None.
+
+    Args:
+        chooser: Who chooses; the same seed gives all choosers the same tasks and first proposals.
+        training: Names the environment.
+        episodes: Number of episodes, ≥ 1.
+        seed: Episode i is reset with seed + i.
+    """
+    env = gymnasium.make(training.env_id, **training.env)
+    dice = np.random.default_rng(seed)
+    successes, total = 0, 0.0
+    for episode in range(episodes):
+        observation, info = env.reset(seed=seed + episode)
+        done = False
+        while not done:
+            if chooser is None:
+                action = int(dice.integers(env.get_wrapper_attr("features").k))
+            else:
+                action = chooser.choose(observation, env.get_wrapper_attr("action_masks")())
+            observation, reward, terminated, truncated, info = env.step(action)
+            total += float(reward)
+            done = terminated or truncated
+        successes += bool(info["is_success"])
+    env.close()
+    return Evaluation(episodes, successes, total / episodes)
+
+
+def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
+    """Searches by following the trained chooser in `path` from state to state.
+
+    Each step asks for K proposals and looks at all of them, as in training. When the budget ends the search,
+    the best program on offer so far is the answer.
+
+    Raises:
+        UsageError: When `path` holds no trained chooser.
+    """
+    if not path:
+        raise UsageError("choice_ppo needs path=FOLDER, a folder written by: o1coder rl choice")
+    chooser = _loaded(path)
+    best = SearchResult(None)
+    state = root
+    try:
+        while True:
+            offers = yield from _offers(state, chooser)
+            if not offers:
+                return best
+            for offer in offers:
+                best = _better(best, offer)
+            k = chooser.features.k
+            mask = choices.mask(offers, k)
+            chosen = offers[chooser.choose(chooser.features.observe(problem, state, offers), mask)].transition
+            if chosen.done:
+                value = end_value(chosen)
+                return SearchResult(chosen.state if chosen.terminated else None, value or 0.0)
+            state = chosen.state
+    except BudgetExhausted:
+        return best
+
+
+def save(ppo: OnPolicyAlgorithm, path: Path) -> None:
+    """Writes weights through a second file, so that `path` is always whole."""
+    partial = path.with_name(f".{path.name}")
+    ppo.save(partial)
+    os.replace(partial, path)
+
+
+class _Watch(BaseCallback):
+    """Saves after each update, moves α(t), reports, and stops on a reward that the judge could not give."""
+
+    def __init__(self, weights: Path, alpha: Schedule | None, on_progress: OnProgress | None) -> None:
+        super().__init__()
+        self._weights = weights
+        self._alpha = alpha
+        self._on_progress = on_progress
+        self._updates = 0
+
+    def _on_rollout_start(self) -> None:
+        if self._updates:
+            save(self.model, self._weights)  # pyright: ignore[reportArgumentType]
+        if self._alpha is not None:
+            alpha = self._alpha(self._updates)
+            self.training_env.env_method("set_alpha", alpha)
+            self.logger.record("rollout/alpha", alpha)
+        if self._on_progress is not None:
+            recent = self.model.ep_success_buffer
+            self._on_progress(self.num_timesteps, sum(recent) / len(recent) if recent else None)
+        self._updates += 1
+
+    def _on_step(self) -> bool:
+        if np.isnan(self.locals["rewards"]).any():
+            raise InfrastructureError(
+                "the judge failed, so a reward is missing; the weights so far are saved"
+            )
+        return True
+
+
+def _algorithm(training: Training, env: Any, folder: Path, resume: bool) -> OnPolicyAlgorithm:
+    kind = ALGORITHMS[training.algorithm]
+    logs = str(folder / LOGS)
+    if resume and (folder / WEIGHTS).exists():
+        return kind.load(folder / WEIGHTS, env=env, device="cpu", tensorboard_log=logs)
+    return kind(
+        "MultiInputPolicy",
+        env,
+        learning_rate=training.learning_rate,
+        n_steps=training.rollout,
+        batch_size=training.num_envs * training.rollout // 4 or 1,
+        gamma=1.0,
+        ent_coef=training.entropy,
+        tensorboard_log=logs,
+        seed=training.seed,
+        device="cpu",
+    )
+
+
+def _describe(folder: Path, training: Training, features: Features, sampling: Sampling) -> None:
+    row = {"training": asdict(training), "features": asdict(features), "sampling": asdict(sampling)}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DESCRIPTION).write_text(json.dumps(row, indent=2) + "\n")
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: str) -> Chooser:
+    return load(path)
+
+
+def _offers(state: State, chooser: Chooser) -> Part[list[Offer]]:
+    """Asks for proposals and looks at each; what the budget could not pay is left out."""
+    (proposals,) = yield from propose([Propose(state, chooser.features.k, chooser.sampling)])
+    if not proposals:
+        return []
+    transitions = yield from advance([Advance(state, proposal.text) for proposal in proposals])
+    pairs = zip(proposals, transitions, strict=True)
+    return [Offer(*pair) for pair in pairs if pair[1].state != state]
+
+
+def _better(best: SearchResult, offer: Offer) -> SearchResult:
+    """Returns the better of the best program so far and the one on offer."""
+    value = end_value(offer.transition) if offer.transition.terminated else None
+    if value is None or (best.state is not None and value <= best.value):
+        return best
+    return SearchResult(offer.transition.state, value)

@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.errors import JournalError
+from o1coder_gym.journal import RunFolder, config_hash, read_rows
+
+CONFIG = {"agents": ["mcts"], "seed": 0}
+
+
+def test_rows_come_back_in_order(tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path / "run", CONFIG) as folder:
+        folder.append("answers", {"k": 0}, {"k": 1, "text": "naïve \ud800 \u2028"})
+        folder.append("answers", {"k": 2})
+        folder.append("other", {"k": 9})
+        assert [row["k"] for row in folder.rows("answers")] == [0, 1, 2]
+        assert [row["k"] for row in folder.rows("missing")] == []
+    assert list(read_rows(tmp_path / "run" / "answers.jsonl"))[1]["text"] == "naïve \ud800 \u2028"
+
+
+def test_config_and_versions_are_written_down(tmp_path: Path) -> None:
+    RunFolder.open(tmp_path, CONFIG).close()
+    row = json.loads((tmp_path / "config.json").read_text())
+    assert row["config"] == CONFIG
+    assert row["hash"] == config_hash(CONFIG)
+    assert set(row["versions"]) == {"o1coder_gym", "python"}
+
+
+def test_the_hash_does_not_depend_on_the_order_of_keys() -> None:
+    assert config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
+    assert config_hash({"a": 1}) != config_hash({"a": 2})
+
+
+def test_a_folder_with_a_run_needs_resume(tmp_path: Path) -> None:
+    RunFolder.open(tmp_path, CONFIG).close()
+    with pytest.raises(JournalError, match="already holds a run"):
+        RunFolder.open(tmp_path, CONFIG)
+    with RunFolder.open(tmp_path, CONFIG, resume=True) as folder:
+        assert folder.resumed
+
+
+def test_resume_starts_a_run_where_there_is_none(tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path / "new", CONFIG, resume=True) as folder:
+        assert not folder.resumed
+
+
+def test_a_run_of_another_config_is_refused_by_name(tmp_path: Path) -> None:
+    RunFolder.open(tmp_path, CONFIG).close()
+    with pytest.raises(JournalError, match=r"another config \(differs in: budget, seed\)"):
+        RunFolder.open(tmp_path, {"agents": ["mcts"], "seed": 1, "budget": 5}, resume=True)
+
+
+def test_a_tuple_in_the_config_is_not_a_change(tmp_path: Path) -> None:
+    RunFolder.open(tmp_path, {"agents": ("mcts",)}).close()
+    with RunFolder.open(tmp_path, {"agents": ["mcts"]}, resume=True) as folder:
+        assert folder.resumed
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path, CONFIG), pytest.raises(JournalError, match="in use"):
+        RunFolder.open(tmp_path, CONFIG, resume=True)
+    RunFolder.open(tmp_path, CONFIG, resume=True).close()
+
+
+@pytest.mark.parametrize("torn", [b'{"k": 2, "te', b"{", b'{"k": 2}'])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
+    with RunFolder.open(tmp_path, CONFIG) as folder:
+        folder.append("answers", {"k": 0}, {"k": 1})
+    file = tmp_path / "answers.jsonl"
+    file.write_bytes(file.read_bytes() + torn)
+    with RunFolder.open(tmp_path, CONFIG, resume=True) as folder:
+        assert [row["k"] for row in folder.rows("answers")] == [0, 1]
+        folder.append("answers", {"k": 3})
+        assert [row["k"] for row in folder.rows("answers")] == [0, 1, 3]
+
+
+def test_a_file_that_is_one_torn_line_starts_anew(tmp_path: Path) -> None:
+    RunFolder.open(tmp_path, CONFIG).close()
+    (tmp_path / "answers.jsonl").write_bytes(b'{"k": "' + b"x" * 200_000)
+    with RunFolder.open(tmp_path, CONFIG, resume=True) as folder:
+        folder.append("answers", {"k": 0})
+        assert [row["k"] for row in folder.rows("answers")] == [0]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"), [(b"{oops}\n", "line 2 is not JSON"), (b"[1]\n", "line 2 is not a")]
+)
+def test_a_broken_line_in_the_middle_is_an_error(tmp_path: Path, line: bytes, message: str) -> None:
+    file = tmp_path / "answers.jsonl"
+    file.write_bytes(b'{"k": 0}\n' + line + b'{"k": 1}\n')
+    with pytest.raises(JournalError, match=message):
+        list(read_rows(file))
+
+
+def test_a_foreign_config_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(JournalError, match="not the config of a run"):
+        RunFolder.open(tmp_path, CONFIG, resume=True)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match="cannot be written: Not a directory"):
+        RunFolder.open(tmp_path / "file" / "run", CONFIG)
+
+
+def test_a_full_disk_keeps_the_rows_before(tmp_path: Path) -> None:
+    program = """
+import resource, sys
+from o1coder_gym.errors import JournalError
+from o1coder_gym.journal import RunFolder
+with RunFolder.open(sys.argv[1], {"a": 1}) as folder:
+    folder.append("answers", {"k": 0})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+    try:
+        folder.append("answers", {"k": 1, "text": "x" * 5000})
+    except JournalError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert "cannot be written: File too large" in done.stdout
+    assert [row["k"] for row in read_rows(tmp_path / "answers.jsonl")] == [0]
+    assert (tmp_path / "answers.jsonl").read_bytes() == b'{"k": 0}\n'
