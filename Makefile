@@ -18,7 +18,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 
 type: $(READY)
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(READY)
 	$(BIN)/python benchmarks/judge_speed.py
