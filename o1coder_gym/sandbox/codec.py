@@ -24,7 +24,7 @@ from typing import Any
 MAX_DEPTH = 100
 """Deepest nesting of containers."""
 MAX_WEIGHT = 4 << 20
-"""Most values, characters and bytes, together, in one encoded value."""
+"""Most characters and digits in one encoded value, in which each of its parts counts as four."""
 MAX_YIELDED = 10_000
 """How many items of an iterator are written; the rest of a longer one is lost."""
 
@@ -160,7 +160,7 @@ class _Encoder:
         """Returns the tree of `value`, found `depth` containers deep."""
         if depth > MAX_DEPTH:
             raise ValueError("value is nested too deeply")
-        self.spend(1)
+        self.spend(4)
         kind = type(value)
         if kind in (bool, float, type(None)):
             return value
