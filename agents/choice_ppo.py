@@ -44,7 +44,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("stable-baselines3", "sb3") from error
 
-ALGORITHMS: Mapping[str, type[OnPolicyAlgorithm]] = {"maskable_ppo": MaskablePPO, "ppo": PPO}
+ALGORITHMS: Mapping[str, type[PPO] | type[MaskablePPO]] = {"maskable_ppo": MaskablePPO, "ppo": PPO}
 WEIGHTS, DESCRIPTION, LOGS = "policy.zip", "choice.json", "tensorboard"
 
 OnProgress: TypeAlias = Callable[[int, float | None], None]
@@ -180,7 +180,7 @@ def load(folder: str | Path) -> Chooser:
 def evaluate(
     chooser: Chooser | None, training: Training, *, episodes: int = 100, seed: int = 10_000
 ) -> Evaluation:
-    """Plays episodes with a chooser, or with uniformly random choices for None.
+    """Plays episodes with a chooser, or with random choices among the sensible ones for None.
 
     Args:
         chooser: Who chooses; the same seed gives all choosers the same tasks and first proposals.
@@ -196,7 +196,7 @@ def evaluate(
         done = False
         while not done:
             if chooser is None:
-                action = int(dice.integers(env.get_wrapper_attr("features").k))
+                action = int(dice.choice(np.flatnonzero(env.get_wrapper_attr("action_masks")())))
             else:
                 action = chooser.choose(observation, env.get_wrapper_attr("action_masks")())
             observation, reward, terminated, truncated, info = env.step(action)

@@ -12,12 +12,14 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
+from o1coder_gym.choices import Features
 from o1coder_gym.envs import render
 from o1coder_gym.envs.choice import ChoiceInteraction, choice_interaction
 from o1coder_gym.envs.interaction import Cursor, Interaction, draw_start, model_of, with_alpha
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.text import text_interaction
 from o1coder_gym.errors import UnknownNameError
+from o1coder_gym.types import Sampling
 
 RENDER_MODES = ("ansi", "human", "rgb_array")
 METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}
@@ -224,6 +226,16 @@ class ChoiceEnv(ReasoningEnv):
     def __init__(self, *, render_mode: str | None = None, **arguments: Any) -> None:
         """Args: see the class."""
         super().__init__(choice_interaction(**arguments), render_mode)
+
+    @property
+    def features(self) -> Features:
+        """How states and proposals become observations."""
+        return self.interaction.features
+
+    @property
+    def sampling(self) -> Sampling:
+        """How proposals are drawn."""
+        return self.interaction.sampling
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Returns which choices make sense, [K]; the name that sb3-contrib asks for."""

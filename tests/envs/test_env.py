@@ -2,13 +2,13 @@
 
 import json
 
-import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from o1coder_gym.envs import ReasoningEnv, TextEnv, TextInteraction
+from o1coder_gym.envs import ReasoningEnv, Settings, TextEnv, TextInteraction
 from o1coder_gym.errors import UnknownNameError, UsageError
 
 KEYS = {
@@ -125,7 +125,9 @@ def test_bad_arguments_are_refused_by_the_constructor(arguments: dict, message: 
 def test_alpha_may_change_between_steps(toy) -> None:
     env = TextEnv(problems="starter", reward="phi", alpha=1.0)
     env.set_alpha(0.25)
-    assert env.interaction.source.alpha == 0.25
+    source = env.interaction.source
+    assert isinstance(source, Settings)
+    assert source.alpha == 0.25
     with pytest.raises(UsageError, match="with_reward"):
         toy.text().set_alpha(0.5)
 
@@ -162,7 +164,5 @@ def test_the_judge_is_asked_once_per_program(toy) -> None:
 @pytest.mark.parametrize("kind", ["text", "choice"])
 def test_the_checker_has_nothing_to_say(toy, kind: str) -> None:
     env = getattr(toy, kind)()
-    env.spec = gymnasium.envs.registration.EnvSpec(
-        "Toy-v0", entry_point=lambda **kwargs: getattr(toy, kind)(**kwargs)
-    )
+    env.spec = EnvSpec("Toy-v0", entry_point=lambda **kwargs: getattr(toy, kind)(**kwargs))
     check_env(env)
