@@ -1,1 +1,22 @@
-"""Policies: what samples reasoning steps."""
+"""Policies: who samples reasoning steps. Importing this package loads no torch and no weights."""
+
+from o1coder_gym.policies.engine import Completion, Counters, Engine, Generate
+from o1coder_gym.policies.hf import HFEngine, HFSettings
+from o1coder_gym.policies.language_model import LanguageModelPolicy
+from o1coder_gym.policies.loading import load_policy, shared_engine
+from o1coder_gym.policies.scripted import Depths, ScriptedAction, ScriptedPolicy
+
+__all__ = [
+    "Completion",
+    "Counters",
+    "Depths",
+    "Engine",
+    "Generate",
+    "HFEngine",
+    "HFSettings",
+    "LanguageModelPolicy",
+    "ScriptedAction",
+    "ScriptedPolicy",
+    "load_policy",
+    "shared_engine",
+]

@@ -1,0 +1,219 @@
+"""The decode loop: prompts computed once, rows sampled together, finished rows dropped.
+
+`Decoder.run` is prefill, then one token for all live rows until none is left. The last token of each
+prompt is left to the first decode step, so that a prompt seen before costs nothing but that step.
+
+Shapes: B rows, S new tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from o1coder_gym.policies.causal_model import CausalModel
+from o1coder_gym.policies.engine import Completion, Generate, Meter
+from o1coder_gym.policies.prefix_tree import PrefixNode, PrefixTree
+from o1coder_gym.policies.row_cache import RowCache
+from o1coder_gym.policies.sampling import draw, uniforms
+from o1coder_gym.policies.token_text import TokenText
+
+Segment = torch.Tensor
+
+
+def split_segment(segment: Segment, at: int) -> tuple[Segment, Segment]:
+    """Cuts ``[2L, H, T, D]`` after `at` tokens, into tensors of their own."""
+    return segment[:, :, :at].clone(), segment[:, :, at:].clone()
+
+
+@dataclass(slots=True)
+class Row:
+    """One continuation while it grows.
+
+    Attributes:
+        request: What it answers.
+        sample: Which of the request's continuations it is, from 0.
+        limit: Number of tokens at most.
+        uniform: One number in [0, 1) per token.
+        action: The opening and the text so far, exact for whole characters.
+        ids: Tokens sampled so far.
+        logprobs: Of `ids`.
+        completion: Set when it is finished.
+    """
+
+    request: Generate
+    sample: int
+    limit: int
+    uniform: np.ndarray
+    action: str
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    completion: Completion | None = None
+
+    @classmethod
+    def start(cls, request: Generate, sample: int, limit: int) -> Row:
+        """Makes row number `sample` of a request."""
+        return cls(request, sample, limit, uniforms(request.seed, sample, limit), request.prompt.opening)
+
+    @property
+    def capacity(self) -> int:
+        """Columns that it may need."""
+        return len(self.request.prompt_ids) + self.limit
+
+    def result(self) -> Completion:
+        """Returns the finished continuation."""
+        assert self.completion is not None, "asked before it was finished"
+        return self.completion
+
+    def accept(self, token: int, logprob: float, model: CausalModel) -> bool:
+        """Takes one token; returns whether the row is finished."""
+        text = model.text
+        self.ids.append(token)
+        self.logprobs.append(logprob)
+        if token in model.end_tokens:
+            self._finish(len(self.ids) - 1, "stop", text)
+        else:
+            self.action += text.piece(token)
+            if self.request.boundary(self.action) is not None:
+                self._stop_at_boundary(text)
+            if self.completion is None and len(self.ids) == self.limit:
+                self._finish(self.limit, "length", text)
+        return self.completion is not None
+
+    def _stop_at_boundary(self, text: TokenText) -> None:
+        opening = self.request.prompt.opening
+        end = self.request.boundary(opening + text.decode(self.ids))
+        if end is not None:
+            self._finish(text.trim(self.ids, end - len(opening)), "stop", text)
+
+    def _finish(self, kept: int, finish: Literal["stop", "length"], text: TokenText) -> None:
+        ids = tuple(self.ids[:kept])
+        logprob = min(0.0, sum(self.logprobs[:kept]))
+        self.completion = Completion(text.decode(ids), ids, len(self.ids), logprob, finish)
+
+
+class Decoder:
+    """Runs one model over batches of rows; not for several threads at once."""
+
+    def __init__(self, model: CausalModel, capacity: int, meter: Meter) -> None:
+        """Args: the model, number of prefix tokens kept between calls, where work is counted."""
+        self._causal = model
+        self._meter = meter
+        self.prefixes: PrefixTree[Segment] = PrefixTree(capacity, split_segment)
+
+    @torch.inference_mode()
+    def run(self, rows: Sequence[Row]) -> None:
+        """Finishes all `rows` in one batch, and keeps their prefixes."""
+        self._prefill(rows)
+        self._decode(list(rows))
+        self._meter.add_batch(len(rows))
+        self._meter.add(generated_tokens=sum(len(row.ids) for row in rows))
+
+    def _prefill(self, rows: Sequence[Row]) -> None:
+        """Computes what is missing of all prompts but their last tokens, shared parts once."""
+        ends = [self.prefixes.insert(ids[:-1]) for ids in _prompts(rows)]
+        asked = [len(row.request.prompt_ids) for row in rows if row.sample == 0]
+        computed = len(asked)
+        while frontier := _first_missing(ends):
+            for batch in _similar_lengths(frontier):
+                self._compute(batch)
+                computed += sum(len(node.tokens) for node in batch)
+        self._meter.add(prompt_tokens=computed, cached_tokens=sum(asked) - computed)
+
+    def _compute(self, nodes: Sequence[PrefixNode[Segment]]) -> None:
+        """Computes one segment each, given that everything before them is there."""
+        lengths = [len(node.tokens) for node in nodes]
+        pasts = [_segments(node.path()[:-1]) for node in nodes]
+        longest = max(lengths)
+        past = max(sum(segment.shape[2] for segment in segments) for segments in pasts)
+        cache = RowCache(self._causal.shape, len(nodes), past + longest)
+        cache.fill(pasts)
+        tokens = [(0,) * (longest - len(node.tokens)) + node.tokens for node in nodes]
+        self._forward(self._causal.model.base_model, cache, tokens, lengths)
+        for row, node in enumerate(nodes):
+            node.payload = cache.segment(row, cache.length - lengths[row], cache.length)
+
+    def _decode(self, rows: list[Row]) -> None:
+        """Samples one token for all live rows, until none is left."""
+        paths = {ids: _segments(self.prefixes.insert(ids[:-1]).path()) for ids in _prompts(rows)}
+        capacity = max(len(row.request.prompt_ids) + row.limit for row in rows)
+        cache = RowCache(self._causal.shape, len(rows), capacity)
+        cache.fill([paths[row.request.prompt_ids] for row in rows])
+        while rows:
+            tokens = [(row.ids[-1] if row.ids else row.request.prompt_ids[-1],) for row in rows]
+            logits = self._forward(
+                self._causal.model, cache, tokens, [1] * len(rows), logits_to_keep=1
+            ).logits
+            sampling = [row.request.sampling for row in rows]
+            drawn = draw(logits[:, -1], sampling, [row.uniform[len(row.ids)] for row in rows])
+            for slot, token, logprob in reversed(list(zip(range(len(rows)), *drawn, strict=True))):
+                if rows[slot].accept(token, logprob, self._causal):
+                    self._keep(rows[slot], cache, slot)
+                    last = rows.pop()
+                    if slot < len(rows):
+                        cache.move(len(rows), slot)
+                        rows[slot] = last
+
+    def _keep(self, row: Row, cache: RowCache, slot: int) -> None:
+        """Puts the computed tokens of a finished row into the prefix tree."""
+        assert row.completion is not None
+        computed = row.completion.token_ids[: len(row.ids) - 1]
+        first = cache.starts[slot]
+        for node in self.prefixes.insert((*row.request.prompt_ids, *computed)).path():
+            last = first + len(node.tokens)
+            if node.payload is None:
+                node.payload = cache.segment(slot, first, last)
+            first = last
+
+    def _forward(
+        self,
+        model: Any,
+        cache: RowCache,
+        tokens: Sequence[tuple[int, ...]],
+        lengths: Sequence[int],
+        **options: int,
+    ) -> Any:
+        """Feeds ``[B, S]`` tokens, of which row b's last ``lengths[b]`` are real."""
+        device, queries = self._causal.shape.device, len(tokens[0])
+        mask = cache.mask(len(tokens), queries, lengths)
+        columns = torch.arange(cache.length, cache.length + queries, device=device)
+        # Padding before a segment counts as no position.
+        origins = [cache.starts[row] + queries - length for row, length in enumerate(lengths)]
+        positions = (columns - torch.tensor(origins, device=device)[:, None]).clamp(min=0)
+        return model(
+            input_ids=torch.tensor(tokens, device=device),
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            **options,
+        )
+
+
+def _prompts(rows: Iterable[Row]) -> Iterator[tuple[int, ...]]:
+    return iter(dict.fromkeys(row.request.prompt_ids for row in rows))
+
+
+def _segments(path: Iterable[PrefixNode[Segment]]) -> list[Segment]:
+    return [node.payload for node in path if node.payload is not None]
+
+
+def _first_missing(ends: Iterable[PrefixNode[Segment]]) -> list[PrefixNode[Segment]]:
+    """Returns, each once, the first segment of each path that is not computed."""
+    missing = (next((node for node in end.path() if node.payload is None), None) for end in ends)
+    return list(dict.fromkeys(node for node in missing if node is not None))
+
+
+def _similar_lengths(nodes: Sequence[PrefixNode[Segment]]) -> Iterator[list[PrefixNode[Segment]]]:
+    """Groups segments so that at most half of what a batch computes is padding."""
+    batch: list[PrefixNode[Segment]] = []
+    for node in sorted(nodes, key=lambda node: len(node.tokens)):
+        if (len(batch) + 1) * len(node.tokens) > 2 * sum(len(n.tokens) for n in [*batch, node]):
+            yield batch
+            batch = []
+        batch.append(node)
+    yield batch

@@ -1,0 +1,170 @@
+"""transformers in process: batched sampling with prefix reuse, on a CPU or a GPU.
+
+Importing this module is light; torch and the weights are loaded by the first request.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
+from o1coder_gym.formats import Prompt
+from o1coder_gym.models import model_path
+from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
+
+if TYPE_CHECKING:
+    from o1coder_gym.policies.causal_model import CausalModel
+    from o1coder_gym.policies.decoding import Decoder, Row
+
+
+@dataclass(frozen=True, slots=True)
+class HFSettings:
+    """How the engine runs.
+
+    Attributes:
+        dtype: Of weights and cache; ``"auto"`` is bfloat16 where the hardware multiplies it, else float32.
+        device: A torch device; ``"auto"`` is cuda where there is one, else cpu.
+        max_rows: Continuations decoded together.
+        batch_mib: Memory for keys and values of one batch, in MiB.
+        prefix_mib: Memory for keys and values of prefixes kept between calls, in MiB.
+    """
+
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = "auto"
+    max_rows: int = 64
+    batch_mib: int = 2048
+    prefix_mib: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("auto", "float32", "bfloat16"):
+            raise UsageError(f"dtype is auto, float32 or bfloat16, not {self.dtype!r}")
+        if min(self.max_rows, self.batch_mib) < 1 or self.prefix_mib < 0:
+            raise UsageError("max_rows and batch_mib are at least 1, prefix_mib at least 0")
+
+
+DEFAULTS = HFSettings()
+
+
+class HFEngine:
+    """A causal language model of transformers with full attention in all layers.
+
+    Draws do not depend on what else is in a batch up to rounding: exact in float32, usually not in
+    bfloat16.
+    """
+
+    parallel = 1
+
+    def __init__(self, load: Callable[[], CausalModel], settings: HFSettings = DEFAULTS) -> None:
+        """Args: what loads the model at the first request, how to run it. See also the class methods.
+
+        Raises:
+            MissingExtraError: When torch or transformers is not installed.
+        """
+        for package in ("torch", "transformers"):
+            if importlib.util.find_spec(package) is None:
+                raise MissingExtraError(package, "hf")
+        self._load = load
+        self._settings = settings
+        self._meter = Meter()
+        self._lock = threading.RLock()
+        self._loaded: tuple[CausalModel, Decoder] | None = None
+
+    @classmethod
+    def from_name(cls, name: str, settings: HFSettings = DEFAULTS) -> HFEngine:
+        """Makes an engine for a model that `models.model_path` knows: a name, a Hub id or a folder."""
+
+        def load() -> CausalModel:
+            from o1coder_gym.policies.causal_model import CausalModel
+
+            return CausalModel.from_folder(model_path(name), settings.dtype, settings.device)
+
+        return cls(load, settings)
+
+    @classmethod
+    def from_model(cls, model: Any, tokenizer: Any, settings: HFSettings = DEFAULTS) -> HFEngine:
+        """Makes an engine for a model in memory; after its weights change call `forget`."""
+
+        def load() -> CausalModel:
+            from o1coder_gym.policies.causal_model import CausalModel
+
+            return CausalModel(model, tokenizer)
+
+        return cls(load, settings)
+
+    @property
+    def counters(self) -> Counters:
+        """A snapshot of what was done so far."""
+        return self._meter.snapshot()
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        """Returns the ids of the whole prompt."""
+        return self._ready()[0].text.encode(prompt)
+
+    def encode_more(self, text: str) -> tuple[int, ...]:
+        """Returns the ids of text inside a turn."""
+        return self._ready()[0].text.encode_more(text)
+
+    def forget(self) -> None:
+        """Drops all kept prefixes."""
+        with self._lock:
+            self._ready()[1].prefixes.clear()
+
+    def generate(self, requests: Sequence[Generate], /) -> list[tuple[Completion, ...]]:
+        """Answers all requests; batches of similar prompt lengths, bounded by rows and memory.
+
+        Raises:
+            PolicyError: When a prompt does not fit the context, or torch fails.
+        """
+        asked = time.monotonic()
+        with self._lock:
+            begun = time.monotonic()
+            model, decoder = self._ready()
+            groups = [_start_rows(request, model.context) for request in requests]
+            rows = [row for group in groups for row in group]
+            try:
+                for batch in self._batches(rows, model.shape.bytes_per_token):
+                    decoder.run(batch)
+            except RuntimeError as error:
+                raise PolicyError(f"generation failed: {str(error).splitlines()[0]}") from error
+            finally:
+                decoder.prefixes.evict()
+            self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
+        return [tuple(row.result() for row in group) for group in groups]
+
+    def _ready(self) -> tuple[CausalModel, Decoder]:
+        with self._lock:
+            if self._loaded is None:
+                from o1coder_gym.policies.decoding import Decoder
+
+                model = self._load()
+                capacity = (self._settings.prefix_mib << 20) // model.shape.bytes_per_token
+                self._loaded = model, Decoder(model, capacity, self._meter)
+            return self._loaded
+
+    def _batches(self, rows: list[Row], bytes_per_token: int) -> Iterator[list[Row]]:
+        """Cuts rows, sorted by prompt length, into batches that fit."""
+        columns = (self._settings.batch_mib << 20) // bytes_per_token
+        batch: list[Row] = []
+        for row in sorted(rows, key=lambda row: len(row.request.prompt_ids)):
+            longest = max(one.capacity for one in [*batch, row])
+            if batch and (len(batch) == self._settings.max_rows or (len(batch) + 1) * longest > columns):
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+
+def _start_rows(request: Generate, context: int) -> list[Row]:
+    from o1coder_gym.policies.decoding import Row
+
+    length = len(request.prompt_ids)
+    if length >= context:
+        raise PolicyError(f"the prompt has {length} tokens; the model's context is {context}")
+    limit = min(request.sampling.max_tokens, context - length)
+    return [Row.start(request, sample, limit) for sample in range(request.n)]

@@ -1,0 +1,87 @@
+"""π_θ as a language model: states become prompts, continuations become proposals."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from o1coder_gym.formats import PSEUDOCODE, StepFormat
+from o1coder_gym.policies.engine import Completion, Counters, Engine, Generate
+from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State
+
+_REMEMBERED_PROMPTS = 4096
+
+
+class LanguageModelPolicy:
+    """Samples reasoning steps from an engine in a step format."""
+
+    def __init__(self, engine: Engine, step_format: StepFormat = PSEUDOCODE) -> None:
+        """Args: the engine (may be shared between policies), the format of the steps."""
+        self.engine = engine
+        self.step_format = step_format
+        self._prompt_ids: OrderedDict[tuple[Problem, State], tuple[int, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def counters(self) -> Counters:
+        """What the engine has done so far, for all policies that share it."""
+        return self.engine.counters
+
+    @property
+    def parallel(self) -> int:
+        """How many `propose` calls may usefully be in flight at the same time."""
+        return self.engine.parallel
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        """Samples `request.n` actions for each request, in one engine call.
+
+        Raises:
+            PolicyError: When the engine fails, or a prompt does not fit its context.
+        """
+        asked = [self._generate(request) for request in requests]
+        answers = self.engine.generate(asked)
+        return [
+            tuple(self._proposal(request, generate, completion) for completion in completions)
+            for request, generate, completions in zip(requests, asked, answers, strict=True)
+        ]
+
+    def _generate(self, request: PolicyRequest) -> Generate:
+        prompt = self.step_format.prompt(request.problem, request.state)
+        key = (request.problem, request.state)
+        with self._lock:
+            ids = self._prompt_ids.get(key)
+            if ids is not None:
+                self._prompt_ids.move_to_end(key)
+        if ids is None:
+            ids = self.engine.encode(prompt)
+            self._remember(request.problem, request.state, ids)
+        boundary = self.step_format.boundary
+        return Generate(prompt, ids, request.n, request.sampling, request.seed, boundary)
+
+    def _proposal(self, request: PolicyRequest, generate: Generate, completion: Completion) -> Proposal:
+        action = generate.prompt.opening + completion.text
+        if completion.token_ids:
+            self._remember_child(request, generate, completion, action)
+        return Proposal(
+            action, completion.tokens, completion.logprob, completion.token_ids, completion.finish
+        )
+
+    def _remember_child(
+        self, request: PolicyRequest, generate: Generate, completion: Completion, action: str
+    ) -> None:
+        """Prompt of the child = prompt of the parent ∘ what was generated ∘ the next opening."""
+        step = self.step_format.parse(action)
+        if step.type is ActionType.CODE:
+            return
+        child = request.state.then(step)
+        newlines = "\n" * max(0, 2 - (len(action) - len(action.rstrip("\n"))))
+        joint = newlines + self.step_format.prompt(request.problem, child).opening
+        ids = (*generate.prompt_ids, *completion.token_ids, *self.engine.encode_more(joint))
+        self._remember(request.problem, child, ids)
+
+    def _remember(self, problem: Problem, state: State, ids: tuple[int, ...]) -> None:
+        with self._lock:
+            self._prompt_ids.setdefault((problem, state), ids)
+            while len(self._prompt_ids) > _REMEMBERED_PROMPTS:
+                self._prompt_ids.popitem(last=False)

@@ -1,0 +1,146 @@
+"""The keys and values of a batch, in one buffer of fixed capacity.
+
+transformers' `DynamicCache` copies everything at each token (`torch.cat`); here a token is written in
+place, a row leaves by one copy, and a prefix is put in or taken out by one copy for all layers.
+
+Shapes: L layers, B rows, H key-value heads, C columns, T tokens, D head size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShape:
+    """What keys and values a model makes per token; the same in all layers.
+
+    Attributes:
+        layers: L.
+        heads: H.
+        size: D.
+        dtype: Of keys and values.
+        device: Where they live.
+    """
+
+    layers: int
+    heads: int
+    size: int
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Memory that one token of one row takes."""
+        return 2 * self.layers * self.heads * self.size * self.dtype.itemsize
+
+
+class RowLayer(CacheLayerMixin):
+    """One layer's view into the buffer."""
+
+    is_sliding = False
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Args: buffers ``[B, H, C, D]``."""
+        super().__init__()
+        self.buffers = keys, values
+        self.length = 0
+        self.is_initialized = True
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Nothing to do: the buffer is there from the start."""
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Writes ``[B', H, S, D]`` behind the first B' rows; returns all columns of these rows."""
+        rows, end = key_states.shape[0], self.length + key_states.shape[2]
+        for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
+            buffer[:rows, :, self.length : end] = states
+        self.length = end
+        keys, values = self.buffers
+        return keys[:rows, :, :end], values[:rows, :, :end]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Number of columns after `query_length` more, and the first column."""
+        return self.length + query_length, 0
+
+    def get_seq_length(self) -> int:
+        """Number of columns in use."""
+        return self.length
+
+    def get_max_length(self) -> int:
+        """Capacity C."""
+        return self.buffers[0].shape[2]
+
+
+class RowCache(Cache):
+    """Rows aligned on the right: row b holds columns ``[starts[b], length)``, zeros before.
+
+    Attributes:
+        starts: First column of each row.
+        length: Columns in use.
+    """
+
+    def __init__(self, shape: CacheShape, rows: int, capacity: int) -> None:
+        """Args: the model's shape, B, C."""
+        size = (2 * shape.layers, rows, shape.heads, capacity, shape.size)
+        self._buffer = torch.empty(size, dtype=shape.dtype, device=shape.device)
+        pairs = range(0, 2 * shape.layers, 2)
+        self._views = [RowLayer(self._buffer[i], self._buffer[i + 1]) for i in pairs]
+        super().__init__(layers=list(self._views))
+        self.starts = [0] * rows
+
+    @property
+    def length(self) -> int:
+        """Columns in use."""
+        return self._views[0].length
+
+    def fill(self, prefixes: Sequence[Sequence[torch.Tensor]]) -> None:
+        """Puts prefix b, segments of ``[2L, H, T, D]`` each, into row b; the longest sets `length`."""
+        lengths = [sum(segment.shape[2] for segment in prefix) for prefix in prefixes]
+        end = max(lengths)
+        for row, prefix in enumerate(prefixes):
+            self.starts[row] = end - lengths[row]
+            if row and prefix is prefixes[row - 1]:
+                self._buffer[:, row, :, :end] = self._buffer[:, row - 1, :, :end]
+                continue
+            at = self.starts[row]
+            # A masked column still enters attention with weight 0, and 0 · NaN is NaN.
+            self._buffer[:, row, :, :at] = 0
+            for segment in prefix:
+                self._buffer[:, row, :, at : at + segment.shape[2]] = segment
+                at += segment.shape[2]
+        for layer in self._views:
+            layer.length = end
+
+    def segment(self, row: int, first: int, last: int) -> torch.Tensor:
+        """Copies columns ``[first, last)`` of a row: ``[2L, H, T, D]``."""
+        return self._buffer[:, row, :, first:last].clone()
+
+    def move(self, source: int, target: int) -> None:
+        """Overwrites row `target` by row `source`."""
+        end = self.length
+        self._buffer[:, target, :, :end] = self._buffer[:, source, :, :end]
+        self.starts[target] = self.starts[source]
+
+    def mask(self, rows: int, queries: int, lengths: Sequence[int]) -> torch.Tensor:
+        """Returns the causal mask ``[rows, 1, queries, length + queries]``, True where one may look.
+
+        Args:
+            rows: The first rows of the batch that take part.
+            queries: New columns S, the same for all rows.
+            lengths: How many of them each row really has; they are the last ones.
+        """
+        device = self._buffer.device
+        columns = torch.arange(self.length + queries, device=device)
+        starts = torch.tensor(self.starts[:rows], device=device)[:, None, None]
+        first_new = self.length + queries - torch.tensor(lengths[:rows], device=device)[:, None, None]
+        last = torch.arange(self.length, self.length + queries, device=device)[None, :, None]
+        old = (columns >= starts) & (columns < self.length)
+        new = (columns >= first_new) & (columns <= last)
+        return (old | new | (columns == last))[:, None]

@@ -1,0 +1,64 @@
+"""Drawing tokens: top-k first, then top-p, then the inverse of the cumulative distribution.
+
+Truncating to the k likeliest candidates before anything is sorted or summed makes a draw some ten times
+cheaper on a CPU. The draw itself is one uniform number per token from the row's own counter-based stream,
+so that a row's tokens do not depend on what else is in the batch.
+
+Shapes: B rows, V vocabulary, K candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from o1coder_gym.types import Sampling
+
+
+def uniforms(seed: int, sample: int, count: int) -> np.ndarray:
+    """Returns `count` numbers in [0, 1) of the stream (seed, sample); Philox, counter-based."""
+    words = np.random.SeedSequence([seed % 2**64, sample])
+    return np.random.Generator(np.random.Philox(words)).random(count)
+
+
+def draw(
+    logits: torch.Tensor, sampling: Sequence[Sampling], uniform: Sequence[float]
+) -> tuple[list[int], list[float]]:
+    """Draws one token for each row.
+
+    Args:
+        logits: ``[B, V]``.
+        sampling: Per row; temperature 0 takes the likeliest token.
+        uniform: Per row, in [0, 1).
+
+    Returns:
+        Token ids, and their log-probabilities under the model's own distribution (temperature 1, no
+        truncation).
+    """
+    logits = logits.float()
+    vocabulary, device = logits.shape[1], logits.device
+    limits = [_candidates(one, vocabulary) for one in sampling]
+    values, candidates = logits.topk(max(limits), dim=-1)  # [B, K], likeliest first
+    column = {"dtype": torch.float64, "device": device}
+    limit = torch.tensor(limits, device=device)[:, None]
+    temperature = torch.tensor([one.temperature or 1.0 for one in sampling], **column)[:, None]
+    top_p = torch.tensor([one.top_p for one in sampling], **column)[:, None]
+    target = torch.tensor(uniform, **column)[:, None]
+
+    ranks = torch.arange(values.shape[1], device=device)
+    scaled = (values / temperature).masked_fill(ranks >= limit, -torch.inf)
+    mass = scaled.softmax(-1)
+    kept = mass * (mass.cumsum(-1) - mass < top_p)
+    cumulative = kept.cumsum(-1)
+    rank = (cumulative <= target * cumulative[:, -1:]).sum(-1, keepdim=True)
+    rank = rank.clamp(max=(kept > 0).sum(-1, keepdim=True) - 1)
+    logprobs = values.gather(1, rank)[:, 0] - logits.logsumexp(-1)
+    return candidates.gather(1, rank)[:, 0].tolist(), logprobs.tolist()
+
+
+def _candidates(sampling: Sampling, vocabulary: int) -> int:
+    if sampling.temperature == 0:
+        return 1
+    return min(sampling.top_k or vocabulary, vocabulary)
