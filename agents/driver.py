@@ -54,7 +54,7 @@ class Driver:
         journal: RunFolder | None = None,
         observer: Observer | None = None,
         live: int = 256,
-        batch_tokens: int = 16384,
+        batch_tokens: int = 32768,
         concurrency: int | None = None,
         timeout_s: float | None = None,
     ) -> None:
@@ -150,9 +150,9 @@ class _Run:
             if not self._live:
                 return
             self._dispatch()
-            for batch in self._landed():
-                self._deliver(batch)
-            yield from self._take_finished()
+            if any(lane.busy for lane in self._lanes):
+                for batch in self._landed():
+                    self._deliver(batch)
 
     def close(self) -> None:
         """Ends the threads; searches that are not over are dropped, their answers are recorded."""

@@ -99,6 +99,11 @@ class Lane:
         """Whether every thread is away on a batch that is overdue."""
         return self.idle == 0 and all(batch.overdue for batch in self.in_flight)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something waits, or is away and may come back."""
+        return bool(self._waiting) or (bool(self.in_flight) and not self.stuck)
+
     def put(self, request: Request) -> None:
         """Queues a request."""
         if not self._waiting:

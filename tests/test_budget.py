@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,8 +11,9 @@ from o1coder_gym.types import Usage
 
 @pytest.mark.parametrize("field", ["tokens", "calls", "executions", "seconds"])
 def test_a_negative_limit_is_refused(field: str) -> None:
+    limit: dict[str, Any] = {field: -1}
     with pytest.raises(UsageError, match=field):
-        Budget(**{field: -1})
+        Budget(**limit)
 
 
 def test_a_nan_limit_is_refused() -> None:
@@ -30,6 +33,7 @@ def test_fewer_samples_come_before_shorter_ones() -> None:
     # 4 × 384 = 1536 does not fit, 2 × 384 = 768 does
     grant = meter.reserve_samples(4, 384)
     assert grant == Grant(2, 384)
+    assert grant is not None
     # 232 are left, but what is reserved may come back, so nothing is shortened now
     assert meter.reserve_samples(1, 384) is None
     meter.settle_samples(grant, tokens=700, calls=2)
