@@ -9,6 +9,7 @@ program), is left to the tester.
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -66,6 +67,29 @@ def extract(test: AssertTest | CheckTest, entry_point: str) -> tuple[Expectation
     except (ValueError, TypeError, RecursionError):
         return None
     return tuple(translation.found)
+
+
+def names_needed(code: str, entry_point: str) -> tuple[str, ...]:
+    """Returns the names that a test takes from the program, apart from the entry point, sorted.
+
+    These are the names that it reads and nowhere binds, and that are not builtin.
+
+    Raises:
+        ValueError: When `code` is not Python.
+    """
+    read: set[str] = set()
+    bound = {entry_point, *dir(builtins)}
+    for node in ast.walk(parse_module(code)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                read.add(name)
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
+                bound.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                bound.add(name)
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                bound.update((alias.asname or alias.name).partition(".")[0] for alias in aliases)
+    return tuple(sorted(read - bound))
 
 
 class _Translation(Evaluator):
