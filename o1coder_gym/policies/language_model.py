@@ -46,16 +46,19 @@ class LanguageModelPolicy:
             for request, generate, completions in zip(requests, asked, answers, strict=True)
         ]
 
+    def prompt_ids(self, problem: Problem, state: State) -> tuple[int, ...]:
+        """Returns the prompt of a state as token ids: its parent's extended, if that was generated here."""
+        with self._lock:
+            if ids := self._prompt_ids.get((problem, state)):
+                self._prompt_ids.move_to_end((problem, state))
+                return ids
+        ids = self.engine.encode(self.step_format.prompt(problem, state))
+        self._remember(problem, state, ids)
+        return ids
+
     def _generate(self, request: PolicyRequest) -> Generate:
         prompt = self.step_format.prompt(request.problem, request.state)
-        key = (request.problem, request.state)
-        with self._lock:
-            ids = self._prompt_ids.get(key)
-            if ids is not None:
-                self._prompt_ids.move_to_end(key)
-        if ids is None:
-            ids = self.engine.encode(prompt)
-            self._remember(request.problem, request.state, ids)
+        ids = self.prompt_ids(request.problem, request.state)
         boundary = self.step_format.boundary
         return Generate(prompt, ids, request.n, request.sampling, request.seed, boundary)
 

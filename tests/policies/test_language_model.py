@@ -1,0 +1,102 @@
+import pytest
+
+from o1coder_gym.formats import PSEUDOCODE
+from o1coder_gym.policies import Completion, Counters, HFEngine, LanguageModelPolicy
+from o1coder_gym.protocols import Policy
+from o1coder_gym.types import ActionType, PolicyRequest, Problem, Sampling, State
+
+PROBLEM = Problem("t/0", "Add two numbers.", "add")
+ROOT = State("t/0")
+
+
+class Spelling:
+    """An engine whose tokens are characters and whose completions are given."""
+
+    parallel = 1
+    counters = Counters()
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = texts
+        self.asked = []
+
+    def encode(self, prompt):
+        return self.encode_more("".join(content for _, content in prompt.messages) + prompt.prefill)
+
+    def encode_more(self, text):
+        return tuple(map(ord, text))
+
+    def generate(self, requests):
+        self.asked += requests
+        made = (Completion(text, self.encode_more(text), len(text) + 1, -1.0, "stop") for text in self.texts)
+        return [tuple(made) for _ in requests]
+
+
+def spelled(ids):
+    return "".join(map(chr, ids))
+
+
+def test_a_proposal_is_the_whole_action():
+    engine = Spelling("plan it\n\n")
+    policy = LanguageModelPolicy(engine)
+    assert isinstance(policy, Policy)
+    proposal = policy.propose([PolicyRequest(PROBLEM, ROOT, 1)])[0][0]
+    assert proposal.text == "### Step 1 (define)\nplan it\n\n"
+    assert (proposal.tokens, proposal.logprob, len(proposal.token_ids)) == (10, -1.0, 9)
+
+
+@pytest.mark.parametrize("ending", ["\n\n", "\n", "", " \n"])
+def test_a_childs_prompt_extends_the_ids_of_its_parent(ending):
+    engine = Spelling("plan it" + ending)
+    policy = LanguageModelPolicy(engine)
+    proposal = policy.propose([PolicyRequest(PROBLEM, ROOT, 1)])[0][0]
+    child = ROOT.then(PSEUDOCODE.parse(proposal.text))
+    policy.propose([PolicyRequest(PROBLEM, child, 1)])
+    parent, extended = (asked.prompt_ids for asked in engine.asked)
+    written = engine.encode(PSEUDOCODE.prompt(PROBLEM, child))
+    assert extended[: len(parent)] == parent
+    assert spelled(extended).startswith(spelled(parent) + "plan it" + ending)
+    if ending != " \n":
+        assert extended == written
+
+
+def test_a_state_that_was_never_generated_is_written_out():
+    engine = Spelling("x")
+    child = ROOT.then(PSEUDOCODE.parse("### Step 1 (define)\nby hand"))
+    LanguageModelPolicy(engine).propose([PolicyRequest(PROBLEM, child, 1)])
+    assert spelled(engine.asked[0].prompt_ids).endswith("by hand\n\n### Step 2 (")
+
+
+def test_states_of_problems_with_equal_ids_are_kept_apart():
+    engine = Spelling("x")
+    policy = LanguageModelPolicy(engine)
+    policy.propose([PolicyRequest(PROBLEM, ROOT, 1)])
+    policy.propose([PolicyRequest(Problem("t/0", "Multiply two numbers.", "mul"), ROOT, 1)])
+    assert "Multiply" in spelled(engine.asked[1].prompt_ids)
+
+
+def test_an_empty_completion_is_a_malformed_step():
+    proposal = LanguageModelPolicy(Spelling("")).propose([PolicyRequest(PROBLEM, ROOT, 1)])[0][0]
+    assert PSEUDOCODE.parse(proposal.text).type is ActionType.MALFORMED
+
+
+def test_computed_prompt_tokens_stay_near_the_unique_tokens_of_the_tree(tiny):
+    """The pin of the engine: at most 1.10 times, over a tree of 3 levels, 3 children each."""
+    engine = HFEngine.from_model(*tiny)
+    policy = LanguageModelPolicy(engine)
+    prompts, generated, level = set(), 0, [State("t/0")]
+    for depth in range(3):
+        requests = [PolicyRequest(PROBLEM, s, 3, Sampling(max_tokens=16), depth) for s in level]
+        answers = policy.propose(requests)
+        proposals = [proposal for group in answers for proposal in group]
+        generated += sum(proposal.tokens for proposal in proposals)
+        prompts |= {policy.prompt_ids(request.problem, request.state) for request in requests}
+        level = [
+            request.state.then(PSEUDOCODE.parse(proposal.text))
+            for request, group in zip(requests, answers, strict=True)
+            for proposal in group
+        ]
+    unique = {ids[:end] for ids in prompts for end in range(1, len(ids) + 1)}
+    counters = engine.counters
+    assert counters.generated_tokens == generated
+    assert counters.prompt_tokens <= 1.10 * len(unique)
+    assert counters.cached_tokens > 3 * counters.prompt_tokens

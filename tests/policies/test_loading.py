@@ -1,0 +1,72 @@
+import json
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from o1coder_gym.errors import PolicyError, UnknownNameError, UsageError
+from o1coder_gym.formats import VANILLA
+from o1coder_gym.policies import HFSettings, LanguageModelPolicy, ScriptedPolicy, load_policy, loading
+
+
+def test_hf_policies_load_nothing_yet_and_share_their_engine():
+    first = load_policy("hf:no/such-model?dtype=float32&max_rows=8")
+    second = load_policy("hf:no/such-model?dtype=float32&max_rows=8", format="vanilla")
+    other = load_policy("hf:no/such-model")
+    assert isinstance(first, LanguageModelPolicy)
+    assert isinstance(second, LanguageModelPolicy)
+    assert isinstance(other, LanguageModelPolicy)
+    assert first.engine is second.engine
+    assert first.engine is not other.engine
+    assert second.step_format is VANILLA
+
+
+def test_options_become_settings():
+    settings = loading.read_settings(HFSettings, "dtype=float32&max_rows=8")
+    assert settings == HFSettings(dtype="float32", max_rows=8)
+    with pytest.raises(UnknownNameError, match=r"unknown option 'rows'; known: .*max_rows"):
+        loading.read_settings(HFSettings, "rows=8")
+    with pytest.raises(UsageError, match="max_rows='many'"):
+        loading.read_settings(HFSettings, "max_rows=many")
+
+
+def test_scripts_load_from_files(tmp_path):
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps({"problems": {}}))
+    assert isinstance(load_policy(f"scripted:{path}"), ScriptedPolicy)
+    with pytest.raises(PolicyError, match=r"nothing\.json"):
+        load_policy(f"scripted:{tmp_path}/nothing.json")
+
+
+@pytest.mark.parametrize("spec", ["gpt:x", "hf", "", "qwen2.5-coder-0.5b"])
+def test_unknown_policies_are_named_with_the_known_ones(spec):
+    with pytest.raises(UnknownNameError, match=r"unknown policy .*known: .*hf:.*scripted:"):
+        load_policy(spec)
+
+
+def test_unknown_formats_are_refused():
+    with pytest.raises(UnknownNameError, match="step format"):
+        load_policy("hf:x", format="prose")
+
+
+def own_policy(rest, step_format):
+    return ScriptedPolicy.from_rows({"problems": {rest: []}}, step_format)
+
+
+def test_entry_points_add_schemes(monkeypatch):
+    point = EntryPoint("mine", f"{__name__}:own_policy", loading.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(loading, "entry_points", lambda group: [point])
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[own_policy.__module__])
+    policy = load_policy("mine:t/0")
+    assert isinstance(policy, ScriptedPolicy)
+    assert list(policy.scripts) == ["t/0"]
+
+
+def test_naming_a_policy_imports_no_torch():
+    program = (
+        "import sys; from o1coder_gym.policies import load_policy; load_policy('hf:no/such-model');"
+        "print('torch' in sys.modules, 'transformers' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
