@@ -156,6 +156,7 @@ def _optional(reader: Callable[[object], _Value]) -> Callable[[object], _Value |
 def _string(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"expected a string, got {_kind(value)}")
+    value.encode()  # raises a ValueError for lone surrogates, which no program can be given
     return value
 
 
@@ -186,11 +187,13 @@ def _tolerance(value: object) -> float:
 
 
 def _literal(value: object) -> str:
+    text = _string(value)
     try:
-        ast.literal_eval(_string(value))
+        with warnings.catch_warnings(action="ignore"):
+            ast.literal_eval(text)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise ValueError(f"not a Python literal: {str(value)[:60]!r}") from error
-    return _string(value)
+        raise ValueError(f"not a Python literal: {text[:60]!r}") from error
+    return text
 
 
 def _literal_list(value: object) -> str:

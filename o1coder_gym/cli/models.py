@@ -9,16 +9,15 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from o1coder_gym import models
+from o1coder_gym.cli.options import JsonOption
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.weights import Progress as OnProgress
 
 app = typer.Typer(help="Fetch and find model weights.", no_args_is_help=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @contextmanager
@@ -26,22 +25,23 @@ def fetch_progress() -> Iterator[OnProgress]:
     """Shows on stderr what `models.model_path` does; yields what to pass as its `on_progress`."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
+        bar = progress.add_task("looking", total=None)
+        current = ""
 
         def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                for task in tasks.values():
-                    progress.update(task, visible=False)
-                tasks[stage] = progress.add_task(stage, total=total or None)
+            nonlocal current
+            if stage != current:
+                current = stage
+                progress.reset(bar, description=stage, total=total or None)
                 if not total:
                     progress.console.print(stage, highlight=False, soft_wrap=True)
-            progress.update(tasks[stage], completed=done)
+            progress.update(bar, completed=done)
 
         yield show
 
 
 @app.command("list")
-def list_models(as_json: AsJson = False) -> None:
+def list_models(as_json: JsonOption = False) -> None:
     """List the known models and where they are."""
     found = {name: models.find_model(name) for name in models.KNOWN_MODELS}
     if as_json:

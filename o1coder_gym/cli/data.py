@@ -1,0 +1,200 @@
+"""``o1coder data``: which problem sets there are, look into them, check their references."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from o1coder_gym.cli.options import JsonOption, SkipBadOption, SplitOption
+from o1coder_gym.problems import (
+    KNOWN_SETS,
+    ProblemRow,
+    ProblemSet,
+    find_files,
+    limits_for,
+    load_rows,
+    problem_row_to_json,
+)
+from o1coder_gym.protocols import Judge
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.types import Limits, Outcome, Submission, TestCase, Verdict
+
+app = typer.Typer(help="Look into problem sets and check them.", no_args_is_help=True)
+
+_BATCH = 32
+
+SetArgument: TypeAlias = Annotated[str, typer.Argument(metavar="SET", help="Name or path of a problem set.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What became of one reference.
+
+    Attributes:
+        row: The problem.
+        verdict: On its public and hidden tests; None if it has no reference.
+    """
+
+    row: ProblemRow
+    verdict: Verdict | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is a reference and it does not pass."""
+        return self.verdict is not None and self.verdict.outcome is not Outcome.PASS
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the row that ``--json`` prints."""
+        row: dict[str, Any] = {"task_id": self.row.problem.task_id}
+        if self.verdict is None:
+            return row | {"outcome": None, "error": "no reference"}
+        verdict = self.verdict
+        row |= {"outcome": verdict.outcome.value, "passed": verdict.passed, "total": verdict.total}
+        return row | {"cpu_s": round(verdict.cpu_s, 3), "error": verdict.error}
+
+
+@app.command("list")
+def list_sets(as_json: JsonOption = False) -> None:
+    """List the known problem sets, where they are and how many problems they have."""
+    rows = []
+    for known in KNOWN_SETS.values():
+        if find_files(known):
+            found = load_rows(known.name, skip_bad=True)
+            rows.append((known.name, known.title, len(found), found.source))
+        else:
+            hub = f"Hugging Face: {known.hub[0]}" if known.hub else f"not in O1CODER_DATA ({known.files})"
+            rows.append((known.name, known.title, None, hub))
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(dict(zip(("name", "title", "problems", "where"), row, strict=True))))
+        return
+    table = Table("name", "what", "problems", box=None)
+    for name, title, count, _ in rows:
+        table.add_row(name, title, "–" if count is None else str(count))
+    Console().print(table)
+    for name, _, _, where in rows:
+        typer.echo(f"{name}: {where}")
+
+
+@app.command()
+def show(
+    name: SetArgument,
+    task: Annotated[str | None, typer.Argument(help="Task id; without it all tasks are listed.")] = None,
+    split: SplitOption = None,
+    skip_bad: SkipBadOption = False,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Hidden tests and reference too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the problems of a set, or one of them; with --json as rows of this project's schema."""
+    found = load_rows(name, split=split, skip_bad=skip_bad)
+    _report_skipped(found)
+    if as_json:
+        for row in [found.row(task)] if task else found:
+            typer.echo(json.dumps(_shown(row, hidden), ensure_ascii=False))
+    elif task:
+        _show_task(_shown(found.row(task), hidden))
+    else:
+        for row in found:
+            problem = row.problem
+            tests = f"{len(problem.public_tests)} public, {len(row.tests)} hidden tests"
+            typer.echo(f"{problem.task_id}\t{problem.entry_point or 'stdin → stdout'}\t{tests}")
+
+
+@app.command()
+def validate(
+    name: SetArgument,
+    split: SplitOption = None,
+    skip_bad: SkipBadOption = False,
+    cpu_s: Annotated[
+        float,
+        typer.Option("--cpu-s", min=0.1, help="CPU seconds that a reference may take for all its tests."),
+    ] = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Run every reference against its public and hidden tests; name those that fail, exit 1 if any does."""
+    found = load_rows(name, split=split, skip_bad=skip_bad)
+    results = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(f"validating {escape(name)}", total=len(found))
+        for result in validations(found, default_judge(), Limits(cpu_s=cpu_s, wall_s=5 * cpu_s)):
+            progress.advance(bar)
+            results.append(result)
+    _report_skipped(found)
+    if as_json:
+        for result in results:
+            typer.echo(json.dumps(result.to_json()))
+    else:
+        _report(found, results)
+    if any(result.failed for result in results):
+        raise typer.Exit(1)
+
+
+def validations(rows: Sequence[ProblemRow], judge: Judge, limits: Limits) -> Iterator[Validation]:
+    """Judges the reference of each row on all tests of the row, in order."""
+    for start in range(0, len(rows), _BATCH):
+        batch = rows[start : start + _BATCH]
+        verdicts = iter(
+            judge.evaluate(
+                [_submission(row, row.reference, limits) for row in batch if row.reference is not None]
+            )
+        )
+        for row in batch:
+            yield Validation(row, None if row.reference is None else next(verdicts))
+
+
+def _submission(row: ProblemRow, reference: str, limits: Limits) -> Submission:
+    tests: dict[TestCase, None] = dict.fromkeys((*row.problem.public_tests, *row.tests))
+    return Submission(reference, row.problem.entry_point, tuple(tests), limits_for(row.problem, limits))
+
+
+def _report(found: ProblemSet, results: Sequence[Validation]) -> None:
+    """Prints the failures, what is slow, and the sum."""
+    usual = Limits().cpu_s
+    judged = [(result, result.verdict) for result in results if result.verdict is not None]
+    for result, verdict in judged:
+        if result.failed:
+            tests = f"{verdict.passed} of {verdict.total} tests"
+            typer.echo(f"{result.row.problem.task_id}\t{verdict.outcome.value}\t{tests}\t{verdict.error}")
+    slow = [result for result, verdict in judged if not result.failed and verdict.cpu_s > usual]
+    for result in slow:
+        typer.echo(
+            f"{result.row.problem.task_id}\tpasses, but takes more than the usual {usual:g} CPU seconds"
+        )
+    passed = sum(not result.failed for result, _ in judged)
+    summary = f"{found.name}: {passed} of {len(judged)} references pass"
+    if len(judged) < len(results):
+        summary += f"; {len(results) - len(judged)} problems have none"
+    typer.echo(summary)
+
+
+def _report_skipped(found: ProblemSet) -> None:
+    for message in found.skipped:
+        typer.echo(f"skipped: {message}", err=True)
+    if found.skipped:
+        typer.echo(f"skipped {len(found.skipped)} bad rows of {found.name}", err=True)
+
+
+def _shown(row: ProblemRow, hidden: bool) -> dict[str, Any]:
+    """Returns a row as JSON, without what is hidden unless that is asked for."""
+    fields = problem_row_to_json(row)
+    return fields if hidden else fields | {"tests": [], "reference": None}
+
+
+def _show_task(fields: dict[str, Any]) -> None:
+    typer.echo(f"{fields['task_id']}  entry point: {fields['entry_point'] or 'none (stdin → stdout)'}")
+    typer.echo(f"meta: {json.dumps(fields['meta'], ensure_ascii=False)}\n")
+    typer.echo(fields["prompt"].rstrip() + "\n")
+    for title, name in (("public tests", "public_tests"), ("hidden tests", "tests")):
+        for test in fields[name]:
+            typer.echo(f"{title[:-1]}: {json.dumps(test, ensure_ascii=False)}")
+    if fields["reference"]:
+        typer.echo(f"\nreference:\n{fields['reference'].rstrip()}")

@@ -1,0 +1,309 @@
+"""Rows of public benchmarks: what of them is public, what is hidden, and what is repaired."""
+
+import pytest
+
+from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.problem_sets import (
+    Origin,
+    apps,
+    converter_for,
+    humaneval,
+    humaneval_plus,
+    mbpp,
+    mbpp_plus,
+    native,
+)
+from o1coder_gym.types import AssertTest, CallTest, CheckTest, StdioTest
+
+HERE = Origin("set", 4)
+
+
+def accepts(check, candidate):
+    """Runs a check of ours on a function of ours."""
+    names = {}
+    exec(check.code, names)
+    try:
+        names["check"](candidate)
+    except AssertionError:
+        return False
+    return True
+
+
+HUMANEVAL = {
+    "task_id": "HumanEval/900",
+    "prompt": 'def double(x):\n    """Double.\n    >>> double(2)\n    4\n    >>> double(3)\n    7\n    """\n',
+    "canonical_solution": "    return 2 * x\n",
+    "entry_point": "double",
+    "test": "def check(candidate):\n    assert candidate(3) == 6\n    assert candidate(5) == 10\n",
+}
+
+
+def test_humaneval_shows_the_examples_of_the_docstring_that_its_check_does_not_contradict():
+    row = humaneval(HUMANEVAL, HERE)
+    assert row.problem.public_tests == (CallTest("[2]", "4"),)
+    assert row.problem.entry_point == "double"
+    assert row.problem.meta == {"split": "test"}
+
+
+def test_humaneval_hides_the_check_as_it_is():
+    row = humaneval(HUMANEVAL, HERE)
+    assert row.tests == (CheckTest(HUMANEVAL["test"]),)
+    assert row.reference == HUMANEVAL["prompt"] + HUMANEVAL["canonical_solution"]
+
+
+def test_humaneval_brings_its_own_helpers_so_that_a_candidate_cannot():
+    helper = "import string\n\ndef encode(s):\n    return s[::-1]\n\n"
+    raw = HUMANEVAL | {
+        "prompt": helper + 'def decode(s):\n    """Undo encode."""\n',
+        "canonical_solution": "    return s[::-1]\n",
+        "entry_point": "decode",
+        "test": "def check(candidate):\n    word = 'abc'\n    assert candidate(encode(word)) == word\n",
+    }
+    (check,) = humaneval(raw, HERE).tests
+    assert accepts(check, lambda s: s[::-1])
+    assert not accepts(check, lambda s: s)
+
+
+def test_humaneval_plus_asks_the_reference_on_all_inputs():
+    raw = HUMANEVAL | {"base_input": [[3]], "plus_input": [[0.1], [-7]], "contract": "", "atol": 0}
+    row = humaneval_plus(raw, HERE)
+    base, plus = row.tests
+    assert isinstance(base, CheckTest)
+    assert accepts(plus, lambda x: x + x)
+    assert not accepts(plus, lambda x: abs(2 * x))
+    assert accepts(base, lambda x: abs(2 * x))
+    assert row.problem.meta["cpu_s"] > 2
+
+
+def test_humaneval_plus_takes_any_root_of_a_polynomial():
+    prompt = (
+        "def poly(xs, x):\n    return sum(c * x**i for i, c in enumerate(xs))\n\n"
+        "def find_zero(xs):\n    '''Return any x with poly(xs, x) == 0.'''\n"
+    )
+    raw = {
+        "task_id": "HumanEval/901",
+        "prompt": prompt,
+        "canonical_solution": "    return -1.0\n",
+        "entry_point": "find_zero",
+        "test": "def check(candidate):\n    assert abs(poly([-1, 0, 1], candidate([-1, 0, 1]))) < 1e-4\n",
+        "base_input": [[[-1, 0, 1]]],
+        "plus_input": [],
+        "atol": 0.0001,
+    }
+    _, plus = humaneval_plus(raw, HERE).tests
+    assert accepts(plus, lambda xs: 1.0)
+    assert accepts(plus, lambda xs: -1.00001)
+    assert not accepts(plus, lambda xs: 0.5)
+
+
+MBPP = {
+    "task_id": 600,
+    "text": "Write a function to check if a number is even.",
+    "code": "def half(n):\r\n    return n // 2\r\ndef is_even(n):\r\n    return half(n) * 2 == n",
+    "test_list": ["assert is_even(2) == True", "assert is_even(3) == False"],
+    "test_setup_code": "",
+    "challenge_test_list": ["assert is_even(10**30) == True"],
+}
+
+
+def test_mbpp_shows_the_first_assert_and_hides_them_all():
+    row = mbpp(MBPP, HERE)
+    assert row.problem.prompt == f"{MBPP['text']}\n{MBPP['test_list'][0]}\n"
+    assert row.problem.public_tests == (AssertTest(MBPP["test_list"][0]),)
+    assert row.tests == tuple(AssertTest(code) for code in MBPP["test_list"])
+    assert row.problem.entry_point == "is_even"
+    assert row.problem.task_id == "Mbpp/600"
+    assert "\r" not in (row.reference or "")
+
+
+@pytest.mark.parametrize(
+    ("number", "split"),
+    [
+        (1, "prompt"),
+        (10, "prompt"),
+        (11, "test"),
+        (510, "test"),
+        (511, "validation"),
+        (600, "validation"),
+        (601, "train"),
+        (974, "train"),
+    ],
+)
+def test_mbpp_splits_by_task_id(number, split):
+    assert mbpp(MBPP | {"task_id": number}, HERE).problem.meta["split"] == split
+
+
+def test_mbpp_asserts_get_their_setup_and_the_modules_that_they_name():
+    raw = MBPP | {
+        "prompt": "Write it.",
+        "code": "import sys\ndef size(x):\n    return sys.getsizeof(x)",
+        "test_list": ["assert size(1) == sys.getsizeof(1)"],
+        "test_imports": ["import math"],
+    }
+    (test,) = mbpp(raw, HERE).tests
+    assert test == AssertTest("import sys\nimport math\nassert size(1) == sys.getsizeof(1)")
+
+
+def test_mbpp_needs_an_assert_that_calls_the_code():
+    with pytest.raises(ProblemFileError, match="field 'test_list': the first assert calls no function"):
+        mbpp(MBPP | {"test_list": ["assert 1 == 1"]}, HERE)
+    with pytest.raises(ProblemFileError, match="field 'test_list': is empty"):
+        mbpp(MBPP | {"test_list": []}, HERE)
+
+
+MBPP_PLUS = {
+    "task_id": "Mbpp/910",
+    "prompt": '"""\nWrite a function to pair.\nassert pair((1, 2)) == (1, 2)\n"""\n',
+    "canonical_solution": "def pair(t):\n    return t",
+    "entry_point": "pair",
+    "assertion": "assert pair((1, 2)) == (1, 2)\nassert pair((3, (4,))) == (3, (4,))\n",
+    "base_input": [[[1, 2]]],
+    "plus_input": [[[5, [6, [7]]]]],
+    "contract": "",
+    "atol": 0,
+}
+
+
+def test_mbpp_plus_restores_the_types_that_json_lost():
+    row = mbpp_plus(MBPP_PLUS, HERE)
+    seen = []
+    assert accepts(row.tests[-1], lambda t: seen.append(t) or t)
+    assert seen == [(5, (6, (7,)))]
+    assert row.problem.prompt == "Write a function to pair.\nassert pair((1, 2)) == (1, 2)\n"
+    assert row.problem.public_tests == row.tests[:1]
+
+
+@pytest.mark.parametrize(
+    ("assertion", "given", "restored"),
+    [
+        ("assert f({1, 2}) == 1", [1, 3], {1, 3}),
+        ("assert f([(1, 2)]) == 1", [[3, 4], [5, 6]], [(3, 4), (5, 6)]),
+        ("assert f(1j) == 1", "(1+2j)", 1 + 2j),
+        ("assert f(4) == 1", "x", "x"),
+        ("assert f('a') == 1", "5", "5"),
+        ("assert f([1, 'a']) == 1", [2, "5"], [2, "5"]),
+        ("assert f({'a': (1,)}) == 1", {"b": [2]}, {"b": (2,)}),
+        ("assert f([1]) == 1\nassert f((1,)) == 1", [2], [2]),
+    ],
+)
+def test_mbpp_plus_types_follow_the_asserts(assertion, given, restored):
+    raw = MBPP_PLUS | {
+        "assertion": assertion,
+        "plus_input": [[given]],
+        "entry_point": "f",
+        "canonical_solution": "def f(x):\n    return x",
+    }
+    seen = []
+    assert accepts(mbpp_plus(raw, HERE).tests[-1], lambda x: seen.append(x) or x)
+    assert seen == [restored]
+
+
+def test_mbpp_plus_compares_what_the_asserts_compare():
+    plain = {"plus_input": [[[1, 2]]], "entry_point": "f", "canonical_solution": "def f(t):\n    return t"}
+    as_set = MBPP_PLUS | plain | {"assertion": "assert set(f((1, 2))) == set((1, 2))"}
+    truth = MBPP_PLUS | plain | {"assertion": "assert f((1, 2))\nassert not f(())"}
+    exact = MBPP_PLUS | plain | {"assertion": "assert f((1, 2)) == (1, 2)"}
+
+    def backwards(t):
+        return t[::-1]
+
+    assert accepts(mbpp_plus(as_set, HERE).tests[-1], backwards)
+    assert accepts(mbpp_plus(truth, HERE).tests[-1], backwards)
+    assert not accepts(mbpp_plus(exact, HERE).tests[-1], backwards)
+    assert not accepts(mbpp_plus(truth, HERE).tests[-1], lambda t: False)
+
+
+def test_reference_checks_compare_floats_within_their_tolerance_and_nothing_else():
+    raw = MBPP_PLUS | {
+        "entry_point": "f",
+        "assertion": "assert f(1) == [1.0]",
+        "plus_input": [[1]],
+        "canonical_solution": "def f(x):\n    return [float(x), {'a': x}, float('nan'), 'b']",
+        "atol": 0.01,
+    }
+    check = mbpp_plus(raw, HERE).tests[-1]
+    assert accepts(check, lambda x: [1.009, {"a": 1}, float("nan"), "b"])
+    assert not accepts(check, lambda x: [1.02, {"a": 1}, float("nan"), "b"])
+    assert not accepts(check, lambda x: [1.0, {"a": 1}, 0.0, "b"])
+    assert not accepts(check, lambda x: (1.0, {"a": 1}, float("nan"), "b"))
+    assert not accepts(check, lambda x: [1.0, {"a": 2}, float("nan"), "b"])
+    assert not accepts(check, lambda x: [1.0, {"a": 1}, float("nan")])
+
+
+APPS = {
+    "question": "Double the number.\n\nInput\n3\n\nOutput\n6\n",
+    "solutions": '["print(2 * int(input()))"]',
+    "starter_code": "",
+    "input_output": '{"inputs": ["1\\n", "3\\n"], "outputs": ["2\\n", "6\\n"]}',
+    "difficulty": "EASY",
+}
+
+
+def test_apps_shows_the_tests_that_the_question_prints():
+    row = apps(APPS, HERE)
+    assert row.tests == (StdioTest("1\n", "2\n"), StdioTest("3\n", "6\n"))
+    assert row.problem.public_tests == (StdioTest("3\n", "6\n"),)
+    assert row.problem.entry_point is None
+    assert row.problem.task_id == "set/4"
+    assert row.reference == "print(2 * int(input()))"
+
+
+def test_apps_shows_the_first_test_of_a_question_that_prints_none():
+    assert apps(APPS | {"question": "Double it."}, HERE).problem.public_tests == (StdioTest("1\n", "2\n"),)
+
+
+def test_apps_calls_functions_and_unwraps_their_answers():
+    raw = APPS | {
+        "starter_code": "def double(x):\n\t",
+        "input_output": {"fn_name": "double", "inputs": [[1], [[2]]], "outputs": [[2], [[2, 2]]]},
+    }
+    row = apps(raw, Origin("taco/train", 0, "train"))
+    assert row.tests == (CallTest("[1]", "2"), CallTest("[[2]]", "[2, 2]"))
+    assert row.problem.entry_point == "double"
+    assert "```python\ndef double(x):\n```" in row.problem.prompt
+    assert row.problem.meta == {"difficulty": "EASY", "split": "train"}
+
+
+def test_apps_keeps_answers_that_are_not_all_wrapped():
+    raw = APPS | {"input_output": {"fn_name": "f", "inputs": [[1], [2]], "outputs": [[1], [1, 2]]}}
+    assert apps(raw, HERE).tests == (CallTest("[1]", "[1]"), CallTest("[2]", "[1, 2]"))
+
+
+def test_apps_joins_lines_and_takes_problems_without_solution():
+    raw = APPS | {"input_output": {"inputs": [["1", "2"]], "outputs": [["3"]]}, "solutions": ""}
+    row = apps(raw, HERE)
+    assert row.tests == (StdioTest("1\n2", "3"),)
+    assert row.reference is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"input_output": "{"}, "field 'input_output': not JSON"),
+        ({"input_output": '{"inputs": ["1"], "outputs": []}'}, "field 'input_output': as many inputs"),
+        ({"input_output": {"inputs": []}}, "field 'outputs': missing"),
+        ({"question": 5}, "field 'question': unexpected int"),
+    ],
+)
+def test_what_is_wrong_with_an_apps_row_is_named(change, message):
+    with pytest.raises(ProblemFileError, match=message):
+        apps(APPS | change, HERE)
+
+
+def test_the_format_of_a_row_is_told_by_its_fields():
+    formats = {native: {"task_id": "x"}, humaneval: HUMANEVAL, mbpp: MBPP, mbpp_plus: MBPP_PLUS, apps: APPS}
+    formats[humaneval_plus] = HUMANEVAL | {"plus_input": [], "base_input": [], "atol": 0}
+    for converter, raw in formats.items():
+        assert converter_for(raw) is converter
+    assert converter_for([]) is native
+
+
+@pytest.mark.parametrize("name", ["prompt", "entry_point", "canonical_solution", "test", "task_id"])
+def test_a_missing_benchmark_field_is_named(name):
+    with pytest.raises(ProblemFileError, match=f"field '{name}': missing"):
+        humaneval({key: value for key, value in HUMANEVAL.items() if key != name}, HERE)
+
+
+def test_broken_code_in_a_benchmark_row_is_named():
+    with pytest.raises(ProblemFileError, match="field 'code': not Python"):
+        mbpp(MBPP | {"code": "def ("}, HERE)
