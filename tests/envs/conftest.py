@@ -94,7 +94,15 @@ class Toy(SimpleNamespace):
 @pytest.fixture(scope="session")
 def toy() -> Toy:
     world = Toy(
-        actions=ACTIONS, define=DEFINE, good=GOOD, half=HALF, bad=BAD, judge=ToyJudge, policy=ToyPolicy()
+        problems=PROBLEMS,
+        actions=ACTIONS,
+        define=DEFINE,
+        good=GOOD,
+        half=HALF,
+        bad=BAD,
+        judge=ToyJudge,
+        policy=ToyPolicy(),
+        scorer=ToyScorer(),
     )
     world.shared = world.model()
     return world

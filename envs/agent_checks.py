@@ -1,0 +1,162 @@
+"""The part of the conformance kit that checks search agents: a small driver that plays them by the book."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from o1coder_gym.envs.clauses import broken, require, require_nothing_hidden
+from o1coder_gym.errors import BudgetExhausted
+from o1coder_gym.protocols import Model, Policy, StepScorer
+from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Score
+from o1coder_gym.types import PolicyRequest, Problem, SearchResult, State, Transition
+
+CUTS = (0, 1, 2, 3, 5, 9)
+"""Turns after which the budget ends a search."""
+
+
+def check_agent(
+    agent: Agent,
+    model: Model,
+    policy: Policy,
+    scorer: StepScorer | None = None,
+    *,
+    task_ids: Sequence[str],
+    hidden: Sequence[str] = (),
+    turns: int = 60,
+) -> None:
+    """Checks a search agent, with budgets that end it early and answer it in part.
+
+    Args:
+        agent: The agent.
+        model: A model, e.g. a `ReasoningModel`.
+        policy: Answers `Propose`; the same request should get the same answer.
+        scorer: Answers `Score`; None answers 0.5.
+        task_ids: Problems of the model, at least one.
+        hidden: Texts that must not be reachable from the agent, what it is given and what it returns.
+        turns: Turns after which an agent that goes on is told that its budget is over.
+
+    Raises:
+        ConformanceError: For the first clause that does not hold.
+    """
+    for task_id in task_ids:
+        game = Game(agent, model, policy, scorer, model.problem(task_id))
+        first, second = game.play(turns), game.play(turns)
+        require(first.queries == second.queries, "agent.seed", "it asked differently the second time")
+        same = (first.result.state, first.result.value) == (second.result.state, second.result.value)
+        require(same, "agent.seed", "it answered differently the second time")
+        for cut in CUTS:
+            game.play(cut)
+            game.play(cut, short=True)
+        require_nothing_hidden([agent, model, policy, scorer, first], hidden)
+
+
+@dataclass(slots=True)
+class Minutes:
+    """What happened in one search. Mutable while it runs."""
+
+    result: SearchResult = field(default_factory=lambda: SearchResult(None))
+    queries: list[list[Query]] = field(default_factory=list)
+    open_states: set[State] = field(default_factory=set)
+    programs: set[State] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Game:
+    """An agent on a problem, with everything that answers it."""
+
+    agent: Agent
+    model: Model
+    policy: Policy
+    scorer: StepScorer | None
+    problem: Problem
+
+    def play(self, turns: int, *, short: bool = False) -> Minutes:
+        """Runs so many turns of a search; if `short`, the budget pays only for the start of the last one."""
+        root = self.model.initial(self.problem.task_id)
+        seen = Minutes(open_states={root})
+        search: Any = self.agent(self.problem, root)
+        require(inspect.isgenerator(search), "agent.generator", f"got a {type(search).__name__}")
+        try:
+            queries = _resume(lambda: next(search))
+            for turn in range(turns):
+                answers = self._answers(_checked(queries, seen), seen, short and turn == turns - 1)
+                queries = _resume(lambda answers=answers: search.send(answers))
+            _resume(lambda: search.throw(BudgetExhausted("the budget is over")))
+        except StopIteration as end:
+            seen.result = _checked_result(end.value, seen)
+            return seen
+        raise broken("agent.budget", "it asked on")
+
+    def _answers(self, queries: Sequence[Query], seen: Minutes, short: bool) -> list[Answer]:
+        if not short:
+            return [self._answer(query, seen) for query in queries]
+        first, *others = queries
+        if isinstance(first, Propose):
+            first = replace(first, n=1)
+        return [self._answer(first, seen), *map(_unpaid, others)]
+
+    def _answer(self, query: Query, seen: Minutes) -> Answer:
+        match query:
+            case Propose(state, n, sampling):
+                request = PolicyRequest(self.problem, state, n, sampling, seed=len(seen.queries))
+                return self.policy.propose([request])[0]
+            case Advance(state, action):
+                return self._advance(state, action, seen)
+            case Score(state):
+                return self.scorer.score([(self.problem, state)])[0] if self.scorer else 0.5
+
+    def _advance(self, state: State, action: str, seen: Minutes) -> Transition:
+        (transition,) = self.model.advance([(state, action)])
+        if transition.terminated:
+            seen.programs.add(transition.state)
+        elif not transition.truncated:
+            seen.open_states.add(transition.state)
+        return transition
+
+
+def _checked(queries: Any, seen: Minutes) -> list[Query]:
+    if not isinstance(queries, Sequence) or isinstance(queries, str):
+        raise broken("agent.query", f"got {queries!r:.200}")
+    for query in queries:
+        require(isinstance(query, Propose | Advance | Score), "agent.query", f"got {query!r:.200}")
+        if isinstance(query, Score):
+            continue
+        require(query.state in seen.open_states, "agent.state", f"got {query.state!r:.200}")
+        require(not isinstance(query, Propose) or query.n >= 1, "agent.query", "asked for no proposals")
+    seen.queries.append(list(queries))
+    return list(queries)
+
+
+def _resume(step: Callable[[], Any]) -> Any:
+    """Lets the agent go on; whatever it raises is its own fault."""
+    try:
+        return step()
+    except StopIteration:
+        raise
+    except BudgetExhausted as error:
+        raise broken("agent.budget", "it did not catch it") from error
+    except Exception as error:
+        raise broken("agent.error", repr(error)) from error
+
+
+def _unpaid(query: Query) -> Answer:
+    """Returns what a driver answers to a query that the budget cannot pay."""
+    match query:
+        case Propose():
+            return ()
+        case Advance(state):
+            return Transition(state, math.nan, terminated=False, truncated=True)
+        case Score():
+            return 0.5
+
+
+def _checked_result(result: Any, seen: Minutes) -> SearchResult:
+    require(isinstance(result, SearchResult), "agent.result", f"got a {type(result).__name__}")
+    require(0.0 <= result.value <= 1.0, "agent.result", f"valued {result.value}")
+    known = result.state is None or result.state in seen.programs
+    require(known, "agent.result", "its program was never advanced to")
+    return result

@@ -1,0 +1,61 @@
+"""The clauses of the contracts that the conformance kit checks, and how a broken one is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from o1coder_gym.envs.reach import find_text
+from o1coder_gym.errors import ConformanceError
+
+CLAUSES: Mapping[str, str] = MappingProxyType(
+    {
+        "env.space": "every observation lies in the observation space",
+        "env.info": "info has the documented keys, at reset and at every step",
+        "env.json": "info can be written as JSON",
+        "env.end": "an episode is terminated exactly when its info has an outcome",
+        "env.reward": "a reward is a number within its bounds; NaN only when the judge itself failed",
+        "env.success": "is_success is true exactly when the outcome is pass",
+        "env.seed": "equal seeds and actions give equal observations, rewards and infos",
+        "env.fresh": "no two calls return the same mutable object",
+        "env.clone": "a clone and a restored state follow the trajectory of the original",
+        "env.parent": "what a clone does leaves the original untouched",
+        "env.close": "close may be called again",
+        "policy.count": "a request for n actions is answered by n proposals, in order",
+        "policy.text": "a proposal is a Proposal that holds text",
+        "policy.tokens": "a proposal has 0 to max_tokens tokens",
+        "policy.logprob": "a log-probability is None or a finite number of at most 0",
+        "policy.seed": "equal requests are answered equally",
+        "policy.batch": "an answer does not depend on what else is in the batch",
+        "scorer.count": "every item gets one score, in order",
+        "scorer.range": "a score is a number in [0, 1]",
+        "scorer.pure": "a score does not depend on the batch, its order or earlier calls",
+        "agent.generator": "calling an agent gives a generator",
+        "agent.query": "an agent yields sequences of Propose, Advance and Score",
+        "agent.state": "an agent acts in the root and in unfinished states that it was given",
+        "agent.error": "an agent raises nothing, also when the budget answers it in part",
+        "agent.budget": "after BudgetExhausted an agent returns at once",
+        "agent.result": "the result is a program that the agent was shown, or none, valued in [0, 1]",
+        "agent.seed": "equal answers lead to equal queries and results",
+        "hidden": "nothing hidden can be reached from the object or is part of what it returns",
+    }
+)
+"""What is promised, by the id that `ConformanceError` names."""
+
+
+def require(condition: bool, clause: str, detail: str = "") -> None:
+    """Raises `ConformanceError` for `clause` unless `condition` holds."""
+    if not condition:
+        raise broken(clause, detail)
+
+
+def broken(clause: str, detail: str = "") -> ConformanceError:
+    """Returns the error for a clause: its id, its sentence, and what was found."""
+    return ConformanceError(f"{clause}: {CLAUSES[clause]}" + (f"; {detail}" if detail else ""))
+
+
+def require_nothing_hidden(roots: Iterable[Any], hidden: Sequence[str]) -> None:
+    """Raises `ConformanceError` when a hidden text can be reached from `roots`."""
+    if hidden and (found := find_text(roots, hidden)) is not None:
+        raise broken("hidden", f"found {found[:80]!r}")

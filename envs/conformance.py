@@ -1,0 +1,20 @@
+"""The conformance kit: checks an environment, policy, scorer or agent of yours against its contract.
+
+    from o1coder_gym.envs import conformance
+    conformance.check_environment(lambda: gymnasium.make("O1Coder/Starter-v0"))
+    conformance.check_policy(policy, problems)
+    conformance.check_scorer(scorer, problems)
+    conformance.check_agent(agent, model, policy, task_ids=["starter/001-vowel-words"])
+
+Each raises `ConformanceError`, which names the first clause of `CLAUSES` that does not hold, and returns
+nothing if all do. Pass ``hidden=``, texts of tests or solutions that the object must not know, to have
+everything searched that can be reached from it.
+"""
+
+from o1coder_gym.envs.agent_checks import check_agent
+from o1coder_gym.envs.backend_checks import check_policy, check_scorer
+from o1coder_gym.envs.clauses import CLAUSES
+from o1coder_gym.envs.environment_checks import check_environment
+from o1coder_gym.envs.reach import find_text
+
+__all__ = ["CLAUSES", "check_agent", "check_environment", "check_policy", "check_scorer", "find_text"]

@@ -1,0 +1,178 @@
+"""The part of the conformance kit that checks environments."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.utils.passive_env_checker import data_shares_objects
+
+from o1coder_gym.envs import snapshot
+from o1coder_gym.envs.clauses import broken, require, require_nothing_hidden
+from o1coder_gym.envs.spaces import UnicodeText
+from o1coder_gym.errors import UsageError
+from o1coder_gym.types import Outcome
+
+Env = gymnasium.Env[Any, Any]
+
+INFO_KEYS = frozenset({"task_id", "is_success", "outcome", "passed", "total", "pass_ratio"}) | frozenset(
+    {"tests", "feedback", "prm", "reward_terms", "tokens"}
+)
+
+TEXT_ACTIONS = (
+    "### Step 1 (define)\nreturn the input\n",
+    "no step at all",
+    "### Step 3 (refine)\n```python\npass\n```\n",
+    "### Step 4 (code)\n```python\ndef solve(*values):\n    return values\n```\n",
+)
+"""What is done in environments that take text: all types of action and a malformed one."""
+
+CLOCKS = frozenset({"episode"})
+"""Info keys of Gymnasium's wrappers that hold wall-clock times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one call returned; `reward` and ends are None for a reset."""
+
+    observation: Any
+    info: dict[str, Any]
+    reward: Any = None
+    terminated: bool = False
+    truncated: bool = False
+
+
+def check_environment(
+    make: Callable[[], Env],
+    *,
+    actions: Sequence[Any] | None = None,
+    reward_range: tuple[float, float] = (-1.0, 1.0),
+    hidden: Sequence[str] = (),
+    steps: int = 16,
+) -> None:
+    """Checks an environment, wrappers included.
+
+    Args:
+        make: Makes a new one whenever it is called.
+        actions: What is done, in turn; None takes `TEXT_ACTIONS`, or samples of a numeric action space.
+        reward_range: Bounds of a single reward.
+        hidden: Texts that must not be reachable from the environment.
+        steps: Steps taken; an episode that ends is followed by the next.
+
+    Raises:
+        ConformanceError: For the first clause that does not hold.
+    """
+    env = make()
+    script = _script(env, actions, steps)
+    records = _run(env, script, seed=0)
+    _check_fresh(records)
+    for record in records:
+        _check_record(env, record, reward_range)
+    require(_same(records, _run(make(), script, seed=0)), "env.seed", "two environments differ")
+    require(_same(records, _run(env, script, seed=0)), "env.seed", "a second run of one environment differs")
+    _check_clones(make(), script)
+    require_nothing_hidden([env, *records], hidden)
+    _check_close(env)
+
+
+def _script(env: Env, actions: Sequence[Any] | None, steps: int) -> list[Any]:
+    if actions is None and isinstance(env.action_space, UnicodeText):
+        actions = TEXT_ACTIONS
+    if actions is None:
+        env.action_space.seed(0)
+        return [env.action_space.sample() for _ in range(steps)]
+    return list(itertools.islice(itertools.cycle(actions), steps))
+
+
+def _run(env: Env, script: Sequence[Any], seed: int | None) -> list[Record]:
+    """Resets with `seed` and takes the actions; an episode that ends is followed by a reset without one."""
+    observation, info = env.reset(seed=seed)
+    return [Record(observation, info), *_go_on(env, script)]
+
+
+def _go_on(env: Env, script: Sequence[Any]) -> list[Record]:
+    records = []
+    for action in script:
+        observation, reward, terminated, truncated, info = env.step(action)
+        records.append(Record(observation, info, reward, bool(terminated), bool(truncated)))
+        if terminated or truncated:
+            observation, info = env.reset()
+            records.append(Record(observation, info))
+    return records
+
+
+def _check_record(env: Env, record: Record, reward_range: tuple[float, float]) -> None:
+    info = record.info
+    require(record.observation in env.observation_space, "env.space", f"got {record.observation!r:.200}")
+    missing = sorted(INFO_KEYS - set(info))
+    require(not missing, "env.info", f"missing: {', '.join(missing)}")
+    try:
+        json.dumps({key: value for key, value in info.items() if key not in CLOCKS})
+    except (TypeError, ValueError) as error:
+        raise broken("env.json", str(error)) from error
+    require(info["is_success"] is (info["outcome"] == Outcome.PASS.value), "env.success")
+    require(record.terminated == bool(info["outcome"]), "env.end", f"outcome {info['outcome']!r}")
+    if record.reward is not None:
+        _check_reward(record.reward, info, reward_range)
+
+
+def _check_reward(reward: Any, info: dict[str, Any], reward_range: tuple[float, float]) -> None:
+    try:
+        value = float(reward)
+    except (TypeError, ValueError):
+        raise broken("env.reward", f"got {reward!r}") from None
+    failed = info["outcome"] == Outcome.INFRASTRUCTURE.value
+    require(math.isnan(value) == failed, "env.reward", f"got {value} with outcome {info['outcome']!r}")
+    low, high = reward_range
+    require(failed or low <= value <= high, "env.reward", f"got {value}, expected {low} to {high}")
+
+
+def _check_fresh(records: Sequence[Record]) -> None:
+    for one, other in itertools.combinations(records, 2):
+        shared = data_shares_objects(one.observation, other.observation)
+        require(not shared and not data_shares_objects(one.info, other.info), "env.fresh")
+
+
+def _check_clones(env: Env, script: Sequence[Any]) -> None:
+    """Forks, restores and goes on, in the middle of the script."""
+    half = len(script) // 2
+    _run(env, script[:half], seed=1)
+    try:
+        state, twin = snapshot.get_state(env), snapshot.fork(env)
+    except UsageError as error:
+        raise broken("env.clone", str(error)) from error
+    ahead = _go_on(twin, script[half:])
+    require(_same(ahead, _go_on(env, script[half:])), "env.parent", "the original and its clone part")
+    snapshot.set_state(env, state)
+    require(_same(ahead, _go_on(env, script[half:])), "env.clone", "a restored state parts from the original")
+
+
+def _check_close(env: Env) -> None:
+    env.close()
+    try:
+        env.close()
+    except Exception as error:
+        raise broken("env.close", repr(error)) from error
+
+
+def _same(one: Sequence[Record], other: Sequence[Record]) -> bool:
+    return data_equivalence(_comparable(one), _comparable(other), exact=True)
+
+
+def _comparable(records: Sequence[Record]) -> list[Any]:
+    return [
+        [
+            record.observation,
+            "nan" if record.reward != record.reward else record.reward,
+            record.terminated,
+            record.truncated,
+            {key: value for key, value in record.info.items() if key not in CLOCKS},
+        ]
+        for record in records
+    ]
