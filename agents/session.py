@@ -179,15 +179,11 @@ class Session:
         except O1CoderError as error:
             self.fail(error)
             return
-        self.unwritten.append(
-            {
-                "task": self.task.key,
-                "k": request.serial,
-                "q": _name(request.payload),
-                "s": round(self._meter.seconds, 3),
-                "a": _write_answer(answer),
-            }
-        )
+        row = {"task": self.task.key, "k": request.serial, "q": _name(request.payload)}
+        row |= {"s": round(self._meter.seconds, 3), "a": _write_answer(answer)}
+        if isinstance(request.payload, PolicyRequest):
+            row["seed"] = request.payload.seed
+        self.unwritten.append(row)
         self._book(request, answer)
 
     def fail(self, error: O1CoderError) -> None:

@@ -19,6 +19,9 @@ from o1coder_gym.agents.widening import Widening
 from o1coder_gym.errors import UsageError
 from o1coder_gym.queries import Answer, Propose, Query
 
+FRUITLESS_ROUNDS = 4
+"""Rounds of samples at an exhausted root without anything new, after which a search gives up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -42,8 +45,8 @@ def search(
 ) -> Turns:
     """Runs simulations until there are enough, nothing is left to try, or (`early_stop`) one solves it.
 
-    A root whose subtree is exhausted without success is sampled for another round, as long as the last
-    one brought something new.
+    A root whose subtree is exhausted is sampled for another round, until `FRUITLESS_ROUNDS` of them in a
+    row have brought nothing new.
 
     Args:
         tree: Grows; its earlier simulations do not count.
@@ -55,19 +58,20 @@ def search(
     if parallel < 1:
         raise UsageError(f"parallel must be at least 1, got {parallel}")
     last = tree.simulations + simulations
-    size_at_reopening = 0
+    size, fruitless = 0, 0
 
     def solved() -> bool:
         return early_stop and tree.solution is not None
 
     def begin() -> Turns | None:
-        nonlocal size_at_reopening
+        nonlocal size, fruitless
         if solved() or tree.simulations >= last:
             return None
         if tree.root.closed:
-            if len(tree.nodes) == size_at_reopening:
+            fruitless = fruitless + 1 if len(tree.nodes) == size else 0
+            size = len(tree.nodes)
+            if fruitless == FRUITLESS_ROUNDS:
                 return None
-            size_at_reopening = len(tree.nodes)
             tree.reopen()
         flight = descend(tree, rules)
         if flight is None:

@@ -1,0 +1,62 @@
+"""Golden trees: seeded searches stored as JSON, replayed. Run this file as a script to write them anew."""
+
+import importlib.util
+import json
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents import Driver, Task, Tree, beam, diverse_beam, mcts, puct
+from o1coder_gym.agents.beam import by_scorer
+from o1coder_gym.agents.leaf_values import scored
+from o1coder_gym.agents.priors import by_score
+from o1coder_gym.budget import Budget
+
+FOLDER = Path(__file__).parents[1] / "golden"
+
+SEARCHES: dict[str, Any] = {
+    "mcts": partial(mcts, simulations=12),
+    "mcts_parallel": partial(mcts, simulations=12, parallel=4),
+    "mcts_scored": partial(mcts, simulations=12, evaluate=scored),
+    "puct": partial(puct, simulations=12),
+    "puct_scored": partial(puct, simulations=12, evaluate=scored, prior=by_score),
+    "beam": partial(beam, rank=by_scorer),
+    "diverse_beam": partial(diverse_beam, groups=2, branch=3),
+}
+
+
+def tree(toy: ModuleType, name: str) -> Tree:
+    driver = Driver(toy.ToyModel(), toy.ToyPolicy(), toy.ToyScorer(), seed=11)
+    (result,) = driver.run([Task("golden", SEARCHES[name], Budget(tokens=1600))])
+    assert result.result is not None
+    return result.result.tree
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_grows_the_stored_tree(toy: ModuleType, name: str) -> None:
+    text = (FOLDER / f"{name}.json").read_text()
+    assert rounded(json.dumps(tree(toy, name).to_row())) == rounded(text)
+    stored = json.loads(text)
+    assert Tree.from_row(stored).to_row() == stored
+
+
+def rounded(text: str) -> Any:
+    """Reads JSON; floats to 9 digits, since `exp` may differ in the last one between machines."""
+    return json.loads(text, parse_float=lambda number: round(float(number), 9))
+
+
+def main() -> None:
+    spec = importlib.util.spec_from_file_location("toy", Path(__file__).with_name("toy.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    toy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(toy)
+    for name in SEARCHES:
+        (FOLDER / f"{name}.json").write_text(json.dumps(tree(toy, name).to_row(), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

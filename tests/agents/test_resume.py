@@ -1,0 +1,145 @@
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from o1coder_gym.agents import Driver, Task, best_of_n, greedy, mcts
+from o1coder_gym.agents.records import read_proposals, read_transition, write_proposals, write_transition
+from o1coder_gym.budget import Budget
+from o1coder_gym.errors import JournalError, PolicyError
+from o1coder_gym.journal import RunFolder, read_rows
+from o1coder_gym.types import ActionType, Proposal, State, Step
+
+SCRIPT = str(Path(__file__).with_name("resumable_run.py"))
+KILLS = 20
+
+
+def seeds_of(log: Path) -> list[str]:
+    return log.read_text().split() if log.exists() else []
+
+
+def test_answers_survive_the_journal(toy: ModuleType) -> None:
+    state = State("p", (Step(ActionType.DEFINE, "think"),))
+    for action in ("code 3", "think 1", "judge down", "mumble \ud800"):
+        (transition,) = toy.ToyModel().advance([(state, action)])
+        row = json.loads(json.dumps(write_transition(transition)))
+        assert repr(read_transition(row, state)) == repr(transition)  # NaN is equal in writing only
+    proposals = (Proposal("a", 3, -0.25, (1, 2), "length"), Proposal("b", 0))
+    assert read_proposals(json.loads(json.dumps(write_proposals(proposals)))) == proposals
+
+
+def test_a_finished_run_replays_without_any_call(toy: ModuleType, tmp_path: Path) -> None:
+    tasks = [
+        Task(f"p{i}", a, Budget(tokens=900), name=a.__name__) for i in range(4) for a in (mcts, best_of_n)
+    ]
+    with RunFolder.open(tmp_path, {}) as folder:
+        first = Driver(toy.ToyModel(), toy.ToyPolicy(), journal=folder).run(tasks)
+    policy, model = toy.ToyPolicy(), toy.ToyModel()
+    with RunFolder.open(tmp_path, {}, resume=True) as folder:
+        second = Driver(model, policy, journal=folder).run(tasks)
+    assert policy.requests == []
+    assert model.advanced == []
+    for one, two in zip(first, second, strict=True):
+        assert one.result is not None
+        assert two.result is not None
+        assert two.result == one.result
+        assert one.result.tree is None or two.result.tree.to_row() == one.result.tree.to_row()
+
+
+def test_replay_comes_from_the_journal_even_where_the_policy_would_differ(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    with RunFolder.open(tmp_path, {}) as folder:
+        first = Driver(toy.ToyModel(), toy.ToyPolicy(), journal=folder).run([Task("p", mcts)])
+    with RunFolder.open(tmp_path, {}, resume=True) as folder:
+        second = Driver(toy.ToyModel(), toy.FixedPolicy("code 0"), journal=folder).run([Task("p", mcts)])
+    assert second[0].result == first[0].result
+
+
+def test_time_that_ran_out_stays_run_out(toy: ModuleType, tmp_path: Path) -> None:
+    task = Task("p", greedy, Budget(seconds=0.05))
+    with RunFolder.open(tmp_path, {}) as folder:
+        slow = toy.ToyPolicy(code=0.0, seconds=0.03)
+        (first,) = Driver(toy.ToyModel(), slow, journal=folder).run([task])
+    assert first.exhausted
+    with RunFolder.open(tmp_path, {}, resume=True) as folder:
+        policy = toy.ToyPolicy(code=0.0)
+        (second,) = Driver(toy.ToyModel(), policy, journal=folder).run([task])
+    assert (second.result, second.exhausted, policy.requests) == (first.result, True, [])
+
+
+def test_a_journal_of_another_search_is_refused(toy: ModuleType, tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path, {}) as folder:
+        Driver(toy.ToyModel(), toy.ToyPolicy(), journal=folder, seed=0).run([Task("p", mcts)])
+    with (
+        RunFolder.open(tmp_path, {}, resume=True) as folder,
+        pytest.raises(JournalError, match="request 0 is not the one in the journal"),
+    ):
+        Driver(toy.ToyModel(), toy.ToyPolicy(), journal=folder, seed=1).run([Task("p", mcts)])
+
+
+def test_a_failed_task_goes_on_where_it_failed(toy: ModuleType, tmp_path: Path) -> None:
+    class Failing(toy.ToyPolicy):
+        def propose(self, requests: list, /) -> list:
+            if len(self.batches) == 5:
+                raise PolicyError("the server went away")
+            return super().propose(requests)
+
+    (expected,) = Driver(toy.ToyModel(), toy.ToyPolicy()).run([Task("p", mcts)])
+    with RunFolder.open(tmp_path, {}) as folder:
+        failing = Failing()
+        (failed,) = Driver(toy.ToyModel(), failing, journal=folder).run([Task("p", mcts)])
+        assert isinstance(failed.error, PolicyError)
+    with RunFolder.open(tmp_path, {}, resume=True) as folder:
+        policy = toy.ToyPolicy()
+        (mended,) = Driver(toy.ToyModel(), policy, journal=folder).run([Task("p", mcts)])
+    assert mended.result == expected.result
+    paid = [request.seed for request in failing.requests] + [request.seed for request in policy.requests]
+    assert len(paid) == len(set(paid))
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_result(tmp_path: Path) -> None:
+    command = [sys.executable, SCRIPT]
+    reference = subprocess.run(
+        [*command, str(tmp_path / "whole"), str(tmp_path / "whole.log"), "0"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    folder, log = tmp_path / "killed", tmp_path / "killed.log"
+    command += [str(folder), str(log)]
+    generator = random.Random(0)
+    kills = 0
+    while kills < KILLS:
+        before, served = _recorded(folder), len(seeds_of(log))
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # let it pay for a few requests more, then kill it at some moment of the next ones
+        goal = served + generator.randrange(0, 12)
+        while process.poll() is None and len(seeds_of(log)) < goal:
+            time.sleep(0.002)
+        time.sleep(generator.uniform(0, 0.02))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(30) in (-signal.SIGKILL, 0)
+        kills += 1
+        assert not before & set(seeds_of(log)[served:]), "a recorded call was paid for again"
+        if process.returncode == 0:  # it was done before the kill: begin a new one
+            folder, log = tmp_path / f"killed{kills}", tmp_path / f"killed{kills}.log"
+            command[-2:] = [str(folder), str(log)]
+    final = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert final == reference
+
+
+def _recorded(folder: Path) -> set[str]:
+    """The seeds of the policy requests whose answers the journal has."""
+    seeds = set()
+    for row in read_rows(folder / "answers.jsonl"):
+        if "seed" in row:
+            seeds.add(str(row["seed"]))
+    return seeds
