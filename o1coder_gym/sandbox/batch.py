@@ -1,0 +1,118 @@
+"""One batch on its way: gives trials to idle workers, listens to busy ones, in one thread."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from o1coder_gym.sandbox.pool import Pool
+from o1coder_gym.sandbox.trial import Trial
+from o1coder_gym.sandbox.worker import Worker, WorkerDied
+from o1coder_gym.types import Verdict
+
+_DEATHS = 2
+"""So many zygotes may die over one submission; then it counts as our failure."""
+_LOOK_S = 1.0
+_LOOK_IF_CANCELLABLE_S = 0.05
+
+
+class Batch:
+    """Trials, the workers that run some of them, and the verdicts so far."""
+
+    def __init__(self, pool: Pool, trials: Sequence[Trial], cancel: threading.Event | None) -> None:
+        """Args: where to run, what to run, what ends it early."""
+        self._pool = pool
+        self._trials = trials
+        self._cancel = cancel
+        self._waiting = deque(range(len(trials)))
+        self._running: dict[Worker, int] = {}
+        self._verdicts: dict[int, Verdict] = {}
+
+    def run(self) -> list[Verdict]:
+        """Returns one verdict per trial, in order.
+
+        Raises:
+            InfrastructureError: When no zygote can be started.
+        """
+        try:
+            while len(self._verdicts) < len(self._trials):
+                if self._cancel is not None and self._cancel.is_set():
+                    self._give_up()
+                    break
+                self._dispatch()
+                self._listen()
+        finally:
+            self._pool.retire_busy()
+        return [self._verdicts[index] for index in range(len(self._trials))]
+
+    def _dispatch(self) -> None:
+        """Gives waiting trials to idle workers."""
+        if not self._waiting:
+            return
+        for worker in self._pool.idle(len(self._waiting)):
+            self._running[worker] = self._waiting.popleft()
+            self._continue(worker)
+
+    def _continue(self, worker: Worker) -> None:
+        """Gives a worker the next job of its trial."""
+        try:
+            worker.give(self._trials[self._running[worker]].next_job())
+        except WorkerDied as death:
+            self._lose(worker, death)
+
+    def _listen(self) -> None:
+        """Waits until something happens, and deals with it."""
+        look_s = _LOOK_S if self._cancel is None else _LOOK_IF_CANCELLABLE_S
+        for key, _ in self._pool.selector.select(max(0.0, min(look_s, self._pool.wait_s()))):
+            worker: Worker = key.data
+            try:
+                self._hear(worker, key.fileobj)
+            except WorkerDied as death:
+                self._lose(worker, death)
+        for worker in self._pool.overdue():
+            self._lose(worker, WorkerDied(f"zygote {worker.pid} does not answer"))
+
+    def _hear(self, worker: Worker, ready: object) -> None:
+        """Deals with one socket of a worker."""
+        if worker.missing is None:
+            worker.handle(ready)
+            if worker.missing is not None:
+                self._pool.greeted(worker)
+            return
+        finished = worker.handle(ready)
+        if finished is not None:
+            index = self._running[worker]
+            verdict = self._trials[index].accept(finished)
+            if verdict is None and worker.clean:
+                self._continue(worker)
+                return
+            del self._running[worker]
+            if verdict is None:
+                self._waiting.appendleft(index)
+            else:
+                self._verdicts[index] = verdict
+            self._pool.retire_if_worn(worker)
+        elif worker in self._running and self._trials[self._running[worker]].should_stop(
+            worker.partial_answer()
+        ):
+            worker.stop_job()
+
+    def _lose(self, worker: Worker, death: WorkerDied) -> None:
+        """Buries a worker; its trial starts again elsewhere, if this was the first time."""
+        index = self._running.pop(worker, None)
+        if index is not None:
+            trial = self._trials[index]
+            trial.deaths += 1
+            trial.restart()
+            if trial.deaths < _DEATHS:
+                self._waiting.appendleft(index)
+            else:
+                self._verdicts[index] = trial.infrastructure(str(death))
+        self._pool.bury(worker, death)
+
+    def _give_up(self) -> None:
+        """Says of all that is unfinished that it was cancelled."""
+        for index, trial in enumerate(self._trials):
+            if index not in self._verdicts:
+                self._verdicts[index] = trial.infrastructure("cancelled")

@@ -1,0 +1,206 @@
+"""What runs in the forked candidate: confinement first, then the program, then the end.
+
+Everything here shares the candidate's process, so nothing here is trusted: whatever the candidate
+patches or forges, it can only change what *it* answers, and the right answers are not here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from o1coder_gym.sandbox import landlock, rlimits, seccomp
+from o1coder_gym.sandbox.codec import HandleTable, decode, encode
+from o1coder_gym.sandbox.namespaces import die_with_parent
+from o1coder_gym.sandbox.program import describe, failure, find_entry, load
+from o1coder_gym.sandbox.wire import (
+    CHANNEL,
+    RPC,
+    WHOLE,
+    FrameKind,
+    Request,
+    read_to_end,
+    receive_fields,
+    send_fields,
+    unpack_fields,
+    write_frame,
+)
+
+_MESSAGE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a zygote's children put on themselves.
+
+    Attributes:
+        landlock_rules: File descriptor of the rules; None without Landlock.
+        seccomp: Whether the small filter is added.
+        address_space: Bytes of the zygote's own address space, the baseline of the memory limit.
+        processes: Limit of processes and threads of the user.
+        dies_with_parent: Whether the kernel has to be asked to end them with the zygote.
+    """
+
+    landlock_rules: int | None
+    seccomp: bool
+    address_space: int
+    processes: int
+    dies_with_parent: bool
+
+    def enter(self, request: Request, descriptors: Mapping[int, int]) -> None:
+        """Confines this process for good.
+
+        Args:
+            request: Carries the limits.
+            descriptors: Where each open file has to lie, by its new number; all others are closed.
+
+        Raises:
+            OSError: When a layer failed that works elsewhere in this zygote.
+        """
+        os.setsid()
+        if self.dies_with_parent:
+            die_with_parent()
+        if self.landlock_rules is not None:
+            landlock.restrict(self.landlock_rules)
+        for target, source in descriptors.items():
+            os.dup2(source, target)
+        os.closerange(max(descriptors) + 1, 1 << 16)
+        rlimits.apply(request.cpu_s, self.address_space + request.memory_bytes, self.processes)
+        if self.seccomp:
+            seccomp.install_child()
+
+
+def run(
+    body: Callable[[], int], confinement: Confinement, request: Request, descriptors: Mapping[int, int]
+) -> None:
+    """Runs one child from fork to end; never returns."""
+    try:
+        confinement.enter(request, descriptors)
+        write_frame(CHANNEL, FrameKind.BEGUN, WHOLE)
+        os._exit(body())
+    finally:
+        os._exit(1)
+
+
+def call() -> int:
+    """Loads a program and calls its entry point once for each input; returns the exit status."""
+    return answer_calls(unpack_fields(read_to_end(CHANNEL)), partial(write_frame, CHANNEL))
+
+
+def answer_calls(fields: Sequence[bytes], answer: Callable[[FrameKind, int, bytes], None]) -> int:
+    """Does the work of `call`.
+
+    Args:
+        fields: Source, name of the entry point (empty for none), then one encoded list of arguments
+            for each call.
+        answer: Takes the frames.
+
+    Returns:
+        The exit status.
+    """
+    source, name, *inputs = fields
+    try:
+        namespace = load(source, "solution")
+        function = find_entry(namespace, name.decode()) if name else _nothing
+    except BaseException as error:
+        return _failed(error)
+    handles = HandleTable()
+    for index, encoded in enumerate(inputs):
+        try:
+            kind, body = FrameKind.VALUE, encode(function(*decode(encoded.decode())), handles).encode()
+        except BaseException as error:
+            kind, body = failure(error)
+        answer(kind, index, body)
+    answer(FrameKind.DONE, WHOLE, b"")
+    return 0
+
+
+def _nothing() -> None:
+    """Stands for the entry point of a program that is only loaded."""
+
+
+def stdio() -> int:
+    """Runs a whole program as ``__main__``, ends it as the interpreter would; returns the exit status."""
+    (source,) = unpack_fields(read_to_end(CHANNEL))
+    try:
+        return _run_main(source)
+    except BaseException as error:
+        return _failed(error)
+
+
+def _run_main(source: bytes) -> int:
+    """Runs the program, waits for its threads, calls its exit functions and flushes its output."""
+    status = 0
+    try:
+        load(source, "__main__")
+    except SystemExit as request:
+        status = _exit_status(request.code)
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.modules["__main__"].__dict__.clear()  # files that the program left open flush as they die
+    return status
+
+
+def _failed(error: BaseException) -> int:
+    """Reports that the program as a whole failed; returns the exit status."""
+    kind, body = failure(error)
+    write_frame(CHANNEL, kind, WHOLE, body)
+    return 1
+
+
+def _exit_status(code: object) -> int:
+    """Returns the exit status that an argument of ``sys.exit`` stands for."""
+    if code is None:
+        return 0
+    return code & 0xFF if isinstance(code, int) else 1
+
+
+def serve() -> int:
+    """Loads a program and calls it for the tester until that hangs up; returns the exit status."""
+    source, name = unpack_fields(read_to_end(CHANNEL))
+    try:
+        namespace = load(source, "solution")
+        functions = {name.decode(): find_entry(namespace, name.decode())} if name else {}
+    except BaseException as error:
+        return _failed(error)
+    handles = HandleTable()
+    while True:
+        try:
+            wanted, args, kwargs = receive_fields(RPC, _MESSAGE_BYTES)
+        except EOFError:
+            return 0
+        key = wanted.decode()
+        function = functions.get(key) or namespace.get(key)
+        send_fields(RPC, _reply(function, args.decode(), kwargs.decode(), handles))
+
+
+def _reply(function: Any, args: str, kwargs: str, handles: HandleTable) -> Sequence[bytes]:
+    """Calls a function of the program for the tester.
+
+    Returns:
+        ``v``, the encoded result and, after a call that returned None, the arguments as they are now;
+        or ``e``, the names of the exception's classes, its message.
+    """
+    try:
+        values = decode(args, handles)
+        result = function(*values, **decode(kwargs, handles))
+        changed = (encode(values, handles).encode(),) if result is None and values else ()
+        return (b"v", encode(result, handles).encode(), *changed)
+    except BaseException as error:
+        classes = " ".join(base.__name__ for base in type(error).__mro__)
+        return (b"e", classes.encode("utf-8", "replace")[:1000], _message(error), describe(error))
+
+
+def _message(error: BaseException) -> bytes:
+    """Returns the bounded message of an exception."""
+    try:
+        return str(error)[:1000].encode("utf-8", "backslashreplace")
+    except BaseException:  # foreign code
+        return b""

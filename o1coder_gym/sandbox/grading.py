@@ -1,0 +1,217 @@
+"""From what the processes of a run wrote, and how they ended, to the results of its tests: pure functions.
+
+All bytes here may be forged by a candidate. Forging gains nothing, for the expected results were never
+in its process; what is malformed counts as no answer.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from o1coder_gym.sandbox.comparison import brief, same_stdout
+from o1coder_gym.sandbox.expectation import Expectation
+from o1coder_gym.sandbox.plan import CallRun, Run, StdioRun, TesterRun
+from o1coder_gym.sandbox.wire import WHOLE, ChildReport, Ending, Frame, FrameKind, read_frames
+from o1coder_gym.types import CaseResult, Limits, Outcome, Verdict
+
+_LINE_CHARS = 400
+_GOT_CHARS = 200
+
+_SEVERITY = (
+    Outcome.INFRASTRUCTURE,
+    Outcome.COMPILE_ERROR,
+    Outcome.TIMEOUT,
+    Outcome.MEMORY,
+    Outcome.RUNTIME_ERROR,
+    Outcome.WRONG_ANSWER,
+    Outcome.PASS,
+)
+"""From worst to best."""
+
+_FAILURES = {
+    FrameKind.ERROR: Outcome.RUNTIME_ERROR,
+    FrameKind.MEMORY: Outcome.MEMORY,
+    FrameKind.COMPILE: Outcome.COMPILE_ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is left of a run.
+
+    Attributes:
+        children: How its processes ended: the candidate, and the tester if there was one.
+        answers: What each of them wrote to its channel.
+        stdout: What the candidate printed, in stdio runs.
+        overflow: Whether it wrote more than it may.
+        limits: Those of the run.
+    """
+
+    children: tuple[ChildReport, ...]
+    answers: tuple[bytes, ...]
+    stdout: bytes
+    overflow: bool
+    limits: Limits
+
+
+def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> dict[int, CaseResult] | None:
+    """Returns the result of each test of a run, by index; for a run without tests at index `WHOLE`.
+
+    Returns None if a process ended before it was confined: that is a failure of ours.
+    """
+    read = [_after_begin(answer) for answer in evidence.answers]
+    frames = [one for one in read if one is not None]
+    if len(frames) < len(read):
+        return None
+    ending = _ending(frames[0], evidence)
+    match run:
+        case CallRun():
+            return _grade_calls(run, frames[0], ending)
+        case TesterRun():
+            return _grade_tester(run, frames[1], ending, _ending([], evidence, child=1))
+        case StdioRun():
+            return {run.test: _grade_stdio(run, frames[0], ending, evidence, stdout_tolerance)}
+
+
+def failed_already(run: Run, answer: bytes) -> bool:
+    """Whether the answers of a candidate that still runs fail a test already."""
+    if not isinstance(run, CallRun):
+        return False
+    answers = _answers(_after_begin(answer) or [], len(run.calls), _FAILURES.keys() | {FrameKind.VALUE})
+    return any(not _is_met(run.calls[index][1], frame) for index, frame in answers.items())
+
+
+def combine(results: Sequence[CaseResult], program: CaseResult | None, cpu_s: float) -> Verdict:
+    """Returns the verdict over all tests of a submission.
+
+    Args:
+        results: One per test, in order.
+        program: How loading went, where there are no tests.
+        cpu_s: CPU seconds used.
+    """
+    graded = results if program is None else [program]
+    worst = min(graded, key=lambda result: _SEVERITY.index(result.outcome))
+    error = ""
+    if worst.outcome is not Outcome.PASS:
+        detail = worst.error or (f"got {worst.got}" if worst.got is not None else "")
+        where = f"test {results.index(worst)}: " if results else ""
+        error = f"{where}{worst.outcome.value.replace('_', ' ')}" + (f": {detail}" if detail else "")
+    return Verdict(worst.outcome, tuple(results), cpu_s, error)
+
+
+def _after_begin(answer: bytes) -> list[Frame] | None:
+    """Returns the frames that follow the mark of a confined process; None without the mark."""
+    frames, _ = read_frames(answer)
+    if not frames or frames[0] != Frame(FrameKind.BEGUN, WHOLE, b""):
+        return None
+    return frames[1:]
+
+
+def _answers(frames: Iterable[Frame], count: int, kinds: Iterable[FrameKind]) -> dict[int, Frame]:
+    """Returns the first frame for each call or test, up to the first frame that makes no sense."""
+    answers: dict[int, Frame] = {}
+    for frame in frames:
+        if frame.index >= count or frame.kind not in kinds:
+            break
+        answers.setdefault(frame.index, frame)
+    return answers
+
+
+def _grade_calls(run: CallRun, frames: list[Frame], ending: CaseResult | None) -> dict[int, CaseResult]:
+    """Grades the calls, and of each test the worst of its calls."""
+    if not run.calls:
+        loaded = any(frame.kind is FrameKind.DONE for frame in frames)
+        return {WHOLE: CaseResult(Outcome.PASS) if loaded or ending is None else ending}
+    answers = _answers(frames, len(run.calls), _FAILURES.keys() | {FrameKind.VALUE})
+    results: dict[int, CaseResult] = {}
+    for call, (test, expectation) in enumerate(run.calls):
+        result = _grade_call(expectation, answers[call]) if call in answers else ending
+        if result is None:
+            continue
+        known = results.get(test)
+        if known is None or _SEVERITY.index(result.outcome) < _SEVERITY.index(known.outcome):
+            results[test] = result
+    return results
+
+
+def _grade_call(expectation: Expectation, frame: Frame) -> CaseResult:
+    """Grades one call."""
+    if frame.kind is not FrameKind.VALUE:
+        return CaseResult(_FAILURES[frame.kind], None, line(frame.body))
+    outcome = Outcome.PASS if _is_met(expectation, frame) else Outcome.WRONG_ANSWER
+    return CaseResult(outcome, brief(frame.body, _GOT_CHARS))
+
+
+def _is_met(expectation: Expectation, frame: Frame) -> bool:
+    """Whether a call returned what is expected."""
+    return frame.kind is FrameKind.VALUE and expectation.met_by(frame.body.decode("ascii", "replace"))
+
+
+def _grade_tester(
+    run: TesterRun, frames: list[Frame], ending: CaseResult, tester_ending: CaseResult
+) -> dict[int, CaseResult]:
+    """Grades tests by what the tester says; what it could not say, by how the processes ended."""
+    said = _FAILURES.keys() | {FrameKind.PASSED, FrameKind.WRONG, FrameKind.GONE}
+    answers = _answers(frames, len(run.tests), said)
+    results = {}
+    for position, test in enumerate(run.tests):
+        frame = answers.get(position)
+        if frame is None:
+            results[test] = tester_ending
+        elif frame.kind is FrameKind.GONE:
+            results[test] = ending
+        elif frame.kind is FrameKind.PASSED:
+            results[test] = CaseResult(Outcome.PASS)
+        else:
+            outcome = _FAILURES.get(frame.kind, Outcome.WRONG_ANSWER)
+            results[test] = CaseResult(outcome, None, line(frame.body))
+    return results
+
+
+def _grade_stdio(
+    run: StdioRun, frames: list[Frame], ending: CaseResult, evidence: Evidence, tolerance: float | None
+) -> CaseResult:
+    """Grades what a program printed, if it ended well."""
+    candidate = evidence.children[0]
+    if frames or candidate.ending != Ending.OWN or candidate.status or evidence.overflow:
+        return ending
+    text = evidence.stdout.decode("utf-8", "replace")
+    outcome = Outcome.PASS if same_stdout(text, run.stdout, tolerance) else Outcome.WRONG_ANSWER
+    return CaseResult(outcome, ascii(text[:_GOT_CHARS]))
+
+
+def _ending(frames: Sequence[Frame], evidence: Evidence, child: int = 0) -> CaseResult:
+    """Returns the result of tests that a process left unanswered: why it ended before."""
+    report, limits = evidence.children[child], evidence.limits
+    if report.ending == Ending.CPU or report.cpu_s >= limits.cpu_s:
+        return CaseResult(Outcome.TIMEOUT, None, f"used more than {limits.cpu_s:g} s of CPU time")
+    if report.ending == Ending.WALL:
+        return CaseResult(Outcome.TIMEOUT, None, f"waited for more than {limits.wall_s:g} s")
+    if evidence.overflow:
+        return CaseResult(Outcome.RUNTIME_ERROR, None, "wrote more than is allowed")
+    for frame in frames:
+        if frame.index == WHOLE and frame.kind in _FAILURES:
+            return CaseResult(_FAILURES[frame.kind], None, line(frame.body))
+    return CaseResult(
+        Outcome.RUNTIME_ERROR, None, f"the program {_way_out(report.status)} before it answered"
+    )
+
+
+def _way_out(status: int) -> str:
+    """Says how a process ended, from its wait status."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"left with status {code}"
+    number = -code
+    names: Mapping[int, str] = {one.value: one.name for one in signal.Signals}
+    return f"was killed by {names.get(number, f'signal {number}')}"
+
+
+def line(body: bytes) -> str:
+    """Returns foreign text as one bounded, printable line."""
+    text = " ".join(body.decode("utf-8", "replace").split())
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:_LINE_CHARS])
+    return shown if len(text) <= _LINE_CHARS else shown + "…"

@@ -1,0 +1,122 @@
+"""The judge: runs batches of untrusted programs against tests and says how they did."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.sandbox.batch import Batch
+from o1coder_gym.sandbox.blueprint import LAYERS, draw
+from o1coder_gym.sandbox.pool import Pool
+from o1coder_gym.sandbox.trial import Trial
+from o1coder_gym.types import Submission, Verdict
+
+
+class Judge:
+    """Runs untrusted programs, each in a confined process of its own.
+
+    Attributes:
+        workers: Most zygotes that it runs, each on one core.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        layers: Iterable[str] = LAYERS,
+        packages: Iterable[str] = ("numpy",),
+        preload: Sequence[str] = (),
+        stdout_tolerance: float | None = None,
+    ) -> None:
+        """Plans the sandbox; zygotes start with the first batch.
+
+        Args:
+            workers: Most zygotes; None means one per usable core.
+            layers: Operating system layers to use, of `blueprint.LAYERS`.
+            packages: Installed packages that programs may import besides the standard library.
+            preload: Modules that zygotes import in advance, besides those of contest programs.
+            stdout_tolerance: Absolute and relative tolerance of floats in standard output; None
+                compares text.
+
+        Raises:
+            UsageError: When an argument makes no sense.
+        """
+        if workers is not None and workers < 1:
+            raise UsageError(f"a judge needs at least one worker, not {workers}")
+        self.workers = workers or len(os.sched_getaffinity(0))
+        self._blueprint = draw(layers, packages, preload)
+        self._stdout_tolerance = stdout_tolerance
+        self._lock = threading.Lock()
+        self._pool: Pool | None = None
+        self._owner = os.getpid()
+
+    def evaluate(
+        self,
+        submissions: Sequence[Submission],
+        /,
+        *,
+        stop_at_failure: bool = False,
+        cancel: threading.Event | None = None,
+    ) -> list[Verdict]:
+        """Judges a batch.
+
+        Args:
+            submissions: Programs with their tests and limits.
+            stop_at_failure: Leaves out the tests after the first failure of a program; they share its
+                outcome.
+            cancel: Ends the batch when it is set; what is unfinished then has the outcome
+                `INFRASTRUCTURE`.
+
+        Returns:
+            One verdict per submission, in order. What the judge could not do, after a second try on a
+            fresh zygote, has the outcome `INFRASTRUCTURE`.
+
+        Raises:
+            UsageError: When a test cannot be run on any program.
+            InfrastructureError: When the sandbox does not start.
+        """
+        trials = [
+            Trial(one, stop_at_failure=stop_at_failure, stdout_tolerance=self._stdout_tolerance)
+            for one in submissions
+        ]
+        with self._lock:
+            return Batch(self._own_pool(), trials, cancel).run()
+
+    def close(self) -> None:
+        """Ends all zygotes; a later batch starts new ones."""
+        with self._lock:
+            if self._pool is not None and self._owner == os.getpid():
+                self._pool.close()
+            self._pool = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _own_pool(self) -> Pool:
+        """Returns the zygotes of this process; those of a parent that forked belong to the parent."""
+        if self._pool is None or self._owner != os.getpid():
+            self._owner = os.getpid()
+            self._pool = Pool(self._blueprint, self.workers)
+        return self._pool
+
+
+_default: Judge | None = None
+
+
+def default_judge() -> Judge:
+    """Returns the one judge of this process, started when first used and closed at exit."""
+    global _default
+    if _default is None:
+        _default = Judge()
+        atexit.register(_default.close)
+    return _default

@@ -1,0 +1,169 @@
+"""Puts the layers around a zygote, in the order that works; each may fail on its own."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from o1coder_gym.sandbox import landlock, namespaces, privileges, rlimits, scratch, seccomp
+from o1coder_gym.sandbox.blueprint import Blueprint, below
+from o1coder_gym.sandbox.child import Confinement
+from o1coder_gym.sandbox.kernel import prctl
+
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_UNKNOWN_ADDRESS_SPACE = 512 << 20
+_ZYGOTE_PROCESSES = 4
+_SHARED_USER_ROOM = 512
+"""Processes and threads above those of the whole user, where candidates cannot be counted alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a zygote ended up with.
+
+    Attributes:
+        missing: Why a layer does not hold, by its name; those that hold are absent.
+        confinement: What children put on themselves.
+        scratch: Folder in which candidates start.
+        scratch_mode: Its permissions.
+        first_process: Whether the zygote is the first process of its own namespace.
+    """
+
+    missing: dict[str, str]
+    confinement: Confinement
+    scratch: str
+    scratch_mode: int
+    first_process: bool
+
+
+def put_on(blueprint: Blueprint) -> Surroundings:
+    """Confines the zygote, as far as the machine lets it, and says how far that was."""
+    missing: dict[str, str] = {}
+    address_space = _address_space()
+    uid = privileges.private_uid() if os.geteuid() == 0 else None
+    inside = _wanted(blueprint, "namespaces", missing) and _enter_namespaces(blueprint, uid, missing)
+    alone = _give_up_privileges(blueprint, uid, inside, missing) or inside
+    rules = _landlock_rules(blueprint, inside, missing) if _wanted(blueprint, "landlock", missing) else None
+    filtered = _wanted(blueprint, "seccomp", missing) and _filter_calls(missing)
+    return Surroundings(
+        missing=missing,
+        confinement=Confinement(
+            landlock_rules=rules,
+            seccomp=filtered,
+            address_space=address_space,
+            processes=rlimits.THREADS
+            + (_ZYGOTE_PROCESSES if alone else _threads_of_user() + _SHARED_USER_ROOM),
+            dies_with_parent=not inside,
+        ),
+        scratch=namespaces.SCRATCH if inside else blueprint.folder,
+        scratch_mode=scratch.PRIVATE if inside else scratch.SEALED,
+        first_process=inside,
+    )
+
+
+def _wanted(blueprint: Blueprint, layer: str, missing: dict[str, str]) -> bool:
+    """Whether a layer was asked for; notes it if not."""
+    if layer not in blueprint.layers:
+        missing[layer] = "not asked for"
+    return layer in blueprint.layers
+
+
+def _enter_namespaces(blueprint: Blueprint, uid: int | None, missing: dict[str, str]) -> bool:
+    """Goes on inside namespaces and a new root, if that works."""
+    root = namespaces.Root(
+        folder=blueprint.folder,
+        readable=blueprint.readable,
+        hidden=blueprint.hidden,
+        packages=blueprint.package_files,
+        owner=os.geteuid() if uid is None else uid,
+    )
+    if reason := namespaces.probe(root):
+        missing["namespaces"] = reason
+        return False
+    namespaces.enter(root)
+    os.environ["HOME"] = os.environ["TMPDIR"] = namespaces.SCRATCH
+    return True
+
+
+def _give_up_privileges(blueprint: Blueprint, uid: int | None, inside: bool, missing: dict[str, str]) -> bool:
+    """Takes a user id of its own and drops all capabilities; returns whether processes count alone."""
+    switched = False
+    try:
+        if uid is not None and os.geteuid() == 0:
+            reachable = inside or all(map(privileges.open_to_all, blueprint.readable))
+            privileges.switch_user(uid, keep_file_access=not reachable)
+            switched = True
+        privileges.drop_capabilities()
+        seccomp.no_new_privileges()
+        if inside:
+            namespaces.die_with_parent()
+        else:
+            _adopt_orphans()
+    except OSError as error:
+        missing["privileges"] = str(error)
+    return switched
+
+
+def _landlock_rules(blueprint: Blueprint, inside: bool, missing: dict[str, str]) -> int | None:
+    """Prepares the rules for children; None if the kernel has no Landlock."""
+    try:
+        if inside:
+            return landlock.ruleset(["/"], [namespaces.SCRATCH, *_DEVICES])
+        visible = [*_without(blueprint.readable, blueprint.hidden), *blueprint.package_files]
+        return landlock.ruleset([*visible, blueprint.folder], _DEVICES)
+    except OSError as error:
+        missing["landlock"] = str(error)
+        return None
+
+
+def _filter_calls(missing: dict[str, str]) -> bool:
+    """Installs the zygote's system call filter; returns whether it holds."""
+    try:
+        seccomp.install_base()
+    except OSError as error:
+        missing["seccomp"] = str(error)
+        return False
+    return True
+
+
+def _without(paths: Iterable[str], hidden: tuple[str, ...]) -> Iterator[str]:
+    """Yields `paths`, those above a hidden folder replaced by what else they contain."""
+    is_hidden = below(hidden)
+    for path in paths:
+        if is_hidden(path):
+            continue
+        if any(map(below([path]), hidden)) and os.path.isdir(path):
+            yield from _without((entry.path for entry in os.scandir(path)), hidden)
+        else:
+            yield path
+
+
+def _adopt_orphans() -> None:
+    """Has processes that a candidate leaves behind become children of the zygote."""
+    set_child_subreaper = 36
+    prctl(set_child_subreaper, 1)
+
+
+def _address_space() -> int:
+    """Returns the bytes of address space that this process uses; the baseline of memory limits."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[0]
+    except OSError:
+        return _UNKNOWN_ADDRESS_SPACE
+    return int(pages) * resource.getpagesize()
+
+
+def _threads_of_user() -> int:
+    """Returns the number of threads that run under this user id; 0 where that cannot be read."""
+    count = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        except OSError:
+            continue  # ended meanwhile
+        if int(fields["Uid"].split()[0]) == os.getuid():
+            count += int(fields.get("Threads", "1"))
+    return count

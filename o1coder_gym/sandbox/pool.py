@@ -1,0 +1,95 @@
+"""The zygotes of one judge: started when needed, replaced when they die or are worn out."""
+
+from __future__ import annotations
+
+import math
+import selectors
+import time
+
+from o1coder_gym.errors import InfrastructureError
+from o1coder_gym.sandbox.blueprint import Blueprint
+from o1coder_gym.sandbox.worker import Worker, WorkerDied
+
+_JOBS_PER_ZYGOTE = 1000
+_FAILED_STARTS = 3
+
+
+class Pool:
+    """Up to a number of workers that share one selector."""
+
+    def __init__(self, blueprint: Blueprint, size: int) -> None:
+        """Args: how zygotes are made, how many there may be."""
+        self.selector = selectors.DefaultSelector()
+        self.missing: dict[str, str] = {}
+        self._blueprint = blueprint
+        self._size = size
+        self._workers: list[Worker] = []
+        self._failed_starts = 0
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the zygotes that run."""
+        return tuple(worker.pid for worker in self._workers)
+
+    def idle(self, wanted: int) -> list[Worker]:
+        """Returns up to `wanted` workers that can take a job now; starts more if there are too few.
+
+        Raises:
+            InfrastructureError: When no zygote can be started.
+        """
+        free = [worker for worker in self._workers if not worker.busy]
+        while len(free) < wanted and len(self._workers) < self._size:
+            worker = Worker(self._blueprint, self.selector)
+            self._workers.append(worker)
+            free.append(worker)
+        return [worker for worker in free if worker.missing is not None][:wanted]
+
+    def wait_s(self) -> float:
+        """Seconds until a worker is overdue; infinite if none has anything to do."""
+        return min((worker.deadline for worker in self._workers), default=math.inf) - time.monotonic()
+
+    def overdue(self) -> list[Worker]:
+        """Returns the workers that have not answered in time."""
+        now = time.monotonic()
+        return [worker for worker in self._workers if worker.deadline <= now]
+
+    def greeted(self, worker: Worker) -> None:
+        """Notes that a worker is ready."""
+        self._failed_starts = 0
+        self.missing = dict(worker.missing or {})
+
+    def retire_if_worn(self, worker: Worker) -> None:
+        """Closes a worker that cannot or should not take another job."""
+        if not worker.clean or worker.jobs >= _JOBS_PER_ZYGOTE:
+            self.retire(worker)
+
+    def retire(self, worker: Worker) -> None:
+        """Closes a worker; another one takes its place when it is needed."""
+        self._workers.remove(worker)
+        worker.close()
+
+    def bury(self, worker: Worker, cause: WorkerDied) -> None:
+        """Closes a worker that failed.
+
+        Raises:
+            InfrastructureError: When zygotes fail again and again before they are ready.
+        """
+        self._failed_starts += worker.missing is None
+        self.retire(worker)
+        if self._failed_starts >= _FAILED_STARTS:
+            self._failed_starts = 0
+            raise InfrastructureError(f"the sandbox does not start: {cause}") from cause
+
+    def retire_busy(self) -> None:
+        """Closes all workers that have a job, and with them the job."""
+        for worker in [worker for worker in self._workers if worker.busy]:
+            self.retire(worker)
+
+    def close(self) -> None:
+        """Closes all workers and the selector; may be called again."""
+        for worker in list(self._workers):
+            self.retire(worker)
+        self.selector.close()

@@ -1,0 +1,95 @@
+"""A candidate's program inside its own process: loading it, finding its entry point, saying how it failed."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+from o1coder_gym.sandbox.wire import FrameKind
+
+FILENAME = "<solution>"
+_MESSAGE_CHARS = 300
+
+
+class CompileFailure(Exception):
+    """Raised when a source does not compile; the cause says why."""
+
+
+def load(source: bytes, name: str) -> dict[str, Any]:
+    """Compiles a source and runs it as a new, empty module.
+
+    Args:
+        source: UTF-8 text, lone surrogates included.
+        name: The module's ``__name__``, also its key in ``sys.modules``.
+
+    Returns:
+        The module's namespace.
+
+    Raises:
+        CompileFailure: When it does not compile.
+        BaseException: Whatever the program raises.
+    """
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    exec(compile_source(source, FILENAME), module.__dict__)
+    return module.__dict__
+
+
+def compile_source(source: bytes, filename: str) -> types.CodeType:
+    """Compiles a source.
+
+    Raises:
+        CompileFailure: When it does not compile, for whatever reason but memory.
+        MemoryError: When that ran out.
+    """
+    try:
+        return compile(source.decode("utf-8", "surrogatepass"), filename, "exec", dont_inherit=True)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise CompileFailure from error
+
+
+def find_entry(namespace: dict[str, Any], name: str) -> Callable[..., Any]:
+    """Returns what the program defines as `name`: a top-level callable, or a method of ``Solution``.
+
+    Raises:
+        NameError: When it defines neither.
+    """
+    function = namespace.get(name)
+    if callable(function):
+        return function
+    solution = namespace.get("Solution")
+    if isinstance(solution, type) and callable(getattr(solution, name, None)):
+        return lambda *args, **kwargs: getattr(solution(), name)(*args, **kwargs)
+    raise NameError(f"the program defines no function {name!r}")
+
+
+def failure(error: BaseException) -> tuple[FrameKind, bytes]:
+    """Returns the kind and body of the frame that reports an exception."""
+    if isinstance(error, CompileFailure):
+        return FrameKind.COMPILE, describe(error.__cause__ or error)
+    kind = FrameKind.MEMORY if isinstance(error, MemoryError) else FrameKind.ERROR
+    return kind, describe(error)
+
+
+def describe(error: BaseException) -> bytes:
+    """Returns one bounded line on an exception: type, message, line of the program."""
+    try:
+        text = f"{type(error).__name__[:100]}: {str(error)[:_MESSAGE_CHARS]}{_place(error)}"
+    except BaseException:  # the message of a foreign exception is foreign code
+        text = "exception without a readable message"
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _place(error: BaseException) -> str:
+    """Says in which line of the program an exception arose, if it was there."""
+    line = None
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == FILENAME:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return f" (line {line})" if line is not None else ""

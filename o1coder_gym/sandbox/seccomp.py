@@ -1,0 +1,345 @@
+"""System call filters (seccomp): an allow-list for the zygote, and less still for its children.
+
+The large filter is installed once in the zygote and inherited; each child adds a small one that takes
+away what only the zygote needs. Calls that are not on the list fail with EPERM; calls of a foreign
+architecture (int 0x80, x32) kill the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from o1coder_gym.sandbox.kernel import prctl, syscall
+from o1coder_gym.sandbox.syscalls import MACHINE, NUMBERS
+
+Instruction: TypeAlias = tuple[int, int, int, int]
+"""One instruction of classic BPF: code, jump if true, jump if false, constant."""
+
+_LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x50000
+_NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
+_ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_X32_BIT = 0x40000000
+_EPERM, _ENOSYS = 1, 38
+
+_NAMESPACE_FLAGS = 0x7E020000
+_CLONE_THREAD = 0x10000
+_SECCOMP_SET_MODE_FILTER, _PR_SET_NAME, _PR_GET_NAME, _RLIMIT_STACK = 1, 15, 16, 3
+
+_ALLOWED = [
+    "brk",
+    "madvise",
+    "mmap",
+    "mprotect",
+    "mremap",
+    "msync",
+    "munmap",
+    "access",
+    "chdir",
+    "chmod",
+    "close",
+    "close_range",
+    "copy_file_range",
+    "creat",
+    "dup",
+    "dup2",
+    "dup3",
+    "faccessat",
+    "faccessat2",
+    "fadvise64",
+    "fallocate",
+    "fchdir",
+    "fchmod",
+    "fchmodat",
+    "fdatasync",
+    "flock",
+    "fstat",
+    "fstatfs",
+    "fsync",
+    "ftruncate",
+    "getcwd",
+    "getdents",
+    "getdents64",
+    "lseek",
+    "lstat",
+    "mkdir",
+    "mkdirat",
+    "newfstatat",
+    "open",
+    "openat",
+    "pipe",
+    "pipe2",
+    "pread64",
+    "preadv",
+    "pwrite64",
+    "pwritev",
+    "read",
+    "readlink",
+    "readlinkat",
+    "readv",
+    "rename",
+    "renameat",
+    "renameat2",
+    "rmdir",
+    "sendfile",
+    "stat",
+    "statfs",
+    "statx",
+    "umask",
+    "unlink",
+    "unlinkat",
+    "write",
+    "writev",
+    "epoll_create",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_pwait",
+    "epoll_wait",
+    "eventfd",
+    "eventfd2",
+    "poll",
+    "ppoll",
+    "pselect6",
+    "select",
+    "alarm",
+    "clock_getres",
+    "clock_gettime",
+    "clock_nanosleep",
+    "getitimer",
+    "gettimeofday",
+    "nanosleep",
+    "setitimer",
+    "time",
+    "times",
+    "exit",
+    "exit_group",
+    "futex",
+    "get_robust_list",
+    "gettid",
+    "membarrier",
+    "restart_syscall",
+    "rseq",
+    "sched_getaffinity",
+    "sched_getparam",
+    "sched_getscheduler",
+    "sched_get_priority_max",
+    "sched_get_priority_min",
+    "sched_yield",
+    "set_robust_list",
+    "set_tid_address",
+    "pause",
+    "rt_sigaction",
+    "rt_sigpending",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "rt_sigsuspend",
+    "rt_sigtimedwait",
+    "sigaltstack",
+    "getcpu",
+    "getegid",
+    "geteuid",
+    "getgid",
+    "getgroups",
+    "getpgid",
+    "getpgrp",
+    "getpid",
+    "getppid",
+    "getpriority",
+    "getrandom",
+    "getresgid",
+    "getresuid",
+    "getrlimit",
+    "getrusage",
+    "getsid",
+    "getuid",
+    "sysinfo",
+    "uname",
+    "getpeername",
+    "getsockname",
+    "getsockopt",
+    "recvfrom",
+    "sendto",
+    "shutdown",
+]
+
+_ABSENT = ("clone3", "openat2", "futex_waitv")
+"""Answered with ENOSYS, so that the C library falls back to an older call."""
+
+_SUPERVISION = (
+    *("landlock_restrict_self", "pidfd_open", "seccomp", "setsid", "utimensat", "wait4", "waitid"),
+    *("recvmsg", "sendmsg", "socketpair"),
+)
+"""Only the zygote needs these; `socketpair` and others come back to children by argument."""
+
+_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
+
+_FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032, 1034, 36, 37, 38)
+"""Duplicates, flags and locks; nothing that sends signals (F_SETOWN, F_SETSIG, leases)."""
+
+_UNIX, _STREAMS = 1, (1, 1 | 0o4000, 1 | 0o2000000, 1 | 0o2004000)
+"""AF_UNIX, and SOCK_STREAM with and without SOCK_NONBLOCK and SOCK_CLOEXEC (asyncio's self-pipe)."""
+
+_OWN_PID = 0x0BADC0DE
+"""Stands in the child's filter where its process id is written."""
+
+
+def install_base() -> None:
+    """Restricts this process and all it will fork to the zygote's allow-list.
+
+    Raises:
+        OSError: When the kernel or the machine has no such filters.
+    """
+    if MACHINE not in _ARCHITECTURES:
+        raise OSError(f"no system call table for {MACHINE}")
+    _install(_assemble(_base_program()))
+
+
+def install_child() -> None:
+    """Takes from this process what only the zygote needs: fork, foreign signals, limits, sockets.
+
+    Raises:
+        OSError: When the kernel refused.
+    """
+    for offset in _PID_OFFSETS:
+        struct.pack_into("<I", _CHILD_CODE, offset, os.getpid())
+    _install(_CHILD_CODE)
+
+
+def no_new_privileges() -> None:
+    """Makes filters possible without privileges, and set-uid programs harmless.
+
+    Raises:
+        OSError: When the kernel refused.
+    """
+    set_no_new_privileges = 38
+    prctl(set_no_new_privileges, 1)
+
+
+def _base_program() -> list[Instruction]:
+    """Returns the zygote's filter."""
+    program = [
+        (_LOAD, 0, 0, _ARCHITECTURE_OFFSET),
+        (_JUMP_EQUAL, 1, 0, _ARCHITECTURES[MACHINE]),
+        (_RETURN, 0, 0, _KILL),
+        (_LOAD, 0, 0, _NUMBER_OFFSET),
+    ]
+    if MACHINE == "x86_64":
+        program += [(_JUMP_GREATER_EQUAL, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL)]
+    for name in (*_ALLOWED, *_SUPERVISION, "kill", "tgkill", "prctl", "prlimit64"):
+        program += _answer(name, _ALLOW)
+    for name in _ABSENT:
+        program += _answer(name, _ERRNO | _ENOSYS)
+    program += _if_argument("ioctl", 1, _IOCTLS)
+    program += _if_argument("fcntl", 1, _FCNTLS)
+    program += _for_call(
+        "clone", [_argument(0), (_JUMP_SET, 1, 0, _NAMESPACE_FLAGS), (_RETURN, 0, 0, _ALLOW), _refusal()]
+    )
+    return [*program, _refusal()]
+
+
+def _child_program() -> list[Instruction]:
+    """Returns the filter that a child adds; what it lets pass is still subject to the zygote's."""
+    program: list[Instruction] = [(_LOAD, 0, 0, _NUMBER_OFFSET)]
+    program += _for_call(
+        "clone", [_argument(0), (_JUMP_SET, 0, 1, _CLONE_THREAD), (_RETURN, 0, 0, _ALLOW), _refusal()]
+    )
+    for name in ("kill", "tgkill"):
+        program += _if_argument(name, 0, (_OWN_PID,))
+    program += _if_argument("prctl", 0, (_PR_SET_NAME, _PR_GET_NAME))
+    program += _for_call("prlimit64", _limit_rules())
+    program += _for_call(
+        "socketpair",
+        [
+            _argument(0),
+            (_JUMP_EQUAL, 1, 0, _UNIX),
+            _refusal(),
+            _argument(1),
+            *_one_of(_STREAMS),
+        ],
+    )
+    for name in _SUPERVISION:
+        program += _answer(name, _ERRNO | _EPERM)
+    return [*program, (_RETURN, 0, 0, _ALLOW)]
+
+
+def _limit_rules() -> list[Instruction]:
+    """Reading one's own limits is allowed; raising the stack is answered as done: it is large already."""
+    pid, resource, new_low, new_high = _argument(0), _argument(1), _argument(2), _argument(2, high=True)
+    return [
+        pid,
+        (_JUMP_EQUAL, 1, 0, 0),
+        _refusal(),
+        new_low,
+        (_JUMP_EQUAL, 0, 3, 0),
+        new_high,
+        (_JUMP_EQUAL, 0, 1, 0),
+        (_RETURN, 0, 0, _ALLOW),
+        resource,
+        (_JUMP_EQUAL, 0, 1, _RLIMIT_STACK),
+        (_RETURN, 0, 0, _ERRNO),
+        _refusal(),
+    ]
+
+
+def _answer(name: str, answer: int) -> list[Instruction]:
+    """Returns rules that give one call one answer; none where the machine lacks the call."""
+    return _for_call(name, [(_RETURN, 0, 0, answer)])
+
+
+def _if_argument(name: str, index: int, values: Iterable[int]) -> list[Instruction]:
+    """Returns rules that allow a call where an argument is one of `values`, else refuse it."""
+    return _for_call(name, [_argument(index), *_one_of(values)])
+
+
+def _one_of(values: Iterable[int]) -> list[Instruction]:
+    """Returns rules that allow the loaded word if it is one of `values`, else refuse."""
+    rules = [rule for value in values for rule in ((_JUMP_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW))]
+    return [*rules, _refusal()]
+
+
+def _for_call(name: str, rules: list[Instruction]) -> list[Instruction]:
+    """Returns `rules` for one call only; they must end in a return."""
+    if name not in NUMBERS:
+        return []
+    return [(_JUMP_EQUAL, 0, len(rules), NUMBERS[name]), *rules]
+
+
+def _argument(index: int, high: bool = False) -> Instruction:
+    """Loads the low or the high word of an argument (little-endian machines)."""
+    return (_LOAD, 0, 0, _ARGUMENTS_OFFSET + 8 * index + 4 * high)
+
+
+def _refusal() -> Instruction:
+    """Answers EPERM."""
+    return (_RETURN, 0, 0, _ERRNO | _EPERM)
+
+
+def _assemble(program: list[Instruction]) -> bytearray:
+    """Returns the kernel's form of a program."""
+    return bytearray(b"".join(struct.pack("<HBBI", *instruction) for instruction in program))
+
+
+class _Program(ctypes.Structure):
+    """``struct sock_fprog``."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def _install(code: bytearray) -> None:
+    """Adds a filter to this process."""
+    buffer = (ctypes.c_char * len(code)).from_buffer(code)
+    program = _Program(len(code) // 8, ctypes.addressof(buffer))
+    syscall("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(program))
+
+
+_CHILD_CODE = _assemble(_child_program())
+_PID_OFFSETS = [
+    start + 4
+    for start in range(0, len(_CHILD_CODE), 8)
+    if _CHILD_CODE[start + 4 : start + 8] == struct.pack("<I", _OWN_PID)
+]

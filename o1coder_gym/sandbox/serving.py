@@ -1,0 +1,115 @@
+"""The zygote's loop: takes a request, forks, watches, sweeps, reports; one job at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from o1coder_gym.sandbox import child, tester
+from o1coder_gym.sandbox.layers import Surroundings
+from o1coder_gym.sandbox.scratch import sweep
+from o1coder_gym.sandbox.supervisor import Child, Watch
+from o1coder_gym.sandbox.wire import (
+    CHANNEL,
+    FAILED,
+    REPORT,
+    REQUEST_BYTES,
+    RPC,
+    SLOW,
+    Mode,
+    Report,
+    Request,
+    pack_report,
+    unpack_request,
+)
+
+
+class Server:
+    """Serves the jobs of one trusted process."""
+
+    def __init__(self, control: socket.socket, surroundings: Surroundings) -> None:
+        """Args: the socket that requests come by, what the zygote lives in."""
+        self._control = control
+        self._surroundings = surroundings
+
+    def serve(self) -> None:
+        """Takes jobs until the trusted process is gone."""
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, 3)
+            if not data:
+                return
+            request = unpack_request(data)
+            if request.mode == Mode.STOP:
+                continue  # it came after the job had ended
+            self._control.sendall(pack_report(self._do(request, descriptors)))
+
+    def _do(self, request: Request, descriptors: list[int]) -> Report:
+        """Does one job."""
+        try:
+            children = self._start(request, descriptors)
+        except OSError:
+            return Report(FAILED, False, ())
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        watch = Watch(children, request, self._control.fileno())
+        reports = watch.run(self._tell_slow, self._stop_requested)
+        self._end_strays()
+        clean = sweep(self._surroundings.scratch, self._surroundings.scratch_mode)
+        return Report(REPORT, clean, reports)
+
+    def _start(self, request: Request, descriptors: list[int]) -> list[Child]:
+        """Forks the children of a job: the candidate, and in tester mode the tester."""
+        if request.mode == Mode.CALL:
+            return [self._fork(child.call, request, {CHANNEL: descriptors[0]})]
+        if request.mode == Mode.STDIO:
+            channel, stdin, stdout = descriptors
+            return [self._fork(child.stdio, request, {0: stdin, 1: stdout, CHANNEL: channel})]
+        candidate_line, tester_line = socket.socketpair()
+        with candidate_line, tester_line:
+            return [
+                self._fork(body, request, {CHANNEL: channel, RPC: line.fileno()})
+                for body, channel, line in (
+                    (child.serve, descriptors[0], candidate_line),
+                    (tester.run, descriptors[1], tester_line),
+                )
+            ]
+
+    def _fork(self, body: Callable[[], int], request: Request, descriptors: dict[int, int]) -> Child:
+        """Starts one child."""
+        pid = os.fork()
+        if pid == 0:
+            child.run(body, self._surroundings.confinement, request, descriptors)
+        return Child.of(pid)
+
+    def _tell_slow(self) -> None:
+        """Tells the trusted process that it should read what the job writes."""
+        self._control.sendall(pack_report(Report(SLOW, True, ())))
+
+    def _stop_requested(self) -> bool:
+        """Reads the control socket in the middle of a job: a stop, or the end of the trusted process."""
+        self._control.recv(REQUEST_BYTES)
+        return True
+
+    def _end_strays(self) -> None:
+        """Ends processes that the candidate has left behind; with system call filters there are none."""
+        if self._surroundings.confinement.seccomp:
+            return
+        while True:
+            try:
+                self._kill_strays()
+                os.waitpid(-1, 0)
+            except (ChildProcessError, ProcessLookupError):
+                return
+
+    def _kill_strays(self) -> None:
+        """Kills all other processes of the namespace, or without one those that came to this process."""
+        if self._surroundings.first_process:
+            os.kill(-1, signal.SIGKILL)
+            return
+        listing = Path(f"/proc/self/task/{os.getpid()}/children")
+        for pid in map(int, listing.read_text().split() if listing.exists() else ()):
+            os.kill(pid, signal.SIGKILL)

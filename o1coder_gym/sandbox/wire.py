@@ -1,0 +1,258 @@
+"""What passes between the trusted process, a zygote and its children, byte for byte.
+
+Control socket: one `Request` (with the job's file descriptors) per job, answered by one `Report`.
+Job channel: the trusted process writes packed fields and shuts its side down; the child answers with
+frames. The zygote never reads a job channel, so nothing of a job stays in the memory that later
+candidates inherit.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+CHANNEL, RPC = 3, 4
+"""File descriptors of a child: its job channel, and its line to the other child of the job."""
+
+
+class Mode(enum.IntEnum):
+    """What a request asks of a zygote."""
+
+    STOP = 0
+    """Kill the running job; no file descriptors, no report of its own."""
+    CALL = 1
+    """Load a program, call its entry point; one descriptor: the channel."""
+    STDIO = 2
+    """Run a program; three descriptors: channel, standard input, standard output."""
+    TESTER = 3
+    """Run test code beside a program that it calls; two descriptors: both channels."""
+
+
+class Ending(enum.IntEnum):
+    """Why a child ended."""
+
+    OWN = 0
+    """It exited or crashed."""
+    CPU = 1
+    """It was killed for its CPU time."""
+    WALL = 2
+    """It was killed for waiting too long."""
+    STOPPED = 3
+    """It was killed because its answer was not needed any more."""
+
+
+class Request(NamedTuple):
+    """One job for a zygote; the content of the job travels by the channel alone."""
+
+    mode: int
+    cpu_s: float
+    wall_s: float
+    memory_bytes: int
+
+
+class ChildReport(NamedTuple):
+    """How one child ended: wait status as of ``os.wait``, why, CPU seconds used."""
+
+    status: int
+    ending: int
+    cpu_s: float
+
+
+class Report(NamedTuple):
+    """How a job ended.
+
+    Attributes:
+        kind: `REPORT`; or `SLOW`, a notice that the job takes its time (the rest is then empty).
+        clean: Whether the zygote can take another job; if not, it has to be replaced.
+        children: The candidate, then the tester if there was one.
+    """
+
+    kind: int
+    clean: bool
+    children: tuple[ChildReport, ...]
+
+
+REPORT, SLOW, FAILED = 1, 2, 3
+"""Kinds of `Report`; `FAILED` says that no child could be started."""
+
+_REQUEST = struct.Struct("<Bddq")
+_REPORT = struct.Struct("<BBB" + "iBd" * 2)
+REQUEST_BYTES = _REQUEST.size
+REPORT_BYTES = _REPORT.size
+
+_NO_CHILD = (0, 0, 0.0)
+
+
+def pack_request(request: Request) -> bytes:
+    """Returns the wire form."""
+    return _REQUEST.pack(*request)
+
+
+def unpack_request(data: bytes) -> Request:
+    """Reads `REQUEST_BYTES` bytes."""
+    return Request(*_REQUEST.unpack(data))
+
+
+def pack_report(report: Report) -> bytes:
+    """Returns the wire form; at most two children."""
+    absent = [_NO_CHILD] * (2 - len(report.children))
+    fields = [field for child in (*report.children, *absent) for field in child]
+    return _REPORT.pack(report.kind, report.clean, len(report.children), *fields)
+
+
+def unpack_report(data: bytes) -> Report:
+    """Reads `REPORT_BYTES` bytes."""
+    kind, clean, count, *fields = _REPORT.unpack(data)
+    children = tuple(ChildReport(*fields[start : start + 3]) for start in range(0, 3 * count, 3))
+    return Report(kind, bool(clean), children)
+
+
+class FrameKind(enum.IntEnum):
+    """What a frame of a child says."""
+
+    BEGUN = 1
+    """The child is confined; all that follows may be written by the candidate."""
+    VALUE = 2
+    """A call returned; the body is the encoded value."""
+    ERROR = 3
+    """A call, or loading the program if the index is `WHOLE`, raised; the body says what."""
+    MEMORY = 4
+    """The same for MemoryError."""
+    COMPILE = 5
+    """The program does not compile."""
+    DONE = 6
+    """The program was loaded and all calls were made."""
+    PASSED = 7
+    """From a tester: the test of that index passed."""
+    WRONG = 8
+    """From a tester: the test failed."""
+    GONE = 9
+    """From a tester: the candidate's process ended, or answered nonsense, during the test."""
+
+
+WHOLE = 0xFFFFFFFF
+"""Index of frames that concern the program, not one call or test."""
+
+_HEADER = struct.Struct("<BII")
+_LENGTH = struct.Struct("<I")
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message of a child: its kind, the call or test it concerns, and what it says."""
+
+    kind: FrameKind
+    index: int
+    body: bytes
+
+
+def write_frame(descriptor: int, kind: FrameKind, index: int, body: bytes = b"") -> None:
+    """Writes one frame.
+
+    Raises:
+        OSError: When nobody reads any more.
+    """
+    write_all(descriptor, _HEADER.pack(kind, index, len(body)) + body)
+
+
+def read_frames(data: bytes) -> tuple[list[Frame], bool]:
+    """Reads what a child wrote; never raises.
+
+    Returns:
+        The frames up to the first malformed or unfinished one, and whether the data ended there.
+    """
+    frames = []
+    position = 0
+    while position + _HEADER.size <= len(data):
+        kind, index, length = _HEADER.unpack_from(data, position)
+        start = position + _HEADER.size
+        if not FrameKind.BEGUN <= kind <= FrameKind.GONE or start + length > len(data):
+            break
+        frames.append(Frame(FrameKind(kind), index, data[start : start + length]))
+        position = start + length
+    return frames, position == len(data)
+
+
+def pack_fields(fields: Iterable[bytes]) -> bytes:
+    """Joins byte strings so that `unpack_fields` can tell them apart."""
+    return b"".join(_LENGTH.pack(len(field)) + field for field in fields)
+
+
+def unpack_fields(data: bytes) -> list[bytes]:
+    """Reads what `pack_fields` wrote.
+
+    Raises:
+        ValueError: When it did not.
+    """
+    fields = []
+    position = 0
+    while position < len(data):
+        if position + _LENGTH.size > len(data):
+            raise ValueError("unfinished length")
+        (length,) = _LENGTH.unpack_from(data, position)
+        position += _LENGTH.size
+        if position + length > len(data):
+            raise ValueError("unfinished field")
+        fields.append(data[position : position + length])
+        position += length
+    return fields
+
+
+def send_fields(descriptor: int, fields: Iterable[bytes]) -> None:
+    """Writes one message of fields to a line that stays open."""
+    message = pack_fields(fields)
+    write_all(descriptor, _LENGTH.pack(len(message)) + message)
+
+
+def receive_fields(descriptor: int, limit: int) -> list[bytes]:
+    """Reads one message of fields from a line that stays open.
+
+    Args:
+        descriptor: Where to read.
+        limit: Most bytes that the message may have.
+
+    Raises:
+        EOFError: When the other side is gone.
+        ValueError: When the message is malformed or too long.
+    """
+    (length,) = _LENGTH.unpack(_read_exactly(descriptor, _LENGTH.size))
+    if length > limit:
+        raise ValueError("message too long")
+    return unpack_fields(_read_exactly(descriptor, length))
+
+
+def read_to_end(descriptor: int) -> bytes:
+    """Reads until the other side has shut down."""
+    chunks = []
+    while chunk := os.read(descriptor, _CHUNK):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Writes all of `data`.
+
+    Raises:
+        OSError: When nobody reads any more.
+    """
+    written = os.write(descriptor, data)
+    rest = memoryview(data)[written:]
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _read_exactly(descriptor: int, count: int) -> bytes:
+    """Reads exactly `count` bytes."""
+    chunks = []
+    while count:
+        chunk = os.read(descriptor, min(count, _CHUNK))
+        if not chunk:
+            raise EOFError("the other side is gone")
+        chunks.append(chunk)
+        count -= len(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,118 @@
+"""A process that forks one confined child per candidate; started by path, not imported by the gym.
+
+``python -S -s zygote.py CONTROL_FD BLUEPRINT`` with a clean environment. The zygote never holds a byte
+of a job: code, inputs and test code travel from the trusted process to the children by descriptors that
+it only passes on.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import socket
+import sys
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from o1coder_gym.sandbox.blueprint import Blueprint
+    from o1coder_gym.sandbox.serving import Server
+
+CONTROL = 3
+"""File descriptor of the control socket, in the zygote only."""
+RECURSION_LIMIT = 1020
+"""Python's own limit, and the frames that lie below a candidate here."""
+
+_WARM_UP = b"""
+import math
+class Point:
+    x: int = 1
+    def double(self): return [2 * n for n in range(3)]
+def entry(a, b):
+    try:
+        return {"sum": (a + b, f"{a}")} if a else math.inf
+    except TypeError as error:
+        raise ValueError("no") from error
+"""
+_WARM_UP_INPUTS = (b"[1,2]", b"[0,1]", b'[1,"a"]')
+
+
+def main() -> None:
+    """Sets the zygote up, says what holds, and serves jobs until the trusted process is gone."""
+    os.dup2(int(sys.argv[1]), CONTROL, inheritable=False)
+    os.closerange(CONTROL + 1, 1 << 16)
+    control = socket.socket(fileno=CONTROL)
+    link_package()
+    try:
+        server = _set_up(control, sys.argv[2])
+    except Exception as error:
+        _announce(control, {"failed": f"{type(error).__name__}: {error}"})
+        raise
+    server.serve()
+
+
+def link_package() -> None:
+    """Makes this project's modules importable without running what the package itself imports."""
+    project = Path(__file__).resolve().parents[1]
+    for name, folder in (("o1coder_gym", project), ("o1coder_gym.sandbox", project / "sandbox")):
+        package = types.ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+
+
+def _set_up(control: socket.socket, text: str) -> Server:
+    """Builds all that children will inherit, and says what of the sandbox holds."""
+    from o1coder_gym.sandbox import layers, serving
+    from o1coder_gym.sandbox.blueprint import Blueprint
+
+    blueprint = Blueprint.from_json(text)
+    _preload(blueprint)
+    surroundings = layers.put_on(blueprint)
+    os.chdir(surroundings.scratch)
+    _warm_up()
+    _announce(control, {"missing": surroundings.missing})
+    return serving.Server(control, surroundings)
+
+
+def _preload(blueprint: Blueprint) -> None:
+    """Imports what candidates will want, and makes the interpreter the one they expect."""
+    # The hooks of `random` and `threading` would run in every child, for 0.4 ms: this process has one
+    # thread, and a fixed seed makes verdicts repeatable.
+    os.register_at_fork = lambda **hooks: None
+    for name in blueprint.preload:
+        importlib.import_module(name)
+    import _sitebuiltins
+    import builtins
+    import random
+
+    from o1coder_gym.sandbox.packages import PackageFinder
+
+    random.seed(0)
+    builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D")
+    builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D")
+    sys.meta_path.append(PackageFinder(blueprint.packages))
+    sys.path[:] = [path for path in sys.path if path != str(Path(__file__).parent)]
+    sys.argv[:] = ["solution.py"]
+    sys.dont_write_bytecode = True
+    sys.setrecursionlimit(RECURSION_LIMIT)
+
+
+def _warm_up() -> None:
+    """Runs a harmless job here, so that no child pays for what happens once; then freezes the heap."""
+    from o1coder_gym.sandbox.child import answer_calls
+
+    answer_calls([_WARM_UP, b"entry", *_WARM_UP_INPUTS], lambda *frame: None)
+    del sys.modules["solution"]
+    gc.collect()
+    gc.freeze()
+
+
+def _announce(control: socket.socket, message: dict[str, Any]) -> None:
+    """Sends the one line that a zygote says before its first job."""
+    control.sendall(json.dumps(message).encode() + b"\n")
+
+
+main()
