@@ -134,7 +134,7 @@ def find_model(name: str) -> Path | None:
         folder = cache_folder() / "models" / name
         return folder if folder.is_dir() else None
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name and folder.is_dir():
         if not (folder / "config.json").is_file():
             raise WeightsError(f"{name} is a folder without config.json, so not a model")
         return folder
@@ -196,9 +196,15 @@ def _convert(model: KnownModel, gguf: Path, target: Path, on_progress: Progress)
             command.append("--tie-embeddings")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
-            raise WeightsError(f"cannot convert {model.name}: {lines[-1]}")
+            raise WeightsError(f"cannot convert {model.name}: {_complaint(done)}")
         os.replace(folder, target)
+
+
+def _complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """Returns the line of a traceback that names the exception."""
+    lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+    named = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
+    return (named or lines)[-1]
 
 
 def _find_snapshot(name: str) -> Path | None:
