@@ -24,6 +24,7 @@ from o1coder_gym.protocols import Policy
 from o1coder_gym.types import PolicyRequest, Sampling, State
 
 DEFAULT_POLICY = "hf:qwen2.5-coder-0.5b"
+DEFAULT_SAMPLING = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +149,10 @@ def choice_interaction(
     *,
     policy: str = DEFAULT_POLICY,
     k: int = 4,
-    temperature: float = Sampling.temperature,
-    top_p: float = Sampling.top_p,
-    top_k: int = Sampling.top_k,
-    max_tokens: int = Sampling.max_tokens,
+    temperature: float = DEFAULT_SAMPLING.temperature,
+    top_p: float = DEFAULT_SAMPLING.top_p,
+    top_k: int = DEFAULT_SAMPLING.top_k,
+    max_tokens: int = DEFAULT_SAMPLING.max_tokens,
     embedding: str | None = None,
     **settings: Any,
 ) -> ChoiceInteraction:
