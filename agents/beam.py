@@ -60,8 +60,7 @@ def beam(
     tree = Tree(root, width=branch * width, alpha_compile=alpha_compile)
     with suppress(BudgetExhausted):
         grown = yield from grow(tree, [tree.root], branch * width, sampling=sampling)
-        while grown:
-            kept = yield from best(grown, width, rank)
+        while kept := (yield from best(grown, width, rank)):
             grown = yield from grow(tree, kept, branch, sampling=sampling)
     return tree.result()
 

@@ -70,14 +70,14 @@ class Driver:
             live: Agents in progress at the same time, ≥ 1.
             batch_tokens: Bound of a policy batch: Σ n · max_tokens over its requests.
             concurrency: Policy requests in flight, one a call; 1 is one batch at a time. None takes
-                the policy's attribute `concurrency`, or 1 if it has none.
+                the policy's attribute `parallel`, or 1 if it has none.
             timeout_s: Seconds after which a policy call counts as failed; None waits for ever.
 
         Raises:
             UsageError: When a number is out of range.
         """
         if concurrency is None:
-            concurrency = int(getattr(policy, "concurrency", 1))
+            concurrency = int(getattr(policy, "parallel", 1))
         for name, number in (("live", live), ("batch_tokens", batch_tokens), ("concurrency", concurrency)):
             if number < 1:
                 raise UsageError(f"driver: {name} must be at least 1, got {number}")

@@ -99,7 +99,7 @@ def test_a_batch_is_bounded_by_tokens(toy: ModuleType) -> None:
 
 def test_a_policy_that_batches_by_itself_gets_requests_one_by_one(toy: ModuleType) -> None:
     policy = toy.ToyPolicy()
-    policy.concurrency = 4
+    policy.parallel = 4
     Driver(toy.ToyModel(), policy).run(tasks())
     assert {len(batch) for batch in policy.batches} == {1}
 
