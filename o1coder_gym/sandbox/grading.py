@@ -84,6 +84,24 @@ def failed_already(run: Run, answer: bytes) -> bool:
     return any(not _is_met(run.calls[index][1], frame) for index, frame in answers.items())
 
 
+def returned(run: Run, answers: Sequence[bytes], stdout: bytes) -> dict[int, str]:
+    """Returns what a program answered to each test of a run: encoded results, or what it printed."""
+    match run:
+        case CallRun():
+            frames = _answers(
+                _after_begin(answers[0]) or [], len(run.calls), _FAILURES.keys() | {FrameKind.VALUE}
+            )
+            return {
+                run.calls[call][0]: frame.body.decode("ascii", "replace")
+                for call, frame in frames.items()
+                if frame.kind is FrameKind.VALUE
+            }
+        case StdioRun():
+            return {run.test: stdout.decode("utf-8", "replace")}
+        case TesterRun():
+            return {}
+
+
 def combine(results: Sequence[CaseResult], program: CaseResult | None, cpu_s: float) -> Verdict:
     """Returns the verdict over all tests of a submission.
 

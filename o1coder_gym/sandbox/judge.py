@@ -12,6 +12,7 @@ from typing import Self
 from o1coder_gym.errors import UsageError
 from o1coder_gym.sandbox.batch import Batch
 from o1coder_gym.sandbox.blueprint import LAYERS, draw
+from o1coder_gym.sandbox.observation import ObservedTrial, Output
 from o1coder_gym.sandbox.pool import Pool
 from o1coder_gym.sandbox.trial import Trial
 from o1coder_gym.types import Submission, Verdict
@@ -86,6 +87,26 @@ class Judge:
         ]
         with self._lock:
             return Batch(self._own_pool(), trials, cancel).run()
+
+    def outputs(
+        self, submissions: Sequence[Submission], /, *, cancel: threading.Event | None = None
+    ) -> list[tuple[Output, ...]]:
+        """Runs a batch for what the programs return, instead of judging it.
+
+        Args:
+            submissions: Programs with call tests or stdio tests, whose expected results do not count.
+            cancel: Ends the batch when it is set.
+
+        Returns:
+            For each submission one output per test, in order.
+
+        Raises:
+            UsageError, InfrastructureError: As `evaluate` does.
+        """
+        trials = [ObservedTrial(one) for one in submissions]
+        with self._lock:
+            verdicts = Batch(self._own_pool(), trials, cancel).run()
+        return [trial.outputs(verdict) for trial, verdict in zip(trials, verdicts, strict=True)]
 
     def close(self) -> None:
         """Ends all zygotes; a later batch starts new ones."""
