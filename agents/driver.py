@@ -182,6 +182,7 @@ class _Run:
             model.initial(task.task_id),
             order=order,
             seed=self._driver._seed,
+            journaled=self._driver._journal is not None,
             recorded=self._recorded.pop(task.key, None),
             observer=self._driver._observer,
         )

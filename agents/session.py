@@ -113,6 +113,7 @@ class Session:
         *,
         order: int = 0,
         seed: int = 0,
+        journaled: bool = False,
         recorded: Mapping[int, Mapping[str, Any]] | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -124,6 +125,7 @@ class Session:
             root: Where the search starts.
             order: Position among the tasks of the run.
             seed: Seed of the run.
+            journaled: Whether to fill `unwritten`.
             recorded: Journal rows of this task by serial number.
             observer: Told of every answer.
         """
@@ -134,6 +136,7 @@ class Session:
         self.unwritten: list[dict[str, Any]] = []
         self._problem = problem
         self._seed = seed if task.seed is None else task.seed
+        self._journaled = journaled
         self._recorded = recorded or {}
         self._observer = observer
         self._meter = Meter(task.budget)
@@ -179,11 +182,8 @@ class Session:
         except O1CoderError as error:
             self.fail(error)
             return
-        row = {"task": self.task.key, "k": request.serial, "q": _name(request.payload)}
-        row |= {"s": round(self._meter.seconds, 3), "a": _write_answer(answer)}
-        if isinstance(request.payload, PolicyRequest):
-            row["seed"] = request.payload.seed
-        self.unwritten.append(row)
+        if self._journaled:
+            self.unwritten.append(self._row(request, answer))
         self._book(request, answer)
 
     def fail(self, error: O1CoderError) -> None:
@@ -193,6 +193,14 @@ class Session:
                 with contextlib.suppress(RuntimeError):  # a foreign agent may ignore its end
                     self._search.close()
             self._finish(None, error)
+
+    def _row(self, request: Request, answer: Answer) -> dict[str, Any]:
+        """Returns the journal row of an answer; `q` tells what was asked, to notice another search."""
+        row = {"task": self.task.key, "k": request.serial, "q": _name(request.payload)}
+        row |= {"s": round(self._meter.seconds, 3), "a": _write_answer(answer)}
+        if isinstance(request.payload, PolicyRequest):
+            row["seed"] = request.payload.seed
+        return row
 
     def _begin(self, root: State) -> Sequence[Query]:
         self._search = self.task.agent(self._problem, root)
@@ -302,8 +310,11 @@ class Session:
             self._expired = row.get("expired", False)
         elif self._meter.expired:
             self._expired = True
-            seconds = round(self._meter.seconds, 3)
-            self.unwritten.append({"task": self.task.key, "k": self._serial, "expired": True, "s": seconds})
+            if self._journaled:
+                seconds = round(self._meter.seconds, 3)
+                self.unwritten.append(
+                    {"task": self.task.key, "k": self._serial, "expired": True, "s": seconds}
+                )
         self._serial += self._expired
         return self._expired
 
