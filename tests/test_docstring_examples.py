@@ -81,6 +81,8 @@ def test_the_definition_is_no_call():
 
 
 def test_strings_stay_what_they_are():
-    (test,) = docstring_examples('def f(s):\n    """\n    >>> f("it\'s #1 (ok)")\n    \'a # b (c)\'\n    """', "f")
+    (test,) = docstring_examples(
+        'def f(s):\n    """\n    >>> f("it\'s #1 (ok)")\n    \'a # b (c)\'\n    """', "f"
+    )
     assert test == CallTest(repr(["it's #1 (ok)"]), repr("a # b (c)"))
     assert ast.literal_eval(test.expected) == "a # b (c)"

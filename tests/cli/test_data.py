@@ -1,0 +1,150 @@
+"""``o1coder data``: what it lists, shows and finds wrong."""
+
+import json
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from o1coder_gym.cli.data import app
+from o1coder_gym.errors import ProblemFileError, UnknownNameError
+from o1coder_gym.problems import KNOWN_SETS, load_rows
+
+RIGHT = {
+    "task_id": "t/right",
+    "prompt": "Add one.",
+    "entry_point": "f",
+    "public_tests": [{"kind": "call", "args": "[1]", "expected": "2"}],
+    "tests": [{"kind": "call", "args": "[41]", "expected": "42"}],
+    "reference": "def f(x):\n    return x + 1\n",
+    "meta": {},
+}
+WRONG = RIGHT | {"task_id": "t/wrong", "reference": "def f(x):\n    return 2\n"}
+NONE = RIGHT | {"task_id": "t/none", "reference": None}
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.delenv("O1CODER_DATA", raising=False)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def problem_file(tmp_path):
+    def write(*rows):
+        path = tmp_path / "set.jsonl"
+        path.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
+        return path
+
+    return write
+
+
+def test_list_names_every_set_and_where_it_is(run):
+    result = run("list", "--json")
+    assert result.exit_code == 0
+    rows = {row["name"]: row for row in map(json.loads, result.stdout.splitlines())}
+    assert rows.keys() == KNOWN_SETS.keys()
+    assert rows["starter"]["problems"] == len(load_rows("starter"))
+    assert rows["mbpp"]["where"] == "Hugging Face: google-research-datasets/mbpp"
+    assert rows["mbpp"]["problems"] is None
+
+
+def test_list_is_a_table_for_people(run):
+    result = run("list")
+    assert result.exit_code == 0
+    assert "mbpp: Hugging Face: google-research-datasets/mbpp" in result.stdout.splitlines()
+
+
+def test_show_lists_the_tasks_of_a_set(run, problem_file):
+    result = run("show", problem_file(RIGHT, WRONG))
+    assert result.stdout.splitlines() == [
+        "t/right\tf\t1 public, 1 hidden tests",
+        "t/wrong\tf\t1 public, 1 hidden tests",
+    ]
+
+
+def test_show_hides_what_is_hidden_unless_asked(run, problem_file):
+    path = problem_file(RIGHT)
+    shown = run("show", path, "t/right").stdout
+    assert "Add one." in shown
+    assert "[1]" in shown
+    assert "[41]" not in shown
+    assert "return x + 1" not in shown
+    everything = run("show", path, "t/right", "--hidden").stdout
+    assert "[41]" in everything
+    assert "return x + 1" in everything
+
+
+def test_show_exports_rows_that_can_be_read_again(run, problem_file, tmp_path):
+    path = problem_file(RIGHT, WRONG)
+    copy = tmp_path / "copy.jsonl"
+    copy.write_text(run("show", path, "--json", "--hidden").stdout)
+    assert load_rows(copy).rows == load_rows(path).rows
+    copy.write_text(run("show", path, "t/wrong", "--json").stdout)
+    (public,) = load_rows(copy)
+    assert public.problem == load_rows(path).row("t/wrong").problem
+    assert (public.tests, public.reference) == ((), None)
+
+
+def test_show_does_not_know_every_task(run, problem_file):
+    result = run("show", problem_file(RIGHT), "t/absent")
+    assert isinstance(result.exception, UnknownNameError)
+
+
+def test_validate_passes_right_references(run, problem_file):
+    path = problem_file(RIGHT, NONE)
+    result = run("validate", path)
+    assert result.exit_code == 0
+    assert result.stdout == f"{path}: 1 of 1 references pass; 1 problems have none\n"
+
+
+def test_validate_names_wrong_references(run, problem_file):
+    path = problem_file(RIGHT, WRONG)
+    result = run("validate", path)
+    assert result.exit_code == 1
+    failure, summary = result.stdout.splitlines()
+    assert failure.startswith("t/wrong\twrong_answer\t1 of 2 tests\t")
+    assert summary == f"{path}: 1 of 2 references pass"
+
+
+def test_validate_prints_a_row_for_each_problem(run, problem_file):
+    result = run("validate", problem_file(RIGHT, WRONG, NONE), "--json")
+    assert result.exit_code == 1
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["task_id"], row["outcome"]) for row in rows] == [
+        ("t/right", "pass"),
+        ("t/wrong", "wrong_answer"),
+        ("t/none", None),
+    ]
+    assert (rows[1]["passed"], rows[1]["total"]) == (1, 2)
+
+
+def test_validate_says_what_is_slow(run, problem_file):
+    slow = "import time\nstart = time.process_time()\nwhile time.process_time() < start + 2.2:\n    pass\n"
+    path = problem_file(RIGHT | {"reference": slow + RIGHT["reference"]})
+    result = run("validate", path)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("t/right\tpasses, but takes more than the usual 2 CPU seconds\n")
+    assert run("validate", path, "--cpu-s", 0.3).stdout.startswith("t/right\ttimeout\t")
+
+
+def test_bad_rows_stop_the_command_or_are_reported(run, problem_file):
+    path = problem_file("{broken", RIGHT)
+    assert isinstance(run("validate", path).exception, ProblemFileError)
+    result = run("validate", path, "--skip-bad")
+    assert result.exit_code == 0
+    assert f"skipped: {path}, line 1: not JSON" in result.stderr
+    assert f"skipped 1 bad rows of {path}" in result.stderr
+
+
+@pytest.mark.skipif("O1CODER_DATA" not in os.environ, reason="O1CODER_DATA is not set")
+@pytest.mark.parametrize(
+    ("name", "failing"),
+    [("humaneval", []), ("mbpp-sanitized", []), ("mbpp", ["Mbpp/367", "Mbpp/927"])],
+)
+def test_validate_finds_exactly_the_bad_references_of_the_benchmarks(name, failing):
+    result = CliRunner().invoke(app, ["validate", name, "--json"])
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(rows) == len(load_rows(name))
+    # Mbpp/123 passes, but its seconds depend on the machine.
+    assert [r["task_id"] for r in rows if r["outcome"] != "pass" and r["task_id"] != "Mbpp/123"] == failing
