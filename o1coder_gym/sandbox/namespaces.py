@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 from dataclasses import dataclass
 
 from o1coder_gym.sandbox.kernel import detach, mount, prctl, syscall, unshare
@@ -110,6 +111,8 @@ def _become_first_process() -> None:
     if inner:
         os.closerange(0, os.sysconf("SC_OPEN_MAX"))
         os._exit(os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]) & 0xFF)
+    # From inside, the first process gets only signals that it handles; Python handles this one.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     die_with_parent()
 
 

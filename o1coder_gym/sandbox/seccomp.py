@@ -40,7 +40,6 @@ _ALLOWED = [
     "munmap",
     "access",
     "chdir",
-    "chmod",
     "close",
     "close_range",
     "copy_file_range",
@@ -53,8 +52,6 @@ _ALLOWED = [
     "fadvise64",
     "fallocate",
     "fchdir",
-    "fchmod",
-    "fchmodat",
     "fdatasync",
     "flock",
     "fstat",
@@ -170,10 +167,14 @@ _ABSENT = ("clone3", "openat2", "futex_waitv")
 """Answered with ENOSYS, so that the C library falls back to an older call."""
 
 _SUPERVISION = (
-    *("landlock_restrict_self", "pidfd_open", "seccomp", "setsid", "utimensat", "wait4", "waitid"),
+    *("landlock_restrict_self", "pidfd_open", "seccomp", "setsid", "wait4", "waitid"),
+    *("chmod", "fchmod", "fchmodat", "utimensat"),
     *("recvmsg", "sendmsg", "socketpair"),
 )
-"""Only the zygote needs these; `socketpair` and others come back to children by argument."""
+"""Only the zygote needs these; `socketpair` and others come back to children by argument.
+
+Landlock does not watch over permissions, and without a root of its own a child might own real files.
+"""
 
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""

@@ -128,9 +128,14 @@ def _proxy(line: Line, name: str) -> Any:
 
 
 def _builtin_exception(classes: str, message: str) -> Exception:
-    """Returns an exception of the first builtin kind in a class's line of descent."""
+    """Returns an exception of the first builtin kind in a class's line of descent.
+
+    Never one that ends a loop: ``all(map(candidate, cases))`` would take it for the end of the cases.
+    """
     for name in classes.split():
         kind = getattr(builtins, name, None)
+        if kind in (StopIteration, StopAsyncIteration):
+            continue
         if isinstance(kind, type) and issubclass(kind, Exception):
             try:
                 return kind(message)

@@ -33,8 +33,9 @@ from o1coder_gym.sandbox.wire import (
 
 _START_S = 60.0
 _GRACE_S = 30.0
-_WALL_WINDOWS = 5
-"""A zygote answers within so many wall limits and the grace, or it is taken for dead."""
+_WALL_WINDOWS = 10
+"""A zygote answers within so many wall limits and the grace, or it is taken for dead: two children that
+slowly use up their CPU limits take nine."""
 _STOP_S = 5.0
 _CHUNK = 1 << 16
 _ENVIRONMENT = {
@@ -44,6 +45,7 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",  # else each thread reserves 64 MB of the address space it is limited to
 }
 
 
