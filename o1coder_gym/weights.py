@@ -7,6 +7,7 @@ is parsed before the digest of the whole file is right.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -212,11 +213,10 @@ def _pip_download(wheel: Wheel, folder: Path, on_progress: Progress) -> str:
 def _bytes_in(folder: Path, limit: int) -> int:
     """Returns the bytes under a folder in which pip makes and deletes files meanwhile, at most `limit`."""
     total = 0
-    for path in folder.rglob("*.whl"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
+    for place, _, files in os.walk(folder):  # passes over folders that are gone, as Path.rglob does not
+        for file in files:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.path.getsize(os.path.join(place, file))
     return min(total, limit)
 
 
