@@ -96,6 +96,9 @@ def _give_up_privileges(blueprint: Blueprint, uid: int | None, inside: bool, mis
             reachable = inside or all(map(privileges.open_to_all, blueprint.readable))
             privileges.switch_user(uid, keep_file_access=not reachable)
             switched = True
+    except OSError as error:  # a user namespace has no other user
+        missing["privileges"] = f"still user {os.geteuid()}: {error}"
+    try:
         privileges.drop_capabilities()
         seccomp.no_new_privileges()
         if inside:

@@ -178,10 +178,11 @@ def _show(folder: str, path: str) -> None:
 
 
 def _show_device(folder: str, path: str) -> None:
-    """Shows a harmless device below `folder`, writable."""
+    """Shows a harmless device below `folder`: it can be written to, its permissions cannot."""
     if os.path.exists(path):
         os.makedirs(os.path.dirname(folder + path), exist_ok=True)
         _bind(path, folder + path)
+        _set_read_only(folder + path)
 
 
 def _bind(path: str, target: str) -> None:
