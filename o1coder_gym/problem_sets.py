@@ -60,7 +60,7 @@ def native(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
 def humaneval(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
     """Public: the docstring's examples. Hidden: ``check(candidate)``.
 
-    An example that the check contradicts (there are five such slips in HumanEval) is not public.
+    An example that the check contradicts (there are six in HumanEval) is not public.
     """
     prompt, entry_point = _get(raw, "prompt", str), _get(raw, "entry_point", str)
     check = _get(raw, "test", str)
