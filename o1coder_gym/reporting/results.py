@@ -102,31 +102,31 @@ def _summary(agent: str, rows: Sequence[ResultRow]) -> AgentSummary:
     )
 
 
-HEADINGS = ("agent", "solved", "%", "95 % interval", "code", "tokens", "calls", "executions", "seconds")
+HEADINGS = ("agent", "solved", "%, 95 % int.", "code", "tokens", "calls", "runs", "seconds")
+LEGEND = "solved: every hidden test passed; code: programs committed; costs: means per problem"
 
 
 def _cells(summary: AgentSummary) -> tuple[str, ...]:
     low, high = summary.interval
-    per_problem = summary.total
+    total = summary.total
     usage = summary.usage
     return (
         summary.agent,
-        f"{summary.solved} / {summary.total}",
-        f"{100 * summary.solved / summary.total:.1f}",
-        f"{100 * low:.1f} to {100 * high:.1f}",
-        f"{summary.committed} / {summary.total}",
-        f"{usage.tokens / per_problem:,.0f}",
-        f"{usage.calls / per_problem:,.1f}",
-        f"{usage.executions / per_problem:,.1f}",
-        f"{usage.seconds / per_problem:,.1f}",
+        f"{summary.solved}/{total}",
+        f"{100 * summary.solved / total:.1f} ({100 * low:.0f} to {100 * high:.0f})",
+        f"{summary.committed}/{total}",
+        f"{usage.tokens / total:,.0f}",
+        f"{usage.calls / total:,.1f}",
+        f"{usage.executions / total:,.1f}",
+        f"{usage.seconds / total:,.1f}",
     )
 
 
 def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
-    """Builds the table that the terminal shows; costs are means per problem."""
-    table = Table(title=title, caption="solved on hidden tests; costs are means per problem")
+    """Builds the table that the terminal shows."""
+    table = Table(title=title, caption=LEGEND, padding=(0, 1, 0, 0))
     for column, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if column == 0 else "right", no_wrap=column == 0)
+        table.add_column(heading, justify="left" if column == 0 else "right", no_wrap=True)
     for summary in summaries:
         table.add_row(*_cells(summary))
     return table
@@ -137,11 +137,7 @@ def markdown_report(title: str, rows: Sequence[ResultRow], config: Mapping[str, 
     summaries = summarize(rows)
     lines = [f"# {title}", ""]
     lines += [f"- **{key}**: `{value}`" for key, value in config.items()]
-    lines += [
-        "",
-        "Solved counts problems whose chosen code passes every hidden test; costs are means per problem.",
-    ]
-    lines += ["Agents see public tests only.", ""]
+    lines += ["", f"{LEGEND.capitalize()}. Agents see public tests only.", ""]
     lines += _markdown_table(HEADINGS, [_cells(summary) for summary in summaries])
     lines += ["", "## By problem", ""]
     lines += _markdown_table(("problem", *(summary.agent for summary in summaries)), _grid(rows, summaries))
