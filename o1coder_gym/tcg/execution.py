@@ -1,0 +1,137 @@
+"""Runs programs on inputs in the judge and reads what they return.
+
+An *input* is a text: the literal of the list of arguments for functions, standard input for whole
+programs. An *output* is a text too: a canonical literal, or standard output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from o1coder_gym.protocols import Judge
+from o1coder_gym.sandbox.observation import Output
+from o1coder_gym.tcg.literals import literal_of
+from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission, TestCase
+
+FIRST_ROUND = Limits(cpu_s=1.0, wall_s=10.0)
+"""Bounds on one program for all inputs together."""
+LATER_ROUNDS = Limits(cpu_s=0.25, wall_s=10.0)
+"""Bounds on what is left after an input on which the program hung."""
+_ROUNDS = 8
+_FATAL = (Outcome.TIMEOUT, Outcome.MEMORY)
+
+
+class OutputJudge(Judge, Protocol):
+    """A judge that also tells what programs return; `sandbox.Judge` is one."""
+
+    def outputs(self, submissions: Sequence[Submission], /) -> list[tuple[Output, ...]]:
+        """Runs a batch; one output per test of each submission, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program and the inputs to run it on.
+
+    Attributes:
+        code: Python source, untrusted.
+        entry_point: Function to call; None for whole programs.
+        inputs: Literals of argument lists, or standard inputs.
+    """
+
+    code: str
+    entry_point: str | None
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a program made of one input.
+
+    Attributes:
+        output: Canonical literal or standard output; None if the program failed, or if what it returned
+            has no literal.
+        outcome: `PASS` if the program came to an end, else why not.
+        error: Bounded; empty if there is an output.
+    """
+
+    output: str | None
+    outcome: Outcome
+    error: str = ""
+
+
+def test_of(entry_point: str | None, given: str, output: str) -> TestCase:
+    """Returns the test that `given` leads to `output`."""
+    return StdioTest(given, output) if entry_point is None else CallTest(given, output)
+
+
+def observe(judge: OutputJudge, programs: Sequence[Program]) -> list[list[Observation]]:
+    """Runs every program on its inputs, all in one batch.
+
+    An input on which a program hangs takes those after it along; they are run again, a few times and with
+    less patience. So inputs that are likely to take long should come last.
+
+    Returns:
+        For each program one observation per input, in order.
+    """
+    seen: list[list[Observation]] = [[] for _ in programs]
+    for limits in (FIRST_ROUND, *(_ROUNDS - 1) * [LATER_ROUNDS]):
+        waiting = [index for index, program in enumerate(programs) if len(seen[index]) < len(program.inputs)]
+        if not waiting:
+            break
+        batch = [_submission(programs[index], len(seen[index]), limits) for index in waiting]
+        for index, outputs in zip(waiting, judge.outputs(batch), strict=True):
+            is_function = programs[index].entry_point is not None
+            seen[index] += [_observation(output, is_function) for output in _settled(outputs)]
+    unfinished = Observation(None, Outcome.TIMEOUT, "too many inputs hang")
+    return [
+        [*found, *[unfinished] * (len(program.inputs) - len(found))]
+        for found, program in zip(seen, programs, strict=True)
+    ]
+
+
+def observe_twice(judge: OutputJudge, programs: Sequence[Program]) -> list[list[Observation | None]]:
+    """Runs every program on its inputs, then on those that gave an output once more, the last one first.
+
+    Returns:
+        For each program one observation per input; None where the second output was another one, because
+        the program is not deterministic or remembers earlier calls.
+    """
+    first = observe(judge, programs)
+    good = [[index for index, one in enumerate(found) if one.output is not None] for found in first]
+    again = [
+        Program(program.code, program.entry_point, tuple(program.inputs[index] for index in indices[::-1]))
+        for program, indices in zip(programs, good, strict=True)
+    ]
+    settled: list[list[Observation | None]] = [[*found] for found in first]
+    for found, indices, second in zip(settled, good, observe(judge, again), strict=True):
+        for index, repeated in zip(indices[::-1], second, strict=True):
+            if repeated != found[index]:
+                found[index] = repeated if repeated.output is None else None
+    return settled
+
+
+def _submission(program: Program, done: int, limits: Limits) -> Submission:
+    tests = tuple(test_of(program.entry_point, given, "None") for given in program.inputs[done:])
+    return Submission(program.code, program.entry_point, tests, limits)
+
+
+def _settled(outputs: Sequence[Output]) -> Sequence[Output]:
+    """Leaves out what was not run because the input before it used up the time or the memory."""
+    end = len(outputs)
+    while end > 1 and outputs[end - 1].outcome in _FATAL and outputs[end - 2].outcome in _FATAL:
+        end -= 1
+    return outputs[:end]
+
+
+def _observation(output: Output, is_function: bool) -> Observation:
+    if output.value is None:
+        return Observation(None, output.outcome, output.error)
+    if not is_function:
+        return Observation(output.value, Outcome.PASS)
+    try:
+        return Observation(literal_of(output.value), Outcome.PASS)
+    except ValueError as error:
+        return Observation(None, Outcome.PASS, str(error))

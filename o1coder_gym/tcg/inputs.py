@@ -1,0 +1,176 @@
+"""The inputs of a problem that are known: those its public tests and its prompt show.
+
+Nothing here reads hidden tests. The prompt of a function problem is also searched for calls of the
+entry point whose arguments are constant expressions, whatever stands after them.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from o1coder_gym.tcg.literals import (
+    bracket_extent,
+    fold,
+    parse_expression,
+    parse_source,
+    read_literal,
+    write_literal,
+)
+from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, TestCase
+
+Arguments: TypeAlias = tuple[Any, ...]
+"""Positional arguments as plain values."""
+
+_LONGEST_CALL = 4000
+_SCALAR = re.compile(r"""-?\d+(?:\.\d+)?|'[^'\n]*'|"[^"\n]*\"""")
+
+
+def known_arguments(problem: Problem, reference: str | None = None) -> list[Arguments]:
+    """Returns the distinct positional arguments that a problem shows, public tests first.
+
+    A prompt that never calls the function by its name may call it by another one, or give its parameters
+    under their names; that counts where there is nothing better.
+
+    Args:
+        problem: The question.
+        reference: A solution, for the names of parameters that the prompt does not tell.
+    """
+    name = problem.entry_point
+    if name is None:
+        return []
+    calls = [*_from_tests(problem.public_tests, name), *_from_prose(problem.prompt, re.escape(name))]
+    if not calls:
+        found = parameters(problem.prompt, name) or parameters(reference or "", name) or []
+        names = [parameter.name for parameter in found if not parameter.optional]
+        calls = [call for call in _from_prose(problem.prompt, r"[a-z_]\w*") if len(call) == len(names)]
+        calls = calls or list(_from_names(problem.prompt, names))
+    return _distinct(calls)
+
+
+def _distinct(calls: Iterable[Arguments]) -> list[Arguments]:
+    found: dict[str, Arguments] = {}
+    for arguments in calls:
+        try:
+            found.setdefault(write_literal(list(arguments)), arguments)
+        except ValueError:
+            continue
+    return list(found.values())
+
+
+def known_stdin(problem: Problem) -> list[str]:
+    """Returns the distinct standard inputs that a problem shows."""
+    return list(dict.fromkeys(test.stdin for test in problem.public_tests if isinstance(test, StdioTest)))
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a function.
+
+    Attributes:
+        name: As written.
+        annotation: Source of its annotation, "" without one.
+        optional: Whether it has a default.
+    """
+
+    name: str
+    annotation: str = ""
+    optional: bool = False
+
+
+def parameters(source: str, name: str) -> list[Parameter] | None:
+    """Returns the positional parameters of the function `name`, None if `source` defines none.
+
+    Args:
+        source: A program, or a prompt that is the beginning of one.
+        name: Name of the function.
+    """
+    for text in (source, f"{source}\n    pass", f"{source}\n  pass\n"):
+        tree = parse_source(text)
+        for node in tree.body if tree else ():
+            if isinstance(node, ast.FunctionDef) and node.name == name:
+                return list(_positional(node.args))
+    return None
+
+
+def constants(source: str) -> list[Any]:
+    """Returns the distinct numbers and strings that a program mentions, docstrings left out."""
+    tree = parse_source(source)
+    if tree is None:
+        return []
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose)
+    values = (node.value for node in nodes if type(node.value) in (int, float, str))
+    return list({(type(value), value): value for value in values}.values())
+
+
+def _positional(arguments: ast.arguments) -> Iterator[Parameter]:
+    nodes = [*arguments.posonlyargs, *arguments.args]
+    required = len(nodes) - len(arguments.defaults)
+    for index, node in enumerate(nodes):
+        annotation = ast.unparse(node.annotation) if node.annotation else ""
+        yield Parameter(node.arg, annotation, index >= required)
+
+
+def _from_tests(tests: Iterable[TestCase], name: str) -> Iterator[Arguments]:
+    for test in tests:
+        match test:
+            case CallTest(args):
+                try:
+                    yield tuple(read_literal(args))
+                except (ValueError, TypeError):
+                    continue
+            case AssertTest(code) | CheckTest(code):
+                yield from _from_code(code, {name, "candidate"})
+
+
+def _from_code(code: str, names: set[str]) -> Iterator[Arguments]:
+    """Yields the constant arguments of every call of one of `names` in a test's source."""
+    tree = parse_source(code)
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+            yield from _constant_arguments(node)
+
+
+def _from_names(text: str, names: list[str]) -> Iterator[Arguments]:
+    """Yields calls put together from ``n = 3``, ``k: 3``: the first values of all names, then the second."""
+    columns = [list(_values_of(text, name)) for name in names]
+    yield from zip(*columns, strict=False)
+
+
+def _values_of(text: str, name: str) -> Iterator[Any]:
+    for match in re.finditer(rf"\b{re.escape(name)}\b\s*(?:[=:]\s*|(?=[\[{{]))", text):
+        start = match.end()
+        scalar = _SCALAR.match(text, start)
+        try:
+            yield read_literal(scalar[0] if scalar else text[start : bracket_extent(text, start)[0]])
+        except ValueError:
+            continue
+
+
+def _from_prose(text: str, pattern: str) -> Iterator[Arguments]:
+    for match in re.finditer(rf"(?<![\w.])(?<!def )(?:{pattern})\s*\(", text):
+        call = call_at(text, match.start())
+        if call is not None:
+            yield from _constant_arguments(call)
+
+
+def call_at(text: str, start: int) -> ast.Call | None:
+    """Returns the call expression that begins at `start`, None if its parentheses do not close."""
+    for match in re.finditer(r"\)", text[start : start + _LONGEST_CALL]):
+        node = parse_expression(text[start : start + match.end()])
+        if isinstance(node, ast.Call):
+            return node
+    return None
+
+
+def _constant_arguments(call: ast.Call) -> Iterator[Arguments]:
+    if not call.args or call.keywords:
+        return
+    try:
+        yield tuple(fold(argument) for argument in call.args)
+    except ValueError:
+        return

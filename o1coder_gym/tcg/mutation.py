@@ -1,0 +1,182 @@
+"""The generator without a model: mutates known inputs, and runs programs for their outputs.
+
+Mode A runs the reference, mode B asks what sampled solutions agree on. A reference that is not
+deterministic, or answers differently when inputs come in another order, yields no tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from o1coder_gym.tcg.agreement import Agreement, consensus
+from o1coder_gym.tcg.choice import spread
+from o1coder_gym.tcg.execution import Observation, OutputJudge, Program, observe, observe_twice
+from o1coder_gym.tcg.oracles import expected_test, view_of
+from o1coder_gym.tcg.proposals import propose_inputs
+from o1coder_gym.tcg.requests import SolutionSource, TestRequest
+from o1coder_gym.tcg.stdin_inputs import propose_stdin
+from o1coder_gym.types import GeneratedTests, Limits, Outcome, Problem, Submission, TestCase
+
+CONFIRMATION_LIMITS = Limits(cpu_s=0.5, wall_s=10.0)
+"""Bounds on the reference for all tests of a problem: a quarter of what a candidate has."""
+
+
+class MutationGenerator:
+    """γ_TCG by type-aware mutation; the embedded default.
+
+    Outputs are those of programs, so in mode A every test passes on the reference.
+    """
+
+    def __init__(
+        self,
+        judge: OutputJudge,
+        *,
+        pool: int = 100,
+        solutions: SolutionSource | None = None,
+        agreement: Agreement = consensus,
+    ) -> None:
+        """Prepares the generator.
+
+        Args:
+            judge: Runs references and solutions.
+            pool: Inputs proposed per problem, from which tests are chosen, ≥ 1.
+            solutions: Voters for problems without a reference; without them those get no tests.
+            agreement: How votes are counted.
+        """
+        self._judge = judge
+        self._pool = pool
+        self._solutions = solutions
+        self._agreement = agreement
+
+    def generate(
+        self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
+    ) -> GeneratedTests:
+        """Makes up to `n` tests; see `generate_batch`."""
+        return self.generate_batch([TestRequest(problem, n, reference, seed)])[0]
+
+    def generate_batch(self, requests: Sequence[TestRequest], /) -> list[GeneratedTests]:
+        """Makes tests for many problems with a few judge batches in all.
+
+        Returns:
+            For each request its tests. The report counts: ``asked``, inputs ``proposed``, ``failed`` (the
+            program ended badly), ``unstable`` (it answered differently a second time), ``disagreed`` (the
+            solutions did not agree), ``unconfirmed`` (a test failed in the last run on the reference).
+        """
+        drafts = [_Draft(request, self._propose(request), self._voters(request)) for request in requests]
+        references = iter(
+            observe_twice(self._judge, [program for one in drafts for program in one.reference])
+        )
+        votes = iter(observe(self._judge, [vote for one in drafts for vote in one.votes]))
+        chosen = []
+        for draft in drafts:
+            if draft.request.reference is not None:
+                chosen.append(draft.by_reference(next(references)))
+            else:
+                chosen.append(draft.by_agreement([next(votes) for _ in draft.voters], self._agreement))
+        return self._confirmed(chosen)
+
+    def _propose(self, request: TestRequest) -> tuple[tuple[str, ...], ...]:
+        if request.problem.entry_point is None:
+            return (tuple(propose_stdin(request.problem, self._pool, request.seed)),)
+        return propose_inputs(request.problem, request.reference, self._pool, request.seed)
+
+    def _voters(self, request: TestRequest) -> tuple[str, ...]:
+        if request.reference is not None or self._solutions is None:
+            return ()
+        return tuple(self._solutions(request.problem))
+
+    def _confirmed(self, chosen: Sequence[_Chosen]) -> list[GeneratedTests]:
+        """Runs the tests of mode A on their reference once more; drops what fails."""
+        with_reference = [one for one in chosen if one.request.reference is not None]
+        verdicts = iter(self._judge.evaluate([_submission(one) for one in with_reference]))
+        generated = []
+        for one in chosen:
+            tests = one.tests
+            if one.request.reference is not None:
+                results = zip(tests, next(verdicts).tests, strict=True)
+                tests = tuple(test for test, result in results if result.outcome is Outcome.PASS)
+            report = one.report | {"unconfirmed": len(one.tests) - len(tests)}
+            generated.append(GeneratedTests(tests, report=report))
+        return generated
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Tests before their confirmation."""
+
+    request: TestRequest
+    tests: tuple[TestCase, ...]
+    report: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A request with the inputs proposed for it, and the programs that vote in mode B.
+
+    Attributes:
+        request: What was asked.
+        groups: Inputs by what types they take the arguments to have; the first guess is the best one.
+        voters: Programs.
+    """
+
+    request: TestRequest
+    groups: tuple[tuple[str, ...], ...]
+    voters: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The inputs of all groups."""
+        return tuple(given for group in self.groups for given in group)
+
+    @property
+    def reference(self) -> list[Program]:
+        """The reference on all inputs; nothing in mode B."""
+        code = self.request.reference
+        return [] if code is None else [Program(code, self.request.problem.entry_point, self.inputs)]
+
+    @property
+    def votes(self) -> list[Program]:
+        """The voters on all inputs."""
+        return [Program(code, self.request.problem.entry_point, self.inputs) for code in self.voters]
+
+    def by_reference(self, observed: Sequence[Observation | None]) -> _Chosen:
+        """Returns tests with the outputs of the reference; none if it is not deterministic."""
+        outputs = [None if one is None else one.output for one in observed]
+        unstable = observed.count(None)
+        counts = {"failed": outputs.count(None) - unstable, "unstable": unstable}
+        return self._choose([None] * len(outputs) if unstable else outputs, counts)
+
+    def by_agreement(self, observed: Sequence[Sequence[Observation]], agreement: Agreement) -> _Chosen:
+        """Returns tests with the outputs that the voters agree on."""
+        agreed = agreement([[one.output for one in row] for row in observed])
+        outputs = [one.output if one else None for one in agreed] or [None] * len(self.inputs)
+        return self._choose(outputs, {"disagreed": outputs.count(None)})
+
+    def _choose(self, outputs: Sequence[str | None], counts: dict[str, int]) -> _Chosen:
+        problem, view = self.request.problem, view_of(self.request.problem)
+        known = self._accepted_group(outputs)
+        indices = spread([output for _, output in known], self.request.n)
+        tests = (expected_test(problem, view, *known[index]) for index in indices)
+        report = {"asked": self.request.n, "proposed": len(outputs), **counts}
+        return _Chosen(self.request, tuple(dict.fromkeys(tests)), report)
+
+    def _accepted_group(self, outputs: Sequence[str | None]) -> list[tuple[str, str]]:
+        """Returns (input, output) pairs of the first group that mostly works, else of the best one."""
+        pairs = iter(zip(self.inputs, outputs, strict=True))
+        found: list[list[tuple[str, str]]] = []
+        for group in self.groups:
+            found.append([(given, out) for given, out in islice(pairs, len(group)) if out is not None])
+            if 2 * len(found[-1]) > len(group):
+                return found[-1]
+        return max(found, key=len, default=[])
+
+
+def _submission(chosen: _Chosen) -> Submission:
+    return Submission(
+        chosen.request.reference or "",
+        chosen.request.problem.entry_point,
+        chosen.tests,
+        CONFIRMATION_LIMITS,
+    )

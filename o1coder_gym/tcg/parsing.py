@@ -1,0 +1,218 @@
+"""Reads test cases from whatever a model wrote. Nothing is ever run or eval'ed.
+
+Function problems, the first of these that finds something: Python assertions (`assertions.py`); calls with
+an arrow, a word or a comment before their result (``f(2) -> 4``, ``print(f(2))  # 4``, ``>>> f(2)``);
+labelled lines (``Input: n = 2`` / ``Output: 4``); data (lists and objects of inputs and outputs).
+Whole programs: labelled blocks of text, or data with strings.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from o1coder_gym.tcg.assertions import MAX_CASES, AssertionReader
+from o1coder_gym.tcg.inputs import call_at
+from o1coder_gym.tcg.labels import find_labelled
+from o1coder_gym.tcg.literals import fold, parse_expression, read_literal, write_literal
+from o1coder_gym.tcg.pairs import find_pairs
+from o1coder_gym.tcg.statements import find_statements
+from o1coder_gym.types import AssertTest, CallTest, StdioTest, TestCase
+
+MAX_TEXT = 40_000
+"""Characters of a text that are looked at."""
+
+Cases: TypeAlias = list[TestCase | None]
+"""Cases in order; None stands for one that was written and could not be read."""
+
+_SIGN = re.compile(
+    r"[`*)\s]*?(?:#\s*)?(?:[=-]+>|==?|➞|→|:(?=\s)|(?:is\s+|should\s+|will\s+|must\s+|would\s+)?"
+    r"(?:be\s+|equals?|returns?|outputs?|expected(?: output| result)?|results? in)\b:?|#)[`*:\s]*",
+    re.I,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedTests:
+    """What was read from one text.
+
+    Attributes:
+        tests: Readable cases without duplicates; the first of two cases with one input counts.
+        written: Cases that the model wrote, readable or not, duplicates included.
+        unreadable: Of these, the ones that could not be read.
+    """
+
+    tests: tuple[TestCase, ...]
+    written: int
+    unreadable: int
+
+    @property
+    def duplicates(self) -> int:
+        """Readable cases whose input came before."""
+        return self.written - self.unreadable - len(self.tests)
+
+
+def parse_tests(text: str, entry_point: str | None, parameters: Sequence[str] = ()) -> ParsedTests:
+    """Reads the cases in a text.
+
+    Args:
+        text: What a model wrote; only the first `MAX_TEXT` characters are read.
+        entry_point: Function under test; None for whole programs.
+        parameters: Names of its parameters, where they are known: for keyword and labelled arguments.
+    """
+    text = text[:MAX_TEXT]
+    cases: Cases = []
+    readers = _program_readers() if entry_point is None else _function_readers(entry_point, parameters)
+    for reader in readers:
+        cases = max(cases, reader(text)[:MAX_CASES], key=lambda found: (any(found), len(found)))
+        if any(cases):
+            break
+    found: dict[str, TestCase] = {}
+    for case in cases:
+        if case is not None:
+            found.setdefault(_input_of(case), case)
+    return ParsedTests(tuple(found.values()), len(cases), sum(case is None for case in cases))
+
+
+def _function_readers(name: str, parameters: Sequence[str]) -> Sequence[Callable[[str], Cases]]:
+    return (
+        lambda text: _assertions(text, name, parameters),
+        lambda text: list(_calls(text, name)),
+        lambda text: list(_labelled_arguments(text, name, parameters)),
+        lambda text: list(_data_arguments(text, len(parameters))),
+    )
+
+
+def _program_readers() -> Sequence[Callable[[str], Cases]]:
+    return (lambda text: list(_data_texts(text)), lambda text: list(_labelled_texts(text)))
+
+
+def _input_of(case: TestCase) -> str:
+    match case:
+        case CallTest(args):
+            return args
+        case StdioTest(stdin):
+            return stdin
+        case AssertTest(code):
+            return code.rpartition("==")[0]
+        case _:
+            return repr(case)
+
+
+def _assertions(text: str, name: str, parameters: Sequence[str]) -> Cases:
+    statements = find_statements(text)
+    reader = AssertionReader(name, parameters)
+    reader.read(statements.found)
+    return [*reader.cases, *[None] * statements.broken]
+
+
+def _calls(text: str, name: str) -> Iterator[TestCase | None]:
+    """Yields calls that are followed by their result on the line, or on the next one after ``>>>``."""
+    for match in re.finditer(rf"(?<![\w.])(?<!def ){re.escape(name)}\s*\(", text):
+        call = call_at(text, match.start())
+        if call is None or call.keywords or call.end_col_offset is None:
+            continue
+        end = match.start() + len(ast.get_source_segment(text[match.start() :], call) or "")
+        line, _, below = text[end:].partition("\n")
+        sign = _SIGN.match(line)
+        if sign:
+            result = line[sign.end() :]
+        elif text[: match.start()].rpartition("\n")[2].strip() == ">>>" and not line.strip():
+            result = below.partition("\n")[0]
+        else:
+            continue
+        yield _call_test(call, result)
+
+
+def _call_test(call: ast.Call, result: str) -> CallTest | None:
+    try:
+        arguments = write_literal([fold(argument) for argument in call.args])
+    except ValueError:
+        return None
+    expected = _leading_literal(result)
+    return None if expected is None else CallTest(arguments, expected)
+
+
+def _leading_literal(text: str) -> str | None:
+    """Returns the literal that a piece of prose begins with, None if it begins with none."""
+    bare = text.strip().strip("`*").strip()
+    for candidate in (bare, bare.rstrip(".,;"), bare.partition(" #")[0], bare.partition("`")[0]):
+        try:
+            return write_literal(read_literal(_JSON_NAMES.get(candidate.strip(), candidate)))
+        except ValueError:
+            continue
+    for match in re.finditer(r"[.,;]?(?=\s|$)|(?<=[\])}'\"])", bare[:2000]):
+        try:
+            return write_literal(read_literal(bare[: match.start()]))
+        except ValueError:
+            continue
+    return None
+
+
+_JSON_NAMES = {"true": "True", "false": "False", "null": "None", "none": "None"}
+
+
+def _labelled_arguments(text: str, name: str, parameters: Sequence[str]) -> Iterator[TestCase | None]:
+    for given, output in find_labelled(text):
+        arguments = _arguments(given, name, parameters)
+        expected = _leading_literal(output.strip().partition("\n")[0])
+        yield None if arguments is None or expected is None else CallTest(arguments, expected)
+
+
+def _arguments(text: str, name: str, parameters: Sequence[str]) -> str | None:
+    """Returns the literal of the arguments that ``f(1, 2)``, ``n = 1, k = 2`` or ``1, 2`` give."""
+    bare = re.sub(r"\s*\n\s*", ", ", text.replace("`", "").strip())
+    call = parse_expression(bare)
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == name):
+        named_values = _COLON.sub(r"\1\2 = ", bare)
+        call = parse_expression(f"f({named_values})")
+    if not isinstance(call, ast.Call):
+        return None
+    named = {keyword.arg: keyword.value for keyword in call.keywords}
+    order = [named[parameter] for parameter in parameters if parameter in named]
+    if len(order) != len(named):
+        order = list(named.values()) if not parameters or len(named) == len(parameters) else []
+    try:
+        values = [fold(node) for node in (*call.args, *order)]
+        return write_literal(_spread(values, len(parameters))) if values else None
+    except ValueError:
+        return None
+
+
+_COLON = re.compile(r"(^|, )([A-Za-z_]\w*): ")
+
+
+def _spread(values: list[Any], count: int) -> list[Any]:
+    """Returns the items of a lone list where a function takes as many arguments as it has items."""
+    if count > 1 and len(values) == 1 and isinstance(values[0], list | tuple) and len(values[0]) == count:
+        return list(values[0])
+    return values
+
+
+def _data_arguments(text: str, count: int) -> Iterator[TestCase | None]:
+    for given, output in find_pairs(text):
+        values = list(given.values()) if isinstance(given, dict) else _spread([given], count)
+        if count == 1 and isinstance(given, list | tuple) and len(given) == 1 and not isinstance(given, dict):
+            values = list(given)
+        try:
+            yield CallTest(write_literal(values), write_literal(output))
+        except ValueError:
+            yield None
+
+
+def _labelled_texts(text: str) -> Iterator[TestCase | None]:
+    for given, output in find_labelled(text):
+        yield StdioTest(_line_ended(given), _line_ended(output)) if output.strip() else None
+
+
+def _data_texts(text: str) -> Iterator[TestCase | None]:
+    for given, output in find_pairs(text):
+        both_texts = isinstance(given, str) and isinstance(output, str)
+        yield StdioTest(_line_ended(given), _line_ended(output)) if both_texts else None
+
+
+def _line_ended(text: str) -> str:
+    return text if text.endswith("\n") or not text else f"{text}\n"

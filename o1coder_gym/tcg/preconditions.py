@@ -1,0 +1,74 @@
+"""Likely preconditions: what holds between the arguments of every known call.
+
+A mutated argument may break what the question takes for granted: that two lists have one length,
+that ``n`` is the length of ``values``, that ``k`` is an index. Such relations are looked for in the known
+calls and restored in mutated ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from o1coder_gym.tcg.inputs import Arguments
+
+Restore: TypeAlias = Callable[[Arguments], Arguments]
+"""Returns arguments for which the relation holds; those given if it does already."""
+
+_ENOUGH_FOR_ORDER = 3
+
+
+def find_preconditions(calls: Sequence[Arguments]) -> list[Restore]:
+    """Returns how to restore each relation that holds for all known calls.
+
+    Args:
+        calls: Known arguments, at least one call; all of one length.
+    """
+    found: list[Restore] = []
+    for left in range(len(calls[0])):
+        for right in range(len(calls[0])):
+            if left != right:
+                columns = [(call[left], call[right]) for call in calls]
+                found.extend(_between(left, right, columns))
+    return found
+
+
+def _between(left: int, right: int, columns: list[tuple[Any, Any]]) -> Iterator[Restore]:
+    if all(_sized(a) and _sized(b) for a, b in columns):
+        if left < right and all(len(a) == len(b) > 1 for a, b in columns):
+            yield lambda call: _same_length(call, left, right)
+    elif all(type(a) is int and _sized(b) for a, b in columns):
+        if all(a == len(b) for a, b in columns):
+            yield lambda call: _put(call, left, len(call[right]))
+        elif all(0 <= a < len(b) for a, b in columns):
+            yield lambda call: _put(call, left, max(0, min(call[left], len(call[right]) - 1)))
+        elif all(0 <= a <= len(b) for a, b in columns):
+            yield lambda call: _put(call, left, max(0, min(call[left], len(call[right]))))
+    elif all(_number(a) and _number(b) for a, b in columns):
+        if len(columns) >= _ENOUGH_FOR_ORDER and all(a <= b for a, b in columns):
+            yield lambda call: _in_order(call, left, right)
+    elif all(isinstance(b, list | tuple) and a in b for a, b in columns):
+        yield lambda call: call if call[left] in call[right] else _put(call, left, call[right][0])
+
+
+def _sized(value: Any) -> bool:
+    return isinstance(value, list | tuple | str)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _put(call: Arguments, index: int, value: Any) -> Arguments:
+    return (*call[:index], value, *call[index + 1 :])
+
+
+def _same_length(call: Arguments, left: int, right: int) -> Arguments:
+    length = min(len(call[left]), len(call[right]))
+    return _put(_put(call, left, call[left][:length]), right, call[right][:length])
+
+
+def _in_order(call: Arguments, left: int, right: int) -> Arguments:
+    if call[left] <= call[right]:
+        return call
+    return _put(_put(call, left, call[right]), right, call[left])

@@ -1,0 +1,162 @@
+"""Proposes inputs for a function: known ones first, then mutations and draws from inferred domains."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
+from typing import Any
+
+from o1coder_gym.tcg.domains import Domain
+from o1coder_gym.tcg.inference import domain_of_annotation, infer_domain
+from o1coder_gym.tcg.inputs import Arguments, Parameter, constants, known_arguments, parameters
+from o1coder_gym.tcg.literals import write_literal
+from o1coder_gym.tcg.preconditions import Restore, find_preconditions
+from o1coder_gym.types import Problem
+
+MAX_LITERAL = 2000
+"""Longest literal of an input, in characters; longer ones say little more and cost more."""
+
+_GUESSES = 12
+_FALLBACK_ANNOTATIONS = ("int", "str", "List[int]", "List[str]", "List[List[int]]", "float", "Dict[str, int]")
+_NAMES = {
+    "int": ("n", "k", "num", "number", "x", "y", "i", "a", "b", "m", "limit", "size"),
+    "str": ("s", "string", "text", "word", "sentence", "txt", "message"),
+    "List[int]": ("lst", "arr", "nums", "numbers", "values", "list", "array", "l"),
+    "List[List[int]]": ("grid", "matrix"),
+    "List[str]": ("words", "strings"),
+}
+
+
+def propose_inputs(
+    problem: Problem, reference: str | None, size: int, seed: int
+) -> tuple[tuple[str, ...], ...]:
+    """Proposes inputs of a function.
+
+    Args:
+        problem: A function problem.
+        reference: A solution; its constants and its signature are used, it is not run.
+        size: How many inputs to propose.
+        seed: Fixes the draw.
+
+    Returns:
+        Groups of distinct inputs, each the literal of a list of arguments, small ones first. Known inputs
+        make one group. Where none is known each group is a guess what types the parameters have.
+    """
+    rng = random.Random(seed)
+    source = reference or ""
+    special = constants(source)
+    calls = known_arguments(problem, reference)
+    if calls:
+        known = len(calls)
+        return (_literals(_near_known(calls, special, rng), size, known),)
+    guesses = _from_signature(problem, source, special, rng)
+    share = max(size // 4, 1)
+    return tuple(_literals(guess, share, 0) for guess in guesses)
+
+
+def _literals(stream: Iterator[Arguments], size: int, known: int) -> tuple[str, ...]:
+    """Returns the first `size` different inputs; gives up on a small space after 4 × `size` draws.
+
+    The first `known` keep their place, the others follow in the order of their size.
+    """
+    found: dict[str, int] = {}
+    for arguments in islice(stream, 4 * size):
+        try:
+            text = write_literal(list(arguments))
+        except ValueError:
+            continue
+        if len(text) <= MAX_LITERAL:
+            found.setdefault(text, _size(arguments))
+        if len(found) == size:
+            break
+    texts = list(found)
+    return (*texts[:known], *sorted(texts[known:], key=lambda text: (found[text], len(text))))
+
+
+def _size(value: Any) -> int:
+    """Returns a rough measure of how long a program may work on a value."""
+    match value:
+        case int() | float():
+            return int(min(abs(value), 1e18))
+        case dict():
+            return _size(list(value.items()))
+        case list() | tuple() | set() | frozenset():
+            return len(value) + max(map(_size, value), default=0)
+        case str() | bytes():
+            return len(value)
+    return 0
+
+
+def _near_known(
+    calls: Sequence[Arguments], special: Sequence[object], rng: random.Random
+) -> Iterator[Arguments]:
+    """Yields the known calls, then mutations of them and of mutations."""
+    yield from calls
+    models = [_CallModel(group, special) for group in _by_arity(calls)]
+    while True:
+        yield from rng.choice(models).draw(rng)
+
+
+def _by_arity(calls: Sequence[Arguments]) -> list[list[Arguments]]:
+    groups: dict[int, list[Arguments]] = {}
+    for call in calls:
+        groups.setdefault(len(call), []).append(call)
+    return list(groups.values())
+
+
+class _CallModel:
+    """Domains and preconditions of calls with one number of arguments; grows a pool of calls."""
+
+    def __init__(self, calls: Sequence[Arguments], special: Sequence[object]) -> None:
+        self._domains = [infer_domain(column, special) for column in zip(*calls, strict=True)]
+        self._preconditions: list[Restore] = find_preconditions(calls)
+        self._pool = list(calls)
+
+    def draw(self, rng: random.Random) -> Iterator[Arguments]:
+        """Yields one new call, or none where it could not be made to satisfy the preconditions."""
+        fresh = rng.random() < 0.3
+        base = rng.choice(self._pool)
+        touched = range(len(base)) if fresh else [rng.randrange(len(base)) for _ in range(rng.randint(1, 2))]
+        call = list(base)
+        for index in touched:
+            domain = self._domains[index]
+            call[index] = domain.sample(rng) if fresh else domain.mutate(call[index], rng)
+        restored = self._restore(tuple(call))
+        if restored is not None:
+            self._pool.append(restored)
+            yield restored
+
+    def _restore(self, call: Arguments) -> Arguments | None:
+        try:
+            for restore in self._preconditions:
+                call = restore(call)
+        except (TypeError, IndexError):
+            return None
+        return call
+
+
+def _from_signature(
+    problem: Problem, source: str, special: Sequence[object], rng: random.Random
+) -> list[Iterator[Arguments]]:
+    """Returns streams of calls, one for each guess at the types of the parameters, likely ones first."""
+    name = problem.entry_point or ""
+    found = parameters(source, name) or parameters(problem.prompt, name) or []
+    choices = [_guesses(parameter, special) for parameter in found if not parameter.optional]
+    ranked = sorted(product(*map(enumerate, choices)), key=lambda guess: sum(rank for rank, _ in guess))
+    return [_draws([domain for _, domain in guess], rng) for guess in ranked[:_GUESSES] if guess]
+
+
+def _draws(domains: Sequence[Domain], rng: random.Random) -> Iterator[Arguments]:
+    while True:
+        yield tuple(domain.sample(rng) for domain in domains)
+
+
+def _guesses(parameter: Parameter, special: Sequence[object]) -> list[Domain]:
+    domain = domain_of_annotation(parameter.annotation, special)
+    if domain is not None:
+        return [domain]
+    named = [kind for kind, names in _NAMES.items() if parameter.name.lower() in names]
+    kinds = dict.fromkeys((*named, *_FALLBACK_ANNOTATIONS))
+    guesses = (domain_of_annotation(kind, special) for kind in kinds)
+    return [guess for guess in guesses if guess is not None]
