@@ -15,7 +15,8 @@
   there, so that results of exact backends do not depend on batching.
 - With a journal every answer is on disk before its agent sees it. A run that was killed is resumed by
   running the same tasks with the same folder: recorded answers are not computed again.
-- A request that fails in a batch is tried alone, and fails its own task only, with a typed error.
+- A request that fails in a batch is tried alone, and ends its own task only: the agent is asked for its
+  best so far by the same exception, and the task's result has the typed error too.
 """
 
 from __future__ import annotations

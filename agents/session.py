@@ -54,8 +54,8 @@ class TaskResult:
 
     Attributes:
         task: The task.
-        result: What the agent returned; None after an error, or if it did not answer to
-            `BudgetExhausted`.
+        result: What the agent returned; its best so far if a request failed; None if it failed itself
+            or did not answer to `BudgetExhausted`.
         usage: What was spent. Answers from a cache or journal count as if they had been computed,
             so that equal budgets stay equal.
         exhausted: Whether the budget ended the search.
@@ -144,6 +144,7 @@ class Session:
         self._serial = 0
         self._expired = False
         self._exhausted = False
+        self._error: O1CoderError | None = None
         self._turn: list[_Slot] = []
         self._search: Search | None = None
         self._resume(lambda: self._begin(root))
@@ -187,12 +188,12 @@ class Session:
         self._book(request, answer)
 
     def fail(self, error: O1CoderError) -> None:
-        """Ends the search with an error, unless it is over."""
+        """Ends the search with an error and the agent's best so far, unless it is over."""
         if self.outcome is None:
-            if self._search is not None:
-                with contextlib.suppress(RuntimeError):  # a foreign agent may ignore its end
-                    self._search.close()
-            self._finish(None, error)
+            self._error = error
+            self._exhaust(f"{self.task.key}: a request failed: {error}")
+            if self.outcome is None:
+                self._abandon(error)
 
     def _row(self, request: Request, answer: Answer) -> dict[str, Any]:
         """Returns the journal row of an answer; `q` tells what was asked, to notice another search."""
@@ -259,7 +260,12 @@ class Session:
         """Hands the answers to the agent, or tells it that the budget paid for none of them."""
         paid = [slot for slot in self._turn if not isinstance(slot.query, Score)]
         if paid and not any(slot.served for slot in paid):
-            self._exhaust()
+            if self._exhausted:
+                name = self.task.key
+                self._abandon(ConformanceError(f"{name}: the agent went on after its budget was exhausted"))
+                return
+            self._exhausted = True
+            self._exhaust(f"{self.task.key}: the budget is spent")
             return
         answers = [_answer(slot) for slot in self._turn]
         if self._observer is not None:
@@ -270,14 +276,18 @@ class Session:
         assert search is not None
         self._resume(lambda: search.send(answers))
 
-    def _exhaust(self) -> None:
-        if self._exhausted:
-            self.fail(ConformanceError(f"{self.task.key}: the agent went on after its budget was exhausted"))
-            return
-        self._exhausted = True
+    def _exhaust(self, message: str) -> None:
+        """Asks the agent for its best so far."""
         search = self._search
         assert search is not None
-        self._resume(lambda: search.throw(BudgetExhausted(f"{self.task.key}: the budget is spent")))
+        self._resume(lambda: search.throw(BudgetExhausted(message)))
+
+    def _abandon(self, error: O1CoderError) -> None:
+        """Ends an agent that does not end by itself."""
+        assert self._search is not None
+        with contextlib.suppress(RuntimeError):  # a foreign agent may ignore even this
+            self._search.close()
+        self._finish(None, error)
 
     def _resume(self, step: Callable[[], Sequence[Query]]) -> None:
         """Lets the agent run to its next turn or its end."""
@@ -299,6 +309,7 @@ class Session:
             self._finish(None, failure)
 
     def _finish(self, result: SearchResult | None, error: O1CoderError | None = None) -> None:
+        error = error or self._error
         self.outcome = TaskResult(self.task, result, self._meter.usage, self._exhausted, error)
 
     def _time_is_over(self) -> bool:

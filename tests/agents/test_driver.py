@@ -316,6 +316,21 @@ def test_a_request_that_fails_ends_its_own_task_only(toy: ModuleType) -> None:
     assert answers(found[:5] + found[6:]) == answers(expected[:5] + expected[6:])
 
 
+def test_what_was_found_before_a_failure_is_kept(toy: ModuleType) -> None:
+    class Failing(toy.ToyPolicy):
+        def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+            if len(self.batches) == 20:
+                raise PolicyError("the prompt does not fit the context")
+            return super().propose(requests)
+
+    result = one(partial(mcts, parallel=3), toy, Failing())
+    assert isinstance(result.error, PolicyError)
+    assert result.result is not None
+    assert result.result.code is not None
+    assert not result.exhausted
+    assert all(node.unobserved == 0 for node in result.result.tree.nodes)
+
+
 def test_an_engine_that_dies_ends_every_task_with_a_typed_error(toy: ModuleType) -> None:
     class Dying(toy.ToyPolicy):
         def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:

@@ -1,0 +1,136 @@
+"""Content-addressed caches around a policy and a judge: equal questions are answered once.
+
+A cache saves time, never budget: what it answers is counted as if it had been computed, so that equal
+budgets stay equal. With a run folder it outlives the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Generic, TypeVar
+
+from o1coder_gym.agents.records import read_proposals, read_verdict, write_proposals, write_verdict
+from o1coder_gym.journal import RunFolder
+from o1coder_gym.protocols import Judge, Policy
+from o1coder_gym.types import Outcome, PolicyRequest, Proposal, Submission, Verdict
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class _Store(Generic[Q, A]):
+    """Answers by the content of their question. Mutable; used by several threads."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: RunFolder | None,
+        describe: Callable[[Q], Any],
+        write: Callable[[A], Any],
+        read: Callable[[Any], A],
+    ) -> None:
+        self._name = name
+        self._folder = folder
+        self._describe = describe
+        self._write = write
+        self._lock = threading.Lock()
+        self._answers: dict[str, A] = {}
+        self.hits = 0
+        for row in folder.rows(name) if folder is not None else ():
+            self._answers[row["key"]] = read(row["answer"])
+
+    def ask(
+        self, questions: Sequence[Q], compute: Callable[[list[Q]], list[A]], keep: Callable[[A], bool]
+    ) -> list[A]:
+        """Returns the answers, in order; only new and distinct questions are computed, in one batch."""
+        keys = [_key(self._describe(question)) for question in questions]
+        with self._lock:
+            new = {k: q for k, q in zip(keys, questions, strict=True) if k not in self._answers}
+            self.hits += len(keys) - len(new)
+        fresh = dict(zip(new, compute(list(new.values())), strict=True)) if new else {}
+        kept = {key: answer for key, answer in fresh.items() if keep(answer)}
+        with self._lock:
+            if self._folder is not None:
+                rows = ({"key": key, "answer": self._write(answer)} for key, answer in kept.items())
+                self._folder.append(self._name, *rows)
+            self._answers |= kept
+            return [fresh[key] if key in fresh else self._answers[key] for key in keys]
+
+
+class CachedPolicy:
+    """A policy that answers an equal request (problem, state, n, sampling, seed) from its cache.
+
+    Attributes:
+        parallel: That of the policy inside.
+    """
+
+    def __init__(self, policy: Policy, folder: RunFolder | None = None) -> None:
+        """Wraps a policy.
+
+        Args:
+            policy: Answers what is new.
+            folder: Keeps the answers; open it with a config that names the policy.
+        """
+        self._policy = policy
+        self.parallel: int = getattr(policy, "parallel", 1)
+        self._store: _Store[PolicyRequest, tuple[Proposal, ...]] = _Store(
+            "proposals", folder, _describe_request, write_proposals, read_proposals
+        )
+
+    @property
+    def hits(self) -> int:
+        """Requests answered from the cache so far."""
+        return self._store.hits
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        """Samples actions, or returns what was sampled for an equal request."""
+        return self._store.ask(requests, self._policy.propose, lambda answer: True)
+
+
+class CachedJudge:
+    """A judge that answers an equal submission from its cache; its own failures are not kept."""
+
+    def __init__(self, judge: Judge, folder: RunFolder | None = None) -> None:
+        """Wraps a judge.
+
+        Args:
+            judge: Judges what is new.
+            folder: Keeps the verdicts.
+        """
+        self._judge = judge
+        self._store: _Store[Submission, Verdict] = _Store(
+            "verdicts", folder, _describe_submission, write_verdict, read_verdict
+        )
+
+    @property
+    def hits(self) -> int:
+        """Submissions answered from the cache so far."""
+        return self._store.hits
+
+    def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
+        """Judges programs, or returns what an equal submission got."""
+        return self._store.ask(
+            submissions, self._judge.evaluate, lambda verdict: verdict.outcome is not Outcome.INFRASTRUCTURE
+        )
+
+
+def _describe_request(request: PolicyRequest) -> Any:
+    problem = request.problem
+    return [
+        [problem.task_id, problem.prompt, problem.entry_point],
+        request.state.to_row(),
+        [request.n, request.seed, asdict(request.sampling)],
+    ]
+
+
+def _describe_submission(submission: Submission) -> Any:
+    tests = [[type(test).__name__, asdict(test)] for test in submission.tests]
+    return [submission.code, submission.entry_point, tests, asdict(submission.limits)]
+
+
+def _key(description: Any) -> str:
+    return hashlib.blake2b(json.dumps(description).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,146 @@
+"""Budget sweep: what an agent would have answered with less, read off one run with more.
+
+A run is recorded by an observer; then the agent is played again from the record with a smaller budget,
+at no cost. It gets the same samples, as many as the smaller budget pays for in full, and is thrown
+`BudgetExhausted` where the budget ends. Unlike the driver it does not try a shortened last sample.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from o1coder_gym.agents.session import Task
+from o1coder_gym.budget import Budget
+from o1coder_gym.errors import BudgetExhausted, ConformanceError
+from o1coder_gym.queries import Advance, Answer, Propose, Query
+from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
+
+
+@dataclass(slots=True)
+class Recording:
+    """All that one search was answered. Mutable; grows as an observer of a driver.
+
+    Attributes:
+        samples: Drawn proposals by state and sampling, in order.
+        transitions: By state and action.
+        scores: By state.
+    """
+
+    samples: dict[tuple[State, Sampling], list[Proposal]] = field(default_factory=dict)
+    transitions: dict[tuple[State, str], Transition] = field(default_factory=dict)
+    scores: dict[State, float] = field(default_factory=dict)
+
+    def add(self, query: Query, answer: Answer) -> None:
+        """Records an answer."""
+        if isinstance(query, Propose):
+            assert isinstance(answer, tuple)
+            self.samples.setdefault((query.state, query.sampling), []).extend(answer)
+        elif isinstance(query, Advance):
+            assert isinstance(answer, Transition)
+            if answer.state is not query.state:
+                self.transitions[query.state, query.action] = answer
+        else:
+            assert isinstance(answer, float)
+            self.scores[query.state] = answer
+
+
+class Recorder:
+    """Records the searches of a driver, by task key; pass it as `observer`."""
+
+    def __init__(self) -> None:
+        """Starts empty."""
+        self.recordings: dict[str, Recording] = {}
+
+    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
+        """Told of each answered query by the driver."""
+        self.recordings.setdefault(task.key, Recording()).add(query, answer)
+
+
+def answer_within(
+    task: Task, problem: Problem, root: State, recording: Recording, budget: Budget
+) -> tuple[SearchResult, Usage]:
+    """Returns what the agent of a recorded task answers within a smaller budget, and what it spends.
+
+    Args:
+        task: The task that was recorded.
+        problem: Its problem.
+        root: Where its search started.
+        recording: What it was answered.
+        budget: Tokens, calls and executions at most; seconds cannot be replayed and are ignored.
+
+    Raises:
+        ConformanceError: When the agent goes on after `BudgetExhausted`.
+    """
+    teller = _Teller(recording, budget)
+    search = task.agent(problem, root)
+    try:
+        queries = next(search)
+        while (answers := teller.answer(queries)) is not None:
+            queries = search.send(answers)
+        search.throw(BudgetExhausted(f"{task.key}: the budget is spent"))
+    except StopIteration as end:
+        return end.value, teller.usage
+    except BudgetExhausted:
+        return SearchResult(None), teller.usage
+    raise ConformanceError(f"{task.key}: the agent went on after its budget was exhausted")
+
+
+@dataclass(slots=True)
+class _Teller:
+    """Answers from a recording while the budget lasts. Mutable; `over` once a sample was refused."""
+
+    recording: Recording
+    budget: Budget
+    usage: Usage = field(default_factory=Usage)
+    over: bool = False
+    drawn: dict[tuple[State, Sampling], int] = field(default_factory=dict)
+
+    def answer(self, queries: Sequence[Query]) -> list[Answer] | None:
+        """Returns the answers of a turn, or None if nothing that costs could be paid."""
+        answers = [self._one(query) for query in queries]
+        served = [
+            answer.state is not query.state if isinstance(answer, Transition) else bool(answer)
+            for query, answer in zip(queries, answers, strict=True)
+            if isinstance(query, Propose | Advance)
+        ]
+        return answers if any(served) or not served else None
+
+    def _one(self, query: Query) -> Answer:
+        if isinstance(query, Propose):
+            return self._samples(query)
+        if isinstance(query, Advance):
+            return self._transition(query)
+        return self.recording.scores.get(query.state, 0.0)
+
+    def _samples(self, query: Propose) -> tuple[Proposal, ...]:
+        place = query.state, query.sampling
+        start = self.drawn.get(place, 0)
+        taken: list[Proposal] = []
+        for proposal in self.recording.samples.get(place, [])[start : start + query.n]:
+            self.over = self.over or not self._pay(Usage(tokens=proposal.tokens, calls=1))
+            if self.over:
+                break
+            taken.append(proposal)
+        self.drawn[place] = start + len(taken)
+        return tuple(taken)
+
+    def _transition(self, query: Advance) -> Transition:
+        found = self.recording.transitions.get((query.state, query.action))
+        if found is None or not self._pay(Usage(executions=int(found.verdict is not None))):
+            return Transition(query.state, math.nan, False, True, "the budget is spent")
+        return found
+
+    def _pay(self, cost: Usage) -> bool:
+        after = self.usage + cost
+        limits = self.budget
+        for spent, limit in (
+            (after.tokens, limits.tokens),
+            (after.calls, limits.calls),
+            (after.executions, limits.executions),
+        ):
+            if limit is not None and spent > limit:
+                return False
+        self.usage = after
+        return True

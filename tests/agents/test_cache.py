@@ -1,0 +1,110 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents import Driver, Task, best_of_n, greedy, mcts
+from o1coder_gym.agents.cache import CachedJudge, CachedPolicy
+from o1coder_gym.budget import Budget
+from o1coder_gym.journal import RunFolder
+from o1coder_gym.types import (
+    GREEDY,
+    AssertTest,
+    CallTest,
+    Limits,
+    Outcome,
+    PolicyRequest,
+    Problem,
+    State,
+    Submission,
+    Verdict,
+)
+
+REQUEST = PolicyRequest(Problem("p", "q"), State("p"), n=2, seed=7)
+
+
+def test_an_equal_request_is_answered_once(toy: ModuleType) -> None:
+    inside = toy.ToyPolicy()
+    policy = CachedPolicy(inside)
+    first = policy.propose([REQUEST, REQUEST])
+    assert first[0] == first[1]
+    assert policy.propose([REQUEST]) == first[:1]
+    assert inside.requests == [REQUEST]
+    assert policy.hits == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n": 3},
+        {"seed": 8},
+        {"sampling": GREEDY},
+        {"problem": Problem("p", "another")},
+        {"state": State("r")},
+    ],
+    ids=str,
+)
+def test_another_request_is_not(toy: ModuleType, change: dict[str, Any]) -> None:
+    inside = toy.ToyPolicy()
+    policy = CachedPolicy(inside)
+    policy.propose([REQUEST])
+    policy.propose([replace(REQUEST, **change)])
+    assert len(inside.requests) == 2
+
+
+def test_it_outlives_the_process(toy: ModuleType, tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path, {"policy": "toy"}) as folder:
+        first = CachedPolicy(toy.ToyPolicy(), folder).propose([REQUEST])
+    inside = toy.ToyPolicy()
+    with RunFolder.open(tmp_path, {"policy": "toy"}, resume=True) as folder:
+        assert CachedPolicy(inside, folder).propose([REQUEST]) == first
+    assert inside.requests == []
+
+
+def test_a_cache_changes_neither_results_nor_what_they_cost(toy: ModuleType) -> None:
+    tasks = [
+        Task("p", agent, Budget(tokens=1500), name=agent.__name__) for agent in (mcts, best_of_n, greedy)
+    ]
+    plain = Driver(toy.ToyModel(), toy.ToyPolicy()).run(tasks)
+    policy = CachedPolicy(toy.ToyPolicy())
+    for _ in range(2):
+        cached = Driver(toy.ToyModel(), policy).run(tasks)
+        assert [r.result for r in cached] == [r.result for r in plain]
+        assert [r.usage.tokens for r in cached] == [r.usage.tokens for r in plain]
+    assert policy.hits > 0
+
+
+def test_a_judge_is_asked_once(tmp_path: Path) -> None:
+    class Judge:
+        def __init__(self) -> None:
+            self.asked: list[Submission] = []
+
+        def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
+            self.asked += submissions
+            return [
+                Verdict(Outcome.INFRASTRUCTURE if submission.code == "down" else Outcome.PASS)
+                for submission in submissions
+            ]
+
+    code = Submission("code", "f", (AssertTest("assert f(1)"),))
+    others = [
+        replace(code, tests=(CallTest("[1]", "1"),)),
+        replace(code, entry_point="g"),
+        replace(code, limits=Limits(cpu_s=1.0)),
+    ]
+    down = replace(code, code="down")
+    inside = Judge()
+    with RunFolder.open(tmp_path, {}) as folder:
+        judge = CachedJudge(inside, folder)
+        judge.evaluate([code, *others, down])
+        judge.evaluate([down, code])
+    assert inside.asked == [code, *others, down, down]
+    inside = Judge()
+    with RunFolder.open(tmp_path, {}, resume=True) as folder:
+        judge = CachedJudge(inside, folder)
+        assert judge.evaluate([code])[0].outcome is Outcome.PASS
+        assert judge.hits == 1
+    assert inside.asked == []

@@ -1,0 +1,73 @@
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents import AGENTS, Driver, Task, TaskResult, best_of_n, load_agent
+from o1coder_gym.agents.sweep import Recorder, answer_within
+from o1coder_gym.budget import UNLIMITED, Budget
+from o1coder_gym.errors import BudgetExhausted, ConformanceError
+from o1coder_gym.queries import Propose, Search
+from o1coder_gym.types import Problem, Sampling, SearchResult, State, Usage
+
+
+def record(toy: ModuleType, agent: Any, budget: Budget = UNLIMITED) -> tuple[TaskResult, Recorder]:
+    recorder = Recorder()
+    driver = Driver(toy.ToyModel(), toy.ToyPolicy(), toy.ToyScorer(), observer=recorder)
+    (result,) = driver.run([Task("p", agent, budget)])
+    assert result.error is None
+    return result, recorder
+
+
+def within(
+    toy: ModuleType, result: TaskResult, recorder: Recorder, budget: Budget
+) -> tuple[SearchResult, Usage]:
+    model = toy.ToyModel()
+    recording = recorder.recordings[result.task.key]
+    return answer_within(result.task, model.problem("p"), model.initial("p"), recording, budget)
+
+
+@pytest.mark.parametrize("spec", [*AGENTS, "mcts:parallel=4,evaluate=scored", "puct:prior=by_score"])
+def test_with_the_whole_budget_it_is_the_same_answer(toy: ModuleType, spec: str) -> None:
+    whole, recorder = record(toy, load_agent(spec))
+    found, usage = within(toy, whole, recorder, UNLIMITED)
+    assert found == whole.result
+    spent = whole.usage
+    assert usage == Usage(tokens=spent.tokens, calls=spent.calls, executions=spent.executions)
+
+
+@pytest.mark.parametrize("spec", [*AGENTS, "mcts:parallel=4,evaluate=scored"])
+def test_a_smaller_budget_is_kept(toy: ModuleType, spec: str) -> None:
+    whole, recorder = record(toy, load_agent(spec), Budget(tokens=3000))
+    for limit in (0, 500, 1500):
+        _, usage = within(toy, whole, recorder, Budget(tokens=limit))
+        assert usage.tokens <= limit
+    assert within(toy, whole, recorder, Budget(calls=3))[1].calls <= 3
+    assert within(toy, whole, recorder, Budget(executions=1))[1].executions <= 1
+    assert within(toy, whole, recorder, Budget(tokens=0))[1] == Usage()
+
+
+def test_it_equals_a_run_with_that_budget(toy: ModuleType) -> None:
+    # one sample a request and no sample that a budget could shorten: the two must agree exactly
+    agent = partial(best_of_n, n=20, sampling=Sampling(max_tokens=20))
+    whole, recorder = record(toy, agent, Budget(tokens=1000))
+    for tokens in range(0, 1001, 20):
+        expected, _ = record(toy, agent, Budget(tokens=tokens))
+        found, usage = within(toy, whole, recorder, Budget(tokens=tokens))
+        assert found == expected.result
+        assert (usage.tokens, usage.calls) == (expected.usage.tokens, expected.usage.calls)
+
+
+def test_an_agent_that_asks_on_is_told(toy: ModuleType) -> None:
+    def stubborn(problem: Problem, root: State, /) -> Search:
+        for _ in range(5):
+            try:
+                yield [Propose(root)]
+            except BudgetExhausted:
+                continue
+        return SearchResult(None)
+
+    whole, recorder = record(toy, stubborn)
+    with pytest.raises(ConformanceError, match="went on"):
+        within(toy, whole, recorder, Budget(calls=2))
