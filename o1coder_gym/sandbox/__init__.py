@@ -1,5 +1,13 @@
-"""Runs untrusted programs and judges them."""
+"""Runs untrusted programs, each in a confined process, and judges them; see docs/security.md.
 
+Covered: programs that try to fake a verdict, to read what they should not, to outlive their run, to
+harm the machine or to starve the judge. Not covered: bugs of the kernel, side channels, and whatever
+`SandboxReport` says that this machine cannot give. That suffices for training and evaluation on programs
+written by models; it does not for running a stranger's code as a public service.
+"""
+
+from o1coder_gym.sandbox.cache import VerdictCache
 from o1coder_gym.sandbox.judge import Judge, default_judge
+from o1coder_gym.sandbox.report import SandboxReport, SandboxWarning
 
-__all__ = ["Judge", "default_judge"]
+__all__ = ["Judge", "SandboxReport", "SandboxWarning", "VerdictCache", "default_judge"]

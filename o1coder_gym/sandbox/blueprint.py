@@ -54,7 +54,7 @@ class Blueprint:
     folder: str = ""
 
     def to_json(self) -> str:
-        """Returns a text for a zygote's command line."""
+        """Returns one line of text for a zygote."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod

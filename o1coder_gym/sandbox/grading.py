@@ -23,8 +23,8 @@ _GOT_CHARS = 200
 _SEVERITY = (
     Outcome.INFRASTRUCTURE,
     Outcome.COMPILE_ERROR,
-    Outcome.TIMEOUT,
     Outcome.MEMORY,
+    Outcome.TIMEOUT,
     Outcome.RUNTIME_ERROR,
     Outcome.WRONG_ANSWER,
     Outcome.PASS,

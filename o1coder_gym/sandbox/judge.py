@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Iterable, Sequence
 from types import TracebackType
@@ -12,8 +13,10 @@ from typing import Self
 from o1coder_gym.errors import UsageError
 from o1coder_gym.sandbox.batch import Batch
 from o1coder_gym.sandbox.blueprint import LAYERS, draw
+from o1coder_gym.sandbox.cache import VerdictCache, key_of
 from o1coder_gym.sandbox.observation import ObservedTrial, Output
 from o1coder_gym.sandbox.pool import Pool
+from o1coder_gym.sandbox.report import SandboxReport, check_names, examine
 from o1coder_gym.sandbox.trial import Trial
 from o1coder_gym.types import Submission, Verdict
 
@@ -30,15 +33,22 @@ class Judge:
         workers: int | None = None,
         *,
         layers: Iterable[str] = LAYERS,
+        require: Iterable[str] = (),
+        cache: VerdictCache | None = None,
         packages: Iterable[str] = ("numpy",),
         preload: Sequence[str] = (),
         stdout_tolerance: float | None = None,
     ) -> None:
-        """Plans the sandbox; zygotes start with the first batch.
+        """Plans the sandbox; zygotes start with the first batch, or at once if something is required.
+
+        Unless layers are chosen here, the first batch warns of all that this machine cannot give.
 
         Args:
             workers: Most zygotes; None means one per usable core.
             layers: Operating system layers to use, of `blueprint.LAYERS`.
+            require: Guarantees and layers without which there shall be no judge, by the names of
+                `report`; ``"full"`` means all.
+            cache: Where verdicts are looked up and kept; None judges everything anew.
             packages: Installed packages that programs may import besides the standard library.
             preload: Modules that zygotes import in advance, besides those of contest programs.
             stdout_tolerance: Absolute and relative tolerance of floats in standard output; None
@@ -46,15 +56,21 @@ class Judge:
 
         Raises:
             UsageError: When an argument makes no sense.
+            SandboxError: When a requirement cannot be met.
         """
         if workers is not None and workers < 1:
             raise UsageError(f"a judge needs at least one worker, not {workers}")
         self.workers = workers or len(os.sched_getaffinity(0))
         self._blueprint = draw(layers, packages, preload)
+        self._required = check_names(require)
+        self._cache = cache
         self._stdout_tolerance = stdout_tolerance
         self._lock = threading.Lock()
         self._pool: Pool | None = None
+        self._inherited: Pool | None = None
         self._owner = os.getpid()
+        if self._required:
+            self.report()
 
     def evaluate(
         self,
@@ -81,12 +97,11 @@ class Judge:
             UsageError: When a test cannot be run on any program.
             InfrastructureError: When the sandbox does not start.
         """
-        trials = [
-            Trial(one, stop_at_failure=stop_at_failure, stdout_tolerance=self._stdout_tolerance)
-            for one in submissions
-        ]
         with self._lock:
-            return Batch(self._own_pool(), trials, cancel).run()
+            self._examine()
+            if self._cache is None:
+                return self._run(submissions, stop_at_failure, cancel)
+            return self._run_unknown(self._cache, submissions, stop_at_failure, cancel)
 
     def outputs(
         self, submissions: Sequence[Submission], /, *, cancel: threading.Event | None = None
@@ -105,8 +120,19 @@ class Judge:
         """
         trials = [ObservedTrial(one) for one in submissions]
         with self._lock:
+            self._examine()
             verdicts = Batch(self._own_pool(), trials, cancel).run()
         return [trial.outputs(verdict) for trial, verdict in zip(trials, verdicts, strict=True)]
+
+    def report(self) -> SandboxReport:
+        """Returns what the sandbox really enforces; found out by canaries, once per process.
+
+        Raises:
+            SandboxError: When something that this judge requires does not hold.
+            InfrastructureError: When the sandbox does not start.
+        """
+        with self._lock:
+            return self._examine()
 
     def close(self) -> None:
         """Ends all zygotes; a later batch starts new ones."""
@@ -123,14 +149,61 @@ class Judge:
     ) -> None:
         self.close()
 
+    def _examine(self) -> SandboxReport:
+        """Runs the canaries, unless a judge of this kind has done so; warns, and checks what is required."""
+        kind = (self._blueprint.layers, os.geteuid())
+        if kind not in _reports:
+            pool = self._own_pool()
+            _reports[kind] = examine(self._run, lambda: pool.missing)
+            if self._blueprint.layers == LAYERS:
+                _reports[kind].warn()
+        _reports[kind].demand(self._required)
+        return _reports[kind]
+
+    def _run(
+        self,
+        submissions: Sequence[Submission],
+        stop_at_failure: bool = False,
+        cancel: threading.Event | None = None,
+    ) -> list[Verdict]:
+        """Judges submissions, whether they were judged before or not."""
+        trials = [
+            Trial(one, stop_at_failure=stop_at_failure, stdout_tolerance=self._stdout_tolerance)
+            for one in submissions
+        ]
+        return Batch(self._own_pool(), trials, cancel).run()
+
+    def _run_unknown(
+        self,
+        cache: VerdictCache,
+        submissions: Sequence[Submission],
+        stop_at_failure: bool,
+        cancel: threading.Event | None,
+    ) -> list[Verdict]:
+        """Judges submissions that the cache does not know, equal ones once."""
+        variant = (stop_at_failure, self._stdout_tolerance, self._blueprint, sys.version)
+        keys = [key_of(one, *variant) for one in submissions]
+        verdicts = {key: verdict for key in keys if (verdict := cache.get(key)) is not None}
+        unknown = {key: one for key, one in zip(keys, submissions, strict=True) if key not in verdicts}
+        for key, verdict in zip(
+            unknown, self._run([*unknown.values()], stop_at_failure, cancel), strict=True
+        ):
+            cache.put(key, verdict)
+            verdicts[key] = verdict
+        return [verdicts[key] for key in keys]
+
     def _own_pool(self) -> Pool:
         """Returns the zygotes of this process; those of a parent that forked belong to the parent."""
-        if self._pool is None or self._owner != os.getpid():
+        if self._owner != os.getpid():
             self._owner = os.getpid()
+            self._inherited, self._pool = self._pool, None
+        if self._pool is None:
             self._pool = Pool(self._blueprint, self.workers)
         return self._pool
 
 
+_reports: dict[tuple[tuple[str, ...], int], SandboxReport] = {}
+"""By layers and user id: what canaries have found in this process."""
 _default: Judge | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import types
 from collections.abc import Callable
@@ -71,8 +72,10 @@ def failure(error: BaseException) -> tuple[FrameKind, bytes]:
     """Returns the kind and body of the frame that reports an exception."""
     if isinstance(error, CompileFailure):
         return FrameKind.COMPILE, describe(error.__cause__ or error)
-    kind = FrameKind.MEMORY if isinstance(error, MemoryError) else FrameKind.ERROR
-    return kind, describe(error)
+    out_of_memory = isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOMEM
+    )
+    return FrameKind.MEMORY if out_of_memory else FrameKind.ERROR, describe(error)
 
 
 def describe(error: BaseException) -> bytes:

@@ -26,14 +26,14 @@ def sweep(folder: str, mode: int) -> bool:
         Whether the folder is empty and as it was.
     """
     try:
+        if stat.S_IMODE(os.stat(folder).st_mode) != mode:
+            os.chmod(folder, mode)
         os.chdir(folder)
         if os.listdir(folder):
             os.chmod(folder, PRIVATE)
             _empty(folder)
-        state = os.stat(folder)
-        if stat.S_IMODE(state.st_mode) != mode:
             os.chmod(folder, mode)
-        if state.st_mtime_ns:
+        if os.stat(folder).st_mtime_ns:
             os.utime(folder, (0, 0))
     except OSError:
         return False

@@ -122,7 +122,8 @@ class Worker:
         os.utime(self._folder, (0, 0))
         self._control, remote = socket.socketpair()
         with remote:
-            self._process = _launch(dataclasses.replace(blueprint, folder=self._folder), remote)
+            self._process = _launch(self._folder, remote)
+        self._introduce(dataclasses.replace(blueprint, folder=self._folder))
         self._control.setblocking(False)
         selector.register(self._control, selectors.EVENT_READ, self)
 
@@ -203,6 +204,11 @@ class Worker:
             self._process.kill()
             self._process.wait()
         scratch.remove(self._folder)
+
+    def _introduce(self, blueprint: Blueprint) -> None:
+        """Tells the zygote what to be; if it is dead already, `handle` will say so."""
+        with contextlib.suppress(OSError):
+            self._control.sendall(blueprint.to_json().encode() + b"\n")
 
     def _open_line(self, outgoing: bytes, limit: int, remote: contextlib.ExitStack) -> int:
         """Opens a line to a child; returns the descriptor of its far end, which `remote` closes."""
@@ -332,7 +338,7 @@ class _Line:
         return True
 
 
-def _launch(blueprint: Blueprint, control: socket.socket) -> subprocess.Popen[bytes]:
+def _launch(folder: str, control: socket.socket) -> subprocess.Popen[bytes]:
     """Executes a zygote; this process is not forked, so nothing of it can be inherited."""
     script = str(Path(__file__).with_name("zygote.py"))
     command = [
@@ -341,9 +347,8 @@ def _launch(blueprint: Blueprint, control: socket.socket) -> subprocess.Popen[by
         "-s",
         script,
         str(control.fileno()),
-        blueprint.to_json(),
     ]
-    environment = _ENVIRONMENT | {"HOME": blueprint.folder, "TMPDIR": blueprint.folder}
+    environment = _ENVIRONMENT | {"HOME": folder, "TMPDIR": folder}
     try:
         return subprocess.Popen(
             command,

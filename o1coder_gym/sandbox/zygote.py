@@ -1,8 +1,8 @@
 """A process that forks one confined child per candidate; started by path, not imported by the gym.
 
-``python -S -s zygote.py CONTROL_FD BLUEPRINT`` with a clean environment. The zygote never holds a byte
-of a job: code, inputs and test code travel from the trusted process to the children by descriptors that
-it only passes on.
+``python -S -s zygote.py CONTROL_FD`` with a clean environment; a line with the blueprint comes by the
+control socket. The zygote never holds a byte of a job: code, inputs and test code travel from the trusted
+process to the children by descriptors that it only passes on.
 """
 
 from __future__ import annotations
@@ -46,12 +46,16 @@ def main() -> None:
     os.closerange(CONTROL + 1, 1 << 16)
     control = socket.socket(fileno=CONTROL)
     link_package()
+    # The hooks of `random` and `threading` would run in every child, for 0.4 ms: this process has one
+    # thread, and a fixed seed makes verdicts repeatable.
+    os.register_at_fork = lambda **hooks: None
     try:
-        server = _set_up(control, sys.argv[2])
+        server = _set_up(control)
     except Exception as error:
         _announce(control, {"failed": f"{type(error).__name__}: {error}"})
         raise
     server.serve()
+    os._exit(0)
 
 
 def link_package() -> None:
@@ -63,12 +67,12 @@ def link_package() -> None:
         sys.modules[name] = package
 
 
-def _set_up(control: socket.socket, text: str) -> Server:
+def _set_up(control: socket.socket) -> Server:
     """Builds all that children will inherit, and says what of the sandbox holds."""
     from o1coder_gym.sandbox import layers, serving
     from o1coder_gym.sandbox.blueprint import Blueprint
 
-    blueprint = Blueprint.from_json(text)
+    blueprint = Blueprint.from_json(_receive_line(control))
     _preload(blueprint)
     surroundings = layers.put_on(blueprint)
     os.chdir(surroundings.scratch)
@@ -79,9 +83,6 @@ def _set_up(control: socket.socket, text: str) -> Server:
 
 def _preload(blueprint: Blueprint) -> None:
     """Imports what candidates will want, and makes the interpreter the one they expect."""
-    # The hooks of `random` and `threading` would run in every child, for 0.4 ms: this process has one
-    # thread, and a fixed seed makes verdicts repeatable.
-    os.register_at_fork = lambda **hooks: None
     for name in blueprint.preload:
         importlib.import_module(name)
     import _sitebuiltins
@@ -108,6 +109,17 @@ def _warm_up() -> None:
     del sys.modules["solution"]
     gc.collect()
     gc.freeze()
+
+
+def _receive_line(control: socket.socket) -> str:
+    """Reads the one line that the trusted process sends before its first request."""
+    line = b""
+    while not line.endswith(b"\n"):
+        chunk = control.recv(1 << 16)
+        if not chunk:
+            os._exit(0)
+        line += chunk
+    return line.decode()
 
 
 def _announce(control: socket.socket, message: dict[str, Any]) -> None:
