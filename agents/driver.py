@@ -27,7 +27,8 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from o1coder_gym.agents.lanes import Batch, Lane, Request
-from o1coder_gym.agents.session import Observer, Session, Task, TaskResult
+from o1coder_gym.agents.session import Session
+from o1coder_gym.agents.tasks import Observer, Task, TaskResult
 from o1coder_gym.errors import InfrastructureError, O1CoderError, PolicyError, ScorerError, UsageError
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.protocols import Model, Policy, StepScorer

@@ -14,63 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from o1coder_gym.agents.contracts import check_proposals, check_score, check_transition
 from o1coder_gym.agents.lanes import Request
-from o1coder_gym.agents.records import read_proposals, read_transition, write_proposals, write_transition
-from o1coder_gym.agents.seeds import derive_seed, digest
-from o1coder_gym.budget import UNLIMITED, Budget, Grant, Meter
+from o1coder_gym.agents.payloads import Payload, check_reply, name_of, read_answer, write_answer
+from o1coder_gym.agents.seeds import derive_seed
+from o1coder_gym.agents.tasks import Observer, Task, TaskResult
+from o1coder_gym.budget import Grant, Meter
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, O1CoderError
-from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Score, Search
-from o1coder_gym.types import PolicyRequest, Problem, Proposal, SearchResult, State, Transition, Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One problem for one agent.
-
-    Attributes:
-        task_id: A problem of the driver's model.
-        agent: The search strategy.
-        budget: Its limits on this problem.
-        name: The agent's name, e.g. its spec; with `task_id` and `seed` unique in a run.
-        seed: Replaces the driver's seed; None keeps it.
-    """
-
-    task_id: str
-    agent: Agent
-    budget: Budget = UNLIMITED
-    name: str = "agent"
-    seed: int | None = None
-
-    @property
-    def key(self) -> str:
-        """Names the task in a journal."""
-        return f"{self.name} {self.task_id}" + ("" if self.seed is None else f" seed={self.seed}")
-
-
-@dataclass(frozen=True, slots=True)
-class TaskResult:
-    """What became of a task.
-
-    Attributes:
-        task: The task.
-        result: What the agent returned; its best so far if a request failed; None if it failed itself
-            or did not answer to `BudgetExhausted`.
-        usage: What was spent. Answers from a cache or journal count as if they had been computed,
-            so that equal budgets stay equal.
-        exhausted: Whether the budget ended the search.
-        error: What went wrong, None if nothing did; the journal keeps all that was paid for.
-    """
-
-    task: Task
-    result: SearchResult | None
-    usage: Usage
-    exhausted: bool = False
-    error: O1CoderError | None = None
-
-
-Observer = Callable[[Task, Query, Answer, Usage], None]
-"""Told of each answered query, in the agent's order, before the agent is; usage is the task's."""
+from o1coder_gym.queries import Advance, Answer, Propose, Query, Score, Search
+from o1coder_gym.types import PolicyRequest, Problem, Proposal, SearchResult, State, Transition
 
 
 @dataclass(slots=True)
@@ -167,10 +118,10 @@ class Session:
         row = self._recorded.get(request.serial)
         if row is None:
             return False
-        if row["q"] != _name(request.payload):
+        if row["q"] != name_of(request.payload):
             raise JournalError(f"{self.task.key}: request {request.serial} is not the one in the journal")
         self._meter.resume_at(row["s"])
-        self._book(request, _read_answer(request.payload, row["a"]))
+        self._book(request, read_answer(request.payload, row["a"]))
         return True
 
     def receive(self, request: Request, reply: Any) -> None:
@@ -179,7 +130,7 @@ class Session:
         A reply that comes after the session failed is still recorded, for it was paid for.
         """
         try:
-            answer = _check(request.payload, reply)
+            answer = check_reply(request.payload, reply)
         except O1CoderError as error:
             self.fail(error)
             return
@@ -197,8 +148,8 @@ class Session:
 
     def _row(self, request: Request, answer: Answer) -> dict[str, Any]:
         """Returns the journal row of an answer; `q` tells what was asked, to notice another search."""
-        row = {"task": self.task.key, "k": request.serial, "q": _name(request.payload)}
-        row |= {"s": round(self._meter.seconds, 3), "a": _write_answer(answer)}
+        row = {"task": self.task.key, "k": request.serial, "q": name_of(request.payload)}
+        row |= {"s": round(self._meter.seconds, 3), "a": write_answer(answer)}
         if isinstance(request.payload, PolicyRequest):
             row["seed"] = request.payload.seed
         return row
@@ -237,7 +188,7 @@ class Session:
         payload = PolicyRequest(self._problem, query.state, grant.n, sampling, seed)
         return self._issue(payload, weight=grant.n * grant.max_tokens, grant=grant)
 
-    def _issue(self, payload: Any, weight: int = 0, grant: Grant | int | None = None) -> Request:
+    def _issue(self, payload: Payload, weight: int = 0, grant: Grant | int | None = None) -> Request:
         request = Request(self, payload, self.order, weight, serial=self._serial, grant=grant)
         self._serial += 1
         return request
@@ -284,15 +235,15 @@ class Session:
 
     def _abandon(self, error: O1CoderError) -> None:
         """Ends an agent that does not end by itself."""
-        assert self._search is not None
-        with contextlib.suppress(RuntimeError):  # a foreign agent may ignore even this
-            self._search.close()
+        if self._search is not None:
+            with contextlib.suppress(RuntimeError):  # a foreign agent may ignore even this
+                self._search.close()
         self._finish(None, error)
 
     def _resume(self, step: Callable[[], Sequence[Query]]) -> None:
         """Lets the agent run to its next turn or its end."""
         try:
-            self._turn = [_Slot(query) for query in step()]
+            self._turn = [_Slot(_checked(query)) for query in step()]
         except StopIteration as end:
             if isinstance(end.value, SearchResult):
                 self._finish(end.value)
@@ -302,7 +253,7 @@ class Session:
         except BudgetExhausted:
             self._finish(None)
         except O1CoderError as error:
-            self._finish(None, error)
+            self._abandon(error)
         except Exception as error:  # a foreign agent's failure ends its own task only
             failure = O1CoderError(f"{self.task.key}: the agent failed: {type(error).__name__}: {error}")
             failure.__cause__ = error
@@ -330,6 +281,12 @@ class Session:
         return self._expired
 
 
+def _checked(query: Query) -> Query:
+    if not isinstance(query, Propose | Advance | Score) or (isinstance(query, Propose) and query.n < 1):
+        raise ConformanceError(f"the agent asked for {query!r:.200}, which is no query")
+    return query
+
+
 def _answer(slot: _Slot) -> Answer:
     """What the agent gets; an `Advance` that could not be paid comes back masked."""
     if isinstance(slot.query, Propose):
@@ -337,33 +294,3 @@ def _answer(slot: _Slot) -> Answer:
     if slot.answer is None:
         return Transition(slot.query.state, math.nan, False, True, "the budget is spent")
     return slot.answer
-
-
-def _check(payload: Any, reply: Any) -> Answer:
-    if isinstance(payload, PolicyRequest):
-        return check_proposals(payload, reply)
-    first, second = payload
-    return check_score(second, reply) if isinstance(first, Problem) else check_transition(first, reply)
-
-
-def _name(payload: Any) -> str:
-    """Returns a digest of what a request asks for."""
-    if isinstance(payload, PolicyRequest):
-        sampling = payload.sampling
-        drawn = [sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens]
-        return digest([payload.seed, payload.n, drawn])
-    first, second = payload
-    return digest(second.to_row() if isinstance(first, Problem) else [first.to_row(), second])
-
-
-def _write_answer(answer: Answer) -> Any:
-    if isinstance(answer, tuple):
-        return write_proposals(answer)
-    return write_transition(answer) if isinstance(answer, Transition) else answer
-
-
-def _read_answer(payload: Any, row: Any) -> Answer:
-    if isinstance(payload, PolicyRequest):
-        return read_proposals(row)
-    first, _ = payload
-    return row if isinstance(first, Problem) else read_transition(row, first)

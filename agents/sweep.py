@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from o1coder_gym.agents.session import Task
+from o1coder_gym.agents.tasks import Task
 from o1coder_gym.budget import Budget
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
 from o1coder_gym.queries import Advance, Answer, Propose, Query

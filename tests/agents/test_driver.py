@@ -390,6 +390,29 @@ def test_an_agent_must_return_a_result(toy: ModuleType) -> None:
     assert "returned a NoneType" in str(error)
 
 
+@pytest.mark.parametrize("query", ["what?", None, Propose(State("p"), 0), 1.0])
+def test_an_agent_must_ask_proper_questions(toy: ModuleType, query: Any) -> None:
+    def odd(problem: Problem, root: State, /) -> Search:
+        yield [query]
+        return SearchResult(None)
+
+    assert isinstance(one(odd, toy).error, ConformanceError)
+
+
+def test_an_agent_must_yield_a_list(toy: ModuleType) -> None:
+    def odd(problem: Problem, root: State, /) -> Any:
+        yield 3
+
+    assert "the agent failed: TypeError" in str(one(odd, toy).error)
+
+
+def test_an_agent_must_be_a_generator(toy: ModuleType) -> None:
+    def odd(problem: Problem, root: State, /) -> Any:
+        return SearchResult(None)
+
+    assert "the agent failed: TypeError" in str(one(odd, toy).error)
+
+
 def test_an_agent_may_not_go_on_after_its_budget(toy: ModuleType) -> None:
     def stubborn(problem: Problem, root: State, /) -> Search:
         while True:
