@@ -1,0 +1,208 @@
+"""`o1coder solve`: one problem, the reasoning shown as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.text import Text
+
+from o1coder_gym.agents import load_agent
+from o1coder_gym.agents.driver import Driver, Task, TaskResult
+from o1coder_gym.budget import Budget
+from o1coder_gym.cli.options import (
+    DEFAULT_POLICY,
+    CallsOption,
+    ExecutionsOption,
+    FormatOption,
+    JsonOption,
+    MaxStepsOption,
+    OutOption,
+    PolicyOption,
+    ResumeOption,
+    SecondsOption,
+    SeedOption,
+    SplitOption,
+    TokensOption,
+)
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.evaluation import Evaluation, HiddenVerdict
+from o1coder_gym.formats import load_format
+from o1coder_gym.journal import RunFolder
+from o1coder_gym.policies import load_policy
+from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.queries import Advance, Answer, Query
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.types import ActionType, Problem, Step, Transition, Usage
+
+
+def solve(
+    task_id: Annotated[str | None, typer.Argument(help="A problem of the set; default: its first.")] = None,
+    problems: Annotated[str, typer.Option("--problems", help="Name or path of a problem set.")] = "starter",
+    split: SplitOption = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", help="Your own question.")] = None,
+    entry_point: Annotated[
+        str | None, typer.Option("--entry-point", help="Name of the function that --prompt asks for.")
+    ] = None,
+    agent: Annotated[str, typer.Option("--agent", help="An agent, e.g. mcts:width=4,c=1.4.")] = "mcts",
+    policy: PolicyOption = DEFAULT_POLICY,
+    format: FormatOption = "pseudocode",
+    tokens: TokensOption = 2048,
+    calls: CallsOption = None,
+    executions: ExecutionsOption = None,
+    seconds: SecondsOption = None,
+    max_steps: MaxStepsOption = 8,
+    seed: SeedOption = 0,
+    out: OutOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Solve one problem and watch the reasoning."""
+    row = _row(task_id, problems, split, prompt, entry_point)
+    search = load_agent(agent)
+    budget = Budget(tokens=tokens, calls=calls, executions=executions, seconds=seconds)
+    console = Console(stderr=True)
+    config = {"task_id": row.problem.task_id, "prompt": row.problem.prompt, "agent": agent, "policy": policy}
+    config |= {"format": format, "tokens": tokens, "calls": calls, "executions": executions}
+    config |= {"seconds": seconds, "max_steps": max_steps, "seed": seed}
+    with _folder(out, config, resume) as folder:
+        console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
+        with console.status(f"loading {policy}"):
+            sampler = load_policy(policy, format=format)
+        judge = default_judge()
+        model = ReasoningModel([row.problem], judge, format=load_format(format), max_steps=max_steps)
+        driver = Driver(model, sampler, seed=seed, journal=folder, observer=Narrator(console))
+        try:
+            (finished,) = driver.run([Task(row.problem.task_id, search, budget, name=agent)])
+        except KeyboardInterrupt:
+            console.print(f"interrupted; go on with: --out {out} --resume" if out else "interrupted")
+            raise typer.Exit(130) from None
+        if finished.error is not None:
+            raise finished.error
+        code = finished.result.code if finished.result else None
+        hidden = None
+        if code is not None and row.tests:
+            hidden = Evaluation([row], judge, log=folder).evaluate(row.problem.task_id, code)
+    if as_json:
+        typer.echo(json.dumps(_json(finished, hidden)))
+    else:
+        _conclude(Console(), console, finished, hidden)
+    if code is None:
+        raise typer.Exit(1)
+
+
+def _row(
+    task_id: str | None, problems: str, split: str | None, prompt: str | None, entry_point: str | None
+) -> ProblemRow:
+    if prompt is not None:
+        return ProblemRow(Problem(task_id or "question", prompt, entry_point), tests=(), reference=None)
+    rows = load_rows(problems, split=split)
+    return rows[0] if task_id is None else rows.row(task_id)
+
+
+@contextlib.contextmanager
+def _folder(out: Path | None, config: dict[str, Any], resume: bool) -> Iterator[RunFolder | None]:
+    if out is None:
+        yield None
+        return
+    with RunFolder.open(out, config, resume=resume) as folder:
+        yield folder
+
+
+class Narrator:
+    """An observer that prints each step taken, with what its tests said."""
+
+    def __init__(self, console: Console) -> None:
+        """Prints to `console`."""
+        self._console = console
+
+    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
+        """Told of each answered query by the driver."""
+        if isinstance(query, Advance) and isinstance(answer, Transition) and answer.state is not query.state:
+            self._console.print(_step(answer, usage))
+
+
+_TITLES = {
+    ActionType.DEFINE: "define",
+    ActionType.REFINE: "refine",
+    ActionType.CODE: "code",
+    ActionType.MALFORMED: "malformed",
+}
+_COLOURS = {
+    ActionType.DEFINE: "blue",
+    ActionType.REFINE: "cyan",
+    ActionType.CODE: "green",
+    ActionType.MALFORMED: "red",
+}
+
+
+def _step(transition: Transition, usage: Usage) -> Panel:
+    step = transition.state.steps[-1]
+    lines: list[Text | Syntax] = [_body(step)]
+    verdict = transition.verdict
+    if verdict is not None:
+        colour = "green" if verdict.pass_ratio == 1.0 else "yellow"
+        tests = f"{verdict.passed} of {verdict.total} public tests" if verdict.total else "no public tests"
+        lines.append(Text(f"{verdict.outcome}: {tests}", style=colour))
+    if transition.feedback:
+        lines.append(Text(transition.feedback, style="dim"))
+    title = f"step {transition.state.depth} · {_TITLES[step.type]}"
+    return Panel(
+        Group(*lines),
+        title=title,
+        title_align="left",
+        subtitle=f"{usage.tokens:,} tokens",
+        subtitle_align="right",
+        border_style=_COLOURS[step.type],
+    )
+
+
+def _body(step: Step) -> Text | Syntax:
+    if step.type is ActionType.CODE:
+        return Syntax(step.text, "python", word_wrap=True, background_color="default")
+    return Text(step.text.strip())
+
+
+def _conclude(console: Console, notes: Console, finished: TaskResult, hidden: HiddenVerdict | None) -> None:
+    usage = finished.usage
+    code = finished.result.code if finished.result else None
+    if code is None:
+        notes.print("[red]no code was committed[/] within the budget")
+    else:
+        notes.rule("chosen program")
+        console.print(_body(Step(ActionType.CODE, code)))
+    if hidden is not None:
+        colour = "green" if hidden.passed == hidden.total else "red"
+        notes.print(f"hidden tests: [{colour}]{hidden.outcome}[/], {hidden.passed} of {hidden.total} passed")
+    notes.print(
+        f"{usage.tokens:,} tokens, {usage.calls} calls, {usage.executions} executions, {usage.seconds:.1f} s"
+    )
+
+
+def _json(finished: TaskResult, hidden: HiddenVerdict | None) -> dict[str, Any]:
+    found = finished.result
+    usage = finished.usage
+    return {
+        "task_id": finished.task.task_id,
+        "agent": finished.task.name,
+        "code": found.code if found else None,
+        "value": found.value if found else 0.0,
+        "state": found.state.to_row() if found and found.state else None,
+        "outcome": hidden.outcome if hidden else None,
+        "passed": hidden.passed if hidden else None,
+        "total": hidden.total if hidden else None,
+        "usage": {
+            "tokens": usage.tokens,
+            "calls": usage.calls,
+            "executions": usage.executions,
+            "seconds": round(usage.seconds, 3),
+        },
+    }

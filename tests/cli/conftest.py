@@ -1,0 +1,77 @@
+"""A problem file, a script that solves part of it, and a way to call the command line."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+PROBLEMS = [
+    {
+        "task_id": "toy/double",
+        "prompt": "def double(x):\n    'Return twice x.'\n",
+        "entry_point": "double",
+        "public_tests": [{"kind": "call", "args": "[1]", "expected": "2"}],
+        "tests": [
+            {"kind": "call", "args": "[3]", "expected": "6"},
+            {"kind": "assert", "code": "assert double(0) == 0"},
+        ],
+        "reference": "def double(x):\n    return 2 * x",
+        "meta": {},
+    },
+    {
+        "task_id": "toy/square",
+        "prompt": "def square(x):\n    'Return x times x.'\n",
+        "entry_point": "square",
+        "public_tests": [{"kind": "call", "args": "[2]", "expected": "4"}],
+        "tests": [{"kind": "call", "args": "[3]", "expected": "9"}],
+        "reference": "def square(x):\n    return x * x",
+        "meta": {},
+    },
+]
+
+SCRIPT = {
+    "draw": "random",
+    "problems": {
+        "toy/double": [
+            {
+                "type": "define",
+                "text": "Double it.",
+                "then": [{"type": "code", "text": "def double(x):\n    return 2 * x"}],
+            },
+            {"raw": "no step at all", "then": [{"type": "code", "text": "def double(x):\n    return x"}]},
+        ],
+        "*": [{"type": "code", "text": "def square(x):\n    return 2 * x"}],
+    },
+}
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Path:
+    path = tmp_path / "problems.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in PROBLEMS))
+    return path
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps(SCRIPT))
+    return path
+
+
+@pytest.fixture
+def o1coder(tmp_path: Path) -> Run:
+    """Calls the command line as a user does, in an empty folder."""
+
+    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "o1coder_gym.cli.main", *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path, **options
+        )
+
+    return run

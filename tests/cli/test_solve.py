@@ -1,0 +1,54 @@
+import json
+
+
+def test_solve_shows_the_steps_and_the_hidden_verdict(o1coder, problems, script):
+    done = o1coder(
+        "solve", "toy/double", "--problems", problems, "--policy", f"scripted:{script}", "--agent", "greedy"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "return 2 * x" in done.stdout
+    assert "Double it." in done.stderr
+    assert "step 2 · code" in done.stderr
+    assert "hidden tests: pass, 2 of 2 passed" in done.stderr
+
+
+def test_json_has_the_path_and_the_price(o1coder, problems, script):
+    done = o1coder(
+        "solve",
+        "toy/double",
+        "--problems",
+        problems,
+        "--policy",
+        f"scripted:{script}",
+        "--agent",
+        "greedy",
+        "--json",
+    )
+    answer = json.loads(done.stdout)
+    assert (answer["outcome"], answer["passed"], answer["total"]) == ("pass", 2, 2)
+    assert [kind for kind, _ in answer["state"]["steps"]] == [1, 3]
+    assert answer["usage"]["calls"] == 2
+    assert answer["usage"]["executions"] == 1
+
+
+def test_own_question_is_solved_without_tests(o1coder, script):
+    done = o1coder(
+        "solve", "--prompt", "square a number", "--entry-point", "square", "--policy", f"scripted:{script}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "def square" in done.stdout
+    assert "hidden tests" not in done.stderr
+
+
+def test_no_code_within_the_budget_is_exit_status_one(o1coder, problems, script):
+    done = o1coder(
+        "solve", "toy/double", "--problems", problems, "--policy", f"scripted:{script}", "--tokens", 0
+    )
+    assert done.returncode == 1
+    assert "no code was committed" in done.stderr
+
+
+def test_unknown_problem_is_named(o1coder, problems, script):
+    done = o1coder("solve", "toy/none", "--problems", problems, "--policy", f"scripted:{script}")
+    assert done.returncode == 2
+    assert "toy/none" in done.stderr
