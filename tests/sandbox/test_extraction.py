@@ -3,6 +3,7 @@ import gzip
 import json
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.extraction import expectations, extract, names_needed
-from o1coder_gym.types import AssertTest, CallTest, CheckTest
+from o1coder_gym.sandbox.report import SandboxWarning
+from o1coder_gym.types import AssertTest, CallTest, CheckTest, Submission
 
 DATA = os.environ.get("O1CODER_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="O1CODER_DATA names no folder with problem sets")
@@ -292,6 +295,22 @@ def test_nine_tests_of_ten_are_translated_and_the_references_meet_them(problems)
     print(problems.__name__, dict(count))
     assert count["translated tests"] >= 0.9 * count["tests"]
     assert count["translated asserts"] >= 0.9 * count["asserts"]
+
+
+@needs_data
+@pytest.mark.parametrize(("problems", "count"), [(humaneval, 164), (sanitized_mbpp, 427)])
+def test_all_references_pass_the_judge(problems, count):
+    submissions: dict[str, Submission] = {}
+    for task_id, code, entry_point, test in problems():
+        earlier = submissions[task_id].tests if task_id in submissions else ()
+        submissions[task_id] = Submission(code, entry_point, (*earlier, test))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SandboxWarning)
+        with Judge() as judge:
+            verdicts = judge.evaluate([*submissions.values()])
+    failed = [(task_id, one) for task_id, one in zip(submissions, verdicts, strict=True) if one.error]
+    assert not failed
+    assert len(verdicts) == count
 
 
 @needs_data
