@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -121,8 +122,7 @@ def run_bench(
 
 
 def _words(budget: Budget) -> str:
-    limits = {"tokens": budget.tokens, "calls": budget.calls, "executions": budget.executions}
-    limits["seconds"] = budget.seconds
+    limits = asdict(budget)
     return ", ".join(f"{limit:,} {unit}" for unit, limit in limits.items() if limit is not None) or "no limit"
 
 
