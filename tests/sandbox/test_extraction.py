@@ -18,6 +18,7 @@ from o1coder_gym.sandbox.report import SandboxWarning
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Submission
 
 DATA = os.environ.get("O1CODER_DATA")
+IGNORE_ESCAPES = pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in references
 needs_data = pytest.mark.skipif(not DATA, reason="O1CODER_DATA names no folder with problem sets")
 
 
@@ -272,8 +273,8 @@ def count_asserts(code):
 
 
 @needs_data
+@IGNORE_ESCAPES
 @pytest.mark.parametrize("problems", [humaneval, sanitized_mbpp])
-@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
 def test_nine_tests_of_ten_are_translated_and_the_references_meet_them(problems):
     count = Counter()
     for task_id, code, entry_point, test in problems():
@@ -298,6 +299,7 @@ def test_nine_tests_of_ten_are_translated_and_the_references_meet_them(problems)
 
 
 @needs_data
+@IGNORE_ESCAPES
 @pytest.mark.parametrize(("problems", "count"), [(humaneval, 164), (sanitized_mbpp, 427)])
 def test_all_references_pass_the_judge(problems, count):
     submissions: dict[str, Submission] = {}
