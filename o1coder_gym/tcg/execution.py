@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from o1coder_gym.protocols import Judge
+from o1coder_gym.sandbox.comparison import same, same_stdout
+from o1coder_gym.sandbox.literals import encode_literal
 from o1coder_gym.sandbox.observation import Output
 from o1coder_gym.tcg.literals import literal_of
-from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission, TestCase
+from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission, Verdict
 
 FIRST_ROUND = Limits(cpu_s=1.0, wall_s=10.0)
 """Bounds on one program for all inputs together."""
@@ -25,6 +27,12 @@ _FATAL = (Outcome.TIMEOUT, Outcome.MEMORY)
 
 class OutputJudge(Judge, Protocol):
     """A judge that also tells what programs return; `sandbox.Judge` is one."""
+
+    def evaluate(
+        self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
+    ) -> list[Verdict]:
+        """Judges a batch; may leave out the tests after a program's first failure."""
+        ...
 
     def outputs(self, submissions: Sequence[Submission], /) -> list[tuple[Output, ...]]:
         """Runs a batch; one output per test of each submission, in order."""
@@ -62,9 +70,19 @@ class Observation:
     error: str = ""
 
 
-def test_of(entry_point: str | None, given: str, output: str) -> TestCase:
+def test_of(entry_point: str | None, given: str, output: str) -> CallTest | StdioTest:
     """Returns the test that `given` leads to `output`."""
     return StdioTest(given, output) if entry_point is None else CallTest(given, output)
+
+
+def same_output(entry_point: str | None, left: str, right: str) -> bool:
+    """Whether the judge takes two outputs for the same."""
+    if entry_point is None:
+        return same_stdout(left, right)
+    try:
+        return same(encode_literal(left), encode_literal(right))
+    except ValueError:
+        return False
 
 
 def observe(judge: OutputJudge, programs: Sequence[Program]) -> list[list[Observation]]:

@@ -109,7 +109,8 @@ def write_literal(value: Any) -> str:
 def literal_of(encoded: str) -> str:
     """Returns the canonical literal of a value that a program returned (see `sandbox.codec`).
 
-    The text is read as data; no value of the program is rebuilt or hashed.
+    Sets and dicts are sorted, so that equal results have equal texts. The encoded text is read as data: no
+    value of the program is rebuilt or hashed.
 
     Raises:
         ValueError: When the value has no literal, or no encoder wrote the text.
@@ -157,7 +158,7 @@ def _from_tree(tree: Any) -> str:
         case "s":
             return _set([_from_tree(item) for item in body])
         case "d":
-            return f"{{{', '.join(f'{_from_tree(key)}: {_from_tree(item)}' for key, item in body)}}}"
+            return f"{{{', '.join(sorted(f'{_from_tree(key)}: {_from_tree(item)}' for key, item in body))}}}"
         case "c":
             real, imaginary = map(_real, map(float, body))
             return f"({real}{'' if imaginary.startswith('-') else '+'}{imaginary}j)"

@@ -83,11 +83,14 @@ Change: TypeAlias = Iterator[ast.AST]
 """Replacements of one node; each is a new node, the node itself stays as it is."""
 
 
-def mutants(code: str, *, limit: int | None = None, seed: int = 0) -> list[Mutant]:
+def mutants(
+    code: str, *, entry_point: str | None = None, limit: int | None = None, seed: int = 0
+) -> list[Mutant]:
     """Makes the mutants of a program.
 
     Args:
         code: Python source; parsed and compiled, never run.
+        entry_point: Function under test; what it cannot reach is left alone. None: all is changed.
         limit: At most this many, drawn uniformly; None for all.
         seed: Fixes the draw.
 
@@ -100,7 +103,7 @@ def mutants(code: str, *, limit: int | None = None, seed: int = 0) -> list[Mutan
         return []
     seen = {original}
     found = []
-    for mutant in _changes(tree):
+    for mutant in _changes(tree, _unreachable(tree, entry_point)):
         fingerprint = _fingerprint(mutant.code)
         if fingerprint is not None and fingerprint not in seen:
             seen.add(fingerprint)
@@ -111,9 +114,25 @@ def mutants(code: str, *, limit: int | None = None, seed: int = 0) -> list[Mutan
     return [found[index] for index in chosen]
 
 
-def _changes(tree: ast.Module) -> Iterator[Mutant]:
-    """Yields every single-place change of `tree`, which is put back after each."""
-    for parent, field, index, node in _places(tree):
+def _unreachable(tree: ast.Module, entry_point: str | None) -> set[ast.AST]:
+    """Returns the functions at the top that neither the entry point nor the rest of the module names."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if entry_point not in functions:
+        return set()
+    waiting: list[ast.AST] = [functions[entry_point]]
+    waiting += [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
+    reached = {entry_point}
+    while waiting:
+        names = {node.id for node in ast.walk(waiting.pop()) if isinstance(node, ast.Name)}
+        found = names & functions.keys() - reached
+        reached |= found
+        waiting += [functions[name] for name in found]
+    return {node for name, node in functions.items() if name not in reached}
+
+
+def _changes(tree: ast.Module, untouched: set[ast.AST]) -> Iterator[Mutant]:
+    """Yields every single-place change of `tree` outside of `untouched`; it is put back after each."""
+    for parent, field, index, node in _places(tree, untouched):
         for operator, change in OPERATORS.items():
             for replacement in change(node):
                 ast.copy_location(replacement, node)
@@ -123,16 +142,18 @@ def _changes(tree: ast.Module) -> Iterator[Mutant]:
                 yield Mutant(source, operator, getattr(node, "lineno", 1))
 
 
-def _places(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
+def _places(node: ast.AST, untouched: set[ast.AST]) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
     """Yields parent, field, index in it and node for all that may change, in order of the source."""
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "type_comment", "decorator_list"):
             continue
         items = enumerate(value) if isinstance(value, list) else [(None, value)]
         for index, child in items:
-            if isinstance(child, ast.AST) and not _is_docstring(node, field, index, child):
+            if not isinstance(child, ast.AST) or child in untouched:
+                continue
+            if not _is_docstring(node, field, index, child):
                 yield node, field, index, child
-                yield from _places(child)
+                yield from _places(child, untouched)
 
 
 def _is_docstring(parent: ast.AST, field: str, index: int | None, child: ast.AST) -> bool:

@@ -1,0 +1,226 @@
+"""Training data of the test case generator: rows for SFT, pairs for DPO (paper, section 3.1).
+
+A row shows one problem and one of its solutions and asks for three cases; its completion holds three
+cases that the solution passes when it is run. A pair adds the same inputs with exchanged outputs, which
+the solution fails when it is run. All rows of a problem are in one split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from o1coder_gym.problem_rows import ProblemRow
+from o1coder_gym.tcg import template
+from o1coder_gym.tcg.assertions import AssertionReader
+from o1coder_gym.tcg.execution import OutputJudge
+from o1coder_gym.tcg.literals import parse_source
+from o1coder_gym.tcg.preferences import Case, mismatched
+from o1coder_gym.tcg.validity import Claim, Standing, check_by_reference
+from o1coder_gym.types import AssertTest, CallTest, CheckTest, Outcome, StdioTest, Submission, TestCase
+
+MAX_CHARS = 6000
+"""Longest instruction and completion together, in characters."""
+_MAX_CASES = 24
+"""Cases of a problem that groups are drawn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSettings:
+    """How rows are made.
+
+    Attributes:
+        cases: Cases in a row, K, in [2, 6].
+        rows_per_problem: Rows of a problem at most; each has another group of cases.
+        validation: Share of the problems in the validation split, in [0, 1).
+        with_code: Mode A; without it the rows show the question alone (mode B).
+        seed: Fixes every draw.
+    """
+
+    cases: int = template.CASES
+    rows_per_problem: int = 4
+    validation: float = 0.1
+    with_code: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Rows for both trainings.
+
+    Attributes:
+        sft: Rows ``task_id, split, prompt, completion``; the last two are lists of messages.
+        dpo: Rows ``task_id, split, prompt, chosen, rejected``.
+        drops: Why problems, cases and pairs were left out, with counts.
+        settings: How the rows were made.
+    """
+
+    sft: list[dict[str, Any]] = field(default_factory=list)
+    dpo: list[dict[str, Any]] = field(default_factory=list)
+    drops: Counter[str] = field(default_factory=Counter)
+    settings: DatasetSettings = DatasetSettings()
+
+
+def build_dataset(
+    judge: OutputJudge,
+    rows: Sequence[ProblemRow],
+    *,
+    solutions: Mapping[str, Sequence[str]] | None = None,
+    further_tests: Mapping[str, Sequence[TestCase]] | None = None,
+    settings: DatasetSettings = DatasetSettings(),
+) -> Dataset:
+    """Makes rows and pairs from problems; all tests of a problem serve as its cases.
+
+    Args:
+        judge: Runs solutions on cases, right ones and exchanged ones.
+        rows: Problems with tests and references.
+        solutions: Further right solutions by task id; one is drawn for each problem.
+        further_tests: Further tests by task id, e.g. generated ones.
+        settings: See `DatasetSettings`.
+    """
+    dataset = Dataset(settings=settings)
+    claims = list(_claims(rows, solutions or {}, further_tests or {}, dataset))
+    checked = check_by_reference(judge, claims, repair=False)
+    pairs = []
+    for claim, found in zip(claims, checked, strict=True):
+        good = [one.test for one in found if one.standing is Standing.CONFIRMED]
+        dataset.drops["case: fails on the solution"] += len(found) - len(good)
+        pairs += list(_groups(claim, good, dataset))
+    _add_rows(judge, pairs, dataset)
+    return dataset
+
+
+def cases_of(tests: Sequence[TestCase], entry_point: str | None) -> list[Case]:
+    """Returns the distinct (input, output) cases of tests; asserts and checks are read for them."""
+    found: dict[str, Case] = {}
+    for test in tests:
+        match test:
+            case CallTest(args):
+                found.setdefault(args, test)
+            case StdioTest(stdin):
+                found.setdefault(stdin, test)
+            case AssertTest(code) | CheckTest(code):
+                reader = AssertionReader("candidate" if isinstance(test, CheckTest) else entry_point or "")
+                tree = parse_source(code)
+                reader.read(tree.body if tree else ())
+                for case in reader.cases:
+                    if isinstance(case, CallTest):
+                        found.setdefault(case.args, case)
+    return list(found.values())
+
+
+def split_of(task_id: str, validation: float) -> str:
+    """Returns the split of a problem, the same in every data set of whatever seed."""
+    digest = hashlib.sha256(task_id.encode()).digest()
+    return "validation" if int.from_bytes(digest[:8], "big") < validation * 2**64 else "train"
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """K cases of one problem, with their exchanged form if there is one."""
+
+    claim: Claim
+    cases: tuple[Case, ...]
+    exchanged: tuple[Case, ...] | None
+
+
+def _claims(
+    rows: Sequence[ProblemRow],
+    solutions: Mapping[str, Sequence[str]],
+    further_tests: Mapping[str, Sequence[TestCase]],
+    dataset: Dataset,
+) -> Iterator[Claim]:
+    """Yields the problems that have a solution and enough cases, with all their cases."""
+    for row in rows:
+        task_id = row.problem.task_id
+        known = [*([row.reference] if row.reference else []), *solutions.get(task_id, ())]
+        tests = (*row.problem.public_tests, *row.tests, *further_tests.get(task_id, ()))
+        cases = cases_of(tests, row.problem.entry_point)
+        rng = random.Random(f"{dataset.settings.seed}/{task_id}")
+        if not known:
+            dataset.drops["problem: no solution"] += 1
+        elif len(cases) < dataset.settings.cases:
+            dataset.drops["problem: too few cases"] += 1
+        else:
+            chosen = rng.sample(cases, min(len(cases), _MAX_CASES))
+            yield Claim(row.problem, tuple(chosen), (rng.choice(known),))
+
+
+def _groups(claim: Claim, cases: Sequence[TestCase], dataset: Dataset) -> Iterator[_Group]:
+    """Yields groups of cases, first those that can be exchanged; sharing cases as little as possible."""
+    settings = dataset.settings
+    rng = random.Random(f"{settings.seed}/{claim.problem.task_id}/groups")
+    plain = [case for case in cases if isinstance(case, CallTest | StdioTest)]
+    if len(plain) < settings.cases:
+        dataset.drops["problem: too few cases pass on the solution"] += 1
+        return
+    groups = [
+        _Group(claim, group, mismatched(group, claim.problem.entry_point, rng))
+        for group in _draws(plain, settings.cases, 8 * settings.rows_per_problem, rng)
+    ]
+    groups.sort(key=lambda group: group.exchanged is None)
+    short = [group for group in groups if len(_instruction(group, settings)) <= MAX_CHARS]
+    dataset.drops["group: too long"] += len(groups) - len(short)
+    yield from short[: settings.rows_per_problem]
+
+
+def _draws(cases: Sequence[Case], size: int, count: int, rng: random.Random) -> list[tuple[Case, ...]]:
+    """Returns up to `count` different groups of `size` cases."""
+    if len(cases) <= 8:
+        every = list(combinations(cases, size))
+        return [tuple(rng.sample(group, size)) for group in rng.sample(every, min(count, len(every)))]
+    drawn = {frozenset(rng.sample(range(len(cases)), size)): None for _ in range(count)}
+    return [tuple(cases[index] for index in rng.sample(sorted(group), size)) for group in drawn]
+
+
+def _instruction(group: _Group, settings: DatasetSettings) -> str:
+    reference = group.claim.programs[0] if settings.with_code else None
+    shown = template.instruction(group.claim.problem, reference, settings.cases)
+    return shown + template.write_cases(group.cases, group.claim.problem.entry_point)
+
+
+def _add_rows(judge: OutputJudge, groups: Sequence[_Group], dataset: Dataset) -> None:
+    """Adds the rows of groups; pairs only where every exchanged case fails when it is run."""
+    exchanged = [group for group in groups if group.exchanged is not None]
+    verdicts = judge.evaluate(
+        [
+            Submission(group.claim.programs[0], group.claim.problem.entry_point, group.exchanged or ())
+            for group in exchanged
+        ]
+    )
+    wrong = {
+        id(group)
+        for group, verdict in zip(exchanged, verdicts, strict=True)
+        if all(result.outcome is Outcome.WRONG_ANSWER for result in verdict.tests)
+    }
+    for group in groups:
+        row = _row(group, dataset.settings)
+        dataset.sft.append(row | {"completion": _answer(group.cases, group)})
+        if group.exchanged is None:
+            dataset.drops["pair: no order of the outputs mismatches"] += 1
+        elif id(group) not in wrong:
+            dataset.drops["pair: an exchanged case does not fail"] += 1
+        else:
+            pair = {"chosen": _answer(group.cases, group), "rejected": _answer(group.exchanged, group)}
+            dataset.dpo.append(row | pair)
+
+
+def _row(group: _Group, settings: DatasetSettings) -> dict[str, Any]:
+    problem = group.claim.problem
+    reference = group.claim.programs[0] if settings.with_code else None
+    shown = template.prompt(problem, reference, settings.cases)
+    return {
+        "task_id": problem.task_id,
+        "split": split_of(problem.task_id, settings.validation),
+        "prompt": [{"role": role, "content": content} for role, content in shown.messages],
+    }
+
+
+def _answer(cases: Sequence[Case], group: _Group) -> list[dict[str, str]]:
+    text = template.write_cases(cases, group.claim.problem.entry_point)
+    return [{"role": "assistant", "content": text}]

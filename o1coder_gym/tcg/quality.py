@@ -1,0 +1,303 @@
+"""What generated tests are worth: soundness, validity, diversity, and the power to reject wrong programs.
+
+The paper measures the first one only. Tests that fail on the reference would reject everything, so kill
+rates count the tests that pass on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from o1coder_gym.metrics import bootstrap_interval
+from o1coder_gym.problem_rows import ProblemRow
+from o1coder_gym.tcg.execution import OutputJudge
+from o1coder_gym.tcg.inputs import known_arguments, known_stdin
+from o1coder_gym.tcg.literals import read_literal, write_literal
+from o1coder_gym.tcg.mutants import mutants
+from o1coder_gym.tcg.validity import Claim, Standing, check_by_reference
+from o1coder_gym.types import CallTest, GeneratedTests, Limits, Outcome, StdioTest, Submission, TestCase
+
+MUTANTS = 40
+"""Mutants per problem at most."""
+_MUTANT_LIMITS = Limits(cpu_s=1.0, wall_s=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemQuality:
+    """Counts for one problem.
+
+    Attributes:
+        task_id: The problem.
+        asked: Tests asked for.
+        parsed: Tests that could be read, duplicates removed, at most as many as asked.
+        written: Cases that the generator wrote, readable or not; `parsed` for those that write no text.
+        duplicates: Readable cases whose input came before.
+        passed: Parsed tests that pass on the reference.
+        valid: Parsed tests whose input the reference takes without failing.
+        shown: Parsed tests whose input the question shows.
+        mutants: AST mutants of the reference that were run.
+        killed: Of these, the ones that some passed test rejects.
+        right: Sampled programs that pass the hidden tests.
+        right_accepted: Of these, the ones that all generated tests accept.
+        wrong: Sampled programs that fail hidden tests.
+        wrong_rejected: Of these, the ones that some generated test rejects.
+        tokens: Tokens that the generator spent.
+    """
+
+    task_id: str
+    asked: int
+    parsed: int
+    written: int
+    duplicates: int
+    passed: int
+    valid: int
+    shown: int
+    mutants: int = 0
+    killed: int = 0
+    right: int = 0
+    right_accepted: int = 0
+    wrong: int = 0
+    wrong_rejected: int = 0
+    tokens: int = 0
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict; `ProblemQuality(**row)` reads it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A mean over problems with its bootstrap interval.
+
+    Attributes:
+        mean: NaN without problems.
+        low: Lower end of the 95 % interval over problems.
+        high: Upper end.
+        problems: Problems for which it is defined.
+    """
+
+    mean: float
+    low: float
+    high: float
+    problems: int
+
+
+def measure(
+    judge: OutputJudge,
+    rows: Sequence[ProblemRow],
+    generated: Sequence[GeneratedTests],
+    *,
+    samples: Mapping[str, Sequence[str]] | None = None,
+    mutants_per_problem: int = MUTANTS,
+    seed: int = 0,
+) -> list[ProblemQuality]:
+    """Measures the tests of some problems, in a few judge batches.
+
+    Args:
+        judge: Runs everything.
+        rows: Problems; those without a reference are measured on samples only.
+        generated: Tests for each of them, as the generator gave them.
+        samples: Programs by task id that attempt the problems, right or wrong.
+        mutants_per_problem: Upper bound; a seeded draw where there are more.
+        seed: Fixes that draw.
+
+    Returns:
+        Counts for each problem, in order.
+    """
+    standings = _standings(judge, rows, generated)
+    good = [
+        tuple(test for test, standing in zip(one.tests, found, strict=True) if standing is Standing.CONFIRMED)
+        for one, found in zip(generated, standings, strict=True)
+    ]
+    kills = _kills(judge, rows, good, mutants_per_problem, seed)
+    votes = _sample_counts(judge, rows, generated, samples or {})
+    return [
+        ProblemQuality(
+            task_id=row.problem.task_id,
+            asked=one.report.get("asked", len(one.tests)),
+            parsed=len(one.tests),
+            written=one.report.get("written", len(one.tests)),
+            duplicates=one.report.get("duplicate", 0),
+            passed=len(tests),
+            valid=sum(standing is not Standing.INVALID for standing in found),
+            shown=_shown(row, one.tests),
+            tokens=one.report.get("tokens", 0),
+            **killed,
+            **voted,
+        )
+        for row, one, found, tests, killed, voted in zip(
+            rows, generated, standings, good, kills, votes, strict=True
+        )
+    ]
+
+
+def summarize(qualities: Sequence[ProblemQuality]) -> dict[str, Rate]:
+    """Returns the rates that are reported, each a mean over the problems for which it is defined.
+
+    ``parse_rate`` and ``pass_rate_of_asked`` have all tests asked for as denominator; what could not be read
+    counts as failed there. ``pass_rate_of_parsed``, ``input_validity`` and ``shown_rate`` are shares of the
+    parsed tests, ``duplicate_rate`` is one of the cases written. ``discrimination`` is the share of right
+    programs accepted plus the share of wrong programs rejected, less 1 (Youden's J).
+    """
+    ratios = {
+        "parse_rate": [_ratio(one.parsed, one.asked) for one in qualities],
+        "pass_rate_of_asked": [_ratio(one.passed, one.asked) for one in qualities],
+        "pass_rate_of_parsed": [_ratio(one.passed, one.parsed) for one in qualities],
+        "input_validity": [_ratio(one.valid, one.parsed) for one in qualities],
+        "duplicate_rate": [_ratio(one.duplicates, one.written) for one in qualities],
+        "shown_rate": [_ratio(one.shown, one.parsed) for one in qualities],
+        "kill_rate": [_ratio(one.killed, one.mutants) for one in qualities],
+        "right_accepted": [_ratio(one.right_accepted, one.right) for one in qualities],
+        "wrong_rejected": [_ratio(one.wrong_rejected, one.wrong) for one in qualities],
+        "discrimination": [_youden(one) for one in qualities],
+        "tests_per_problem": [float(one.parsed) for one in qualities],
+        "tokens_per_problem": [float(one.tokens) for one in qualities],
+    }
+    return {name: _rate(values) for name, values in ratios.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class RewardAgreement:
+    """How often a reward from generated tests agrees with the hidden tests, over sampled programs.
+
+    Attributes:
+        programs: Programs compared.
+        agreement: Share on which both say the same.
+        false_positive: Share of the wrong programs that the generated tests accept.
+        false_negative: Share of the right programs that the generated tests reject.
+    """
+
+    programs: int
+    agreement: float
+    false_positive: float
+    false_negative: float
+
+
+def reward_agreement(qualities: Sequence[ProblemQuality]) -> RewardAgreement:
+    """Compares the outcome reward of generated tests with that of hidden tests; all programs alike."""
+    right, wrong = sum(one.right for one in qualities), sum(one.wrong for one in qualities)
+    accepted = sum(one.right_accepted for one in qualities)
+    rejected = sum(one.wrong_rejected for one in qualities)
+    return RewardAgreement(
+        programs=right + wrong,
+        agreement=_ratio(accepted + rejected, right + wrong),
+        false_positive=1 - _ratio(rejected, wrong),
+        false_negative=1 - _ratio(accepted, right),
+    )
+
+
+def _standings(
+    judge: OutputJudge, rows: Sequence[ProblemRow], generated: Sequence[GeneratedTests]
+) -> list[list[Standing]]:
+    """Returns what became of each test on the reference; without one no test is confirmed."""
+    claims = [
+        Claim(row.problem, one.tests if row.reference is not None else (), (row.reference or "",))
+        for row, one in zip(rows, generated, strict=True)
+    ]
+    checked = check_by_reference(judge, claims, repair=False)
+    return [
+        [one.standing for one in found] or [Standing.INVALID] * len(tests.tests)
+        for found, tests in zip(checked, generated, strict=True)
+    ]
+
+
+def _kills(
+    judge: OutputJudge,
+    rows: Sequence[ProblemRow],
+    good: Sequence[tuple[TestCase, ...]],
+    limit: int,
+    seed: int,
+) -> list[dict[str, int]]:
+    """Runs mutants of the references on good tests; stops at the first that rejects one."""
+    groups = [
+        mutants(row.reference or "", entry_point=row.problem.entry_point, limit=limit, seed=seed)
+        for row in rows
+    ]
+    submissions = [
+        Submission(mutant.code, row.problem.entry_point, tests, _MUTANT_LIMITS)
+        for row, tests, group in zip(rows, good, groups, strict=True)
+        for mutant in group
+        if tests
+    ]
+    verdicts = iter(judge.evaluate(submissions, stop_at_failure=True))
+    counts = []
+    for tests, group in zip(good, groups, strict=True):
+        outcomes = [next(verdicts).outcome if tests else Outcome.PASS for _ in group]
+        judged = [outcome for outcome in outcomes if outcome is not Outcome.INFRASTRUCTURE]
+        killed = sum(outcome is not Outcome.PASS for outcome in judged)
+        counts.append({"mutants": len(judged), "killed": killed})
+    return counts
+
+
+def _sample_counts(
+    judge: OutputJudge,
+    rows: Sequence[ProblemRow],
+    generated: Sequence[GeneratedTests],
+    samples: Mapping[str, Sequence[str]],
+) -> list[dict[str, int]]:
+    """Judges sampled programs by the hidden tests and by the generated ones."""
+    programs = [
+        (row, one, code) for row, one in zip(rows, generated, strict=True) for code in _of(samples, row)
+    ]
+    hidden = judge.evaluate(
+        [Submission(code, row.problem.entry_point, row.tests) for row, _, code in programs]
+    )
+    by_generated = judge.evaluate(
+        [Submission(code, row.problem.entry_point, one.tests) for row, one, code in programs]
+    )
+    verdicts = iter(zip(hidden, by_generated, strict=True))
+    counts = []
+    for row in rows:
+        pairs = [
+            (truth.outcome is Outcome.PASS, said.outcome is Outcome.PASS)
+            for truth, said in (next(verdicts) for _ in _of(samples, row))
+            if Outcome.INFRASTRUCTURE not in (truth.outcome, said.outcome)
+        ]
+        counts.append(
+            {
+                "right": sum(truth for truth, _ in pairs),
+                "right_accepted": pairs.count((True, True)),
+                "wrong": sum(not truth for truth, _ in pairs),
+                "wrong_rejected": pairs.count((False, False)),
+            }
+        )
+    return counts
+
+
+def _of(samples: Mapping[str, Sequence[str]], row: ProblemRow) -> Sequence[str]:
+    return samples.get(row.problem.task_id, ())
+
+
+def _shown(row: ProblemRow, tests: Sequence[TestCase]) -> int:
+    """Returns how many tests use an input that the question shows."""
+    known = {write_literal(list(arguments)) for arguments in known_arguments(row.problem)}
+    known |= set(known_stdin(row.problem))
+    return sum(_given(test) in known for test in tests)
+
+
+def _given(test: TestCase) -> str | None:
+    match test:
+        case CallTest(args):
+            return write_literal(read_literal(args))
+        case StdioTest(stdin):
+            return stdin
+    return None
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
+
+
+def _youden(one: ProblemQuality) -> float:
+    return _ratio(one.right_accepted, one.right) + _ratio(one.wrong_rejected, one.wrong) - 1
+
+
+def _rate(values: Sequence[float]) -> Rate:
+    defined = [value for value in values if not math.isnan(value)]
+    if not defined:
+        return Rate(math.nan, math.nan, math.nan, 0)
+    low, high = bootstrap_interval(defined)
+    return Rate(sum(defined) / len(defined), low, high, len(defined))

@@ -1,0 +1,147 @@
+"""Chooses one of several solutions by tests: pure functions over one execution matrix.
+
+S solutions, T tests. A *score* gives each solution a number, [S]; `choose` takes the
+highest, the earliest of equals.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.protocols import Judge
+from o1coder_gym.types import Outcome, Problem, Submission, TestCase, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionMatrix:
+    """What S solutions do on T tests; the first tests are the public ones.
+
+    Attributes:
+        passed: [S, T], whether solution s passes test t.
+        public: How many of the tests are public, in [0, T].
+        outputs: [S, T], what solution s returns on the input of test t, None where it fails or where that is
+            not known.
+    """
+
+    passed: tuple[tuple[bool, ...], ...]
+    public: int
+    outputs: tuple[tuple[str | None, ...], ...]
+
+    def __post_init__(self) -> None:
+        widths = {len(row) for row in (*self.passed, *self.outputs)}
+        if len(widths) > 1 or self.public > max(widths, default=0):
+            raise UsageError(f"rows of {sorted(widths)} tests, {self.public} of them public, make no matrix")
+        if len(self.outputs) != len(self.passed):
+            raise UsageError(f"{len(self.passed)} solutions, but outputs of {len(self.outputs)}")
+
+
+Score: TypeAlias = Callable[[ExecutionMatrix], list[float]]
+"""[S] numbers, the best one highest."""
+
+
+def by_public_tests(matrix: ExecutionMatrix) -> list[float]:
+    """Scores by the share of public tests passed; all alike where there is none."""
+    return [_share(row[: matrix.public]) for row in matrix.passed]
+
+
+def by_all_tests(matrix: ExecutionMatrix) -> list[float]:
+    """Scores by the share of all tests passed, public and generated."""
+    return [_share(row) for row in matrix.passed]
+
+
+def by_dual_agreement(
+    matrix: ExecutionMatrix, *, weight: Callable[[int, int], float] | None = None
+) -> list[float]:
+    """Scores by CodeT's dual execution agreement (Chen et al. 2022, arXiv 2207.10397, section 2.2).
+
+    Solutions that pass the same tests make one consensus set; its score is `weight` of how many solutions
+    and how many tests it has. Passing no test scores 0.
+
+    Args:
+        matrix: Solutions and generated tests.
+        weight: (solutions, tests) → score; None is their product, CodeT's f(S) = |S_x| · |S_y|.
+    """
+    sizes = Counter(matrix.passed)
+    score = weight or _product
+    return [score(sizes[row], sum(row)) if any(row) else 0.0 for row in matrix.passed]
+
+
+def by_dual_agreement_sqrt(matrix: ExecutionMatrix) -> list[float]:
+    """Scores by CodeT with √|S_x| · |S_y|: many alike solutions weigh less than many tests."""
+    return by_dual_agreement(matrix, weight=lambda solutions, tests: solutions**0.5 * tests)
+
+
+def by_majority(matrix: ExecutionMatrix) -> list[float]:
+    """Scores by how many solutions return the same outputs on all inputs (majority of behaviour).
+
+    What is expected does not count. Solutions that fail on every input score 0.
+    """
+    votes = Counter(matrix.outputs)
+    return [votes[row] if any(output is not None for output in row) else 0.0 for row in matrix.outputs]
+
+
+SCORES: Mapping[str, Score] = MappingProxyType(
+    {
+        "public": by_public_tests,
+        "tests": by_all_tests,
+        "codet": by_dual_agreement,
+        "codet-sqrt": by_dual_agreement_sqrt,
+        "majority": by_majority,
+    }
+)
+
+
+def load_score(name: str) -> Score:
+    """Returns the score called `name`.
+
+    Raises:
+        UnknownNameError: When there is none.
+    """
+    if name not in SCORES:
+        raise UnknownNameError("selection", name, SCORES)
+    return SCORES[name]
+
+
+def choose(matrix: ExecutionMatrix, *scores: Score) -> int:
+    """Returns the index of the best solution: by the first score, ties by the next, then the earliest.
+
+    Raises:
+        UsageError: When there is no solution.
+    """
+    if not matrix.passed:
+        raise UsageError("there is no solution to choose from")
+    columns = [score(matrix) for score in scores]
+    return max(range(len(matrix.passed)), key=lambda index: ([column[index] for column in columns], -index))
+
+
+def matrix_of(verdicts: Sequence[Verdict], public: int) -> ExecutionMatrix:
+    """Returns the matrix of S verdicts on the same tests, of which the first `public` are public.
+
+    Outputs are those that the verdicts show, which are bounded: results that differ only far from their
+    beginning count as equal. A test on which the judge itself failed counts as not passed.
+    """
+    passed = tuple(tuple(one.outcome is Outcome.PASS for one in verdict.tests) for verdict in verdicts)
+    outputs = tuple(tuple(one.got for one in verdict.tests) for verdict in verdicts)
+    return ExecutionMatrix(passed, public, outputs)
+
+
+def execute(
+    judge: Judge, problem: Problem, solutions: Sequence[str], generated: Sequence[TestCase]
+) -> ExecutionMatrix:
+    """Runs S solutions on the public and the generated tests of a problem, in one judge batch."""
+    tests = (*problem.public_tests, *generated)
+    verdicts = judge.evaluate([Submission(code, problem.entry_point, tests) for code in solutions])
+    return matrix_of(verdicts, len(problem.public_tests))
+
+
+def _share(results: Sequence[bool]) -> float:
+    return sum(results) / len(results) if results else 1.0
+
+
+def _product(solutions: int, tests: int) -> float:
+    return float(solutions * tests)

@@ -1,0 +1,166 @@
+"""Which generated tests may be trusted: confirmed by the reference (mode A) or by agreement (mode B)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from o1coder_gym.protocols import Judge
+from o1coder_gym.tcg.agreement import Agreement
+from o1coder_gym.tcg.execution import (
+    Observation,
+    OutputJudge,
+    Program,
+    observe,
+    observe_twice,
+    same_output,
+    test_of,
+)
+from o1coder_gym.types import CallTest, Outcome, Problem, StdioTest, Submission, TestCase
+
+
+class Standing(enum.StrEnum):
+    """What became of a generated test."""
+
+    CONFIRMED = "confirmed"
+    """Its output is that of the reference, or the one agreed on."""
+    REPAIRED = "repaired"
+    """Its input is good; its output was wrong and has been replaced."""
+    WRONG = "wrong"
+    """Its input is good; its output is wrong, and repair was not asked for or not possible."""
+    INVALID = "invalid"
+    """The reference fails on its input, or is not deterministic there; or no output is agreed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTest:
+    """A test with its standing; a repaired one is the test after the repair."""
+
+    test: TestCase
+    standing: Standing
+
+    @property
+    def good(self) -> bool:
+        """Whether the test may be used."""
+        return self.standing in (Standing.CONFIRMED, Standing.REPAIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Tests of one problem, and the programs that decide about them.
+
+    Attributes:
+        problem: The question.
+        tests: What a generator says.
+        programs: The reference alone in mode A; solutions in mode B.
+    """
+
+    problem: Problem
+    tests: tuple[TestCase, ...]
+    programs: tuple[str, ...]
+
+
+def check_by_reference(
+    judge: OutputJudge, claims: Sequence[Claim], *, repair: bool
+) -> list[list[CheckedTest]]:
+    """Decides about tests by running the reference, the first program of each claim (mode A).
+
+    Args:
+        judge: Runs it.
+        claims: Tests with their references.
+        repair: Whether wrong outputs are replaced by those of the reference.
+
+    Returns:
+        For each claim one answer per test, in order.
+    """
+    observed = observe_twice(judge, [_program(claim, claim.programs[0]) for claim in claims])
+    outcomes = _outcomes(judge, claims)
+    return [
+        _decided(claim, iter(seen), judged, repair)
+        for claim, seen, judged in zip(claims, observed, outcomes, strict=True)
+    ]
+
+
+def check_by_agreement(
+    judge: OutputJudge, claims: Sequence[Claim], agreement: Agreement, *, repair: bool
+) -> list[list[CheckedTest]]:
+    """Decides about tests by what solutions agree on (mode B); arguments as for `check_by_reference`.
+
+    Tests whose input cannot be taken out of them (asserts with a view of the result) are invalid.
+    """
+    programs = [_program(claim, code) for claim in claims for code in claim.programs]
+    observed = iter(observe(judge, programs))
+    checked = []
+    for claim in claims:
+        rows = [next(observed) for _ in claim.programs]
+        agreed = agreement([[one.output for one in row] for row in rows]) or []
+        outputs = iter([one.output if one else None for one in agreed])
+        checked.append([_agreed_test(claim, test, outputs, repair) for test in claim.tests])
+    return checked
+
+
+def _agreed_test(claim: Claim, test: TestCase, outputs: Iterator[str | None], repair: bool) -> CheckedTest:
+    """Decides about one test; takes its agreed output from `outputs`."""
+    if not isinstance(test, CallTest | StdioTest):
+        return CheckedTest(test, Standing.INVALID)
+    output = next(outputs, None)
+    if output is None:
+        return CheckedTest(test, Standing.INVALID)
+    written = test.expected if isinstance(test, CallTest) else test.stdout
+    if same_output(claim.problem.entry_point, output, written):
+        return CheckedTest(test, Standing.CONFIRMED)
+    if not repair:
+        return CheckedTest(test, Standing.WRONG)
+    return CheckedTest(test_of(claim.problem.entry_point, _input(test), output), Standing.REPAIRED)
+
+
+def _input(test: CallTest | StdioTest) -> str:
+    return test.args if isinstance(test, CallTest) else test.stdin
+
+
+def _program(claim: Claim, code: str) -> Program:
+    inputs = tuple(_input(test) for test in claim.tests if isinstance(test, CallTest | StdioTest))
+    return Program(code, claim.problem.entry_point, inputs)
+
+
+def _outcomes(judge: Judge, claims: Sequence[Claim]) -> list[list[Outcome]]:
+    """Returns for each claim how its first program does on every test, each judged on its own."""
+    submissions = [
+        Submission(claim.programs[0], claim.problem.entry_point, (test,))
+        for claim in claims
+        for test in claim.tests
+    ]
+    verdicts = iter(judge.evaluate(submissions))
+    return [[next(verdicts).outcome for _ in claim.tests] for claim in claims]
+
+
+def _decided(
+    claim: Claim, observed: Iterator[Observation | None], outcomes: Sequence[Outcome], repair: bool
+) -> list[CheckedTest]:
+    return [
+        _decided_test(claim, test, next(observed), outcome, repair)
+        if isinstance(test, CallTest | StdioTest)
+        else CheckedTest(test, _STANDINGS.get(outcome, Standing.INVALID))
+        for test, outcome in zip(claim.tests, outcomes, strict=True)
+    ]
+
+
+_STANDINGS = {Outcome.PASS: Standing.CONFIRMED, Outcome.WRONG_ANSWER: Standing.WRONG}
+
+
+def _decided_test(
+    claim: Claim,
+    test: CallTest | StdioTest,
+    observation: Observation | None,
+    outcome: Outcome,
+    repair: bool,
+) -> CheckedTest:
+    if observation is None or observation.outcome is not Outcome.PASS:
+        return CheckedTest(test, Standing.INVALID)
+    if outcome is Outcome.PASS:
+        return CheckedTest(test, Standing.CONFIRMED)
+    if not repair or observation.output is None:
+        return CheckedTest(test, Standing.WRONG)
+    repaired = test_of(claim.problem.entry_point, _input(test), observation.output)
+    return CheckedTest(repaired, Standing.REPAIRED)
