@@ -1,16 +1,12 @@
 import ast
-import gzip
-import json
 import os
-import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from o1coder_gym.problems import load_rows
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.extraction import expectations, extract, names_needed
@@ -251,74 +247,60 @@ def check(candidate, *rest):
         names_needed("assert f(", "f")
 
 
-def humaneval() -> Iterator[tuple[str, str, str, CheckTest]]:
-    with gzip.open(Path(DATA or "") / "humaneval" / "HumanEval.jsonl.gz", "rt") as lines:
-        for row in map(json.loads, lines):
-            code = row["prompt"] + row["canonical_solution"]
-            yield row["task_id"], code, row["entry_point"], CheckTest(row["test"])
-
-
-def sanitized_mbpp() -> Iterator[tuple[str, str, str, AssertTest]]:
-    for row in json.loads((Path(DATA or "") / "mbpp" / "sanitized-mbpp.json").read_text()):
-        defined = {node.name for node in ast.parse(row["code"]).body if isinstance(node, ast.FunctionDef)}
-        words = re.findall(r"\w+", row["test_list"][0])
-        entry_point = next(word for word in words if word in defined)
-        for test in row["test_list"]:
-            code = "\n".join([*row["test_imports"], test])
-            yield f"MBPP/{row['task_id']}", row["code"], entry_point, AssertTest(code)
-
-
 def count_asserts(code):
     return sum(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(code)))
 
 
 @needs_data
 @IGNORE_ESCAPES
-@pytest.mark.parametrize("problems", [humaneval, sanitized_mbpp])
-def test_nine_tests_of_ten_are_translated_and_the_references_meet_them(problems):
+@pytest.mark.parametrize("name", ["humaneval", "mbpp-sanitized"])
+def test_nine_tests_of_ten_are_translated_and_the_references_meet_them(name):
     count = Counter()
-    for task_id, code, entry_point, test in problems():
-        count["tests"] += 1
-        count["asserts"] += count_asserts(test.code)
-        calls = expectations(test, entry_point)
-        if calls is None:
-            continue
-        count["translated tests"] += 1
-        count["translated asserts"] += count_asserts(test.code)
+    for row in load_rows(name):
+        entry_point = row.problem.entry_point or ""
         namespace: dict[str, Any] = {"__name__": "reference"}
-        exec(code, namespace)  # the set's own reference, then its own test
-        exec(test.code, namespace)
-        if isinstance(test, CheckTest):
-            namespace["check"](namespace[entry_point])
-        for call in calls:
-            result = namespace[entry_point](*decode(call.args))
-            assert call.met_by(encode(result, HandleTable())), (task_id, call.args, call.wanted)
-    print(problems.__name__, dict(count))
+        exec(row.reference or "", namespace)
+        for test in row.tests:
+            assert isinstance(test, AssertTest | CheckTest)
+            count["tests"] += 1
+            count["asserts"] += count_asserts(test.code)
+            calls = extract(test, entry_point)
+            if calls is None:
+                continue
+            count["translated tests"] += 1
+            count["translated asserts"] += count_asserts(test.code)
+            function = namespace[entry_point]
+            exec(test.code, namespace)
+            if isinstance(test, CheckTest):
+                namespace["check"](function)
+            for call in calls:
+                result = function(*decode(call.args))
+                met = call.met_by(encode(result, HandleTable()))
+                assert met, (row.problem.task_id, call.args, call.wanted)
+    print(name, dict(count))
     assert count["translated tests"] >= 0.9 * count["tests"]
     assert count["translated asserts"] >= 0.9 * count["asserts"]
 
 
 @needs_data
 @IGNORE_ESCAPES
-@pytest.mark.parametrize(("problems", "count"), [(humaneval, 164), (sanitized_mbpp, 427)])
-def test_all_references_pass_the_judge(problems, count):
-    submissions: dict[str, Submission] = {}
-    for task_id, code, entry_point, test in problems():
-        earlier = submissions[task_id].tests if task_id in submissions else ()
-        submissions[task_id] = Submission(code, entry_point, (*earlier, test))
+@pytest.mark.parametrize(("name", "count"), [("humaneval", 164), ("mbpp-sanitized", 427)])
+def test_all_references_pass_the_judge(name, count):
+    rows = load_rows(name)
+    submissions = [Submission(row.reference or "", row.problem.entry_point, row.tests) for row in rows]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SandboxWarning)
         with Judge() as judge:
-            verdicts = judge.evaluate([*submissions.values()])
-    failed = [(task_id, one) for task_id, one in zip(submissions, verdicts, strict=True) if one.error]
-    assert not failed
-    assert len(verdicts) == count
+            verdicts = judge.evaluate(submissions)
+    assert [one.error for one in verdicts] == [""] * count
 
 
 @needs_data
 def test_the_translated_tests_of_humaneval_reject_wrong_results():
-    for task_id, _, entry_point, test in humaneval():
-        calls = expectations(test, entry_point) or ()
+    for row in load_rows("humaneval"):
+        calls = [
+            call for test in row.tests for call in expectations(test, row.problem.entry_point or "") or ()
+        ]
         for wrong in (object(), float("nan"), [[[]]], "no such text", 7777777):
             rejected = [not call.met_by(encode(wrong, HandleTable())) for call in calls]
-            assert not calls or any(rejected), (task_id, wrong)
+            assert not calls or any(rejected), (row.problem.task_id, wrong)
