@@ -31,13 +31,13 @@ def by_logprob(node: Node, fresh: Sequence[Node], *, temperature: float = 1.0) -
 
     The mean is taken because the sum favours short steps. Without log-probabilities: the counts.
     """
-    if any(child.logprob is None for child in node.children):
-        yield from by_count(node, fresh)
-        return
-    means = [(child.logprob or 0.0) / max(child.tokens, 1) for child in node.children]
-    top = max(means, default=0.0)
-    weights = [exp((mean - top) / temperature) for mean in means]
-    _normalise(node, [w * child.count for w, child in zip(weights, node.children, strict=True)])
+    weights: list[float] = []
+    for child in node.children:
+        if child.logprob is None:
+            yield from by_count(node, fresh)
+            return
+        weights.append(child.count * exp(child.logprob / max(child.tokens, 1) / temperature))
+    _normalise(node, weights)
 
 
 def by_score(node: Node, fresh: Sequence[Node], *, temperature: float = 0.25) -> Turns:
@@ -52,6 +52,6 @@ def by_score(node: Node, fresh: Sequence[Node], *, temperature: float = 0.25) ->
 
 
 def _normalise(node: Node, weights: Sequence[float]) -> None:
-    total = sum(weights)
+    total = sum(weights) or 1.0
     for child, weight in zip(node.children, weights, strict=True):
         child.prior = weight / total

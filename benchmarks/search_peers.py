@@ -1,4 +1,4 @@
-"""Search libraries of others, without a model, for `search_speed.py`. Each returns µs a simulation.
+"""Search libraries of others, without a model, for `search_speed.py`. Each returns CPU µs a simulation.
 
 What a peer asks its user for is answered at once and not counted. A peer that is not installed raises
 ImportError.
@@ -6,6 +6,7 @@ ImportError.
 
 from __future__ import annotations
 
+import importlib
 import random
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any
 
 
 class Stopwatch:
-    """Adds up the seconds that a peer spends in its user's functions."""
+    """Adds up the CPU seconds that a peer spends in its user's functions."""
 
     def __init__(self) -> None:
         """Starts at 0."""
@@ -23,39 +24,37 @@ class Stopwatch:
         """Returns the function, timed."""
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            started = time.perf_counter()
+            started = time.thread_time()
             try:
                 return function(*args, **kwargs)
             finally:
-                self.seconds += time.perf_counter() - started
+                self.seconds += time.thread_time() - started
 
         return timed
 
 
 def treequest(simulations: int, width: int, inplace: bool = True) -> float:
     """TreeQuest's StandardMCTS; a simulation makes and values one node (treequest 0.3.3)."""
-    from treequest import StandardMCTS
-
+    algorithms = importlib.import_module("treequest")
     generator = random.Random(0)
     watch = Stopwatch()
     generate = {"step": watch.excluded(lambda state: (generator.random(), generator.random()))}
-    algorithm = StandardMCTS(samples_per_action=width)
+    algorithm = algorithms.StandardMCTS(samples_per_action=width)
     state = algorithm.init_tree()
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(simulations):
         state = algorithm.step(state, generate, inplace=inplace)
-    return (time.perf_counter() - started - watch.seconds) / simulations * 1e6
+    return (time.thread_time() - started - watch.seconds) / simulations * 1e6
 
 
 def llm_reasoners(simulations: int, width: int, depth: int = 8) -> float:
     """llm-reasoners' MCTS; a simulation walks to the depth limit (llm-reasoners 1.0.2)."""
-    from reasoners import SearchConfig, WorldModel
-    from reasoners.algorithm import MCTS
-
+    reasoners = importlib.import_module("reasoners")
+    algorithms = importlib.import_module("reasoners.algorithm")
     generator = random.Random(0)
     watch = Stopwatch()
 
-    class World(WorldModel):
+    class World(reasoners.WorldModel):
         def init_state(self) -> tuple[int, ...]:
             return ()
 
@@ -65,7 +64,7 @@ def llm_reasoners(simulations: int, width: int, depth: int = 8) -> float:
         def is_terminal(self, state: tuple[int, ...]) -> bool:
             return len(state) >= depth
 
-    class Config(SearchConfig):
+    class Config(reasoners.SearchConfig):
         def get_actions(self, state: tuple[int, ...]) -> list[int]:
             return list(range(width))
 
@@ -82,7 +81,7 @@ def llm_reasoners(simulations: int, width: int, depth: int = 8) -> float:
     ):
         for name in names:
             setattr(owner, name, watch.excluded(getattr(owner, name)))
-    search = MCTS(n_iters=simulations, depth_limit=depth, w_exp=1.4)
-    started = time.perf_counter()
+    search = algorithms.MCTS(n_iters=simulations, depth_limit=depth, w_exp=1.4)
+    started = time.thread_time()
     search(world, config)
-    return (time.perf_counter() - started - watch.seconds) / simulations * 1e6
+    return (time.thread_time() - started - watch.seconds) / simulations * 1e6

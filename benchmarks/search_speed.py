@@ -3,7 +3,7 @@
     python benchmarks/search_speed.py [--only SECTION …] [--small] [--json]
 
 Sections:
-  peers       µs of Python a simulation, beside TreeQuest and llm-reasoners (pip install treequest,
+  peers       CPU µs of Python a simulation, beside TreeQuest and llm-reasoners (pip install treequest,
               pip install --no-deps llm-reasoners); answers are free and not counted
   growth      the same at 1,000 and at 100,000 nodes
   memory      bytes a node beyond text at 100,000 nodes
@@ -172,7 +172,8 @@ def throughput(small: bool) -> dict[str, Any]:
     policy = LatencyPolicy(token_s=0.001)
     agent = partial(mcts, simulations=simulations)
     started = time.perf_counter()
-    results = Driver(LatencyModel(), policy).run([Task(f"p{i}", agent) for i in range(problems)])
+    driver = Driver(LatencyModel(), policy, batch_tokens=10**6)
+    results = driver.run([Task(f"p{i}", agent) for i in range(problems)])
     search_s = time.perf_counter() - started
     tokens = sum(result.usage.tokens for result in results)
     recorded, replay = policy.batches, LatencyPolicy(token_s=0.001)

@@ -36,21 +36,21 @@ Reply = Callable[[Query], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A search that was played: its result, and the seconds that the search itself took."""
+    """A search that was played: its result, and the CPU seconds that the search itself took."""
 
     result: SearchResult
     seconds: float
 
 
 def play(search: Search, reply: Reply, watch: Callable[[float], None] | None = None) -> Played:
-    """Answers a search one query at a time; the time that the answers take does not count.
+    """Answers a search one query at a time; the CPU time that the answers take does not count.
 
     Args:
         search: A started agent.
         reply: Answers a query.
-        watch: Told after every turn how many seconds the search took so far.
+        watch: Told after every turn how many CPU seconds the search took so far.
     """
-    clock = time.perf_counter
+    clock = time.thread_time
     seconds = 0.0
     started = clock()
     try:
