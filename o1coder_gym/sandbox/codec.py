@@ -23,8 +23,8 @@ from typing import Any
 
 MAX_DEPTH = 100
 """Deepest nesting of containers."""
-MAX_WEIGHT = 4 << 20
-"""Most characters and digits in one encoded value, in which each of its parts counts as four."""
+MAX_WEIGHT = 16 << 20
+"""Most characters and digits in one encoded value, in which each of its parts counts as sixteen."""
 MAX_YIELDED = 10_000
 """How many items of an iterator are written; the rest of a longer one is lost."""
 
@@ -160,7 +160,7 @@ class _Encoder:
         """Returns the tree of `value`, found `depth` containers deep."""
         if depth > MAX_DEPTH:
             raise ValueError("value is nested too deeply")
-        self.spend(4)
+        self.spend(16)
         kind = type(value)
         if kind in (bool, float, type(None)):
             return value

@@ -320,7 +320,7 @@ def _tagged_pieces(tag: str, body: Tree) -> Iterator[str]:
             coefficient, exponent = body
             yield f"Decimal('{coefficient}E{exponent}')"
         case _:
-            names = {"z": "frozenset", "f": "Fraction", "q": "deque", "r": "range"}
+            names = {"z": "frozenset", "f": "Fraction", "q": "deque", "r": "range", "g": "iterator"}
             yield from _listed(names.get(tag, "?") + "(", body, ")")
 
 

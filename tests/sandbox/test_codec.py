@@ -206,7 +206,7 @@ def test_cycles_and_shared_parts_end():
 
 
 def test_size_is_bounded():
-    for value in ("x" * (5 << 20), ["x" * (3 << 20)] * 2, b"x" * (3 << 20), 1 << (1 << 26)):
+    for value in ("x" * (17 << 20), ["x" * (9 << 20)] * 2, b"x" * (9 << 20), 1 << (1 << 27)):
         with pytest.raises(ValueError, match="too large"):
             encode(value)
 
