@@ -68,7 +68,8 @@ class Driver:
             scorer: Scores states; needed only by agents that ask for scores; called from one thread.
             seed: Seed of the run.
             journal: Where answers are recorded and looked up.
-            observer: Told of each answered query, in the thread that runs the driver.
+            observer: Told of each answered query, in the thread that runs the driver; of answers from
+                the journal too.
             live: Agents in progress at the same time, ≥ 1.
             batch_tokens: Bound of a policy batch: Σ n · max_tokens over its requests.
             concurrency: Policy requests in flight, one a call; 1 is one batch at a time. None takes
