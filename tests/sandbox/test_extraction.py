@@ -1,10 +1,13 @@
 import ast
+import copy
 import os
 import warnings
 from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from o1coder_gym.problems import load_rows
 from o1coder_gym.sandbox import Judge
@@ -201,6 +204,49 @@ def test_an_assert_keeps_pythons_equality():
     assert holds("assert f(1)", [0])
     assert not holds("assert f(1)", [])
     assert not holds("assert f(1) is True", 1)
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.0, 1.0, 1.5, "", "a", b"a", 1j])
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.sets(SCALARS, max_size=3)
+        | st.dictionaries(SCALARS, inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+FORMS = (
+    "f(1) == {0!r}",
+    "{0!r} == f(1)",
+    "f(1)",
+    "not f(1)",
+    "f(1) is None",
+    "f(1) is True",
+    "set(f(1)) == set({0!r})",
+    "tuple(f(1)) == tuple({0!r})",
+    "list(f(1)) == list({0!r})",
+    "abs(f(1) - {1!r}) < 0.75",
+    "abs({1!r} - f(1)) <= 0.5",
+    "math.isclose(f(1), {1!r}, abs_tol=0.5)",
+)
+
+
+@given(VALUES, VALUES, st.sampled_from([0, 1.5, -1.0, 2]), st.sampled_from(FORMS))
+@settings(max_examples=400, deadline=None)
+def test_a_translation_agrees_with_the_assert(result, other, number, form):
+    code = "import math\nassert " + form.format(other, number)
+    try:
+        exec(code, {"f": lambda one: copy.deepcopy(result)})
+        passes = True
+    except (AssertionError, TypeError):
+        passes = False
+    calls = extract(AssertTest(code), "f")
+    if calls is None:  # the type of `other` does not fit, or its order depends on hashing
+        assert "(f(1))" in code
+        return
+    assert [call.met_by(encode(result)) for call in calls] == [passes]
 
 
 def test_an_object_of_the_programs_own_is_equal_to_nothing():
