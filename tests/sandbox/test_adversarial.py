@@ -21,7 +21,7 @@ CALLS = tuple(CallTest(repr(list(case)), repr(sum(case))) for case in CASES)
 ASSERTS = "".join(f"    assert [candidate{case!r}] == [{sum(case)!r}]\n" for case in CASES)
 TESTER = (CheckTest(f"def check(candidate):\n{ASSERTS}"),)
 HONEST = Submission("def add(a, b):\n    return a + b\n", "add", CALLS)
-LIMITS = Limits(cpu_s=0.25, wall_s=1.0, memory_bytes=256 << 20)
+LIMITS = Limits(cpu_s=0.2, wall_s=0.6, memory_bytes=256 << 20)
 
 
 def programs(threat):

@@ -198,7 +198,7 @@ def test_cycles_and_shared_parts_end():
     cycle.append(cycle)
     with pytest.raises(ValueError, match="nested"):
         encode(cycle)
-    shared = [[]]
+    shared = ["x" * 100_000]
     for _ in range(60):
         shared = [shared, shared]
     with pytest.raises(ValueError, match="too large"):
