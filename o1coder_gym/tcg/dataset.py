@@ -49,9 +49,9 @@ class DatasetSettings:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Dataset:
-    """Rows for both trainings.
+    """Rows for both trainings. Mutable: it grows while it is built.
 
     Attributes:
         sft: Rows ``task_id, split, prompt, completion``; the last two are lists of messages.
@@ -74,11 +74,11 @@ def build_dataset(
     further_tests: Mapping[str, Sequence[TestCase]] | None = None,
     settings: DatasetSettings = DatasetSettings(),
 ) -> Dataset:
-    """Makes rows and pairs from problems; all tests of a problem serve as its cases.
+    """Makes rows and pairs from problems.
 
     Args:
         judge: Runs solutions on cases, right ones and exchanged ones.
-        rows: Problems with tests and references.
+        rows: Problems with tests and references; their public and hidden tests serve as cases.
         solutions: Further right solutions by task id; one is drawn for each problem.
         further_tests: Further tests by task id, e.g. generated ones.
         settings: See `DatasetSettings`.

@@ -1,0 +1,107 @@
+"""Runs a quality evaluation batch by batch, so that it shows progress and can be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from o1coder_gym.journal import RunFolder
+from o1coder_gym.problem_rows import ProblemRow, case_to_json
+from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.tcg.execution import OutputJudge
+from o1coder_gym.tcg.quality import MUTANTS, ProblemQuality, measure
+from o1coder_gym.tcg.requests import TestRequest, generate_all
+from o1coder_gym.types import GeneratedTests, Problem
+
+QUALITY, TESTS = "quality", "tests"
+"""Names of the files in a run folder: counts, and the tests themselves with what the generator wrote."""
+
+
+class DatasetTests:
+    """A generator that answers with the hidden tests of the problems themselves, to compare with."""
+
+    def __init__(self, rows: Sequence[ProblemRow]) -> None:
+        """Args: the problems."""
+        self._tests = {row.problem.task_id: row.tests for row in rows}
+
+    def generate(
+        self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
+    ) -> GeneratedTests:
+        """Returns all hidden tests of `problem`, however many were asked for."""
+        return GeneratedTests(self._tests[problem.task_id])
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSettings:
+    """How a generator is evaluated.
+
+    Attributes:
+        tests: Tests asked for per problem.
+        with_reference: Mode A; without it mode B.
+        mutants: Mutants per problem at most.
+        batch: Problems at a time.
+        seed: Of generation and of the draw of mutants.
+    """
+
+    tests: int = 20
+    with_reference: bool = True
+    mutants: int = MUTANTS
+    batch: int = 16
+    seed: int = 0
+
+
+def evaluate_generator(
+    judge: OutputJudge,
+    generator: TestGenerator,
+    rows: Sequence[ProblemRow],
+    settings: EvaluationSettings,
+    *,
+    samples: Mapping[str, Sequence[str]] | None = None,
+    folder: RunFolder | None = None,
+) -> Iterator[ProblemQuality]:
+    """Yields the quality of the tests of each problem, those that `folder` has already first.
+
+    Args:
+        judge: Runs everything.
+        generator: Whose tests are measured.
+        rows: Problems.
+        settings: See `EvaluationSettings`.
+        samples: Programs by task id, to be accepted or rejected by the tests.
+        folder: Where results are appended.
+
+    Raises:
+        JournalError: When the folder cannot be read or written.
+        PolicyError: When the generator's engine fails.
+    """
+    done = {row["task_id"]: ProblemQuality(**row) for row in folder.rows(QUALITY)} if folder else {}
+    yield from (done[row.problem.task_id] for row in rows if row.problem.task_id in done)
+    waiting = [row for row in rows if row.problem.task_id not in done]
+    for start in range(0, len(waiting), settings.batch):
+        batch = waiting[start : start + settings.batch]
+        generated = generate_all(generator, [_request(row, settings) for row in batch])
+        measured = measure(
+            judge,
+            batch,
+            generated,
+            samples=samples,
+            mutants_per_problem=settings.mutants,
+            seed=settings.seed,
+        )
+        if folder is not None:
+            folder.append(TESTS, *map(_tests_row, batch, generated))
+            folder.append(QUALITY, *(one.to_row() for one in measured))
+        yield from measured
+
+
+def _request(row: ProblemRow, settings: EvaluationSettings) -> TestRequest:
+    reference = row.reference if settings.with_reference else None
+    return TestRequest(row.problem, settings.tests, reference, settings.seed)
+
+
+def _tests_row(row: ProblemRow, generated: GeneratedTests) -> dict[str, object]:
+    return {
+        "task_id": row.problem.task_id,
+        "tests": [case_to_json(test) for test in generated.tests],
+        "report": dict(generated.report),
+        "raw": generated.raw,
+    }

@@ -1,0 +1,63 @@
+"""Programs that attempt problems: read from a file, or sampled from a policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.formats import VANILLA
+from o1coder_gym.protocols import Policy
+from o1coder_gym.tcg.requests import SolutionSource
+from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
+
+SAMPLING = Sampling(temperature=0.8, top_p=0.95, top_k=50, max_tokens=512)
+
+
+def read_programs(path: Path) -> dict[str, list[str]]:
+    """Reads rows ``{"task_id": …, "code": …}`` from a JSONL file.
+
+    Returns:
+        The programs of each problem, in order of the file.
+
+    Raises:
+        ProblemFileError: When the file cannot be read or a row is no such row; names the line.
+    """
+    programs: dict[str, list[str]] = {}
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProblemFileError(f"{path}: cannot be read: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            task_id, code = row["task_id"], row["code"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProblemFileError(f"{path}, line {number}: no row with task_id and code") from error
+        if not isinstance(task_id, str) or not isinstance(code, str):
+            raise ProblemFileError(f"{path}, line {number}: task_id and code must be strings")
+        programs.setdefault(task_id, []).append(code)
+    return programs
+
+
+def sample_programs(
+    policy: Policy, problems: Sequence[Problem], n: int, *, sampling: Sampling = SAMPLING, seed: int = 0
+) -> dict[str, list[str]]:
+    """Samples `n` programs for each problem, in one batch, from a policy that writes the vanilla format.
+
+    What is no program counts as the text that it is, so that nothing is hidden by sampling.
+
+    Raises:
+        PolicyError: When the policy fails.
+    """
+    requests = [PolicyRequest(problem, State(problem.task_id), n, sampling, seed) for problem in problems]
+    return {
+        problem.task_id: [VANILLA.parse(proposal.text).text for proposal in proposals]
+        for problem, proposals in zip(problems, policy.propose(requests), strict=True)
+    }
+
+
+def source_of(programs: Mapping[str, Sequence[str]]) -> SolutionSource:
+    """Returns the programs of a mapping as voters."""
+    return lambda problem: programs.get(problem.task_id, ())
