@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +37,7 @@ from o1coder_gym.rewards import Schedule
 from o1coder_gym.types import Problem, Sampling, SearchResult, State
 
 try:
+    import torch
     from sb3_contrib import MaskablePPO
     from stable_baselines3 import PPO
     from stable_baselines3.common.callbacks import BaseCallback
@@ -145,8 +147,9 @@ def train(
     Raises:
         InfrastructureError: When the judge failed, so that a reward is missing.
     """
-    env = make_vec_env(training.env_id, training.num_envs, seed=training.seed, env_kwargs=dict(training.env))
-    try:
+    env_kwargs = dict(training.env)
+    env = make_vec_env(training.env_id, training.num_envs, seed=training.seed, env_kwargs=env_kwargs)
+    with closing(env), _one_thread():
         ppo = _algorithm(training, env, folder, resume)
         features, sampling = env.get_attr("features")[0], env.get_attr("sampling")[0]
         _describe(folder, training, features, sampling)
@@ -156,8 +159,6 @@ def train(
             ppo.learn(remaining, watch, reset_num_timesteps=False, tb_log_name=training.algorithm)
             save(ppo, folder / WEIGHTS)
         return Chooser(ppo, features, sampling)
-    finally:
-        env.close()
 
 
 def load(folder: str | Path) -> Chooser:
@@ -188,22 +189,20 @@ def evaluate(
         episodes: Number of episodes, ≥ 1.
         seed: Episode i is reset with seed + i.
     """
-    env = gymnasium.make(training.env_id, **training.env)
     dice = np.random.default_rng(seed)
     successes, total = 0, 0.0
-    for episode in range(episodes):
-        observation, info = env.reset(seed=seed + episode)
-        done = False
-        while not done:
-            if chooser is None:
-                action = int(dice.choice(np.flatnonzero(env.get_wrapper_attr("action_masks")())))
-            else:
-                action = chooser.choose(observation, env.get_wrapper_attr("action_masks")())
-            observation, reward, terminated, truncated, info = env.step(action)
-            total += float(reward)
-            done = terminated or truncated
-        successes += bool(info["is_success"])
-    env.close()
+    with closing(gymnasium.make(training.env_id, **training.env)) as env, _one_thread():
+        for episode in range(episodes):
+            observation, info = env.reset(seed=seed + episode)
+            done = False
+            while not done:
+                mask = env.get_wrapper_attr("action_masks")()
+                allowed = np.flatnonzero(mask)
+                action = int(dice.choice(allowed)) if chooser is None else chooser.choose(observation, mask)
+                observation, reward, terminated, truncated, info = env.step(action)
+                total += float(reward)
+                done = terminated or truncated
+            successes += bool(info["is_success"])
     return Evaluation(episodes, successes, total / episodes)
 
 
@@ -274,6 +273,17 @@ class _Watch(BaseCallback):
                 "the judge failed, so a reward is missing; the weights so far are saved"
             )
         return True
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Runs torch in one thread: networks this small only make threads wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _algorithm(training: Training, env: Any, folder: Path, resume: bool) -> OnPolicyAlgorithm:

@@ -1,0 +1,174 @@
+"""PPO on choices: it learns, saves, loads, resumes, and searches as an agent."""
+
+import json
+import math
+from pathlib import Path
+from statistics import mean, stdev
+
+import pytest
+
+from o1coder_gym.agents import choice_ppo
+from o1coder_gym.agents.choice_ppo import Training
+from o1coder_gym.agents.driver import Driver, Task
+from o1coder_gym.budget import Budget
+from o1coder_gym.envs import ReasoningModel, conformance
+from o1coder_gym.errors import InfrastructureError, UnknownNameError, UsageError
+from o1coder_gym.policies import load_policy
+from o1coder_gym.problems import load_problems
+from o1coder_gym.rewards import linear
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.types import Outcome, Verdict
+
+PROGRAMS = {"double": "x * 2", "square": "x * x", "negate": "-x"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> dict[str, str]:
+    """Arguments of a Choice environment: three problems, and a policy that is right one time in eight."""
+    folder: Path = tmp_path_factory.mktemp("world")
+    rows, script = folder / "rows.jsonl", folder / "script.json"
+    tests = {
+        name: [[str([x]), str(eval(body, {"x": x}))] for x in (3, -5)] for name, body in PROGRAMS.items()
+    }
+    rows.write_text("".join(json.dumps(_row(name, tests[name])) + "\n" for name in PROGRAMS))
+    script.write_text(json.dumps({"problems": {f"micro/{name}": _script(name) for name in PROGRAMS}}))
+    return {"problems": str(rows), "policy": f"scripted:{script}"}
+
+
+def _row(name: str, tests: list[list[str]]) -> dict:
+    cases = [{"kind": "call", "args": args, "expected": expected} for args, expected in tests]
+    return {
+        "task_id": f"micro/{name}",
+        "prompt": f"Return the {name} of x.",
+        "entry_point": name,
+        "public_tests": cases,
+        "tests": cases,
+        "reference": None,
+        "meta": {},
+    }
+
+
+def _script(name: str) -> dict:
+    wrong = [f"def {name}(x):\n    return {body}" for body in ("x", "x + 1", "None")]
+    actions = [
+        {"type": "define", "text": f"function {name}(x)", "weight": 3},
+        {"type": "code", "text": f"def {name}(x):\n    return {PROGRAMS[name]}"},
+        *({"type": "code", "text": code} for code in wrong),
+        {"raw": "let me think"},
+    ]
+    return {"depths": [actions]}
+
+
+def training(world: dict[str, str], **values) -> Training:
+    return Training({**world, "k": 3, "max_steps": 4}, **{"steps": 768, "rollout": 32, **values})
+
+
+@pytest.fixture(scope="module")
+def trained(world, tmp_path_factory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("trained")
+    choice_ppo.train(training(world), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(world) -> ReasoningModel:
+    return ReasoningModel(load_problems(world["problems"]), default_judge(), max_steps=4)
+
+
+def test_trained_choices_beat_random_ones(world, tmp_path) -> None:
+    gains = []
+    for seed in range(5):
+        plan = training(world, seed=seed, algorithm=("maskable_ppo", "ppo")[seed % 2])
+        chooser = choice_ppo.train(plan, tmp_path / str(seed))
+        episodes = {"episodes": 100, "seed": 1000 * (seed + 1)}
+        learned = choice_ppo.evaluate(chooser, plan, **episodes)
+        gains.append(learned.success_rate - choice_ppo.evaluate(None, plan, **episodes).success_rate)
+    # Student's 97.5 % quantile with 4 degrees of freedom is 2.776
+    assert mean(gains) - 2.776 * stdev(gains) / math.sqrt(5) > 0.0, gains
+
+
+def test_what_was_saved_chooses_alike(world, trained) -> None:
+    plan = training(world)
+    one, other = choice_ppo.load(trained), choice_ppo.load(str(trained))
+    assert one.features == other.features
+    assert one.features.k == 3
+    assert choice_ppo.evaluate(one, plan, episodes=30) == choice_ppo.evaluate(other, plan, episodes=30)
+    assert list((trained / "tensorboard").rglob("events.*"))
+
+
+def test_training_resumes_where_it_stopped(world, tmp_path) -> None:
+    seen: list[int] = []
+    choice_ppo.train(training(world, steps=256), tmp_path)
+    chooser = choice_ppo.train(
+        training(world, steps=512), tmp_path, resume=True, on_progress=lambda steps, rate: seen.append(steps)
+    )
+    assert seen == [256, 384]
+    assert chooser.ppo.num_timesteps == 512
+    again = choice_ppo.train(training(world, steps=512), tmp_path, resume=True)
+    assert again.ppo.num_timesteps == 512
+
+
+def test_alpha_follows_its_schedule(world, tmp_path, monkeypatch) -> None:
+    alphas: list[float] = []
+
+    def schedule(t: int) -> float:
+        alphas.append(linear(t, start=1.0, end=0.5, horizon=2))
+        return alphas[-1]
+
+    plan = training({**world, "reward": "phi"}, steps=384)
+    choice_ppo.train(plan, tmp_path, alpha=schedule)
+    assert alphas == [1.0, 0.75, 0.5]
+
+
+@pytest.mark.filterwarnings("ignore:.*The reward is a NaN value")
+def test_a_failed_judge_stops_the_training(world, tmp_path, monkeypatch) -> None:
+    failure = Verdict(Outcome.INFRASTRUCTURE)
+    monkeypatch.setattr(type(default_judge()), "evaluate", lambda self, items: [failure for _ in items])
+    plan = Training({**world, "max_steps": 3}, rollout=32)
+    with pytest.raises(InfrastructureError, match="a reward is missing"):
+        choice_ppo.train(plan, tmp_path)
+
+
+def test_it_searches_within_its_budget(world, model, trained) -> None:
+    agent = choice_ppo.choice_ppo
+    driver = Driver(model, load_policy(world["policy"]), seed=1)
+
+    def search(problem, root):
+        return agent(problem, root, path=str(trained))
+
+    tasks = [
+        Task(task_id, search, Budget(calls=calls), name=f"{calls}")
+        for task_id in model.task_ids
+        for calls in (2, 3, 12)
+    ]
+    results = driver.run(tasks)
+    assert all(done.error is None and done.usage.calls <= int(done.task.name) for done in results)
+    found = [done.result for done in results if done.result is not None and done.result.state is not None]
+    assert found
+    assert all(result.value == model.advance(_last(result))[0].reward for result in found)
+
+
+def _last(result) -> list:
+    from o1coder_gym.formats import PSEUDOCODE
+    from o1coder_gym.types import State
+
+    state = State(result.state.problem_id, result.state.steps[:-1])
+    return [(state, PSEUDOCODE.render(result.state.steps[-1], state.depth + 1))]
+
+
+def test_it_conforms_as_an_agent(world, model, trained) -> None:
+    def agent(problem, root):
+        return choice_ppo.choice_ppo(problem, root, path=str(trained))
+
+    conformance.check_agent(agent, model, load_policy(world["policy"]), task_ids=model.task_ids[:2])
+
+
+def test_bad_arguments_are_named(world, model, tmp_path) -> None:
+    with pytest.raises(UnknownNameError, match="maskable_ppo"):
+        training(world, algorithm="dqn")
+    with pytest.raises(UsageError, match="no trained chooser"):
+        choice_ppo.load(tmp_path)
+    root = model.initial("micro/double")
+    for path in ("", str(tmp_path / "nothing")):
+        with pytest.raises(UsageError, match="rl choice"):
+            next(choice_ppo.choice_ppo(model.problem("micro/double"), root, path=path))
