@@ -60,7 +60,8 @@ def native(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
 def humaneval(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
     """Public: the docstring's examples. Hidden: ``check(candidate)``.
 
-    An example that the check contradicts (there are six in HumanEval) is not public.
+    An example that the check contradicts (there are six in HumanEval) is not public. The Hub's HumanEval+
+    has this form too, with EvalPlus's inputs and outputs in the check.
     """
     prompt, entry_point = _get(raw, "prompt", str), _get(raw, "entry_point", str)
     check = _get(raw, "test", str)
@@ -77,7 +78,7 @@ def humaneval(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
             prompt=prompt,
             entry_point=entry_point,
             public_tests=tuple(examples),
-            meta={"split": "test"},
+            meta={"split": "test", **(_PLUS_META if origin.group.startswith("humaneval+") else {})},
         ),
         tests=(CheckTest(helpers_for(check, reference, entry_point) + check),),
         reference=reference,
@@ -107,16 +108,18 @@ def humaneval_plus(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
 def mbpp(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
     """Public: the first assert, which the prompt shows. Hidden: all asserts of ``test_list``.
 
-    The challenge asserts of the full set are left out, as is usual.
+    The challenge asserts of the full set are left out, as is usual. The Hub's MBPP+ has this form too, with
+    one program more that holds EvalPlus's inputs and outputs.
     """
     number, reference = _get(raw, "task_id", int), _get(raw, "code", str).replace("\r\n", "\n")
     text = _get(raw, "prompt" if "prompt" in raw else "text", str)
     asserts = [code.strip() for code in _get(raw, "test_list", list)]
     setup = [*raw.get("test_imports", ()), raw.get("test_setup_code", "").replace("\r\n", "\n")]
     tests = _assert_tests(asserts, setup)
-    if "test" in raw:
-        tests = (*tests, AssertTest(_get(raw, "test", str)))
-    return _mbpp_row(number, text, asserts, tests, reference)
+    if "test" not in raw:
+        return _mbpp_row(number, text, asserts, tests, reference)
+    plus = AssertTest(_get(raw, "test", str))
+    return _mbpp_row(number, text, asserts, (*tests, plus), reference, _PLUS_META)
 
 
 def mbpp_plus(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:

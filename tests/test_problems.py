@@ -12,7 +12,7 @@ import pytest
 
 from o1coder_gym import problem_sources
 from o1coder_gym.errors import MissingExtraError, ProblemFileError, UnknownNameError
-from o1coder_gym.problems import KNOWN_SETS, limits_for, load_problems, load_rows
+from o1coder_gym.problems import limits_for, load_problems, load_rows
 from o1coder_gym.types import CallTest, Limits, Problem
 
 ROW = {
@@ -212,9 +212,7 @@ def test_a_repository_is_read_through_datasets(tmp_path, monkeypatch):
     monkeypatch.delenv("O1CODER_DATA", raising=False)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(problem_sources, "hub_reachable", lambda: True)
-    known = problem_sources.KnownSet(
-        "mine", "", KNOWN_SETS["humaneval"].converter, "none", hub=(str(repository), None)
-    )
+    known = problem_sources.KnownSet("mine", "", "none", hub=(str(repository), None))
     monkeypatch.setitem(problem_sources.KNOWN_SETS, "mine", known)
     rows = load_rows("mine")
     assert {row.problem.task_id for row in rows} == {"HumanEval/900", "HumanEval/901"}
