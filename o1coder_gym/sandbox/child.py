@@ -7,32 +7,37 @@ patches or forges, it can only change what *it* answers, and the right answers a
 from __future__ import annotations
 
 import atexit
+import marshal
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from o1coder_gym.sandbox import landlock, rlimits, seccomp
 from o1coder_gym.sandbox.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.namespaces import die_with_parent
 from o1coder_gym.sandbox.program import describe, failure, find_entry, load
+from o1coder_gym.sandbox.rlimits import JobLimits
 from o1coder_gym.sandbox.wire import (
+    BEGUN_FRAME,
     CHANNEL,
     RPC,
     WHOLE,
     FrameKind,
-    Request,
-    read_to_end,
+    read_job,
     receive_fields,
     send_fields,
-    unpack_fields,
     write_frame,
 )
 
+_MAX_DESCRIPTOR = 1 << 16
 _MESSAGE_BYTES = 64 << 20
+
+Placement: TypeAlias = tuple[tuple[int, int], ...]
+"""Pairs of an open file and the number that it shall have; numbers ascend, others are closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,49 +45,43 @@ class Confinement:
     """What a zygote's children put on themselves.
 
     Attributes:
-        landlock_rules: File descriptor of the rules; None without Landlock.
         seccomp: Whether the small filter is added.
+        landlock_rules: File descriptor of rules to enter; None if there are none, or if the zygote itself
+            is under them.
         address_space: Bytes of the zygote's own address space, the baseline of the memory limit.
-        processes: Limit of processes and threads of the user.
         dies_with_parent: Whether the kernel has to be asked to end them with the zygote.
     """
 
-    landlock_rules: int | None
     seccomp: bool
+    landlock_rules: int | None
     address_space: int
-    processes: int
     dies_with_parent: bool
 
-    def enter(self, request: Request, descriptors: Mapping[int, int]) -> None:
-        """Confines this process for good.
-
-        Args:
-            request: Carries the limits.
-            descriptors: Where each open file has to lie, by its new number; all others are closed.
+    def enter(self, limits: JobLimits, placement: Placement) -> None:
+        """Confines this process for good; spares memory, for each page that it touches is copied.
 
         Raises:
             OSError: When a layer failed that works elsewhere in this zygote.
         """
-        os.setsid()
         if self.dies_with_parent:
             die_with_parent()
+        if not self.seccomp:
+            os.setsid()  # the filter alone would keep signals from the zygote's group
         if self.landlock_rules is not None:
             landlock.restrict(self.landlock_rules)
-        for target, source in descriptors.items():
+        for source, target in placement:
             os.dup2(source, target)
-        os.closerange(max(descriptors) + 1, 1 << 16)
-        rlimits.apply(request.cpu_s, self.address_space + request.memory_bytes, self.processes)
+        os.closerange(placement[-1][1] + 1, _MAX_DESCRIPTOR)
+        rlimits.bound_child(limits)
         if self.seccomp:
             seccomp.install_child()
 
 
-def run(
-    body: Callable[[], int], confinement: Confinement, request: Request, descriptors: Mapping[int, int]
-) -> None:
+def run(body: Callable[[], int], confinement: Confinement, limits: JobLimits, placement: Placement) -> None:
     """Runs one child from fork to end; never returns."""
     try:
-        confinement.enter(request, descriptors)
-        write_frame(CHANNEL, FrameKind.BEGUN, WHOLE)
+        confinement.enter(limits, placement)
+        os.write(CHANNEL, BEGUN_FRAME)
         os._exit(body())
     finally:
         os._exit(1)
@@ -90,30 +89,37 @@ def run(
 
 def call() -> int:
     """Loads a program and calls its entry point once for each input; returns the exit status."""
-    return answer_calls(unpack_fields(read_to_end(CHANNEL)), partial(write_frame, CHANNEL))
+    source, name, inputs = read_job(CHANNEL)
+    return answer_calls(source, name, marshal.loads(inputs), partial(write_frame, CHANNEL))
 
 
-def answer_calls(fields: Sequence[bytes], answer: Callable[[FrameKind, int, bytes], None]) -> int:
+def answer_calls(
+    source: bytes,
+    name: str,
+    inputs: Sequence[list[Any] | str],
+    answer: Callable[[FrameKind, int, bytes], None],
+) -> int:
     """Does the work of `call`.
 
     Args:
-        fields: Source, name of the entry point (empty for none), then one encoded list of arguments
-            for each call.
+        source: UTF-8 text of the program.
+        name: The entry point; empty for none.
+        inputs: Positional arguments of each call, encoded where JSON alone cannot hold them.
         answer: Takes the frames.
 
     Returns:
         The exit status.
     """
-    source, name, *inputs = fields
     try:
         namespace = load(source, "solution")
-        function = find_entry(namespace, name.decode()) if name else _nothing
+        function = find_entry(namespace, name) if name else _nothing
     except BaseException as error:
         return _failed(error)
     handles = HandleTable()
-    for index, encoded in enumerate(inputs):
+    for index, given in enumerate(inputs):
         try:
-            kind, body = FrameKind.VALUE, encode(function(*decode(encoded.decode())), handles).encode()
+            values = decode(given) if isinstance(given, str) else given
+            kind, body = FrameKind.VALUE, encode(function(*values), handles).encode()
         except BaseException as error:
             kind, body = failure(error)
         answer(kind, index, body)
@@ -127,7 +133,7 @@ def _nothing() -> None:
 
 def stdio() -> int:
     """Runs a whole program as ``__main__``, ends it as the interpreter would; returns the exit status."""
-    (source,) = unpack_fields(read_to_end(CHANNEL))
+    (source,) = read_job(CHANNEL)
     try:
         return _run_main(source)
     except BaseException as error:
@@ -164,10 +170,10 @@ def _exit_status(code: object) -> int:
 
 def serve() -> int:
     """Loads a program and calls it for the tester until that hangs up; returns the exit status."""
-    source, name = unpack_fields(read_to_end(CHANNEL))
+    source, name = read_job(CHANNEL)
     try:
         namespace = load(source, "solution")
-        functions = {name.decode(): find_entry(namespace, name.decode())} if name else {}
+        functions = {name: find_entry(namespace, name)} if name else {}
     except BaseException as error:
         return _failed(error)
     handles = HandleTable()

@@ -47,17 +47,16 @@ def put_on(blueprint: Blueprint) -> Surroundings:
     inside = _wanted(blueprint, "namespaces", missing) and _enter_namespaces(blueprint, uid, missing)
     alone = _give_up_privileges(blueprint, uid, inside, missing) or inside
     rules = _landlock_rules(blueprint, inside, missing) if _wanted(blueprint, "landlock", missing) else None
+    rlimits.bound_zygote(
+        rlimits.THREADS + (_ZYGOTE_PROCESSES if alone else _threads_of_user() + _SHARED_USER_ROOM)
+    )
     filtered = _wanted(blueprint, "seccomp", missing) and _filter_calls(missing)
+    if rules is not None and filtered:
+        landlock.restrict(rules)  # once for all; without the filter, children need a domain of their own
+        rules = None
     return Surroundings(
         missing=missing,
-        confinement=Confinement(
-            landlock_rules=rules,
-            seccomp=filtered,
-            address_space=address_space,
-            processes=rlimits.THREADS
-            + (_ZYGOTE_PROCESSES if alone else _threads_of_user() + _SHARED_USER_ROOM),
-            dies_with_parent=not inside,
-        ),
+        confinement=Confinement(filtered, rules, address_space, dies_with_parent=not inside),
         scratch=namespaces.SCRATCH if inside else blueprint.folder,
         scratch_mode=scratch.PRIVATE if inside else scratch.SEALED,
         first_process=inside,

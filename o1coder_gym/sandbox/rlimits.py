@@ -1,41 +1,59 @@
-"""Resource limits of one child, set by the child itself before it runs anything foreign."""
+"""Resource limits, soft and hard: those of all jobs in the zygote, those of one job in its children."""
 
 from __future__ import annotations
 
 import math
 import resource
+from typing import TypeAlias
 
 THREADS = 64
 STACK_BYTES = 64 << 20
 """Room for deep recursion through C code; below the gap that the kernel keeps under the stack."""
+JobLimits: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+"""Soft and hard limits of address space and of CPU seconds."""
+
 _FILE_BYTES = 16 << 20
 _OPEN_FILES = 64
 
 
-def apply(cpu_s: float, address_space: int, processes: int) -> None:
-    """Limits this process, soft and hard.
+def bound_zygote(processes: int) -> None:
+    """Limits this process and all it will fork in what is the same for every job.
+
+    Args:
+        processes: Processes and threads of this user.
+    """
+    _lower(resource.RLIMIT_FSIZE, _FILE_BYTES)
+    _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_STACK, STACK_BYTES)
+    _lower(resource.RLIMIT_NPROC, processes)
+
+
+def of_job(cpu_s: float, address_space: int) -> JobLimits:
+    """Returns the limits that depend on the job, ready to be set.
 
     Args:
         cpu_s: CPU seconds; the kernel kills a little later, as the supervisor's backstop.
         address_space: Bytes of address space in all.
-        processes: Processes and threads of this user.
     """
-    limits = (
-        (resource.RLIMIT_AS, address_space),
-        (resource.RLIMIT_CPU, math.ceil(cpu_s) + 1),
-        (resource.RLIMIT_FSIZE, _FILE_BYTES),
-        (resource.RLIMIT_NOFILE, _OPEN_FILES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_STACK, STACK_BYTES),
-        (resource.RLIMIT_NPROC, processes),
-    )
-    for kind, value in limits:
-        _lower(kind, value)
+    return (_pair(resource.RLIMIT_AS, address_space), _pair(resource.RLIMIT_CPU, math.ceil(cpu_s) + 1))
+
+
+def bound_child(limits: JobLimits) -> None:
+    """Sets the limits of a job on this process."""
+    memory, cpu = limits
+    resource.setrlimit(resource.RLIMIT_AS, memory)
+    resource.setrlimit(resource.RLIMIT_CPU, cpu)
 
 
 def _lower(kind: int, value: int) -> None:
     """Sets a limit, or leaves the hard one that is lower already."""
+    resource.setrlimit(kind, _pair(kind, value))
+
+
+def _pair(kind: int, value: int) -> tuple[int, int]:
+    """Returns soft and hard limit: `value`, or the hard one in force if that is lower."""
     hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
-    resource.setrlimit(kind, (value, value))
+    return value, value

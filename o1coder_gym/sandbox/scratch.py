@@ -19,7 +19,7 @@ def sweep(folder: str, mode: int) -> bool:
     Works on what defeats ``shutil.rmtree``: folders that cannot be listed, chains thousands deep.
 
     Args:
-        folder: Where to sweep; becomes the working directory again.
+        folder: Where to sweep.
         mode: Permissions that the folder shall have afterwards.
 
     Returns:
@@ -28,7 +28,6 @@ def sweep(folder: str, mode: int) -> bool:
     try:
         if stat.S_IMODE(os.stat(folder).st_mode) != mode:
             os.chmod(folder, mode)
-        os.chdir(folder)
         if os.listdir(folder):
             os.chmod(folder, PRIVATE)
             _empty(folder)

@@ -13,8 +13,8 @@ import struct
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from o1coder_gym.sandbox.kernel import prctl, syscall
-from o1coder_gym.sandbox.syscalls import MACHINE, NUMBERS
+from o1coder_gym.sandbox.kernel import prctl
+from o1coder_gym.sandbox.syscalls import MACHINE, NUMBERS, PROGRAM_CALLS
 
 Instruction: TypeAlias = tuple[int, int, int, int]
 """One instruction of classic BPF: code, jump if true, jump if false, constant."""
@@ -28,140 +28,7 @@ _EPERM, _ENOSYS = 1, 38
 
 _NAMESPACE_FLAGS = 0x7E020000
 _CLONE_THREAD = 0x10000
-_SECCOMP_SET_MODE_FILTER, _PR_SET_NAME, _PR_GET_NAME, _RLIMIT_STACK = 1, 15, 16, 3
-
-_ALLOWED = [
-    "brk",
-    "madvise",
-    "mmap",
-    "mprotect",
-    "mremap",
-    "msync",
-    "munmap",
-    "access",
-    "chdir",
-    "close",
-    "close_range",
-    "copy_file_range",
-    "creat",
-    "dup",
-    "dup2",
-    "dup3",
-    "faccessat",
-    "faccessat2",
-    "fadvise64",
-    "fallocate",
-    "fchdir",
-    "fdatasync",
-    "flock",
-    "fstat",
-    "fstatfs",
-    "fsync",
-    "ftruncate",
-    "getcwd",
-    "getdents",
-    "getdents64",
-    "lseek",
-    "lstat",
-    "mkdir",
-    "mkdirat",
-    "newfstatat",
-    "open",
-    "openat",
-    "pipe",
-    "pipe2",
-    "pread64",
-    "preadv",
-    "pwrite64",
-    "pwritev",
-    "read",
-    "readlink",
-    "readlinkat",
-    "readv",
-    "rename",
-    "renameat",
-    "renameat2",
-    "rmdir",
-    "sendfile",
-    "stat",
-    "statfs",
-    "statx",
-    "umask",
-    "unlink",
-    "unlinkat",
-    "write",
-    "writev",
-    "epoll_create",
-    "epoll_create1",
-    "epoll_ctl",
-    "epoll_pwait",
-    "epoll_wait",
-    "eventfd",
-    "eventfd2",
-    "poll",
-    "ppoll",
-    "pselect6",
-    "select",
-    "alarm",
-    "clock_getres",
-    "clock_gettime",
-    "clock_nanosleep",
-    "getitimer",
-    "gettimeofday",
-    "nanosleep",
-    "setitimer",
-    "time",
-    "times",
-    "exit",
-    "exit_group",
-    "futex",
-    "get_robust_list",
-    "gettid",
-    "membarrier",
-    "restart_syscall",
-    "rseq",
-    "sched_getaffinity",
-    "sched_getparam",
-    "sched_getscheduler",
-    "sched_get_priority_max",
-    "sched_get_priority_min",
-    "sched_yield",
-    "set_robust_list",
-    "set_tid_address",
-    "pause",
-    "rt_sigaction",
-    "rt_sigpending",
-    "rt_sigprocmask",
-    "rt_sigreturn",
-    "rt_sigsuspend",
-    "rt_sigtimedwait",
-    "sigaltstack",
-    "getcpu",
-    "getegid",
-    "geteuid",
-    "getgid",
-    "getgroups",
-    "getpgid",
-    "getpgrp",
-    "getpid",
-    "getppid",
-    "getpriority",
-    "getrandom",
-    "getresgid",
-    "getresuid",
-    "getrlimit",
-    "getrusage",
-    "getsid",
-    "getuid",
-    "sysinfo",
-    "uname",
-    "getpeername",
-    "getsockname",
-    "getsockopt",
-    "recvfrom",
-    "sendto",
-    "shutdown",
-]
+_SET_MODE_FILTER, _PR_SET_NAME, _PR_GET_NAME, _RLIMIT_STACK = 1, 15, 16, 3
 
 _ABSENT = ("clone3", "openat2", "futex_waitv")
 """Answered with ENOSYS, so that the C library falls back to an older call."""
@@ -197,7 +64,7 @@ def install_base() -> None:
     """
     if MACHINE not in _ARCHITECTURES:
         raise OSError(f"no system call table for {MACHINE}")
-    _install(_assemble(_base_program()))
+    _install(_Filter(_base_program()))
 
 
 def install_child() -> None:
@@ -206,9 +73,8 @@ def install_child() -> None:
     Raises:
         OSError: When the kernel refused.
     """
-    for offset in _PID_OFFSETS:
-        struct.pack_into("<I", _CHILD_CODE, offset, os.getpid())
-    _install(_CHILD_CODE)
+    _CHILD_FILTER.write_pid(os.getpid())
+    _install(_CHILD_FILTER)
 
 
 def no_new_privileges() -> None:
@@ -231,7 +97,7 @@ def _base_program() -> list[Instruction]:
     ]
     if MACHINE == "x86_64":
         program += [(_JUMP_GREATER_EQUAL, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL)]
-    for name in (*_ALLOWED, *_SUPERVISION, "kill", "tgkill", "prctl", "prlimit64"):
+    for name in (*PROGRAM_CALLS, *_SUPERVISION, "kill", "tgkill", "prctl", "prlimit64"):
         program += _answer(name, _ALLOW)
     for name in _ABSENT:
         program += _answer(name, _ERRNO | _ENOSYS)
@@ -320,27 +186,37 @@ def _refusal() -> Instruction:
     return (_RETURN, 0, 0, _ERRNO | _EPERM)
 
 
-def _assemble(program: list[Instruction]) -> bytearray:
-    """Returns the kernel's form of a program."""
-    return bytearray(b"".join(struct.pack("<HBBI", *instruction) for instruction in program))
-
-
 class _Program(ctypes.Structure):
     """``struct sock_fprog``."""
 
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def _install(code: bytearray) -> None:
+class _Filter:
+    """A program in the kernel's form, made once so that installing it is one call."""
+
+    def __init__(self, program: list[Instruction]) -> None:
+        self._code = bytearray(b"".join(struct.pack("<HBBI", *instruction) for instruction in program))
+        self._buffer = (ctypes.c_char * len(self._code)).from_buffer(self._code)
+        self._program = _Program(len(program), ctypes.addressof(self._buffer))
+        self._constants = (ctypes.c_uint32 * (2 * len(program))).from_buffer(self._code)
+        self._pids = [2 * at + 1 for at, instruction in enumerate(program) if instruction[3] == _OWN_PID]
+        self.address = ctypes.c_void_p(ctypes.addressof(self._program))
+
+    def write_pid(self, pid: int) -> None:
+        """Puts a process id where the program speaks of its own."""
+        for place in self._pids:
+            self._constants[place] = pid
+
+
+_syscall = ctypes.CDLL(None).syscall
+"""Without errno: this runs in every child, and each page that ctypes touches there is copied."""
+
+
+def _install(program: _Filter) -> None:
     """Adds a filter to this process."""
-    buffer = (ctypes.c_char * len(code)).from_buffer(code)
-    program = _Program(len(code) // 8, ctypes.addressof(buffer))
-    syscall("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(program))
+    if _syscall(NUMBERS["seccomp"], _SET_MODE_FILTER, 0, program.address):
+        raise OSError("seccomp: the kernel refused the filter")
 
 
-_CHILD_CODE = _assemble(_child_program())
-_PID_OFFSETS = [
-    start + 4
-    for start in range(0, len(_CHILD_CODE), 8)
-    if _CHILD_CODE[start + 4 : start + 8] == struct.pack("<I", _OWN_PID)
-]
+_CHILD_FILTER = _Filter(_child_program())

@@ -8,8 +8,10 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from o1coder_gym.sandbox import child, tester
+from o1coder_gym.sandbox import child, rlimits, tester
+from o1coder_gym.sandbox.child import Placement
 from o1coder_gym.sandbox.layers import Surroundings
+from o1coder_gym.sandbox.rlimits import JobLimits
 from o1coder_gym.sandbox.scratch import sweep
 from o1coder_gym.sandbox.supervisor import Child, Watch
 from o1coder_gym.sandbox.wire import (
@@ -34,6 +36,8 @@ class Server:
         """Args: the socket that requests come by, what the zygote lives in."""
         self._control = control
         self._surroundings = surroundings
+        self._confinement = surroundings.confinement
+        self._watch = Watch(control.fileno(), self._tell_slow, self._stop_requested)
 
     def serve(self) -> None:
         """Takes jobs until the trusted process is gone."""
@@ -42,47 +46,45 @@ class Server:
             if not data:
                 return
             request = unpack_request(data)
-            if request.mode == Mode.STOP:
-                continue  # it came after the job had ended
-            self._control.sendall(pack_report(self._do(request, descriptors)))
+            if request.mode != Mode.STOP:  # one that came after the job had ended
+                self._control.sendall(pack_report(self._do(request, descriptors)))
 
     def _do(self, request: Request, descriptors: list[int]) -> Report:
         """Does one job."""
+        limits = rlimits.of_job(request.cpu_s, self._confinement.address_space + request.memory_bytes)
         try:
-            children = self._start(request, descriptors)
+            children = self._start(request.mode, limits, descriptors)
         except OSError:
             return Report(FAILED, False, ())
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-        watch = Watch(children, request, self._control.fileno())
-        reports = watch.run(self._tell_slow, self._stop_requested)
+        reports = self._watch.run(children, request)
+        for descriptor in descriptors:
+            os.close(descriptor)
         self._end_strays()
         clean = sweep(self._surroundings.scratch, self._surroundings.scratch_mode)
         return Report(REPORT, clean, reports)
 
-    def _start(self, request: Request, descriptors: list[int]) -> list[Child]:
+    def _start(self, mode: int, limits: JobLimits, descriptors: list[int]) -> list[Child]:
         """Forks the children of a job: the candidate, and in tester mode the tester."""
-        if request.mode == Mode.CALL:
-            return [self._fork(child.call, request, {CHANNEL: descriptors[0]})]
-        if request.mode == Mode.STDIO:
+        if mode == Mode.CALL:
+            return [self._fork(child.call, limits, ((descriptors[0], CHANNEL),))]
+        if mode == Mode.STDIO:
             channel, stdin, stdout = descriptors
-            return [self._fork(child.stdio, request, {0: stdin, 1: stdout, CHANNEL: channel})]
+            return [self._fork(child.stdio, limits, ((stdin, 0), (stdout, 1), (channel, CHANNEL)))]
         candidate_line, tester_line = socket.socketpair()
         with candidate_line, tester_line:
             return [
-                self._fork(body, request, {CHANNEL: channel, RPC: line.fileno()})
+                self._fork(body, limits, ((channel, CHANNEL), (line.fileno(), RPC)))
                 for body, channel, line in (
                     (child.serve, descriptors[0], candidate_line),
                     (tester.run, descriptors[1], tester_line),
                 )
             ]
 
-    def _fork(self, body: Callable[[], int], request: Request, descriptors: dict[int, int]) -> Child:
+    def _fork(self, body: Callable[[], int], limits: JobLimits, placement: Placement) -> Child:
         """Starts one child."""
         pid = os.fork()
         if pid == 0:
-            child.run(body, self._surroundings.confinement, request, descriptors)
+            child.run(body, self._confinement, limits, placement)
         return Child.of(pid)
 
     def _tell_slow(self) -> None:
@@ -96,7 +98,7 @@ class Server:
 
     def _end_strays(self) -> None:
         """Ends processes that the candidate has left behind; with system call filters there are none."""
-        if self._surroundings.confinement.seccomp:
+        if self._confinement.seccomp:
             return
         while True:
             try:

@@ -7,12 +7,12 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from o1coder_gym.sandbox.wire import ChildReport, Ending, Request
 
-_NOTICE_S = 0.005
+_NOTICE_MS = 5
 """After this the trusted process is told to read what the job writes: it may be waiting for that."""
 _LOOK_S = 0.1
 """Longest time between two looks at the CPU clocks; threads may use CPU time faster than wall time."""
@@ -58,59 +58,75 @@ class Child:
 
 
 class Watch:
-    """One job under watch, from fork to end."""
+    """The watch over one job at a time."""
 
-    def __init__(self, children: list[Child], request: Request, control: int) -> None:
-        """Starts watching.
+    def __init__(self, control: int, on_slow: Callable[[], None], stop_requested: Callable[[], bool]) -> None:
+        """Prepares to watch.
+
+        Args:
+            control: The control socket; readable when the trusted process has something to say.
+            on_slow: Called once for a job that takes its time.
+            stop_requested: Reads the control socket; says whether the job shall be stopped.
+        """
+        self._control = control
+        self._on_slow = on_slow
+        self._stop_requested = stop_requested
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+
+    def run(self, children: list[Child], request: Request) -> tuple[ChildReport, ...]:
+        """Waits until all children of a job have ended, and sees to it that they do.
 
         Args:
             children: The candidate, then the tester if there is one; when the last ends, so do all.
             request: Carries the limits; the one of CPU time holds for each child.
-            control: The control socket; readable when the trusted process has something to say.
-        """
-        self._children = children
-        self._request = request
-        self._alive = {child.exited: child for child in children}
-        self._window_end = time.monotonic() + request.wall_s
-        self._window_cpu_s = 0.0
-        self._poll = select.poll()
-        for descriptor in (control, *self._alive):
-            self._poll.register(descriptor, select.POLLIN)
-        self._control = control
-
-    def run(self, on_slow: Callable[[], None], stop_requested: Callable[[], bool]) -> tuple[ChildReport, ...]:
-        """Waits until all children have ended, and sees to it that they do.
-
-        Args:
-            on_slow: Called once if the job takes its time.
-            stop_requested: Reads the control socket; says whether the job shall be stopped.
 
         Returns:
             One report per child, in order.
         """
+        self._alive = {child.exited: child for child in children}
         reports: dict[int, ChildReport] = {}
-        patience_s = _NOTICE_S
+        limits: _Limits | None = None
+        started = time.monotonic()
+        for descriptor in self._alive:
+            self._poll.register(descriptor, select.POLLIN)
         while self._alive:
-            events = self._poll.poll(math.ceil(patience_s * 1000))
+            events = self._poll.poll(
+                _NOTICE_MS if limits is None else limits.patience_ms(self._alive.values())
+            )
             for descriptor, _ in events:
                 if descriptor != self._control:
-                    child = self._alive.pop(descriptor)
                     self._poll.unregister(descriptor)
+                    child = self._alive.pop(descriptor)
                     reports[child.pid] = child.reap()
-                elif stop_requested():
-                    self._end_all(Ending.STOPPED)
-            if self._children[-1].pid in reports:
-                self._end_all(Ending.STOPPED)
-            if not events:
-                on_slow()
-                patience_s = self._enforce()
-        return tuple(reports[child.pid] for child in self._children)
+                elif self._stop_requested():
+                    self._end_all()
+            if children[-1].pid in reports:
+                self._end_all()
+            if limits is None and not events:
+                self._on_slow()
+                limits = _Limits(request, started)
+        return tuple(reports[child.pid] for child in children)
 
-    def _enforce(self) -> float:
-        """Ends what is over a limit; returns the seconds until the next look."""
+    def _end_all(self) -> None:
+        """Kills what still runs and is not needed any more."""
+        for child in self._alive.values():
+            child.kill(Ending.STOPPED)
+
+
+class _Limits:
+    """The limits of a job that did not end at once."""
+
+    def __init__(self, request: Request, started: float) -> None:
+        self._request = request
+        self._window_end = started + request.wall_s
+        self._window_cpu_s = 0.0
+
+    def patience_ms(self, children: Collection[Child]) -> int:
+        """Ends children that are over a limit; returns the milliseconds until the next look."""
         patience_s = _LOOK_S
         total_s = 0.0
-        for child in self._alive.values():
+        for child in children:
             used_s = child.cpu_s()
             total_s += used_s
             if used_s >= self._request.cpu_s:
@@ -119,12 +135,8 @@ class Watch:
                 patience_s = min(patience_s, self._request.cpu_s - used_s)
         if time.monotonic() >= self._window_end:
             if total_s - self._window_cpu_s < _PROGRESS * self._request.cpu_s:
-                self._end_all(Ending.WALL)
+                for child in children:
+                    child.kill(Ending.WALL)
             self._window_cpu_s = total_s
             self._window_end += self._request.wall_s
-        return max(0.001, min(patience_s, self._window_end - time.monotonic()))
-
-    def _end_all(self, ending: Ending) -> None:
-        """Kills what still runs."""
-        for child in self._alive.values():
-            child.kill(ending)
+        return math.ceil(1000 * max(0.001, min(patience_s, self._window_end - time.monotonic())))

@@ -18,10 +18,9 @@ from o1coder_gym.sandbox.wire import (
     CHANNEL,
     RPC,
     FrameKind,
-    read_to_end,
+    read_job,
     receive_fields,
     send_fields,
-    unpack_fields,
     write_frame,
 )
 
@@ -77,12 +76,11 @@ class Line:
 def run() -> int:
     """Runs all tests of the job; returns the exit status.
 
-    The job: the entry point; the other names of the program that the tests use, separated by spaces;
-    then the source of each test.
+    The job: the entry point, the other names of the program that the tests use, the source of each test.
     """
-    entry, names, *tests = unpack_fields(read_to_end(CHANNEL))
+    entry, names, tests = read_job(CHANNEL)
     for index, test in enumerate(tests):
-        kind, body = _judge(test, entry.decode(), names.decode().split(), Line())
+        kind, body = _judge(test, entry, names, Line())
         write_frame(CHANNEL, kind, index, body)
     return 0
 

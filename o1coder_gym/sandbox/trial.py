@@ -6,7 +6,7 @@ import dataclasses
 
 from o1coder_gym.sandbox.grading import Evidence, combine, failed_already, grade
 from o1coder_gym.sandbox.plan import CallRun, StdioRun, plan
-from o1coder_gym.sandbox.wire import WHOLE, Mode, Request, pack_fields
+from o1coder_gym.sandbox.wire import WHOLE, Mode, Request, pack_job
 from o1coder_gym.sandbox.worker import Finished, Job, WorkerDied
 from o1coder_gym.types import CaseResult, Limits, Outcome, Submission, Verdict
 
@@ -47,22 +47,22 @@ class Trial:
     def next_job(self) -> Job:
         """Returns the next run as a job; the CPU time that is left is its limit."""
         limits = self._limits_left()
-        entry = (self.submission.entry_point or "").encode()
+        entry = self.submission.entry_point or ""
         room = limits.result_bytes + _FRAME_ROOM * 1024
         run = self._runs[self._position]
         request = Request(Mode.CALL, limits.cpu_s, limits.wall_s, limits.memory_bytes)
         match run:
             case CallRun():
-                return Job(request, (pack_fields((self._source, entry)) + run.inputs,), answer_bytes=room)
+                return Job(request, (pack_job(self._source, entry, run.inputs),), answer_bytes=room)
             case StdioRun():
                 return Job(
                     request._replace(mode=Mode.STDIO),
-                    (pack_fields((self._source,)),),
+                    (pack_job(self._source),),
                     run.stdin,
                     room,
                     limits.stdout_bytes,
                 )
-        payloads = (pack_fields((self._source, entry)), run.payload)
+        payloads = (pack_job(self._source, entry), run.payload)
         return Job(request._replace(mode=Mode.TESTER), payloads, answer_bytes=room)
 
     def accept(self, finished: Finished) -> Verdict | None:

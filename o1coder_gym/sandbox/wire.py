@@ -1,19 +1,19 @@
 """What passes between the trusted process, a zygote and its children, byte for byte.
 
 Control socket: one `Request` (with the job's file descriptors) per job, answered by one `Report`.
-Job channel: the trusted process writes packed fields and shuts its side down; the child answers with
-frames. The zygote never reads a job channel, so nothing of a job stays in the memory that later
-candidates inherit.
+Job channel: the trusted process writes the job and shuts its side down; the child answers with frames.
+The zygote never reads a job channel, so nothing of a job stays in the memory that later candidates inherit.
 """
 
 from __future__ import annotations
 
 import enum
+import marshal
 import os
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 CHANNEL, RPC = 3, 4
 """File descriptors of a child: its job channel, and its line to the other child of the job."""
@@ -138,6 +138,8 @@ WHOLE = 0xFFFFFFFF
 """Index of frames that concern the program, not one call or test."""
 
 _HEADER = struct.Struct("<BII")
+BEGUN_FRAME = _HEADER.pack(FrameKind.BEGUN, WHOLE, 0)
+"""Made in advance: each child sends it before anything else."""
 _LENGTH = struct.Struct("<I")
 _CHUNK = 1 << 16
 
@@ -176,6 +178,22 @@ def read_frames(data: bytes) -> tuple[list[Frame], bool]:
         frames.append(Frame(FrameKind(kind), index, data[start : start + length]))
         position = start + length
     return frames, position == len(data)
+
+
+def pack_job(*parts: Any) -> bytes:
+    """Writes what a child is told: a tuple of plain values, in the form that is cheapest to read.
+
+    Only the trusted process writes this form, and only sandboxed children of the same interpreter read it.
+    """
+    return marshal.dumps(parts)
+
+
+def read_job(descriptor: int) -> tuple[Any, ...]:
+    """Reads what `pack_job` wrote, up to the end of the stream."""
+    data = os.read(descriptor, _CHUNK)
+    while chunk := os.read(descriptor, _CHUNK):
+        data += chunk
+    return marshal.loads(data)
 
 
 def pack_fields(fields: Iterable[bytes]) -> bytes:
@@ -224,14 +242,6 @@ def receive_fields(descriptor: int, limit: int) -> list[bytes]:
     if length > limit:
         raise ValueError("message too long")
     return unpack_fields(_read_exactly(descriptor, length))
-
-
-def read_to_end(descriptor: int) -> bytes:
-    """Reads until the other side has shut down."""
-    chunks = []
-    while chunk := os.read(descriptor, _CHUNK):
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

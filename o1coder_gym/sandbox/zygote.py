@@ -37,7 +37,9 @@ def entry(a, b):
     except TypeError as error:
         raise ValueError("no") from error
 """
-_WARM_UP_INPUTS = (b"[1,2]", b"[0,1]", b'[1,"a"]')
+_WARM_UP_INPUTS = ([1, 2], [0, 1], [1, "a"], '[1,{"t":[2]}]')
+_WARM_UP_ROUNDS = 20
+"""Enough for the interpreter to specialize the code that all children run."""
 
 
 def main() -> None:
@@ -105,7 +107,8 @@ def _warm_up() -> None:
     """Runs a harmless job here, so that no child pays for what happens once; then freezes the heap."""
     from o1coder_gym.sandbox.child import answer_calls
 
-    answer_calls([_WARM_UP, b"entry", *_WARM_UP_INPUTS], lambda *frame: None)
+    for _ in range(_WARM_UP_ROUNDS):
+        answer_calls(_WARM_UP, "entry", _WARM_UP_INPUTS, lambda *frame: None)
     del sys.modules["solution"]
     gc.collect()
     gc.freeze()
