@@ -123,7 +123,8 @@ def validate(
     found = load_rows(name, split=split, skip_bad=skip_bad)
     results = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(f"validating {escape(name)}", total=len(found))
         for result in validations(found, default_judge(), Limits(cpu_s=cpu_s, wall_s=5 * cpu_s)):
             progress.advance(bar)

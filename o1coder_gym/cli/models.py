@@ -24,7 +24,8 @@ app = typer.Typer(help="Fetch and find model weights.", no_args_is_help=True)
 def fetch_progress() -> Iterator[OnProgress]:
     """Shows on stderr what `models.model_path` does; yields what to pass as its `on_progress`."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("looking", total=None)
         current = ""
 
