@@ -222,6 +222,29 @@ def logarithmic(t: int, *, start: float, end: float, horizon: int) -> float:
     return start + (end - start) * math.log1p(_elapsed(t, horizon) * horizon) / math.log1p(horizon)
 
 
+def load_schedule(spec: str) -> Schedule:
+    """Returns the schedule that ``"0.5"``, ``"linear:1,0.1,90"`` or ``"logarithmic:1,0.1,90"`` names.
+
+    The numbers after the colon are start, end and horizon.
+
+    Raises:
+        UsageError: When it names none, or a value of α would be outside [0, 1].
+    """
+    kind, colon, numbers = spec.partition(":")
+    kinds = {"linear": linear, "logarithmic": logarithmic}
+    try:
+        if not colon:
+            return partial(constant, alpha=RewardConstants(alpha=float(spec)).alpha)
+        first, last, horizon = numbers.split(",")
+        start, end = (RewardConstants(alpha=float(value)).alpha for value in (first, last))
+        schedule = partial(kinds[kind], start=start, end=end, horizon=int(horizon))
+        schedule(0)
+        return schedule
+    except (KeyError, ValueError) as error:
+        known = "a number, linear:START,END,HORIZON or logarithmic:START,END,HORIZON"
+        raise UsageError(f"schedule {spec!r} is not {known}") from error
+
+
 def _elapsed(t: int, horizon: int) -> float:
     if t < 0 or horizon < 1:
         raise UsageError(f"a schedule needs t >= 0 and horizon >= 1, got t={t}, horizon={horizon}")

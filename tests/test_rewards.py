@@ -152,6 +152,15 @@ def test_the_authors_schedule_is_linear(t: int) -> None:
     assert schedule == pytest.approx(max(0.1, 1.0 - 0.01 * t))
 
 
+def test_schedules_by_name() -> None:
+    assert rewards.load_schedule("0.3")(7) == 0.3
+    assert rewards.load_schedule("linear:1,0.1,90")(45) == pytest.approx(0.55)
+    assert rewards.load_schedule("logarithmic:1,0,7")(1) == pytest.approx(2 / 3)
+    for spec in ("steep:1,0,7", "linear:1,0", "linear:1,0,x", "half", "1.5", "linear:2,0,7", "linear:1,0,0"):
+        with pytest.raises(UsageError):
+            rewards.load_schedule(spec)
+
+
 def test_bad_constants_are_refused() -> None:
     with pytest.raises(UsageError, match="alpha must lie in"):
         RewardConstants(alpha=1.5)

@@ -6,18 +6,22 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
+from typer.testing import CliRunner
 
 from o1coder_gym.agents import choice_ppo
 from o1coder_gym.agents.choice_ppo import Training
 from o1coder_gym.agents.driver import Driver, Task
 from o1coder_gym.budget import Budget
+from o1coder_gym.cli import rl
 from o1coder_gym.envs import ReasoningModel, conformance
-from o1coder_gym.errors import InfrastructureError, UnknownNameError, UsageError
+from o1coder_gym.errors import InfrastructureError, JournalError, UnknownNameError, UsageError
+from o1coder_gym.formats import PSEUDOCODE
+from o1coder_gym.journal import read_rows
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import load_problems
 from o1coder_gym.rewards import linear
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.types import Outcome, Verdict
+from o1coder_gym.types import Outcome, State, Verdict
 
 PROGRAMS = {"double": "x * 2", "square": "x * x", "negate": "-x"}
 
@@ -149,9 +153,6 @@ def test_it_searches_within_its_budget(world, model, trained) -> None:
 
 
 def _last(result) -> list:
-    from o1coder_gym.formats import PSEUDOCODE
-    from o1coder_gym.types import State
-
     state = State(result.state.problem_id, result.state.steps[:-1])
     return [(state, PSEUDOCODE.render(result.state.steps[-1], state.depth + 1))]
 
@@ -161,6 +162,32 @@ def test_it_conforms_as_an_agent(world, model, trained) -> None:
         return choice_ppo.choice_ppo(problem, root, path=str(trained))
 
     conformance.check_agent(agent, model, load_policy(world["policy"]), task_ids=model.task_ids[:2])
+
+
+def test_the_command_trains_compares_and_resumes(world, tmp_path) -> None:
+    out = tmp_path / "run"
+    options = ["choice", "--problems", world["problems"], "--policy", world["policy"], "--k", "3", "--json"]
+    options += [
+        "--max-steps",
+        "4",
+        "--rollout",
+        "32",
+        "--episodes",
+        "20",
+        "--reward",
+        "phi",
+        "--out",
+        str(out),
+    ]
+    first = CliRunner().invoke(rl.app, [*options, "--steps", "128", "--alpha", "linear:1,0.5,4"])
+    assert first.exit_code == 0, first.output
+    row = json.loads(first.stdout)
+    assert (row["steps"], row["learned"]["episodes"], row["out"]) == (128, 20, str(out))
+    again = CliRunner().invoke(rl.app, [*options, "--steps", "256", "--alpha", "linear:1,0.5,4", "--resume"])
+    assert json.loads(again.stdout)["steps"] == 256
+    assert [row["steps"] for row in read_rows(out / "evaluations.jsonl")] == [128, 256]
+    other = CliRunner().invoke(rl.app, [*options, "--steps", "256", "--alpha", "0.1", "--resume"])
+    assert isinstance(other.exception, JournalError)
 
 
 def test_bad_arguments_are_named(world, model, tmp_path) -> None:
