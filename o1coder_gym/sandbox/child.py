@@ -19,8 +19,9 @@ from typing import Any, TypeAlias
 from o1coder_gym.sandbox import landlock, rlimits, seccomp
 from o1coder_gym.sandbox.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.namespaces import die_with_parent
-from o1coder_gym.sandbox.program import describe, failure, find_entry, load
+from o1coder_gym.sandbox.program import failure, find_entry, load
 from o1coder_gym.sandbox.rlimits import JobLimits
+from o1coder_gym.sandbox.service import Service
 from o1coder_gym.sandbox.wire import (
     BEGUN_FRAME,
     CHANNEL,
@@ -172,41 +173,12 @@ def serve() -> int:
     """Loads a program and calls it for the tester until that hangs up; returns the exit status."""
     source, name = read_job(CHANNEL)
     try:
-        namespace = load(source, "solution")
-        functions = {name: find_entry(namespace, name)} if name else {}
+        service = Service(load(source, "solution"), name)
     except BaseException as error:
         return _failed(error)
-    handles = HandleTable()
     while True:
         try:
-            wanted, args, kwargs = receive_fields(RPC, _MESSAGE_BYTES)
+            question = receive_fields(RPC, _MESSAGE_BYTES)
         except EOFError:
             return 0
-        key = wanted.decode()
-        function = functions.get(key) or namespace.get(key)
-        send_fields(RPC, _reply(function, args.decode(), kwargs.decode(), handles))
-
-
-def _reply(function: Any, args: str, kwargs: str, handles: HandleTable) -> Sequence[bytes]:
-    """Calls a function of the program for the tester.
-
-    Returns:
-        ``v``, the encoded result and, after a call that returned None, the arguments as they are now;
-        or ``e``, the names of the exception's classes, its message.
-    """
-    try:
-        values = decode(args, handles)
-        result = function(*values, **decode(kwargs, handles))
-        changed = (encode(values, handles).encode(),) if result is None and values else ()
-        return (b"v", encode(result, handles).encode(), *changed)
-    except BaseException as error:
-        classes = " ".join(base.__name__ for base in type(error).__mro__)
-        return (b"e", classes.encode("utf-8", "replace")[:1000], _message(error), describe(error))
-
-
-def _message(error: BaseException) -> bytes:
-    """Returns the bounded message of an exception."""
-    try:
-        return str(error)[:1000].encode("utf-8", "backslashreplace")
-    except BaseException:  # foreign code
-        return b""
+        send_fields(RPC, service.answer(question))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import types
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from o1coder_gym.sandbox.codec import decode, encode
@@ -32,7 +32,7 @@ class CandidateGone(BaseException):
 
 
 class Line:
-    """The line to the candidate's process.
+    """The tester's end of the line to the candidate's process.
 
     Attributes:
         raised: The last exception that came from the candidate; None if none did.
@@ -40,10 +40,12 @@ class Line:
         gone: Whether the line broke.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Callable[[Sequence[bytes]], Sequence[bytes]]) -> None:
+        """Args: sends a question as `Service.answer` takes it, returns the answer."""
         self.raised: BaseException | None = None
         self.complaint = b""
         self.gone = False
+        self._ask = ask
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a function of the candidate's program.
@@ -56,10 +58,9 @@ class Line:
             Exception: The nearest builtin kind of what the candidate raised.
         """
         values = list(args)
-        request = (name.encode(), encode(values).encode(), encode(kwargs).encode())
+        question = (name.encode(), encode(values).encode(), encode(kwargs).encode() if kwargs else b"")
         try:
-            send_fields(RPC, request)
-            kind, first, *rest = receive_fields(RPC, _REPLY_BYTES)
+            kind, first, *rest = self._ask(question)
             if kind == b"v":
                 result = decode(first.decode())
                 if rest:
@@ -80,13 +81,26 @@ def run() -> int:
     """
     entry, names, tests = read_job(CHANNEL)
     for index, test in enumerate(tests):
-        kind, body = _judge(test, entry, names, Line())
+        kind, body = judge(test, entry, names, Line(_ask))
         write_frame(CHANNEL, kind, index, body)
     return 0
 
 
-def _judge(test: bytes, entry: str, names: Sequence[str], line: Line) -> tuple[FrameKind, bytes]:
-    """Runs one test; returns the kind and body of its frame."""
+def _ask(question: Sequence[bytes]) -> Sequence[bytes]:
+    """Asks the candidate's process."""
+    send_fields(RPC, question)
+    return receive_fields(RPC, _REPLY_BYTES)
+
+
+def judge(test: bytes, entry: str, names: Sequence[str], line: Line) -> tuple[FrameKind, bytes]:
+    """Runs one test; returns the kind and body of its frame.
+
+    Args:
+        test: Source of the test.
+        entry: Name of the function under test; empty for none.
+        names: What else of the program the test may use.
+        line: Leads to the program.
+    """
     try:
         _run_test(test, entry, names, line)
     except CandidateGone:

@@ -228,7 +228,7 @@ def send_fields(descriptor: int, fields: Iterable[bytes]) -> None:
 
 
 def receive_fields(descriptor: int, limit: int) -> list[bytes]:
-    """Reads one message of fields from a line that stays open.
+    """Reads one message of fields from a line that stays open, on which both sides speak in turn.
 
     Args:
         descriptor: Where to read.
@@ -238,10 +238,18 @@ def receive_fields(descriptor: int, limit: int) -> list[bytes]:
         EOFError: When the other side is gone.
         ValueError: When the message is malformed or too long.
     """
-    (length,) = _LENGTH.unpack(_read_exactly(descriptor, _LENGTH.size))
+    data = _read_some(descriptor)
+    while len(data) < _LENGTH.size:
+        data += _read_some(descriptor)
+    (length,) = _LENGTH.unpack_from(data)
     if length > limit:
         raise ValueError("message too long")
-    return unpack_fields(_read_exactly(descriptor, length))
+    chunks = [data]
+    missing = _LENGTH.size + length - len(data)
+    while missing > 0:
+        chunks.append(_read_some(descriptor))
+        missing -= len(chunks[-1])
+    return unpack_fields(b"".join(chunks)[_LENGTH.size :])
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -256,13 +264,9 @@ def write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _read_exactly(descriptor: int, count: int) -> bytes:
-    """Reads exactly `count` bytes."""
-    chunks = []
-    while count:
-        chunk = os.read(descriptor, min(count, _CHUNK))
-        if not chunk:
-            raise EOFError("the other side is gone")
-        chunks.append(chunk)
-        count -= len(chunk)
-    return b"".join(chunks)
+def _read_some(descriptor: int) -> bytes:
+    """Reads what is there, at least one byte."""
+    data = os.read(descriptor, _CHUNK)
+    if not data:
+        raise EOFError("the other side is gone")
+    return data

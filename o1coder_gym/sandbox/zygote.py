@@ -38,6 +38,11 @@ def entry(a, b):
         raise ValueError("no") from error
 """
 _WARM_UP_INPUTS = ([1, 2], [0, 1], [1, "a"], '[1,{"t":[2]}]')
+_WARM_UP_TEST = b"""
+def check(candidate):
+    for n in range(1, 3):
+        assert candidate(n, 2) == {"sum": (n + 2, str(n))}
+"""
 _WARM_UP_ROUNDS = 20
 """Enough for the interpreter to specialize the code that all children run."""
 
@@ -104,11 +109,13 @@ def _preload(blueprint: Blueprint) -> None:
 
 
 def _warm_up() -> None:
-    """Runs a harmless job here, so that no child pays for what happens once; then freezes the heap."""
-    from o1coder_gym.sandbox.child import answer_calls
+    """Runs harmless jobs here, so that no child pays for what happens once; then freezes the heap."""
+    from o1coder_gym.sandbox import child, program, service, tester
 
     for _ in range(_WARM_UP_ROUNDS):
-        answer_calls(_WARM_UP, "entry", _WARM_UP_INPUTS, lambda *frame: None)
+        child.answer_calls(_WARM_UP, "entry", _WARM_UP_INPUTS, lambda *frame: None)
+        served = service.Service(program.load(_WARM_UP, "solution"), "entry")
+        tester.judge(_WARM_UP_TEST, "entry", (), tester.Line(served.answer))
     del sys.modules["solution"]
     gc.collect()
     gc.freeze()
