@@ -30,10 +30,11 @@ def fetch_progress() -> Iterator[OnProgress]:
         current = ""
 
         def show(stage: str, done: int, total: int) -> None:
-            nonlocal current
+            nonlocal bar, current
             if stage != current:
                 current = stage
-                progress.reset(bar, description=stage, total=total or None)
+                progress.remove_task(bar)
+                bar = progress.add_task(stage, total=total or None)
                 if not total:
                     progress.console.print(stage, highlight=False, soft_wrap=True)
             progress.update(bar, completed=done)
