@@ -23,6 +23,15 @@ def find_text(roots: Iterable[Any], needles: Sequence[str]) -> str | None:
 
 def reachable_texts(roots: Iterable[Any]) -> Iterator[str]:
     """Yields every text reachable from `roots`; bytes are read as UTF-8."""
+    for thing in reachable(roots):
+        if isinstance(thing, str):
+            yield thing
+        elif isinstance(thing, bytes | bytearray):
+            yield thing.decode(errors="replace")
+
+
+def reachable(roots: Iterable[Any]) -> Iterator[Any]:
+    """Yields every object reachable from `roots`, themselves included, each once."""
     seen: dict[int, Any] = {}
     front = list(roots)
     while front:
@@ -30,10 +39,7 @@ def reachable_texts(roots: Iterable[Any]) -> Iterator[str]:
         if id(thing) in seen or isinstance(thing, ModuleType):
             continue
         seen[id(thing)] = thing
-        if isinstance(thing, str):
-            yield thing
-        elif isinstance(thing, bytes | bytearray):
-            yield thing.decode(errors="replace")
+        yield thing
         front.extend(_parts(thing))
 
 
