@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
 from o1coder_gym.agents import choice_ppo
@@ -97,7 +98,14 @@ def test_what_was_saved_chooses_alike(world, trained) -> None:
     assert one.features == other.features
     assert one.features.k == 3
     assert choice_ppo.evaluate(one, plan, episodes=30) == choice_ppo.evaluate(other, plan, episodes=30)
-    assert list((trained / "tensorboard").rglob("events.*"))
+
+
+def test_tensorboard_shows_the_success_rate(trained) -> None:
+    (log,) = (trained / "tensorboard").iterdir()
+    events = EventAccumulator(str(log)).Reload()
+    rates = [event.value for event in events.Scalars("rollout/success_rate")]
+    assert len(rates) == 6  # 768 steps, 4 × 32 an update
+    assert all(0.0 <= rate <= 1.0 for rate in rates)
 
 
 def test_training_resumes_where_it_stopped(world, tmp_path) -> None:

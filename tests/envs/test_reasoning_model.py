@@ -12,6 +12,7 @@ from o1coder_gym import rewards
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
 from o1coder_gym.formats import PSEUDOCODE, VANILLA
+from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import (
     ActionType,
     AssertTest,
@@ -272,3 +273,26 @@ def test_bad_input_is_named(model: ReasoningModel, judge: LedgerJudge) -> None:
         ReasoningModel([], judge)
     with pytest.raises(UsageError, match="max_steps"):
         ReasoningModel([ADD], judge, max_steps=0)
+
+
+@pytest.mark.parametrize(
+    ("program", "outcome", "told"),
+    [
+        ("def add(a, b):\n    return a + b", Outcome.PASS, "2 of 2 public tests passed."),
+        ("def add(a, b):\n    return a - b", Outcome.WRONG_ANSWER, "- add(1, 2): got -1, expected 3"),
+        ("def add(a, b):\n    return a / 0", Outcome.RUNTIME_ERROR, "ZeroDivisionError"),
+        ("def add(a, b) return a", Outcome.COMPILE_ERROR, "does not compile"),
+        ("def plus(a, b):\n    return a + b", Outcome.RUNTIME_ERROR, "add"),
+        ("import sys\nsys.exit(0)", Outcome.RUNTIME_ERROR, "add(1, 2)"),
+        ("def add(a, b):\n    return '\ud800'", Outcome.COMPILE_ERROR, "surrogates"),
+        ("def add(a, b):\n    return '\0'", Outcome.COMPILE_ERROR, "null bytes"),
+    ],
+)
+def test_the_real_judge_decides(program: str, outcome: Outcome, told: str) -> None:
+    model = ReasoningModel([ADD], default_judge())
+    (step,) = model.advance([(model.initial("add"), code(program))])
+    assert step.verdict is not None
+    assert step.verdict.outcome is outcome
+    assert told in step.feedback
+    assert (step.terminated, step.reward) == (True, step.verdict.pass_ratio)
+    assert (step.reward == 1.0) == (outcome is Outcome.PASS)
