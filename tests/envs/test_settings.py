@@ -1,0 +1,76 @@
+"""What environments are made of: names become handles, once a process, and only when needed."""
+
+import pickle
+from pathlib import Path
+
+import gymnasium
+import pytest
+
+from o1coder_gym.envs.settings import Settings, SharedJudge, shared_model, shared_scorer
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.protocols import Judge
+
+PLAN = "### Step 1 (define)\nplan\n"
+
+
+@pytest.fixture
+def scorers(tmp_path: Path, monkeypatch) -> str:
+    """A module with a scorer, and one thing that is none."""
+    (tmp_path / "my_scorers.py").write_text(
+        "class ByDepth:\n"
+        "    def score(self, items, /):\n"
+        "        return [0.5 ** state.depth for _, state in items]\n"
+        "def number():\n"
+        "    return 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return "my_scorers"
+
+
+def test_a_scorer_is_named_by_its_factory(scorers: str) -> None:
+    env = gymnasium.make("O1Coder/Starter-v0", scorer=f"{scorers}:ByDepth", reward="process")
+    env.reset(seed=0)
+    assert [env.step(PLAN)[1] for _ in range(2)] == [0.5, 0.25]
+    info = env.step(PLAN)[4]
+    assert (info["prm"], info["reward_terms"]["process"]) == (0.125, 0.125)
+
+
+def test_what_makes_no_scorer_is_named(scorers: str) -> None:
+    for spec in ("nowhere:thing", f"{scorers}:nothing", "not a spec at all"):
+        with pytest.raises(UsageError, match="importable"):
+            shared_scorer(spec)
+    with pytest.raises(UsageError, match="no score method"):
+        shared_scorer(f"{scorers}:number")
+
+
+def test_equal_settings_share_a_model_and_unlike_rewards_its_caches() -> None:
+    plain, weighted = Settings("starter"), Settings("starter", alpha_compile=0.5)
+    assert shared_model(plain) is shared_model(Settings("starter"))
+    one, other = shared_model(plain), shared_model(weighted)
+    program = "### Step 1 (code)\n```python\ndef count_vowel_words(text):\n    return 0\n```\n"
+    root = one.initial("starter/001-vowel-words")
+    (half,), (more,) = one.advance([(root, program)]), other.advance([(root, program)])
+    assert half.verdict is more.verdict
+    assert (half.reward, more.reward) == (0.5, 0.75)
+
+
+def test_an_unknown_set_is_named_at_the_first_reset() -> None:
+    env = gymnasium.make("O1Coder/Code-v0", problems="no-such-set")
+    with pytest.raises(UnknownNameError, match="no-such-set"):
+        env.reset(seed=0)
+    with pytest.raises(UsageError, match="problems="):
+        gymnasium.make("O1Coder/Code-v0")
+
+
+def test_environments_pickle_in_the_middle_of_an_episode() -> None:
+    env = gymnasium.make("O1Coder/Starter-v0", max_episode_steps=3)
+    env.reset(seed=2)
+    env.step(PLAN)
+    twin = pickle.loads(pickle.dumps(env))
+    assert twin.step(PLAN)[4] == env.step(PLAN)[4]
+    assert twin.step(PLAN)[3] is env.step(PLAN)[3] is True
+    assert twin.reset()[1] == env.reset()[1]
+
+
+def test_the_shared_judge_is_a_value() -> None:
+    assert isinstance(pickle.loads(pickle.dumps(SharedJudge())), Judge)
