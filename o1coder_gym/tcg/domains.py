@@ -165,9 +165,9 @@ class Texts:
         kind = rng.random()
         if self.form is TextForm.BALANCED and kind < 0.6:
             return edits.edit_brackets(value, rng)
-        if self.form is TextForm.WORDS or 0.6 < kind < 0.85:
+        if self.form is TextForm.WORDS or (kind > 0.75 and " " in self.alphabet):
             return edits.edit_words(value, self.words, rng)
-        if kind < 0.6:
+        if kind < 0.85:
             return edits.edit_characters(value, self.alphabet, rng)
         return edits.join_texts(value, rng.choice(self.seen), rng)
 

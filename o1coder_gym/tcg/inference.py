@@ -166,11 +166,16 @@ def _form(values: Sequence[str], known_words: set[str]) -> tuple[TextForm, tuple
             return TextForm.WORDS, tuple(sorted(plain))
         if 2 * len(vocabulary) < len(words):
             return TextForm.WORDS, vocabulary
-    masks = {re.sub(r"\d", "0", re.sub(r"[a-z]", "a", value)) for value in values}
+    masks = {_mask(value) for value in values}
     alike = len(values) > 1 and len(masks) == 1 and "0" in next(iter(masks)) and len(values[0]) > 3
     if alike or max(map(len, values)) == 1 or all(_FORM.fullmatch(value) for value in values):
         return TextForm.PATTERN, vocabulary
     return TextForm.FREE, vocabulary
+
+
+def _mask(text: str) -> str:
+    """Returns a text with all digits, small and capital letters alike."""
+    return re.sub(r"[A-Z]", "A", re.sub(r"[a-z]", "a", re.sub(r"\d", "0", text)))
 
 
 def _is_bracket_text(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from o1coder_gym.tcg.literals import bracket_extent, read_literal
@@ -12,20 +13,22 @@ from o1coder_gym.tcg.literals import bracket_extent, read_literal
 _INPUT_KEYS = ("input", "inputs", "args", "arguments", "test_input", "params")
 _OUTPUT_KEYS = ("output", "outputs", "expected", "expected_output", "expected_result", "result", "answer")
 _OPENING = re.compile(r"[\[{(]")
+_OPENINGS = 200
 _MISSING = object()
 
 
 def find_pairs(text: str) -> Iterator[tuple[Any, Any]]:
     """Yields (input, output) values of the first list or object in a text that holds such pairs."""
-    start = 0
-    while opening := _OPENING.search(text, start):
-        end, cut = bracket_extent(text, opening.start())
-        for piece in (text[opening.start() : end], text[opening.start() : cut] + "]"):
+    for opening in islice(_OPENING.finditer(text), _OPENINGS):
+        start = opening.start()
+        end, cut = bracket_extent(text, start)
+        pieces = [text[start:end]] if text[end - 1] in "]})" else []
+        pieces += [text[start:cut] + "]"] if cut > start else []
+        for piece in pieces:
             pairs = list(_pairs(_value(piece)))
             if pairs:
                 yield from pairs
                 return
-        start = opening.end()
 
 
 def _value(piece: str) -> Any:

@@ -138,20 +138,20 @@ def _call_test(call: ast.Call, result: str) -> CallTest | None:
 
 def _leading_literal(text: str) -> str | None:
     """Returns the literal that a piece of prose begins with, None if it begins with none."""
-    bare = text.strip().strip("`*").strip()
-    for candidate in (bare, bare.rstrip(".,;"), bare.partition(" #")[0], bare.partition("`")[0]):
+    bare = text.strip().strip("`*").strip()[:_LONGEST_RESULT]
+    ends = [len(bare), *(match.start() for match in _POSSIBLE_END.finditer(bare))]
+    for end in ends[:_POSSIBLE_ENDS]:
+        piece = bare[:end].strip().rstrip(".,;`")
         try:
-            return write_literal(read_literal(_JSON_NAMES.get(candidate.strip(), candidate)))
-        except ValueError:
-            continue
-    for match in re.finditer(r"[.,;]?(?=\s|$)|(?<=[\])}'\"])", bare[:2000]):
-        try:
-            return write_literal(read_literal(bare[: match.start()]))
+            return write_literal(read_literal(_JSON_NAMES.get(piece.lower(), piece)))
         except ValueError:
             continue
     return None
 
 
+_LONGEST_RESULT = 4000
+_POSSIBLE_ENDS = 60
+_POSSIBLE_END = re.compile(r"[.,;`#](?=\s|$|`)|\s|(?<=[\])}'\"])")
 _JSON_NAMES = {"true": "True", "false": "False", "null": "None", "none": "None"}
 
 

@@ -37,16 +37,22 @@ def _between(left: int, right: int, columns: list[tuple[Any, Any]]) -> Iterator[
     if all(_sized(a) and _sized(b) for a, b in columns):
         if left < right and all(len(a) == len(b) > 1 for a, b in columns):
             yield lambda call: _same_length(call, left, right)
-    elif all(type(a) is int and _sized(b) for a, b in columns):
-        if all(a == len(b) for a, b in columns):
-            yield lambda call: _put(call, left, len(call[right]))
-        elif all(0 <= a < len(b) for a, b in columns):
-            yield lambda call: _put(call, left, max(0, min(call[left], len(call[right]) - 1)))
-        elif all(0 <= a <= len(b) for a, b in columns):
-            yield lambda call: _put(call, left, max(0, min(call[left], len(call[right]))))
     elif all(_number(a) and _number(b) for a, b in columns):
         if len(columns) >= _ENOUGH_FOR_ORDER and all(a <= b for a, b in columns):
             yield lambda call: _in_order(call, left, right)
+    elif all(_sized(b) for _, b in columns):
+        yield from _within(left, right, columns)
+
+
+def _within(left: int, right: int, columns: list[tuple[Any, Any]]) -> Iterator[Restore]:
+    """Yields what an argument is of a list: its length, a place in it, or one of its items."""
+    integers = all(type(a) is int for a, _ in columns)
+    if integers and all(a == len(b) for a, b in columns):
+        yield lambda call: _put(call, left, len(call[right]))
+    elif integers and all(0 <= a < len(b) for a, b in columns):
+        yield lambda call: _put(call, left, max(0, min(call[left], len(call[right]) - 1)))
+    elif integers and all(0 <= a <= len(b) for a, b in columns):
+        yield lambda call: _put(call, left, max(0, min(call[left], len(call[right]))))
     elif all(isinstance(b, list | tuple) and a in b for a, b in columns):
         yield lambda call: call if call[left] in call[right] else _put(call, left, call[right][0])
 

@@ -6,7 +6,6 @@ import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.protocols import Judge
 from o1coder_gym.tcg.agreement import Agreement
 from o1coder_gym.tcg.execution import (
     Observation,
@@ -75,11 +74,14 @@ def check_by_reference(
         For each claim one answer per test, in order.
     """
     observed = observe_twice(judge, [_program(claim, claim.programs[0]) for claim in claims])
-    outcomes = _outcomes(judge, claims)
-    return [
-        _decided(claim, iter(seen), judged, repair)
-        for claim, seen, judged in zip(claims, observed, outcomes, strict=True)
+    drafts = [_Draft(claim, _by_test(claim, seen)) for claim, seen in zip(claims, observed, strict=True)]
+    submissions = [
+        Submission(draft.claim.programs[0], draft.claim.problem.entry_point, (test,))
+        for draft in drafts
+        for test in draft.runnable
     ]
+    verdicts = iter(judge.evaluate(submissions))
+    return [draft.decide([next(verdicts).outcome for _ in draft.runnable], repair) for draft in drafts]
 
 
 def check_by_agreement(
@@ -124,43 +126,47 @@ def _program(claim: Claim, code: str) -> Program:
     return Program(code, claim.problem.entry_point, inputs)
 
 
-def _outcomes(judge: Judge, claims: Sequence[Claim]) -> list[list[Outcome]]:
-    """Returns for each claim how its first program does on every test, each judged on its own."""
-    submissions = [
-        Submission(claim.programs[0], claim.problem.entry_point, (test,))
-        for claim in claims
-        for test in claim.tests
-    ]
-    verdicts = iter(judge.evaluate(submissions))
-    return [[next(verdicts).outcome for _ in claim.tests] for claim in claims]
-
-
-def _decided(
-    claim: Claim, observed: Iterator[Observation | None], outcomes: Sequence[Outcome], repair: bool
-) -> list[CheckedTest]:
-    return [
-        _decided_test(claim, test, next(observed), outcome, repair)
-        if isinstance(test, CallTest | StdioTest)
-        else CheckedTest(test, _STANDINGS.get(outcome, Standing.INVALID))
-        for test, outcome in zip(claim.tests, outcomes, strict=True)
-    ]
-
-
 _STANDINGS = {Outcome.PASS: Standing.CONFIRMED, Outcome.WRONG_ANSWER: Standing.WRONG}
 
 
-def _decided_test(
-    claim: Claim,
-    test: CallTest | StdioTest,
-    observation: Observation | None,
-    outcome: Outcome,
-    repair: bool,
-) -> CheckedTest:
-    if observation is None or observation.outcome is not Outcome.PASS:
-        return CheckedTest(test, Standing.INVALID)
-    if outcome is Outcome.PASS:
-        return CheckedTest(test, Standing.CONFIRMED)
-    if not repair or observation.output is None:
-        return CheckedTest(test, Standing.WRONG)
-    repaired = test_of(claim.problem.entry_point, _input(test), observation.output)
-    return CheckedTest(repaired, Standing.REPAIRED)
+def _by_test(claim: Claim, observed: Sequence[Observation | None]) -> list[Observation | None]:
+    """Returns for each test what the reference makes of its input; for asserts, which tell none, nothing."""
+    seen = iter(observed)
+    unknown = Observation(None, Outcome.PASS)
+    return [next(seen) if isinstance(test, CallTest | StdioTest) else unknown for test in claim.tests]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A claim with what its reference makes of the inputs; None where it changed its mind."""
+
+    claim: Claim
+    observed: list[Observation | None]
+
+    @property
+    def runnable(self) -> list[TestCase]:
+        """The tests on whose input the reference does not fail; each is judged on its own."""
+        pairs = zip(self.claim.tests, self.observed, strict=True)
+        return [test for test, seen in pairs if _is_good(seen)]
+
+    def decide(self, outcomes: Sequence[Outcome], repair: bool) -> list[CheckedTest]:
+        """Returns the standing of every test, given how the runnable ones came out."""
+        judged = iter(outcomes)
+        return [
+            self._decide(test, seen, next(judged), repair)
+            if seen is not None and _is_good(seen)
+            else CheckedTest(test, Standing.INVALID)
+            for test, seen in zip(self.claim.tests, self.observed, strict=True)
+        ]
+
+    def _decide(self, test: TestCase, seen: Observation, outcome: Outcome, repair: bool) -> CheckedTest:
+        standing = _STANDINGS.get(outcome, Standing.INVALID)
+        if not (repair and standing is Standing.WRONG and seen.output is not None):
+            return CheckedTest(test, standing)
+        assert isinstance(test, CallTest | StdioTest)
+        repaired = test_of(self.claim.problem.entry_point, _input(test), seen.output)
+        return CheckedTest(repaired, Standing.REPAIRED)
+
+
+def _is_good(seen: Observation | None) -> bool:
+    return seen is not None and seen.outcome is Outcome.PASS

@@ -1,0 +1,86 @@
+"""The commands under `o1coder tcg`, called as a user calls them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from o1coder_gym.cli.tcg import app
+from o1coder_gym.errors import UsageError
+from o1coder_gym.problems import load_rows
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def write_programs(path: Path, count: int) -> Path:
+    """Writes for some problems a wrong program and the reference."""
+    rows = load_rows("starter").rows[:count]
+    lines = []
+    for row in rows:
+        wrong = f"def {row.problem.entry_point}(*args):\n    return None"
+        for code in (wrong, row.reference):
+            lines.append(json.dumps({"task_id": row.problem.task_id, "code": code}) + "\n")
+    path.write_text("".join(lines))
+    return path
+
+
+def test_eval_measures_and_resumes(tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    command = ("eval", "starter", "--limit", "3", "--tests", "5", "--mutants", "6", "--out", out, "--json")
+    first = json.loads(run(*command))
+    assert first["pass_rate_of_asked"]["mean"] == 1.0
+    assert first["kill_rate"]["problems"] == 3
+    quality = (tmp_path / "run" / "quality.jsonl").read_text()
+    assert json.loads(run(*command, "--resume")) == first
+    assert (tmp_path / "run" / "quality.jsonl").read_text() == quality
+
+
+def test_eval_as_reward_compares_with_hidden_tests(tmp_path: Path) -> None:
+    programs = write_programs(tmp_path / "programs.jsonl", 3)
+    command = ("eval", "starter", "--limit", "3", "--tests", "5", "--mutants", "0")
+    found = json.loads(run(*command, "--as-reward", "--programs", str(programs), "--json"))
+    assert found["reward"] == {
+        "programs": 6, "agreement": 1.0, "false_positive": 0.0, "false_negative": 0.0,
+    }  # fmt: skip
+    assert "agrees with the hidden tests on 100.0% of 6" in run(
+        *command, "--as-reward", "--programs", str(programs)
+    )
+    with pytest.raises(UsageError, match="--programs"):
+        run(*command, "--as-reward")
+
+
+def test_eval_measures_the_dataset_beside_it() -> None:
+    found = json.loads(run("eval", "starter", "--generator", "dataset", "--limit", "2", "--json"))
+    assert found["pass_rate_of_parsed"]["mean"] == 1.0
+
+
+def test_data_writes_rows_and_a_card(tmp_path: Path) -> None:
+    printed = run("data", "starter", "--limit", "4", "--augment", "4", "--out", str(tmp_path), "--rows", "2")
+    paths = [Path(line) for line in printed.split()]
+    assert all(path.exists() for path in paths)
+    assert paths[-1].name == "README.md"
+    assert (
+        sum(
+            len((tmp_path / f"sft-{split}.jsonl").read_text().splitlines())
+            for split in ("train", "validation")
+        )
+        == 8
+    )
+
+
+def test_select_chooses_by_tests(tmp_path: Path) -> None:
+    programs = write_programs(tmp_path / "programs.jsonl", 2)
+    run("eval", "starter", "--limit", "2", "--tests", "4", "--mutants", "0", "--out", str(tmp_path / "run"))
+    tests = str(tmp_path / "run" / "tests.jsonl")
+    lines = [
+        json.loads(line)
+        for line in run("select", "starter", "--solutions", str(programs), "--tests", tests).splitlines()
+    ]
+    assert [line["index"] for line in lines] == [1, 1]
+    assert lines[0]["scores"]["tests"] == 1.0
+    assert "def " in lines[0]["code"]

@@ -1,0 +1,53 @@
+"""What a problem shows: known calls, signatures, constants."""
+
+from o1coder_gym.tcg.inputs import Parameter, constants, known_arguments, known_stdin, parameters
+from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest
+
+
+def test_calls_are_taken_from_public_tests_and_from_the_prompt_once_each() -> None:
+    prompt = 'def f(a, b):\n    """For f(1, 2) it is 3.\n    >>> f([1] * 2, "x")\n    """\n'
+    tests = (
+        CallTest("[1, 2]", "3"),
+        AssertTest("assert set(f((1, 2), {3})) == {1}"),
+        CheckTest("def check(candidate):\n    assert candidate(5, 6) == 1"),
+    )
+    assert known_arguments(Problem("p", prompt, "f", tests)) == [
+        (1, 2),
+        ((1, 2), {3}),
+        (5, 6),
+        ([1, 1], "x"),
+    ]
+
+
+def test_calls_with_names_or_code_in_them_are_passed_over() -> None:
+    problem = Problem("p", "Try f(x), f(n=2), f(g(1)) and f(3", "f")
+    assert known_arguments(problem) == []
+
+
+def test_a_prompt_may_call_the_function_by_another_name() -> None:
+    problem = Problem("p", 'def f(xs):\n    """grade([1, 2]) ==> 3"""\n', "f")
+    assert known_arguments(problem) == [([1, 2],)]
+
+
+def test_a_prompt_may_give_parameters_by_name() -> None:
+    prompt = 'def f(N, words):\n    """For N = 150 and words: ["a"] it is 6."""\n'
+    assert known_arguments(Problem("p", prompt, "f")) == [(150, ["a"])]
+
+
+def test_signatures_of_programs_and_of_beginnings_of_programs() -> None:
+    found = [Parameter("a", "List[int]"), Parameter("b", "", optional=True)]
+    assert parameters("def f(a: List[int], b=3):\n    return a", "f") == found
+    assert parameters('def f(a: List[int], b=3):\n    """Doc."""\n', "f") == found
+    assert parameters("def g(a): pass", "f") is None
+    assert parameters("no code", "f") is None
+
+
+def test_constants_leave_docstrings_out() -> None:
+    source = 'def f(a):\n    """Number 99."""\n    return a + 7 if a > 7 else "none"'
+    assert sorted(constants(source), key=str) == [7, "none"]
+    assert constants("not python (") == []
+
+
+def test_standard_inputs() -> None:
+    tests = (StdioTest("1\n", "1\n"), StdioTest("1\n", "1\n"), StdioTest("2\n", "4\n"))
+    assert known_stdin(Problem("p", "Square it.", None, tests)) == ["1\n", "2\n"]

@@ -1,0 +1,105 @@
+"""The generator without a model: sound in mode A, voted in mode B, never a crash."""
+
+import pytest
+
+from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.sandbox import Judge
+from o1coder_gym.tcg.mutation import MutationGenerator
+from o1coder_gym.tcg.requests import TestRequest
+from o1coder_gym.types import AssertTest, CallTest, Outcome, Problem, StdioTest, Submission
+
+TOTAL = Problem("total", "Sum a list: total([1, 2]) is 3.", "total", (CallTest("[[1, 2]]", "3"),))
+TOTAL_CODE = "def total(values):\n    return sum(values)"
+
+
+def test_every_test_of_mode_a_passes_on_the_reference(judge: Judge) -> None:
+    made = MutationGenerator(judge).generate(TOTAL, 8, TOTAL_CODE)
+    assert len(made.tests) == 8
+    assert len({test.args for test in made.tests if isinstance(test, CallTest)}) == 8
+    (verdict,) = judge.evaluate([Submission(TOTAL_CODE, "total", made.tests)])
+    assert verdict.outcome is Outcome.PASS
+    assert made.report == {
+        "asked": 8, "proposed": 100, "failed": 0, "unstable": 0, "unconfirmed": 0,
+    }  # fmt: skip
+
+
+def test_equal_seeds_give_equal_tests_and_batches_change_nothing(judge: Judge) -> None:
+    generator = MutationGenerator(judge)
+    assert isinstance(generator, TestGenerator)
+    alone = generator.generate(TOTAL, 5, TOTAL_CODE, seed=3)
+    request = TestRequest(TOTAL, 5, TOTAL_CODE, 3)
+    assert generator.generate_batch([TestRequest(TOTAL, 5, TOTAL_CODE, 4), request])[1] == alone
+    assert generator.generate(TOTAL, 5, TOTAL_CODE, seed=4) != alone
+
+
+def test_results_are_compared_as_the_public_asserts_compare_them(judge: Judge) -> None:
+    public = (AssertTest("assert set(common([1, 2], [2, 3])) == set([2])"),)
+    code = "def common(a, b):\n    return list(set(a) & set(b))"
+    made = MutationGenerator(judge).generate(Problem("common", "Common items.", "common", public), 3, code)
+    texts = [test.code for test in made.tests if isinstance(test, AssertTest)]
+    assert texts[0] == "assert set(common([1, 2], [2, 3])) == {2}"
+    assert all(text.startswith("assert set(common(") for text in texts)
+
+
+def test_whole_programs_get_standard_inputs(judge: Judge) -> None:
+    problem = Problem("sum", "Sum n numbers.", None, (StdioTest("3\n1 2 3\n", "6\n"),))
+    code = "n = int(input())\nxs = list(map(int, input().split()))\nassert len(xs) == n\nprint(sum(xs))"
+    made = MutationGenerator(judge, pool=20).generate(problem, 4, code)
+    assert len(made.tests) == 4
+    assert made.report["failed"] == 0
+    for test in made.tests:
+        assert isinstance(test, StdioTest)
+        assert test.stdin.startswith("3\n")
+        assert sum(map(int, test.stdin.split()[1:])) == int(test.stdout)
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("def total(values):\n    raise ValueError", "failed"),
+        ("def total(values:", "failed"),
+        ("import sys\nsys.exit(0)", "failed"),
+        ("import random\ndef total(values):\n    return random.random()", "unstable"),
+        ("calls = []\ndef total(values):\n    calls.append(1)\n    return len(calls)", "unstable"),
+        ("def total(values):\n    return lambda: values", "failed"),
+    ],
+)
+def test_bad_references_yield_no_tests_and_are_counted(judge: Judge, code: str, count: str) -> None:
+    made = MutationGenerator(judge, pool=12).generate(TOTAL, 5, code)
+    assert made.tests == ()
+    assert made.report[count] > 0
+
+
+def test_a_reference_that_hangs_on_some_inputs_is_used_on_the_others(judge: Judge) -> None:
+    problem = Problem("count", "count_down(3) is 0.", "count_down")
+    code = (
+        "def count_down(n):\n    while n != 0 and n % 7 != 5:\n        n -= 1 if n % 7 else 0\n    return n"
+    )
+    made = MutationGenerator(judge, pool=12).generate(problem, 3, code)
+    assert len(made.tests) == 3
+    assert made.report["failed"] > 0
+
+
+def test_types_are_guessed_where_nothing_is_known(judge: Judge) -> None:
+    code = "def shout(thing):\n    return thing.upper() + '!'"
+    made = MutationGenerator(judge, pool=16).generate(Problem("shout", "Shout.", "shout"), 3, code)
+    assert len(made.tests) == 3
+    annotated = "def shout(thing: str):\n    return thing * 2"
+    made = MutationGenerator(judge, pool=16).generate(Problem("shout", "Shout.", "shout"), 3, annotated)
+    assert all(isinstance(test, CallTest) and test.args.startswith("['") for test in made.tests)
+
+
+def test_without_signature_reference_or_examples_there_are_no_tests(judge: Judge) -> None:
+    made = MutationGenerator(judge).generate(Problem("p", "Do it.", "f"), 3)
+    assert made.tests == ()
+    assert made.report["proposed"] == 0
+
+
+def test_mode_b_takes_what_solutions_agree_on(judge: Judge) -> None:
+    right = "def total(values):\n    t = 0\n    for value in values:\n        t += value\n    return t"
+    voters = [TOTAL_CODE, right, "def total(values):\n    return max(values)"]
+    made = MutationGenerator(judge, pool=10, solutions=lambda problem: voters).generate(TOTAL, 4)
+    assert len(made.tests) == 4
+    (verdict,) = judge.evaluate([Submission(TOTAL_CODE, "total", made.tests)])
+    assert verdict.outcome is Outcome.PASS
+    assert MutationGenerator(judge).generate(TOTAL, 4).tests == ()

@@ -1,0 +1,176 @@
+"""The parser: hand-written forms, then what models really wrote."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from o1coder_gym.tcg.parsing import MAX_TEXT, parse_tests
+from o1coder_gym.types import AssertTest, CallTest, StdioTest, TestCase
+
+RECORDED = [
+    json.loads(line) for line in (Path(__file__).parent / "recorded_outputs.jsonl").read_text().splitlines()
+]
+
+
+def call(args: str, expected: str, tol: float | None = None) -> CallTest:
+    return CallTest(args, expected, tol)
+
+
+FORMS: list[tuple[str, list[str], list[TestCase]]] = [
+    # asserts
+    ("assert f(1, 2) == 3", ["a", "b"], [call("[1, 2]", "3")]),
+    ("assert 3 == f(1, 2)", ["a", "b"], [call("[1, 2]", "3")]),
+    ("assert f(1, b=2) == 3, 'should be 3'", ["a", "b"], [call("[1, 2]", "3")]),
+    ("assert f([0] * 3) == set()", ["a"], [call("[[0, 0, 0]]", "set()")]),
+    ("assert f(1)", ["a"], [call("[1]", "True")]),
+    ("assert not f(1)", ["a"], [call("[1]", "False")]),
+    ("assert f(1) is None", ["a"], [call("[1]", "None")]),
+    ("assert abs(f(2) - 1.5) < 1e-3", ["a"], [call("[2]", "1.5", 1e-3)]),
+    ("assert math.isclose(f(2), 1.5)", ["a"], [call("[2]", "1.5", 1e-6)]),
+    ("assert f(2) == pytest.approx(1.5)", ["a"], [call("[2]", "1.5", 1e-6)]),
+    ("assert sorted(f([2, 1])) == [1, 2]", ["a"], [AssertTest("assert sorted(f([2, 1])) == [1, 2]")]),
+    ("1. assert f(1) == 2\n2. `assert f(2) == 3`", ["a"], [call("[1]", "2"), call("[2]", "3")]),
+    ("assert f([\n    1,\n    2,\n]) == 3", ["a"], [call("[[1, 2]]", "3")]),
+    ("Here you are:\n```python\nassert f(1) == 2\n```\nDone.", ["a"], [call("[1]", "2")]),
+    ("data = [1, 2]\nresult = f(data)\nwant = 3\nassert result == want", ["a"], [call("[[1, 2]]", "3")]),
+    ("assert Solution().f(1) == 2", ["a"], [call("[1]", "2")]),
+    ("assert f(1) == 2\nassert f(1) == 3", ["a"], [call("[1]", "2")]),
+    # test functions
+    (
+        "def test_it():\n    assert f(1) == 2\n    assert f(2) == 3",
+        ["a"],
+        [call("[1]", "2"), call("[2]", "3")],
+    ),
+    ("def test_cut():\n    assert f(1) == 2\n    assert f(", ["a"], [call("[1]", "2")]),
+    (
+        "class T(unittest.TestCase):\n    def test_a(self):\n        self.assertEqual(f(1), 2)\n"
+        "        self.assertTrue(f(3))\n        self.assertIsNone(f(4))\n"
+        "        self.assertAlmostEqual(f(5), 1.5)",
+        ["a"],
+        [call("[1]", "2"), call("[3]", "True"), call("[4]", "None"), call("[5]", "1.5", 1e-6)],
+    ),
+    (
+        "@pytest.mark.parametrize('x, y', [(1, 2), (3, 4)])\ndef test(x, y):\n    assert f(x) == y",
+        ["x"],
+        [call("[1]", "2"), call("[3]", "4")],
+    ),
+    (
+        "cases = [((1, 2), 3), ((4, 5), 9)]\nfor (a, b), want in cases:\n    assert f(a, b) == want",
+        ["a", "b"],
+        [call("[1, 2]", "3"), call("[4, 5]", "9")],
+    ),
+    # calls with a result
+    (">>> f(2)\n4\n>>> f('a b')\n'b a'", ["a"], [call("[2]", "4"), call("['a b']", "'b a'")]),
+    ("print(f(2))  # Output: 4\nprint(f(3)) # 9", ["a"], [call("[2]", "4"), call("[3]", "9")]),
+    ("- `f(2)` should return `4`.\n- f([1]) -> [2]", ["a"], [call("[2]", "4"), call("[[1]]", "[2]")]),
+    ("f(2) returns true, and f(3) => false", ["a"], [call("[2]", "True"), call("[3]", "False")]),
+    # labels
+    (
+        "**Test 1**\n- Input: `nums = [1, 2], k = 3`\n- Expected Output: `[3]`\n\n"
+        "**Test 2**\n- Input: `nums = []`, `k = 0`\n- Output: `[]`",
+        ["nums", "k"],
+        [call("[[1, 2], 3]", "[3]"), call("[[], 0]", "[]")],
+    ),
+    ("Input: [1, 2]\nOutput: 3", ["a"], [call("[[1, 2]]", "3")]),
+    ("Input: [1, 2]\nOutput: 3", ["a", "b"], [call("[1, 2]", "3")]),
+    ("Input: f(1, 2)\nExpected: 3", ["a", "b"], [call("[1, 2]", "3")]),
+    # data
+    ('[{"input": [1, 2], "output": 3}]', ["a", "b"], [call("[1, 2]", "3")]),
+    ('[{"input": {"a": 1, "b": 2}, "expected": 3}]', ["a", "b"], [call("[1, 2]", "3")]),
+    ('```json\n{"inputs": [[1], [2]], "outputs": [2, 3]}\n```', ["a"], [call("[1]", "2"), call("[2]", "3")]),
+    ("tests = [(1, 2), (3, 4)]", ["a"], [call("[1]", "2"), call("[3]", "4")]),
+    ('[{"input": 1, "output": 2}, {"input": 3, "output"', ["a"], [call("[1]", "2")]),
+]
+
+
+@pytest.mark.parametrize(("text", "parameters", "expected"), FORMS)
+def test_forms_of_function_tests(text: str, parameters: list[str], expected: list[TestCase]) -> None:
+    assert list(parse_tests(text, "f", parameters).tests) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Input:\n2\n1 2\nOutput:\n3\n\nInput:\n5\nOutput:\n6\n", [("2\n1 2\n", "3\n"), ("5\n", "6\n")]),
+        ("### Input\n```\n2\n1 2\n```\n### Output\n```\n3\n```", [("2\n1 2\n", "3\n")]),
+        ('[{"input": "2\\n1 2\\n", "output": "3\\n"}]', [("2\n1 2\n", "3\n")]),
+        ("Test case 1:\nInput: 5\nExpected output: 25\n\nTest case 2:\nInput: 6\nExpected output: 36", [
+            ("5\n", "25\n"), ("6\n", "36\n"),
+        ]),
+    ],
+)  # fmt: skip
+def test_forms_of_program_tests(text: str, expected: list[tuple[str, str]]) -> None:
+    assert parse_tests(text, None).tests == tuple(StdioTest(*pair) for pair in expected)
+
+
+def test_what_was_written_and_could_not_be_read_is_counted() -> None:
+    text = "assert f(1) == 2\nassert f(random()) == 3\nassert f(4) == x\nassert f(\nassert f(1) == 9"
+    parsed = parse_tests(text, "f", ["a"])
+    assert parsed.tests == (call("[1]", "2"),)
+    assert (parsed.written, parsed.unreadable, parsed.duplicates) == (5, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "I cannot help with that.", "assert", "f(", "Input:", "[" * 3000, "```python"]
+)
+def test_garbage_holds_no_tests(text: str) -> None:
+    assert parse_tests(text, "f", ["a"]).tests == ()
+    assert parse_tests(text, None).tests == ()
+
+
+pieces = st.sampled_from(
+    [
+        "assert f(",
+        "1, [2]",
+        ") == ",
+        "3\n",
+        "Input: ",
+        "Output: ",
+        ">>> ",
+        "```\n",
+        '{"input": ',
+        "}",
+        "for x in ",
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(pieces | st.text(max_size=4), max_size=12))
+def test_nothing_makes_the_parser_fail(parts: list[str]) -> None:
+    text = "".join(parts)
+    for parsed in (parse_tests(text, "f", ["a", "b"]), parse_tests(text, None)):
+        assert parsed.written >= parsed.unreadable >= 0
+        assert parsed.duplicates >= 0
+
+
+def test_code_in_a_text_is_never_run() -> None:
+    text = "assert f(open('/tmp/x', 'w')) == __import__('os').getpid()\nassert f(9**9**9) == 1"
+    assert parse_tests(text, "f", ["a"]).tests == ()
+
+
+def test_only_the_beginning_of_a_flood_is_read() -> None:
+    flood = "assert f(1) == 2\n" * (MAX_TEXT // 10)
+    assert parse_tests(flood, "f", ["a"]).written <= 200
+
+
+@pytest.mark.parametrize(
+    "row", RECORDED, ids=lambda row: f"{row['model']}-{row['task_id']}-{row['style'][:12]}"
+)
+def test_recorded_outputs_are_read_as_people_read_them(row: dict) -> None:
+    parsed = parse_tests(row["text"], row["entry_point"], row["parameters"])
+    found = [
+        [test.args, test.expected] if isinstance(test, CallTest)
+        else [test.stdin, test.stdout] if isinstance(test, StdioTest)
+        else [test.code]
+        for test in parsed.tests
+        if isinstance(test, CallTest | StdioTest | AssertTest)
+    ]  # fmt: skip
+    assert found == row["cases"]
+
+
+def test_there_are_enough_recorded_outputs() -> None:
+    assert len(RECORDED) >= 60

@@ -1,0 +1,35 @@
+"""Relations between arguments are found where they hold, and restored where they broke."""
+
+from typing import Any
+
+import pytest
+
+from o1coder_gym.tcg.inputs import Arguments
+from o1coder_gym.tcg.preconditions import find_preconditions
+
+
+def restored(calls: list[Arguments], broken: Arguments) -> Arguments:
+    for restore in find_preconditions(calls):
+        broken = restore(broken)
+    return broken
+
+
+@pytest.mark.parametrize(
+    ("calls", "broken", "expected"),
+    [
+        ([([1, 2], [3, 4])], ([1, 2, 3], [4]), ([1], [4])),
+        ([([1, 2, 5], 3)], ([1, 2], 9), ([1, 2], 2)),
+        ([([1, 2, 5], 1), ([4], 0)], ([1, 2], 9), ([1, 2], 1)),
+        ([([1, 2, 5], 1), ([4], 1)], ([1, 2], 9), ([1, 2], 2)),
+        ([(1, 5), (2, 2), (0, 9)], (7, 3), (3, 7)),
+        ([([3, 4], 4)], ([5, 6], 9), ([5, 6], 5)),
+    ],
+)
+def test_relations(calls: list[Arguments], broken: Arguments, expected: Any) -> None:
+    assert restored(calls, broken) == expected
+
+
+def test_what_does_not_hold_everywhere_is_no_relation() -> None:
+    assert find_preconditions([([1], [2]), ([1, 2], [3])]) == []
+    assert find_preconditions([(1, 2), (3, 4)]) == []
+    assert find_preconditions([("a",)]) == []

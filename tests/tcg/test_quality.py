@@ -1,0 +1,92 @@
+"""Quality, on programs whose mutants and samples are counted by hand."""
+
+import math
+
+import pytest
+
+from o1coder_gym.problem_rows import ProblemRow
+from o1coder_gym.sandbox import Judge
+from o1coder_gym.tcg.quality import ProblemQuality, measure, reward_agreement, summarize
+from o1coder_gym.types import CallTest, GeneratedTests, Problem
+
+ADD = ProblemRow(
+    Problem("add", "add(1, 0) is 1.", "add"),
+    (CallTest("[1, 2]", "3"), CallTest("[5, 5]", "10")),
+    "def add(a, b):\n    return a + b",
+)
+# the mutants of ADD are `a - b` and `return None`; add(1, 0) == 1 rejects only the second
+
+
+def test_kill_rate_on_known_mutants(judge: Judge) -> None:
+    weak = GeneratedTests((CallTest("[1, 0]", "1"),))
+    strong = GeneratedTests((CallTest("[1, 0]", "1"), CallTest("[1, 2]", "3")))
+    wrong = GeneratedTests((CallTest("[1, 2]", "4"),))
+    found = measure(judge, [ADD, ADD, ADD], [weak, strong, wrong])
+    assert [(one.mutants, one.killed) for one in found] == [(2, 1), (2, 2), (2, 0)]
+    assert [(one.passed, one.parsed) for one in found] == [(1, 1), (2, 2), (0, 1)]
+    assert [one.shown for one in found] == [1, 1, 0]
+
+
+def test_soundness_validity_and_both_denominators(judge: Judge) -> None:
+    tests = (CallTest("[1, 2]", "3"), CallTest("[1, 2.5]", "4"), CallTest("[1, 'a']", "1"))
+    report = {"asked": 4, "written": 6, "unreadable": 2, "duplicate": 1, "tokens": 50}
+    (one,) = measure(judge, [ADD], [GeneratedTests(tests, report=report)])
+    assert (one.passed, one.valid, one.parsed, one.asked, one.tokens) == (1, 2, 3, 4, 50)
+    rates = summarize([one])
+    assert rates["pass_rate_of_asked"].mean == 1 / 4
+    assert rates["pass_rate_of_parsed"].mean == pytest.approx(1 / 3)
+    assert rates["input_validity"].mean == pytest.approx(2 / 3)
+    assert rates["duplicate_rate"].mean == pytest.approx(1 / 6)
+    assert rates["parse_rate"].mean == 3 / 4
+    assert rates["tokens_per_problem"].mean == 50
+
+
+def test_samples_are_accepted_or_rejected(judge: Judge) -> None:
+    samples = {
+        "add": [
+            "def add(a, b):\n    return b + a",
+            "def add(a, b):\n    return sum((a, b))",
+            "def add(a, b):\n    return a if b == 0 else a * b",
+            "def add(a, b):\n    return 1",
+        ]
+    }
+    tests = GeneratedTests((CallTest("[1, 0]", "1"),))
+    (weak,) = measure(judge, [ADD], [tests], samples=samples)
+    assert (weak.right, weak.right_accepted, weak.wrong, weak.wrong_rejected) == (2, 2, 2, 0)
+    (fair,) = measure(judge, [ADD], [GeneratedTests((CallTest("[2, 0]", "2"),))], samples=samples)
+    assert (fair.wrong_rejected, summarize([fair])["discrimination"].mean) == (1, 0.5)
+    agreement = reward_agreement([weak, fair])
+    assert (agreement.programs, agreement.agreement) == (8, 5 / 8)
+    assert (agreement.false_positive, agreement.false_negative) == (3 / 4, 0.0)
+
+
+def test_without_a_reference_only_samples_are_measured(judge: Judge) -> None:
+    row = ProblemRow(ADD.problem, ADD.tests)
+    samples = {"add": ["def add(a, b):\n    return a - b"]}
+    (one,) = measure(judge, [row], [GeneratedTests((CallTest("[1, 2]", "3"),))], samples=samples)
+    assert (one.mutants, one.passed, one.wrong, one.wrong_rejected) == (0, 0, 1, 1)
+
+
+def test_no_tests_kill_nothing(judge: Judge) -> None:
+    (one,) = measure(judge, [ADD], [GeneratedTests(())])
+    assert (one.mutants, one.killed, one.parsed) == (2, 0, 0)
+    rates = summarize([one])
+    assert math.isnan(rates["pass_rate_of_parsed"].mean)
+    assert rates["pass_rate_of_parsed"].problems == 0
+    assert rates["kill_rate"].mean == 0.0
+
+
+def test_rates_are_means_over_the_problems_that_have_them() -> None:
+    one = ProblemQuality("a", 2, 2, 2, 0, passed=2, valid=2, shown=0)
+    other = ProblemQuality("b", 2, 0, 0, 0, passed=0, valid=0, shown=0)
+    rates = summarize([one, other])
+    assert (rates["pass_rate_of_asked"].mean, rates["pass_rate_of_asked"].problems) == (0.5, 2)
+    assert (rates["pass_rate_of_parsed"].mean, rates["pass_rate_of_parsed"].problems) == (1.0, 1)
+    assert rates["pass_rate_of_asked"].low == 0.0
+    assert rates["pass_rate_of_asked"].high == 1.0
+    assert ProblemQuality(**one.to_row()) == one
+
+
+def test_tests_of_the_dataset_need_no_report(judge: Judge) -> None:
+    (one,) = measure(judge, [ADD], [GeneratedTests(ADD.tests)])
+    assert (one.asked, one.written, one.parsed, one.passed) == (2, 2, 2, 2)

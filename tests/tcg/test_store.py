@@ -1,0 +1,92 @@
+"""Files of tests and programs, names of generators."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError
+from o1coder_gym.formats import VANILLA
+from o1coder_gym.policies import ScriptedPolicy
+from o1coder_gym.sandbox import Judge
+from o1coder_gym.tcg.loading import load_generator
+from o1coder_gym.tcg.mutation import MutationGenerator
+from o1coder_gym.tcg.requests import TestRequest
+from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
+from o1coder_gym.tcg.store import TestStore, read_tests
+from o1coder_gym.types import CallTest, GeneratedTests, Problem
+
+PROBLEM = Problem("p", "Double it.", "double")
+
+
+class Counting:
+    """Makes one test, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def generate(
+        self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
+    ) -> GeneratedTests:
+        self.calls += 1
+        return GeneratedTests((CallTest(f"[{n}]", f"{seed}"),))
+
+
+def test_a_store_asks_once_also_after_it_is_opened_again(tmp_path: Path) -> None:
+    path, generator = tmp_path / "tests" / "store.jsonl", Counting()
+    store = TestStore(path, generator, "counting")
+    first = store.tests([TestRequest(PROBLEM, 3)])
+    assert first == {"p": (CallTest("[3]", "0"),)}
+    assert store.tests([TestRequest(PROBLEM, 3)]) == first
+    assert TestStore(path, generator, "counting").tests([TestRequest(PROBLEM, 3)]) == first
+    assert generator.calls == 1
+    for other in (TestRequest(PROBLEM, 4), TestRequest(PROBLEM, 3, "code"), TestRequest(PROBLEM, 3, seed=1)):
+        store.tests([other])
+    TestStore(path, generator, "another").tests([TestRequest(PROBLEM, 3)])
+    assert generator.calls == 5
+
+
+@pytest.mark.parametrize("line", ["nonsense", "{}", '{"task_id": "p", "key": "k", "tests": [{}]}'])
+def test_broken_files_are_named_with_their_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(ProblemFileError, match="line 1"):
+        TestStore(path, Counting(), "counting")
+    with pytest.raises(ProblemFileError, match="line 1"):
+        read_tests(path)
+    with pytest.raises(ProblemFileError, match="line 1"):
+        read_programs(path)
+
+
+def test_programs_are_grouped_by_problem(tmp_path: Path) -> None:
+    path = tmp_path / "programs.jsonl"
+    rows = [("a", "x = 1"), ("b", "x = 2"), ("a", "x = 3")]
+    path.write_text("".join(json.dumps({"task_id": task, "code": code}) + "\n" for task, code in rows))
+    programs = read_programs(path)
+    assert programs == {"a": ["x = 1", "x = 3"], "b": ["x = 2"]}
+    assert source_of(programs)(Problem("b", "?", "f")) == ["x = 2"]
+    assert source_of(programs)(Problem("c", "?", "f")) == ()
+
+
+def test_programs_are_sampled_from_a_policy() -> None:
+    script = {"draw": "cycle", "problems": {"*": [{"type": "code", "text": "x = 1"}, {"raw": "no code"}]}}
+    policy = ScriptedPolicy.from_rows(script, VANILLA)
+    assert sample_programs(policy, [PROBLEM], 3) == {"p": ["x = 1", "no code", "x = 1"]}
+
+
+def test_generators_have_names(judge: Judge) -> None:
+    assert isinstance(load_generator("mutation", judge), MutationGenerator)
+    assert isinstance(load_generator("mutation?pool=7", judge), MutationGenerator)
+    with pytest.raises(UnknownNameError, match="mutation"):
+        load_generator("mutant", judge)
+    with pytest.raises(UnknownNameError, match="pool"):
+        load_generator("mutation?size=3", judge)
+    with pytest.raises(UsageError):
+        load_generator("mutation?pool=0", judge)
+
+
+def test_a_policy_without_a_language_model_writes_no_tests(judge: Judge, tmp_path: Path) -> None:
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps({"problems": {"*": [{"type": "code", "text": "x = 1"}]}}))
+    with pytest.raises(UsageError, match="writes no tests"):
+        load_generator(f"scripted:{path}", judge)

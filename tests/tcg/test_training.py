@@ -1,0 +1,165 @@
+"""Training: what TRL is asked to minimise, in numbers; a run that was cut goes on where it was."""
+
+import importlib.util
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
+from o1coder_gym.tcg import training
+from o1coder_gym.tcg.training import TrainingSettings, train
+
+needs_trl = pytest.mark.skipif(importlib.util.find_spec("trl") is None, reason="needs the train extra")
+
+SETTINGS = TrainingSettings(
+    learning_rate=1e-2, batch_size=2, rows_at_once=2, max_steps=2, save_steps=1, max_length=120
+)
+
+
+def message(role: str, content: str) -> list[dict[str, str]]:
+    return [{"role": role, "content": content}]
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    """Returns rows that serve both stages."""
+    return [
+        {
+            "task_id": str(n),
+            "prompt": message("user", f"double {n}"),
+            "completion": message("assistant", f"assert f({n}) == {2 * n}\n"),
+            "chosen": message("assistant", f"assert f({n}) == {2 * n}\n"),
+            "rejected": message("assistant", f"assert f({n}) == {3 * n + 1}\n"),
+        }
+        for n in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    for kind in ("sft", "dpo"):
+        for split, found in (("train", rows(6)), ("validation", rows(2))):
+            (folder / f"{kind}-{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+    return folder
+
+
+def log_likelihood(model: Any, tokenizer: Any, row: dict[str, Any], side: str) -> float:
+    """Sums log p of the answer's tokens given the prompt, token by token."""
+    import torch
+
+    prompt = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, return_dict=False)
+    whole = tokenizer.apply_chat_template(row["prompt"] + row[side], return_dict=False)
+    assert whole[: len(prompt)] == prompt
+    with torch.no_grad():
+        logits = model(torch.tensor([whole])).logits[0]
+    total = 0.0
+    for position in range(len(prompt), len(whole)):
+        total += logits[position - 1].log_softmax(-1)[whole[position]].item()
+    return total
+
+
+def equation_1(trainer: Any, tokenizer: Any, found: list[dict[str, Any]], beta: float) -> float:
+    """−E log σ(β log π(y_w)/γ_ref(y_w) − β log π(y_l)/γ_ref(y_l)); γ_ref is the model without its adapter."""
+    policy = trainer.accelerator.unwrap_model(trainer.model)
+    total = 0.0
+    for row in found:
+        ratios = []
+        for side in ("chosen", "rejected"):
+            with policy.disable_adapter():
+                reference = log_likelihood(policy, tokenizer, row, side)
+            ratios.append(log_likelihood(policy, tokenizer, row, side) - reference)
+        margin = beta * (ratios[0] - ratios[1])
+        total += math.log1p(math.exp(-margin))
+    return total / len(found)
+
+
+@needs_trl
+def test_the_dpo_loss_is_equation_1(model: Path, tmp_path: Path) -> None:
+    import torch
+
+    loaded, tokenizer = training._load(model, SETTINGS)
+    found = rows(2)
+    trainer = training._trainer("dpo", loaded, tokenizer, found, [], tmp_path, replace(SETTINGS, beta=0.3))
+    trainer.model.eval()
+    batch = next(iter(trainer.get_train_dataloader()))
+    # a fresh adapter changes nothing: π = γ_ref, so the loss is −log σ(0) = log 2
+    assert trainer.compute_loss(trainer.model, dict(batch)).item() == pytest.approx(math.log(2), abs=1e-6)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, weight in trainer.model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.2)
+    loss = trainer.compute_loss(trainer.model, dict(batch)).item()
+    assert abs(loss - math.log(2)) > 0.01
+    assert loss == pytest.approx(equation_1(trainer, tokenizer, found, 0.3), abs=1e-4)
+    assert loss != pytest.approx(equation_1(trainer, tokenizer, found, 0.1), abs=1e-3)
+
+
+@needs_trl
+def test_sft_learns_the_completion_alone(model: Path, tmp_path: Path) -> None:
+    loaded, tokenizer = training._load(model, SETTINGS)
+    found = rows(2)
+    trainer = training._trainer("sft", loaded, tokenizer, found, [], tmp_path, SETTINGS)
+    trainer.model.eval()
+    batch = next(iter(trainer.get_train_dataloader()))
+    loss = trainer.compute_loss(trainer.model, dict(batch)).item()
+    policy = trainer.accelerator.unwrap_model(trainer.model)
+    likelihoods = [log_likelihood(policy, tokenizer, row, "completion") for row in found]
+    tokens = sum(len(row["completion"][0]["content"]) + 1 for row in found)  # one a byte, and the end
+    assert loss == pytest.approx(-sum(likelihoods) / tokens, abs=1e-4)
+
+
+@needs_trl
+def test_a_cut_run_ends_where_an_uncut_one_does(model: Path, data: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    whole = train("sft", str(model), data, tmp_path / "whole", SETTINGS)
+    assert whole.metrics["eval_loss"] > 0
+    assert whole.metrics["rows_left_out"] == 0
+    assert list((tmp_path / "whole" / "checkpoints").rglob("events.out.tfevents.*"))
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole" / "checkpoints" / "checkpoint-1", cut / "checkpoints" / "checkpoint-1")
+    with pytest.raises(O1CoderError, match="resume"):
+        train("sft", str(model), data, cut, SETTINGS)
+    resumed = train("sft", str(model), data, cut, SETTINGS, resume=True)
+    before, after, start = (
+        load_file(folder / "model.safetensors") for folder in (whole.model, resumed.model, model)
+    )
+    assert all(before[name].equal(after[name]) for name in before)
+    assert any(not before[name].equal(start[name]) for name in start)
+    report = json.loads((cut / "training.json").read_text())
+    assert (report["stage"], report["settings"]["max_steps"]) == ("sft", 2)
+
+
+@needs_trl
+def test_dpo_starts_from_what_sft_made(model: Path, data: Path, tmp_path: Path) -> None:
+    result = train("dpo", str(model), data, tmp_path, replace(SETTINGS, max_steps=1))
+    assert result.metrics["train_loss"] == pytest.approx(math.log(2), abs=1e-4)
+    assert (result.model / "model.safetensors").exists()
+
+
+@needs_trl
+def test_rows_that_do_not_fit_are_left_out_not_cut(model: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(O1CoderError, match="none of 6 sft rows fits 16 tokens"):
+        train("sft", str(model), data, tmp_path, replace(SETTINGS, max_length=16))
+
+
+def test_a_missing_library_is_one_sentence(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"o1coder-gym\[train\]"):
+        train("sft", "any", data, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 5, "rows_at_once": 2}, {"lora_rank": -1}, {"beta": 0.0}, {"learning_rate": 0.0}]
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        TrainingSettings(**wrong)
