@@ -43,9 +43,13 @@ class TokenText:
         return self._pieces[token]
 
     def trim(self, ids: Sequence[int], end: int) -> int:
-        """Returns how many of `ids` lie wholly in the first `end` characters of their text."""
+        """Returns how many of `ids` the first `end` characters of their text take, blanks at the end aside.
+
+        A token that closes a fence and opens a paragraph at once belongs to the fence.
+        """
+        wanted = len(self.decode(ids)[:end].rstrip())
         kept = len(ids)
-        while kept and len(self.decode(ids[:kept])) > end:
+        while kept and len(self.decode(ids[: kept - 1])) >= wanted:
             kept -= 1
         return kept
 

@@ -1,0 +1,34 @@
+from o1coder_gym.formats import VANILLA
+from o1coder_gym.policies.token_text import TokenText
+
+
+def text_with_merged_fence() -> TokenText:
+    """A byte tokenizer in which the end of a fence and an empty line are one token, as in Qwen's."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    names = [*letters, "`Ċ", "`ĊĊ", "<end>"]
+    merges = [("`", "Ċ"), ("`Ċ", "Ċ")]
+    tokenizer = Tokenizer(models.BPE(vocab={name: index for index, name in enumerate(names)}, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return TokenText(PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>"))
+
+
+def test_a_token_that_closes_the_fence_and_more_is_kept_whole():
+    text = text_with_merged_fence()
+    opening = "```python\n"
+    ids = text.encode_more("f = abs\n```\n\nThis is it.")
+    assert text.piece(ids[-12]) == "`\n\n"
+    end = VANILLA.boundary(opening + text.decode(ids))
+    assert end is not None
+    kept = text.trim(ids, end - len(opening))
+    assert text.decode(ids[:kept]) == "f = abs\n```\n\n"
+    assert VANILLA.parse(opening + text.decode(ids[:kept])).text == "f = abs"
+
+
+def test_text_behind_the_boundary_is_dropped():
+    text = text_with_merged_fence()
+    ids = text.encode_more("plan\n\n### Step 2 (code)")
+    assert text.decode(ids[: text.trim(ids, len("plan\n\n"))]) == "plan"
