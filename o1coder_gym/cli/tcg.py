@@ -49,6 +49,8 @@ app.command("sft")(tcg_training.sft)
 app.command("dpo")(tcg_training.dpo)
 
 DEFAULT_SELECTION = ["codet", "tests"]
+PROGRAMS = "programs"
+"""Name of the file of sampled programs in a run folder; --programs reads it."""
 _BATCH = 16
 
 
@@ -227,7 +229,9 @@ def _programs(
         return read_programs(file)
     if policy is None:
         return {}
-    known = {row["task_id"]: row["programs"] for row in folder.rows("programs")} if folder else {}
+    known: dict[str, list[str]] = {}
+    for row in folder.rows(PROGRAMS) if folder else ():
+        known.setdefault(row["task_id"], []).append(row["code"])
     waiting = [row.problem for row in rows if row.problem.task_id not in known]
     sampler = load_policy(policy, format="vanilla")
     batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
@@ -235,8 +239,8 @@ def _programs(
         written = sample_programs(sampler, batch, samples, seed=seed)
         known |= written
         if folder is not None:
-            made = ({"task_id": task_id, "programs": codes} for task_id, codes in written.items())
-            folder.append("programs", *made)
+            pairs = ((task_id, code) for task_id, codes in written.items() for code in codes)
+            folder.append(PROGRAMS, *({"task_id": task_id, "code": code} for task_id, code in pairs))
     return known
 
 

@@ -1,0 +1,178 @@
+"""Measures test generators on MBPP sanitized and HumanEval, and as rewards.
+
+Commands, in the order in which the results in README.md were made::
+
+    python benchmarks/tcg.py mutation                    # without a model, beside the data sets' own tests
+    python benchmarks/tcg.py programs --out FILE         # samples programs of the default model
+    python benchmarks/tcg.py reward --programs FILE      # agreement of the reward with hidden tests
+    python benchmarks/tcg.py training --out runs/tcg     # base → SFT → DPO on the default model: the commands
+
+`training` prints the commands it would run; with ``--run`` it runs them (hours on a CPU, minutes on a GPU).
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from o1coder_gym.models import DEFAULT_MODEL
+from o1coder_gym.policies import load_policy
+from o1coder_gym.problems import ProblemRow, load_problems, load_rows
+from o1coder_gym.sandbox import Judge
+from o1coder_gym.sandbox.observation import Output
+from o1coder_gym.tcg.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
+from o1coder_gym.tcg.mutation import MutationGenerator
+from o1coder_gym.tcg.quality import ProblemQuality, reward_agreement, summarize
+from o1coder_gym.tcg.requests import TestRequest
+from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
+from o1coder_gym.types import Submission, Verdict
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+SETS = ("mbpp-sanitized", "humaneval")
+LimitOption = Annotated[int | None, typer.Option("--limit", help="First N problems of each set only.")]
+
+
+class TimedJudge:
+    """A judge that counts the seconds spent in it."""
+
+    def __init__(self, judge: Judge) -> None:
+        """Args: the judge to time."""
+        self._judge = judge
+        self.seconds = 0.0
+
+    def evaluate(
+        self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
+    ) -> list[Verdict]:
+        """Judges a batch."""
+        start = time.perf_counter()
+        verdicts = self._judge.evaluate(submissions, stop_at_failure=stop_at_failure)
+        self.seconds += time.perf_counter() - start
+        return verdicts
+
+    def outputs(self, submissions: Sequence[Submission], /) -> list[tuple[Output, ...]]:
+        """Runs a batch for its outputs."""
+        start = time.perf_counter()
+        outputs = self._judge.outputs(submissions)
+        self.seconds += time.perf_counter() - start
+        return outputs
+
+
+@app.command()
+def mutation(limit: LimitOption = None, tests: int = 20, mutants: int = 40) -> None:
+    """Soundness, kill rate and speed of the mutation generator, beside the data sets' own tests."""
+    with Judge() as judge:
+        for name in SETS:
+            rows = [row for row in load_rows(name).rows if row.reference][:limit]
+            _print(name, "speed", _speed(judge, rows, tests))
+            settings = EvaluationSettings(tests=tests, mutants=mutants)
+            for title, generator in (
+                ("mutation", MutationGenerator(judge)),
+                ("own tests", DatasetTests(rows)),
+            ):
+                found = list(evaluate_generator(judge, generator, rows, settings))
+                _print(name, title, _figures(found))
+
+
+@app.command()
+def programs(
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    policy: str = f"hf:{DEFAULT_MODEL}",
+    samples: int = 8,
+    limit: LimitOption = None,
+) -> None:
+    """Samples programs for all problems of both sets, as rows with task_id and code."""
+    sampler = load_policy(policy, format="vanilla")
+    with out.open("w") as file:
+        for problem in [problem for name in SETS for problem in load_problems(name)[:limit]]:
+            for task_id, codes in sample_programs(sampler, [problem], samples).items():
+                file.writelines(json.dumps({"task_id": task_id, "code": code}) + "\n" for code in codes)
+
+
+@app.command()
+def reward(
+    file: Annotated[Path, typer.Option("--programs", help="JSONL rows with task_id and code.")],
+    limit: LimitOption = None,
+    tests: int = 20,
+    voters: Annotated[int, typer.Option(help="Mode B: the first N programs of a problem vote.")] = 4,
+) -> None:
+    """Agreement of the reward from generated tests with the hidden tests, in both modes."""
+    found = read_programs(file)
+    votes = {task_id: codes[:voters] for task_id, codes in found.items()}
+    judged = {task_id: codes[voters:] for task_id, codes in found.items()}
+    with Judge() as judge:
+        for mode, generator in (
+            ("mode A", MutationGenerator(judge)),
+            ("mode B", MutationGenerator(judge, solutions=source_of(votes))),
+        ):
+            measured: list[ProblemQuality] = []
+            for name in SETS:
+                rows = [row for row in load_rows(name).rows if row.problem.task_id in judged][:limit]
+                settings = EvaluationSettings(tests=tests, with_reference=mode == "mode A", mutants=0)
+                measured += evaluate_generator(judge, generator, rows, settings, samples=judged)
+            _print("+".join(SETS), mode, asdict(reward_agreement(measured)))
+
+
+@app.command()
+def training(
+    out: Annotated[Path, typer.Option("--out", help="Folder for data, runs and results.")],
+    model: str = DEFAULT_MODEL,
+    run: Annotated[bool, typer.Option("--run", help="Run the commands instead of printing them.")] = False,
+) -> None:
+    """Base → SFT → DPO: data from MBPP train, measured on MBPP test."""
+    data, sft, dpo = out / "data", out / "sft", out / "dpo"
+    commands = [
+        f"o1coder tcg data mbpp --split train --out {data} --augment 9 --rows 4",
+        f"o1coder tcg sft --data {data} --out {sft} --model {model} --lora-rank 1 --lr 5e-4 --epochs 1",
+        f"o1coder tcg dpo --data {data} --out {dpo} --model {sft}/model --lora-rank 1 --lr 5e-5 --beta 0.1",
+    ]
+    for name, spec in (("base", model), ("sft", f"{sft}/model"), ("dpo", f"{dpo}/model")):
+        commands.append(
+            f"o1coder tcg eval mbpp --split test --limit 120 --generator hf:{spec} --tests 3 "
+            f"--out {out}/eval-{name} --json"
+        )
+    for command in commands:
+        print(command, flush=True)
+        if run:
+            subprocess.run(shlex.split(command), check=True)
+
+
+def _speed(judge: Judge, rows: list[ProblemRow], tests: int) -> dict[str, Any]:
+    """Returns problems a second with and without the judge's share."""
+    timed = TimedJudge(judge)
+    start = time.perf_counter()
+    MutationGenerator(timed).generate_batch([TestRequest(row.problem, tests, row.reference) for row in rows])
+    seconds = time.perf_counter() - start
+    return {
+        "problems": len(rows),
+        "problems_per_s_without_judge": round(len(rows) / (seconds - timed.seconds), 1),
+        "problems_per_s": round(len(rows) / seconds, 1),
+    }
+
+
+def _figures(found: list[ProblemQuality]) -> dict[str, Any]:
+    names = ("pass_rate_of_asked", "pass_rate_of_parsed", "input_validity", "kill_rate", "tests_per_problem")
+    rates = summarize(found)
+    figures: dict[str, Any] = {
+        name: [round(value, 4) for value in (rates[name].mean, rates[name].low, rates[name].high)]
+        for name in names
+    }
+    killed, made = sum(one.killed for one in found), sum(one.mutants for one in found)
+    figures["kill_rate_over_all_mutants"] = round(killed / made, 4)
+    return figures | {"mutants": made, "problems": len(found)}
+
+
+def _print(name: str, title: str, figures: dict[str, Any]) -> None:
+    print(json.dumps({"set": name, "what": title, **figures}), flush=True)
+
+
+if __name__ == "__main__":
+    app()
