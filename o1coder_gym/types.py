@@ -342,7 +342,7 @@ class Usage:
         prompt_tokens: Prompt tokens computed, not counting `cached_tokens`.
         cached_tokens: Prompt tokens whose computation was reused.
         calls: Actions sampled (a request for n actions counts n).
-        executions: Programs judged; answers from a cache cost none.
+        executions: Programs judged; an answer from a cache counts too, or equal budgets would not be equal.
         seconds: Wall-clock seconds.
     """
 

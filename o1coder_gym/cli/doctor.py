@@ -66,11 +66,10 @@ def doctor(as_json: JsonOption = False) -> None:
         typer.echo(json.dumps(row))
         return
     console = Console()
-    console.print(
-        f"o1coder-gym {o1coder_gym.__version__} · Python {platform.python_version()} · {platform.machine()} · "
-        f"{machine.cores} cores · {machine.memory_gib:.0f} GiB · accelerator: {machine.accelerator or 'none'}",
-        highlight=False,
-    )
+    software = f"o1coder-gym {o1coder_gym.__version__} · Python {platform.python_version()}"
+    hardware = f"{platform.machine()} · {machine.cores} cores · {machine.memory_gib:.0f} GiB"
+    accelerator = f"accelerator: {machine.accelerator or 'none'}"
+    console.print(f"{software} · {hardware} · {accelerator}", highlight=False, soft_wrap=True)
     console.print(_extras_table(extras))
     for name, path in models.items():
         place = escape(str(path)) if path else f"not fetched: o1coder models fetch {name}"
