@@ -7,6 +7,7 @@ patches or forges, it can only change what *it* answers, and the right answers a
 from __future__ import annotations
 
 import atexit
+import gc
 import marshal
 import os
 import sys
@@ -20,7 +21,6 @@ from o1coder_gym.sandbox import landlock, rlimits, seccomp
 from o1coder_gym.sandbox.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.namespaces import die_with_parent
 from o1coder_gym.sandbox.program import failure, find_entry, load
-from o1coder_gym.sandbox.rlimits import JobLimits
 from o1coder_gym.sandbox.service import Service
 from o1coder_gym.sandbox.wire import (
     BEGUN_FRAME,
@@ -28,6 +28,7 @@ from o1coder_gym.sandbox.wire import (
     RPC,
     WHOLE,
     FrameKind,
+    Request,
     read_job,
     receive_fields,
     send_fields,
@@ -39,6 +40,8 @@ _MESSAGE_BYTES = 64 << 20
 
 Placement: TypeAlias = tuple[tuple[int, int], ...]
 """Pairs of an open file and the number that it shall have; numbers ascend, others are closed."""
+Step: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function and its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +61,38 @@ class Confinement:
     address_space: int
     dies_with_parent: bool
 
-    def enter(self, limits: JobLimits, placement: Placement) -> None:
-        """Confines this process for good; spares memory, for each page that it touches is copied.
+    def steps(self, request: Request, placement: Placement) -> list[Step]:
+        """Returns what a child has to do before it runs anything foreign.
 
-        Raises:
-            OSError: When a layer failed that works elsewhere in this zygote.
+        The zygote prepares the steps and the child takes them: code that runs for the first time in a
+        child costs a copy of each page that it touches.
         """
+        steps: list[Step] = []
         if self.dies_with_parent:
-            die_with_parent()
+            steps.append((die_with_parent, ()))
         if not self.seccomp:
-            os.setsid()  # the filter alone would keep signals from the zygote's group
+            steps.append((os.setsid, ()))  # the filter alone would keep signals from the zygote's group
         if self.landlock_rules is not None:
-            landlock.restrict(self.landlock_rules)
-        for source, target in placement:
-            os.dup2(source, target)
-        os.closerange(placement[-1][1] + 1, _MAX_DESCRIPTOR)
-        rlimits.bound_child(limits)
+            steps.append((landlock.restrict, (self.landlock_rules,)))
+        steps += [(os.dup2, pair) for pair in placement]
+        steps.append((os.closerange, (placement[-1][1] + 1, _MAX_DESCRIPTOR)))
+        steps += rlimits.of_job(request.cpu_s, self.address_space + request.memory_bytes)
         if self.seccomp:
-            seccomp.install_child()
+            steps.append((seccomp.install_child, ()))
+        steps += [(gc.enable, ()), (os.write, (CHANNEL, BEGUN_FRAME))]
+        return steps
 
 
-def run(body: Callable[[], int], confinement: Confinement, limits: JobLimits, placement: Placement) -> None:
+def take(steps: Sequence[Step]) -> None:
+    """Takes the steps in order."""
+    for function, arguments in steps:
+        function(*arguments)
+
+
+def run(steps: Sequence[Step], body: Callable[[], int]) -> None:
     """Runs one child from fork to end; never returns."""
     try:
-        confinement.enter(limits, placement)
-        os.write(CHANNEL, BEGUN_FRAME)
+        take(steps)
         os._exit(body())
     finally:
         os._exit(1)

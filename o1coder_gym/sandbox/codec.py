@@ -107,6 +107,8 @@ def encode(value: Any, handles: HandleTable | None = None) -> str:
         TypeError: When a value has no encoding.
         ValueError: When it is nested deeper than `MAX_DEPTH` or weighs more than `MAX_WEIGHT`.
     """
+    if type(value) is int and -_SMALL <= value < _SMALL:
+        return int.__repr__(value)
     if _is_plain(value):
         return _write(value)
     return _write(_Encoder(handles).tree(value, 0))

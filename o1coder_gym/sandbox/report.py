@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.errors import SandboxError, UsageError
+from o1coder_gym.errors import InfrastructureError, SandboxError, UsageError
 from o1coder_gym.sandbox.blueprint import LAYERS
 from o1coder_gym.sandbox.canaries import BAIT, CANARIES, DESCRIPTIONS, FIND, PLANT
 from o1coder_gym.types import CallTest, Limits, Outcome, Submission, Verdict
@@ -102,6 +102,9 @@ def examine(
     Args:
         evaluate: Runs submissions in the sandbox.
         missing_layers: Says after the first run which layers are absent.
+
+    Raises:
+        InfrastructureError: When a canary could not be judged.
     """
     descriptor, bait = tempfile.mkstemp(prefix="o1coder-bait-")
     try:
@@ -113,6 +116,9 @@ def examine(
         os.unlink(bait)
     evaluate([_probe(PLANT)])
     verdicts += evaluate([_probe(FIND)])
+    failed = next((one for one in verdicts if one.outcome is Outcome.INFRASTRUCTURE), None)
+    if failed is not None:
+        raise InfrastructureError(f"the sandbox cannot be examined: {failed.error}")
     held = [verdict.outcome is Outcome.PASS for verdict in verdicts]
     return SandboxReport(dict(zip(DESCRIPTIONS, held, strict=True)), dict(missing_layers()))
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import resource
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Any
 
 THREADS = 64
 STACK_BYTES = 64 << 20
 """Room for deep recursion through C code; below the gap that the kernel keeps under the stack."""
-JobLimits: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
-"""Soft and hard limits of address space and of CPU seconds."""
-
 _FILE_BYTES = 16 << 20
 _OPEN_FILES = 64
 
@@ -29,21 +27,15 @@ def bound_zygote(processes: int) -> None:
     _lower(resource.RLIMIT_NPROC, processes)
 
 
-def of_job(cpu_s: float, address_space: int) -> JobLimits:
-    """Returns the limits that depend on the job, ready to be set.
+def of_job(cpu_s: float, address_space: int) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
+    """Returns the calls by which a child bounds itself: functions and their arguments.
 
     Args:
         cpu_s: CPU seconds; the kernel kills a little later, as the supervisor's backstop.
         address_space: Bytes of address space in all.
     """
-    return (_pair(resource.RLIMIT_AS, address_space), _pair(resource.RLIMIT_CPU, math.ceil(cpu_s) + 1))
-
-
-def bound_child(limits: JobLimits) -> None:
-    """Sets the limits of a job on this process."""
-    memory, cpu = limits
-    resource.setrlimit(resource.RLIMIT_AS, memory)
-    resource.setrlimit(resource.RLIMIT_CPU, cpu)
+    values = ((resource.RLIMIT_AS, address_space), (resource.RLIMIT_CPU, math.ceil(cpu_s) + 1))
+    return [(resource.setrlimit, (kind, _pair(kind, value))) for kind, value in values]
 
 
 def _lower(kind: int, value: int) -> None:

@@ -8,10 +8,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from o1coder_gym.sandbox import child, rlimits, tester
+from o1coder_gym.sandbox import child, tester
 from o1coder_gym.sandbox.child import Placement
 from o1coder_gym.sandbox.layers import Surroundings
-from o1coder_gym.sandbox.rlimits import JobLimits
 from o1coder_gym.sandbox.scratch import sweep
 from o1coder_gym.sandbox.supervisor import Child, Watch
 from o1coder_gym.sandbox.wire import (
@@ -51,9 +50,8 @@ class Server:
 
     def _do(self, request: Request, descriptors: list[int]) -> Report:
         """Does one job."""
-        limits = rlimits.of_job(request.cpu_s, self._confinement.address_space + request.memory_bytes)
         try:
-            children = self._start(request.mode, limits, descriptors)
+            children = self._start(request, descriptors)
         except OSError:
             return Report(FAILED, False, ())
         reports = self._watch.run(children, request)
@@ -63,29 +61,30 @@ class Server:
         clean = sweep(self._surroundings.scratch, self._surroundings.scratch_mode)
         return Report(REPORT, clean, reports)
 
-    def _start(self, mode: int, limits: JobLimits, descriptors: list[int]) -> list[Child]:
+    def _start(self, request: Request, descriptors: list[int]) -> list[Child]:
         """Forks the children of a job: the candidate, and in tester mode the tester."""
-        if mode == Mode.CALL:
-            return [self._fork(child.call, limits, ((descriptors[0], CHANNEL),))]
-        if mode == Mode.STDIO:
+        if request.mode == Mode.CALL:
+            return [self._fork(child.call, request, ((descriptors[0], CHANNEL),))]
+        if request.mode == Mode.STDIO:
             channel, stdin, stdout = descriptors
-            return [self._fork(child.stdio, limits, ((stdin, 0), (stdout, 1), (channel, CHANNEL)))]
+            return [self._fork(child.stdio, request, ((stdin, 0), (stdout, 1), (channel, CHANNEL)))]
         candidate_line, tester_line = socket.socketpair()
         with candidate_line, tester_line:
             return [
-                self._fork(body, limits, ((channel, CHANNEL), (line.fileno(), RPC)))
+                self._fork(body, request, ((channel, CHANNEL), (line.fileno(), RPC)))
                 for body, channel, line in (
                     (child.serve, descriptors[0], candidate_line),
                     (tester.run, descriptors[1], tester_line),
                 )
             ]
 
-    def _fork(self, body: Callable[[], int], limits: JobLimits, placement: Placement) -> Child:
+    def _fork(self, body: Callable[[], int], request: Request, placement: Placement) -> Child:
         """Starts one child."""
+        steps = self._confinement.steps(request, placement)
         pid = os.fork()
         if pid == 0:
-            child.run(body, self._confinement, limits, placement)
-        return Child.of(pid)
+            child.run(steps, body)
+        return Child(pid)
 
     def _tell_slow(self) -> None:
         """Tells the trusted process that it should read what the job writes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import select
@@ -12,32 +13,28 @@ from dataclasses import dataclass
 
 from o1coder_gym.sandbox.wire import ChildReport, Ending, Request
 
-_NOTICE_MS = 5
+_NOTICE_S = 0.005
 """After this the trusted process is told to read what the job writes: it may be waiting for that."""
 _LOOK_S = 0.1
 """Longest time between two looks at the CPU clocks; threads may use CPU time faster than wall time."""
 _PROGRESS = 0.25
 """A job that used less than this share of its CPU limit within its wall limit waits; else it was starved."""
+_CHILD_ENDED = (signal.SIGCHLD,)
 
 
 @dataclass(slots=True)
 class Child:
-    """A live child. Mutable: it learns how it is ended.
+    """A child of this process. Mutable: it learns how it ends.
 
     Attributes:
         pid: Process id in the zygote's namespace.
-        exited: File descriptor that becomes readable when the process ends.
         ending: Why it ended, as far as that was our doing.
+        report: How it ended; None while it lives.
     """
 
     pid: int
-    exited: int
     ending: Ending = Ending.OWN
-
-    @classmethod
-    def of(cls, pid: int) -> Child:
-        """Watches a process that was forked just now."""
-        return cls(pid, os.pidfd_open(pid))
+    report: ChildReport | None = None
 
     def cpu_s(self) -> float:
         """CPU seconds that all threads of the process have used."""
@@ -50,15 +47,16 @@ class Child:
             self.ending = ending
         os.kill(self.pid, signal.SIGKILL)
 
-    def reap(self) -> ChildReport:
-        """Collects the ended process."""
-        os.close(self.exited)
-        _, status, usage = os.wait4(self.pid, 0)
-        return ChildReport(status, self.ending, usage.ru_utime + usage.ru_stime)
+    def reap(self, wait: bool = False) -> bool:
+        """Collects the process if it has ended, or waits until it has; returns whether it has."""
+        ended, status, usage = os.wait4(self.pid, 0 if wait else os.WNOHANG)
+        if ended:
+            self.report = ChildReport(status, self.ending, usage.ru_utime + usage.ru_stime)
+        return bool(ended)
 
 
 class Watch:
-    """The watch over one job at a time."""
+    """The watch over one job at a time; holds SIGCHLD back in this process, to wait for it."""
 
     def __init__(self, control: int, on_slow: Callable[[], None], stop_requested: Callable[[], bool]) -> None:
         """Prepares to watch.
@@ -71,8 +69,8 @@ class Watch:
         self._control = control
         self._on_slow = on_slow
         self._stop_requested = stop_requested
-        self._poll = select.poll()
-        self._poll.register(control, select.POLLIN)
+        self._alive: list[Child] = []
+        signal.pthread_sigmask(signal.SIG_BLOCK, _CHILD_ENDED)
 
     def run(self, children: list[Child], request: Request) -> tuple[ChildReport, ...]:
         """Waits until all children of a job have ended, and sees to it that they do.
@@ -84,33 +82,43 @@ class Watch:
         Returns:
             One report per child, in order.
         """
-        self._alive = {child.exited: child for child in children}
-        reports: dict[int, ChildReport] = {}
-        limits: _Limits | None = None
+        self._alive = list(children)
         started = time.monotonic()
-        for descriptor in self._alive:
-            self._poll.register(descriptor, select.POLLIN)
-        while self._alive:
-            events = self._poll.poll(
-                _NOTICE_MS if limits is None else limits.patience_ms(self._alive.values())
-            )
-            for descriptor, _ in events:
-                if descriptor != self._control:
-                    self._poll.unregister(descriptor)
-                    child = self._alive.pop(descriptor)
-                    reports[child.pid] = child.reap()
-                elif self._stop_requested():
-                    self._end_all()
-            if children[-1].pid in reports:
-                self._end_all()
-            if limits is None and not events:
-                self._on_slow()
-                limits = _Limits(request, started)
-        return tuple(reports[child.pid] for child in children)
+        while self._alive and (patience_s := started + _NOTICE_S - time.monotonic()) > 0:
+            if signal.sigtimedwait(_CHILD_ENDED, patience_s):
+                self._reap(children[-1])
+        if self._alive:
+            self._on_slow()
+            self._watch_slow(children[-1], _Limits(request, started))
+        return tuple(child.report for child in children if child.report)
+
+    def _watch_slow(self, last: Child, limits: _Limits) -> None:
+        """Watches a job that did not end at once: its limits, and what the trusted process says."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        with contextlib.ExitStack() as open_files:
+            for child in self._alive:
+                ended = os.pidfd_open(child.pid)
+                open_files.callback(os.close, ended)
+                poll.register(ended, select.POLLIN)
+            while self._alive:
+                for descriptor, _ in poll.poll(limits.patience_ms(self._alive)):
+                    if descriptor != self._control:
+                        poll.unregister(descriptor)
+                    elif self._stop_requested():
+                        self._end_all()
+                self._reap(last)
+
+    def _reap(self, last: Child) -> None:
+        """Collects the children that have ended; after the last of a job, the others are not needed."""
+        self._alive = [child for child in self._alive if not child.reap()]
+        if last.report:
+            self._end_all()
+            self._alive = [child for child in self._alive if not child.reap(wait=True)]
 
     def _end_all(self) -> None:
         """Kills what still runs and is not needed any more."""
-        for child in self._alive.values():
+        for child in self._alive:
             child.kill(Ending.STOPPED)
 
 

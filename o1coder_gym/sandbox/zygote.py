@@ -26,26 +26,6 @@ CONTROL = 3
 RECURSION_LIMIT = 1020
 """Python's own limit, and the frames that lie below a candidate here."""
 
-_WARM_UP = b"""
-import math
-class Point:
-    x: int = 1
-    def double(self): return [2 * n for n in range(3)]
-def entry(a, b):
-    try:
-        return {"sum": (a + b, f"{a}")} if a else math.inf
-    except TypeError as error:
-        raise ValueError("no") from error
-"""
-_WARM_UP_INPUTS = ([1, 2], [0, 1], [1, "a"], '[1,{"t":[2]}]')
-_WARM_UP_TEST = b"""
-def check(candidate):
-    for n in range(1, 3):
-        assert candidate(n, 2) == {"sum": (n + 2, str(n))}
-"""
-_WARM_UP_ROUNDS = 20
-"""Enough for the interpreter to specialize the code that all children run."""
-
 
 def main() -> None:
     """Sets the zygote up, says what holds, and serves jobs until the trusted process is gone."""
@@ -76,14 +56,17 @@ def link_package() -> None:
 
 def _set_up(control: socket.socket) -> Server:
     """Builds all that children will inherit, and says what of the sandbox holds."""
-    from o1coder_gym.sandbox import layers, serving
+    from o1coder_gym.sandbox import layers, serving, warm_up
     from o1coder_gym.sandbox.blueprint import Blueprint
 
     blueprint = Blueprint.from_json(_receive_line(control))
     _preload(blueprint)
     surroundings = layers.put_on(blueprint)
     os.chdir(surroundings.scratch)
-    _warm_up()
+    warm_up.run()
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # children enable it again
     _announce(control, {"missing": surroundings.missing})
     return serving.Server(control, surroundings)
 
@@ -106,19 +89,6 @@ def _preload(blueprint: Blueprint) -> None:
     sys.argv[:] = ["solution.py"]
     sys.dont_write_bytecode = True
     sys.setrecursionlimit(RECURSION_LIMIT)
-
-
-def _warm_up() -> None:
-    """Runs harmless jobs here, so that no child pays for what happens once; then freezes the heap."""
-    from o1coder_gym.sandbox import child, program, service, tester
-
-    for _ in range(_WARM_UP_ROUNDS):
-        child.answer_calls(_WARM_UP, "entry", _WARM_UP_INPUTS, lambda *frame: None)
-        served = service.Service(program.load(_WARM_UP, "solution"), "entry")
-        tester.judge(_WARM_UP_TEST, "entry", (), tester.Line(served.answer))
-    del sys.modules["solution"]
-    gc.collect()
-    gc.freeze()
 
 
 def _receive_line(control: socket.socket) -> str:
