@@ -69,7 +69,7 @@ def _read(path: Path, known: Container[str]) -> Iterator[Solution]:
         ProblemFileError: When a row is malformed or names no problem; names file, line and field.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemFileError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(lines, start=1):

@@ -60,7 +60,8 @@ class Evidence:
 def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> dict[int, CaseResult] | None:
     """Returns the result of each test of a run, by index; for a run without tests at index `WHOLE`.
 
-    Returns None if a process ended before it was confined: that is a failure of ours.
+    Calls that were not made because the job was stopped are left out. Returns None if a process ended
+    before it was confined: that is a failure of ours.
     """
     read = [_after_begin(answer) for answer in evidence.answers]
     frames = [one for one in read if one is not None]
@@ -69,7 +70,8 @@ def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> dict[
     ending = _ending(frames[0], evidence)
     match run:
         case CallRun():
-            return _grade_calls(run, frames[0], ending)
+            stopped = evidence.children[0].ending == Ending.STOPPED and not evidence.overflow
+            return _grade_calls(run, frames[0], None if stopped else ending)
         case TesterRun():
             return _grade_tester(run, frames[1], ending, _ending([], evidence, child=1))
         case StdioRun():
@@ -139,7 +141,7 @@ def _answers(frames: Iterable[Frame], count: int, kinds: Iterable[FrameKind]) ->
 
 
 def _grade_calls(run: CallRun, frames: list[Frame], ending: CaseResult | None) -> dict[int, CaseResult]:
-    """Grades the calls, and of each test the worst of its calls."""
+    """Grades the calls, and of each test the worst of its calls; without `ending` leaves out the rest."""
     if not run.calls:
         loaded = any(frame.kind is FrameKind.DONE for frame in frames)
         return {WHOLE: CaseResult(Outcome.PASS) if loaded or ending is None else ending}

@@ -121,8 +121,13 @@ class Worker:
         os.chmod(self._folder, scratch.SEALED)
         os.utime(self._folder, (0, 0))
         self._control, remote = socket.socketpair()
-        with remote:
-            self._process = _launch(self._folder, remote)
+        try:
+            with remote:
+                self._process = _launch(self._folder, remote)
+        except InfrastructureError:
+            self._control.close()
+            scratch.remove(self._folder)
+            raise
         self._introduce(dataclasses.replace(blueprint, folder=self._folder))
         self._control.setblocking(False)
         selector.register(self._control, selectors.EVENT_READ, self)
