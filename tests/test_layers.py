@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "stable_baselines3", "sb3_contrib", "vllm", "ray"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "stable_baselines3",
+    "sb3_contrib",
+    "vllm",
+    "ray",
+}
 CONTRACTS = {"types", "protocols", "queries", "errors"}
 MAY_LOAD_HIDDEN_TESTS = {"evaluation", "tcg", "cli"}
 
