@@ -74,22 +74,38 @@ def question(problem: Problem) -> str:
         parts.append(f"The program must define `{problem.entry_point}`.")
     elif problem.entry_point is None:
         parts.append("The program must read from standard input and print to standard output.")
-    shown = "".join(problem.prompt.split())
-    examples = [_example(problem, test) for test in problem.public_tests]
-    missing = [text for text in examples if text and "".join(text.split()) not in shown]
-    if missing:
-        parts.append("Examples:\n" + "\n".join(missing))
+    examples = [_example(problem, test) for test in problem.public_tests if not _is_shown(problem, test)]
+    if any(examples):
+        parts.append("Examples:\n" + "\n".join(filter(None, examples)))
     return "\n".join(parts)
+
+
+def _is_shown(problem: Problem, test: TestCase) -> bool:
+    """Whether the prompt holds the example already, as an assert or as a call in its docstring."""
+    match test:
+        case CallTest(args):
+            text = f"{problem.entry_point}({_arguments(args)})"
+        case AssertTest(code):
+            text = code
+        case StdioTest(stdin):
+            text = stdin
+        case CheckTest():
+            return True
+    return "".join(text.split()) in "".join(problem.prompt.split())
 
 
 def _example(problem: Problem, test: TestCase) -> str:
     match test:
         case CallTest(args, expected):
-            inner = args.strip()[1:-1].strip()
-            return f"assert {problem.entry_point}({inner}) == {expected}"
+            return f"assert {problem.entry_point}({_arguments(args)}) == {expected}"
         case AssertTest(code):
             return code.strip()
         case StdioTest(stdin, stdout):
             return f"Input:\n{stdin.rstrip()}\nOutput:\n{stdout.rstrip()}"
         case CheckTest():
             return ""
+
+
+def _arguments(args: str) -> str:
+    """Turns the literal of an argument list into what stands between a call's brackets."""
+    return args.strip()[1:-1].strip()

@@ -166,3 +166,11 @@ def test_a_shorter_limit_is_respected():
     assert (
         PseudocodeFormat(max_chars=30).parse("### Step 1 (define)\n" + "x" * 11).type is ActionType.MALFORMED
     )
+
+
+def test_calls_that_the_docstring_shows_are_not_repeated():
+    prompt = 'def inc(x):\n    """Add one.\n\n    >>> inc( 1 )\n    2\n    """\n'
+    tests = (CallTest("[1]", "2"), CallTest("[5]", "6"))
+    content = VANILLA.prompt(Problem("t/1", prompt, "inc", tests), State("t/1")).messages[0][1]
+    assert "inc(1)" not in content
+    assert "assert inc(5) == 6" in content
