@@ -27,6 +27,8 @@ _CHARACTER_KINDS = ((string.ascii_lowercase, 4), (string.ascii_uppercase, 4), (s
 _FORM = re.compile(r"\d+(?:[-/:.]\d+)+")
 _BRACKET = re.compile(r"[][(){}<>]")
 _LONGEST_RECORD = 3
+_SMALLEST = 2
+"""Numbers and lengths below it are degenerate: questions leave them open, so they have to be seen first."""
 
 _EXAMPLES: dict[str, tuple[Any, ...]] = {
     "int": (0, 1, 2, 7, 12),
@@ -122,9 +124,9 @@ def _is_ellipsis(node: ast.AST) -> bool:
 
 
 def _integers(values: Sequence[int], special: Sequence[Any]) -> Integers:
-    """Keeps the sign: negative numbers only if there were some, zero only if there was one."""
+    """Keeps the sign: negative numbers only if there were some, 0 and 1 only if they were seen."""
     least, most = min(values), max(values)
-    low = 2 * least - 10 if least < 0 else min(least, 1)
+    low = 2 * least - 10 if least < 0 else min(least, _SMALLEST)
     high = max(2 * most, most + 10)
     numbers = [number for number in special if type(number) is int]
     near = {number + step for number in numbers for step in (-1, 0, 1)} | set(values)
@@ -148,7 +150,7 @@ def _texts(values: Sequence[str], special: Sequence[Any]) -> Texts:
     lengths = [len(value) for value in values]
     alphabet = "".join(sorted(characters)) or string.ascii_lowercase
     form, words = _form(values, {text for text in special if isinstance(text, str) and text})
-    return Texts(tuple(values), alphabet, min(1, *lengths), max(lengths), form, words)
+    return Texts(tuple(values), alphabet, min(_SMALLEST, *lengths), max(lengths), form, words)
 
 
 def _form(values: Sequence[str], known_words: set[str]) -> tuple[TextForm, tuple[str, ...]]:
@@ -206,7 +208,7 @@ def _sequences(kind: type, values: Sequence[Any], special: Sequence[Any], nested
     return Sequences(
         kind,
         item,
-        shortest=min(1, *lengths),
+        shortest=min(_SMALLEST, *lengths),
         longest=longest,
         increasing=ordered and pairs >= 4 and all(map(_is_increasing, values)),
         distinct=ordered and pairs >= 4 and all(_is_distinct(value) for value in values),
@@ -226,7 +228,7 @@ def _mappings(values: Sequence[dict[Any, Any]], special: Sequence[Any]) -> Mappi
     return Mappings(
         infer_domain(keys, special, nested=True),
         infer_domain(items, special, nested=True),
-        min(1, *lengths),
+        min(_SMALLEST, *lengths),
         max(lengths),
     )
 

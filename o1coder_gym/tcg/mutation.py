@@ -13,7 +13,7 @@ from itertools import islice
 from o1coder_gym.tcg.agreement import Agreement, consensus
 from o1coder_gym.tcg.choice import spread
 from o1coder_gym.tcg.execution import Observation, OutputJudge, Program, observe, observe_twice
-from o1coder_gym.tcg.oracles import expected_test, view_of
+from o1coder_gym.tcg.oracles import comparison_of, expected_test
 from o1coder_gym.tcg.proposals import propose_inputs
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
 from o1coder_gym.tcg.stdin_inputs import propose_stdin
@@ -155,10 +155,10 @@ class _Draft:
         return self._choose(outputs, {"disagreed": outputs.count(None)})
 
     def _choose(self, outputs: Sequence[str | None], counts: dict[str, int]) -> _Chosen:
-        problem, view = self.request.problem, view_of(self.request.problem)
+        problem, comparison = self.request.problem, comparison_of(self.request.problem)
         known = self._accepted_group(outputs)
         indices = spread([output for _, output in known], self.request.n)
-        tests = (expected_test(problem, view, *known[index]) for index in indices)
+        tests = (expected_test(problem, comparison, *known[index]) for index in indices)
         report = {"asked": self.request.n, "proposed": len(outputs), **counts}
         return _Chosen(self.request, tuple(dict.fromkeys(tests)), report)
 

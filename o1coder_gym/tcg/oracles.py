@@ -1,51 +1,90 @@
-"""How a question compares results: exactly, or through a view such as ``set(…)``.
+"""How a question compares results: the comparison of its public asserts, for generated tests too.
 
-Many questions leave the order of a result open, and their public asserts say so:
-``assert set(f([1, 2])) == {1, 2}``. Generated tests then compare in the same way, so that they do not reject
-what the question accepts.
+Many questions leave the order or the exact type of a result open, and their public asserts say so:
+``assert set(f([1, 2])) == {1, 2}``, ``assert math.isclose(f(10), 62.8, rel_tol=0.001)``, or
+``assert f(3) == True`` for a result of 1. Tests that compare in another way would reject what the question
+accepts.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from o1coder_gym.tcg.execution import test_of
-from o1coder_gym.tcg.literals import parse_source, read_literal, write_literal
-from o1coder_gym.types import AssertTest, Problem, TestCase
+from o1coder_gym.tcg.literals import fold, parse_source, read_literal, write_literal
+from o1coder_gym.types import AssertTest, CallTest, Problem, TestCase
 
 _VIEWS = ("set", "sorted", "list", "tuple", "len", "bool", "round")
 
 
-def view_of(problem: Problem) -> str:
-    """Returns the builtin that all public asserts put around the call, "" if there is none."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How results are compared.
+
+    Attributes:
+        view: Builtin that is put around the call, "" for none.
+        tol: Tolerance of floats; None for the judge's default.
+        as_assert: Whether equality is Python's ``==``, for which True is 1, instead of the judge's.
+    """
+
+    view: str = ""
+    tol: float | None = None
+    as_assert: bool = False
+
+
+def comparison_of(problem: Problem) -> Comparison:
+    """Returns the comparison that all public asserts of a problem share."""
     asserts = [test.code for test in problem.public_tests if isinstance(test, AssertTest)]
-    views = {_view(code, problem.entry_point or "") for code in asserts}
-    return views.pop() if len(views) == 1 else ""
+    found = {_comparison(code, problem.entry_point or "") for code in asserts}
+    return found.pop() if len(found) == 1 else Comparison(as_assert=bool(asserts))
 
 
-def expected_test(problem: Problem, view: str, given: str, output: str) -> TestCase:
-    """Returns the test that `given` leads to `output`, compared through `view`."""
-    if not view or problem.entry_point is None:
-        return test_of(problem.entry_point, given, output)
-    try:
-        seen = write_literal(read_literal(f"{view}({output})"))
-    except ValueError:
-        return test_of(problem.entry_point, given, output)
-    return AssertTest(f"assert {view}({problem.entry_point}({given[1:-1]})) == {seen}")
+def expected_test(problem: Problem, comparison: Comparison, given: str, output: str) -> TestCase:
+    """Returns the test that `given` leads to `output`, compared as `comparison` says."""
+    entry_point = problem.entry_point
+    if entry_point is None or comparison.tol is not None or _has_float(output):
+        test = test_of(entry_point, given, output)
+        return CallTest(test.args, test.expected, comparison.tol) if isinstance(test, CallTest) else test
+    call = f"{entry_point}({given[1:-1]})"
+    if comparison.view:
+        try:
+            seen = write_literal(read_literal(f"{comparison.view}({output})"))
+        except ValueError:
+            return CallTest(given, output)
+        return AssertTest(f"assert {comparison.view}({call}) == {seen}")
+    return AssertTest(f"assert {call} == {output}") if comparison.as_assert else CallTest(given, output)
 
 
-def _view(code: str, entry_point: str) -> str:
+def _has_float(output: str) -> bool:
+    """Whether a literal holds a float, for which an assert would be exact."""
+    tree = parse_source(output)
+    nodes = ast.walk(tree) if tree else ()
+    return any(isinstance(node, ast.Constant) and isinstance(node.value, float | complex) for node in nodes)
+
+
+def _comparison(code: str, entry_point: str) -> Comparison:
     tree = parse_source(code)
-    conditions: Sequence[ast.expr] = [
-        node.test for node in (tree.body if tree else ()) if isinstance(node, ast.Assert)
-    ]
+    conditions = [node.test for node in (tree.body if tree else ()) if isinstance(node, ast.Assert)]
     match conditions:
         case [ast.Compare(left=ast.Call(func=ast.Name(id=view), args=[inner], keywords=[]))] if (
             view in _VIEWS and _calls(inner, entry_point)
         ):
-            return view
-    return ""
+            return Comparison(view, as_assert=True)
+        case [ast.Call(func=ast.Name(id="isclose") | ast.Attribute(attr="isclose"), keywords=keywords)]:
+            return Comparison(tol=_tolerance(keywords), as_assert=True)
+    return Comparison(as_assert=True)
+
+
+def _tolerance(keywords: list[ast.keyword]) -> float | None:
+    """Returns the largest tolerance that a call of ``math.isclose`` names, None if it names none."""
+    values = []
+    for keyword in keywords:
+        try:
+            values.append(float(fold(keyword.value)))
+        except (ValueError, TypeError):
+            return None
+    return max(values, default=None)
 
 
 def _calls(node: ast.expr, name: str) -> bool:

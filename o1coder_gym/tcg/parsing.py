@@ -116,15 +116,27 @@ def _calls(text: str, name: str) -> Iterator[TestCase | None]:
         if call is None or call.keywords or call.end_col_offset is None:
             continue
         end = match.start() + len(ast.get_source_segment(text[match.start() :], call) or "")
-        line, _, below = text[end:].partition("\n")
-        sign = _SIGN.match(line)
-        if sign:
-            result = line[sign.end() :]
-        elif text[: match.start()].rpartition("\n")[2].strip() == ">>>" and not line.strip():
-            result = below.partition("\n")[0]
-        else:
-            continue
-        yield _call_test(call, result)
+        result = _result_after(text[: match.start()], text[end:])
+        if result is not None:
+            yield _call_test(call, result)
+
+
+def _result_after(before: str, after: str) -> str | None:
+    """Returns the text of the result that is given after a call, None if none is."""
+    line, _, below = after.partition("\n")
+    sign = _SIGN.match(line)
+    if sign:
+        return line[sign.end() :]
+    following = below.partition("\n")[0]
+    if not line.strip(" )`") and (comment := _COMMENT.match(following)):
+        return following[comment.end() :]
+    interactive = before.rpartition("\n")[2].strip() == ">>>"
+    return following if interactive and not line.strip() else None
+
+
+_COMMENT = re.compile(
+    r"\s*#\s*(?:expected\s+)?(?:output|result|returns?|prints?)\s*:\s*|\s*#\s*[=-]+>\s*", re.I
+)
 
 
 def _call_test(call: ast.Call, result: str) -> CallTest | None:

@@ -41,6 +41,24 @@ def test_results_are_compared_as_the_public_asserts_compare_them(judge: Judge) -
     assert all(text.startswith("assert set(common(") for text in texts)
 
 
+def test_what_python_takes_for_equal_is_equal_where_the_public_asserts_say_so(judge: Judge) -> None:
+    public = (AssertTest("assert is_odd(3) == True"),)
+    problem = Problem("odd", "Is it odd?", "is_odd", public)
+    made = MutationGenerator(judge).generate(problem, 4, "def is_odd(n):\n    return n % 2")
+    (verdict,) = judge.evaluate([Submission("def is_odd(n):\n    return n % 2 == 1", "is_odd", made.tests)])
+    assert verdict.outcome is Outcome.PASS
+
+
+def test_tolerances_of_public_asserts_are_kept(judge: Judge) -> None:
+    public = (AssertTest("import math\nassert math.isclose(area(1), 3.14, rel_tol=0.001)"),)
+    problem = Problem("area", "Area of a circle.", "area", public)
+    made = MutationGenerator(judge).generate(problem, 4, "def area(r):\n    return 3.1415 * r * r")
+    assert {test.tol for test in made.tests if isinstance(test, CallTest)} == {0.001}
+    code = "import math\ndef area(r):\n    return math.pi * r * r"
+    (verdict,) = judge.evaluate([Submission(code, "area", made.tests)])
+    assert verdict.outcome is Outcome.PASS
+
+
 def test_whole_programs_get_standard_inputs(judge: Judge) -> None:
     problem = Problem("sum", "Sum n numbers.", None, (StdioTest("3\n1 2 3\n", "6\n"),))
     code = "n = int(input())\nxs = list(map(int, input().split()))\nassert len(xs) == n\nprint(sum(xs))"

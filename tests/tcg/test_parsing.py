@@ -64,6 +64,7 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
     ),
     # calls with a result
     (">>> f(2)\n4\n>>> f('a b')\n'b a'", ["a"], [call("[2]", "4"), call("['a b']", "'b a'")]),
+    ("print(f(2))\n# Output: 4\nprint(f(3))\n# => 9", ["a"], [call("[2]", "4"), call("[3]", "9")]),
     ("print(f(2))  # Output: 4\nprint(f(3)) # 9", ["a"], [call("[2]", "4"), call("[3]", "9")]),
     ("- `f(2)` should return `4`.\n- f([1]) -> [2]", ["a"], [call("[2]", "4"), call("[[1]]", "[2]")]),
     ("f(2) returns true, and f(3) => false", ["a"], [call("[2]", "True"), call("[3]", "False")]),
