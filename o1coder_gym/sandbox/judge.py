@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.sandbox.batch import Batch
 from o1coder_gym.sandbox.blueprint import LAYERS, draw
 from o1coder_gym.sandbox.cache import VerdictCache, key_of
@@ -70,7 +70,12 @@ class Judge:
         self._inherited: Pool | None = None
         self._owner = os.getpid()
         if self._required:
-            self.report()
+            self._keep_only_if_sound()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the zygotes that run, or of the processes that stand outside their namespaces."""
+        return self._pool.pids if self._pool is not None else ()
 
     def evaluate(
         self,
@@ -148,6 +153,14 @@ class Judge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _keep_only_if_sound(self) -> None:
+        """Checks at once what is required; what was started for that ends with the refusal."""
+        try:
+            self.report()
+        except O1CoderError:
+            self.close()
+            raise
 
     def _examine(self) -> SandboxReport:
         """Runs the canaries, unless a judge of this kind has done so; warns, and checks what is required."""

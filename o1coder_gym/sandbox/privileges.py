@@ -11,13 +11,13 @@ from o1coder_gym.sandbox.kernel import prctl, syscall
 _DROP_FROM_BOUNDING_SET, _AMBIENT, _CLEAR_ALL_AMBIENT, _SET_DUMPABLE = 24, 47, 4, 4
 _CAPABILITY_VERSION_3 = 0x20080522
 
-_UID_SPACES = ((2_000_000_000, 1 << 22), (50_000, 10_000))
+UID_SPACES = ((2_000_000_000, 1 << 22), (50_000, 10_000))
 """First id and number of ids to choose from: huge ids where the machine maps them, else small ones."""
 
 
 def private_uid() -> int | None:
     """Returns a user id that no other live zygote of this machine takes; None if no such id is mapped."""
-    for first, count in _UID_SPACES:
+    for first, count in UID_SPACES:
         if _is_mapped(uid := first + os.getpid() % count):
             return uid
     return None

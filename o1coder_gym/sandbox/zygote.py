@@ -54,6 +54,12 @@ def link_package() -> None:
         sys.modules[name] = package
 
 
+def _unlink_package() -> None:
+    """Takes this project's modules out of the reach of ``import``."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "o1coder_gym"]:
+        del sys.modules[name]
+
+
 def _set_up(control: socket.socket) -> Server:
     """Builds all that children will inherit, and says what of the sandbox holds."""
     from o1coder_gym.sandbox import layers, serving, warm_up
@@ -67,6 +73,7 @@ def _set_up(control: socket.socket) -> Server:
     gc.collect()
     gc.freeze()
     gc.disable()  # children enable it again
+    _unlink_package()
     _announce(control, {"missing": surroundings.missing})
     return serving.Server(control, surroundings)
 
@@ -107,4 +114,5 @@ def _announce(control: socket.socket, message: dict[str, Any]) -> None:
     control.sendall(json.dumps(message).encode() + b"\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,7 @@ def judge():
             yield judge
 
 
-def verdict_on(judge, code, tests, entry_point="add", **limits):
+def verdict_on(judge, code, tests, entry_point: str | None = "add", **limits):
     (verdict,) = judge.evaluate([Submission(code, entry_point, tests, Limits(**limits))])
     return verdict
 
@@ -349,7 +349,7 @@ def test_nothing_of_the_parent_is_inherited(judge, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "bait")
     code = "import os, sys\ndef add(a, b): return [sorted(os.environ), sys.argv, len(os.listdir('/tmp'))]"
     with Judge(1) as fresh:
-        got = verdict_on(fresh, code, CALLS[:1]).tests[0].got
+        got = verdict_on(fresh, code, CALLS[:1]).tests[0].got or ""
     assert "HF_TOKEN" not in got
     assert "'PYTHONHASHSEED'" in got
 

@@ -1,0 +1,186 @@
+"""What the sandbox says of itself on this machine, and what it gives with layers missing."""
+
+import ctypes
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.errors import SandboxError, UsageError
+from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
+from o1coder_gym.sandbox.blueprint import LAYERS, draw
+from o1coder_gym.sandbox.canaries import CANARIES, DESCRIPTIONS
+from o1coder_gym.sandbox.scratch import PRIVATE, sweep
+from o1coder_gym.sandbox.syscalls import NUMBERS, numbers
+from o1coder_gym.types import CallTest, Limits, Outcome, Submission
+
+ADD = Submission("def add(a, b):\n    return a + b\n", "add", (CallTest("[1, 2]", "3"),))
+ALWAYS_HELD = {"memory", "threads"}
+"""Guarantees that need no layer: resource limits give them."""
+
+
+@pytest.fixture
+def quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SandboxWarning)
+        yield
+
+
+def report_on(layers):
+    with Judge(1, layers=layers) as judge:
+        assert judge.evaluate([ADD])[0].outcome is Outcome.PASS
+        return judge.report()
+
+
+def children():
+    listing = Path(f"/proc/self/task/{os.getpid()}/children")
+    return sorted(listing.read_text().split())
+
+
+def need(report, layer):
+    if layer in report.missing_layers:
+        pytest.skip(f"no {layer} on this machine: {report.missing_layers[layer]}")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_with_all_layers_every_guarantee_holds():
+    report = report_on(LAYERS)
+    for layer in LAYERS:
+        need(report, layer)
+    assert report.full
+    assert report.broken == ()
+    assert set(report.guarantees) == set(DESCRIPTIONS)
+
+
+def test_landlock_and_seccomp_hold_every_guarantee_without_namespaces():
+    report = report_on(("landlock", "seccomp"))
+    need(report, "landlock")
+    need(report, "seccomp")
+    assert report.broken == ()
+    assert not report.full
+    assert report.missing_layers["namespaces"] == "not asked for"
+
+
+def test_namespaces_alone_hide_files_and_leave_nothing():
+    report = report_on(("namespaces",))
+    need(report, "namespaces")
+    kept = {"process_table", "programs", "foreign_files", "system_files", "leftovers"}
+    assert not set(report.broken) & (kept | ALWAYS_HELD)
+
+
+def test_seccomp_alone_keeps_programs_from_acting_on_others():
+    report = report_on(("seccomp",))
+    need(report, "seccomp")
+    kept = {"network", "processes", "programs", "signals", "privileges"}
+    assert not set(report.broken) & (kept | ALWAYS_HELD)
+
+
+def test_without_layers_canaries_notice_what_is_lost():
+    report = report_on(())
+    assert not set(report.broken) & ALWAYS_HELD
+    assert {"network", "processes", "programs", "process_table", "foreign_files"} <= set(report.broken)
+    assert set(report.missing_layers) >= set(LAYERS)
+
+
+def test_what_is_required_is_given_or_refused():
+    with pytest.raises(SandboxError, match=r"network .*broken by a canary"):
+        Judge(1, layers=(), require=("network",))
+    with pytest.raises(SandboxError, match=r"seccomp \(not asked for\)"):
+        Judge(1, layers=(), require="full")
+    Judge(1, layers=(), require=("memory", "threads")).close()
+
+
+def test_a_refused_judge_leaves_no_process():
+    before = children()
+    with pytest.raises(SandboxError):
+        Judge(1, layers=("seccomp",), require="full")
+    assert children() == before
+
+
+@pytest.mark.parametrize("arguments", [{"layers": ("moat",)}, {"require": ("moat",)}, {"require": "moat"}])
+def test_unknown_names_are_refused(arguments):
+    with pytest.raises(UsageError, match="moat"):
+        Judge(1, **arguments)
+
+
+def test_a_reduced_sandbox_warns_loudly():
+    report = SandboxReport({"network": False, "memory": True}, {"seccomp": "no such call"})
+    with pytest.warns(SandboxWarning, match="REDUCED PROTECTION.*network.*no seccomp: no such call"):
+        report.warn()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SandboxReport({"network": True}, {}).warn()
+
+
+def test_a_report_reads_well():
+    lines = SandboxReport(
+        dict.fromkeys(DESCRIPTIONS, True) | {"network": False}, {"landlock": "too old"}
+    ).lines()
+    assert "network: BROKEN (no sockets)" in lines
+    assert "layer landlock: too old" in lines
+    assert "layer seccomp: on" in lines
+
+
+def test_every_canary_sings_outside_the_sandbox(tmp_path):
+    """A canary that could not get out even without a sandbox would prove nothing."""
+    bait = tmp_path / "bait"
+    bait.touch()
+    escaped = {}
+    for name in ("network", "processes", "signals", "process_table", "foreign_files"):
+        namespace = {}
+        exec(CANARIES[name].replace("BAIT_PATH", str(bait)), namespace)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # forking beside threads
+            escaped[name] = not namespace["probe"]()
+    assert escaped == dict.fromkeys(escaped, True)
+
+
+def test_system_call_numbers_are_those_of_this_machine():
+    library = ctypes.CDLL(None)
+    for name in ("getpid", "getppid", "getuid", "gettid"):
+        assert library.syscall(NUMBERS[name]) == getattr(library, name)()
+    assert numbers("read 0 63", "aarch64") == {"read": 63}
+    assert numbers("open 2 -", "aarch64") == {}
+    assert numbers("read 0 63", "riscv64") == {}
+
+
+def test_candidates_see_no_installed_packages_but_those_named():
+    hidden = draw(LAYERS, (), ()).hidden
+    code = (
+        "def found(names):\n    import importlib\n    seen = []\n    for name in names:\n"
+        "        try:\n            importlib.import_module(name); seen.append(name)\n"
+        "        except ImportError: pass\n    return seen\n"
+    )
+    test = CallTest("[['pytest', 'o1coder_gym', 'numpy', 'zygote']]", "['numpy']")
+    for layers in (LAYERS, ()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SandboxWarning)
+            with Judge(1, layers=layers) as judge:
+                (verdict,) = judge.evaluate([Submission(code, "found", (test,), Limits(cpu_s=5.0))])
+        assert verdict.outcome is Outcome.PASS, (layers, verdict, hidden)
+
+
+@pytest.mark.parametrize("depth", [0, 3, 1500])
+def test_sweeping_removes_what_resists(tmp_path, depth):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir(mode=PRIVATE)
+    (scratch / "file").write_text("x")
+    (scratch / "link").symlink_to("/")
+    dark = scratch / "dark"
+    dark.mkdir()
+    (dark / "inside").write_text("x")
+    dark.chmod(0o300)
+    here = os.open(scratch, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    scratch.chmod(0o100)
+    assert sweep(str(scratch), PRIVATE)
+    assert os.listdir(scratch) == []
+    assert os.stat(scratch).st_mtime_ns == 0
+    assert os.stat(scratch).st_mode & 0o777 == PRIVATE
+    assert os.listdir("/")
