@@ -50,11 +50,14 @@ class Prompt:
         messages: ``(role, content)`` turns, roles system, user and assistant; the last is a user turn.
         prefill: Beginning of the assistant turn that the model continues: the steps so far and `opening`.
         opening: The end of `prefill` that belongs to the next action; action = opening + continuation.
+        stop: Strings before which an engine that cannot ask for the `boundary` may stop: an action never
+            goes on behind one.
     """
 
     messages: tuple[tuple[str, str], ...]
     prefill: str
     opening: str
+    stop: tuple[str, ...] = ()
 
 
 class StepFormat(Protocol):
@@ -112,7 +115,7 @@ class PseudocodeFormat:
         )
         number = state.depth + 1
         opening = "### Step 1 (define)\n" if number == 1 else f"### Step {number} ("
-        return Prompt(messages, _transcript(self, state) + opening, opening)
+        return Prompt(messages, _transcript(self, state) + opening, opening, ("\n### Step",))
 
     def render(self, step: Step, index: int) -> str:
         """Header and body; a malformed step is its raw text."""
@@ -169,7 +172,8 @@ class VanillaFormat:
         content = f"{prompts.VANILLA_INSTRUCTION}\n```\n{prompts.question(problem)}\n```"
         opening = "```python\n"
         transcript = _transcript(self, state)
-        return Prompt((("user", content),), transcript + prompts.VANILLA_OPENING + opening, opening)
+        prefill = transcript + prompts.VANILLA_OPENING + opening
+        return Prompt((("user", content),), prefill, opening, ("\n```",))
 
     def render(self, step: Step, index: int) -> str:
         """The program in a fence; any other step is its raw text."""

@@ -1,9 +1,11 @@
 """Policies: who samples reasoning steps. Importing this package loads no torch and no weights."""
 
 from o1coder_gym.policies.engine import Completion, Counters, Engine, Generate
+from o1coder_gym.policies.fake import FakeEngine, FakeSettings
 from o1coder_gym.policies.hf import HFEngine, HFSettings
 from o1coder_gym.policies.language_model import LanguageModelPolicy
 from o1coder_gym.policies.loading import load_policy, shared_engine
+from o1coder_gym.policies.openai import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import Depths, ScriptedAction, ScriptedPolicy
 
 __all__ = [
@@ -11,10 +13,14 @@ __all__ = [
     "Counters",
     "Depths",
     "Engine",
+    "FakeEngine",
+    "FakeSettings",
     "Generate",
     "HFEngine",
     "HFSettings",
     "LanguageModelPolicy",
+    "OpenAIEngine",
+    "OpenAISettings",
     "ScriptedAction",
     "ScriptedPolicy",
     "load_policy",

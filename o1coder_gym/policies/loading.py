@@ -27,8 +27,10 @@ from urllib.parse import parse_qsl
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.formats import StepFormat, load_format
 from o1coder_gym.policies.engine import Engine
+from o1coder_gym.policies.fake import FakeEngine, FakeSettings
 from o1coder_gym.policies.hf import HFEngine, HFSettings
 from o1coder_gym.policies.language_model import LanguageModelPolicy
+from o1coder_gym.policies.openai import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.protocols import Policy
 
@@ -97,4 +99,19 @@ def _scripted(rest: str, step_format: StepFormat) -> Policy:
     return ScriptedPolicy.from_file(rest, step_format)
 
 
-_SCHEMES = MappingProxyType({"hf": _hf, "scripted": _scripted})
+def _fake(rest: str, step_format: StepFormat) -> Policy:
+    settings = read_settings(FakeSettings, rest)
+    return LanguageModelPolicy(shared_engine(f"fake:{rest}", lambda: FakeEngine(settings)), step_format)
+
+
+def _openai(rest: str, step_format: StepFormat) -> Policy:
+    address, _, model = rest.rpartition("#")
+    urls, _, options = address.partition("?")
+    if not urls or not model:
+        raise UsageError(f"openai:URL#MODEL names a server and a model; got openai:{rest}")
+    settings = read_settings(OpenAISettings, options)
+    engine = shared_engine(f"openai:{rest}", lambda: OpenAIEngine(urls.split(","), model, settings))
+    return LanguageModelPolicy(engine, step_format)
+
+
+_SCHEMES = MappingProxyType({"fake": _fake, "hf": _hf, "openai": _openai, "scripted": _scripted})

@@ -25,6 +25,7 @@ def tiny() -> tuple[Any, Any]:
     torch = pytest.importorskip("torch")
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=257,

@@ -121,7 +121,7 @@ def test_generated_tokens_are_not_computed_again_when_they_become_a_prompt(tiny)
 
 
 def test_nothing_is_kept_where_no_memory_is_given(tiny):
-    engine = HFEngine.from_model(*tiny, HFSettings(prefix_mib=0))
+    engine = HFEngine.from_model(*tiny, settings=HFSettings(prefix_mib=0))
     asked = request(engine, "again")
     engine.generate([asked])
     engine.generate([asked])
