@@ -156,7 +156,9 @@ def test_a_cheat_gains_nothing_over_a_guess(script) -> None:
         return cheat(problem, root, loot=(env, env.unwrapped, model, policy, judge))
 
     guessed = hidden_passes(model, policy, guess, evaluation)
-    assert hidden_passes(model, policy, cheating, evaluation) == guessed
+    cheated = hidden_passes(model, policy, cheating, evaluation)
+    # less is possible: answers of other problems' public tests get in its way
+    assert all(cheated[task_id] <= passed for task_id, passed in guessed.items())
 
 
 def test_the_same_cheat_wins_where_tests_do_leak(script) -> None:

@@ -98,7 +98,9 @@ def test_mutated_frames_raise_nothing_and_pass_nothing(tests, count):
             continue
         assert all(result.outcome is not Outcome.PASS for result in results.values())
         ordered = [results[index] for index in sorted(results)]
-        assert ordered
+        if not ordered:
+            assert children[0].ending == Ending.STOPPED
+            continue
         verdict = combine(ordered, None, 0.0)
         assert verdict.error.isprintable()
         seen |= {result.outcome for result in ordered}
