@@ -33,7 +33,7 @@ _PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """How to set up a zygote; the same for all zygotes of a judge but for `folder`.
+    """How to set up a zygote; the same for all zygotes of a judge.
 
     Attributes:
         layers: Which of `LAYERS` to try.
@@ -42,7 +42,6 @@ class Blueprint:
         packages: Extra packages that candidates may import, by name: the folder of each.
         package_files: Folders that these packages need besides their own.
         preload: Modules that a zygote imports before it forks.
-        folder: Empty folder of this zygote's own.
     """
 
     layers: tuple[str, ...]
@@ -51,7 +50,6 @@ class Blueprint:
     packages: Mapping[str, str]
     package_files: tuple[str, ...]
     preload: tuple[str, ...]
-    folder: str = ""
 
     def to_json(self) -> str:
         """Returns one line of text for a zygote."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from o1coder_gym.sandbox import landlock, namespaces, privileges, rlimits, scratch, seccomp
+from o1coder_gym.sandbox import landlock, namespaces, privileges, rlimits, seccomp
 from o1coder_gym.sandbox.blueprint import Blueprint, below
 from o1coder_gym.sandbox.child import Confinement
 from o1coder_gym.sandbox.kernel import prctl
@@ -27,15 +27,13 @@ class Surroundings:
     Attributes:
         missing: Why a layer does not hold, by its name; those that hold are absent.
         confinement: What children put on themselves.
-        scratch: Folder in which candidates start.
-        scratch_mode: Its permissions.
+        scratch: Folder that candidates may write to, None if there is none.
         first_process: Whether the zygote is the first process of its own namespace.
     """
 
     missing: dict[str, str]
     confinement: Confinement
-    scratch: str
-    scratch_mode: int
+    scratch: str | None
     first_process: bool
 
 
@@ -57,8 +55,7 @@ def put_on(blueprint: Blueprint) -> Surroundings:
     return Surroundings(
         missing=missing,
         confinement=Confinement(filtered, rules, address_space, dies_with_parent=not inside),
-        scratch=namespaces.SCRATCH if inside else blueprint.folder,
-        scratch_mode=scratch.PRIVATE if inside else scratch.SEALED,
+        scratch=namespaces.SCRATCH if inside else None,
         first_process=inside,
     )
 
@@ -73,7 +70,6 @@ def _wanted(blueprint: Blueprint, layer: str, missing: dict[str, str]) -> bool:
 def _enter_namespaces(blueprint: Blueprint, uid: int | None, missing: dict[str, str]) -> bool:
     """Goes on inside namespaces and a new root, if that works."""
     root = namespaces.Root(
-        folder=blueprint.folder,
         readable=blueprint.readable,
         hidden=blueprint.hidden,
         packages=blueprint.package_files,
@@ -115,7 +111,7 @@ def _landlock_rules(blueprint: Blueprint, inside: bool, missing: dict[str, str])
         if inside:
             return landlock.ruleset(["/"], [namespaces.SCRATCH, *_DEVICES])
         visible = [*_without(blueprint.readable, blueprint.hidden), *blueprint.package_files]
-        return landlock.ruleset([*visible, blueprint.folder], _DEVICES)
+        return landlock.ruleset(visible, _DEVICES)
     except OSError as error:
         missing["landlock"] = str(error)
         return None

@@ -18,6 +18,9 @@ _REMOUNT, _BIND, _RECURSIVE, _PRIVATE, _RELATIVE_ATIME = 32, 4096, 16384, 1 << 1
 _STATVFS_RELATIVE_ATIME = 4096
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 
+_SITE = "/proc"
+"""Where the new root is built: it is on every system, and nothing in it is shown."""
+
 SCRATCH = "/tmp"
 """The one writable folder of the new root."""
 SCRATCH_BYTES = 32 << 20
@@ -29,14 +32,12 @@ class Root:
     """What the new root shows.
 
     Attributes:
-        folder: Empty folder of the old root to build in.
         readable: Paths of the old root, shown read-only at the same place.
         hidden: Folders below them that appear empty.
         packages: Paths shown read-only although a hidden folder holds them.
         owner: User id that owns the scratch folder; without privileges it is one's own.
     """
 
-    folder: str
     readable: tuple[str, ...]
     hidden: tuple[str, ...]
     packages: tuple[str, ...]
@@ -78,7 +79,7 @@ def enter(root: Root) -> None:
         root = dataclasses.replace(root, owner=os.geteuid())
     _become_first_process()
     _build(root)
-    _pivot(root.folder)
+    _pivot()
 
 
 def _unshare_as_root() -> bool:
@@ -129,28 +130,28 @@ def die_with_parent() -> None:
 def _build(root: Root) -> None:
     """Mounts what `root` says."""
     mount(None, "/", None, _RECURSIVE | _PRIVATE)
-    _mount_memory(root.folder, "size=1m,mode=755,nr_inodes=4096", 0)
+    _mount_memory(_SITE, "size=1m,mode=755,nr_inodes=4096", 0)
     for path in root.readable:
-        _show(root.folder, path)
+        _show(path)
     for path in filter(os.path.isdir, root.hidden):
-        _mount_memory(root.folder + path, "size=64k,mode=755,nr_inodes=256", 0)
+        _mount_memory(_SITE + path, "size=64k,mode=755,nr_inodes=256", 0)
     for path in root.packages:
-        _show(root.folder, path)
+        _show(path)
     for name in _DEVICES:
-        _show_device(root.folder, f"/dev/{name}")
+        _show_device(f"/dev/{name}")
     for path in root.hidden:
         if os.path.isdir(path):
-            _set_read_only(root.folder + path)
-    scratch = root.folder + SCRATCH
+            _set_read_only(_SITE + path)
+    scratch = _SITE + SCRATCH
     os.makedirs(scratch, exist_ok=True)
     options = f"size={SCRATCH_BYTES},nr_inodes={SCRATCH_INODES},mode=700,uid={root.owner}"
     _mount_memory(scratch, options, _NO_EXECUTION)
 
 
-def _pivot(folder: str) -> None:
-    """Makes `folder` the root, read-only, and forgets the old one."""
-    os.mkdir(f"{folder}/.old")
-    os.chdir(folder)
+def _pivot() -> None:
+    """Makes the site the root, read-only, and forgets the old one."""
+    os.mkdir(f"{_SITE}/.old")
+    os.chdir(_SITE)
     syscall("pivot_root", b".", b".old")
     os.chdir("/")
     detach("/.old")
@@ -164,9 +165,9 @@ def _mount_memory(target: str, options: str, extra: int) -> None:
     mount("tmpfs", target, "tmpfs", _NO_SUID | _NO_DEVICES | extra, options)
 
 
-def _show(folder: str, path: str) -> None:
-    """Shows a path of the old root below `folder`, read-only; a link stays a link."""
-    target = folder + path
+def _show(path: str) -> None:
+    """Shows a path of the old root on the site, read-only; a link stays a link."""
+    target = _SITE + path
     if os.path.lexists(target) and not os.path.isdir(target):
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -177,12 +178,12 @@ def _show(folder: str, path: str) -> None:
     _set_read_only(target)
 
 
-def _show_device(folder: str, path: str) -> None:
-    """Shows a harmless device below `folder`: it can be written to, its permissions cannot."""
+def _show_device(path: str) -> None:
+    """Shows a harmless device on the site: it can be written to, its permissions cannot."""
     if os.path.exists(path):
-        os.makedirs(os.path.dirname(folder + path), exist_ok=True)
-        _bind(path, folder + path)
-        _set_read_only(folder + path)
+        os.makedirs(os.path.dirname(_SITE + path), exist_ok=True)
+        _bind(path, _SITE + path)
+        _set_read_only(_SITE + path)
 
 
 def _bind(path: str, target: str) -> None:

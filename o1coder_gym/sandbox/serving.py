@@ -58,7 +58,7 @@ class Server:
         for descriptor in descriptors:
             os.close(descriptor)
         self._end_strays()
-        clean = sweep(self._surroundings.scratch, self._surroundings.scratch_mode)
+        clean = self._surroundings.scratch is None or sweep(self._surroundings.scratch)
         return Report(REPORT, clean, reports)
 
     def _start(self, request: Request, descriptors: list[int]) -> list[Child]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import math
 import os
@@ -11,14 +10,12 @@ import selectors
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from o1coder_gym.errors import InfrastructureError
-from o1coder_gym.sandbox import scratch
 from o1coder_gym.sandbox.blueprint import Blueprint
 from o1coder_gym.sandbox.wire import (
     FAILED,
@@ -38,9 +35,13 @@ _WALL_WINDOWS = 10
 slowly use up their CPU limits take nine."""
 _STOP_S = 5.0
 _CHUNK = 1 << 16
+_NO_FOLDER = "/nonexistent"
+"""Home and temporary folder, unless the zygote gets a scratch folder of its own."""
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
+    "HOME": _NO_FOLDER,
+    "TMPDIR": _NO_FOLDER,
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -103,7 +104,7 @@ class Worker:
         """Starts a zygote; it says later that it is ready.
 
         Args:
-            blueprint: What it shall be; the folder is filled in.
+            blueprint: What it shall be.
             selector: Where its sockets are registered, with this worker as data.
 
         Raises:
@@ -117,18 +118,14 @@ class Worker:
         self._greeting = b""
         self._lines: list[_Line] = []
         self._stop_sent = False
-        self._folder = tempfile.mkdtemp(prefix="o1coder-")
-        os.chmod(self._folder, scratch.SEALED)
-        os.utime(self._folder, (0, 0))
         self._control, remote = socket.socketpair()
         try:
             with remote:
-                self._process = _launch(self._folder, remote)
+                self._process = _launch(remote)
         except InfrastructureError:
             self._control.close()
-            scratch.remove(self._folder)
             raise
-        self._introduce(dataclasses.replace(blueprint, folder=self._folder))
+        self._introduce(blueprint)
         self._control.setblocking(False)
         selector.register(self._control, selectors.EVENT_READ, self)
 
@@ -208,7 +205,6 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        scratch.remove(self._folder)
 
     def _introduce(self, blueprint: Blueprint) -> None:
         """Tells the zygote what to be; if it is dead already, `handle` will say so."""
@@ -343,7 +339,7 @@ class _Line:
         return True
 
 
-def _launch(folder: str, control: socket.socket) -> subprocess.Popen[bytes]:
+def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
     """Executes a zygote; this process is not forked, so nothing of it can be inherited."""
     script = str(Path(__file__).with_name("zygote.py"))
     command = [
@@ -353,12 +349,11 @@ def _launch(folder: str, control: socket.socket) -> subprocess.Popen[bytes]:
         script,
         str(control.fileno()),
     ]
-    environment = _ENVIRONMENT | {"HOME": folder, "TMPDIR": folder}
     try:
         return subprocess.Popen(
             command,
             pass_fds=[control.fileno()],
-            env=environment,
+            env=_ENVIRONMENT,
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CONTROL = 3
 """File descriptor of the control socket, in the zygote only."""
+NOWHERE = "/proc"
+"""Where candidates without a scratch folder start: not even root can make a file there."""
 RECURSION_LIMIT = 1020
 """Python's own limit, and the frames that lie below a candidate here."""
 
@@ -68,7 +70,7 @@ def _set_up(control: socket.socket) -> Server:
     blueprint = Blueprint.from_json(_receive_line(control))
     _preload(blueprint)
     surroundings = layers.put_on(blueprint)
-    os.chdir(surroundings.scratch)
+    os.chdir(surroundings.scratch or NOWHERE)
     warm_up.run()
     gc.collect()
     gc.freeze()

@@ -11,7 +11,7 @@ from o1coder_gym.errors import SandboxError, UsageError
 from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
 from o1coder_gym.sandbox.blueprint import LAYERS, draw
 from o1coder_gym.sandbox.canaries import CANARIES, DESCRIPTIONS
-from o1coder_gym.sandbox.scratch import PRIVATE, sweep
+from o1coder_gym.sandbox.scratch import sweep
 from o1coder_gym.sandbox.syscalls import NUMBERS, numbers
 from o1coder_gym.types import CallTest, Limits, Outcome, Submission
 
@@ -164,7 +164,7 @@ def test_candidates_see_no_installed_packages_but_those_named():
 @pytest.mark.parametrize("depth", [0, 3, 1500])
 def test_sweeping_removes_what_resists(tmp_path, depth):
     scratch = tmp_path / "scratch"
-    scratch.mkdir(mode=PRIVATE)
+    scratch.mkdir(mode=0o700)
     (scratch / "file").write_text("x")
     (scratch / "link").symlink_to("/")
     dark = scratch / "dark"
@@ -179,8 +179,8 @@ def test_sweeping_removes_what_resists(tmp_path, depth):
         here = below
     os.close(here)
     scratch.chmod(0o100)
-    assert sweep(str(scratch), PRIVATE)
+    assert sweep(str(scratch))
     assert os.listdir(scratch) == []
     assert os.stat(scratch).st_mtime_ns == 0
-    assert os.stat(scratch).st_mode & 0o777 == PRIVATE
+    assert os.stat(scratch).st_mode & 0o777 == 0o700
     assert os.listdir("/")

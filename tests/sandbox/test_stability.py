@@ -1,0 +1,190 @@
+"""Verdicts do not depend on load or on the number of workers, and nothing is left behind."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.sandbox import Judge, SandboxWarning
+from o1coder_gym.types import AssertTest, CallTest, Limits, Outcome, StdioTest, Submission
+
+CALLS = tuple(CallTest(f"[{n}, {n}]", str(2 * n)) for n in range(3))
+ADD = Submission("def add(a, b):\n    return a + b\n", "add", CALLS)
+TESTED = Submission(ADD.code, "add", (AssertTest("assert [add(1, 2)] == [3]"),))
+PRINTED = Submission("print(int(input()) + 1)", None, (StdioTest("1", "2"),))
+HALF_LIMIT = 0.25
+BURN = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\n" + ADD.code
+
+HOSTILE = [
+    "import os\nos._exit(0)",
+    "import os\ndef add(a, b): os.closerange(0, 99)",
+    "import os\ndef add(a, b):\n    while True: os.write(3, b'x' * 65536)",
+    "import os\ntry:\n    os.fork()\nexcept OSError: pass\ndef add(a, b): return 0",
+    "import tempfile\nkept = [tempfile.mkdtemp() for _ in range(50)]\ndef add(a, b): return 0",
+    "import threading, time\nfor _ in range(30): threading.Thread(target=time.sleep, args=(60,)).start()",
+    "x = [bytearray(1 << 20) for _ in range(200)]\ndef add(a, b): return x",
+    "def add(a, b): raise ValueError('x' * 100_000)",
+    "import ctypes\nctypes.string_at(0)",
+    "def add(a, b): return [0] * 1_000_000",
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SandboxWarning)
+        yield
+
+
+def mixed_batch(count, hostile_share):
+    """Programs of all kinds in a fixed random order."""
+    draw = random.Random(1)
+    limits = Limits(cpu_s=0.5, wall_s=2.0, memory_bytes=128 << 20)
+    kinds = (ADD, TESTED, PRINTED)
+    return [
+        Submission(draw.choice(HOSTILE), "add", CALLS, limits)
+        if draw.random() < hostile_share
+        else draw.choice(kinds)
+        for _ in range(count)
+    ]
+
+
+def descendants():
+    """Processes that descend from this one."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(status.parent.name)] = int(fields[1])
+    found, grown = {os.getpid()}, True
+    while grown:
+        grown = {pid for pid, parent in parents.items() if parent in found} - found
+        found |= grown
+    return found - {os.getpid()}
+
+
+def test_half_of_the_cpu_limit_is_enough_whatever_the_load():
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(10)]
+    try:
+        with Judge(2) as judge:
+            limits = Limits(cpu_s=2 * HALF_LIMIT, wall_s=2.5 * HALF_LIMIT)
+            program = Submission(BURN.format(HALF_LIMIT), "add", CALLS, limits)
+            verdicts = judge.evaluate([program] * 8)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.PASS}
+
+
+def test_a_program_over_the_cpu_limit_fails_on_an_idle_machine_too():
+    with Judge(1) as judge:
+        program = Submission(BURN.format(0.4), "add", CALLS, Limits(cpu_s=0.2))
+        (verdict,) = judge.evaluate([program])
+    assert verdict.outcome is Outcome.TIMEOUT
+    assert 0.2 <= verdict.cpu_s < 0.4
+
+
+def test_a_waiting_program_ends_at_the_wall_limit_however_often_it_wakes():
+    code = "import time\ndef add(a, b):\n    while True: time.sleep(0.01)"
+    with Judge(1) as judge:
+        started = time.monotonic()
+        (verdict,) = judge.evaluate([Submission(code, "add", CALLS, Limits(cpu_s=2.0, wall_s=0.3))])
+    assert verdict.outcome is Outcome.TIMEOUT
+    assert time.monotonic() - started < 20
+
+
+def test_one_and_many_workers_agree():
+    batch = mixed_batch(150, hostile_share=0.2)
+    found = []
+    for workers in (1, 4):
+        with Judge(workers) as judge:
+            found.append([(one.outcome, one.tests) for one in judge.evaluate(batch)])
+    assert found[0] == found[1]
+
+
+def test_nothing_is_left_behind():
+    with Judge(2) as judge:
+        judge.evaluate(mixed_batch(100, hostile_share=0.2))
+        processes, files = descendants(), set(os.listdir(tempfile.gettempdir()))
+        descriptors = len(os.listdir("/proc/self/fd"))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        verdicts = judge.evaluate(mixed_batch(1500, hostile_share=0.05))
+        assert len(os.listdir("/proc/self/fd")) == descriptors
+        assert len(descendants()) == len(processes)
+        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
+    assert Outcome.INFRASTRUCTURE not in {verdict.outcome for verdict in verdicts}
+    assert grown_kib < 20 << 10
+    assert not descendants() & processes
+    assert not [name for name in set(os.listdir(tempfile.gettempdir())) - files if name.startswith("o1coder")]
+
+
+@pytest.mark.parametrize("layers", [("namespaces", "landlock", "seccomp"), ()], ids=["all", "none"])
+def test_killing_zygotes_costs_no_verdict(layers):
+    sleepy = Submission(
+        "import time\ndef add(a, b):\n    time.sleep(0.2)\n    return a + b", "add", CALLS[:1]
+    )
+    with Judge(2, layers=layers) as judge:
+        judge.evaluate([ADD] * 2)
+        first = judge.pids
+        killers = [
+            threading.Timer(0.1, lambda: [os.kill(pid, signal.SIGKILL) for pid in judge.pids]),
+        ]
+        for killer in killers:
+            killer.start()
+        verdicts = judge.evaluate([sleepy] * 6 + [ADD] * 20)
+        assert {verdict.outcome for verdict in verdicts} == {Outcome.PASS}
+        assert not set(judge.pids) & set(first)
+
+
+def test_a_program_over_which_zygotes_die_twice_is_a_failure_of_ours():
+    sleepy = Submission("import time\ntime.sleep(60)", None, (StdioTest("", ""),), Limits(wall_s=60))
+    stop = threading.Event()
+
+    def kill_at_work():
+        while not stop.wait(0.05):
+            for worker in list(judge._own_pool()._workers):
+                if worker.busy:
+                    os.kill(worker.pid, signal.SIGKILL)
+
+    with Judge(1, layers=()) as judge:
+        judge.evaluate([ADD])
+        killer = threading.Thread(target=kill_at_work)
+        killer.start()
+        try:
+            (verdict,) = judge.evaluate([sleepy])
+        finally:
+            stop.set()
+            killer.join()
+        assert verdict.outcome is Outcome.INFRASTRUCTURE
+        assert judge.evaluate([ADD])[0].outcome is Outcome.PASS
+
+
+def test_a_stopped_zygote_is_replaced(monkeypatch):
+    monkeypatch.setattr("o1coder_gym.sandbox.worker._GRACE_S", 0.2)
+    with Judge(1, layers=()) as judge:
+        judge.evaluate([ADD])
+        os.kill(judge.pids[0], signal.SIGSTOP)
+        quick = Submission(ADD.code, "add", CALLS, Limits(wall_s=0.05))
+        assert judge.evaluate([quick])[0].outcome is Outcome.PASS
+
+
+def test_zygotes_are_replaced_when_they_are_worn(monkeypatch):
+    monkeypatch.setattr("o1coder_gym.sandbox.pool._JOBS_PER_ZYGOTE", 5)
+    with Judge(1, layers=()) as judge:
+        seen = set()
+        for _ in range(12):
+            judge.evaluate([ADD])
+            seen |= set(judge.pids)
+    assert len(seen) == 3
