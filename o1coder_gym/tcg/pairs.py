@@ -21,6 +21,8 @@ def find_pairs(text: str) -> Iterator[tuple[Any, Any]]:
     """Yields (input, output) values of the first list or object in a text that holds such pairs."""
     for opening in islice(_OPENING.finditer(text), _OPENINGS):
         start = opening.start()
+        if _is_argument(text, start):
+            continue
         end, cut = bracket_extent(text, start)
         pieces = [text[start:end]] if text[end - 1] in "]})" else []
         pieces += [text[start:cut] + "]"] if cut > start else []
@@ -29,6 +31,12 @@ def find_pairs(text: str) -> Iterator[tuple[Any, Any]]:
             if pairs:
                 yield from pairs
                 return
+
+
+def _is_argument(text: str, start: int) -> bool:
+    """Whether a bracket opens the arguments of a call, or stands among them: then it is code, not data."""
+    before = text[max(0, start - 80) : start].rstrip(" ")[-1:]
+    return before in ("(", ",") or before.isalnum() or before == "_"
 
 
 def _value(piece: str) -> Any:
