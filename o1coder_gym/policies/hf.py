@@ -6,6 +6,7 @@ Importing this module is light; torch and the weights are loaded by the first re
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -139,6 +140,9 @@ class HFEngine:
     def _ready(self) -> tuple[CausalModel, Decoder]:
         with self._lock:
             if self._loaded is None:
+                # Read once, when torch loads its thread pool: threads that spin while they wait for each
+                # other make generation several times slower as soon as the judge needs a core.
+                os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
                 from o1coder_gym.policies.decoding import Decoder
 
                 model = self._load()
