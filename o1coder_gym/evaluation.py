@@ -14,7 +14,7 @@ from typing import Any
 
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.journal import RunFolder
-from o1coder_gym.problems import ProblemRow
+from o1coder_gym.problems import ProblemRow, limits_for
 from o1coder_gym.protocols import Judge
 from o1coder_gym.types import Limits, Outcome, Submission, Verdict
 
@@ -55,7 +55,7 @@ class Evaluation:
             rows: Problems with their hidden tests.
             judge: Runs the candidates.
             log: Run folder of the run; what was answered before a resume is answered from it.
-            limits: Bounds on one candidate.
+            limits: Bounds on one candidate; a problem whose tests need more gets more.
 
         Raises:
             JournalError: When the log cannot be read.
@@ -118,7 +118,7 @@ class Evaluation:
 
     def _submission(self, task_id: str, code: str) -> Submission:
         row = self._row(task_id)
-        return Submission(code, row.problem.entry_point, row.tests, self._limits)
+        return Submission(code, row.problem.entry_point, row.tests, limits_for(row.problem, self._limits))
 
     def _row(self, task_id: str) -> ProblemRow:
         if task_id not in self._rows:

@@ -11,7 +11,7 @@ DEFAULT_POLICY = "hf:qwen2.5-coder-0.5b"
 
 PolicyOption: TypeAlias = Annotated[
     str,
-    typer.Option("--policy", help="What proposes steps: hf:NAME, scripted:FILE, … (docs/policies.md)."),
+    typer.Option("--policy", help="What proposes steps: hf:NAME, scripted:FILE, …"),
 ]
 FormatOption: TypeAlias = Annotated[str, typer.Option("--format", help="Step format: pseudocode or vanilla.")]
 SplitOption: TypeAlias = Annotated[str | None, typer.Option("--split", help="Split of the set, e.g. test.")]
