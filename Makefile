@@ -24,7 +24,6 @@ bench: $(READY)
 	$(BIN)/python benchmarks/judge_speed.py
 	$(BIN)/python benchmarks/env_speed.py
 	$(BIN)/python benchmarks/search_speed.py
-	$(BIN)/python benchmarks/engine_speed.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'o1coder-gym needs Python 3.11 or newer')"
