@@ -1,0 +1,200 @@
+"""Measures a language-model engine: batching, prefix reuse, trees, and HTTP beside it.
+
+    python benchmarks/engine_speed.py [--policy hf:qwen2.5-coder-0.5b] [--against SPEC] [--tokens 48]
+                                      [--rounds 3] [--only SECTION …] [--json]
+
+Sections:
+  samples   one prompt of 300 tokens: 8 samples in one call, and 8 calls of one sample
+  prefix    32 prompts of 620 tokens that share 600, and 32 of the same length that share nothing
+  chain     12 growing prompts, 4 samples each: prompt tokens computed ÷ unique tokens
+  trees     8 trees of 4 samples a node, 3 deep, in common batches, and one such tree alone
+  against   the 8 trees on the engine of --against ÷ on the engine measured, e.g. a server of the same model
+
+The two sides of a ratio take turns in one process; the best of the rounds counts. Prefixes are forgotten
+before each turn, except what the workload itself computes. Each section prints its pin and whether it holds.
+Timings need a quiet machine; the counters do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.formats import Prompt
+from o1coder_gym.policies import Counters, Engine, Generate, HFEngine, LanguageModelPolicy, load_policy
+from o1coder_gym.types import Sampling
+
+WORDS = ("list", "value", "sorted", "index", "tree", "merge", "sum", "count", "left", "right", "if", "while")
+Ids = tuple[int, ...]
+Workload = Callable[[], object]
+
+
+class Bench:
+    """One engine, prompts of exact lengths for it, and its counters around each turn."""
+
+    def __init__(self, engine: Engine, tokens: int, rounds: int) -> None:
+        self.engine = engine
+        self.tokens = tokens
+        self.rounds = rounds
+        self._fresh = itertools.count()
+
+    def ids(self, length: int) -> Ids:
+        """Returns a prompt of `length` tokens that shares no beginning with any other."""
+        generator = random.Random(next(self._fresh))
+        ids: Ids = ()
+        while len(ids) < length:
+            ids += self.engine.encode_more(f" {generator.randrange(10**6)} {generator.choice(WORDS)}")
+        return ids[:length]
+
+    def generate(self, prompts: Sequence[Ids], n: int) -> list[tuple[Ids, ...]]:
+        """Samples `n` continuations of each prompt; returns their ids."""
+        sampling = Sampling(temperature=1.0, max_tokens=self.tokens)
+        empty = Prompt((("user", ""),), "", "")
+        requests = [
+            Generate(empty, ids, n, sampling, seed, lambda action: None) for seed, ids in enumerate(prompts)
+        ]
+        answers = self.engine.generate(requests)
+        return [tuple(one.token_ids for one in group) for group in answers]
+
+    def turn(self, workload: Workload) -> tuple[float, Counters]:
+        """Runs a workload on a forgetful engine; returns generated tokens a second, and what was done."""
+        if isinstance(self.engine, HFEngine):
+            self.engine.forget()
+        before, begun = self.engine.counters, time.perf_counter()
+        workload()
+        seconds = time.perf_counter() - begun
+        done = self.engine.counters - before
+        return done.generated_tokens / seconds, done
+
+    def ratio(self, fast: Workload, slow: Workload) -> tuple[float, float]:
+        """Returns the best speeds of two workloads, turn about."""
+        speeds = [(self.turn(fast)[0], self.turn(slow)[0]) for _ in range(self.rounds)]
+        return max(speed for speed, _ in speeds), max(speed for _, speed in speeds)
+
+    def trees(self, count: int) -> None:
+        """Grows trees level by level: 4 samples a node, the first two of them expanded, 3 deep."""
+        level = [self.ids(300) for _ in range(count)]
+        opening = self.engine.encode_more("\n\n### Step 2 (")
+        for _ in range(3):
+            answers = self.generate(level, 4)
+            level = [
+                parent + child + opening
+                for parent, group in zip(level, answers, strict=True)
+                for child in group[:2]
+            ]
+
+
+def samples(bench: Bench) -> dict[str, Any]:
+    """Eight samples in one call ÷ 8 calls."""
+    prompt = bench.ids(300)
+    one, eight = bench.ratio(
+        lambda: bench.generate([prompt], 8), lambda: [bench.generate([prompt], 1) for _ in range(8)]
+    )
+    return _report("tok/s, 8 in one call", one, "tok/s, 8 calls", eight, at_least=4.0)
+
+
+def prefix(bench: Bench) -> dict[str, Any]:
+    """Prefix reuse on ÷ off."""
+
+    def shared() -> None:
+        beginning = bench.ids(600)
+        bench.generate([beginning + bench.ids(20) for _ in range(32)], 1)
+
+    reused, computed = bench.ratio(shared, lambda: bench.generate([bench.ids(620) for _ in range(32)], 1))
+    return _report("tok/s, 600 of 620 shared", reused, "tok/s, nothing shared", computed, at_least=2.0)
+
+
+def chain(bench: Bench) -> dict[str, Any]:
+    """Prompt tokens computed ÷ unique tokens of the chain's tree."""
+    prompts: list[Ids] = []
+
+    def grow() -> None:
+        prompt = bench.ids(300)
+        for _ in range(12):
+            prompts.append(prompt)
+            child = bench.generate([prompt], 4)[0][0]
+            prompt += child + bench.engine.encode_more("\n\n### Step 2 (")
+
+    speed, done = bench.turn(grow)
+    unique = len({ids[:end] for ids in prompts for end in range(1, len(ids) + 1)})
+    ratio = done.prompt_tokens / unique
+    figures = {"tok/s": speed, "prompt tokens": done.prompt_tokens, "cached": done.cached_tokens}
+    return figures | {"unique": unique, "ratio": ratio, "pin": "≤ 1.10", "holds": ratio <= 1.10}
+
+
+def trees(bench: Bench) -> dict[str, Any]:
+    """8 trees in one batch ÷ 1 tree."""
+    eight, one = bench.ratio(lambda: bench.trees(8), lambda: bench.trees(1))
+    return _report("tok/s, 8 trees", eight, "tok/s, 1 tree", one, at_least=2.5)
+
+
+def against(bench: Bench, other: Bench) -> dict[str, Any]:
+    """8 trees on another engine ÷ on this one."""
+    speeds = [
+        (other.turn(lambda: other.trees(8))[0], bench.turn(lambda: bench.trees(8))[0])
+        for _ in range(bench.rounds)
+    ]
+    theirs, ours = (max(column) for column in zip(*speeds, strict=True))
+    return _report("tok/s, other engine", theirs, "tok/s, this engine", ours, at_least=0.8)
+
+
+def _report(fast_title: str, fast: float, slow_title: str, slow: float, at_least: float) -> dict[str, Any]:
+    ratio = fast / slow
+    pin = {"ratio": ratio, "pin": f"≥ {at_least:.2f}", "holds": ratio >= at_least}
+    return {fast_title: fast, slow_title: slow, **pin}
+
+
+SECTIONS = {"samples": samples, "prefix": prefix, "chain": chain, "trees": trees}
+
+
+def engine_of(spec: str) -> Engine:
+    """Returns the engine that a policy's string names."""
+    policy = load_policy(spec)
+    if not isinstance(policy, LanguageModelPolicy) or not policy.engine.encode_more("a"):
+        raise UsageError(f"{spec} has no engine that speaks token ids")
+    return policy.engine
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--policy", default="hf:qwen2.5-coder-0.5b", help="the engine measured")
+    parser.add_argument("--against", metavar="SPEC", help="a second engine")
+    parser.add_argument("--tokens", type=int, default=48, help="tokens per continuation at most")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
+    parser.add_argument("--only", nargs="+", choices=[*SECTIONS, "against"], metavar="SECTION")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args()
+    bench = Bench(engine_of(options.policy), options.tokens, options.rounds)
+    bench.turn(lambda: bench.generate([bench.ids(32)], 2))  # loads weights, warms up
+    figures: dict[str, Any] = {}
+    for name, section in SECTIONS.items():
+        if not options.only or name in options.only:
+            figures[name] = section(bench)
+            if not options.json:
+                show(name, figures[name])
+    if options.against and (not options.only or "against" in options.only):
+        figures["against"] = against(bench, Bench(engine_of(options.against), options.tokens, options.rounds))
+        if not options.json:
+            show("against", figures["against"])
+    if options.json:
+        print(json.dumps({"policy": options.policy, **figures}, indent=2))
+
+
+def show(name: str, figures: dict[str, Any]) -> None:
+    """Prints one section."""
+    print(name)
+    for title, value in figures.items():
+        print(f"  {title:28} {f'{value:.2f}' if isinstance(value, float) else value}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
