@@ -7,13 +7,14 @@ import glob
 import importlib.util
 import json
 import os
+import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import SandboxError, UsageError
 
 LAYERS = ("namespaces", "landlock", "seccomp")
 """The layers that can be left out. Resource limits and the loss of privileges always apply."""
@@ -74,7 +75,10 @@ def draw(layers: Iterable[str], packages: Iterable[str], preload: Sequence[str])
 
     Raises:
         UsageError: When a layer has no such name.
+        SandboxError: When this is not Linux.
     """
+    if sys.platform != "linux":
+        raise SandboxError(f"programs can be judged on Linux only, not on {sys.platform}")
     layers = tuple(layers)
     if unknown := set(layers) - set(LAYERS):
         raise UsageError(f"unknown sandbox layers {sorted(unknown)}; known: {', '.join(LAYERS)}")

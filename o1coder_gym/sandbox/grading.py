@@ -19,6 +19,8 @@ from o1coder_gym.types import CaseResult, Limits, Outcome, Verdict
 
 _LINE_CHARS = 400
 _GOT_CHARS = 200
+_OTHER_FRAMES = 3
+"""Frames besides one for each question: begun, done or failed, and one that is too many."""
 
 _SEVERITY = (
     Outcome.INFRASTRUCTURE,
@@ -63,7 +65,7 @@ def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> dict[
     Calls that were not made because the job was stopped are left out. Returns None if a process ended
     before it was confined: that is a failure of ours.
     """
-    read = [_after_begin(answer) for answer in evidence.answers]
+    read = [_after_begin(answer, run) for answer in evidence.answers]
     frames = [one for one in read if one is not None]
     if len(frames) < len(read):
         return None
@@ -82,7 +84,7 @@ def failed_already(run: Run, answer: bytes) -> bool:
     """Whether the answers of a candidate that still runs fail a test already."""
     if not isinstance(run, CallRun):
         return False
-    answers = _answers(_after_begin(answer) or [], len(run.calls), _FAILURES.keys() | {FrameKind.VALUE})
+    answers = _answers(_after_begin(answer, run) or [], len(run.calls), _FAILURES.keys() | {FrameKind.VALUE})
     return any(not _is_met(run.calls[index][1], frame) for index, frame in answers.items())
 
 
@@ -91,7 +93,7 @@ def returned(run: Run, answers: Sequence[bytes], stdout: bytes) -> dict[int, str
     match run:
         case CallRun():
             frames = _answers(
-                _after_begin(answers[0]) or [], len(run.calls), _FAILURES.keys() | {FrameKind.VALUE}
+                _after_begin(answers[0], run) or [], len(run.calls), _FAILURES.keys() | {FrameKind.VALUE}
             )
             return {
                 run.calls[call][0]: frame.body.decode("ascii", "replace")
@@ -122,9 +124,10 @@ def combine(results: Sequence[CaseResult], program: CaseResult | None, cpu_s: fl
     return Verdict(worst.outcome, tuple(results), cpu_s, error)
 
 
-def _after_begin(answer: bytes) -> list[Frame] | None:
+def _after_begin(answer: bytes, run: Run) -> list[Frame] | None:
     """Returns the frames that follow the mark of a confined process; None without the mark."""
-    frames, _ = read_frames(answer)
+    questions = len(run.calls if isinstance(run, CallRun) else run.tests)
+    frames, _ = read_frames(answer, questions + _OTHER_FRAMES)
     if not frames or frames[0] != Frame(FrameKind.BEGUN, WHOLE, b""):
         return None
     return frames[1:]

@@ -70,13 +70,12 @@ class Server:
             return [self._fork(child.stdio, request, ((stdin, 0), (stdout, 1), (channel, CHANNEL)))]
         candidate_line, tester_line = socket.socketpair()
         with candidate_line, tester_line:
-            return [
-                self._fork(body, request, ((channel, CHANNEL), (line.fileno(), RPC)))
-                for body, channel, line in (
-                    (child.serve, descriptors[0], candidate_line),
-                    (tester.run, descriptors[1], tester_line),
-                )
-            ]
+            # The tester first: a candidate that runs already could use up what the user may fork.
+            second = self._fork(tester.run, request, ((descriptors[1], CHANNEL), (tester_line.fileno(), RPC)))
+            first = self._fork(
+                child.serve, request, ((descriptors[0], CHANNEL), (candidate_line.fileno(), RPC))
+            )
+            return [first, second]
 
     def _fork(self, body: Callable[[], int], request: Request, placement: Placement) -> Child:
         """Starts one child."""

@@ -17,6 +17,8 @@ _NOTICE_S = 0.005
 """After this the trusted process is told to read what the job writes: it may be waiting for that."""
 _LOOK_S = 0.1
 """Longest time between two looks at the CPU clocks; threads may use CPU time faster than wall time."""
+_BLIND_LOOK_MS = 5
+"""Time between two looks where the kernel does not tell that a child has ended."""
 _PROGRESS = 0.25
 """A job that used less than this share of its CPU limit within its wall limit waits; else it was starved."""
 _CHILD_ENDED = (signal.SIGCHLD,)
@@ -96,13 +98,18 @@ class Watch:
         """Watches a job that did not end at once: its limits, and what the trusted process says."""
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
+        longest_ms = 1000
         with contextlib.ExitStack() as open_files:
             for child in self._alive:
-                ended = os.pidfd_open(child.pid)
+                try:
+                    ended = os.pidfd_open(child.pid)
+                except OSError:  # an old kernel, or a system that only looks like Linux
+                    longest_ms = _BLIND_LOOK_MS
+                    continue
                 open_files.callback(os.close, ended)
                 poll.register(ended, select.POLLIN)
             while self._alive:
-                for descriptor, _ in poll.poll(limits.patience_ms(self._alive)):
+                for descriptor, _ in poll.poll(min(longest_ms, limits.patience_ms(self._alive))):
                     if descriptor != self._control:
                         poll.unregister(descriptor)
                     elif self._stop_requested():

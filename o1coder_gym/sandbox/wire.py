@@ -162,15 +162,19 @@ def write_frame(descriptor: int, kind: FrameKind, index: int, body: bytes = b"")
     write_all(descriptor, _HEADER.pack(kind, index, len(body)) + body)
 
 
-def read_frames(data: bytes) -> tuple[list[Frame], bool]:
+def read_frames(data: bytes, most: int = 1 << 20) -> tuple[list[Frame], bool]:
     """Reads what a child wrote; never raises.
+
+    Args:
+        data: Any bytes.
+        most: How many frames are read at most; a megabyte holds a hundred thousand empty ones.
 
     Returns:
         The frames up to the first malformed or unfinished one, and whether the data ended there.
     """
-    frames = []
+    frames: list[Frame] = []
     position = 0
-    while position + _HEADER.size <= len(data):
+    while position + _HEADER.size <= len(data) and len(frames) < most:
         kind, index, length = _HEADER.unpack_from(data, position)
         start = position + _HEADER.size
         if not FrameKind.BEGUN <= kind <= FrameKind.GONE or start + length > len(data):
