@@ -68,10 +68,18 @@ def script(tmp_path: Path) -> Path:
 def o1coder(tmp_path: Path) -> Run:
     """Calls the command line as a user does, in an empty folder."""
 
-    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object, preexec_fn: Callable[[], None] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "o1coder_gym.cli.main", *map(str, arguments)]
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path, **options
+            command,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd=tmp_path,
+            preexec_fn=preexec_fn,
         )
 
     return run
