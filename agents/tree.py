@@ -156,6 +156,13 @@ class Tree:
         Returns:
             The new node, or None if an identical step was there already: the two are merged.
         """
+        child = self.attach(parent, proposal, transition, count)
+        if child is not None and (transition.done or transition.state.steps[-1].type is ActionType.MALFORMED):
+            self.end(child, transition)
+        return child
+
+    def attach(self, parent: Node, proposal: Proposal, transition: Transition, count: int = 1) -> Node | None:
+        """Adds what a proposal led to, as `add` does, but leaves the end of an episode to the caller."""
         step = transition.state.steps[-1]
         for child in parent.children:
             if child.state.steps[-1] == step:
@@ -167,11 +174,10 @@ class Tree:
         child.logprob = proposal.logprob
         self.nodes.append(child)
         parent.children.append(child)
-        if transition.done or step.type is ActionType.MALFORMED:
-            self._end(child, transition)
         return child
 
-    def _end(self, node: Node, transition: Transition) -> None:
+    def end(self, node: Node, transition: Transition) -> None:
+        """Closes a node that was just attached, and counts the end that `transition` was."""
         node.ended = node.closed = True
         node.value = end_value(transition, self.alpha_compile) if transition.done else 0.0
         if (verdict := transition.verdict) is not None:

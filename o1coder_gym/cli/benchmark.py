@@ -8,6 +8,8 @@ from typing import Any
 
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.driver import Driver, Task, TaskResult
+from o1coder_gym.agents.sweep import Recorder, Recording
+from o1coder_gym.agents.tree_records import tree_record
 from o1coder_gym.budget import Budget
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.evaluation import Evaluation
@@ -16,6 +18,7 @@ from o1coder_gym.journal import RunFolder
 from o1coder_gym.problems import ProblemRow
 from o1coder_gym.protocols import Judge, Policy
 from o1coder_gym.reporting.results import ResultRow
+from o1coder_gym.search_tree import TREES
 
 RESULTS = "results"
 """Name of the file of result rows."""
@@ -87,7 +90,8 @@ def run_plan(
     results = [ResultRow.from_row(row) for row in folder.rows(RESULTS)]
     done = {(result.agent, result.seed, result.task_id) for result in results}
     for seed in plan.seeds:
-        driver = Driver(model, policy, seed=seed, journal=folder)
+        recorder = Recorder()
+        driver = Driver(model, policy, seed=seed, journal=folder, observer=recorder)
         for spec, agent in agents.items():
             tasks = [
                 Task(task_id, agent, plan.budget, name=spec, seed=seed)
@@ -95,6 +99,10 @@ def run_plan(
                 if (spec, seed, task_id) not in done
             ]
             for finished in driver.stream(tasks):
+                recording = recorder.recordings.pop(finished.task.key, Recording())
+                problem = model.problem(finished.task.task_id)
+                tree = tree_record(finished, problem, recording, seed=seed, format=plan.format)
+                folder.append(TREES, tree.to_row())
                 result = _judged(finished, seed, evaluation)
                 folder.append(FAILURES if result.error else RESULTS, result.to_row())
                 results.append(result)

@@ -17,6 +17,8 @@ from rich.text import Text
 
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.driver import Driver, Task, TaskResult
+from o1coder_gym.agents.sweep import Recorder, Recording
+from o1coder_gym.agents.tree_records import tree_record
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
@@ -41,6 +43,7 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.queries import Advance, Answer, Query
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.search_tree import TREES
 from o1coder_gym.types import ActionType, Problem, Step, Transition, Usage
 
 
@@ -79,12 +82,17 @@ def solve(
             sampler = load_policy(policy, format=format)
         judge = default_judge()
         model = ReasoningModel([row.problem], judge, format=load_format(format), max_steps=max_steps)
-        driver = Driver(model, sampler, seed=seed, journal=folder, observer=Narrator(console))
+        narrator = Narrator(console)
+        driver = Driver(model, sampler, seed=seed, journal=folder, observer=narrator)
         try:
             (finished,) = driver.run([Task(row.problem.task_id, search, budget, name=agent)])
         except KeyboardInterrupt:
             console.print(f"interrupted; go on with: --out {out} --resume" if out else "interrupted")
             raise typer.Exit(130) from None
+        if folder is not None:
+            recording = narrator.recorder.recordings.get(finished.task.key, Recording())
+            tree = tree_record(finished, row.problem, recording, seed=seed, format=format)
+            folder.append(TREES, tree.to_row())
         if finished.error is not None:
             raise finished.error
         code = finished.result.code if finished.result else None
@@ -118,14 +126,20 @@ def _folder(out: Path | None, config: dict[str, Any], resume: bool) -> Iterator[
 
 
 class Narrator:
-    """An observer that prints each step taken, with what its tests said."""
+    """An observer that prints each step taken, with what its tests said, and records the search.
+
+    Attributes:
+        recorder: Has the search.
+    """
 
     def __init__(self, console: Console) -> None:
         """Prints to `console`."""
         self._console = console
+        self.recorder = Recorder()
 
     def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
         """Told of each answered query by the driver."""
+        self.recorder(task, query, answer, usage)
         if isinstance(query, Advance) and isinstance(answer, Transition) and answer.state is not query.state:
             self._console.print(_step(answer, usage))
 

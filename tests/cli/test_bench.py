@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from o1coder_gym.search_tree import SearchTree, tree_rows
+
 
 def rows(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
@@ -44,6 +46,17 @@ def test_rows_report_and_table_agree(o1coder, arguments, tmp_path):
         "| toy/square | wrong answer | wrong answer | wrong answer |"
         in (tmp_path / "run/report.md").read_text()
     )
+
+
+def test_each_row_has_its_tree(o1coder, arguments, tmp_path):
+    assert o1coder(*arguments).returncode == 0
+    trees = {(row["agent"], row["task_id"]): SearchTree.from_row(row) for row in tree_rows(tmp_path / "run")}
+    assert len(trees) == 6
+    for row in rows(tmp_path / "run"):
+        tree = trees[row["agent"], row["task_id"]]
+        assert tree.chosen is not None
+        assert tree.state(tree.chosen).code == row["code"]
+        assert tree.usage.tokens == row["usage"]["tokens"]
 
 
 def test_same_seed_same_rows(o1coder, arguments, tmp_path):

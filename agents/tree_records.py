@@ -1,0 +1,88 @@
+"""From a finished task to the `SearchTree` that a run folder keeps."""
+
+from __future__ import annotations
+
+from o1coder_gym.agents.sweep import Recording
+from o1coder_gym.agents.tasks import TaskResult
+from o1coder_gym.agents.tree import Node, Tree
+from o1coder_gym.search_tree import SearchTree, TreeNode
+from o1coder_gym.types import Problem, Proposal, State
+
+
+def tree_record(
+    finished: TaskResult, problem: Problem, recording: Recording, *, seed: int, format: str
+) -> SearchTree:
+    """Returns the search tree of a task that is over.
+
+    Args:
+        finished: The task's result.
+        problem: The task's problem.
+        recording: What its search was answered; the tree of an agent that keeps none is read off it.
+        seed: Seed of the run.
+        format: Name of the step format.
+    """
+    found = finished.result
+    root = State(problem.task_id)
+    tree = found.tree if found is not None and isinstance(found.tree, Tree) else observed(recording, root)
+    chosen = found.state if found is not None else None
+    return SearchTree(
+        problem=problem,
+        agent=finished.task.name,
+        seed=seed,
+        format=format,
+        nodes=tuple(_frozen(node) for node in tree.nodes),
+        trace=tuple(tree.trace),
+        chosen=next((node.index for node in tree.nodes if node.state == chosen), None),
+        usage=finished.usage,
+    )
+
+
+def observed(recording: Recording, root: State) -> Tree:
+    """Returns the tree of all steps that a search has taken, for agents that keep none.
+
+    A rollout that has ended stands for a simulation; each end is evaluated once, as in a search.
+    """
+    tree = Tree(root)
+    tree.simulations = 1
+    places = {root: tree.root}
+    samples = _samples(recording)
+    for (state, action), transition in recording.transitions.items():
+        equal = samples.get((state, action)) or [Proposal(action, 0)]
+        child = tree.attach(places[state], equal[0], transition, len(equal)) if state in places else None
+        if child is None:
+            continue
+        places[transition.state] = child
+        if transition.done:
+            tree.end(child, transition)
+            tree.simulations += 1
+    for state, score in recording.scores.items():
+        if state in places:
+            places[state].score = score
+    return tree
+
+
+def _samples(recording: Recording) -> dict[tuple[State, str], list[Proposal]]:
+    """Returns the equal samples of each action taken in a state."""
+    found: dict[tuple[State, str], list[Proposal]] = {}
+    for (state, _), proposals in recording.samples.items():
+        for proposal in proposals:
+            found.setdefault((state, proposal.text), []).append(proposal)
+    return found
+
+
+def _frozen(node: Node) -> TreeNode:
+    return TreeNode(
+        parent=node.parent.index if node.parent is not None else None,
+        step=node.step,
+        born=node.born,
+        visits=node.visits,
+        value=node.mean if node.visits else None,
+        tokens=node.tokens,
+        count=node.count,
+        prior=node.prior,
+        logprob=node.logprob,
+        score=node.score,
+        end=node.value,
+        outcome=node.verdict,
+        bits=node.bits,
+    )

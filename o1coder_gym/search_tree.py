@@ -1,0 +1,164 @@
+"""The finished search tree of one agent on one problem: what viewers and harvests read.
+
+A run folder keeps them in ``trees.jsonl``, a row per tree, written when the agent ends.
+N nodes, E evaluations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from o1coder_gym.errors import JournalError, O1CoderError
+from o1coder_gym.journal import read_rows
+from o1coder_gym.problem_rows import ProblemRow, problem_row_from_json, problem_row_to_json
+from o1coder_gym.types import ActionType, Outcome, Problem, State, Step, Usage
+
+SCHEMA = 1
+"""Version of the rows that `SearchTree.to_row` writes."""
+
+TREES = "trees"
+"""Name of a run folder's file of search trees."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeNode:
+    """A state that the search has seen.
+
+    Attributes:
+        parent: Index of the node above, None for the root.
+        step: What led here, None at the root.
+        born: Simulations (for agents without a tree: finished rollouts) before the node was made.
+        visits: N, evaluations at or below this node.
+        value: v = W / N in [0, 1]; None before the first evaluation.
+        tokens: Generated tokens of the step.
+        count: Samples that led to this step; > 1 if identical ones were merged.
+        prior: P(step | parent) in [0, 1]; 0 where no agent set one.
+        logprob: Log-probability of the step, ≤ 0; None if not known.
+        score: The step scorer's value in [0, 1]; None if not asked.
+        end: v of a finished episode in [0, 1]; None for other nodes and where the judge failed.
+        outcome: Of committed code on the tests of the search; None without code.
+        bits: One character per test of the search, ``"1"`` if passed; empty without code.
+    """
+
+    parent: int | None
+    step: Step | None
+    born: int = 0
+    visits: int = 0
+    value: float | None = None
+    tokens: int = 0
+    count: int = 1
+    prior: float = 0.0
+    logprob: float | None = None
+    score: float | None = None
+    end: float | None = None
+    outcome: Outcome | None = None
+    bits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTree:
+    """A search that is over.
+
+    Attributes:
+        problem: The question, public tests included; no hidden ones.
+        agent: The agent's name with its parameters.
+        seed: Seed of the run.
+        format: Name of the step format.
+        nodes: In order of creation, [N]; the root is the first, parents come before children.
+        trace: The evaluations in order, [E]: (simulation, node, value); empty where none were kept.
+        chosen: Index of the node that the agent answered with, None without an answer.
+        usage: What the search has spent.
+    """
+
+    problem: Problem
+    agent: str
+    seed: int
+    format: str
+    nodes: tuple[TreeNode, ...]
+    trace: tuple[tuple[int, int, float], ...] = ()
+    chosen: int | None = None
+    usage: Usage = field(default_factory=Usage)
+
+    def children(self) -> list[list[int]]:
+        """Returns the children of each node, [N], in order of creation."""
+        below: list[list[int]] = [[] for _ in self.nodes]
+        for index, node in enumerate(self.nodes):
+            if node.parent is not None:
+                below[node.parent].append(index)
+        return below
+
+    def path(self, index: int) -> list[int]:
+        """Returns the nodes from the root down to a node."""
+        path = [index]
+        while (parent := self.nodes[path[-1]].parent) is not None:
+            path.append(parent)
+        return path[::-1]
+
+    def state(self, index: int) -> State:
+        """Returns the state of a node."""
+        steps = (self.nodes[node].step for node in self.path(index))
+        return State(self.problem.task_id, tuple(step for step in steps if step is not None))
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict, the nodes column by column; `from_row` is its inverse."""
+        return {
+            "schema": SCHEMA,
+            "task_id": self.problem.task_id,
+            "agent": self.agent,
+            "seed": self.seed,
+            "problem": problem_row_to_json(ProblemRow(self.problem, tests=())),
+            "format": self.format,
+            "usage": asdict(self.usage),
+            "chosen": self.chosen,
+            "trace": [list(column) for column in zip(*self.trace, strict=True)],
+            "steps": [node.step and [int(node.step.type), node.step.text] for node in self.nodes],
+            **{name: [getattr(node, name) for node in self.nodes] for name in _COLUMNS},
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> SearchTree:
+        """Reads what `to_row` wrote.
+
+        Raises:
+            JournalError: When the row is of another version or is not a tree.
+        """
+        if row.get("schema") != SCHEMA:
+            raise JournalError(f"search tree: got schema {row.get('schema')}, expected {SCHEMA}")
+        try:
+            return cls(
+                problem=problem_row_from_json(row["problem"]).problem,
+                agent=row["agent"],
+                seed=row["seed"],
+                format=row["format"],
+                nodes=_nodes(row),
+                trace=tuple(zip(*row["trace"], strict=True)),
+                chosen=row["chosen"],
+                usage=Usage(**row["usage"]),
+            )
+        except (KeyError, TypeError, ValueError, O1CoderError) as error:
+            raise JournalError(f"search tree: not a row of one: {type(error).__name__}: {error}") from error
+
+
+_COLUMNS = tuple(name for name in TreeNode.__slots__ if name != "step")
+
+
+def _nodes(row: Mapping[str, Any]) -> tuple[TreeNode, ...]:
+    nodes = []
+    for step, *cells in zip(row["steps"], *(row[name] for name in _COLUMNS), strict=True):
+        fields = dict(zip(_COLUMNS, cells, strict=True))
+        fields["outcome"] = Outcome(fields["outcome"]) if fields["outcome"] else None
+        nodes.append(TreeNode(step=Step(ActionType(step[0]), step[1]) if step else None, **fields))
+    return tuple(nodes)
+
+
+def tree_rows(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a run's trees, unread; a tree written twice (a resumed run) comes once, the last.
+
+    Raises:
+        JournalError: When the file is damaged.
+    """
+    rows = {(row["task_id"], row["agent"], row["seed"]): row for row in read_rows(folder / f"{TREES}.jsonl")}
+    yield from rows.values()

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+
+from o1coder_gym.errors import JournalError
+from o1coder_gym.search_tree import SearchTree, TreeNode, tree_rows
+from o1coder_gym.types import ActionType, CallTest, Outcome, Problem, State, Step, Usage
+
+PLAN = Step(ActionType.DEFINE, "add")
+CODE = Step(ActionType.CODE, "def f(): ...")
+
+
+def small() -> SearchTree:
+    """A plan with a right and a wrong program below it: v(plan) = (1 + 0.5) / 2."""
+    return SearchTree(
+        problem=Problem("p/1", "add two numbers", "f", (CallTest("[1, 2]", "3"),)),
+        agent="mcts",
+        seed=3,
+        format="pseudocode",
+        nodes=(
+            TreeNode(None, None, visits=2, value=0.75),
+            TreeNode(0, PLAN, born=1, visits=2, value=0.75, tokens=9, logprob=-2.5, score=0.25),
+            TreeNode(1, CODE, born=1, visits=1, value=1.0, end=1.0, outcome=Outcome.PASS, bits="11"),
+            TreeNode(
+                1, Step(ActionType.CODE, "1/0"), 2, 1, 0.5, end=0.5, outcome=Outcome.WRONG_ANSWER, bits="01"
+            ),
+        ),
+        trace=((1, 2, 1.0), (2, 3, 0.5)),
+        chosen=2,
+        usage=Usage(tokens=40),
+    )
+
+
+def test_a_tree_survives_json():
+    assert SearchTree.from_row(json.loads(json.dumps(small().to_row()))) == small()
+
+
+def test_a_tree_without_evaluations_survives_json():
+    bare = SearchTree(Problem("p", "q"), "greedy", 0, "vanilla", (TreeNode(None, None),))
+    assert SearchTree.from_row(bare.to_row()) == bare
+
+
+def test_reading_the_tree():
+    tree = small()
+    assert tree.children() == [[1], [2, 3], [], []]
+    assert tree.path(3) == [0, 1, 3]
+    assert tree.state(2) == State("p/1", (PLAN, CODE))
+
+
+@pytest.mark.parametrize("damage", [{"schema": 9}, {"steps": None}, {"parent": [None]}, {"problem": {}}])
+def test_another_row_is_refused(damage):
+    with pytest.raises(JournalError, match="search tree"):
+        SearchTree.from_row(small().to_row() | damage)
+
+
+def test_a_tree_written_twice_is_read_once_the_last(tmp_path):
+    rows = [small().to_row(), small().to_row() | {"seed": 4}, small().to_row() | {"chosen": 3}]
+    (tmp_path / "trees.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [(row["seed"], row["chosen"]) for row in tree_rows(tmp_path)] == [(3, 3), (4, 2)]
+    assert list(tree_rows(tmp_path / "nowhere")) == []
