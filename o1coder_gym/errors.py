@@ -34,6 +34,10 @@ class ProblemFileError(O1CoderError):
     """Raised when a problem file cannot be read; names file, line and field."""
 
 
+class RowError(O1CoderError):
+    """Raised when training data cannot be read; names file, line and field."""
+
+
 class WeightsError(O1CoderError):
     """Raised when model weights cannot be found, fetched or verified."""
 

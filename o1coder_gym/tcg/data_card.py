@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.splits import SPLITS
 from o1coder_gym.tcg.dataset import Dataset
-
-SPLITS = ("train", "validation")
 
 _CARD = """\
 # Training data for the test case generator

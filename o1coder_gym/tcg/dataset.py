@@ -7,7 +7,6 @@ the solution fails when it is run. All rows of a problem are in one split.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from itertools import combinations
 from typing import Any
 
 from o1coder_gym.problem_rows import ProblemRow
+from o1coder_gym.splits import split_of
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.assertions import AssertionReader
 from o1coder_gym.tcg.execution import OutputJudge
@@ -112,12 +112,6 @@ def cases_of(tests: Sequence[TestCase], entry_point: str | None) -> list[Case]:
                     if isinstance(case, CallTest):
                         found.setdefault(case.args, case)
     return list(found.values())
-
-
-def split_of(task_id: str, validation: float) -> str:
-    """Returns the split of a problem, the same in every data set of whatever seed."""
-    digest = hashlib.sha256(task_id.encode()).digest()
-    return "validation" if int.from_bytes(digest[:8], "big") < validation * 2**64 else "train"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
 from o1coder_gym.models import model_path
-from o1coder_gym.tcg.data_card import SPLITS, read_split
+from o1coder_gym.splits import SPLITS
+from o1coder_gym.tcg.data_card import read_split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -1,0 +1,166 @@
+"""D_process as a value: problems, labelled prefixes, passing paths, pairs, and where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, sibling_pairs
+from o1coder_gym.process_data.rows import PairRow, PathRow, PrefixRow
+from o1coder_gym.splits import split_of
+from o1coder_gym.types import Problem, State
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessData:
+    """A data set. Make one with `assembled`, which keeps its parts consistent.
+
+    Attributes:
+        format: Step format in which the steps are to be written (`formats.FORMATS`).
+        problems: The questions, without hidden tests and references.
+        prefixes: Every prefix once, labelled.
+        paths: D⁺, every passing path once.
+        pairs: Siblings of clearly different value.
+        label_rule: Made the hard labels.
+        pair_rule: Made the pairs.
+        validation: Share of all problems that are held out.
+        sources: By id, what made the rows: config, hash and versions of each run.
+        drops: What was left out, with counts.
+    """
+
+    format: str
+    problems: tuple[Problem, ...]
+    prefixes: tuple[PrefixRow, ...]
+    paths: tuple[PathRow, ...]
+    pairs: tuple[PairRow, ...]
+    label_rule: LabelRule
+    pair_rule: PairRule
+    validation: float
+    sources: Mapping[str, Any]
+    drops: Mapping[str, int]
+
+    def problem(self, task_id: str) -> Problem:
+        """Returns the problem called `task_id`.
+
+        Raises:
+            UnknownNameError: When the data set has none.
+        """
+        for problem in self.problems:
+            if problem.task_id == task_id:
+                return problem
+        raise UnknownNameError("task", task_id, [problem.task_id for problem in self.problems[:10]])
+
+    def of_split(self, split: str) -> ProcessData:
+        """Returns the part that belongs to one split; rules, sources and drops stay."""
+        return replace(
+            self,
+            problems=tuple(p for p in self.problems if split_of(p.task_id, self.validation) == split),
+            prefixes=tuple(row for row in self.prefixes if row.split == split),
+            paths=tuple(row for row in self.paths if row.split == split),
+            pairs=tuple(row for row in self.pairs if row.split == split),
+        )
+
+
+def assembled(
+    format: str,
+    problems: Iterable[Problem],
+    prefixes: Iterable[PrefixRow],
+    paths: Iterable[PathRow],
+    *,
+    label_rule: LabelRule = LabelRule(),
+    pair_rule: PairRule = PairRule(),
+    validation: float = 0.1,
+    sources: Mapping[str, Any],
+    drops: Mapping[str, int] | None = None,
+) -> ProcessData:
+    """Assembles a data set: merges duplicates, labels, splits by problem, and pairs siblings.
+
+    Args:
+        format: Step format.
+        problems: The questions of all rows.
+        prefixes: Prefixes of any number of searches; equal states are merged, W and N added.
+        paths: Verified paths; equal ones are merged.
+        label_rule: Hard labels.
+        pair_rule: Pairs.
+        validation: Share of all problems that are held out, in [0, 1).
+        sources: By id, what made the rows.
+        drops: What was left out on the way.
+    """
+    by_state: dict[State, PrefixRow] = {}
+    for row in prefixes:
+        known = by_state.get(row.state)
+        by_state[row.state] = row if known is None else _joined(known, row)
+    whole: dict[State, PathRow] = {}
+    for path in paths:
+        known_path = whole.setdefault(path.state, path)
+        names = tuple(sorted({*known_path.sources, *path.sources}))
+        tests = max(known_path.tests, path.tests)
+        whole[path.state] = replace(known_path, sources=names, tests=tests)
+    rows = [
+        replace(row, split=split_of(row.state.problem_id, validation))
+        for row in labelled(by_state.values(), label_rule)
+    ]
+    return ProcessData(
+        format=format,
+        problems=tuple({problem.task_id: problem for problem in problems}.values()),
+        prefixes=tuple(rows),
+        paths=tuple(
+            replace(path, split=split_of(path.state.problem_id, validation)) for path in whole.values()
+        ),
+        pairs=sibling_pairs(rows, pair_rule),
+        label_rule=label_rule,
+        pair_rule=pair_rule,
+        validation=validation,
+        sources=dict(sources),
+        drops=dict(drops or {}),
+    )
+
+
+def merged(data: Iterable[ProcessData]) -> ProcessData:
+    """Returns D ∪ D' ∪ …: values of equal prefixes are averaged by visits, labels and pairs made anew.
+
+    Rules and validation share are those of the first.
+
+    Raises:
+        UsageError: When there is nothing to merge, step formats differ, or a run occurs twice (its visits
+            would count twice).
+    """
+    parts = list(data)
+    if not parts:
+        raise UsageError("nothing to merge")
+    if len(formats := {part.format for part in parts}) > 1:
+        raise UsageError(f"data sets of different step formats cannot be merged: {', '.join(formats)}")
+    sources: dict[str, Any] = {}
+    drops: dict[str, int] = {}
+    for part in parts:
+        if twice := sources.keys() & part.sources.keys():
+            raise UsageError(f"the run {min(twice)} is in two of the data sets to be merged")
+        sources |= part.sources
+        for reason, count in part.drops.items():
+            drops[reason] = drops.get(reason, 0) + count
+    return assembled(
+        parts[0].format,
+        (problem for part in parts for problem in part.problems),
+        (row for part in parts for row in part.prefixes),
+        (row for part in parts for row in part.paths),
+        label_rule=parts[0].label_rule,
+        pair_rule=parts[0].pair_rule,
+        validation=parts[0].validation,
+        sources=sources,
+        drops=drops,
+    )
+
+
+def _joined(one: PrefixRow, other: PrefixRow) -> PrefixRow:
+    """Returns one row for two of the same state: W and N add up."""
+    visits = one.visits + other.visits
+    return replace(
+        one,
+        visits=visits,
+        value=(one.value * one.visits + other.value * other.visits) / visits,
+        ends=one.ends + other.ends,
+        passing=one.passing + other.passing,
+        sources=tuple(sorted({*one.sources, *other.sources})),
+    )

@@ -1,0 +1,97 @@
+"""Labels: from the value of a prefix to its hard label, from the values of siblings to pairs. Pure functions.
+
+The paper leaves the hard rule, the margin and the least number of visits open; each is a number here, and
+each data set says which ones made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Literal
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.process_data.rows import PairRow, PrefixRow
+from o1coder_gym.types import State
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRule:
+    """How a prefix gets its hard label.
+
+    Attributes:
+        hard: ``"any"``: 1 iff some end at or below it passes all tests (Math-Shepherd's hard estimation,
+            arXiv 2312.08935, section 3.3); ``"value"``: 1 iff v ≥ `threshold`.
+        threshold: In [0, 1]; read by ``"value"`` only.
+    """
+
+    hard: Literal["any", "value"] = "any"
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for a rule that is none."""
+        if self.hard not in ("any", "value") or not 0.0 <= self.threshold <= 1.0:
+            raise UsageError(f"a hard label is by any or by value ≥ threshold in [0, 1], got {self}")
+
+    def label(self, value: float, passing: int) -> int:
+        """Returns the hard label, 0 or 1."""
+        return int(passing > 0) if self.hard == "any" else int(value >= self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class PairRule:
+    """Which siblings make a pair.
+
+    Attributes:
+        margin: Least difference of their values, in (0, 1].
+        visits: Least visits of each, ≥ 1.
+    """
+
+    margin: float = 0.2
+    visits: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` when a number is out of range."""
+        if not 0.0 < self.margin <= 1.0 or self.visits < 1:
+            raise UsageError(f"pairs need a margin in (0, 1] and at least 1 visit, got {self}")
+
+
+def labelled(rows: Iterable[PrefixRow], rule: LabelRule) -> tuple[PrefixRow, ...]:
+    """Returns the rows with soft label v and the hard label of `rule`."""
+    return tuple(replace(row, soft=row.value, hard=rule.label(row.value, row.passing)) for row in rows)
+
+
+def sibling_pairs(rows: Sequence[PrefixRow], rule: PairRule) -> tuple[PairRow, ...]:
+    """Returns all pairs of siblings whose values differ by the margin, in the order of the rows.
+
+    Args:
+        rows: Prefixes, each state once.
+        rule: See `PairRule`.
+    """
+    families: dict[State, list[PrefixRow]] = {}
+    for row in rows:
+        if row.visits >= rule.visits:
+            parent = State(row.state.problem_id, row.state.steps[:-1])
+            families.setdefault(parent, []).append(row)
+    pairs = []
+    for parent, siblings in families.items():
+        for one, other in combinations(siblings, 2):
+            win, lose = (one, other) if one.value >= other.value else (other, one)
+            # 1e-9: a margin of 0.2 includes 0.7 − 0.5, whatever the last binary digit says
+            if win.value - lose.value >= rule.margin - 1e-9:
+                pairs.append(_pair(parent, win, lose))
+    return tuple(pairs)
+
+
+def _pair(parent: State, win: PrefixRow, lose: PrefixRow) -> PairRow:
+    return PairRow(
+        state=parent,
+        chosen=win.state.steps[-1],
+        rejected=lose.state.steps[-1],
+        chosen_value=win.value,
+        rejected_value=lose.value,
+        visits=min(win.visits, lose.visits),
+        split=win.split,
+        sources=tuple(sorted({*win.sources, *lose.sources})),
+    )

@@ -1,0 +1,136 @@
+"""Data sets on disk: four JSONL files, ``dataset.json`` written last, and a card for people."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from o1coder_gym.errors import ProblemFileError, RowError
+from o1coder_gym.problem_rows import ProblemRow, problem_row_from_json, problem_row_to_json
+from o1coder_gym.process_data.card import card
+from o1coder_gym.process_data.dataset import ProcessData
+from o1coder_gym.process_data.labels import LabelRule, PairRule
+from o1coder_gym.process_data.rows import SCHEMA, PairRow, PathRow, PrefixRow
+from o1coder_gym.types import Problem
+
+MANIFEST = "dataset.json"
+FILES = ("problems", "prefixes", "paths", "pairs")
+
+Row = TypeVar("Row")
+
+
+def write_data(folder: Path, data: ProcessData) -> str:
+    """Writes ``{problems,prefixes,paths,pairs}.jsonl``, ``README.md`` and ``dataset.json``.
+
+    Args:
+        folder: Created with its parents; files of the same names are replaced.
+        data: What to write.
+
+    Returns:
+        The data set's hash: SHA-256 over the four files, in hex. Equal data have equal hashes.
+
+    Raises:
+        OSError: When a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    digest = hashlib.sha256()
+    for name in FILES:
+        content = "".join(json.dumps(row) + "\n" for row in _rows(data, name)).encode()
+        digest.update(content)
+        _replace(folder / f"{name}.jsonl", content)
+    manifest = {
+        "schema": SCHEMA,
+        "hash": digest.hexdigest(),
+        "format": data.format,
+        "label_rule": asdict(data.label_rule),
+        "pair_rule": asdict(data.pair_rule),
+        "validation": data.validation,
+        "sources": dict(data.sources),
+        "drops": dict(data.drops),
+    }
+    _replace(folder / "README.md", card(data).encode())
+    _replace(folder / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    return digest.hexdigest()
+
+
+def read_data(folder: Path) -> ProcessData:
+    """Reads what `write_data` wrote.
+
+    Raises:
+        RowError: When the folder holds no whole data set of this version; names file, line and field.
+    """
+    manifest = _manifest(folder)
+    try:
+        return ProcessData(
+            format=manifest["format"],
+            problems=tuple(_read(folder / "problems.jsonl", _problem)),
+            prefixes=tuple(_read(folder / "prefixes.jsonl", PrefixRow.from_row)),
+            paths=tuple(_read(folder / "paths.jsonl", PathRow.from_row)),
+            pairs=tuple(_read(folder / "pairs.jsonl", PairRow.from_row)),
+            label_rule=LabelRule(**manifest["label_rule"]),
+            pair_rule=PairRule(**manifest["pair_rule"]),
+            validation=manifest["validation"],
+            sources=manifest["sources"],
+            drops=manifest["drops"],
+        )
+    except (KeyError, TypeError) as error:
+        raise RowError(f"{folder / MANIFEST}: not the manifest of a data set ({error})") from error
+
+
+def data_hash(folder: Path) -> str:
+    """Returns the hash that `write_data` wrote down.
+
+    Raises:
+        RowError: When the folder holds no whole data set of this version.
+    """
+    return str(_manifest(folder).get("hash"))
+
+
+def _rows(data: ProcessData, name: str) -> Iterable[dict[str, Any]]:
+    if name == "problems":
+        return (problem_row_to_json(ProblemRow(problem, ())) for problem in data.problems)
+    return (row.to_row() for row in getattr(data, name))
+
+
+def _problem(row: Mapping[str, Any]) -> Problem:
+    return problem_row_from_json(row).problem
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        message = f"{folder} holds no finished data set; make one with: o1coder synthesize --out {folder}"
+        raise RowError(message) from error
+    except (OSError, ValueError) as error:
+        raise RowError(f"{path}: not the manifest of a data set") from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        raise RowError(f"{path}: not a manifest of schema {SCHEMA}")
+    return manifest
+
+
+def _read(path: Path, read: Callable[[Mapping[str, Any]], Row]) -> Iterable[Row]:
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RowError(f"{path}: cannot be read: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise RowError("not a JSON object")
+            yield read(row)
+        except (ValueError, RowError, ProblemFileError) as error:
+            raise RowError(f"{path}, line {number}: {error}") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)

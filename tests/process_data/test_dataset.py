@@ -1,0 +1,121 @@
+"""Labels, pairs, merging, and the folder: numbers by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.errors import RowError, UsageError
+from o1coder_gym.process_data import (
+    LabelRule,
+    PairRule,
+    PathRow,
+    PrefixRow,
+    ProcessData,
+    merged,
+    read_data,
+    write_data,
+)
+from o1coder_gym.process_data.dataset import assembled
+from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.splits import split_of
+from o1coder_gym.types import ActionType, CallTest, Problem, State, Step
+
+
+def think(text: str) -> Step:
+    return Step(ActionType.DEFINE, text)
+
+
+def prefix(
+    *texts: str, value: float, visits: int = 1, passing: int = 0, source: str = "run", task: str = "p"
+) -> PrefixRow:
+    state = State(task, tuple(map(think, texts)))
+    return PrefixRow(state, value, visits, max(1, passing), passing, False, 0.0, 0, 5, -1.0, "", (source,))
+
+
+def data(*rows: PrefixRow, paths: tuple[PathRow, ...] = (), source: str = "run", **rules) -> ProcessData:
+    problems = [Problem(task, "?", "f", (CallTest("[1]", "2"),), {"split": "x"}) for task in ("p", "q")]
+    return assembled("pseudocode", problems, rows, paths, sources={source: {"seed": 0}}, **rules)
+
+
+def test_labels_follow_the_stated_rule() -> None:
+    rows = [prefix("a", value=0.4, passing=1), prefix("b", value=0.6), prefix("c", value=0.5)]
+    by_any = data(*rows, label_rule=LabelRule("any"))
+    by_value = data(*rows, label_rule=LabelRule("value", 0.5))
+    assert [row.hard for row in by_any.prefixes] == [1, 0, 0]
+    assert [row.hard for row in by_value.prefixes] == [0, 1, 1]
+    assert [row.soft for row in by_any.prefixes] == [0.4, 0.6, 0.5]
+
+
+def test_pairs_are_siblings_with_margin_and_visits() -> None:
+    rows = [
+        prefix("a", value=0.7, visits=3),
+        prefix("b", value=0.5, visits=2),
+        prefix("c", value=0.0, visits=1),  # too few visits
+        prefix("a", "d", value=0.0, visits=9),  # sibling of none of them
+    ]
+    (pair,) = data(*rows, pair_rule=PairRule(0.2, 2)).pairs
+    assert (pair.chosen, pair.rejected, pair.state) == (think("a"), think("b"), State("p"))
+    assert (pair.visits, pair.margin) == (2, pytest.approx(0.2))
+    assert data(*rows, pair_rule=PairRule(0.3, 2)).pairs == ()
+    assert len(data(*rows, pair_rule=PairRule(0.2, 1)).pairs) == 3
+
+
+def test_merging_averages_by_visits_and_labels_anew() -> None:
+    one = data(prefix("a", value=1.0, visits=1, passing=1), source="run")
+    two = data(prefix("a", value=0.2, visits=3, source="other"), source="other")
+    whole = merged([one, two])
+    (row,) = whole.prefixes
+    assert row.value == row.soft == pytest.approx((1.0 * 1 + 0.2 * 3) / 4)
+    assert (row.visits, row.ends, row.passing, row.hard) == (4, 2, 1, 1)
+    assert row.sources == ("other", "run")
+    assert set(whole.sources) == {"run", "other"}
+    with pytest.raises(UsageError, match="the run run is in two"):
+        merged([one, one])
+    with pytest.raises(UsageError, match="different step formats"):
+        merged([one, replace(two, format="vanilla")])
+
+
+def test_equal_paths_are_one() -> None:
+    state = State("p", (Step(ActionType.CODE, "x"),))
+    paths = (PathRow(state, 3, 9, None, "", ("a",)), PathRow(state, 5, 8, None, "", ("b",)))
+    (path,) = data(paths=paths).paths
+    assert (path.tests, path.tokens, path.sources) == (5, 9, ("a", "b"))
+
+
+def test_all_rows_of_a_problem_are_in_one_split() -> None:
+    tasks = [f"t{n}" for n in range(60)]
+    rows = [prefix(step, value=value, task=task) for task in tasks for step, value in (("a", 1), ("b", 0))]
+    found = data(*rows, validation=0.3)
+    for row in (*found.prefixes, *found.pairs):
+        assert row.split == split_of(row.state.problem_id, 0.3)
+    held_out = found.of_split("validation")
+    assert 0 < len(held_out.prefixes) < len(found.prefixes)
+    assert {row.state.problem_id for row in held_out.prefixes} == {p.state.problem_id for p in held_out.pairs}
+
+
+def test_a_folder_gives_back_what_was_written(tmp_path: Path) -> None:
+    path = PathRow(State("p", (think("a"), Step(ActionType.CODE, "x"))), 3, 9, -2.0, "", ("run",))
+    found = data(prefix("a", value=0.75), prefix("b", value=0.0), paths=(path,))
+    digest = write_data(tmp_path, found)
+    assert read_data(tmp_path) == found
+    assert data_hash(tmp_path) == digest == write_data(tmp_path / "again", read_data(tmp_path))
+    assert "| 1 | 2 | 0.375 |" in (tmp_path / "README.md").read_text()
+
+
+def test_a_broken_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RowError, match="no finished data set; make one with: o1coder synthesize"):
+        read_data(tmp_path)
+    write_data(tmp_path, data(prefix("a", value=0.75)))
+    rows = tmp_path / "prefixes.jsonl"
+    rows.write_text(rows.read_text() + "{}\n")
+    with pytest.raises(RowError, match=r"prefixes\.jsonl, line 2: field 'schema' is missing"):
+        read_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: LabelRule("value", 2.0), lambda: PairRule(0.0), lambda: PairRule(0.1, 0)]
+)
+def test_rules_out_of_range_are_refused(make) -> None:
+    with pytest.raises(UsageError):
+        make()
