@@ -94,6 +94,8 @@ def run(steps: Sequence[Step], body: Callable[[], int]) -> None:
     try:
         take(steps)
         os._exit(body())
+    except MemoryError as error:  # inputs or test code too large for the limit
+        os._exit(_failed(error))
     finally:
         os._exit(1)
 

@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 DEFAULT_TOLERANCE = 1e-6
@@ -23,12 +25,13 @@ Tree: TypeAlias = Any
 """A JSON value as `codec.encode` writes it, or as an attacker does."""
 Number: TypeAlias = int | float | complex | Fraction
 
-MALFORMED = (ValueError, TypeError, OverflowError, RecursionError)
+MALFORMED = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
 """What reading a tree that no encoder wrote may raise."""
 
 _MAX_RATIONAL_BITS = 1 << 16
 _MAX_DECIMAL_EXPONENT = 5_000
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+# each digit can match in one way only: a token of a million digits must not take quadratic time
+_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def same(got: str | bytes, expected: str, tol: float | None = None) -> bool:
@@ -164,14 +167,16 @@ class Equality:
         ((tag, body),) = expected.items()
         ((got_tag, got_body),) = got.items()
         if tag in ("s", "z"):
-            return got_tag in ("s", "z") and self.items(self.ordered(got_body), self.ordered(body))
+            alike = got_tag in ("s", "z") and len(got_body) == len(body)
+            return alike and self.items(self.ordered(got_body), self.ordered(body))
         if got_tag != tag:
             return False
         match tag:
             case "t" | "q":
                 return self.items(got_body, body)
             case "d":
-                return self.items(self.ordered_pairs(got_body), self.ordered_pairs(body))
+                alike = len(got_body) == len(body)
+                return alike and self.items(self.ordered_pairs(got_body), self.ordered_pairs(body))
             case "b" | "y":
                 return type(got_body) is str and got_body == body
             case "r":
@@ -196,18 +201,17 @@ class Equality:
 
     def ordered(self, items: Tree) -> list[Tree]:
         """Sorts the items of a set."""
-        if type(items) is not list:
-            raise ValueError("not a list")
-        return sorted(items, key=self.key)
+        return sorted(_list(items), key=self.key)
 
     def ordered_pairs(self, pairs: Tree) -> list[Tree]:
         """Sorts the pairs of a dict by their keys."""
-        if type(pairs) is not list or not all(type(pair) is list and len(pair) == 2 for pair in pairs):
-            raise ValueError("not a list of pairs")
-        return sorted(pairs, key=lambda pair: self.key(pair[0]))
+        return sorted(_pairs(pairs), key=lambda pair: self.key(pair[0]))
 
     def key(self, tree: Tree) -> tuple[Any, ...]:
-        """Returns a sort key: a total order of trees in which equal values have equal keys."""
+        """Returns a sort key: a total order of trees in which equal values have equal keys.
+
+        The key of each part is made once, or sets within sets would take exponential time.
+        """
         if type(tree) is bool and self.strict:
             return ("bool", tree)
         number = number_of(tree)
@@ -220,9 +224,10 @@ class Equality:
         ((tag, body),) = tree.items()
         match tag:
             case "s" | "z":
-                return ("set", *map(self.key, self.ordered(body)))
+                return ("set", *sorted(map(self.key, _list(body))))
             case "d":
-                return ("dict", *(self.key(part) for pair in self.ordered_pairs(body) for part in pair))
+                keys = [(self.key(name), self.key(item)) for name, item in _pairs(body)]
+                return ("dict", *chain.from_iterable(sorted(keys, key=itemgetter(0))))
             case _:
                 return (tag, self.key(body))
 
@@ -237,6 +242,28 @@ def _holds(equality: Equality, got: str, expected: str) -> bool:
         return equality.trees(read_tree(got), read_tree(expected))
     except MALFORMED:
         return False
+
+
+def _list(items: Tree) -> list[Tree]:
+    """Returns the items of a set.
+
+    Raises:
+        ValueError: When there are none.
+    """
+    if type(items) is not list:
+        raise ValueError("not a list")
+    return items
+
+
+def _pairs(pairs: Tree) -> list[Tree]:
+    """Returns the pairs of a dict.
+
+    Raises:
+        ValueError: When there are none.
+    """
+    if type(pairs) is not list or not all(type(pair) is list and len(pair) == 2 for pair in pairs):
+        raise ValueError("not a list of pairs")
+    return pairs
 
 
 def _number_key(number: Number) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ an object of the candidate's own classes comes as a handle, which is true, and e
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -70,7 +71,8 @@ def equal_as_sequence(got: str, expected: str) -> bool:
     That is ``tuple(got) == expected`` for a tuple, ``list(got) == expected`` for a list.
     """
     try:
-        return PYTHON_EQUALITY.items(_items(read_tree(got)), _items(read_tree(expected)))
+        wanted = _items(read_tree(expected))
+        return PYTHON_EQUALITY.items(_items(read_tree(got), len(wanted)), wanted)
     except MALFORMED:
         return False
 
@@ -78,10 +80,16 @@ def equal_as_sequence(got: str, expected: str) -> bool:
 def equal_as_set(got: str, expected: str) -> bool:
     """Whether ``set(got) == expected``, an encoded set."""
     try:
-        keys = sorted(map(PYTHON_EQUALITY.key, _items(read_tree(got))))
-        distinct = [key for index, key in enumerate(keys) if index == 0 or key != keys[index - 1]]
-        return distinct == sorted(map(PYTHON_EQUALITY.key, _items(read_tree(expected))))
-    except MALFORMED:
+        wanted = sorted(map(PYTHON_EQUALITY.key, _items(read_tree(expected))))
+        found = [False] * len(wanted)
+        for item in _items(read_tree(got), len(wanted)):
+            key = PYTHON_EQUALITY.key(item)
+            place = bisect_left(wanted, key)
+            if wanted[place] != key:
+                return False
+            found[place] = True
+        return all(found)
+    except MALFORMED:  # an item beyond all that are wanted, too
         return False
 
 
@@ -101,8 +109,12 @@ def _truth(tree: Tree) -> bool:
     return tag in ("g", "y", "h")
 
 
-def _items(tree: Tree) -> list[Tree]:
+def _items(tree: Tree, longest_range: int = 0) -> list[Tree]:
     """Returns what iterating over the value of a tree gives.
+
+    Args:
+        tree: Any tree.
+        longest_range: Most items of a range, which is short however much it yields.
 
     Raises:
         ValueError: When it cannot be iterated over.
@@ -119,12 +131,9 @@ def _items(tree: Tree) -> list[Tree]:
             return [key for key, _ in body]
         if tag == "b":
             return list(bytes.fromhex(body))
-        if tag == "r":
-            return list(range(*body)[:_MAX_RANGE])
+        if tag == "r" and len(range(*body)) <= longest_range:
+            return list(range(*body))
     raise ValueError("not iterable")
-
-
-_MAX_RANGE = 1_000_000
 
 
 def _is_decimal(tree: Tree) -> bool:

@@ -299,7 +299,11 @@ class _Translation(Evaluator):
 
     def has_program(self, node: ast.expr) -> bool:
         """Whether the program is called anywhere in an expression."""
-        return any(isinstance(part, ast.Call) and self.is_program(part) for part in ast.walk(node))
+        for part in ast.walk(node):
+            self.spend(1)  # a loop may come here often, with parts that are never evaluated
+            if isinstance(part, ast.Call) and self.is_program(part):
+                return True
+        return False
 
 
 class _Opaque:

@@ -58,6 +58,12 @@ class Evidence:
     overflow: bool
     limits: Limits
 
+    @property
+    def ended_well(self) -> bool:
+        """Whether the candidate ended by itself, with status 0, and wrote no more than it may."""
+        candidate = self.children[0]
+        return candidate.ending == Ending.OWN and candidate.status == 0 and not self.overflow
+
 
 def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> dict[int, CaseResult] | None:
     """Returns the result of each test of a run, by index; for a run without tests at index `WHOLE`.
@@ -71,11 +77,14 @@ def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> dict[
         return None
     ending = _ending(frames[0], evidence)
     match run:
+        case CallRun() if not run.calls:
+            loaded = evidence.ended_well and FrameKind.DONE in {frame.kind for frame in frames[0]}
+            return {WHOLE: CaseResult(Outcome.PASS) if loaded else ending}
         case CallRun():
             stopped = evidence.children[0].ending == Ending.STOPPED and not evidence.overflow
             return _grade_calls(run, frames[0], None if stopped else ending)
         case TesterRun():
-            return _grade_tester(run, frames[1], ending, _ending([], evidence, child=1))
+            return _grade_tester(run, frames[1], ending, _ending(frames[1], evidence, child=1))
         case StdioRun():
             return {run.test: _grade_stdio(run, frames[0], ending, evidence, stdout_tolerance)}
 
@@ -144,20 +153,26 @@ def _answers(frames: Iterable[Frame], count: int, kinds: Iterable[FrameKind]) ->
 
 
 def _grade_calls(run: CallRun, frames: list[Frame], ending: CaseResult | None) -> dict[int, CaseResult]:
-    """Grades the calls, and of each test the worst of its calls; without `ending` leaves out the rest."""
-    if not run.calls:
-        loaded = any(frame.kind is FrameKind.DONE for frame in frames)
-        return {WHOLE: CaseResult(Outcome.PASS) if loaded or ending is None else ending}
+    """Grades the calls, and of each test the worst of its calls.
+
+    Without `ending` the calls that were not made are left out, and tests that they could still fail.
+    """
     answers = _answers(frames, len(run.calls), _FAILURES.keys() | {FrameKind.VALUE})
     results: dict[int, CaseResult] = {}
+    undecided: set[int] = set()
     for call, (test, expectation) in enumerate(run.calls):
         result = _grade_call(expectation, answers[call]) if call in answers else ending
         if result is None:
+            undecided.add(test)
             continue
         known = results.get(test)
         if known is None or _SEVERITY.index(result.outcome) < _SEVERITY.index(known.outcome):
             results[test] = result
-    return results
+    return {
+        test: result
+        for test, result in results.items()
+        if test not in undecided or result.outcome is not Outcome.PASS
+    }
 
 
 def _grade_call(expectation: Expectation, frame: Frame) -> CaseResult:
@@ -198,8 +213,7 @@ def _grade_stdio(
     run: StdioRun, frames: list[Frame], ending: CaseResult, evidence: Evidence, tolerance: float | None
 ) -> CaseResult:
     """Grades what a program printed, if it ended well."""
-    candidate = evidence.children[0]
-    if frames or candidate.ending != Ending.OWN or candidate.status or evidence.overflow:
+    if frames or not evidence.ended_well:
         return ending
     text = evidence.stdout.decode("utf-8", "replace")
     outcome = Outcome.PASS if same_stdout(text, run.stdout, tolerance) else Outcome.WRONG_ANSWER

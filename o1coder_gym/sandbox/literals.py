@@ -216,6 +216,8 @@ class Evaluator:
         for operation, comparator in zip(node.ops, node.comparators, strict=True):
             right = self.value(comparator)
             self.weigh((left, right))
+            if isinstance(operation, ast.In | ast.NotIn) and isinstance(right, range):
+                self.spend(len(right))  # what is no int is sought item by item
             if not _COMPARE[type(operation)](left, right):
                 return False
             left = right
@@ -292,6 +294,8 @@ def _growth(operation: ast.operator, left: Any, right: Any) -> int:
     for sequence, times in ((left, right), (right, left)):
         if isinstance(operation, ast.Mult) and isinstance(sequence, list | tuple | str | bytes):
             return len(sequence) * max(0, times)
+    if isinstance(left, Decimal) or isinstance(right, Decimal):
+        raise NotConstant("arithmetic of decimals, whose exponents may grow")
     if isinstance(operation, ast.Mod) and isinstance(left, str | bytes):
         raise NotConstant("string formatting")
     if isinstance(operation, ast.Pow) and not isinstance(left, int | float | complex):
@@ -318,6 +322,13 @@ def _bits(value: Any) -> int:
 def _sum(values: Any) -> Any:
     """Adds numbers up; lists would take quadratic time."""
     return sum(values)
+
+
+def _round(number: Any, digits: int | None = None) -> Any:
+    """Rounds a number; an exact one to the left of the point would be divided by a power of any size."""
+    if digits is not None and abs(digits) > _MAX_EXPONENT:
+        raise NotConstant("too many digits")
+    return round(number, digits)
 
 
 def _fraction(numerator: int, denominator: int = 1) -> Fraction:
@@ -376,9 +387,10 @@ _METHODS: dict[type[ast.expr], Callable[[Evaluator, Any], Any]] = {
     ast.DictComp: Evaluator._comprehension,
     ast.Call: Evaluator._call,
 }
-_FUNCTIONS = (abs, bool, chr, complex, dict, float, frozenset, int, len, list, max, min, ord, range, round)
+_FUNCTIONS = (abs, bool, chr, complex, dict, float, frozenset, int, len, list, max, min, ord, range)
 BUILTINS: Mapping[str, Callable[..., Any]] = {
     **{function.__name__: function for function in (*_FUNCTIONS, set, sorted, str, tuple)},
+    "round": _round,
     "sum": _sum,
 }
 """The builtin functions of constant expressions."""

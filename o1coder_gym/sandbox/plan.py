@@ -77,7 +77,7 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run, ...
         UsageError: When a test cannot be run on any program.
     """
     calls: list[tuple[int, Expectation]] = []
-    coded: list[tuple[int, str]] = []
+    coded: list[tuple[int, AssertTest | CheckTest]] = []
     stdio: list[StdioRun] = []
     for index, test in enumerate(tests):
         if isinstance(test, StdioTest):
@@ -89,10 +89,10 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run, ...
             expected = expectations(test, entry_point or "")
         except ValueError as error:
             raise UsageError(f"test {index}: {error}") from error
-        if expected is not None:
+        if expected:  # a test that calls nothing does not say that the program loads; a tester asks
             calls += [(index, expectation) for expectation in expected]
         elif isinstance(test, AssertTest | CheckTest):
-            coded.append((index, test.code))
+            coded.append((index, test))
     runs: list[Run] = [_tester_run(coded, entry_point or "")] if coded else []
     if calls or not (coded or stdio):
         runs.insert(0, _call_run(calls))
@@ -109,10 +109,10 @@ def _plain(encoded: str) -> Any:
     return encoded if "{" in encoded else json.loads(encoded)
 
 
-def _tester_run(coded: Sequence[tuple[int, str]], entry_point: str) -> TesterRun:
+def _tester_run(coded: Sequence[tuple[int, AssertTest | CheckTest]], entry_point: str) -> TesterRun:
     """Packs the sources of tests into one run."""
-    names = sorted({name for _, code in coded for name in _names(code, entry_point)})
-    sources = tuple(_utf8(code) for _, code in coded)
+    names = sorted({name for _, test in coded for name in _names(test.code, entry_point)})
+    sources = tuple((_utf8(test.code), isinstance(test, CheckTest)) for _, test in coded)
     return TesterRun(pack_job(entry_point, tuple(names), sources), tuple(index for index, _ in coded))
 
 

@@ -7,7 +7,6 @@ plain values and opaque handles; objects that lie about equality never reach it.
 from __future__ import annotations
 
 import builtins
-import types
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +24,17 @@ from o1coder_gym.sandbox.wire import (
 )
 
 _REPLY_BYTES = 64 << 20
+_BROKEN = (
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What reading an answer may raise that no program of ours wrote."""
 
 
 class CandidateGone(BaseException):
@@ -37,6 +47,7 @@ class Line:
     Attributes:
         raised: The last exception that came from the candidate; None if none did.
         complaint: One line on it.
+        answered: Whether the program has answered anything, so that it must have been loaded.
         gone: Whether the line broke.
     """
 
@@ -44,6 +55,7 @@ class Line:
         """Args: sends a question as `Service.answer` takes it, returns the answer."""
         self.raised: BaseException | None = None
         self.complaint = b""
+        self.answered = False
         self.gone = False
         self._ask = ask
 
@@ -61,27 +73,42 @@ class Line:
         question = (name.encode(), encode(values).encode(), encode(kwargs).encode() if kwargs else b"")
         try:
             kind, first, *rest = self._ask(question)
+            self.answered = True
             if kind == b"v":
                 result = decode(first.decode())
                 if rest:
                     _write_back(values, decode(rest[0].decode()))
                 return result
             message, self.complaint = rest
-        except (EOFError, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except _BROKEN as error:
             self.gone = True
             raise CandidateGone from error
         self.raised = _builtin_exception(first.decode("utf-8", "replace"), message.decode("utf-8", "replace"))
         raise self.raised
 
+    def await_program(self) -> None:
+        """Makes sure that the program was loaded, by a call of nothing if there was no other.
+
+        Raises:
+            CandidateGone: When it was not.
+        """
+        if self.answered:
+            return
+        try:
+            self._ask((b"", b"[]", b""))
+        except _BROKEN as error:
+            raise CandidateGone from error
+
 
 def run() -> int:
     """Runs all tests of the job; returns the exit status.
 
-    The job: the entry point, the other names of the program that the tests use, the source of each test.
+    The job: the entry point, the other names of the program that the tests use, and of each test the
+    source, and whether it has a ``check`` function to call.
     """
     entry, names, tests = read_job(CHANNEL)
-    for index, test in enumerate(tests):
-        kind, body = judge(test, entry, names, Line(_ask))
+    for index, (test, has_check) in enumerate(tests):
+        kind, body = judge(test, has_check, entry, names, Line(_ask))
         write_frame(CHANNEL, kind, index, body)
     return 0
 
@@ -92,17 +119,23 @@ def _ask(question: Sequence[bytes]) -> Sequence[bytes]:
     return receive_fields(RPC, _REPLY_BYTES)
 
 
-def judge(test: bytes, entry: str, names: Sequence[str], line: Line) -> tuple[FrameKind, bytes]:
+def judge(
+    test: bytes, has_check: bool, entry: str, names: Sequence[str], line: Line
+) -> tuple[FrameKind, bytes]:
     """Runs one test; returns the kind and body of its frame.
 
     Args:
         test: Source of the test.
+        has_check: Whether it defines a function ``check`` that takes the program.
         entry: Name of the function under test; empty for none.
         names: What else of the program the test may use.
         line: Leads to the program.
     """
     try:
-        _run_test(test, entry, names, line)
+        namespace = _run_code(test, entry, names, line)
+        if has_check:
+            namespace["check"](namespace["candidate"])
+        line.await_program()
     except CandidateGone:
         return FrameKind.GONE, b""
     except MemoryError as error:
@@ -117,16 +150,13 @@ def judge(test: bytes, entry: str, names: Sequence[str], line: Line) -> tuple[Fr
     return FrameKind.PASSED, b""
 
 
-def _run_test(test: bytes, entry: str, names: Sequence[str], line: Line) -> None:
-    """Runs the code of a test, then its ``check`` function if it defines one."""
+def _run_code(test: bytes, entry: str, names: Sequence[str], line: Line) -> dict[str, Any]:
+    """Runs the code of a test; returns its namespace."""
     code = compile_source(test, "<test>")
-    candidate = _proxy(line, entry)
     namespace: dict[str, Any] = {name: _proxy(line, name) for name in (entry, *names)}
-    namespace |= {"__name__": "test", "candidate": candidate}
+    namespace |= {"__name__": "test", "candidate": _proxy(line, entry)}
     exec(code, namespace)
-    check = namespace.get("check")
-    if isinstance(check, types.FunctionType) and check.__globals__ is namespace:
-        check(candidate)
+    return namespace
 
 
 def _proxy(line: Line, name: str) -> Any:

@@ -104,6 +104,10 @@ def test_views_take_what_an_iterator_yields():
     assert equal_as_set(encode({2: 0, 1: 0}.keys()), '{"s":[1,2]}')
     assert equal_as_sequence(encode(range(3)), "[0,1,2]")
     assert not equal_as_sequence(encode(object(), HandleTable()), "[]")
+    assert not equal_as_sequence(encode(range(10**15)), "[0,1]")
+    assert not equal_as_set(encode(range(10**15)), '{"s":[0,1]}')
+    assert equal_as_set(encode([2, 1, 2, 1.0]), '{"s":[1,2]}')
+    assert not equal_as_set(encode([2, 3]), '{"s":[1,2]}')
 
 
 @pytest.mark.parametrize("text", FORGED, ids=lambda text: text[:20])

@@ -122,6 +122,39 @@ def test_a_second_answer_to_a_call_does_not_count():
     assert grade(run, evidence, None) == {0: CaseResult(Outcome.WRONG_ANSWER, "0")}
 
 
+def evidence_of(answer, child):
+    return Evidence((child,), (frame(FrameKind.BEGUN, WHOLE) + answer,), b"", False, Limits())
+
+
+@pytest.mark.parametrize(
+    ("answer", "child", "outcome"),
+    [
+        (frame(FrameKind.DONE, WHOLE), ChildReport(0, Ending.OWN, 0.0), Outcome.PASS),
+        (b"", ChildReport(0, Ending.OWN, 0.0), Outcome.RUNTIME_ERROR),
+        (b"", ChildReport(9, Ending.STOPPED, 0.0), Outcome.RUNTIME_ERROR),
+        (frame(FrameKind.DONE, WHOLE), ChildReport(9, Ending.STOPPED, 0.0), Outcome.RUNTIME_ERROR),
+        (frame(FrameKind.DONE, WHOLE), ChildReport(9, Ending.CPU, 9.0), Outcome.TIMEOUT),
+        (frame(FrameKind.DONE, WHOLE), ChildReport(1 << 8, Ending.OWN, 0.0), Outcome.RUNTIME_ERROR),
+        (frame(FrameKind.COMPILE, WHOLE), ChildReport(1 << 8, Ending.OWN, 0.0), Outcome.COMPILE_ERROR),
+    ],
+)
+def test_a_program_without_tests_passes_only_if_it_says_so_and_ends_well(answer, child, outcome):
+    (run,) = plan((), "f")
+    results = grade(run, evidence_of(answer, child), None)
+    assert results is not None
+    assert results[WHOLE].outcome is outcome
+
+
+def test_a_stopped_test_of_which_calls_are_missing_has_not_passed():
+    two_calls = AssertTest("assert f(1) == 1 and f(2) == 2")
+    (run,) = plan((CallTest("[0]", "0"), two_calls, two_calls), "f")
+    wrong, right = frame(FrameKind.VALUE, 0, b"7"), frame(FrameKind.VALUE, 1, b"1")
+    both = frame(FrameKind.VALUE, 1, b"1") + frame(FrameKind.VALUE, 2, b"2")
+    stopped = ChildReport(9, Ending.STOPPED, 0.0)
+    for answer, decided in ((wrong + right, {0}), (wrong + both, {0, 1})):
+        assert set(grade(run, evidence_of(answer, stopped), None) or {}) == decided
+
+
 @pytest.mark.parametrize("length", [0, 1, 8, 9, 100])
 def test_an_announced_length_is_not_believed(length):
     data = struct.pack("<BII", FrameKind.VALUE, 0, WHOLE) + b"x" * length

@@ -199,6 +199,42 @@ def test_a_tester_sees_the_program_as_if_it_were_its_own(judge, code, test, outc
     assert verdict.outcome.value == outcome, verdict
 
 
+@pytest.mark.parametrize("test", [AssertTest("assert 1 == 1"), AssertTest("x = 1"), AssertTest("")])
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        (ADD, "pass"),
+        ("add = len", "pass"),
+        ("1 +", "compile_error"),
+        ("raise ValueError", "runtime_error"),
+        ("def sub(): pass", "runtime_error"),
+        ("import os; os._exit(0)", "runtime_error"),
+        ("while True: pass", "timeout"),
+        ("import time; time.sleep(60)", "timeout"),
+    ],
+)
+def test_a_test_that_calls_nothing_passes_only_if_the_program_loads(judge, code, test, outcome):
+    verdict = verdict_on(judge, code, (test,), cpu_s=0.2, wall_s=0.4)
+    assert outcomes(verdict) == [outcome], verdict
+
+
+def test_a_function_that_an_assert_test_calls_check_is_its_own_matter(judge):
+    test = AssertTest("def check(got, wanted):\n    assert got == wanted\ncheck(add(1, 2), 3)")
+    assert verdict_on(judge, ADD, (test,)).outcome is Outcome.PASS
+    assert verdict_on(judge, "def add(a, b): return 4", (test,)).outcome is Outcome.WRONG_ANSWER
+
+
+def test_a_check_test_without_its_function_passes_nothing(judge):
+    verdict = verdict_on(judge, ADD, (CheckTest("def verify(candidate):\n    assert candidate(1, 2) == 3"),))
+    assert verdict.outcome is Outcome.WRONG_ANSWER, verdict
+
+
+def test_inputs_beyond_the_memory_limit_are_a_matter_of_memory(judge):
+    test = CallTest(repr([[0] * 1_000_000, []]), "1")
+    verdict = verdict_on(judge, ADD, (test,), memory_bytes=4 << 20)
+    assert verdict.outcome is Outcome.MEMORY, verdict
+
+
 def test_check_functions_get_the_entry_point(judge):
     check = CheckTest(
         "def check(candidate):\n    for n in range(5):\n        assert [candidate(n, n)] == [2 * n]\n"
