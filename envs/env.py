@@ -192,8 +192,9 @@ class TextEnv(ReasoningEnv):
     ## Arguments
     All are strings and numbers. ``problems`` (name of a set or path), ``split``, ``format``
     (pseudocode, vanilla), ``max_steps``, ``reward`` (mode), ``alpha``, ``gamma``, ``alpha_compile``,
-    ``tau_pass``, ``tau_fail`` (see `RewardConstants`), ``scorer`` (``"package.module:factory"``),
-    ``observation_format`` (dict, text), ``render_mode`` (ansi, human, rgb_array).
+    ``tau_pass``, ``tau_fail`` (see `RewardConstants`), ``scorer`` (``heuristic``, ``prm:FOLDER``,
+    ``package.module:factory``), ``observation_format`` (dict, text), ``render_mode`` (ansi, human,
+    rgb_array).
 
     ## References
     O1-CODER, arXiv 2412.00154.

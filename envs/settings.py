@@ -8,7 +8,6 @@ and shared by all environments of the process. What opens them is imported on fi
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +15,7 @@ from functools import lru_cache
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UsageError
 from o1coder_gym.formats import load_format
-from o1coder_gym.protocols import Policy, StepScorer
+from o1coder_gym.protocols import Policy
 from o1coder_gym.rewards import RewardConstants, RewardFunction, load_reward
 from o1coder_gym.types import Submission, Verdict
 
@@ -79,26 +78,11 @@ def shared_policy(spec: str, format: str) -> Policy:
     return load_policy(spec, format=format)
 
 
-@lru_cache(maxsize=16)
-def shared_scorer(spec: str) -> StepScorer:
-    """Returns the step scorer that ``"package.module:factory"`` makes when called without arguments.
-
-    Raises:
-        UsageError: When there is no such factory, or it makes something that cannot score.
-    """
-    try:
-        scorer = pkgutil.resolve_name(spec)()
-    except (ValueError, ImportError, AttributeError) as error:
-        raise UsageError(f"scorer {spec!r} is not an importable 'package.module:factory': {error}") from error
-    if not isinstance(scorer, StepScorer):
-        raise UsageError(f"scorer {spec!r} made a {type(scorer).__name__}, which has no score method")
-    return scorer
-
-
 @lru_cache(maxsize=32)
 def _shared_process(
     problems: str, split: str | None, format: str, max_steps: int, scorer: str | None
 ) -> ReasoningModel:
+    from o1coder_gym.prm import load_scorer
     from o1coder_gym.problems import load_problems
 
     return ReasoningModel(
@@ -106,5 +90,5 @@ def _shared_process(
         SharedJudge(),
         format=load_format(format),
         max_steps=max_steps,
-        scorer=shared_scorer(scorer) if scorer else None,
+        scorer=load_scorer(scorer) if scorer else None,
     )

@@ -13,6 +13,12 @@ PolicyOption: TypeAlias = Annotated[
     str,
     typer.Option("--policy", help="What proposes steps: hf:NAME, scripted:FILE, …"),
 ]
+ScorerOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--scorer", help="Step scorer (PRM) of agents that ask for one: heuristic (default), prm:FOLDER, …"
+    ),
+]
 FormatOption: TypeAlias = Annotated[str, typer.Option("--format", help="Step format: pseudocode or vanilla.")]
 SplitOption: TypeAlias = Annotated[str | None, typer.Option("--split", help="Split of the set, e.g. test.")]
 SkipBadOption: TypeAlias = Annotated[

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from o1coder_gym.process_data.dataset import ProcessData
 from o1coder_gym.process_data.rows import PrefixRow
@@ -15,10 +16,13 @@ _CARD = """\
 # Process data
 
 Made by `o1coder synthesize`: what {searches} found on {problems} problems, in the step format `{format}`.
-Every prefix of every search has v = W / N, its visits, a soft label (v) and a hard label ({hard}).
-Pairs are siblings whose values differ by at least {margin:g}, with at least {visits} visits each. Paths are
-whole solutions whose program passed all tests of the search, and passed them again in a fresh run. All rows
-of a problem are in one split; equal prefixes are merged.
+Every prefix of every search has v = W / N, its visits N, a soft label and a hard label. All rows of a problem
+are in one split; equal prefixes are merged.
+
+- Soft label: v.
+- Hard label: {hard}.
+- Pairs: siblings whose values differ by at least {margin:g}, each with at least {visits} visits.
+- Paths: whole solutions whose program passed all tests of the search, and passed them again in a fresh run.
 
 | split | problems | prefixes | paths | problems with a path | pairs |
 |---|---|---|---|---|---|
@@ -61,8 +65,15 @@ def card(data: ProcessData) -> str:
         depths="\n".join(_depths(data.prefixes)) or "| – | 0 | – | – | – |",
         values="\n".join(_values(data.prefixes)),
         drops="\n".join(_drops(data)),
-        sources=json.dumps(dict(data.sources), indent=2),
+        sources=json.dumps({name: _brief(source) for name, source in data.sources.items()}, indent=2),
     )
+
+
+def _brief(source: Any) -> Any:
+    """Returns a source without its list of problems, which is in ``dataset.json``."""
+    if not isinstance(source, Mapping) or not isinstance(config := source.get("config"), Mapping):
+        return source
+    return {**source, "config": {key: value for key, value in config.items() if key != "task_ids"}}
 
 
 def _counts(data: ProcessData, split: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.process_data.rows import PairRow, PrefixRow
@@ -26,7 +25,7 @@ class LabelRule:
         threshold: In [0, 1]; read by ``"value"`` only.
     """
 
-    hard: Literal["any", "value"] = "any"
+    hard: str = "any"
     threshold: float = 0.5
 
     def __post_init__(self) -> None:

@@ -91,6 +91,17 @@ def data_hash(folder: Path) -> str:
     return str(_manifest(folder).get("hash"))
 
 
+def is_written(
+    folder: Path, sources: Iterable[str], label_rule: LabelRule, pair_rule: PairRule, validation: float
+) -> bool:
+    """Whether the folder holds a finished data set of just these sources, rules and validation share."""
+    if not (folder / MANIFEST).exists():
+        return False
+    found = _manifest(folder)
+    wanted = {"label_rule": asdict(label_rule), "pair_rule": asdict(pair_rule), "validation": validation}
+    return set(found.get("sources", ())) == set(sources) and wanted.items() <= found.items()
+
+
 def _rows(data: ProcessData, name: str) -> Iterable[dict[str, Any]]:
     if name == "problems":
         return (problem_row_to_json(ProblemRow(problem, ())) for problem in data.problems)

@@ -6,8 +6,9 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-from o1coder_gym.envs.settings import Settings, SharedJudge, shared_model, shared_scorer
+from o1coder_gym.envs.settings import Settings, SharedJudge, shared_model
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.prm import load_scorer
 from o1coder_gym.protocols import Judge
 
 PLAN = "### Step 1 (define)\nplan\n"
@@ -38,9 +39,9 @@ def test_a_scorer_is_named_by_its_factory(scorers: str) -> None:
 def test_what_makes_no_scorer_is_named(scorers: str) -> None:
     for spec in ("nowhere:thing", f"{scorers}:nothing", "not a spec at all"):
         with pytest.raises(UsageError, match="importable"):
-            shared_scorer(spec)
+            load_scorer(spec)
     with pytest.raises(UsageError, match="no score method"):
-        shared_scorer(f"{scorers}:number")
+        load_scorer(f"{scorers}:number")
 
 
 def test_equal_settings_share_a_model_and_unlike_rewards_its_caches() -> None:

@@ -1,0 +1,185 @@
+"""Harvest: finished search trees become D_process (Algorithm 1, steps 2 and 3)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from o1coder_gym.errors import InfrastructureError
+from o1coder_gym.journal import config_hash
+from o1coder_gym.problems import limits_for
+from o1coder_gym.process_data import LabelRule, PairRule, PathRow, PrefixRow, ProcessData
+from o1coder_gym.process_data.dataset import assembled
+from o1coder_gym.protocols import Judge
+from o1coder_gym.search_tree import SearchTree, TreeNode
+from o1coder_gym.types import ActionType, Outcome, Problem, Submission, Tests
+
+
+def harvest(
+    trees: Iterable[SearchTree],
+    judge: Judge,
+    *,
+    source: Mapping[str, Any],
+    tests: Mapping[str, Tests] | None = None,
+    label_rule: LabelRule = LabelRule(),
+    pair_rule: PairRule = PairRule(),
+    validation: float = 0.1,
+) -> ProcessData:
+    """Makes a data set of finished searches.
+
+    Steps that cannot be read have no row (environments and searches give them 0 without asking a scorer),
+    nor have steps that were never evaluated, or on which the judge failed. Values are those of the search:
+    a search whose leaves were valued by a step scorer passes that scorer's opinion on.
+
+    Args:
+        trees: Of one step format; trees of the same problem are merged.
+        judge: Runs the passing programs once more.
+        source: What made the trees: JSON-able; its hash names the source in each row.
+        tests: Tests by task id that the search had beside the public ones.
+        label_rule: Hard labels.
+        pair_rule: Pairs.
+        validation: Share of all problems held out.
+
+    Raises:
+        InfrastructureError: When the judge fails on a program.
+    """
+    found = list(trees)
+    name = source_id(source)
+    drops: Counter[str] = Counter()
+    prefixes = [row for tree in found for row in prefix_rows(tree, name, drops)]
+    candidates = [path for tree in found for path in _passing_paths(tree, name, drops)]
+    problems = {tree.problem.task_id: tree.problem for tree in found}
+    return assembled(
+        found[0].format if found else "pseudocode",
+        problems.values(),
+        prefixes,
+        verified(candidates, problems, judge, tests or {}, drops),
+        label_rule=label_rule,
+        pair_rule=pair_rule,
+        validation=validation,
+        sources={name: dict(source)},
+        drops=drops,
+    )
+
+
+def source_id(source: Mapping[str, Any]) -> str:
+    """Returns the id by which rows name what made them."""
+    return config_hash(source)[:12]
+
+
+def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[PrefixRow]:
+    """Yields a row for each prefix of a tree that was evaluated; labels and split are still blank.
+
+    Args:
+        tree: A finished search.
+        source: Id of what made it.
+        drops: Counts what is left out.
+    """
+    ends, passing = _below(tree, _is_end), _below(tree, _passes)
+    for index, node in enumerate(tree.nodes):
+        if node.parent is None:
+            continue
+        if (reason := _reason_to_drop(node)) is not None:
+            drops[reason] += 1
+            continue
+        tokens, logprob = _cost(tree, index)
+        assert node.value is not None
+        yield PrefixRow(
+            state=tree.state(index),
+            value=node.value,
+            visits=node.visits,
+            ends=ends[index],
+            passing=passing[index],
+            ended=_is_end(node),
+            soft=node.value,
+            hard=0,
+            tokens=tokens,
+            logprob=logprob,
+            split="",
+            sources=(source,),
+        )
+
+
+def verified(
+    paths: Sequence[PathRow],
+    problems: Mapping[str, Problem],
+    judge: Judge,
+    tests: Mapping[str, Tests],
+    drops: Counter[str],
+) -> list[PathRow]:
+    """Returns the paths whose program passes all tests in a fresh run.
+
+    Args:
+        paths: Candidates; `tests` of each is filled in.
+        problems: By task id.
+        judge: Runs the programs.
+        tests: Tests by task id beside the public ones.
+        drops: Counts what is left out.
+
+    Raises:
+        InfrastructureError: When the judge fails on a program.
+    """
+    submissions = [_submission(path, problems[path.state.problem_id], tests) for path in paths]
+    verdicts = judge.evaluate(submissions) if submissions else []
+    kept = []
+    for path, verdict in zip(paths, verdicts, strict=True):
+        if verdict.outcome is Outcome.INFRASTRUCTURE:
+            raise InfrastructureError(f"{path.state.problem_id}: the judge failed: {verdict.error}")
+        if verdict.outcome is Outcome.PASS and verdict.total:
+            kept.append(replace(path, tests=verdict.total))
+        else:
+            drops["path: did not pass again"] += 1
+    return kept
+
+
+def _passing_paths(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[PathRow]:
+    for index, node in enumerate(tree.nodes):
+        if not _passes(node):
+            continue
+        state = tree.state(index)
+        if any(step.type is ActionType.MALFORMED for step in state.steps):
+            drops["path: a step cannot be read"] += 1
+        else:
+            yield PathRow(state, 0, *_cost(tree, index), "", (source,))
+
+
+def _submission(path: PathRow, problem: Problem, tests: Mapping[str, Tests]) -> Submission:
+    code = path.state.code
+    assert code is not None
+    every = (*problem.public_tests, *tests.get(problem.task_id, ()))
+    return Submission(code, problem.entry_point, every, limits_for(problem))
+
+
+def _reason_to_drop(node: TreeNode) -> str | None:
+    if node.step is not None and node.step.type is ActionType.MALFORMED:
+        return "prefix: step cannot be read"
+    if node.outcome is Outcome.INFRASTRUCTURE:
+        return "prefix: the judge failed"
+    return "prefix: never evaluated" if not node.visits else None
+
+
+def _is_end(node: TreeNode) -> bool:
+    return node.end is not None
+
+
+def _passes(node: TreeNode) -> bool:
+    return node.outcome is Outcome.PASS and "1" in node.bits
+
+
+def _below(tree: SearchTree, counts: Callable[[TreeNode], bool]) -> list[int]:
+    """Returns for each node how many nodes at or below it satisfy `counts`, [N]."""
+    totals = [int(counts(node)) for node in tree.nodes]
+    for index in range(len(tree.nodes) - 1, 0, -1):  # parents come before children
+        parent = tree.nodes[index].parent
+        assert parent is not None
+        totals[parent] += totals[index]
+    return totals
+
+
+def _cost(tree: SearchTree, index: int) -> tuple[int, float | None]:
+    """Returns tokens and log-probability of the path to a node."""
+    nodes = [tree.nodes[place] for place in tree.path(index)[1:]]
+    known = [node.logprob for node in nodes if node.logprob is not None]
+    return sum(node.tokens for node in nodes), sum(known) if len(known) == len(nodes) else None

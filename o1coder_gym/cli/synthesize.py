@@ -1,0 +1,218 @@
+"""`o1coder synthesize`: search over a problem set → trees → D_process (Algorithm 1, steps 2 and 6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import o1coder_gym
+from o1coder_gym.agents import load_agent
+from o1coder_gym.agents.harvest import harvest, source_id
+from o1coder_gym.budget import Budget
+from o1coder_gym.cli.bench import default_folder
+from o1coder_gym.cli.options import (
+    DEFAULT_POLICY,
+    CallsOption,
+    ExecutionsOption,
+    FormatOption,
+    JsonOption,
+    MaxStepsOption,
+    OutOption,
+    PolicyOption,
+    ResumeOption,
+    ScorerOption,
+    SecondsOption,
+    SeedOption,
+    SkipBadOption,
+    SplitOption,
+    TokensOption,
+)
+from o1coder_gym.cli.synthesis import SynthesisPlan, missing, synthesize_trees
+from o1coder_gym.errors import O1CoderError, UnknownNameError
+from o1coder_gym.journal import RunFolder
+from o1coder_gym.policies import load_policy
+from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
+from o1coder_gym.process_data.exports import EXPORTS, export
+from o1coder_gym.process_data.store import data_hash, is_written
+from o1coder_gym.provenance import input_hashes
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.search_tree import SearchTree, tree_rows
+from o1coder_gym.tcg.loading import load_generator
+from o1coder_gym.tcg.requests import TestRequest
+from o1coder_gym.tcg.store import TestStore, read_tests
+from o1coder_gym.types import Outcome, TestCase
+
+_BATCH = 16
+
+
+def synthesize(
+    problems: Annotated[str, typer.Option("--problems", help="Name or path of a problem set.")] = "starter",
+    split: SplitOption = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N problems only.")] = None,
+    agent: Annotated[str, typer.Option("--agent", help="The search.")] = "mcts:simulations=32,width=4",
+    policy: PolicyOption = DEFAULT_POLICY,
+    scorer: ScorerOption = None,
+    format: FormatOption = "pseudocode",
+    tokens: TokensOption = 4096,
+    calls: CallsOption = None,
+    executions: ExecutionsOption = None,
+    seconds: SecondsOption = None,
+    max_steps: MaxStepsOption = 8,
+    generator: Annotated[
+        str, typer.Option("--generator", help="Makes tests beside the public ones: mutation, hf:NAME, …")
+    ] = "mutation",
+    tests: Annotated[int, typer.Option("--tests", min=0, help="Tests it makes per problem; 0: none.")] = 16,
+    hard: Annotated[
+        str, typer.Option("--hard", help="Hard label: any (a passing end below) or value (v ≥ --threshold).")
+    ] = "any",
+    threshold: Annotated[float, typer.Option("--threshold", help="Of --hard value, in [0, 1].")] = 0.5,
+    margin: Annotated[float, typer.Option("--margin", help="Least difference of a pair's values.")] = 0.2,
+    min_visits: Annotated[int, typer.Option("--min-visits", min=1, help="Least visits in a pair.")] = 1,
+    validation: Annotated[
+        float, typer.Option("--validation", min=0.0, max=0.9, help="Share of the problems held out.")
+    ] = 0.1,
+    add: Annotated[
+        list[Path] | None, typer.Option("--add", help="Earlier data to unite with (D ∪ D'); may be repeated.")
+    ] = None,
+    also: Annotated[
+        list[str] | None, typer.Option("--export", help=f"Write it as {', '.join(EXPORTS)} too.")
+    ] = None,
+    seed: SeedOption = 0,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Searches per problem.")] = 1,
+    skip_bad: SkipBadOption = False,
+    out: OutOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Search problems and turn the finished trees into training data for the policy and the PRM."""
+    rows = load_rows(problems, split=split, skip_bad=skip_bad)[:limit]
+    plan = SynthesisPlan(
+        problems=problems,
+        task_ids=tuple(row.problem.task_id for row in rows),
+        agent=agent,
+        policy=policy,
+        format=format,
+        budget=Budget(tokens=tokens, calls=calls, executions=executions, seconds=seconds),
+        seeds=tuple(range(seed, seed + seeds)),
+        max_steps=max_steps,
+        generator=generator,
+        tests=tests,
+        scorer=scorer,
+        inputs=input_hashes(policy, scorer, generator),
+    )
+    load_agent(agent)
+    rules = Rules(LabelRule(hard, threshold), PairRule(margin, min_visits), validation)
+    for name in also or ():
+        if name not in EXPORTS:
+            raise UnknownNameError("export", name, EXPORTS)
+    earlier = [read_data(path) for path in add or ()]
+    out = out or default_folder("synthesize")
+    with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
+        try:
+            errors = _search(plan, rows, folder)
+            _harvest(plan, rules, earlier, out)
+        except KeyboardInterrupt:
+            Console(stderr=True).print(f"interrupted; go on with: --out {out} --resume", soft_wrap=True)
+            raise typer.Exit(130) from None
+    data = read_data(out)
+    for name in also or ():
+        export(data, name, out / "exports" / name)
+    _show(data, out, as_json)
+    if errors:
+        again = f"try them again with: --out {out} --resume"
+        raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; {again}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How trees become rows."""
+
+    label: LabelRule
+    pair: PairRule
+    validation: float
+
+
+def _search(plan: SynthesisPlan, rows: Sequence[ProblemRow], folder: RunFolder) -> list[O1CoderError]:
+    """Runs the searches that the folder does not have; loads nothing if there are none."""
+    waiting = missing(plan, folder)
+    if not waiting:
+        return []
+    console = Console(stderr=True)
+    tests = _tests(plan, rows, folder.path)
+    with console.status(f"loading {plan.policy}"):
+        policy = load_policy(plan.policy, format=plan.format)
+        scorer = load_scorer(plan.scorer or "heuristic")
+    columns = (TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        bar = progress.add_task("", total=sum(map(len, waiting.values())), told="")
+        solved = tokens = 0
+
+        def show(tree: SearchTree) -> None:
+            nonlocal solved, tokens
+            solved += any(node.outcome is Outcome.PASS for node in tree.nodes)
+            tokens += tree.usage.tokens
+            progress.update(bar, advance=1, told=f"{solved} solved, {tokens:,} tokens")
+
+        problems = [row.problem for row in rows]
+        return synthesize_trees(plan, problems, tests, policy, scorer, default_judge(), folder, show)
+
+
+def _tests(plan: SynthesisPlan, rows: Sequence[ProblemRow], out: Path) -> dict[str, tuple[TestCase, ...]]:
+    """Returns generated tests by task id; those made before come from the folder's store."""
+    if not plan.tests:
+        return {}
+    store = TestStore(out / "tests.jsonl", load_generator(plan.generator, default_judge()), plan.generator)
+    made: dict[str, tuple[TestCase, ...]] = {}
+    for start in range(0, len(rows), _BATCH):
+        batch = rows[start : start + _BATCH]
+        made |= store.tests([TestRequest(row.problem, plan.tests, row.reference) for row in batch])
+    return made
+
+
+def _harvest(plan: SynthesisPlan, rules: Rules, earlier: Sequence[ProcessData], out: Path) -> None:
+    """Turns the folder's trees into rows, unless that was done with the same trees and rules."""
+    place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
+    rows = sorted(tree_rows(out), key=lambda row: (row["seed"], place[row["task_id"]]))
+    trees = [SearchTree.from_row(row) for row in rows]
+    versions = {"o1coder_gym": o1coder_gym.__version__}
+    source = {"config": plan.to_row(), "versions": versions, "trees": len(trees)}
+    sources = {source_id(source), *(name for data in earlier for name in data.sources)}
+    if is_written(out, sources, rules.label, rules.pair, rules.validation):
+        return
+    data = harvest(
+        trees,
+        default_judge(),
+        source=source,
+        tests=read_tests(out / "tests.jsonl") if plan.tests else {},
+        label_rule=rules.label,
+        pair_rule=rules.pair,
+        validation=rules.validation,
+    )
+    write_data(out, merged([data, *earlier]))
+
+
+def _show(data: ProcessData, out: Path, as_json: bool) -> None:
+    counts = {
+        "problems": len(data.problems),
+        "solved": len({path.state.problem_id for path in data.paths}),
+        "prefixes": len(data.prefixes),
+        "paths": len(data.paths),
+        "pairs": len(data.pairs),
+    }
+    if as_json:
+        typer.echo(json.dumps({**counts, "out": str(out), "hash": data_hash(out)}))
+        return
+    table = Table(*counts, box=None)
+    table.add_row(*map(str, counts.values()))
+    Console().print(table)
+    Console(stderr=True).print(f"data: {out} (see {out / 'README.md'})", soft_wrap=True)

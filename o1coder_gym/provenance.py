@@ -1,0 +1,88 @@
+"""Provenance: what made an artefact. Equal provenance is equal work, so nothing is made twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.journal import config_hash
+
+FILE = "provenance.json"
+"""Lies in the folder of a finished artefact, written last."""
+
+_DATA_SET = "dataset.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What an artefact was made of.
+
+    Attributes:
+        stage: Name of the work, e.g. ``"prm train"``.
+        config: All settings that the result depends on, the seed too; JSON-able.
+        inputs: Hashes of the artefacts that went in, by role.
+        versions: Versions of what did the work, by package.
+    """
+
+    stage: str
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    versions: Mapping[str, str]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of all of it, in hex."""
+        return config_hash(asdict(self))
+
+    def write(self, folder: Path) -> None:
+        """Writes ``provenance.json``: from now on the artefact counts as finished."""
+        part = folder / f".{FILE}.part"
+        part.write_text(json.dumps({"hash": self.hash, **asdict(self)}, indent=2) + "\n")
+        part.replace(folder / FILE)
+
+    def made(self, folder: Path) -> bool:
+        """Whether the folder holds an artefact of just this provenance, finished."""
+        return artefact_hash(folder) == self.hash
+
+
+def package_versions(*packages: str) -> dict[str, str]:
+    """Returns the versions of those packages that are installed, and of this project."""
+    found = {}
+    for package in ("o1coder-gym", *packages):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def artefact_hash(folder: Path) -> str | None:
+    """Returns the hash that a finished artefact carries: a model's, or a data set's; None if it has none.
+
+    Raises:
+        O1CoderError: When the file that has it is damaged.
+    """
+    for name in (FILE, _DATA_SET):
+        path = folder / name
+        if path.is_file():
+            try:
+                return str(json.loads(path.read_text())["hash"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise O1CoderError(f"{path}: has no hash; make the artefact anew") from error
+    return None
+
+
+def input_hashes(*specs: str | None) -> dict[str, str]:
+    """Returns the hashes of the artefacts that specs name, such as ``hf:RUN/model`` or ``prm:RUN/model``."""
+    found = {}
+    for spec in filter(None, specs):
+        path = Path(re.sub(r"^\w+:|\?.*$", "", spec))
+        if (known := artefact_hash(path)) is not None:
+            found[spec] = known
+    return found

@@ -1,0 +1,173 @@
+"""Harvest: golden tree → golden rows; numbers by hand; what is left out. Run as a script to write anew."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents import Driver, Task, Tree, best_of_n, mcts
+from o1coder_gym.agents.harvest import harvest, prefix_rows
+from o1coder_gym.agents.sweep import Recorder, Recording
+from o1coder_gym.agents.tasks import TaskResult
+from o1coder_gym.agents.tree_records import tree_record
+from o1coder_gym.budget import Budget
+from o1coder_gym.errors import InfrastructureError
+from o1coder_gym.process_data import ProcessData
+from o1coder_gym.search_tree import SearchTree, TreeNode
+from o1coder_gym.types import (
+    ActionType,
+    CallTest,
+    CaseResult,
+    Outcome,
+    Problem,
+    SearchResult,
+    State,
+    Step,
+    Submission,
+    Usage,
+    Verdict,
+)
+
+FOLDER = Path(__file__).parents[1] / "golden"
+PROBLEM = Problem("golden", "a question", "f", (CallTest("[]", "1"),))
+
+
+class ToyJudge:
+    """Programs ``code K`` pass K of 4 tests; `flaky` ones pass in the search only."""
+
+    def __init__(self, *flaky: str, outcome: Outcome = Outcome.WRONG_ANSWER) -> None:
+        self.flaky = flaky
+        self.outcome = outcome
+        self.seen: list[Submission] = []
+
+    def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
+        self.seen += submissions
+        return [self._one(submission) for submission in submissions]
+
+    def _one(self, submission: Submission) -> Verdict:
+        if submission.code == "code 4" and submission.code not in self.flaky:
+            return Verdict(Outcome.PASS, tuple(CaseResult(Outcome.PASS) for _ in submission.tests))
+        return Verdict(self.outcome, tuple(CaseResult(self.outcome) for _ in submission.tests))
+
+
+def golden_tree(name: str) -> SearchTree:
+    tree = Tree.from_row(json.loads((FOLDER / f"{name}.json").read_text()))
+    task = Task("golden", mcts, name=name)
+    result = TaskResult(task, SearchResult(None, tree=tree), Usage())
+    return tree_record(result, PROBLEM, Recording(), seed=11, format="pseudocode")
+
+
+def golden_rows(name: str) -> list[dict[str, Any]]:
+    data = harvest([golden_tree(name)], ToyJudge(), source={"run": name})
+    return [row.to_row() for row in (*data.prefixes, *data.paths, *data.pairs)]
+
+
+@pytest.mark.parametrize("name", ["mcts", "beam"])
+def test_a_golden_tree_gives_the_golden_rows(name: str) -> None:
+    assert golden_rows(name) == json.loads((FOLDER / f"harvest_{name}.json").read_text())
+
+
+def node(parent: int | None, text: str, kind: ActionType = ActionType.DEFINE, **fields: Any) -> TreeNode:
+    return TreeNode(parent, None if parent is None else Step(kind, text), **fields)
+
+
+def by_hand() -> SearchTree:
+    """A root with three steps below it: a (one passing, one half right end), b (failing), c (never seen)."""
+    code = ActionType.CODE
+    nodes = (
+        node(None, "", visits=3, value=0.5),
+        node(0, "a", visits=2, value=0.75, tokens=4, logprob=-2.0),
+        node(0, "b", visits=1, value=0.0, tokens=3, logprob=-1.0),
+        node(0, "c"),
+        node(1, "code 4", code, visits=1, value=1.0, end=1.0, outcome=Outcome.PASS, bits="1111", tokens=9),
+        node(1, "code 2", code, visits=1, value=0.5, end=0.5, outcome=Outcome.WRONG_ANSWER, bits="1100",
+             tokens=8, logprob=-4.0),
+        node(2, "mumble", ActionType.MALFORMED, visits=1, value=0.0, end=0.0),
+        node(2, "judge down", code, outcome=Outcome.INFRASTRUCTURE),
+    )  # fmt: skip
+    return SearchTree(PROBLEM, "by hand", 0, "pseudocode", nodes)
+
+
+def test_rows_by_hand() -> None:
+    drops: Counter[str] = Counter()
+    rows = list(prefix_rows(by_hand(), "x", drops))
+    told = [
+        (row.state.steps[-1].text, row.value, row.visits, row.ends, row.passing, row.ended) for row in rows
+    ]
+    assert told == [
+        ("a", 0.75, 2, 2, 1, False),
+        ("b", 0.0, 1, 1, 0, False),
+        ("code 4", 1.0, 1, 1, 1, True),
+        ("code 2", 0.5, 1, 1, 0, True),
+    ]
+    assert [(row.tokens, row.logprob) for row in rows] == [(4, -2.0), (3, -1.0), (13, None), (12, -6.0)]
+    assert drops == {
+        "prefix: never evaluated": 1,
+        "prefix: step cannot be read": 1,
+        "prefix: the judge failed": 1,
+    }
+
+
+def test_soft_labels_are_values_and_the_passing_path_is_kept() -> None:
+    data = harvest([by_hand()], ToyJudge(), source={"seed": 0}, tests={"golden": (CallTest("[]", "2"),)})
+    assert [row.soft for row in data.prefixes] == [0.75, 0.0, 1.0, 0.5]
+    assert [row.hard for row in data.prefixes] == [1, 0, 1, 0]
+    (path,) = data.paths
+    assert (path.state.code, path.tests) == ("code 4", 2)  # the public test and the generated one
+    margins = {(pair.chosen.text, pair.rejected.text): pair.margin for pair in data.pairs}
+    assert margins == {("a", "b"): 0.75, ("code 4", "code 2"): 0.5}
+
+
+def test_a_path_that_does_not_pass_again_is_left_out() -> None:
+    data = harvest([by_hand()], ToyJudge("code 4"), source={})
+    assert data.paths == ()
+    assert data.drops["path: did not pass again"] == 1
+
+
+def test_a_judge_that_fails_decides_nothing() -> None:
+    with pytest.raises(InfrastructureError, match="golden: the judge failed"):
+        harvest([by_hand()], ToyJudge("code 4", outcome=Outcome.INFRASTRUCTURE), source={})
+
+
+@pytest.mark.parametrize("agent", [mcts, best_of_n])
+def test_every_row_agrees_with_the_search(toy: ModuleType, agent: Any) -> None:
+    recorder = Recorder()
+    driver = Driver(toy.ToyModel(), toy.ToyPolicy(), seed=3, observer=recorder)
+    trees = []
+    for result in driver.run([Task(f"p{i}", agent, Budget(tokens=1500)) for i in range(8)]):
+        problem = toy.ToyModel().problem(result.task.task_id)
+        recording = recorder.recordings[result.task.key]
+        trees.append(tree_record(result, problem, recording, seed=3, format="pseudocode"))
+    data: ProcessData = harvest(trees, ToyJudge(), source={})
+    assert data.prefixes
+    by_state = {row.state: row for row in data.prefixes}
+    assert len(by_state) == len(data.prefixes)
+    for row in data.prefixes:
+        assert row.visits >= row.ends >= row.passing
+        assert row.value == pytest.approx(sum_of_ends(row.state, data) / row.visits) or row.visits > row.ends
+        parent = State(row.state.problem_id, row.state.steps[:-1])
+        assert parent not in by_state or by_state[parent].visits >= row.visits
+        assert row.hard == int(row.passing > 0)
+    for path in data.paths:
+        assert all(step.type is not ActionType.MALFORMED for step in path.state.steps)
+
+
+def sum_of_ends(state: State, data: ProcessData) -> float:
+    """W of a prefix, added up from the ends below it."""
+    depth, task = state.depth, state.problem_id
+    ends = [row for row in data.prefixes if row.ended and row.state.problem_id == task]
+    return sum(row.value for row in ends if row.state.steps[:depth] == state.steps)
+
+
+def main() -> None:
+    for name in ("mcts", "beam"):
+        path = FOLDER / f"harvest_{name}.json"
+        path.write_text(json.dumps(golden_rows(name), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
