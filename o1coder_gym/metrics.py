@@ -1,6 +1,6 @@
-"""Metrics: pass@k, ASPR and the intervals around them. Pure.
+"""Metrics: pass@k, ASPR, solved-against-cost curves, and the intervals around them. Pure.
 
-N items (problems), B resamples.
+N items (problems), B resamples, P points of a curve.
 """
 
 from __future__ import annotations
@@ -41,6 +41,48 @@ def mean_pass_at_k(counts: Sequence[tuple[int, int]], k: int) -> float:
     if not counts:
         raise UsageError("pass@k needs at least one problem")
     return sum(pass_at_k(n, c, k) for n, c in counts) / len(counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean and its interval.
+
+    Attributes:
+        mean: Over the items.
+        low: Lower end.
+        high: Upper end.
+        items: N.
+    """
+
+    mean: float
+    low: float
+    high: float
+    items: int
+
+
+def estimate_pass_at_k(
+    counts: Sequence[tuple[int, int]],
+    k: int,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Estimate:
+    """Estimates pass@k over problems; the interval resamples problems, for samples of one are not independent.
+
+    Args:
+        counts: (n, c) by problem, at least one; n ≥ k everywhere.
+        k: Samples allowed.
+        confidence: Coverage in (0, 1).
+        resamples: B.
+        seed: Fixes the resamples.
+
+    Raises:
+        UsageError: When there is no problem, or one has fewer than k samples.
+    """
+    values = [pass_at_k(n, c, k) for n, c in counts]
+    low, high = bootstrap_interval(values, confidence=confidence, resamples=resamples, seed=seed)
+    return Estimate(sum(values) / len(values), low, high, len(values))
 
 
 def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -168,6 +210,41 @@ def average_sampling_pass_rate(outcomes: Mapping[str, Sequence[Sequence[bool]]])
     samples = counts.pop() if counts else 0
     rate = sum(sum(path) / samples for path in paths) / len(paths) if paths else math.nan
     return SamplingPassRate(rate, samples, len(paths), solved)
+
+
+def area_under_curve(points: Mapping[float, float]) -> float:
+    """Returns the mean height of a curve over the logarithm of its budgets, by trapezoids.
+
+    Budgets are compared by doublings, so each doubling weighs the same; a curve that is 1 everywhere has
+    area 1. One point is its own height.
+
+    Args:
+        points: Height (e.g. share solved, in [0, 1]) by budget > 0, P ≥ 1.
+
+    Raises:
+        UsageError: When there is no point or a budget is not positive.
+    """
+    if not points or min(points) <= 0:
+        raise UsageError(f"a curve needs budgets above 0, at least one; got {sorted(points)}")
+    budgets = sorted(points)
+    if len(budgets) == 1:
+        return points[budgets[0]]
+    heights = [points[budget] for budget in budgets]
+    places = [math.log(budget) for budget in budgets]
+    return float(np.trapezoid(heights, places)) / (places[-1] - places[0])
+
+
+def generation_flops(parameters: int, tokens: int) -> float:
+    """Estimates the FLOPs of running a model over tokens: 2 per weight and token.
+
+    That is the forward pass without the attention over the context (Kaplan et al. 2020, arXiv 2001.08361,
+    section 2.1), which is below 10 % for contexts of a few thousand tokens.
+
+    Args:
+        parameters: Weights of the model, embeddings included.
+        tokens: Tokens computed: generated ones, and prompt tokens where they are known.
+    """
+    return 2.0 * parameters * tokens
 
 
 def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:

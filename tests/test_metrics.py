@@ -6,8 +6,11 @@ import pytest
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.metrics import (
+    area_under_curve,
     average_sampling_pass_rate,
     bootstrap_interval,
+    estimate_pass_at_k,
+    generation_flops,
     mean_pass_at_k,
     paired_difference,
     pass_at_k,
@@ -41,6 +44,18 @@ def test_pass_at_k_is_stable_for_many_samples() -> None:
 
 def test_mean_pass_at_k() -> None:
     assert mean_pass_at_k([(5, 2), (5, 0)], 2) == pytest.approx(0.35)
+
+
+def test_the_interval_of_pass_at_k_resamples_problems() -> None:
+    # pass@2 of the two kinds of problem is 0.7 and 0, half and half: mean 0.35, and the resampled mean is
+    # 0.7 times a binomial share, 0.35 ± 1.96 · 0.7 · √(0.25 / 100)
+    found = estimate_pass_at_k([(5, 2), (5, 0)] * 50, 2)
+    assert found.items == 100
+    assert found.mean == pytest.approx(0.35)
+    half = 1.96 * 0.7 * math.sqrt(0.25 / 100)
+    assert (found.low, found.high) == pytest.approx((0.35 - half, 0.35 + half), abs=0.01)
+    with pytest.raises(UsageError):
+        estimate_pass_at_k([(5, 2), (1, 1)], 2)
 
 
 @pytest.mark.parametrize(("n", "c", "k"), [(5, 6, 1), (5, -1, 1), (5, 1, 6), (5, 1, 0)])
@@ -117,3 +132,20 @@ def test_aspr_of_nothing_is_not_a_number() -> None:
     assert (found.samples, found.paths, found.solved) == (0, 0, 0)
     with pytest.raises(UsageError):
         average_sampling_pass_rate({"p": [[True], [True, False]]})
+
+
+def test_area_by_hand() -> None:
+    # two doublings: (0 + 0.2) / 2 and (0.2 + 0.4) / 2, each of weight 1/2
+    assert area_under_curve({256: 0.0, 512: 0.2, 1024: 0.4}) == pytest.approx((0.1 + 0.3) / 2)
+    # 100 → 1000 → 10,000 are equal steps of the logarithm; linear in tokens it would be 0.95
+    assert area_under_curve({100: 0.0, 1000: 1.0, 10_000: 1.0}) == pytest.approx(0.75)
+    assert area_under_curve({7: 1.0, 512: 1.0, 600: 1.0}) == pytest.approx(1.0)
+    assert area_under_curve({512: 0.3}) == 0.3
+    for points in ({}, {0: 1.0, 2: 1.0}):
+        with pytest.raises(UsageError):
+            area_under_curve(points)
+
+
+def test_flops_by_hand() -> None:
+    # 0.5 billion weights, 1,000 tokens: 2 · 0.5e9 · 1e3
+    assert generation_flops(500_000_000, 1000) == 1e12

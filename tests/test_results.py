@@ -59,7 +59,7 @@ def test_terminal_table_fits_eighty_columns():
 
 def test_report_names_every_problem_and_every_failure():
     report = markdown_report("two problems", ROWS, {"policy": "scripted:x"})
-    assert "| greedy | 1/2 | 50.0 (9 to 91) | 2/2 | 150 | 2.0 | 1.0 | 0.5 |" in report
+    assert "| greedy | 1/2 | 50.0 (9 to 91) | 67 | 2/2 | 150 | 2.0 | 1.0 | 0.5 |" in report
     assert "| p/2 | wrong answer | no code |" in report
     assert "- `p/2` · mcts:width=4: policy: no answer within 5 s" in report
     assert "- **policy**: `scripted:x`" in report

@@ -1,15 +1,44 @@
-"""Result rows of a benchmark, their summary per agent, and the tables made from it."""
+"""Result rows of a benchmark, their summary per setting, and the tables made from it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from o1coder_gym.budget import UNLIMITED, Budget
+from o1coder_gym.errors import JournalError, UsageError
+from o1coder_gym.journal import read_rows
 from o1coder_gym.metrics import wilson_interval
 from o1coder_gym.types import Outcome, Usage
+
+RESULTS = "results"
+"""Name of the file of result rows in a run folder."""
+
+ORACLE = "oracle"
+"""Name of the control that chooses with the hidden tests: the most that choosing could be worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What was compared: rows of one setting differ in problem and seed only.
+
+    Attributes:
+        problems: Name or path of the problem set.
+        policy: Policy spec.
+        format: Step format.
+        agent: Agent spec, selector included.
+        budget: Limits per problem.
+    """
+
+    problems: str
+    policy: str
+    format: str
+    agent: str
+    budget: Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +58,15 @@ class ResultRow:
         steps: Reasoning steps of the chosen path, the code step included.
         usage: What was spent.
         error: Empty, or one line on why there is no answer.
+        problems: Name or path of the problem set.
+        policy: Policy spec.
+        format: Step format.
+        budget: Limits per problem.
+        parameters: Weights of the policy's model, None if not known.
+        timed: Whether `usage.seconds` is what the agent took; not where the answer was read off a run with a
+            larger budget, or samples were shared between agents.
+        run: Digest of the run's configuration, which its folder has in full.
+        version: Of this package.
     """
 
     task_id: str
@@ -42,11 +80,24 @@ class ResultRow:
     steps: int
     usage: Usage
     error: str = ""
+    problems: str = ""
+    policy: str = ""
+    format: str = ""
+    budget: Budget = UNLIMITED
+    parameters: int | None = None
+    timed: bool = True
+    run: str = ""
+    version: str = ""
 
     @property
     def solved(self) -> bool:
         """Whether every hidden test passed."""
         return self.outcome is Outcome.PASS
+
+    @property
+    def setting(self) -> Setting:
+        """What the row is an instance of."""
+        return Setting(self.problems, self.policy, self.format, self.agent, self.budget)
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; `from_row` is its inverse."""
@@ -55,55 +106,108 @@ class ResultRow:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ResultRow:
         """Reads what `to_row` wrote."""
-        fields = {name: row[name] for name in cls.__slots__}
-        fields["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
-        fields["usage"] = Usage(**row["usage"])
-        return cls(**fields)
+        known = {field.name: row[field.name] for field in fields(cls) if field.name in row}
+        known["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
+        known["usage"] = Usage(**row["usage"])
+        known["budget"] = Budget(**row.get("budget", {}))
+        return cls(**known)
+
+
+def read_results(folder: Path) -> list[ResultRow]:
+    """Reads the rows of a run: of the folder itself and of those in it (shards, parts of a suite).
+
+    Raises:
+        UsageError: When there are none.
+        JournalError: When a file is broken.
+    """
+    found = sorted(folder.rglob(f"{RESULTS}.jsonl"))
+    try:
+        rows = [ResultRow.from_row(row) for path in found for row in read_rows(path)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise JournalError(f"{folder}: holds a row that is no result: {error!r}") from error
+    if not rows:
+        raise UsageError(f"{folder}: no {RESULTS}.jsonl with rows; give the folder of a benchmark")
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
 class AgentSummary:
-    """All rows of one agent.
+    """All rows of one setting.
 
     Attributes:
-        agent: Its name with parameters.
+        agent: Its agent with parameters, and whatever else tells it from the other settings.
+        setting: What the rows have in common.
         solved: Rows with every hidden test passed.
         total: Rows.
         interval: 95 % Wilson interval of solved / total.
         committed: Rows with code.
         usage: Sums over the rows; `seconds` is the sum of the per-problem latencies.
+        tests_passed: Mean share of hidden tests passed, in [0, 1].
+        timed: Whether the seconds are what the agent took.
     """
 
     agent: str
+    setting: Setting
     solved: int
     total: int
     interval: tuple[float, float]
     committed: int
     usage: Usage
+    tests_passed: float
+    timed: bool
 
 
 def summarize(rows: Iterable[ResultRow]) -> list[AgentSummary]:
-    """Groups rows by agent, in order of first appearance."""
-    groups: dict[str, list[ResultRow]] = {}
+    """Groups rows by setting, in order of first appearance."""
+    groups: dict[Setting, list[ResultRow]] = {}
     for row in rows:
-        groups.setdefault(row.agent, []).append(row)
-    return [_summary(agent, group) for agent, group in groups.items()]
+        groups.setdefault(row.setting, []).append(row)
+    names = labels(list(groups))
+    return [_summary(names[setting], group) for setting, group in groups.items()]
 
 
-def _summary(agent: str, rows: Sequence[ResultRow]) -> AgentSummary:
+def labels(settings: Sequence[Setting]) -> dict[Setting, str]:
+    """Names each setting by its agent and by what is not the same in all of them."""
+    vary = [
+        name
+        for name in ("problems", "policy", "format", "budget")
+        if len({getattr(setting, name) for setting in settings}) > 1
+    ]
+    return {setting: " ".join([setting.agent, *_details(setting, vary)]) for setting in settings}
+
+
+def budget_words(budget: Budget) -> str:
+    """Says what a budget allows, e.g. "1,024 tokens"."""
+    limits = asdict(budget)
+    return ", ".join(f"{limit:,} {unit}" for unit, limit in limits.items() if limit is not None) or "no limit"
+
+
+def _details(setting: Setting, names: Sequence[str]) -> list[str]:
+    return [
+        f"@ {budget_words(setting.budget)}" if name == "budget" else getattr(setting, name) for name in names
+    ]
+
+
+def _summary(name: str, rows: Sequence[ResultRow]) -> AgentSummary:
     solved = sum(row.solved for row in rows)
     return AgentSummary(
-        agent=agent,
+        agent=name,
+        setting=rows[0].setting,
         solved=solved,
         total=len(rows),
         interval=wilson_interval(solved, len(rows)),
         committed=sum(row.code is not None for row in rows),
         usage=sum((row.usage for row in rows), Usage()),
+        tests_passed=sum(row.passed / max(row.total, 1) for row in rows) / len(rows),
+        timed=all(row.timed for row in rows),
     )
 
 
-HEADINGS = ("agent", "solved", "%, 95 % int.", "code", "tokens", "calls", "runs", "seconds")
-LEGEND = "solved: every hidden test passed; code: programs committed; costs: means per problem"
+HEADINGS = ("agent", "solved", "%, 95 % int.", "tests", "code", "tokens", "calls", "runs", "s")
+LEGEND = (
+    "solved: every hidden test passed; tests: % of hidden tests passed; code: programs committed; "
+    "costs: means per problem, s: seconds"
+)
 
 
 def _cells(summary: AgentSummary) -> tuple[str, ...]:
@@ -114,11 +218,12 @@ def _cells(summary: AgentSummary) -> tuple[str, ...]:
         summary.agent,
         f"{summary.solved}/{total}",
         f"{100 * summary.solved / total:.1f} ({100 * low:.0f} to {100 * high:.0f})",
+        f"{100 * summary.tests_passed:.0f}",
         f"{summary.committed}/{total}",
         f"{usage.tokens / total:,.0f}",
         f"{usage.calls / total:,.1f}",
         f"{usage.executions / total:,.1f}",
-        f"{usage.seconds / total:,.1f}",
+        f"{usage.seconds / total:,.1f}" if summary.timed else "",
     )
 
 
@@ -126,14 +231,16 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
     """Builds the table that the terminal shows."""
     table = Table(title=title, caption=LEGEND, padding=(0, 1, 0, 0))
     for column, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if column == 0 else "right", no_wrap=True)
+        table.add_column(
+            heading, justify="right" if column else "left", no_wrap=column > 0, overflow="fold"
+        )
     for summary in summaries:
         table.add_row(*_cells(summary))
     return table
 
 
 def markdown_report(title: str, rows: Sequence[ResultRow], config: Mapping[str, Any]) -> str:
-    """Writes report.md: what was run, a row per agent, and a grid with a row per problem."""
+    """Writes report.md: what was run, a row per setting, and a grid with a row per problem."""
     summaries = summarize(rows)
     lines = [f"# {title}", ""]
     lines += [f"- **{key}**: `{value}`" for key, value in config.items()]
@@ -149,12 +256,12 @@ def markdown_report(title: str, rows: Sequence[ResultRow], config: Mapping[str, 
 
 
 def _grid(rows: Sequence[ResultRow], summaries: Sequence[AgentSummary]) -> list[tuple[str, ...]]:
-    cells: dict[tuple[str, str], list[str]] = {}
+    cells: dict[tuple[str, Setting], list[str]] = {}
     for row in rows:
         cell = "solved" if row.solved else (row.outcome or "no code").replace("_", " ")
-        cells.setdefault((row.task_id, row.agent), []).append(cell)
+        cells.setdefault((row.task_id, row.setting), []).append(cell)
     tasks = dict.fromkeys(row.task_id for row in rows)
-    return [(task, *(", ".join(cells.get((task, s.agent), [])) for s in summaries)) for task in tasks]
+    return [(task, *(", ".join(cells.get((task, s.setting), [])) for s in summaries)) for task in tasks]
 
 
 def _markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
