@@ -1,5 +1,7 @@
 """Search agents and the driver that runs them."""
 
+from o1coder_gym.agents.ab_mcts import ab_mcts
+from o1coder_gym.agents.answers import choosing
 from o1coder_gym.agents.beam import beam
 from o1coder_gym.agents.best_of_n import best_of_n, best_of_n_random
 from o1coder_gym.agents.diverse_beam import diverse_beam
@@ -8,6 +10,7 @@ from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.mcts import mcts
 from o1coder_gym.agents.puct import puct
 from o1coder_gym.agents.registry import AGENTS, load_agent
+from o1coder_gym.agents.self_repair import self_repair
 from o1coder_gym.agents.tree import Node, Tree
 
 __all__ = [
@@ -18,12 +21,15 @@ __all__ = [
     "Task",
     "TaskResult",
     "Tree",
+    "ab_mcts",
     "beam",
     "best_of_n",
     "best_of_n_random",
+    "choosing",
     "diverse_beam",
     "greedy",
     "load_agent",
     "mcts",
     "puct",
+    "self_repair",
 ]

@@ -44,7 +44,7 @@ def best_of_n(
     rollouts: list[Rollout] = []
     with suppress(BudgetExhausted):
         yield from _sample(rollouts, root, n, width, early_stop, sampling)
-    return _chosen(rollouts, by_tests)
+    return chosen(rollouts, by_tests)
 
 
 def best_of_n_random(
@@ -73,12 +73,21 @@ def best_of_n_random(
     generator = random.Random(derive_stream(seed, "best_of_n_random", problem.task_id))
     with suppress(BudgetExhausted):
         yield from _sample(rollouts, root, n, width, False, sampling)
-    return _chosen(rollouts, generator.choice)
+    return chosen(rollouts, generator.choice)
 
 
 def by_tests(rollouts: Sequence[Rollout]) -> Rollout:
     """Returns the rollout of highest value; a failure of the judge ranks last, ties by log-probability."""
     return max(rollouts, key=lambda r: (-1.0 if r.value is None else r.value, r.mean_logprob))
+
+
+def chosen(rollouts: Sequence[Rollout], choice: Choice) -> SearchResult:
+    """Returns what `choice` takes of the rollouts that committed code; nothing if none did."""
+    programs = [rollout for rollout in rollouts if rollout.program is not None]
+    if not programs:
+        return SearchResult(None)
+    rollout = choice(programs)
+    return SearchResult(rollout.program, rollout.value or 0.0)
 
 
 def _sample(
@@ -93,11 +102,3 @@ def _sample(
         yield from follow(wave, sampling)
         if early_stop and any(rollout.solved for rollout in wave):
             return
-
-
-def _chosen(rollouts: Sequence[Rollout], choice: Choice) -> SearchResult:
-    programs = [rollout for rollout in rollouts if rollout.program is not None]
-    if not programs:
-        return SearchResult(None)
-    rollout = choice(programs)
-    return SearchResult(rollout.program, rollout.value or 0.0)

@@ -1,15 +1,17 @@
-"""Agents by name: ``load_agent("mcts:width=4,c=1.4,evaluate=scored")``."""
+"""Agents by name: ``load_agent("mcts:width=4,c=1.4,evaluate=scored,select=codet")``."""
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
+from o1coder_gym.agents.ab_mcts import ab_mcts
+from o1coder_gym.agents.answers import choosing
 from o1coder_gym.agents.beam import beam, by_likelihood, by_scorer
 from o1coder_gym.agents.best_of_n import best_of_n, best_of_n_random
 from o1coder_gym.agents.diverse_beam import diverse_beam
@@ -20,9 +22,11 @@ from o1coder_gym.agents.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.puct import puct
 from o1coder_gym.agents.selection import puct as select_by_puct
 from o1coder_gym.agents.selection import uct, uct_virtual_loss
+from o1coder_gym.agents.self_repair import self_repair
 from o1coder_gym.agents.widening import all_at_once, progressive
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.queries import Agent
+from o1coder_gym.tcg.selection import SCORES, Score
 from o1coder_gym.types import Problem, Sampling, State
 
 ENTRY_POINTS = "o1coder_gym.agents"
@@ -36,6 +40,8 @@ AGENTS: Mapping[str, Callable[..., Any]] = {
     "diverse_beam": diverse_beam,
     "mcts": mcts,
     "puct": puct,
+    "ab_mcts": ab_mcts,
+    "self_repair": self_repair,
 }
 """The agents of this project by name."""
 
@@ -48,6 +54,9 @@ STRATEGIES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
 }
 """What a spec may say for the arguments that are functions."""
 
+SELECTORS: Mapping[str, Score] = {f"select={name}": score for name, score in SCORES.items()}
+"""What a spec may say, of any agent, about its answer."""
+
 _SAMPLING = frozenset(field.name for field in fields(Sampling))
 
 
@@ -57,6 +66,9 @@ def load_agent(spec: str) -> Agent:
     Args:
         spec: ``NAME`` or ``NAME:key=value,…``. Keys are the agent's keyword arguments, and the fields
             of `Sampling` (``temperature``, ``top_p``, ``top_k``, ``max_tokens``) for agents that sample.
+            ``select=`` and a selector (`tcg.selection.SCORES`) says, for any agent, which of the programs
+            found is the answer; a second one breaks ties. A tree search's own ``select=uct`` says which
+            way down it takes, and may stand beside it.
 
     Raises:
         UnknownNameError: When there is no such agent or strategy.
@@ -64,8 +76,11 @@ def load_agent(spec: str) -> Agent:
     """
     name, _, rest = spec.partition(":")
     agent = _find(name)
-    arguments = _arguments(name, agent, rest)
-    bound = partial(agent, **arguments) if arguments else agent
+    items = [item for item in rest.split(",") if item]
+    arguments = _arguments(name, agent, [item for item in items if item not in SELECTORS])
+    bound: Agent = partial(agent, **arguments) if arguments else agent
+    if scores := [SELECTORS[item] for item in items if item in SELECTORS]:
+        bound = choosing(bound, *scores)
     _try(spec, bound)
     return bound
 
@@ -79,7 +94,7 @@ def _find(name: str) -> Callable[..., Any]:
     return offered[name].load()
 
 
-def _arguments(name: str, agent: Callable[..., Any], text: str) -> dict[str, Any]:
+def _arguments(name: str, agent: Callable[..., Any], items: Sequence[str]) -> dict[str, Any]:
     parameters = {
         key: parameter
         for key, parameter in inspect.signature(agent).parameters.items()
@@ -87,7 +102,7 @@ def _arguments(name: str, agent: Callable[..., Any], text: str) -> dict[str, Any
     }
     arguments: dict[str, Any] = {}
     sampling: dict[str, Any] = {}
-    for item in filter(None, text.split(",")):
+    for item in items:
         key, equals, value = item.partition("=")
         if not equals:
             raise UsageError(f"agent {name}: expected key=value, got {item!r}")
@@ -95,6 +110,8 @@ def _arguments(name: str, agent: Callable[..., Any], text: str) -> dict[str, Any
             arguments[key] = _read(f"agent {name}: {key}", key, value, parameters[key].default)
         elif key in _SAMPLING and "sampling" in parameters:
             sampling[key] = _read(f"agent {name}: {key}", key, value, getattr(Sampling(), key))
+        elif key == "select":
+            raise UnknownNameError("selector", value, SCORES)
         else:
             known = ", ".join(sorted({*parameters} - {"sampling", "tree"}))
             raise UsageError(f"agent {name}: unknown argument {key!r}; known: {known}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.agents import Driver, Task, Tree, beam, diverse_beam, mcts, puct
+from o1coder_gym.agents import Driver, Task, Tree, ab_mcts, beam, diverse_beam, mcts, puct
 from o1coder_gym.agents.beam import by_scorer
 from o1coder_gym.agents.leaf_values import scored
 from o1coder_gym.agents.priors import by_score
@@ -24,6 +24,7 @@ SEARCHES: dict[str, Any] = {
     "puct": partial(puct, simulations=12),
     "puct_scored": partial(puct, simulations=12, evaluate=scored, prior=by_score),
     "beam": partial(beam, rank=by_scorer),
+    "ab_mcts": partial(ab_mcts, simulations=12),
     "diverse_beam": partial(diverse_beam, groups=2, branch=3),
 }
 

@@ -1,0 +1,141 @@
+"""AB-MCTS: tree search that decides at each node, by Thompson sampling, whether to go wider or deeper.
+
+After AB-MCTS-A (Inoue et al. 2025, arXiv 2503.04412, section 3): a node has two arms, GEN (a new child)
+and CONT (on to one of its children). Each arm, and each child under CONT, has a Beta posterior over the
+value that it leads to, starting from Jeffreys' prior; one number is drawn from each and the largest wins.
+
+Here a node is a reasoning state and not a whole answer: the value of a new child is found by following
+the policy to a program, and every step on the way stays in the tree.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from o1coder_gym.agents.asking import Part
+from o1coder_gym.agents.expansion import expand
+from o1coder_gym.agents.priors import no_prior
+from o1coder_gym.agents.seeds import derive_stream
+from o1coder_gym.agents.tree import Node, Tree
+from o1coder_gym.errors import BudgetExhausted
+from o1coder_gym.queries import Search
+from o1coder_gym.types import Problem, Sampling, State
+
+JEFFREYS = 0.5
+"""Both parameters of the Beta prior of an arm."""
+
+
+@dataclass(slots=True)
+class Arm:
+    """Values that going one way has led to. Mutable.
+
+    Attributes:
+        total: Their sum.
+        count: Their number.
+    """
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, value: float) -> None:
+        """Counts one value in [0, 1]."""
+        self.total += value
+        self.count += 1
+
+
+@dataclass(slots=True)
+class Arms:
+    """The two arms of a node: GEN and CONT. Mutable."""
+
+    wider: Arm = field(default_factory=Arm)
+    deeper: Arm = field(default_factory=Arm)
+
+
+def ab_mcts(
+    problem: Problem,
+    root: State,
+    *,
+    simulations: int = 32,
+    width: int = 32,
+    early_stop: bool = False,
+    alpha_compile: float = 0.0,
+    seed: int = 0,
+    sampling: Sampling = Sampling(),
+) -> Search:
+    """Searches with adaptive branching.
+
+    Args:
+        problem: The question.
+        root: Where to start.
+        simulations: Simulations at most, ≥ 0; each ends with a program or with nothing new.
+        width: Samples per node at most, ≥ 1.
+        early_stop: Stop at the first program that passes all tests of the search.
+        alpha_compile: α_c of the terminal value.
+        seed: Fixes the draws from the posteriors, together with the problem.
+        sampling: How steps are drawn.
+
+    Returns:
+        The end of highest value, ties by mean log-probability; with the tree.
+    """
+    tree = Tree(root, width=width, alpha_compile=alpha_compile)
+    generator = random.Random(derive_stream(seed, "ab_mcts", problem.task_id))
+    arms: dict[Node, Arms] = {}
+    with suppress(BudgetExhausted):
+        while tree.simulations < simulations and not (early_stop and tree.solution):
+            if tree.root.closed:
+                tree.reopen()
+            tree.simulations += 1
+            path = descend(tree, arms, generator)
+            made, value = yield from generate(tree, path[-1], sampling)
+            if value is not None:
+                learn(arms, path[:-1], made, value)
+    return tree.result()
+
+
+def descend(tree: Tree, arms: dict[Node, Arms], generator: random.Random) -> list[Node]:
+    """Returns the path from the root to the node where the GEN arm won, or where it is the only one."""
+    path = [tree.root]
+    while True:
+        node = path[-1]
+        children = [child for child in node.children if not child.closed]
+        if not children or (node.asked < tree.width and _go_wider(arms.get(node, Arms()), generator)):
+            return path
+        path.append(max(children, key=lambda child: _draw(child.total, child.visits, generator)))
+
+
+def generate(tree: Tree, node: Node, sampling: Sampling) -> Part[tuple[list[Node], float | None]]:
+    """Draws one step at `node` and follows the policy from it to an end; all of it stays in the tree.
+
+    Returns:
+        The nodes at which a step was drawn, and the value: that of the end; 0 if the first step was there
+        already, for going wider brought nothing; None where the judge failed.
+    """
+    path = [node]
+    while True:
+        fresh = yield from expand(tree, path[-1], 1, sampling=sampling, prior=no_prior)
+        if not fresh:
+            return path, 0.0
+        if fresh[0].ended:
+            return path, fresh[0].value
+        path.append(fresh[0])
+
+
+def learn(arms: dict[Node, Arms], passed: Iterable[Node], made: Iterable[Node], value: float) -> None:
+    """Counts a value for CONT in the nodes passed through, and for GEN where steps were drawn."""
+    for node in passed:
+        arms.setdefault(node, Arms()).deeper.add(value)
+    for node in made:
+        arms.setdefault(node, Arms()).wider.add(value)
+
+
+def _go_wider(arms: Arms, generator: random.Random) -> bool:
+    wider = _draw(arms.wider.total, arms.wider.count, generator)
+    return wider >= _draw(arms.deeper.total, arms.deeper.count, generator)
+
+
+def _draw(total: float, count: int, generator: random.Random) -> float:
+    """Draws from the posterior Beta(½ + Σ v, ½ + Σ (1 − v))."""
+    return generator.betavariate(JEFFREYS + total, JEFFREYS + count - total)

@@ -1,0 +1,147 @@
+"""Answers: which of the programs that a search has had judged becomes its answer.
+
+A selector is put around any agent, one of a user's too. It sees what the search is answered, keeps every
+program and its verdict, and chooses at the end: by the tests that the search may see, from one execution
+matrix, at no cost beyond what the search has paid for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from o1coder_gym.agents.values import end_value
+from o1coder_gym.errors import BudgetExhausted
+from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Search
+from o1coder_gym.tcg.selection import Score, matrix_of
+from o1coder_gym.types import Problem, SearchResult, State, Transition, Verdict
+
+Action: TypeAlias = tuple[State, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that a search has had judged.
+
+    Attributes:
+        state: The terminal state that holds it.
+        verdict: On the tests that the search may see.
+        value: In [0, 1]; None where the judge failed.
+        samples: How many samples led to it by this path, ≥ 1.
+        mean_logprob: Mean log-probability per token of its path, −inf if not known.
+    """
+
+    state: State
+    verdict: Verdict
+    value: float | None
+    samples: int
+    mean_logprob: float
+
+
+@dataclass(slots=True)
+class Watch:
+    """What a search was answered, as far as it concerns its programs. Mutable; grows with `add`."""
+
+    _samples: Counter[Action] = field(default_factory=Counter)
+    _logprobs: dict[Action, tuple[float, int]] = field(default_factory=dict)
+    _paths: dict[State, tuple[float, int]] = field(default_factory=dict)
+    _ends: dict[Action, Transition] = field(default_factory=dict)
+
+    def add(self, query: Query, answer: Answer) -> None:
+        """Notes one answered query."""
+        if isinstance(query, Propose) and isinstance(answer, tuple):
+            for proposal in answer:
+                action = query.state, proposal.text
+                self._samples[action] += 1
+                logprob = float("-inf") if proposal.logprob is None else proposal.logprob
+                self._logprobs.setdefault(action, (logprob, proposal.tokens))
+        elif isinstance(query, Advance) and isinstance(answer, Transition):
+            action = query.state, query.action
+            logprob, tokens = self._logprobs.get(action, (0.0, 0))
+            before, length = self._paths.get(query.state, (0.0, 0))
+            self._paths.setdefault(answer.state, (before + logprob, length + tokens))
+            if answer.verdict is not None:
+                self._ends[action] = answer
+
+    def programs(self) -> list[Program]:
+        """Returns the programs judged so far, in order."""
+        return [self._program(action, end) for action, end in self._ends.items()]
+
+    def _program(self, action: Action, end: Transition) -> Program:
+        assert end.verdict is not None
+        logprob, tokens = self._paths[end.state]
+        samples = max(1, self._samples[action])
+        return Program(end.state, end.verdict, end_value(end), samples, logprob / max(tokens, 1))
+
+
+def watched(search: Search, watch: Watch) -> Search:
+    """Runs a search as it is, and notes what it is answered."""
+    try:
+        queries = next(search)
+        while True:
+            try:
+                answers = yield queries
+            except BudgetExhausted as error:
+                queries = search.throw(error)
+                continue
+            for query, answer in zip(queries, answers, strict=True):
+                watch.add(query, answer)
+            queries = search.send(answers)
+    except StopIteration as end:
+        return end.value
+    finally:
+        search.close()
+
+
+def choosing(agent: Agent, *scores: Score) -> Agent:
+    """Returns the agent with another way to choose among the programs that it found.
+
+    Args:
+        agent: Searches; what it would have answered does not matter.
+        scores: Of `tcg.selection.SCORES`, or your own; a later one breaks ties. Samples of the same
+            program count as often as they were drawn. Further ties go to the higher value on the tests,
+            then to the higher mean log-probability per token, then to the earlier program.
+    """
+
+    def search(problem: Problem, root: State, /) -> Search:
+        watch = Watch()
+        found = SearchResult(None)
+        with suppress(BudgetExhausted):  # an agent that does not answer to it has found programs too
+            found = yield from watched(agent(problem, root), watch)
+        chosen = choose_program(watch.programs(), len(problem.public_tests), scores)
+        if chosen is None:
+            return found
+        return SearchResult(chosen.state, chosen.value or 0.0, found.tree)
+
+    return search
+
+
+def choose_program(programs: Sequence[Program], public: int, scores: Sequence[Score]) -> Program | None:
+    """Returns the program of the highest scores; None if there is none.
+
+    Args:
+        programs: Judged on the same tests; those on which the judge failed come last.
+        public: How many of the tests are public; they come first.
+        scores: Of the execution matrix, one row per sample.
+    """
+    judged = [program for program in programs if program.value is not None] or list(programs)
+    if not judged:
+        return None
+    rows = [place for place, program in enumerate(judged) for _ in range(program.samples)]
+    tests = max(len(program.verdict.tests) for program in judged)
+    matrix = matrix_of([judged[place].verdict for place in rows], min(public, tests))
+    columns = [dict(zip(rows, score(matrix), strict=True)) for score in scores]
+
+    def merits(place: int) -> tuple[float, ...]:
+        program = judged[place]
+        return *(column[place] for column in columns), program.value or 0.0, program.mean_logprob, -place
+
+    return judged[max(range(len(judged)), key=merits)]
+
+
+def codes(programs: Iterable[Program]) -> list[str]:
+    """Returns the distinct sources of programs, in order."""
+    return list(dict.fromkeys(code for program in programs if (code := program.state.code) is not None))

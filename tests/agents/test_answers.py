@@ -1,0 +1,143 @@
+"""Selectors: around any agent, by hand-made verdicts."""
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents import AGENTS, Driver, Task, choosing, load_agent
+from o1coder_gym.agents.answers import Program, Watch, choose_program, codes, watched
+from o1coder_gym.agents.sweep import Recorder, answer_within
+from o1coder_gym.budget import Budget
+from o1coder_gym.envs.conformance import check_agent
+from o1coder_gym.errors import UnknownNameError
+from o1coder_gym.queries import Advance, Propose, Search
+from o1coder_gym.tcg.selection import SCORES, by_dual_agreement, by_majority, by_public_tests
+from o1coder_gym.types import ActionType, CaseResult, Outcome, Problem, SearchResult, State, Step, Verdict
+
+
+def program(name: str, bits: str, *, got: str = "", samples: int = 1, logprob: float = -1.0) -> Program:
+    """A program that passes the tests whose bit is 1 and returns `got`, one letter a test."""
+    tests = tuple(
+        CaseResult(Outcome.PASS if bit == "1" else Outcome.WRONG_ANSWER, letter)
+        for bit, letter in zip(bits, got or bits, strict=True)
+    )
+    outcome = Outcome.PASS if "0" not in bits else Outcome.WRONG_ANSWER
+    state = State("p", (Step(ActionType.CODE, name),))
+    return Program(state, Verdict(outcome, tests), bits.count("1") / len(bits), samples, logprob)
+
+
+def chosen(programs: Sequence[Program], public: int, *scores: Any) -> str | None:
+    found = choose_program(programs, public, scores)
+    return found.state.code if found else None
+
+
+def test_dual_agreement_by_hand() -> None:
+    # first test public. Consensus sets: {a, b} pass 110 → 2 · 2 = 4; {c} passes 101 → 1 · 2 = 2; {d} 111 → 3
+    programs = [program("d", "111"), program("a", "110"), program("b", "110"), program("c", "101")]
+    assert chosen(programs, 1, by_dual_agreement) == "a"
+    assert chosen(programs, 1, SCORES["tests"]) == "d"
+    # one program drawn three times is a consensus of three
+    assert chosen([program("a", "110"), program("c", "101", samples=3)], 1, by_dual_agreement) == "c"
+
+
+def test_public_tests_ignore_generated_ones() -> None:
+    programs = [program("a", "011"), program("b", "100")]
+    assert chosen(programs, 1, by_public_tests) == "b"
+    assert chosen(programs, 1, SCORES["tests"]) == "a"
+
+
+def test_majority_counts_behaviour_not_passes() -> None:
+    programs = [program("a", "11", got="xy"), program("b", "00", got="uv"), program("c", "00", got="uv")]
+    assert chosen(programs, 0, by_majority) == "b"
+
+
+def test_ties_go_to_the_next_score_then_value_then_logprob_then_the_first() -> None:
+    programs = [program("a", "110", logprob=-2.0), program("b", "101", logprob=-1.0)]
+    assert chosen(programs, 1, by_public_tests) == "b"
+    assert chosen([*programs, program("c", "111")], 1, by_public_tests) == "c"
+    assert chosen([programs[0], program("d", "110", logprob=-2.0)], 1, by_public_tests) == "a"
+    assert chosen([program("a", "10", samples=2), program("b", "01")], 1, by_public_tests) == "a"
+    assert chosen([program("a", "10"), program("b", "11")], 1, by_public_tests, by_dual_agreement) == "b"
+
+
+def test_a_failure_of_the_judge_comes_last() -> None:
+    masked = Program(State("p", (Step(ActionType.CODE, "m"),)), Verdict(Outcome.INFRASTRUCTURE), None, 9, 0.0)
+    assert chosen([masked, program("a", "00")], 1, by_dual_agreement) == "a"
+    assert chosen([masked], 1, by_dual_agreement) == "m"
+    assert chosen([], 1, by_dual_agreement) is None
+
+
+@pytest.mark.parametrize("name", [name for name in AGENTS if name not in ("greedy", "self_repair")])
+def test_any_agent_can_be_made_to_choose(toy: ModuleType, name: str) -> None:
+    # the toy's agents choose by all tests; so does the selector, and nothing else changes
+    plain, selected = load_agent(name), load_agent(f"{name}{':' if ':' not in name else ','}select=tests")
+    driver = Driver(toy.ToyModel(), toy.ToyPolicy(), seed=3)
+    first, second = driver.run(
+        [Task("p", plain, Budget(tokens=1500), "a"), Task("p", selected, Budget(tokens=1500), "b")]
+    )
+    assert first.result is not None
+    assert second.result is not None
+    assert second.error is None
+    assert (second.usage.tokens, second.usage.calls) == (first.usage.tokens, first.usage.calls)
+    if name == "best_of_n_random":
+        assert second.result.value >= first.result.value
+    else:
+        assert second.result == first.result
+        assert second.result.tree is None or second.result.tree.to_row() == first.result.tree.to_row()
+
+
+def test_selected_agents_pass_the_conformance_kit(toy: ModuleType) -> None:
+    for spec in ("mcts:select=uct,select=codet", "best_of_n:select=public,select=majority"):
+        check_agent(load_agent(spec), toy.ToyModel(), toy.ToyPolicy(), toy.ToyScorer(), task_ids=["p"])
+
+
+def test_an_agent_of_a_user_is_saved_from_its_budget(toy: ModuleType) -> None:
+    def careless(problem: Problem, root: State, /) -> Search:
+        while True:
+            (proposals,) = yield [Propose(root)]
+            yield [Advance(root, proposals[0].text)]
+
+    policy = toy.FixedPolicy("code 1", "code 3")
+    agent = choosing(careless, SCORES["tests"])
+    (result,) = Driver(toy.ToyModel(), policy).run([Task("p", agent, Budget(calls=3))])
+    assert result.error is None
+    assert result.result is not None
+    assert result.result.code == "code 1"
+    assert result.exhausted
+
+
+def test_a_sweep_chooses_anew_at_each_budget(toy: ModuleType) -> None:
+    agent = load_agent("best_of_n:n=20,select=codet")
+    recorder, model = Recorder(), toy.ToyModel()
+    driver = Driver(model, toy.ToyPolicy(), observer=recorder)
+    (whole,) = driver.run([Task("p", agent, Budget(tokens=2000))])
+    for tokens in (500, 1000, 2000):
+        found, usage = answer_within(
+            whole.task, model.problem("p"), model.initial("p"), recorder.recordings["agent p"], Budget(tokens)
+        )
+        assert usage.tokens <= tokens
+        assert found.state is None or found.state.code is not None
+    assert found == whole.result
+
+
+def test_a_watch_keeps_every_program(toy: ModuleType) -> None:
+    watch = Watch()
+
+    def agent(problem: Problem, root: State, /) -> Search:
+        return (yield from watched(load_agent("best_of_n:n=30")(problem, root), watch))
+
+    model = toy.ToyModel()
+    (result,) = Driver(model, toy.ToyPolicy()).run([Task("p", agent)])
+    assert isinstance(result.result, SearchResult)
+    found = watch.programs()
+    committed = {(s, a) for s, a in model.advanced if a.startswith("code")}
+    assert {(State("p", p.state.steps[:-1]), p.state.code) for p in found} == committed
+    assert codes(found) == list(dict.fromkeys(p.state.code for p in found))
+    assert result.result.code in codes(found)
+
+
+def test_an_unknown_selector_lists_the_known() -> None:
+    with pytest.raises(UnknownNameError, match="unknown selector 'best'; known: codet, codet-sqrt, majority"):
+        load_agent("best_of_n:select=best")
