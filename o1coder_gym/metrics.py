@@ -68,7 +68,9 @@ def estimate_pass_at_k(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Estimate:
-    """Estimates pass@k over problems; the interval resamples problems, for samples of one are not independent.
+    """Estimates pass@k over problems.
+
+    The interval resamples problems, for the samples of one problem are not independent.
 
     Args:
         counts: (n, c) by problem, at least one; n ≥ k everywhere.

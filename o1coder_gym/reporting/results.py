@@ -231,9 +231,7 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
     """Builds the table that the terminal shows."""
     table = Table(title=title, caption=LEGEND, padding=(0, 1, 0, 0))
     for column, heading in enumerate(HEADINGS):
-        table.add_column(
-            heading, justify="right" if column else "left", no_wrap=column > 0, overflow="fold"
-        )
+        table.add_column(heading, justify="right" if column else "left", no_wrap=column > 0, overflow="fold")
     for summary in summaries:
         table.add_row(*_cells(summary))
     return table
