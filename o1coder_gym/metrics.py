@@ -6,7 +6,7 @@ N items (problems), B resamples, P points of a curve.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -214,26 +214,25 @@ def average_sampling_pass_rate(outcomes: Mapping[str, Sequence[Sequence[bool]]])
     return SamplingPassRate(rate, samples, len(paths), solved)
 
 
-def area_under_curve(points: Mapping[float, float]) -> float:
+def area_under_curve(points: Iterable[tuple[float, float]]) -> float:
     """Returns the mean height of a curve over the logarithm of its budgets, by trapezoids.
 
     Budgets are compared by doublings, so each doubling weighs the same; a curve that is 1 everywhere has
     area 1. One point is its own height.
 
     Args:
-        points: Height (e.g. share solved, in [0, 1]) by budget > 0, P ≥ 1.
+        points: Pairs of budget > 0 and height (e.g. share solved, in [0, 1]); P ≥ 1, in any order.
 
     Raises:
         UsageError: When there is no point or a budget is not positive.
     """
-    if not points or min(points) <= 0:
-        raise UsageError(f"a curve needs budgets above 0, at least one; got {sorted(points)}")
-    budgets = sorted(points)
+    budgets, heights = np.array(sorted(points), dtype=float).reshape(-1, 2).T
+    if not len(budgets) or budgets[0] <= 0:
+        raise UsageError(f"a curve needs budgets above 0, at least one; got {budgets.tolist()}")
     if len(budgets) == 1:
-        return points[budgets[0]]
-    heights = [points[budget] for budget in budgets]
-    places = [math.log(budget) for budget in budgets]
-    return float(np.trapezoid(heights, places)) / (places[-1] - places[0])
+        return float(heights[0])
+    places = np.log(budgets)
+    return float(np.trapezoid(heights, places) / (places[-1] - places[0]))
 
 
 def generation_flops(parameters: int, tokens: int) -> float:

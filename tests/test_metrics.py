@@ -136,12 +136,12 @@ def test_aspr_of_nothing_is_not_a_number() -> None:
 
 def test_area_by_hand() -> None:
     # two doublings: (0 + 0.2) / 2 and (0.2 + 0.4) / 2, each of weight 1/2
-    assert area_under_curve({256: 0.0, 512: 0.2, 1024: 0.4}) == pytest.approx((0.1 + 0.3) / 2)
+    assert area_under_curve([(256, 0.0), (1024, 0.4), (512, 0.2)]) == pytest.approx((0.1 + 0.3) / 2)
     # 100 → 1000 → 10,000 are equal steps of the logarithm; linear in tokens it would be 0.95
-    assert area_under_curve({100: 0.0, 1000: 1.0, 10_000: 1.0}) == pytest.approx(0.75)
-    assert area_under_curve({7: 1.0, 512: 1.0, 600: 1.0}) == pytest.approx(1.0)
-    assert area_under_curve({512: 0.3}) == 0.3
-    for points in ({}, {0: 1.0, 2: 1.0}):
+    assert area_under_curve([(100, 0.0), (1000, 1.0), (10_000, 1.0)]) == pytest.approx(0.75)
+    assert area_under_curve([(7, 1.0), (512, 1.0), (600, 1.0)]) == pytest.approx(1.0)
+    assert area_under_curve([(512, 0.3)]) == 0.3
+    for points in ([], [(0, 1.0), (2, 1.0)]):
         with pytest.raises(UsageError):
             area_under_curve(points)
 

@@ -1,6 +1,7 @@
 """Adaptive branching: the posteriors by hand, and where they lead."""
 
 import random
+from collections.abc import Sequence
 from types import ModuleType
 
 import pytest
@@ -9,10 +10,11 @@ from o1coder_gym.agents import Driver, Task, Tree, ab_mcts, load_agent
 from o1coder_gym.agents.ab_mcts import Arms, descend, learn
 from o1coder_gym.budget import Budget
 from o1coder_gym.errors import UsageError
+from o1coder_gym.protocols import Policy
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State, Step, Transition
 
 
-def grown(toy: ModuleType, policy: object, spec: str = "ab_mcts:simulations=40") -> Tree:
+def grown(toy: ModuleType, policy: Policy, spec: str = "ab_mcts:simulations=40") -> Tree:
     (done,) = Driver(toy.ToyModel(), policy).run([Task("p", load_agent(spec), Budget(tokens=20_000))])
     assert done.error is None
     assert done.result is not None
@@ -58,7 +60,7 @@ class TwoWorlds:
     def __init__(self, good: str) -> None:
         self.good = good
 
-    def propose(self, requests: list[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
         return [tuple(self._one(request) for _ in range(request.n)) for request in requests]
 
     def _one(self, request: PolicyRequest) -> Proposal:

@@ -8,6 +8,7 @@ import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, choosing, load_agent
 from o1coder_gym.agents.answers import Program, Watch, choose_program, codes, watched
+from o1coder_gym.agents.asking import propose
 from o1coder_gym.agents.sweep import Recorder, answer_within
 from o1coder_gym.budget import Budget
 from o1coder_gym.envs.conformance import check_agent
@@ -96,7 +97,7 @@ def test_selected_agents_pass_the_conformance_kit(toy: ModuleType) -> None:
 def test_an_agent_of_a_user_is_saved_from_its_budget(toy: ModuleType) -> None:
     def careless(problem: Problem, root: State, /) -> Search:
         while True:
-            (proposals,) = yield [Propose(root)]
+            (proposals,) = yield from propose([Propose(root)])
             yield [Advance(root, proposals[0].text)]
 
     policy = toy.FixedPolicy("code 1", "code 3")

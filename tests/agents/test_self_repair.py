@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from types import ModuleType
 
 from o1coder_gym.agents import Driver, Task, load_agent
@@ -18,7 +19,7 @@ class Learner:
         self.format = FORMATS[format]
         self.requests: list[PolicyRequest] = []
 
-    def propose(self, requests: list[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
         self.requests += requests
         return [(Proposal(self._write(request), 10, -1.0),) * request.n for request in requests]
 
