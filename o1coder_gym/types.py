@@ -175,6 +175,9 @@ class Proposal:
             distribution (temperature 1, no truncation); None where a backend cannot tell.
         token_ids: The generated tokens, empty where a backend does not expose them.
         finish: ``"stop"`` at a step boundary, ``"length"`` when `max_tokens` cut it.
+        prompt_tokens: Prompt tokens computed for it; what samples of one request share counts at the
+            first of them. 0 where a backend cannot tell.
+        cached_tokens: Prompt tokens whose computation was reused, likewise.
     """
 
     text: str
@@ -182,6 +185,8 @@ class Proposal:
     logprob: float | None = None
     token_ids: tuple[int, ...] = ()
     finish: Literal["stop", "length"] = "stop"
+    prompt_tokens: int = field(default=0, compare=False)
+    cached_tokens: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

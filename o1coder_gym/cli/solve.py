@@ -215,6 +215,8 @@ def _json(finished: TaskResult, hidden: HiddenVerdict | None) -> dict[str, Any]:
         "total": hidden.total if hidden else None,
         "usage": {
             "tokens": usage.tokens,
+            "prompt_tokens": usage.prompt_tokens,
+            "cached_tokens": usage.cached_tokens,
             "calls": usage.calls,
             "executions": usage.executions,
             "seconds": round(usage.seconds, 3),

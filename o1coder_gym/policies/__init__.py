@@ -7,6 +7,7 @@ from o1coder_gym.policies.language_model import LanguageModelPolicy
 from o1coder_gym.policies.loading import load_policy, shared_engine
 from o1coder_gym.policies.openai import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import Depths, ScriptedAction, ScriptedPolicy
+from o1coder_gym.policies.vllm import VLLMEngine, VLLMSettings
 
 __all__ = [
     "Completion",
@@ -23,6 +24,8 @@ __all__ = [
     "OpenAISettings",
     "ScriptedAction",
     "ScriptedPolicy",
+    "VLLMEngine",
+    "VLLMSettings",
     "load_policy",
     "shared_engine",
 ]

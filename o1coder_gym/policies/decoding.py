@@ -8,9 +8,9 @@ Shapes: B rows, S new tokens, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class Row:
         limit: Number of tokens at most.
         uniform: One number in [0, 1) per token.
         action: The opening and the text so far, exact for whole characters.
+        computed: Prompt tokens computed for it.
         ids: Tokens sampled so far.
         logprobs: Of `ids`.
         completion: Set when it is finished.
@@ -50,6 +51,7 @@ class Row:
     limit: int
     uniform: np.ndarray
     action: str
+    computed: int = 0
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     completion: Completion | None = None
@@ -64,6 +66,11 @@ class Row:
         """Columns that it may need."""
         return len(self.request.prompt_ids) + self.limit
 
+    @property
+    def cached(self) -> int:
+        """Prompt tokens reused, told by the first row of a request for all of them."""
+        return len(self.request.prompt_ids) - self.computed if self.sample == 0 else 0
+
     def result(self) -> Completion:
         """Returns the finished continuation."""
         assert self.completion is not None, "asked before it was finished"
@@ -71,29 +78,22 @@ class Row:
 
     def accept(self, token: int, logprob: float, model: CausalModel) -> bool:
         """Takes one token; returns whether the row is finished."""
-        text = model.text
         self.ids.append(token)
         self.logprobs.append(logprob)
         if token in model.end_tokens:
-            self._finish(len(self.ids) - 1, "stop", text)
-        else:
-            self.action += text.piece(token)
-            if self.request.boundary(self.action) is not None:
-                self._stop_at_boundary(text)
-            if self.completion is None and len(self.ids) == self.limit:
-                self._finish(self.limit, "length", text)
-        return self.completion is not None
+            self._finish(len(self.ids) - 1, model.text)
+            return True
+        self.action += model.text.piece(token)
+        if self.request.boundary(self.action) is not None or len(self.ids) == self.limit:
+            self._finish(len(self.ids), model.text)
+            return True
+        return False
 
-    def _stop_at_boundary(self, text: TokenText) -> None:
-        opening = self.request.prompt.opening
-        end = self.request.boundary(opening + text.decode(self.ids))
-        if end is not None:
-            self._finish(text.trim(self.ids, end - len(opening)), "stop", text)
-
-    def _finish(self, kept: int, finish: Literal["stop", "length"], text: TokenText) -> None:
-        ids = tuple(self.ids[:kept])
-        logprob = min(0.0, sum(self.logprobs[:kept]))
-        self.completion = Completion(text.decode(ids), ids, len(self.ids), logprob, finish)
+    def _finish(self, kept: int, text: TokenText) -> None:
+        ids, logprobs = self.ids[:kept], self.logprobs[:kept]
+        cut = kept == self.limit
+        found = text.completion(self.request, ids, logprobs, sampled=len(self.ids), cut=cut)
+        self.completion = replace(found, prompt_tokens=self.computed, cached_tokens=self.cached)
 
 
 class Decoder:
@@ -115,14 +115,14 @@ class Decoder:
 
     def _prefill(self, rows: Sequence[Row]) -> None:
         """Computes what is missing of all prompts but their last tokens, shared parts once."""
-        ends = [self.prefixes.insert(ids[:-1]) for ids in _prompts(rows)]
-        asked = [len(row.request.prompt_ids) for row in rows if row.sample == 0]
-        computed = len(asked)
-        while frontier := _first_missing(ends):
+        ends = {ids: self.prefixes.insert(ids[:-1]) for ids in _prompts(rows)}
+        _account(rows, ends)
+        while frontier := _first_missing(ends.values()):
             for batch in _similar_lengths(frontier):
                 self._compute(batch)
-                computed += sum(len(node.tokens) for node in batch)
-        self._meter.add(prompt_tokens=computed, cached_tokens=sum(asked) - computed)
+        self._meter.add(
+            prompt_tokens=sum(row.computed for row in rows), cached_tokens=sum(row.cached for row in rows)
+        )
 
     def _compute(self, nodes: Sequence[PrefixNode[Segment]]) -> None:
         """Computes one segment each, given that everything before them is there."""
@@ -196,6 +196,17 @@ class Decoder:
 
 def _prompts(rows: Iterable[Row]) -> Iterator[tuple[int, ...]]:
     return iter(dict.fromkeys(row.request.prompt_ids for row in rows))
+
+
+def _account(rows: Iterable[Row], ends: Mapping[tuple[int, ...], PrefixNode[Segment]]) -> None:
+    """Puts down which rows have what is missing computed: the first row of a request, the first request."""
+    claimed: set[PrefixNode[Segment]] = set()
+    for row in rows:
+        if row.sample == 0:
+            path = ends[row.request.prompt_ids].path()
+            missing = {node for node in path if node.payload is None} - claimed
+            claimed |= missing
+            row.computed = 1 + sum(len(node.tokens) for node in missing)
 
 
 def _segments(path: Iterable[PrefixNode[Segment]]) -> list[Segment]:

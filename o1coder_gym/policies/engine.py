@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from o1coder_gym.formats import Prompt
@@ -48,6 +48,9 @@ class Completion:
         tokens: Number of sampled tokens, those that showed the boundary included.
         logprob: Sum over `token_ids` under the model's own distribution; None if unknown.
         finish: ``"stop"`` at a boundary or end of text, ``"length"`` when cut.
+        prompt_tokens: Prompt tokens computed for it; what a request's continuations share counts at the
+            first of them.
+        cached_tokens: Prompt tokens whose computation was reused, likewise.
     """
 
     text: str
@@ -55,6 +58,8 @@ class Completion:
     tokens: int
     logprob: float | None
     finish: Literal["stop", "length"]
+    prompt_tokens: int = field(default=0, compare=False)
+    cached_tokens: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ class FakeEngine:
             text, finish = " ".join(generator.choices(_WORDS, k=length)), "length"
         else:
             text, finish = self._action(request.prompt.opening, generator, length), "stop"
-        return Completion(text, (1,) * length, length, logprob, finish)
+        prompt_tokens = len(request.prompt_ids) if sample == 0 else 0
+        return Completion(text, (1,) * length, length, logprob, finish, prompt_tokens)
 
     def _action(self, opening: str, generator: random.Random, length: int) -> str:
         """Returns what follows `opening`: code in a program's fence or at `depth`, else words."""

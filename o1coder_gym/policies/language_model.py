@@ -67,7 +67,13 @@ class LanguageModelPolicy:
         if completion.token_ids:
             self._remember_child(request, generate, completion, action)
         return Proposal(
-            action, completion.tokens, completion.logprob, completion.token_ids, completion.finish
+            action,
+            completion.tokens,
+            completion.logprob,
+            completion.token_ids,
+            completion.finish,
+            completion.prompt_tokens,
+            completion.cached_tokens,
         )
 
     def _remember_child(

@@ -32,6 +32,7 @@ from o1coder_gym.policies.hf import HFEngine, HFSettings
 from o1coder_gym.policies.language_model import LanguageModelPolicy
 from o1coder_gym.policies.openai import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import ScriptedPolicy
+from o1coder_gym.policies.vllm import VLLMEngine, VLLMSettings
 from o1coder_gym.protocols import Policy
 
 ENTRY_POINT_GROUP = "o1coder_gym.policies"
@@ -114,4 +115,12 @@ def _openai(rest: str, step_format: StepFormat) -> Policy:
     return LanguageModelPolicy(engine, step_format)
 
 
-_SCHEMES = MappingProxyType({"fake": _fake, "hf": _hf, "openai": _openai, "scripted": _scripted})
+def _vllm(rest: str, step_format: StepFormat) -> Policy:
+    name, _, options = rest.partition("?")
+    settings = read_settings(VLLMSettings, options)
+    return LanguageModelPolicy(shared_engine(f"vllm:{rest}", lambda: VLLMEngine(name, settings)), step_format)
+
+
+_SCHEMES = MappingProxyType(
+    {"fake": _fake, "hf": _hf, "openai": _openai, "scripted": _scripted, "vllm": _vllm}
+)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from o1coder_gym.errors import PolicyError, UsageError
@@ -131,7 +131,7 @@ class OpenAIEngine:
                 raise PolicyError(f"{path}: the answer lacks {error}") from error
             if not new:
                 raise PolicyError(f"{path}: the answer has no choices")
-            found += new
+            found += [replace(new[0], **prompt_tokens), *new[1:]]
             self._meter.add_batch(len(new))
             self._meter.add(generated_tokens=sum(one.tokens for one in new), **prompt_tokens)
         self._meter.add(requests=1, busy_s=time.monotonic() - begun, queue_s=begun - asked)
@@ -157,6 +157,7 @@ class OpenAIEngine:
         return "completions", body | {
             "prompt": list(request.prompt_ids),
             "top_k": sampling.top_k or -1,
+            "repetition_penalty": 1.0,  # else a server may take one from the model's own configuration
             "logprobs": 0 if self._settings.logprobs else None,
             "return_token_ids": True,
         }
@@ -218,10 +219,11 @@ def _completion(choice: dict[str, Any], tokens: int, request: Generate) -> Compl
         scored = list(zip(logprobs.get("tokens") or (), logprobs.get("token_logprobs") or (), strict=True))
         ids = choice.get("token_ids") or []
     end = _end(text, request)
-    kept, length = _whole_pieces([piece for piece, _ in scored], end + len(said) - len(text))
-    aligned = bool(scored) and len(ids) == len(scored)
+    kept = _pieces_before([piece for piece, _ in scored], said[: end + len(said) - len(text)])
+    spelled = "".join(piece for piece, _ in scored[:kept])
+    aligned = len(ids) == len(scored) and spelled.rstrip() == text[:end].rstrip()
     return Completion(
-        text=text[: length if aligned else end],
+        text=spelled if aligned else text[:end],
         token_ids=tuple(ids[:kept]) if aligned else (),
         tokens=len(ids) or len(scored) or tokens,
         logprob=min(0.0, sum(value for _, value in scored[:kept])) if scored else None,
@@ -235,18 +237,17 @@ def _end(text: str, request: Generate) -> int:
     return len(text) if end is None else end - len(opening)
 
 
-def _whole_pieces(pieces: Sequence[str], end: int) -> tuple[int, int]:
-    """Returns how many pieces lie wholly before `end`, and how many characters these are.
+def _pieces_before(pieces: Sequence[str], text: str) -> int:
+    """Returns how many pieces `text` takes, blanks at its end aside.
 
     Pieces of special tokens, an end token above all, are longer than what they add to a text, or empty.
     """
+    wanted = len(text.rstrip())
     kept, length = 0, 0
-    for index, piece in enumerate(pieces, start=1):
-        if length + len(piece) > end:
-            break
-        length += len(piece)
-        kept = index if piece else kept
-    return kept, length
+    while kept < len(pieces) and length < wanted:
+        length += len(pieces[kept])
+        kept += 1
+    return kept
 
 
 def _without_opening(said: str, opening: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from o1coder_gym.formats import Prompt
+from o1coder_gym.policies.engine import Completion, Generate
 
 
 class TokenText:
@@ -41,6 +42,29 @@ class TokenText:
         if token not in self._pieces:
             self._pieces[token] = self.decode([token])
         return self._pieces[token]
+
+    def completion(
+        self, request: Generate, ids: Sequence[int], logprobs: Sequence[float], *, sampled: int, cut: bool
+    ) -> Completion:
+        """Makes a completion of what was sampled, trimmed at the boundary.
+
+        Args:
+            request: What it answers.
+            ids: Sampled tokens without an end token.
+            logprobs: Of `ids`.
+            sampled: Number of all sampled tokens.
+            cut: Whether the limit of tokens ended it.
+        """
+        opening = request.prompt.opening
+        end = request.boundary(opening + self.decode(ids))
+        kept = len(ids) if end is None else self.trim(ids, end - len(opening))
+        return Completion(
+            text=self.decode(ids[:kept]),
+            token_ids=tuple(ids[:kept]),
+            tokens=sampled,
+            logprob=min(0.0, sum(logprobs[:kept])),
+            finish="length" if cut and end is None else "stop",
+        )
 
     def trim(self, ids: Sequence[int], end: int) -> int:
         """Returns how many of `ids` the first `end` characters of their text take, blanks at the end aside.

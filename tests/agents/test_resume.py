@@ -14,6 +14,7 @@ from o1coder_gym.agents.records import read_proposals, read_transition, write_pr
 from o1coder_gym.budget import Budget
 from o1coder_gym.errors import JournalError, PolicyError
 from o1coder_gym.journal import RunFolder, read_rows
+from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy
 from o1coder_gym.types import ActionType, Proposal, State, Step
 
 SCRIPT = str(Path(__file__).with_name("resumable_run.py"))
@@ -30,8 +31,9 @@ def test_answers_survive_the_journal(toy: ModuleType) -> None:
         (transition,) = toy.ToyModel().advance([(state, action)])
         row = json.loads(json.dumps(write_transition(transition)))
         assert repr(read_transition(row, state)) == repr(transition)  # NaN is equal in writing only
-    proposals = (Proposal("a", 3, -0.25, (1, 2), "length"), Proposal("b", 0))
-    assert read_proposals(json.loads(json.dumps(write_proposals(proposals)))) == proposals
+    proposals = (Proposal("a", 3, -0.25, (1, 2), "length", 20, 9), Proposal("b", 0))
+    again = read_proposals(json.loads(json.dumps(write_proposals(proposals))))
+    assert repr(again) == repr(proposals)  # prompt tokens do not enter equality
 
 
 def test_a_finished_run_replays_without_any_call(toy: ModuleType, tmp_path: Path) -> None:
@@ -60,6 +62,17 @@ def test_replay_comes_from_the_journal_even_where_the_policy_would_differ(
     with RunFolder.open(tmp_path, {}, resume=True) as folder:
         second = Driver(toy.ToyModel(), toy.FixedPolicy("code 0"), journal=folder).run([Task("p", mcts)])
     assert second[0].result == first[0].result
+
+
+def test_prompt_tokens_are_counted_and_survive_the_journal(toy: ModuleType, tmp_path: Path) -> None:
+    tasks = [Task(f"p{i}", mcts, Budget(tokens=900)) for i in range(3)]
+    policy = LanguageModelPolicy(FakeEngine(FakeSettings()))
+    with RunFolder.open(tmp_path, {}) as folder:
+        first = Driver(toy.ToyModel(), policy, journal=folder).run(tasks)
+    assert sum(result.usage.prompt_tokens for result in first) == policy.counters.prompt_tokens > 0
+    with RunFolder.open(tmp_path, {}, resume=True) as folder:
+        second = Driver(toy.ToyModel(), policy, journal=folder).run(tasks)
+    assert [r.usage.prompt_tokens for r in second] == [r.usage.prompt_tokens for r in first]
 
 
 def test_time_that_ran_out_stays_run_out(toy: ModuleType, tmp_path: Path) -> None:
@@ -116,7 +129,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_result(tmp_path: Path) -
     folder, log = tmp_path / "killed", tmp_path / "killed.log"
     command += [str(folder), str(log)]
     generator = random.Random(0)
-    kills = 0
+    kills = ended = 0
     while kills < KILLS:
         before, served = _recorded(folder), len(seeds_of(log))
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -127,10 +140,12 @@ def test_killed_at_random_moments_it_ends_with_the_same_result(tmp_path: Path) -
         time.sleep(generator.uniform(0, 0.02))
         process.send_signal(signal.SIGKILL)
         assert process.wait(30) in (-signal.SIGKILL, 0)
-        kills += 1
+        kills += process.returncode != 0
         assert not before & set(seeds_of(log)[served:]), "a recorded call was paid for again"
         if process.returncode == 0:  # it was done before the kill: begin a new one
-            folder, log = tmp_path / f"killed{kills}", tmp_path / f"killed{kills}.log"
+            assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout == reference
+            ended += 1
+            folder, log = tmp_path / f"killed{ended}", tmp_path / f"killed{ended}.log"
             command[-2:] = [str(folder), str(log)]
     final = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     assert final == reference

@@ -99,9 +99,12 @@ def test_prompt_tokens_are_computed_once(tiny):
     # Per prompt: 10 letters of its own and the two newlines behind them; the shared part once.
     assert first.prompt_tokens == shared + 4 * 12
     assert first.prompt_tokens + first.cached_tokens == sum(lengths)
-    engine.generate(asked)
+    answers = engine.generate(asked)
     second = engine.counters - first
     assert (second.prompt_tokens, second.cached_tokens) == (4, sum(lengths) - 4)
+    # Each first continuation tells its request's share: the last token is computed anew.
+    told = [[(one.prompt_tokens, one.cached_tokens) for one in group] for group in answers]
+    assert told == [[(1, length - 1), (0, 0), (0, 0)] for length in lengths]
     engine.forget()
     engine.generate(asked)
     assert (engine.counters - first - second).prompt_tokens == first.prompt_tokens

@@ -1,14 +1,17 @@
 """The client against a real HTTP server on loopback that speaks as vLLM and as plain OpenAI servers do."""
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
 from o1coder_gym.formats import PSEUDOCODE, VANILLA
-from o1coder_gym.policies import LanguageModelPolicy, OpenAIEngine, OpenAISettings, load_policy
+from o1coder_gym.policies import (
+    Generate,
+    LanguageModelPolicy,
+    OpenAIEngine,
+    OpenAISettings,
+    load_policy,
+    openai,
+)
 from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
 
 PROBLEM = Problem("t/0", "Add two numbers.", "add")
@@ -18,84 +21,6 @@ QUICK = OpenAISettings(tries=3, backoff_s=0.001, timeout_s=5.0)
 
 def spelled(ids):
     return "".join(map(chr, ids))
-
-
-class Server:
-    """Tokens are characters. `replies` are what the model says; `failures` come first, one each."""
-
-    def __init__(self, replies=("plan\n\n",), *, tokens=True, choices=None):
-        self.replies, self.tokens, self.choices = list(replies), tokens, choices
-        self.failures, self.seen = [], []
-        self._lock = threading.Lock()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                status, answer = server.answer(self.path, body, self.headers)
-                data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("content-length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, format, *args):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def close(self):
-        self.http.shutdown()
-        self.thread.join()
-        self.http.server_close()
-
-    def answer(self, path, body, headers):
-        if path == "/tokenize":
-            if not self.tokens:
-                return 404, {"error": "no such path"}
-            turns = "".join(turn["content"] for turn in body.get("messages", ()))
-            return 200, {"tokens": [ord(letter) for letter in turns or body["prompt"]]}
-        with self._lock:
-            self.seen.append((path, body, headers.get("authorization")))
-            if self.failures:
-                return self.failures.pop(0)
-        choices = [self.choice(path, body, i) for i in range(min(body["n"], self.choices or body["n"]))]
-        spent = sum(len(self.replies[i % len(self.replies)]) for i in range(len(choices)))
-        details = {"cached_tokens": 3}
-        usage = {"prompt_tokens": 10, "completion_tokens": spent, "prompt_tokens_details": details}
-        return 200, {"choices": choices, "usage": usage}
-
-    def choice(self, path, body, index):
-        said = self.replies[index % len(self.replies)]
-        ends = [said.find(stop) for stop in body["stop"] if stop in said]
-        text = said[: min(ends)] if ends else said
-        if path.endswith("chat/completions"):
-            entries = [{"token": letter, "logprob": -0.5} for letter in text]
-            scored = {"logprobs": {"content": entries}} if body["logprobs"] else {}
-            return {"message": {"content": text}, "finish_reason": "stop", **scored}
-        scored = {"tokens": list(said), "token_logprobs": [-0.5] * len(said)}
-        kept = {"logprobs": scored} if body["logprobs"] is not None else {}
-        return {"text": text, "token_ids": [ord(letter) for letter in said], "finish_reason": "stop", **kept}
-
-
-@pytest.fixture
-def serve():
-    opened = []
-
-    def start(*args, settings=QUICK, urls=None, **options):
-        server = Server(*args, **options)
-        engine = OpenAIEngine(urls(server) if urls else [server.url], "tiny", settings)
-        opened.extend((engine, server))
-        return server, engine
-
-    yield start
-    for one in opened:
-        one.close()
 
 
 def propose(engine, step_format=PSEUDOCODE, state=ROOT, n=1, **sampling):
@@ -117,10 +42,50 @@ def test_prompts_go_as_ids_and_children_extend_them(serve):
 def test_ids_and_logprobs_are_trimmed_to_the_step(serve):
     _, engine = serve(["plan\n\n### Step 2 ("])
     proposal = propose(engine)[0]
-    # The server stops before "\n### Step": "plan\n" stays. It sampled 18 tokens in all.
-    assert proposal.text == "### Step 1 (define)\nplan\n"
-    assert spelled(proposal.token_ids) == "plan\n"
-    assert (proposal.tokens, proposal.logprob) == (18, -2.5)
+    # The server stops before "\n### Step" and sampled 18 tokens in all; blanks at the end are dropped.
+    assert proposal.text == "### Step 1 (define)\nplan"
+    assert spelled(proposal.token_ids) == "plan"
+    assert (proposal.tokens, proposal.logprob) == (18, -2.0)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "kept"),
+    [
+        (
+            ["plan", ".\n\n", "###", " Step"],
+            ["plan", ".\n\n"],
+        ),  # a token that ends the step and more is kept whole
+        (
+            ["pl", "", "\u2192", "\n", "### Step"],
+            ["pl", "", "\u2192"],
+        ),  # the first of two tokens of one letter is empty
+        (["plan", "<|im_end|>"], ["plan"]),
+        (["<|im_end|>"], []),
+    ],
+)
+def test_a_step_ends_between_tokens(pieces, kept):
+    prompt = PSEUDOCODE.prompt(PROBLEM, ROOT)
+    request = Generate(prompt, (1,), 1, Sampling(), 0, PSEUDOCODE.boundary)
+    text = "".join(pieces).partition("\n### Step")[0].removesuffix("<|im_end|>")
+    logprobs = {"tokens": pieces, "token_logprobs": [-0.5] * len(pieces)}
+    choice = {
+        "text": text,
+        "token_ids": list(range(len(pieces))),
+        "logprobs": logprobs,
+        "finish_reason": "stop",
+    }
+    completion = openai._completion(choice, 0, request)
+    assert completion.text == "".join(kept)
+    assert completion.token_ids == tuple(range(len(kept)))
+    assert (completion.tokens, completion.logprob) == (len(pieces), -0.5 * len(kept))
+
+
+def test_ids_that_do_not_spell_the_text_are_not_kept():
+    request = Generate(PSEUDOCODE.prompt(PROBLEM, ROOT), (1,), 1, Sampling(), 0, PSEUDOCODE.boundary)
+    logprobs = {"tokens": ["some", "thing"], "token_logprobs": [-0.5, -0.5]}
+    choice = {"text": "a plan", "token_ids": [1, 2], "logprobs": logprobs, "finish_reason": "stop"}
+    completion = openai._completion(choice, 0, request)
+    assert (completion.text, completion.token_ids, completion.tokens) == ("a plan", (), 2)
 
 
 def test_a_program_ends_at_its_fence(serve):
@@ -174,7 +139,7 @@ def test_fewer_choices_than_asked_are_asked_for_again(serve):
 def test_passing_failures_are_retried(serve, failure):
     server, engine = serve()
     server.failures = [failure, failure]
-    assert propose(engine)[0].text.endswith("plan\n\n")
+    assert propose(engine)[0].text.endswith("\nplan")
     assert len(server.seen) == 3
 
 
@@ -206,7 +171,7 @@ def test_garbage_is_a_typed_error(serve, answer):
 
 def test_the_next_server_takes_over(serve):
     server, engine = serve(urls=lambda server: ["http://127.0.0.1:9/v1", server.url, "http://127.0.0.1:9/v1"])
-    assert propose(engine)[0].text.endswith("plan\n\n")
+    assert propose(engine)[0].text.endswith("\nplan")
     assert len(server.seen) == 1
 
 

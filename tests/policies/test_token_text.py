@@ -1,5 +1,11 @@
-from o1coder_gym.formats import VANILLA
+import pytest
+
+from o1coder_gym.formats import PSEUDOCODE, VANILLA
+from o1coder_gym.policies import Generate
 from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.types import Problem, Sampling, State
+
+PROBLEM = Problem("t", "Plan it.")
 
 
 def text_with_merged_fence() -> TokenText:
@@ -32,3 +38,23 @@ def test_text_behind_the_boundary_is_dropped():
     text = text_with_merged_fence()
     ids = text.encode_more("plan\n\n### Step 2 (code)")
     assert text.decode(ids[: text.trim(ids, len("plan\n\n"))]) == "plan"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept", "cut", "finish"),
+    [
+        ("plan\n\n### Step 2", "plan", False, "stop"),
+        ("plan\n\n### Step 2", "plan", True, "stop"),  # the boundary came first
+        ("plan \n", "plan \n", False, "stop"),  # an end token: nothing is cut
+        ("plan to", "plan to", True, "length"),
+        ("", "", False, "stop"),
+    ],
+)
+def test_a_completion_is_cut_once_and_counts_all_that_was_sampled(written, kept, cut, finish):
+    text = text_with_merged_fence()
+    request = Generate(PSEUDOCODE.prompt(PROBLEM, State("t")), (), 1, Sampling(), 0, PSEUDOCODE.boundary)
+    ids = text.encode_more(written)
+    completion = text.completion(request, ids, [-0.5] * len(ids), sampled=len(ids) + 1, cut=cut)
+    assert (completion.text, completion.token_ids) == (kept, text.encode_more(kept))
+    assert (completion.tokens, completion.logprob) == (len(ids) + 1, -0.5 * len(kept))
+    assert completion.finish == finish

@@ -1,0 +1,194 @@
+"""vLLM in process: it batches continuously and keeps prefixes by itself.
+
+Importing this module is light; vLLM and the weights are loaded by the first request. On a CPU it runs with
+one thread per core and blocks of 32 tokens; preloading tcmalloc and Intel's OpenMP makes it faster still,
+which only the caller of Python can do (docs/policies.md).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import itertools
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
+from o1coder_gym.formats import Prompt
+from o1coder_gym.models import model_path
+from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
+from o1coder_gym.policies.token_text import TokenText
+
+BLOCK = 32
+"""Tokens in which prefixes are kept on a CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class VLLMSettings:
+    """How the engine runs.
+
+    Attributes:
+        dtype: Of weights and cache, as vLLM takes it.
+        context: Longest sequence in tokens.
+        max_rows: Continuations decoded together.
+        kv_gib: Memory for keys and values in GiB; on a CPU only, a GPU gives what it has.
+    """
+
+    dtype: str = "bfloat16"
+    context: int = 4096
+    max_rows: int = 64
+    kv_gib: int = 3
+
+    def __post_init__(self) -> None:
+        if min(self.context, self.max_rows, self.kv_gib) < 1:
+            raise UsageError("context, max_rows and kv_gib are at least 1")
+
+
+DEFAULTS = VLLMSettings()
+
+
+class VLLMEngine:
+    """One model in vLLM. Draws depend on the batch and the state of its cache, whatever the seed.
+
+    Prompt tokens count once per continuation: vLLM computes the end of a prompt, what is beyond its last
+    full block, for each of them.
+    """
+
+    parallel = 1
+
+    def __init__(self, name: str, settings: VLLMSettings = DEFAULTS) -> None:
+        """Args: a model name as `models.model_path` takes it, how to run it.
+
+        Raises:
+            MissingExtraError: When vllm is not installed.
+        """
+        if importlib.util.find_spec("vllm") is None:
+            raise MissingExtraError("vllm", "vllm")
+        self._name = name
+        self._settings = settings
+        self._meter = Meter()
+        self._lock = threading.RLock()
+        self._loaded: tuple[Any, TokenText] | None = None
+        self._broken = False
+
+    @property
+    def counters(self) -> Counters:
+        """A snapshot of what was done so far."""
+        return self._meter.snapshot()
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        """Returns the ids of the whole prompt."""
+        return self._ready()[1].encode(prompt)
+
+    def encode_more(self, text: str) -> tuple[int, ...]:
+        """Returns the ids of text inside a turn."""
+        return self._ready()[1].encode_more(text)
+
+    def forget(self) -> None:
+        """Drops all kept prefixes."""
+        with self._lock:
+            self._ready()[0].reset_prefix_cache()
+
+    def generate(self, requests: Sequence[Generate], /) -> list[tuple[Completion, ...]]:
+        """Answers all requests; vLLM makes the batches.
+
+        Raises:
+            PolicyError: When a prompt does not fit the context, or vLLM fails; after a failure with
+                work left inside, always.
+        """
+        longest = max((len(request.prompt_ids) for request in requests), default=0)
+        if longest >= self._settings.context:
+            raise PolicyError(f"the prompt has {longest} tokens; the context is {self._settings.context}")
+        asked = time.monotonic()
+        with self._lock:
+            begun = time.monotonic()
+            outputs = self._run(requests)
+            self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
+        return [self._read(*pair) for pair in zip(requests, outputs, strict=True)]
+
+    def _run(self, requests: Sequence[Generate]) -> list[list[Any]]:
+        """Returns vLLM's outputs, one per continuation: only so does each tell its cached tokens."""
+        engine, _ = self._ready()
+        if self._broken:
+            raise PolicyError("vLLM failed in an earlier request; a run folder goes on with --resume")
+        failure = importlib.import_module("vllm.exceptions").VLLMError
+        prompts = [{"prompt_token_ids": list(one.prompt_ids)} for one in requests for _ in range(one.n)]
+        samplings = [_sampling(one, sample) for one in requests for sample in range(one.n)]
+        try:
+            outputs = iter(engine.generate(prompts, samplings, use_tqdm=False))
+        except (failure, RuntimeError, ValueError) as error:
+            raise PolicyError(f"vLLM failed: {error}") from error
+        finally:
+            self._broken = engine.llm_engine.has_unfinished_requests()
+        self._meter.add_batch(len(prompts))
+        return [list(itertools.islice(outputs, one.n)) for one in requests]
+
+    def _read(self, request: Generate, outputs: Sequence[Any]) -> tuple[Completion, ...]:
+        found = tuple(self._completion(request, output) for output in outputs)
+        self._meter.add(
+            prompt_tokens=sum(one.prompt_tokens for one in found),
+            cached_tokens=sum(one.cached_tokens for one in found),
+            generated_tokens=sum(one.tokens for one in found),
+        )
+        return found
+
+    def _completion(self, request: Generate, output: Any) -> Completion:
+        one = output.outputs[0]
+        ids = list(one.token_ids)
+        logprobs = [position[token].logprob for position, token in zip(one.logprobs, ids, strict=True)]
+        ended = one.finish_reason == "stop" and not isinstance(one.stop_reason, str)
+        kept = len(ids) - 1 if ended else len(ids)
+        cut = one.finish_reason == "length"
+        found = self._ready()[1].completion(request, ids[:kept], logprobs[:kept], sampled=len(ids), cut=cut)
+        cached = output.num_cached_tokens or 0
+        return replace(found, prompt_tokens=len(request.prompt_ids) - cached, cached_tokens=cached)
+
+    def _ready(self) -> tuple[Any, TokenText]:
+        with self._lock:
+            if self._loaded is None:
+                engine = _load(str(model_path(self._name)), self._settings)
+                self._loaded = engine, TokenText(engine.get_tokenizer())
+            return self._loaded
+
+
+def _load(folder: str, settings: VLLMSettings) -> Any:
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", all_cores())
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(settings.kv_gib))
+    import torch
+
+    on_cpu = {"enforce_eager": True, "block_size": BLOCK}
+    try:
+        return importlib.import_module("vllm").LLM(
+            model=folder,
+            dtype=settings.dtype,
+            max_model_len=settings.context,
+            max_num_seqs=settings.max_rows,
+            enable_prefix_caching=True,
+            **({} if torch.cuda.is_available() else on_cpu),
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        raise PolicyError(f"vLLM cannot load {folder}: {' '.join(str(error).split())[:300]}") from error
+
+
+def all_cores() -> str:
+    """Returns the cores that this process may use, as vLLM is told to bind its threads to them."""
+    return ",".join(map(str, sorted(os.sched_getaffinity(0))))
+
+
+def _sampling(request: Generate, sample: int) -> Any:
+    sampling = request.sampling
+    return importlib.import_module("vllm").SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k or -1,
+        max_tokens=sampling.max_tokens,
+        seed=(request.seed + sample) % 2**31,
+        stop=list(request.prompt.stop),
+        logprobs=0,
+    )

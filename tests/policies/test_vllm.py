@@ -1,0 +1,231 @@
+"""vLLM for real: SmolLM2 in process and behind its OpenAI server, alone and through the command line."""
+
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from typer.testing import CliRunner
+
+from o1coder_gym.agents import Driver, Task, greedy
+from o1coder_gym.budget import Budget
+from o1coder_gym.cli.main import app
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import PolicyError
+from o1coder_gym.formats import PSEUDOCODE
+from o1coder_gym.journal import RunFolder, read_rows
+from o1coder_gym.models import model_path
+from o1coder_gym.policies import LanguageModelPolicy, load_policy
+from o1coder_gym.problems import load_problems
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.types import GREEDY, ActionType, PolicyRequest, Problem, Sampling, State
+
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed: make vllm"),
+    pytest.mark.filterwarnings("ignore"),  # vLLM's own imports warn
+    pytest.mark.timeout(600),
+]
+
+MODEL = "smollm2-135m"
+IN_PROCESS = f"vllm:{MODEL}?dtype=float32&context=2048&max_rows=16&kv_gib=1"
+ADD = Problem("t/add", "Write a function `add(a, b)` that adds two numbers.", "add")
+ROOT = State(ADD.task_id)
+
+
+def language_model(spec):
+    policy = load_policy(spec)
+    assert isinstance(policy, LanguageModelPolicy)
+    return policy
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return language_model(IN_PROCESS)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server on loopback: its process and its policy's spec."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--model", str(model_path(MODEL)), "--served-model-name", MODEL]
+    command += ["--dtype", "float32", "--max-model-len", "2048", "--max-num-seqs", "16", "--enforce-eager"]
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": cores}
+    log = tmp_path_factory.mktemp("server") / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", process, log)
+        yield process, f"openai:http://127.0.0.1:{port}/v1?tries=2&backoff_s=0.1&timeout_s=60#{MODEL}"
+    finally:
+        stop(process)
+
+
+def wait_for(url, process, log):
+    deadline = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    pytest.fail(f"the server did not start: {log.read_text()[-2000:]}")
+
+
+def stop(process):
+    """Kills the server and the processes that it started; they are a session of their own."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(30)
+
+
+def ask(policy, state=ROOT, n=1, sampling=Sampling(max_tokens=32), seed=0):
+    return policy.propose([PolicyRequest(ADD, state, n, sampling, seed)])[0]
+
+
+def check_chain(policy):
+    """Ids are kept end to end: a child's prompt extends its parent's, which the prefix cache then knows."""
+    first = ask(policy, n=3)
+    assert len(first) == 3
+    for proposal in first:
+        assert proposal.text.startswith("### Step 1 (define)\n")
+        assert 0 < len(proposal.token_ids) <= proposal.tokens <= 32
+        assert proposal.logprob is not None
+        assert proposal.logprob < 0
+    step = PSEUDOCODE.parse(first[0].text)
+    assert step.type is ActionType.DEFINE
+    child = ROOT.then(step)
+    parent_ids, child_ids = policy.prompt_ids(ADD, ROOT), policy.prompt_ids(ADD, child)
+    assert child_ids[: len(parent_ids)] == parent_ids
+    assert child_ids[len(parent_ids) :][: len(first[0].token_ids)] == first[0].token_ids
+    before = policy.counters
+    assert ask(policy, child)[0].text.startswith("### Step 2 (")
+    done = policy.counters - before
+    assert (done.requests, done.batches) == (1, 1)
+    assert done.prompt_tokens + done.cached_tokens == len(child_ids)
+    return done
+
+
+def check_command_line(spec, folder):
+    runner = CliRunner()
+    solve = [
+        "solve",
+        "--policy",
+        spec,
+        "--format",
+        "vanilla",
+        "--agent",
+        "greedy",
+        "--tokens",
+        "96",
+        "--json",
+    ]
+    solved = runner.invoke(app, solve)
+    assert solved.exit_code == 0, solved.stderr
+    answer = json.loads(solved.stdout)
+    assert answer["code"]
+    assert 0 < answer["usage"]["tokens"] <= 96
+    bench = ["bench", "--policy", spec, "--limit", "2", "--tokens", "200", "--out", str(folder), "--json"]
+    agents = ["--agent", "greedy", "--agent", "mcts:width=2,simulations=4,max_tokens=48"]
+    done = runner.invoke(app, [*bench, *agents])
+    assert done.exit_code == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert len(rows) == 4
+    assert all(0 < row["usage"]["tokens"] <= 200 for row in rows)
+    assert (folder / "report.md").exists()
+
+
+def test_in_process_a_chain_extends_its_ids(policy):
+    done = check_chain(policy)
+    # All but what is beyond the last full block of 32 was computed by the parent; the joint is new.
+    assert done.prompt_tokens <= 2 * 32
+
+
+def test_greedy_decoding_and_its_logprob_are_those_of_transformers(policy):
+    (expected,) = ask(language_model(f"hf:{MODEL}?dtype=float32"), sampling=GREEDY)
+    (found,) = ask(policy, sampling=GREEDY)
+    assert found.token_ids == expected.token_ids
+    assert found.text == expected.text
+    assert found.logprob == pytest.approx(expected.logprob, abs=1e-2)
+
+
+def test_forgetting_drops_all_prefixes(policy):
+    ask(policy)
+    policy.engine.forget()
+    before = policy.counters
+    ask(policy)
+    assert (policy.counters - before).cached_tokens == 0
+
+
+def test_a_prompt_beyond_the_context_is_refused_before_anything_runs(policy):
+    before = policy.counters
+    long = PolicyRequest(Problem("t/long", "number " * 3000), State("t/long"))
+    with pytest.raises(PolicyError, match=r"the prompt has \d+ tokens; the context is 2048"):
+        policy.propose([PolicyRequest(ADD, ROOT), long])
+    assert policy.counters == before
+    assert ask(policy)
+
+
+def test_in_process_through_the_command_line(policy, tmp_path):
+    check_command_line(IN_PROCESS, tmp_path / "run")
+
+
+def test_after_a_failure_with_work_inside_it_answers_no_more(policy, monkeypatch):
+    engine, _ = policy.engine._ready()
+
+    def fail():
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(engine.llm_engine, "step", fail)
+    with pytest.raises(PolicyError, match="vLLM failed: out of memory"):
+        ask(policy)
+    monkeypatch.undo()
+    with pytest.raises(PolicyError, match="failed in an earlier request"):
+        ask(policy)
+
+
+def test_the_server_speaks_the_same_ids(policy, server):
+    _, spec = server
+    client = language_model(spec)
+    assert client.prompt_ids(ADD, ROOT) == policy.prompt_ids(ADD, ROOT)
+    check_chain(client)
+
+
+def test_the_server_through_the_command_line(server, tmp_path):
+    _, spec = server
+    check_command_line(spec, tmp_path / "run")
+
+
+def test_a_server_that_dies_in_mid_search_ends_its_tasks_and_loses_nothing(server, tmp_path):
+    process, spec = server
+    problems = load_problems("starter")[:3]
+    model = ReasoningModel(problems, default_judge())
+    tasks = [Task(problem.task_id, greedy, Budget(tokens=2000)) for problem in problems]
+    answered = []
+
+    def watch(task, query, answer, usage):
+        answered.append(usage.tokens)
+        stop(process)
+
+    with RunFolder.open(tmp_path, {}) as folder:
+        results = Driver(model, load_policy(spec), journal=folder, observer=watch, concurrency=1).run(tasks)
+    assert [type(result.error) for result in results] == [PolicyError] * 3
+    assert all("127.0.0.1" in str(result.error) for result in results)
+    assert max(answered) > 0
+    paid = [row for row in read_rows(tmp_path / "answers.jsonl") if "seed" in row]
+    assert sum(tokens for row in paid for _, tokens, *_ in row["a"]) == sum(
+        result.usage.tokens for result in results
+    )
