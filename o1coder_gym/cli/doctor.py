@@ -7,8 +7,7 @@ import os
 import platform
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict
 
 import typer
 from rich.console import Console
@@ -16,8 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 
 import o1coder_gym
+from o1coder_gym.cli.machine import Machine, engines, installed, look_at_machine, preload_advice
 from o1coder_gym.cli.options import JsonOption
-from o1coder_gym.models import KNOWN_MODELS, cache_folder, find_model
+from o1coder_gym.models import DEFAULT_MODEL, KNOWN_MODELS, cache_folder, find_model
+from o1coder_gym.policies.vllm import all_cores
 from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
@@ -33,34 +34,19 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 """Distributions by the extra that brings them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What a run has to work with.
-
-    Attributes:
-        cores: Usable CPU cores.
-        memory_gib: Physical memory.
-        accelerator: Name of the first CUDA device, None without one or without torch.
-        threads: Threads that torch uses for one operation, None without torch.
-    """
-
-    cores: int
-    memory_gib: float
-    accelerator: str | None
-    threads: int | None
-
-
 def doctor(as_json: JsonOption = False) -> None:
     """Show what is installed, what the sandbox enforces here, and what would make it faster."""
-    machine = _machine()
-    extras = {extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()}
+    machine = look_at_machine()
+    found = engines()
+    extras = {extra: {name: installed(name) for name in names} for extra, names in EXTRAS.items()}
     models = {name: find_model(name) for name in KNOWN_MODELS}
     with warnings.catch_warnings(), Judge(workers=1) as judge:
         warnings.simplefilter("ignore", SandboxWarning)  # the table says it
         sandbox = judge.report()
-    advice = _advice(machine, sandbox)
+    advice = _advice(machine, sandbox, found)
     if as_json:
         row = {"version": o1coder_gym.__version__, "machine": asdict(machine), "extras": extras}
+        row |= {"engines": found}
         row |= {"models": {name: str(path) if path else None for name, path in models.items()}}
         row |= {"sandbox": asdict(sandbox) | {"full": sandbox.full}, "advice": advice}
         typer.echo(json.dumps(row))
@@ -70,7 +56,11 @@ def doctor(as_json: JsonOption = False) -> None:
     hardware = f"{platform.machine()} · {machine.cores} cores · {machine.memory_gib:.0f} GiB"
     accelerator = f"accelerator: {machine.accelerator or 'none'}"
     console.print(f"{software} · {hardware} · {accelerator}", highlight=False, soft_wrap=True)
+    for line in _speed(machine):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(_extras_table(extras))
+    for scheme, what in found.items():
+        console.print(f"engine {scheme}: {what or '[red]not installed[/]'}", highlight=False, soft_wrap=True)
     for name, path in models.items():
         place = escape(str(path)) if path else f"not fetched: o1coder models fetch {name}"
         console.print(f"model {name}: {place}", highlight=False, soft_wrap=True)
@@ -81,24 +71,6 @@ def doctor(as_json: JsonOption = False) -> None:
         console.print(f"  {escape(line)}", style="red" if "BROKEN" in line else "", highlight=False)
     for line in advice:
         console.print(f"[yellow]advice:[/] {escape(line)}", soft_wrap=True)
-
-
-def _machine() -> Machine:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    accelerator = threads = None
-    if _version("torch"):
-        import torch
-
-        threads = torch.get_num_threads()
-        accelerator = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-    return Machine(len(os.sched_getaffinity(0)), round(memory, 1), accelerator, threads)
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _extras_table(extras: Mapping[str, Mapping[str, str | None]]) -> Table:
@@ -114,13 +86,46 @@ def _extras_table(extras: Mapping[str, Mapping[str, str | None]]) -> Table:
     return table
 
 
-def _advice(machine: Machine, sandbox: SandboxReport) -> list[str]:
+def _speed(machine: Machine) -> list[str]:
+    """Returns what bounds generation here."""
+    threads = f", torch uses {machine.threads} threads" if machine.threads is not None else ""
+    lines = [f"memory is read at {machine.bandwidth_gbs:.0f} GB/s by {machine.cores} cores{threads}"]
+    if machine.accelerator is None:
+        weights = 2e-9 * KNOWN_MODELS[DEFAULT_MODEL].parameters
+        steps = machine.bandwidth_gbs / weights
+        lines.append(
+            f"at most {steps:.0f} decode steps a second of {DEFAULT_MODEL}: each reads {weights:.2f} GB"
+        )
+    return lines
+
+
+def _advice(machine: Machine, sandbox: SandboxReport, found: Mapping[str, str | None]) -> list[str]:
     """Returns what would help, a sentence each."""
     advice = []
     if not sandbox.full:
         advice.append("programs run with reduced protection here; docs/security.md says what is lost")
-    if machine.threads is not None and machine.threads < machine.cores and machine.accelerator is None:
-        advice.append(f"torch uses {machine.threads} of {machine.cores} cores; set OMP_NUM_THREADS")
-    if machine.accelerator is not None and not _version("vllm"):
+    if machine.accelerator is not None and not found["vllm"]:
         advice.append("vLLM batches far better on an accelerator: pip install 'o1coder-gym[vllm]'")
+    if machine.accelerator is None:
+        advice += _processor_advice(machine, found)
+    return advice
+
+
+def _processor_advice(machine: Machine, found: Mapping[str, str | None]) -> list[str]:
+    """Returns what would help generation on a CPU."""
+    advice = []
+    if machine.threads is not None and machine.threads < machine.cores:
+        advice.append(f"torch uses {machine.threads} of {machine.cores} cores; set OMP_NUM_THREADS")
+    if not found["vllm"]:
+        advice.append("vLLM's CPU build generates faster than transformers: make vllm")
+        return advice
+    bound = os.environ.get("VLLM_CPU_OMP_THREADS_BIND", all_cores())
+    if bound != all_cores():
+        advice.append(f"vLLM's threads are bound to {bound!r}; set VLLM_CPU_OMP_THREADS_BIND={all_cores()}")
+    if (preload := preload_advice()) is not None:
+        advice.append(preload)
+    advice.append(
+        f"start a vLLM server with VLLM_CPU_OMP_THREADS_BIND={all_cores()} and --block-size 32, "
+        "as the engine in process runs"
+    )
     return advice
