@@ -17,7 +17,8 @@ from typing import Any
 
 from o1coder_gym.agents.values import end_value, passes
 from o1coder_gym.errors import UsageError
-from o1coder_gym.types import ActionType, Outcome, Proposal, SearchResult, State, Step, Transition
+from o1coder_gym.search_tree import SearchTree, TreeNode
+from o1coder_gym.types import ActionType, Outcome, Problem, Proposal, SearchResult, State, Step, Transition
 
 SCHEMA = 1
 """Version of the rows that `Tree.to_row` writes."""
@@ -251,6 +252,24 @@ class Tree:
         tree.solution = kept if kept is not None and kept in tree.nodes else None
         return tree
 
+    def record(self, problem: Problem, chosen: State | None) -> SearchTree:
+        """Returns what is kept of a finished search, with the node of the chosen state if there is one."""
+        return SearchTree(
+            problem=problem,
+            agent="search",
+            seed=0,
+            format="",
+            nodes=tuple(_recorded(node) for node in self.nodes),
+            trace=tuple(self.trace),
+            chosen=next((node.index for node in self.nodes if node.state == chosen), None),
+        )
+
+    def _repr_html_(self) -> str:
+        """Shows the tree in a notebook."""
+        best = self.best()
+        problem = Problem(self.root.state.problem_id, "")
+        return self.record(problem, best.state if best is not None else None)._repr_html_()
+
     def to_row(self) -> dict[str, Any]:
         """Returns the whole tree as a JSON-able dict; `from_row` is its inverse."""
         return {
@@ -290,6 +309,24 @@ class Tree:
         tree._trace_node.extend(nodes)
         tree._trace_value.extend(values)
         return tree
+
+
+def _recorded(node: Node) -> TreeNode:
+    return TreeNode(
+        parent=node.parent.index if node.parent is not None else None,
+        step=node.step,
+        born=node.born,
+        visits=node.visits,
+        value=node.mean if node.visits else None,
+        tokens=node.tokens,
+        count=node.count,
+        prior=node.prior,
+        logprob=node.logprob,
+        score=node.score,
+        end=node.value,
+        outcome=node.verdict,
+        bits=node.bits,
+    )
 
 
 _PLAIN = ("visits", "own", "total", "asked", "count", "tokens", "logprob", "prior", "score", "value", "bits")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from o1coder_gym.agents.sweep import Recording
 from o1coder_gym.agents.tasks import TaskResult
-from o1coder_gym.agents.tree import Node, Tree
-from o1coder_gym.search_tree import SearchTree, TreeNode
+from o1coder_gym.agents.tree import Tree
+from o1coder_gym.search_tree import SearchTree
 from o1coder_gym.types import Problem, Proposal, State
 
 
@@ -24,17 +26,8 @@ def tree_record(
     found = finished.result
     root = State(problem.task_id)
     tree = found.tree if found is not None and isinstance(found.tree, Tree) else observed(recording, root)
-    chosen = found.state if found is not None else None
-    return SearchTree(
-        problem=problem,
-        agent=finished.task.name,
-        seed=seed,
-        format=format,
-        nodes=tuple(_frozen(node) for node in tree.nodes),
-        trace=tuple(tree.trace),
-        chosen=next((node.index for node in tree.nodes if node.state == chosen), None),
-        usage=finished.usage,
-    )
+    record = tree.record(problem, found.state if found is not None else None)
+    return replace(record, agent=finished.task.name, seed=seed, format=format, usage=finished.usage)
 
 
 def observed(recording: Recording, root: State) -> Tree:
@@ -68,21 +61,3 @@ def _samples(recording: Recording) -> dict[tuple[State, str], list[Proposal]]:
         for proposal in proposals:
             found.setdefault((state, proposal.text), []).append(proposal)
     return found
-
-
-def _frozen(node: Node) -> TreeNode:
-    return TreeNode(
-        parent=node.parent.index if node.parent is not None else None,
-        step=node.step,
-        born=node.born,
-        visits=node.visits,
-        value=node.mean if node.visits else None,
-        tokens=node.tokens,
-        count=node.count,
-        prior=node.prior,
-        logprob=node.logprob,
-        score=node.score,
-        end=node.value,
-        outcome=node.verdict,
-        bits=node.bits,
-    )

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError
-from o1coder_gym.journal import RunFolder
+from o1coder_gym.journal import RunFolder, read_rows
 from o1coder_gym.problems import ProblemRow, limits_for
 from o1coder_gym.protocols import Judge
 from o1coder_gym.types import Limits, Outcome, Submission, Verdict
@@ -85,7 +86,7 @@ class Evaluation:
             UnknownNameError: When there is no such problem.
             JournalError: When the log cannot be written.
         """
-        keys = [(self._row(task_id).problem.task_id, _hash(code)) for task_id, code in candidates]
+        keys = [(self._row(task_id).problem.task_id, candidate_name(code)) for task_id, code in candidates]
         new = {
             key: candidate
             for key, candidate in zip(keys, candidates, strict=True)
@@ -130,11 +131,22 @@ class Evaluation:
             self._answers[key] = answer
 
 
+def logged_verdicts(folder: Path) -> dict[tuple[str, str], HiddenVerdict]:
+    """Returns what the hidden tests have said in a run, by task id and `candidate_name`.
+
+    Raises:
+        JournalError: When the log cannot be read.
+    """
+    rows = read_rows(folder / f"{LOG}.jsonl")
+    return {(row["task_id"], row["candidate"]): _from_row(row) for row in rows}
+
+
 def _hidden(verdict: Verdict, total: int) -> HiddenVerdict:
     return HiddenVerdict(verdict.outcome, verdict.passed, total)
 
 
-def _hash(code: str) -> str:
+def candidate_name(code: str) -> str:
+    """Returns the name of a program in the log: its SHA-256 in hex."""
     return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -82,6 +82,12 @@ class SearchTree:
     chosen: int | None = None
     usage: Usage = field(default_factory=Usage)
 
+    @property
+    def code(self) -> str | None:
+        """The program that the agent answered with."""
+        step = self.nodes[self.chosen].step if self.chosen is not None else None
+        return step.text if step is not None else None
+
     def children(self) -> list[list[int]]:
         """Returns the children of each node, [N], in order of creation."""
         below: list[list[int]] = [[] for _ in self.nodes]
@@ -117,6 +123,12 @@ class SearchTree:
             "steps": [node.step and [int(node.step.type), node.step.text] for node in self.nodes],
             **{name: [getattr(node, name) for node in self.nodes] for name in _COLUMNS},
         }
+
+    def _repr_html_(self) -> str:
+        """Shows the tree in a notebook."""
+        from o1coder_gym.reporting.tree_page import notebook_cell
+
+        return notebook_cell(self)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> SearchTree:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from o1coder_gym import __version__
-from o1coder_gym.cli import bench, data, demo, doctor, judge, models, rl, solve, synthesize, tcg
+from o1coder_gym.cli import bench, data, demo, doctor, judge, models, rl, solve, synthesize, tcg, tree
 from o1coder_gym.errors import O1CoderError, UsageError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("demo")(demo.demo)
 app.command("solve")(solve.solve)
 app.command("bench")(bench.bench)
 app.command("synthesize")(synthesize.synthesize)
+app.command("tree")(tree.tree)
 app.command("judge")(judge.judge)
 app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")

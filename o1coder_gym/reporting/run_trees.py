@@ -1,0 +1,94 @@
+"""The search trees of a run folder, and a viewer page per problem."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.evaluation import logged_verdicts
+from o1coder_gym.reporting.tree_page import tree_page
+from o1coder_gym.search_tree import TREES, SearchTree, tree_rows
+
+PAGES = "trees"
+"""Name of the folder of viewer pages in a run folder."""
+
+
+class RunTrees:
+    """The trees of a run, read when they are asked for.
+
+    Attributes:
+        folder: The run folder.
+        task_ids: The problems that have trees, in order of their first.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Reads the rows.
+
+        Raises:
+            UsageError: When the folder has no trees.
+            JournalError: When the file of trees is damaged.
+        """
+        self.folder = folder
+        self._rows = list(tree_rows(folder))
+        if not self._rows:
+            raise UsageError(f"{folder}: no search trees ({TREES}.jsonl); it must be a run of bench or solve")
+        self.task_ids = tuple(dict.fromkeys(row["task_id"] for row in self._rows))
+
+    def of(self, task_id: str, agents: Sequence[str] = (), seed: int | None = None) -> list[SearchTree]:
+        """Returns the trees of a problem, in the order of the run.
+
+        Args:
+            task_id: The problem.
+            agents: Keeps the trees of these agents, in this order; all if empty.
+            seed: Keeps the trees of this seed; None keeps all.
+
+        Raises:
+            UnknownNameError: When there is no such problem, or no such agent has a tree of it.
+        """
+        if task_id not in self.task_ids:
+            raise UnknownNameError("problem of the run", task_id, self.task_ids[:12])
+        rows = [row for row in self._rows if row["task_id"] == task_id and seed in (None, row["seed"])]
+        known = [row["agent"] for row in rows]
+        for agent in agents:
+            if agent not in known:
+                raise UnknownNameError(f"agent with a tree of {task_id}", agent, known)
+        if agents:
+            rows = sorted(
+                (row for row in rows if row["agent"] in agents), key=lambda r: agents.index(r["agent"])
+            )
+        return [SearchTree.from_row(row) for row in rows]
+
+    def agents(self, task_id: str) -> list[str]:
+        """Returns the names of the agents that have a tree of a problem."""
+        return list(dict.fromkeys(row["agent"] for row in self._rows if row["task_id"] == task_id))
+
+    def write_pages(self, task_ids: Iterable[str] = ()) -> dict[str, Path]:
+        """Writes a viewer page per problem into the folder `PAGES` of the run.
+
+        Args:
+            task_ids: The problems; all if empty.
+
+        Returns:
+            The page of each problem.
+        """
+        verdicts = logged_verdicts(self.folder)
+        names = page_names(self.task_ids)
+        (self.folder / PAGES).mkdir(exist_ok=True)
+        pages = {task_id: self.folder / PAGES / names[task_id] for task_id in task_ids or self.task_ids}
+        for task_id, page in pages.items():
+            page.write_text(tree_page(self.of(task_id), verdicts), encoding="utf-8")
+        return pages
+
+
+def page_names(task_ids: Iterable[str]) -> dict[str, str]:
+    """Returns a file name per problem: no two alike, safe in every file system and address."""
+    names: dict[str, str] = {}
+    for task_id in task_ids:
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", task_id).strip("-.")[:80] or "problem"
+        name, number = f"{stem}.html", 2
+        while name.lower() in (known.lower() for known in names.values()):
+            name, number = f"{stem}-{number}.html", number + 1
+        names[task_id] = name
+    return names

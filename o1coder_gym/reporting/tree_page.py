@@ -1,0 +1,128 @@
+"""The tree viewer: one HTML file per problem, for one agent or several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.evaluation import HiddenVerdict, candidate_name
+from o1coder_gym.formats import FORMATS, StepFormat
+from o1coder_gym.reporting.page import asset, embedded, html_page
+from o1coder_gym.search_tree import SearchTree
+from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, Step, TestCase
+
+DIGITS = 4
+"""Decimal places of the numbers in a page."""
+
+_COLUMNS = ("parent", "born", "visits", "tokens", "outcome", "bits")
+_NUMBERS = ("value", "prior", "logprob", "score", "end")
+
+
+Verdicts: TypeAlias = Mapping[tuple[str, str], HiddenVerdict]
+"""What the hidden tests have said, by task id and `candidate_name`."""
+
+
+def tree_page(trees: Sequence[SearchTree], hidden: Verdicts = MappingProxyType({})) -> str:
+    """Returns the viewer of one problem's trees as an HTML file.
+
+    Args:
+        trees: Of one problem, at least one; the first is shown first.
+        hidden: What the hidden tests said about the answers.
+
+    Raises:
+        UsageError: When there is no tree, or the trees are of several problems.
+    """
+    tasks = {tree.problem.task_id for tree in trees}
+    if len(tasks) != 1:
+        raise UsageError(f"a tree page shows the trees of one problem, got {sorted(tasks) or 'none'}")
+    problem = trees[0].problem
+    data = {
+        "problem": {"task_id": problem.task_id, "prompt": problem.prompt, "tests": test_lines(problem)},
+        "formats": {name: view for tree in trees if (view := _format(tree)) for name in [tree.format]},
+        "trees": [_tree(tree, hidden) for tree in trees],
+    }
+    return html_page(
+        f"{problem.task_id} · search tree",
+        asset("tree.html"),
+        styles=("base.css", "tree.css"),
+        scripts=("theme.js", "tidy.js", "tree.js"),
+        data=data,
+    )
+
+
+def notebook_cell(tree: SearchTree) -> str:
+    """Returns the viewer of one tree as the HTML output of a notebook's cell."""
+    return embedded(tree_page([tree]), height=620)
+
+
+def test_lines(problem: Problem) -> list[str]:
+    """Returns a line per public test."""
+    return [_test_line(problem, test) for test in problem.public_tests]
+
+
+def _test_line(problem: Problem, test: TestCase) -> str:
+    match test:
+        case CallTest(args, expected):
+            return f"{problem.entry_point}({args.strip()[1:-1].strip()}) == {expected}"
+        case AssertTest(code):
+            return code.strip().removeprefix("assert ")
+        case CheckTest(code):
+            return code.strip()
+        case StdioTest(stdin, stdout):
+            return f"{stdin.strip()!r} → {stdout.strip()!r}"
+
+
+def _tree(tree: SearchTree, hidden: Verdicts) -> dict[str, Any]:
+    nodes = tree.nodes
+    verdict = hidden.get((tree.problem.task_id, candidate_name(tree.code))) if tree.code is not None else None
+    inner = [bool(children) for children in tree.children()]
+    step_format = FORMATS.get(tree.format)
+    columns: dict[str, Any] = {name: [getattr(node, name) for node in nodes] for name in _COLUMNS}
+    columns |= {name: [_rounded(getattr(node, name)) for node in nodes] for name in _NUMBERS}
+    columns["samples"] = [node.count for node in nodes]
+    columns["kind"] = [int(node.step.type) if node.step else -1 for node in nodes]
+    columns["text"] = [node.step.text if node.step else "" for node in nodes]
+    columns["say"] = {
+        index: _as_said(step_format, node.step, len(tree.path(index)) - 1)
+        for index, node in enumerate(nodes)
+        if node.step and inner[index] and step_format
+    }
+    return {
+        "agent": tree.agent,
+        "seed": tree.seed,
+        "format": tree.format,
+        "usage": {"tokens": tree.usage.tokens},
+        "chosen": tree.chosen,
+        "hidden": verdict and {"outcome": verdict.outcome, "passed": verdict.passed, "total": verdict.total},
+        "nodes": columns,
+        "trace": [[_rounded(cell) for cell in column] for column in zip(*tree.trace, strict=True)],
+    }
+
+
+def _as_said(step_format: StepFormat, step: Step, index: int) -> str:
+    """Returns a step as the model reads it in the prompts of later steps."""
+    return step_format.render(step, index).rstrip()
+
+
+def _format(tree: SearchTree) -> dict[str, Any] | None:
+    """Returns the prompt's messages, and by depth what follows the steps in the model's turn."""
+    step_format = FORMATS.get(tree.format)
+    if step_format is None:
+        return None
+    tails: dict[int, str] = {}
+    messages: Sequence[tuple[str, str]] = ()
+    for index in range(len(tree.nodes)):
+        state = tree.state(index)
+        if state.depth in tails or state.code is not None:
+            continue
+        prompt = step_format.prompt(tree.problem, state)
+        said = [_as_said(step_format, step, place) for place, step in enumerate(state.steps, start=1)]
+        tails[state.depth] = prompt.prefill.removeprefix("".join(f"{text}\n\n" for text in said))
+        messages = prompt.messages
+    return {"messages": [list(turn) for turn in messages], "tails": tails}
+
+
+def _rounded(number: float | None) -> float | None:
+    return round(number, DIGITS) if isinstance(number, float) else number
