@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from o1coder_gym import __version__
-from o1coder_gym.cli import bench, data, demo, doctor, judge, models, rl, solve, synthesize, tcg, tree
+from o1coder_gym.cli import bench, data, demo, doctor, judge, micro, models, rl, solve, synthesize, tcg, tree
 from o1coder_gym.errors import O1CoderError, UsageError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("synthesize")(synthesize.synthesize)
 app.command("tree")(tree.tree)
 app.command("judge")(judge.judge)
 app.command("doctor")(doctor.doctor)
+app.command("micro")(micro.micro)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(tcg.app, name="tcg")
