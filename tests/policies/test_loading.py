@@ -5,9 +5,16 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from o1coder_gym.errors import PolicyError, UnknownNameError, UsageError
+from o1coder_gym.errors import MissingExtraError, PolicyError, UnknownNameError, UsageError
 from o1coder_gym.formats import VANILLA
-from o1coder_gym.policies import HFSettings, LanguageModelPolicy, ScriptedPolicy, load_policy, loading
+from o1coder_gym.policies import (
+    HFSettings,
+    LanguageModelPolicy,
+    ScriptedPolicy,
+    VLLMSettings,
+    load_policy,
+    loading,
+)
 
 
 def test_hf_policies_load_nothing_yet_and_share_their_engine():
@@ -70,3 +77,17 @@ def test_naming_a_policy_imports_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_missing_vllm_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"o1coder-gym\[vllm\]"):
+        load_policy("vllm:smollm2-135m?context=123")
+
+
+def test_vllm_settings_are_checked():
+    settings = loading.read_settings(VLLMSettings, "dtype=float32&context=2048&kv_gib=1")
+    assert settings == VLLMSettings(dtype="float32", context=2048, kv_gib=1)
+    for options in ("context=0", "max_rows=0", "kv_gib=0"):
+        with pytest.raises(UsageError, match="at least 1"):
+            loading.read_settings(VLLMSettings, options)

@@ -36,6 +36,7 @@ pytestmark = [
 
 MODEL = "smollm2-135m"
 IN_PROCESS = f"vllm:{MODEL}?dtype=float32&context=2048&max_rows=16&kv_gib=1"
+CORES = os.sched_getaffinity(0)
 ADD = Problem("t/add", "Write a function `add(a, b)` that adds two numbers.", "add")
 ROOT = State(ADD.task_id)
 
@@ -160,6 +161,33 @@ def test_greedy_decoding_and_its_logprob_are_those_of_transformers(policy):
     assert found.token_ids == expected.token_ids
     assert found.text == expected.text
     assert found.logprob == pytest.approx(expected.logprob, abs=1e-2)
+
+
+def test_draws_are_those_of_transformers_whatever_else_is_in_the_batch(policy):
+    asked = [
+        PolicyRequest(ADD, ROOT, n, Sampling(temperature, top_p, top_k, 24), seed)
+        for seed, (n, temperature, top_p, top_k) in enumerate(
+            [(3, 0.8, 0.95, 50), (1, 0.0, 1.0, 0), (2, 1.2, 0.9, 5), (2, 1.0, 1.0, 0)]
+        )
+    ]
+    expected = language_model(f"hf:{MODEL}?dtype=float32").propose(asked)
+    found = policy.propose(asked)
+    assert [[one.token_ids for one in group] for group in found] == [
+        [one.token_ids for one in group] for group in expected
+    ]
+    assert [one.token_ids for one in policy.propose(asked[:1])[0]] == [one.token_ids for one in found[0]]
+
+
+def test_prompts_that_make_no_single_batch_are_computed_in_parts(policy):
+    long = [Problem(f"t/{i}", f"{i} " * 600, "f") for i in range(8)]
+    answers = policy.propose(
+        [PolicyRequest(one, State(one.task_id), 1, Sampling(max_tokens=4)) for one in long]
+    )
+    assert [len(answer) for answer in answers] == [1] * 8
+
+
+def test_no_thread_but_its_own_is_bound_to_a_core(policy):
+    assert os.sched_getaffinity(0) == CORES
 
 
 def test_forgetting_drops_all_prefixes(policy):
