@@ -7,7 +7,7 @@ Sections:
   samples   one prompt of 300 tokens: 8 samples in one call, and 8 calls of one sample
   prefix    32 prompts of 620 tokens that share 600, and 32 of the same length that share nothing
   chain     12 growing prompts, 4 samples each: prompt tokens computed ÷ unique tokens
-  trees     8 trees of 4 samples a node, 3 deep, in common batches, and one such tree alone
+  trees     8 trees in common batches, and one alone, each grown by one node of 4 samples at a time
   search    mcts on 8 starter problems, judged, ÷ the requests that it made, replayed on the engine alone
   against   the 8 trees on the engine of --against ÷ on the engine measured, e.g. a server of the same model
 
@@ -96,16 +96,12 @@ class Bench:
         return max(speed for speed, _ in speeds), max(speed for _, speed in speeds)
 
     def trees(self, count: int) -> None:
-        """Grows trees level by level: 4 samples a node, the first two of them expanded, 3 deep."""
+        """Grows trees as sequential search does, a node of 4 samples at a time each, 3 deep."""
         level = [self.ids(300) for _ in range(count)]
         opening = self.engine.encode_more("\n\n### Step 2 (")
         for _ in range(3):
             answers = self.generate(level, 4)
-            level = [
-                parent + child + opening
-                for parent, group in zip(level, answers, strict=True)
-                for child in group[:2]
-            ]
+            level = [parent + group[0] + opening for parent, group in zip(level, answers, strict=True)]
 
 
 def samples(bench: Bench) -> dict[str, Any]:
