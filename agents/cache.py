@@ -1,4 +1,4 @@
-"""Content-addressed caches around a policy and a judge: equal questions are answered once.
+"""Content-addressed caches around a policy, a scorer and a judge: equal questions are answered once.
 
 A cache saves time, never budget: what it answers is counted as if it had been computed, so that equal
 budgets stay equal. With a run folder it outlives the process.
@@ -15,8 +15,8 @@ from typing import Any, Generic, TypeVar
 
 from o1coder_gym.agents.records import read_proposals, read_verdict, write_proposals, write_verdict
 from o1coder_gym.journal import RunFolder
-from o1coder_gym.protocols import Judge, Policy
-from o1coder_gym.types import Outcome, PolicyRequest, Proposal, Submission, Verdict
+from o1coder_gym.protocols import Judge, Policy, StepScorer
+from o1coder_gym.types import Outcome, PolicyRequest, Problem, Proposal, State, Submission, Verdict
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -91,6 +91,33 @@ class CachedPolicy:
         return self._store.ask(requests, self._policy.propose, lambda answer: True)
 
 
+class CachedScorer:
+    """A scorer that scores each state of a problem once; what is no score is passed on, not kept."""
+
+    def __init__(self, scorer: StepScorer, folder: RunFolder | None = None) -> None:
+        """Wraps a scorer.
+
+        Args:
+            scorer: Scores what is new.
+            folder: Keeps the scores; open it with a config that names the scorer.
+        """
+        self._scorer = scorer
+        self._store: _Store[tuple[Problem, State], float] = _Store(
+            "scores", folder, _describe_state, float, float
+        )
+
+    @property
+    def hits(self) -> int:
+        """States answered from the cache so far."""
+        return self._store.hits
+
+    def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
+        """Scores states, or returns what equal ones got."""
+        return self._store.ask(
+            items, self._scorer.score, lambda score: isinstance(score, int | float) and 0 <= score <= 1
+        )
+
+
 class CachedJudge:
     """A judge that answers an equal submission from its cache; its own failures are not kept."""
 
@@ -118,13 +145,14 @@ class CachedJudge:
         )
 
 
+def _describe_state(item: tuple[Problem, State]) -> Any:
+    problem, state = item
+    return [[problem.task_id, problem.prompt, problem.entry_point], state.to_row()]
+
+
 def _describe_request(request: PolicyRequest) -> Any:
-    problem = request.problem
-    return [
-        [problem.task_id, problem.prompt, problem.entry_point],
-        request.state.to_row(),
-        [request.n, request.seed, asdict(request.sampling)],
-    ]
+    drawn = [request.n, request.seed, asdict(request.sampling)]
+    return [*_describe_state((request.problem, request.state)), drawn]
 
 
 def _describe_submission(submission: Submission) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import Driver, Task, best_of_n, greedy, mcts
-from o1coder_gym.agents.cache import CachedJudge, CachedPolicy
+from o1coder_gym.agents.cache import CachedJudge, CachedPolicy, CachedScorer
 from o1coder_gym.budget import Budget
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.types import (
@@ -75,6 +75,24 @@ def test_a_cache_changes_neither_results_nor_what_they_cost(toy: ModuleType) -> 
         assert [r.result for r in cached] == [r.result for r in plain]
         assert [r.usage.tokens for r in cached] == [r.usage.tokens for r in plain]
     assert policy.hits > 0
+
+
+def test_a_state_is_scored_once(toy: ModuleType, tmp_path: Path) -> None:
+    items = [
+        (REQUEST.problem, State("p")),
+        (REQUEST.problem, State("r")),
+        (Problem("p", "another"), State("p")),
+    ]
+    inside = toy.ToyScorer()
+    with RunFolder.open(tmp_path, {"scorer": "toy"}) as folder:
+        scorer = CachedScorer(inside, folder)
+        first = scorer.score([*items, items[0]])
+        assert scorer.score(items[:1]) == first[:1] == first[3:]
+    assert inside.batches == [3]
+    assert scorer.hits == 2
+    with RunFolder.open(tmp_path, {"scorer": "toy"}, resume=True) as folder:
+        assert CachedScorer(inside, folder).score(items) == first[:3]
+    assert inside.batches == [3]
 
 
 def test_a_judge_is_asked_once(tmp_path: Path) -> None:
