@@ -72,7 +72,8 @@ class Bench:
 
     def generate(self, prompts: Sequence[Ids], n: int) -> list[tuple[Ids, ...]]:
         """Samples `n` continuations of each prompt; returns their ids."""
-        sampling = Sampling(temperature=1.0, max_tokens=self.tokens)
+        # Without top-p, for which vLLM's servers sort the vocabulary: no property of an engine's batching.
+        sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=self.tokens)
         empty = Prompt((("user", ""),), "", "")
         requests = [
             Generate(empty, ids, n, sampling, seed, lambda action: None) for seed, ids in enumerate(prompts)

@@ -125,7 +125,7 @@ def _processor_advice(machine: Machine, found: Mapping[str, str | None]) -> list
     if (preload := preload_advice()) is not None:
         advice.append(preload)
     advice.append(
-        f"start a vLLM server with VLLM_CPU_OMP_THREADS_BIND={all_cores()}, --block-size 32 and "
-        "--no-enable-chunked-prefill"
+        f"start a vLLM server with VLLM_CPU_OMP_THREADS_BIND={all_cores()} and --block-size 32; "
+        "send it no seeds: openai:URL?seeds=0#MODEL"
     )
     return advice

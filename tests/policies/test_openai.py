@@ -1,5 +1,7 @@
 """The client against a real HTTP server on loopback that speaks as vLLM and as plain OpenAI servers do."""
 
+import dataclasses
+
 import pytest
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
@@ -109,6 +111,12 @@ def test_sampling_travels(serve):
         "seed": 7,
     }
     assert {name: body[name] for name in wanted} == wanted
+
+
+def test_seeds_may_stay_at_home(serve):
+    server, engine = serve(settings=dataclasses.replace(QUICK, seeds=0))
+    propose(engine)
+    assert "seed" not in server.seen[0][1]
 
 
 def test_servers_without_tokenizer_get_a_conversation(serve):
