@@ -26,10 +26,18 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from o1coder_gym.agents.feed import Feed
 from o1coder_gym.agents.lanes import Batch, Lane, Request
 from o1coder_gym.agents.session import Session
 from o1coder_gym.agents.tasks import Observer, Task, TaskResult
-from o1coder_gym.errors import InfrastructureError, O1CoderError, PolicyError, ScorerError, UsageError
+from o1coder_gym.errors import (
+    CalledOff,
+    InfrastructureError,
+    O1CoderError,
+    PolicyError,
+    ScorerError,
+    UsageError,
+)
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.protocols import Model, Policy, StepScorer
 from o1coder_gym.types import PolicyRequest, Problem
@@ -106,11 +114,12 @@ class Driver:
         results = {result.task.key: result for result in self.stream(tasks)}
         return [results[task.key] for task in tasks]
 
-    def stream(self, tasks: Iterable[Task]) -> Iterator[TaskResult]:
+    def stream(self, tasks: Iterable[Task] | Feed) -> Iterator[TaskResult]:
         """Runs all tasks; yields each result as soon as it is there.
 
         Args:
-            tasks: Drawn from as agents finish, so it may be long.
+            tasks: Drawn from as agents finish, so it may be long; or a feed, whose tasks begin when they
+                come. Of a feed a key may be used again once its task is over.
 
         Raises:
             UsageError, JournalError: As `run`.
@@ -121,7 +130,7 @@ class Driver:
         finally:
             run.close()
 
-    def _lanes(self, done: SimpleQueue[Batch]) -> tuple[Lane, Lane, Lane]:
+    def _lanes(self, done: SimpleQueue[Batch | None]) -> tuple[Lane, Lane, Lane]:
         """Returns the lanes of policy, model and scorer."""
         alone = None if self._concurrency == 1 else 1
         policy = Lane(
@@ -134,13 +143,17 @@ class Driver:
 class _Run:
     """One call of `stream`: the live sessions and the loop over them."""
 
-    def __init__(self, driver: Driver, tasks: Iterable[Task]) -> None:
+    def __init__(self, driver: Driver, tasks: Iterable[Task] | Feed) -> None:
         self._driver = driver
-        self._tasks = enumerate(tasks)
+        self._feed = tasks if isinstance(tasks, Feed) else None
+        self._tasks = iter(()) if isinstance(tasks, Feed) else iter(tasks)
+        self._begun = 0
         self._keys: set[str] = set()
         self._live: set[Session] = set()
         self._finished: list[TaskResult] = []
-        self._done: SimpleQueue[Batch] = SimpleQueue()
+        self._done: SimpleQueue[Batch | None] = SimpleQueue()
+        if self._feed is not None:
+            self._feed.attach(lambda: self._done.put(None))
         self._lanes = driver._lanes(self._done)
         self._policy, self._model, self._scorer = self._lanes
         self._recorded = _recorded_answers(driver._journal)
@@ -148,12 +161,14 @@ class _Run:
     def results(self) -> Iterator[TaskResult]:
         """Yields results until no task is left."""
         while True:
+            more = self._feed is not None and self._feed.open  # read before the feed is emptied
             self._admit()
+            self._call_off()
             yield from self._take_finished()
-            if not self._live:
+            if not self._live and not more:
                 return
             self._dispatch()
-            if any(lane.busy for lane in self._lanes):
+            if any(lane.busy for lane in self._lanes) or self._feed is not None:
                 for batch in self._landed():
                     self._deliver(batch)
 
@@ -169,13 +184,21 @@ class _Run:
     def _admit(self) -> None:
         """Starts searches while there is room."""
         while len(self._live) < self._driver._live:
-            order, task = next(self._tasks, (0, None))
+            task = next(self._tasks, None) if self._feed is None else self._feed.take()
             if task is None:
                 return
             if task.key in self._keys:
                 raise UsageError(f"two tasks are called {task.key!r}; give them different names or seeds")
             self._keys.add(task.key)
-            self._start(task, order)
+            self._begun += 1
+            self._start(task, self._begun)
+
+    def _call_off(self) -> None:
+        """Ends the searches that the feed has called off."""
+        keys = self._feed.take_called_off() if self._feed is not None else ()
+        for session in [session for session in self._live if session.task.key in keys]:
+            session.fail(CalledOff(f"{session.task.key}: called off"))
+            self._pump(session)
 
     def _start(self, task: Task, order: int) -> None:
         model = self._driver._model
@@ -202,6 +225,8 @@ class _Run:
         if session.outcome is not None and session in self._live:
             self._live.remove(session)
             self._finished.append(session.outcome)
+            if self._feed is not None:
+                self._keys.discard(session.task.key)
             if session.outstanding:
                 for lane in self._lanes:
                     lane.drop(session)
@@ -230,14 +255,15 @@ class _Run:
         return policy.waiting_since + _PATIENCE * policy.mean_s - time.monotonic()
 
     def _landed(self) -> list[Batch]:
-        """Waits for one batch or for the clock; returns all batches that are back."""
-        batches = []
+        """Waits for one batch, the feed or the clock; returns all batches that are back."""
+        landed = []
         try:
-            batches.append(self._done.get(timeout=self._wait_s()))
+            landed.append(self._done.get(timeout=self._wait_s()))
             while True:
-                batches.append(self._done.get_nowait())
+                landed.append(self._done.get_nowait())
         except Empty:
             pass
+        batches = [batch for batch in landed if batch is not None]
         for batch in batches:
             batch.lane.land(batch)
         return batches or self._overdue()

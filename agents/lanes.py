@@ -69,7 +69,7 @@ class Lane:
 
     name: str
     serve: Serve
-    done: SimpleQueue[Batch]
+    done: SimpleQueue[Batch | None]
     threads: int = 1
     batch_weight: int | None = None
     batch_size: int | None = None

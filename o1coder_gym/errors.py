@@ -62,6 +62,10 @@ class BudgetExhausted(O1CoderError):
     """Thrown into an agent when its budget cannot pay for what it asked."""
 
 
+class CalledOff(O1CoderError):
+    """Raised when a task was ended because nobody waits for it any more."""
+
+
 class JournalError(O1CoderError):
     """Raised when a run folder cannot be written, or does not belong to the run resumed."""
 
