@@ -46,14 +46,20 @@ class Feed:
             self._waiting.append(task)
         self._wake()
 
-    def call_off(self, key: str) -> None:
-        """Ends the task of this key: one that waits is dropped, one that runs ends with its best so far."""
+    def call_off(self, key: str) -> bool:
+        """Ends the task of this key: one that waits is dropped, one that runs ends with its best so far.
+
+        Returns:
+            Whether it was dropped, so that no result comes.
+        """
         with self._lock:
-            kept = [task for task in self._waiting if task.key != key]
-            if len(kept) == len(self._waiting):
+            kept = deque(task for task in self._waiting if task.key != key)
+            dropped = len(kept) < len(self._waiting)
+            self._waiting = kept
+            if not dropped:
                 self._called_off.add(key)
-            self._waiting = deque(kept)
         self._wake()
+        return dropped
 
     def close(self) -> None:
         """Takes no more tasks; those that it has are still done."""

@@ -151,6 +151,21 @@ class ReasoningModel:
         model._reward = reward
         return model
 
+    def with_problems(self, problems: Iterable[Problem]) -> ReasoningModel:
+        """Returns this model over other problems and their public tests; handles and caches are shared.
+
+        A task id must name the same problem in all models that share the caches.
+
+        Raises:
+            UsageError: When a task id occurs twice, or there is no problem.
+        """
+        model = object.__new__(ReasoningModel)
+        model.__dict__.update(self.__dict__)
+        model._problems = _by_id(problems)
+        model.task_ids = tuple(model._problems)
+        model._tests = {task_id: problem.public_tests for task_id, problem in model._problems.items()}
+        return model
+
     def __copy__(self) -> ReasoningModel:
         return self
 

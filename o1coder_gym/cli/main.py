@@ -9,7 +9,21 @@ from rich.console import Console
 from rich.markup import escape
 
 from o1coder_gym import __version__
-from o1coder_gym.cli import bench, data, demo, doctor, judge, micro, models, rl, solve, synthesize, tcg, tree
+from o1coder_gym.cli import (
+    bench,
+    data,
+    demo,
+    doctor,
+    judge,
+    micro,
+    models,
+    rl,
+    serve,
+    solve,
+    synthesize,
+    tcg,
+    tree,
+)
 from o1coder_gym.errors import O1CoderError, UsageError
 
 app = typer.Typer(
@@ -24,6 +38,7 @@ app.command("solve")(solve.solve)
 app.command("bench")(bench.bench)
 app.command("synthesize")(synthesize.synthesize)
 app.command("tree")(tree.tree)
+app.command("serve")(serve.serve)
 app.command("judge")(judge.judge)
 app.command("doctor")(doctor.doctor)
 app.command("micro")(micro.micro)

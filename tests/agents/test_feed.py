@@ -81,8 +81,8 @@ def test_a_running_task_is_called_off(toy: ModuleType) -> None:
         feed.put(waiting)
         assert policy.asked.wait(10)
         assert feed.waiting == 1
-        feed.call_off(waiting.key)  # never begun, so it has no result
-        feed.call_off(task.key)
+        assert feed.call_off(waiting.key)  # never begun, so it has no result
+        assert not feed.call_off(task.key)
         result = results.get(timeout=10)
         assert result.task == task
         assert isinstance(result.error, CalledOff)

@@ -1,0 +1,1 @@
+"""Agents behind OpenAI's HTTP interface; needs the extra `serve`."""

@@ -1,0 +1,282 @@
+"""The HTTP application: OpenAI's chat completions, answered by agents."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from o1coder_gym.agents import TaskResult
+from o1coder_gym.budget import Budget
+from o1coder_gym.cli.serving import chat
+from o1coder_gym.cli.serving.desk import Desk, Event, Full, Order
+from o1coder_gym.cli.serving.questions import question
+from o1coder_gym.errors import CalledOff, O1CoderError
+from o1coder_gym.queries import Agent
+from o1coder_gym.types import Transition, Usage
+
+HEARTBEAT_S = 10.0
+"""Seconds after which a silent stream says that it is alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a request may ask for.
+
+    Attributes:
+        tokens: Generated tokens per completion at most; also what a completion gets by default.
+        n: Completions per request.
+        characters: Of the conversation.
+        body_bytes: Of the request.
+        seconds: Per completion; None for no bound.
+    """
+
+    tokens: int = 4096
+    n: int = 8
+    characters: int = 32_000
+    body_bytes: int = 256 << 10
+    seconds: float | None = None
+
+
+class Refused(O1CoderError):
+    """Raised when a request is answered by an HTTP error."""
+
+    def __init__(self, status: int, message: str, *, parameter: str | None = None, code: str | None = None):
+        """Args: HTTP status, one line, the parameter that is wrong, a code for programs."""
+        super().__init__(message)
+        self.status = status
+        self.parameter = parameter
+        self.code = code
+
+
+def make_app(
+    desk: Desk, models: Mapping[str, Agent], bounds: Bounds = Bounds(), *, key: str | None = None
+) -> FastAPI:
+    """Returns the application; its shutdown closes the desk.
+
+    Args:
+        desk: Runs the searches.
+        models: Agents by the name that requests call them.
+        bounds: Limits per request.
+        key: What clients must send as their API key; None lets everyone in.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(desk.close)
+
+    app = FastAPI(title="o1coder", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+
+    async def completions(request: Request) -> Response:
+        _authorised(request, key)
+        asked = _read(await _body(request, bounds.body_bytes), bounds)
+        if asked.model not in models:
+            known = ", ".join(models)
+            raise Refused(
+                404, f"no model {asked.model!r}; known: {known}", parameter="model", code="model_not_found"
+            )
+        searches = _Searches(desk, asked, models[asked.model], bounds)
+        if asked.stream:
+            return StreamingResponse(searches.chunks(), media_type="text/event-stream")
+        return JSONResponse(await _unless_gone(request, searches.whole()))
+
+    async def listing(request: Request) -> Response:
+        _authorised(request, key)
+        return JSONResponse({"object": "list", "data": [_model_row(name) for name in models]})
+
+    async def one_model(request: Request) -> Response:
+        _authorised(request, key)
+        name = request.path_params["name"]
+        if name not in models:
+            raise Refused(404, f"no model {name!r}", parameter="model", code="model_not_found")
+        return JSONResponse(_model_row(name))
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok", "searches": desk.busy})
+
+    app.add_api_route("/v1/chat/completions", completions, methods=["POST"])
+    app.add_api_route("/v1/models", listing, methods=["GET"])
+    app.add_api_route("/v1/models/{name:path}", one_model, methods=["GET"])
+    app.add_api_route("/health", health, methods=["GET"])
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(O1CoderError, _failed)
+    app.add_exception_handler(HTTPException, _no_route)
+    return app
+
+
+class _Searches:
+    """The searches of one request, one per completion, and what they tell."""
+
+    def __init__(self, desk: Desk, asked: chat.ChatRequest, agent: Agent, bounds: Bounds) -> None:
+        self.name = f"chatcmpl-{secrets.token_hex(12)}"
+        self._desk = desk
+        self._asked = asked
+        self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
+        problem = question(asked.turns, asked.entry_point, asked.public_tests)
+        budget = Budget(tokens=asked.tokens or bounds.tokens, seconds=bounds.seconds)
+        seed = asked.seed if asked.seed is not None else secrets.randbits(40)
+        self._orders = [Order(self.name, problem, agent, budget, seed + i) for i in range(asked.n)]
+        loop = asyncio.get_running_loop()
+        tells = [self._teller(loop, index) for index in range(asked.n)]
+        try:
+            desk.submit(self._orders, tells)
+        except Full as error:
+            raise Refused(429, str(error), code="rate_limit_exceeded") from error
+
+    def _teller(self, loop: asyncio.AbstractEventLoop, index: int) -> Callable[[Event], None]:
+        return lambda event: loop.call_soon_threadsafe(self._events.put_nowait, (index, event)) and None
+
+    async def whole(self) -> dict[str, Any]:
+        """Returns the body of the completion once all searches are over."""
+        thoughts = [""] * len(self._orders)
+        finished: dict[int, TaskResult] = {}
+        try:
+            while len(finished) < len(self._orders):
+                index, event = await self._events.get()
+                if isinstance(event, Transition):
+                    thoughts[index] += chat.thought(event)
+                else:
+                    finished[index] = _answered(event)
+        finally:
+            self._desk.call_off(self._orders)
+        choices = [chat.choice(i, finished[i], thoughts[i], self._asked.stops) for i in sorted(finished)]
+        spent = sum((result.usage for result in finished.values()), Usage())
+        return chat.completion(self.name, self._asked.model, choices, spent)
+
+    async def chunks(self) -> AsyncIterator[str]:
+        """Yields the events of the stream: each step as reasoning, then the answers."""
+        spent, going = Usage(), len(self._orders)
+        try:
+            for index in range(going):
+                yield self._chunk(index, {"role": "assistant", "content": ""})
+            while going:
+                try:
+                    index, event = await asyncio.wait_for(self._events.get(), HEARTBEAT_S)
+                except TimeoutError:
+                    yield ": searching\n\n"
+                    continue
+                if isinstance(event, Transition):
+                    yield self._chunk(index, {"reasoning_content": chat.thought(event)})
+                    continue
+                result = _answered(event)
+                spent, going = spent + result.usage, going - 1
+                if text := chat.answer(result, self._asked.stops):
+                    yield self._chunk(index, {"content": text})
+                yield self._chunk(index, {}, chat.finish_reason(result))
+            if self._asked.stream_options is not None and self._asked.stream_options.include_usage:
+                last = chat.chunk(self.name, self._asked.model, 0, {})
+                yield _event(last | {"choices": [], "usage": chat.usage_row(spent)})
+            yield "data: [DONE]\n\n"
+        except O1CoderError as error:
+            yield _event(_error(_status(error), str(error)))
+        finally:
+            self._desk.call_off(self._orders)
+
+    def _chunk(self, index: int, delta: Mapping[str, Any], reason: str | None = None) -> str:
+        return _event(chat.chunk(self.name, self._asked.model, index, delta, reason))
+
+
+def _answered(event: TaskResult | O1CoderError) -> TaskResult:
+    """Returns a result that is one; a search that failed without a program is an error."""
+    if isinstance(event, O1CoderError):
+        raise event
+    if event.error is not None and (event.result is None or event.result.code is None):
+        raise event.error
+    return event
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """Returns what `work` returns; ends it when the client hangs up."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=1.0)
+            if not task.done() and await request.is_disconnected():
+                raise Refused(499, "the client has gone")
+        return task.result()
+    finally:
+        task.cancel()
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """Reads a body without keeping more of it than is allowed."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise Refused(413, f"the request is larger than {most:,} bytes", code="request_too_large")
+    return body
+
+
+def _read(body: bytes, bounds: Bounds) -> chat.ChatRequest:
+    try:
+        asked = chat.ChatRequest.model_validate_json(body)
+    except ValidationError as error:
+        message, parameter = chat.complaint(error)
+        raise Refused(400, message, parameter=parameter or None) from error
+    sizes = {
+        "n": (asked.n, bounds.n),
+        "max_tokens": (asked.tokens or 0, bounds.tokens),
+        "messages": (sum(len(text) for _, text in asked.turns), bounds.characters),
+        "public_tests": (sum(map(len, asked.public_tests)), bounds.characters),
+    }
+    for name, (size, most) in sizes.items():
+        if size > most:
+            unit = "characters" if name in ("messages", "public_tests") else name
+            raise Refused(400, f"{name}: got {size:,} {unit}, at most {most:,} are served", parameter=name)
+    return asked
+
+
+def _authorised(request: Request, key: str | None) -> None:
+    given = request.headers.get("authorization", "")
+    if key is not None and not secrets.compare_digest(given.encode(), f"Bearer {key}".encode()):
+        raise Refused(401, "wrong API key", code="invalid_api_key")
+
+
+def _model_row(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "o1coder-gym"}
+
+
+def _event(body: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(body)}\n\n"
+
+
+def _status(error: O1CoderError) -> int:
+    return 503 if isinstance(error, CalledOff) else 500
+
+
+def _error(
+    status: int, message: str, *, parameter: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    kind = (
+        "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
+    )
+    return {"error": {"message": message, "type": kind, "param": parameter, "code": code}}
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    body = _error(error.status, str(error), parameter=error.parameter, code=error.code)
+    return JSONResponse(body, error.status, headers={"Retry-After": "1"} if error.status == 429 else None)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, O1CoderError)
+    return JSONResponse(_error(_status(error), str(error)), _status(error))
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse(
+        _error(error.status_code, str(error.detail)), error.status_code, headers=error.headers
+    )

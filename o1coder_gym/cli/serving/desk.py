@@ -1,0 +1,199 @@
+"""The desk: takes orders from many requests, runs them on one driver, and tells each how it goes."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from o1coder_gym.agents import Driver, Feed, Task, TaskResult
+from o1coder_gym.budget import Budget
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import CalledOff, InfrastructureError, O1CoderError
+from o1coder_gym.protocols import Policy, StepScorer
+from o1coder_gym.queries import Advance, Agent, Answer, Query
+from o1coder_gym.types import Problem, State, Transition, Usage
+
+SHUT = "the server is shutting down"
+
+Event: TypeAlias = Transition | TaskResult | O1CoderError
+"""A step that was taken; at the end the result, or why the desk had to close."""
+
+Tell: TypeAlias = Callable[[Event], None]
+"""Told of the events of an order, in the desk's thread; must return at once."""
+
+
+class Full(O1CoderError):
+    """Raised when as many searches wait as may wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A search that somebody waits for.
+
+    Attributes:
+        name: Unique among the orders that are not over.
+        problem: What to solve.
+        agent: How.
+        budget: Its limits.
+        seed: Fixes the draws.
+    """
+
+    name: str
+    problem: Problem
+    agent: Agent
+    budget: Budget
+    seed: int
+
+    @property
+    def task(self) -> Task:
+        """The task of the driver."""
+        return Task(self.problem.task_id, self.agent, self.budget, name=self.name, seed=self.seed)
+
+
+class Desk:
+    """Runs orders until it is closed. `submit`, `call_off` and `close` may be called by any thread."""
+
+    def __init__(
+        self,
+        model: ReasoningModel,
+        policy: Policy,
+        scorer: StepScorer | None = None,
+        *,
+        live: int,
+        waiting: int,
+    ) -> None:
+        """Opens the desk.
+
+        Args:
+            model: Its format, judge and limits are used; its problems are not.
+            policy: Proposes steps.
+            scorer: For agents that ask for scores.
+            live: Searches at the same time, ≥ 1.
+            waiting: Searches that may wait beside them, ≥ 0.
+        """
+        self._questions = Questions(model)
+        self._feed = Feed()
+        self._most = live + waiting
+        self._lock = threading.Lock()
+        self._orders: dict[str, Order] = {}
+        self._tells: dict[str, Tell] = {}
+        self._driver = Driver(self._questions, policy, scorer, observer=self._observe, live=live)
+        self._thread = threading.Thread(target=self._work, name="o1coder-desk", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> int:
+        """Number of orders that are not over."""
+        return len(self._orders)
+
+    def submit(self, orders: Sequence[Order], tells: Sequence[Tell]) -> None:
+        """Takes orders in, all or none.
+
+        Raises:
+            Full: When too many wait already.
+            CalledOff: When the desk is closed.
+        """
+        with self._lock:
+            if not self._feed.open:
+                raise CalledOff(SHUT)
+            if len(self._orders) + len(orders) > self._most:
+                raise Full(f"{len(self._orders)} searches are running or waiting; at most {self._most} may")
+            for order, tell in zip(orders, tells, strict=True):
+                self._orders[order.task.key], self._tells[order.task.key] = order, tell
+                self._questions.add(order.problem)
+                self._feed.put(order.task)
+
+    def call_off(self, orders: Sequence[Order]) -> None:
+        """Ends orders that nobody waits for any more; those that are over are left alone."""
+        for order in orders:
+            key = order.task.key
+            with self._lock:
+                waited_for = self._tells.pop(key, None) is not None
+            if waited_for and self._feed.call_off(key):
+                self._forget(key)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Takes no more orders, ends those that run, and waits for the driver's thread."""
+        self._feed.close()
+        with self._lock:
+            keys = list(self._orders)
+        for key in keys:
+            if self._feed.call_off(key):
+                self._tell(key, CalledOff(SHUT))
+        self._thread.join(timeout_s)
+
+    def _work(self) -> None:
+        failure: O1CoderError = InfrastructureError("the search failed; the server's log has the reason")
+        try:
+            for finished in self._driver.stream(self._feed):
+                self._tell(finished.task.key, finished)
+            failure = CalledOff(SHUT)
+        except O1CoderError as error:
+            failure = error
+        finally:
+            self._feed.close()
+            with self._lock:
+                keys = list(self._orders)
+            for key in keys:
+                self._tell(key, failure)
+
+    def _observe(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
+        if isinstance(query, Advance) and isinstance(answer, Transition) and answer.state is not query.state:
+            self._tells.get(task.key, _nobody)(answer)
+
+    def _tell(self, key: str, event: Event) -> None:
+        """Says the last word about an order."""
+        self._forget(key)(event)
+
+    def _forget(self, key: str) -> Tell:
+        with self._lock:
+            order = self._orders.pop(key, None)
+            tell = self._tells.pop(key, _nobody)
+        if order is not None:
+            self._questions.remove(order.problem)
+        return tell
+
+
+class Questions:
+    """The decision process over the problems that are being worked on (implements `protocols.Model`)."""
+
+    def __init__(self, model: ReasoningModel) -> None:
+        """Starts without problems, with the settings of a model."""
+        self._model = model
+        self._lock = threading.Lock()
+        self._problems: dict[str, Problem] = {}
+        self._uses: Counter[str] = Counter()
+
+    def add(self, problem: Problem) -> None:
+        """Takes a problem in, once more if it is there."""
+        with self._lock:
+            self._uses[problem.task_id] += 1
+            if problem.task_id not in self._problems:
+                self._problems[problem.task_id] = problem
+                self._model = self._model.with_problems(self._problems.values())
+
+    def remove(self, problem: Problem) -> None:
+        """Forgets a problem that was taken in, unless it is used otherwise."""
+        with self._lock:
+            self._uses[problem.task_id] -= 1
+            if self._uses[problem.task_id] == 0:
+                del self._uses[problem.task_id], self._problems[problem.task_id]
+
+    def problem(self, task_id: str, /) -> Problem:
+        """Returns the problem of this name."""
+        return self._model.problem(task_id)
+
+    def initial(self, task_id: str, /) -> State:
+        """Returns s_0 of a problem."""
+        return self._model.initial(task_id)
+
+    def advance(self, pairs: Sequence[tuple[State, str]], /) -> list[Transition]:
+        """Takes one action in each state; the committed programs are judged in one batch."""
+        return self._model.advance(pairs)
+
+
+def _nobody(event: Event) -> None:
+    """Stands for the one who does not listen any more."""

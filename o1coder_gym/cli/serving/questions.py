@@ -1,0 +1,68 @@
+"""From the messages of a chat to the problem that an agent works on."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+import re
+import warnings
+from collections.abc import Sequence
+
+from o1coder_gym.docstring_examples import docstring_examples
+from o1coder_gym.types import AssertTest, Problem
+
+_DEFINED = re.compile(r"^[ \t]*def[ \t]+([A-Za-z_]\w*)[ \t]*\(", re.M)
+_NAMED = re.compile(r"\bfunction(?: named| called)? `?([A-Za-z_]\w*)`?\(|`([A-Za-z_]\w*)\([^`]*\)`")
+_CALLED = re.compile(r"\bfunction (?:named|called) `?([A-Za-z_]\w*)`?")
+
+
+def question(turns: Sequence[tuple[str, str]], entry_point: str | None, tests: Sequence[str]) -> Problem:
+    """Returns the problem that a conversation poses.
+
+    Asserts and docstring examples that the last message shows become public tests. Equal conversations get
+    equal task ids, so that a seed means the same for both.
+
+    Args:
+        turns: (role, text) of the messages, at least one.
+        entry_point: Name of the function asked for; None reads it off the last message. A question that
+            names no function is taken to ask for a whole program.
+        tests: Assert statements beside those of the question.
+    """
+    prompt = turns[0][1] if len(turns) == 1 else "\n\n".join(f"{role}: {text}" for role, text in turns)
+    asked = turns[-1][1]
+    asserts = [line for line in map(str.strip, asked.splitlines()) if called_by(line)]
+    name = entry_point or _function(asked, asserts)
+    shown = [line for line in asserts if name in called_by(line)]
+    public = [AssertTest(code) for code in dict.fromkeys((*shown, *tests))] if name else []
+    examples = docstring_examples(asked, name) if name and not public else ()
+    digest = hashlib.blake2b(repr((tuple(turns), name, tuple(tests))).encode(), digest_size=8).hexdigest()
+    return Problem(f"chat/{digest}", prompt, name, (*public, *examples))
+
+
+def called_by(code: str) -> list[str]:
+    """Returns the functions that an assert statement calls, builtins left out; none for any other text."""
+    if not code.startswith("assert"):
+        return []
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    if not all(isinstance(statement, ast.Assert) for statement in body):
+        return []
+    calls = (node.func for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call))
+    names = (call.id for call in calls if isinstance(call, ast.Name))
+    return [name for name in names if not hasattr(builtins, name)]
+
+
+def _function(text: str, asserts: Sequence[str]) -> str | None:
+    """Returns the name of the function that a question asks for, None where it names none."""
+    if defined := _DEFINED.findall(text):
+        return defined[-1]
+    for line in asserts:
+        return called_by(line)[0]
+    for pattern in (_NAMED, _CALLED):
+        if match := pattern.search(text):
+            return next(name for name in match.groups() if name)
+    return None
