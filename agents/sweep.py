@@ -45,6 +45,10 @@ class Recording:
             assert isinstance(answer, float)
             self.scores[query.state] = answer
 
+    def programs(self) -> list[State]:
+        """Returns the terminal states whose programs were judged, in order."""
+        return [found.state for found in self.transitions.values() if found.verdict is not None]
+
 
 class Recorder:
     """Records the searches of a driver, by task key; pass it as `observer`."""
@@ -58,9 +62,22 @@ class Recorder:
         self.recordings.setdefault(task.key, Recording()).add(query, answer)
 
 
-def answer_within(
-    task: Task, problem: Problem, root: State, recording: Recording, budget: Budget
-) -> tuple[SearchResult, Usage]:
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What an agent makes of a smaller budget.
+
+    Attributes:
+        result: Its answer.
+        usage: What it spends; no seconds.
+        programs: The terminal states whose programs were judged on the way, in order.
+    """
+
+    result: SearchResult
+    usage: Usage
+    programs: list[State]
+
+
+def answer_within(task: Task, problem: Problem, root: State, recording: Recording, budget: Budget) -> Replay:
     """Returns what the agent of a recorded task answers within a smaller budget, and what it spends.
 
     Args:
@@ -81,9 +98,9 @@ def answer_within(
             queries = search.send(answers)
         search.throw(BudgetExhausted(f"{task.key}: the budget is spent"))
     except StopIteration as end:
-        return end.value, teller.usage
+        return Replay(end.value, teller.usage, teller.told.programs())
     except BudgetExhausted:
-        return SearchResult(None), teller.usage
+        return Replay(SearchResult(None), teller.usage, teller.told.programs())
     raise ConformanceError(f"{task.key}: the agent went on after its budget was exhausted")
 
 
@@ -94,6 +111,7 @@ class _Teller:
     recording: Recording
     budget: Budget
     usage: Usage = field(default_factory=Usage)
+    told: Recording = field(default_factory=Recording)
     over: bool = False
     drawn: dict[tuple[State, Sampling], int] = field(default_factory=dict)
 
@@ -119,7 +137,7 @@ class _Teller:
         start = self.drawn.get(place, 0)
         taken: list[Proposal] = []
         for proposal in self.recording.samples.get(place, [])[start : start + query.n]:
-            self.over = self.over or not self._pay(Usage(tokens=proposal.tokens, calls=1))
+            self.over = self.over or not self._pay(_price(proposal))
             if self.over:
                 break
             taken.append(proposal)
@@ -130,6 +148,7 @@ class _Teller:
         found = self.recording.transitions.get((query.state, query.action))
         if found is None or not self._pay(Usage(executions=int(found.verdict is not None))):
             return Transition(query.state, math.nan, False, True, "the budget is spent")
+        self.told.add(query, found)
         return found
 
     def _pay(self, cost: Usage) -> bool:
@@ -144,3 +163,12 @@ class _Teller:
                 return False
         self.usage = after
         return True
+
+
+def _price(proposal: Proposal) -> Usage:
+    return Usage(
+        tokens=proposal.tokens,
+        prompt_tokens=proposal.prompt_tokens,
+        cached_tokens=proposal.cached_tokens,
+        calls=1,
+    )

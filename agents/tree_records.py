@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from o1coder_gym.agents.sweep import Recording
 from o1coder_gym.agents.tasks import TaskResult
-from o1coder_gym.agents.tree import Tree
+from o1coder_gym.agents.tree import Node, Tree
 from o1coder_gym.search_tree import SearchTree
-from o1coder_gym.types import Problem, Proposal, State
+from o1coder_gym.types import Problem, Proposal, State, Transition
 
 
 def tree_record(
@@ -41,7 +41,8 @@ def observed(recording: Recording, root: State) -> Tree:
     samples = _samples(recording)
     for (state, action), transition in recording.transitions.items():
         equal = samples.get((state, action)) or [Proposal(action, 0)]
-        child = tree.attach(places[state], equal[0], transition, len(equal)) if state in places else None
+        above = _place(tree, places, state)
+        child = tree.attach(above, equal[0], transition, len(equal)) if above is not None else None
         if child is None:
             continue
         places[transition.state] = child
@@ -52,6 +53,17 @@ def observed(recording: Recording, root: State) -> Tree:
         if state in places:
             places[state].score = score
     return tree
+
+
+def _place(tree: Tree, places: dict[State, Node], state: State) -> Node | None:
+    """Returns the node of a state; a step that the agent wrote itself (self-repair's notes) becomes one."""
+    if state not in places and state.steps:
+        above = _place(tree, places, State(state.problem_id, state.steps[:-1]))
+        if above is not None:
+            note = tree.attach(above, Proposal("", 0), Transition(state, 0.0, False, False), 1)
+            if note is not None:
+                places[state] = note
+    return places.get(state)
 
 
 def _samples(recording: Recording) -> dict[tuple[State, str], list[Proposal]]:

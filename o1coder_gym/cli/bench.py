@@ -1,11 +1,10 @@
-"""`o1coder bench`: problem set × agents × policy × budget → results.jsonl and report.md."""
+"""`o1coder bench`: problem sets × agents × policies × selectors × budgets × seeds → results and report."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,71 +12,146 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from o1coder_gym.budget import Budget
+from o1coder_gym.cli import aspr, compare
+from o1coder_gym.cli.bench_tools import open_tools, session_row
 from o1coder_gym.cli.benchmark import Plan, run_plan
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
-    CallsOption,
-    ExecutionsOption,
-    FormatOption,
     JsonOption,
     MaxStepsOption,
     OutOption,
-    PolicyOption,
     ResumeOption,
+    ScorerOption,
     SecondsOption,
     SeedOption,
     SkipBadOption,
     SplitOption,
-    TokensOption,
 )
-from o1coder_gym.errors import O1CoderError
+from o1coder_gym.cli.suite import ProblemChoice, Suite, parts, read_suite
+from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.journal import RunFolder
-from o1coder_gym.policies import load_policy
-from o1coder_gym.problems import ProblemRow, load_rows
-from o1coder_gym.reporting.results import ResultRow, markdown_report, summarize, terminal_table
-from o1coder_gym.sandbox import default_judge
+from o1coder_gym.problems import ProblemRow
+from o1coder_gym.reporting.results import (
+    ResultRow,
+    budget_words,
+    markdown_report,
+    summarize,
+    terminal_table,
+)
 
+DEFAULT_PROBLEMS = ["starter"]
 DEFAULT_AGENTS = ["greedy", "best_of_n", "mcts"]
+DEFAULT_POLICIES = [DEFAULT_POLICY]
+DEFAULT_FORMATS = ["pseudocode"]
+SESSIONS = "sessions"
+"""Name of the file that says when, where and by which command a run was worked on."""
+
+_WITH_SUITE = frozenset({"suite", "out", "resume", "shard", "skip_bad", "as_json"})
+"""Options that go with --suite; the others are in the file."""
+
+app = typer.Typer(
+    invoke_without_command=True, help="Compare agents at equal budgets, judged on hidden tests."
+)
+app.command("compare")(compare.compare)
+app.command("aspr")(aspr.aspr)
 
 
+@app.callback()
 def bench(
-    problems: Annotated[str, typer.Option("--problems", help="Name or path of a problem set.")] = "starter",
+    context: typer.Context,
+    problems: Annotated[
+        list[str], typer.Option("--problems", help="Name or path of a problem set; may be repeated.")
+    ] = DEFAULT_PROBLEMS,
     agent: Annotated[
         list[str], typer.Option("--agent", help="An agent, e.g. mcts or mcts:width=4,c=1.4; may be repeated.")
     ] = DEFAULT_AGENTS,
-    policy: PolicyOption = DEFAULT_POLICY,
-    format: FormatOption = "pseudocode",
+    policy: Annotated[
+        list[str],
+        typer.Option("--policy", help="What proposes steps: hf:NAME, scripted:FILE, …; may be repeated."),
+    ] = DEFAULT_POLICIES,
+    format: Annotated[
+        list[str], typer.Option("--format", help="Step format: pseudocode or vanilla; may be repeated.")
+    ] = DEFAULT_FORMATS,
+    select: Annotated[
+        list[str] | None,
+        typer.Option("--select", help="How agents choose: public, tests, codet, majority; may be repeated."),
+    ] = None,
     split: SplitOption = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N problems only.")] = None,
-    tokens: TokensOption = 1024,
-    calls: CallsOption = None,
-    executions: ExecutionsOption = None,
+    tokens: Annotated[
+        str,
+        typer.Option(
+            "--tokens",
+            help="Budget per problem: generated tokens, or none. 512,1024,2048 runs the largest and reads "
+            "the answers within the others off it.",
+        ),
+    ] = "1024",
+    calls: Annotated[
+        str, typer.Option("--calls", help="Budget per problem: sampled steps; a list as with --tokens.")
+    ] = "none",
+    executions: Annotated[
+        str, typer.Option("--executions", help="Budget per problem: judged programs; a list likewise.")
+    ] = "none",
     seconds: SecondsOption = None,
     max_steps: MaxStepsOption = 8,
+    scorer: ScorerOption = None,
+    tests: Annotated[
+        str,
+        typer.Option("--tests", help="Tests that agents see: public, generated, or a file as of tcg eval."),
+    ] = "public",
+    generator: Annotated[
+        str, typer.Option("--generator", help="Who generates tests, from the question alone.")
+    ] = "mutation",
+    voters: Annotated[
+        int, typer.Option("--voters", min=0, help="Programs per problem that decide what tests expect.")
+    ] = 8,
+    controls: Annotated[
+        bool, typer.Option(help="Add greedy, a blind choice and the oracle, which chooses by hidden tests.")
+    ] = True,
+    share_samples: Annotated[
+        bool, typer.Option("--share-samples", help="Answer equal requests once; seconds are not measured.")
+    ] = False,
     seed: SeedOption = 0,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds, from --seed up.")] = 1,
+    suite: Annotated[Path | None, typer.Option("--suite", help="YAML file that says all of this.")] = None,
+    shard: Annotated[
+        str, typer.Option("--shard", help="i/n: every n-th problem from the i-th on; one --out for all.")
+    ] = "",
     out: OutOption = None,
     resume: ResumeOption = False,
     skip_bad: SkipBadOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare agents on a problem set at equal budgets, judged on hidden tests."""
-    found = load_rows(problems, split=split, skip_bad=skip_bad)
-    for reason in found.skipped:
-        Console(stderr=True).print(f"skipped: {reason}", markup=False, soft_wrap=True)
-    rows = found[:limit]
-    plan = Plan(
-        problems=problems,
-        task_ids=tuple(row.problem.task_id for row in rows),
-        agents=tuple(dict.fromkeys(agent)),
-        policy=policy,
-        format=format,
-        budget=Budget(tokens=tokens, calls=calls, executions=executions, seconds=seconds),
-        seeds=tuple(range(seed, seed + seeds)),
-        max_steps=max_steps,
+    """Compare agents on problem sets at equal budgets, judged on hidden tests."""
+    if context.invoked_subcommand is not None:
+        return
+    if suite is not None:
+        _refuse_others(context)
+        wanted = read_suite(suite)
+    else:
+        wanted = Suite(
+            problems=tuple(ProblemChoice(name, split, limit) for name in problems),
+            policies=tuple(policy),
+            formats=tuple(format),
+            agents=tuple(agent),
+            select=tuple(select or ()),
+            tokens=_limits("--tokens", tokens),
+            calls=_limits("--calls", calls),
+            executions=_limits("--executions", executions),
+            seconds=seconds,
+            seed=seed,
+            seeds=seeds,
+            max_steps=max_steps,
+            controls=controls,
+            scorer=scorer,
+            tests=tests,
+            generator=generator,
+            voters=voters,
+            share_samples=share_samples,
+        )
+    run_suite(
+        wanted, out or default_folder("bench"), shard, resume=resume, skip_bad=skip_bad, as_json=as_json
     )
-    run_bench(plan, rows, out or default_folder("bench"), resume=resume, as_json=as_json)
 
 
 def default_folder(command: str) -> Path:
@@ -85,45 +159,114 @@ def default_folder(command: str) -> Path:
     return Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def run_bench(
-    plan: Plan, rows: Sequence[ProblemRow], out: Path, *, resume: bool = False, as_json: bool = False
-) -> None:
-    """Runs a plan in a folder with a progress bar, then prints the table and writes report.md."""
+def run_suite(suite: Suite, out: Path, shard: str, *, resume: bool, skip_bad: bool, as_json: bool) -> None:
+    """Runs all plans of a suite, each in a folder of its own below `out` if there are several."""
     console = Console(stderr=True)
-    with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
-        with console.status(f"loading {plan.policy}"):
-            policy = load_policy(plan.policy, format=plan.format)
+    found = parts(suite, shard=shard, skip_bad=skip_bad)
+    results: list[ResultRow] = []
+    failures: list[O1CoderError] = []
+    for part in found:
+        for reason in part.skipped:
+            console.print(f"skipped: {reason}", markup=False, soft_wrap=True)
+        folder = out / part.name / (f"shard-{shard.replace('/', '-of-')}" if shard else "")
         try:
-            with Board(console, plan) as board:
-                results = run_plan(plan, rows, policy, default_judge(), folder, board.add)
-        except KeyboardInterrupt:
-            console.print(f"interrupted; go on with: --out {out} --resume", soft_wrap=True)
-            raise typer.Exit(130) from None
-    report = out / "report.md"
-    config = {
-        "problems": f"{plan.problems}, {len(rows)} problems",
-        "policy": plan.policy,
-        "format": plan.format,
-        "budget per problem": _words(plan.budget),
-        "seeds": ", ".join(map(str, plan.seeds)),
-    }
-    report.write_text(markdown_report(f"{plan.problems}: {', '.join(plan.agents)}", results, config))
+            results += run_bench(part.plan, part.rows, folder, resume=resume, quiet=as_json)
+        except NoAnswersError as error:
+            results += error.results
+            failures.append(error)
     if as_json:
         typer.echo(json.dumps([result.to_row() for result in results]))
-    else:
-        title = f"{plan.problems} · {plan.policy} · {plan.format} · {_words(plan.budget)}"
-        Console().print(terminal_table(summarize(results), title))
-    console.print(f"report: {report}", soft_wrap=True)
-    if failed := [result for result in results if result.error]:
-        raise O1CoderError(
+    elif len(found) > 1:
+        Console().print(terminal_table(summarize(results), "all parts"))
+        _write_report(out, "all parts", results, {"parts": ", ".join(part.name for part in found)})
+    if failures:
+        raise failures[0]
+
+
+class NoAnswersError(O1CoderError):
+    """Raised when some rows of a finished run have no answer; carries all rows."""
+
+    def __init__(self, results: list[ResultRow], out: Path) -> None:
+        """Args: all rows, the run folder."""
+        failed = [result for result in results if result.error]
+        super().__init__(
             f"{len(failed)} of {len(results)} rows have no answer, the first: {failed[0].error}; "
             f"try them again with: --out {out} --resume"
         )
+        self.results = results
 
 
-def _words(budget: Budget) -> str:
-    limits = asdict(budget)
-    return ", ".join(f"{limit:,} {unit}" for unit, limit in limits.items() if limit is not None) or "no limit"
+def run_bench(
+    plan: Plan, rows: Sequence[ProblemRow], out: Path, *, resume: bool = False, quiet: bool = False
+) -> list[ResultRow]:
+    """Runs a plan in a folder with a progress bar, writes report.md, and prints the table unless `quiet`.
+
+    Raises:
+        NoAnswersError: When rows have no answer because an engine or a judge failed.
+    """
+    console = Console(stderr=True)
+    with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
+        with console.status(f"loading {plan.policy}"):
+            tools = open_tools(plan, rows, folder)
+        folder.append(SESSIONS, session_row())
+        try:
+            with Board(console, plan) as board:
+                results = run_plan(plan, rows, tools, folder, board.add)
+        except KeyboardInterrupt:
+            console.print(f"interrupted; go on with: --out {out} --resume", soft_wrap=True)
+            raise typer.Exit(130) from None
+    title = f"{plan.set_name} · {plan.policy} · {plan.format} · {budget_words(plan.budget)}"
+    if not quiet:
+        Console().print(terminal_table(summarize(results), title))
+    _write_report(out, f"{plan.set_name}: {', '.join(plan.agents)}", results, _config(plan))
+    if any(result.error for result in results):
+        raise NoAnswersError(results, out)
+    return results
+
+
+def _config(plan: Plan) -> dict[str, str]:
+    """Returns what a report says of a plan."""
+    config = {
+        "problems": f"{plan.set_name}, {len(plan.task_ids)} problems",
+        "policy": plan.policy,
+        "format": plan.format,
+        "budget per problem": budget_words(plan.budget),
+        "seeds": ", ".join(map(str, plan.seeds)),
+    }
+    if plan.scorer:
+        config["scorer"] = plan.scorer
+    if plan.tests == "generated":
+        config["tests"] = f"public and generated by {plan.generator}, {plan.voters} voters outside the budget"
+    elif plan.tests != "public":
+        config["tests"] = f"public and {plan.tests}"
+    return config
+
+
+def _write_report(out: Path, title: str, results: Sequence[ResultRow], config: dict[str, str]) -> None:
+    report = out / "report.md"
+    report.write_text(markdown_report(title, results, config))
+    Console(stderr=True).print(f"report: {report}", soft_wrap=True)
+
+
+def _limits(option: str, text: str) -> tuple[int, ...]:
+    """Reads ``1024``, ``256,512,1024`` or ``none``."""
+    if text == "none":
+        return ()
+    try:
+        limits = tuple(int(limit) for limit in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"{option}: expected numbers such as 512,1024, or none; got {text!r}") from error
+    if min(limits) < 0:
+        raise UsageError(f"{option}: a budget is at least 0, got {text!r}")
+    return limits
+
+
+def _refuse_others(context: typer.Context) -> None:
+    """Raises UsageError for an option that --suite would silently overrule."""
+    for name in context.params.keys() - _WITH_SUITE:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--{name.replace('_', '-')} does not go with --suite; say it in the file")
 
 
 class Board:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
+import o1coder_gym
 from o1coder_gym.agents import load_agent
+from o1coder_gym.agents.cache import CachedPolicy
 from o1coder_gym.agents.driver import Driver, Task, TaskResult
-from o1coder_gym.agents.sweep import Recorder, Recording
+from o1coder_gym.agents.sweep import Recorder, Recording, answer_within
 from o1coder_gym.agents.tree_records import tree_record
 from o1coder_gym.budget import Budget
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.evaluation import Evaluation
+from o1coder_gym.evaluation import Evaluation, HiddenVerdict
 from o1coder_gym.formats import load_format
-from o1coder_gym.journal import RunFolder
+from o1coder_gym.journal import RunFolder, config_hash
 from o1coder_gym.problems import ProblemRow
-from o1coder_gym.protocols import Judge, Policy
-from o1coder_gym.reporting.results import ResultRow
+from o1coder_gym.protocols import Judge, Policy, StepScorer
+from o1coder_gym.reporting.results import ORACLE, RESULTS, ResultRow
 from o1coder_gym.search_tree import TREES
-
-RESULTS = "results"
-"""Name of the file of result rows."""
+from o1coder_gym.types import State, Tests, Usage
 
 FAILURES = "failures"
 """Name of the file of rows without an answer: an engine or a judge failed. A resumed run tries them again."""
+
+RANDOM_PICK = "best_of_n_random"
+"""The control that chooses blindly. The oracle chooses among its programs, with the hidden tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,17 @@ class Plan:
         policy: Policy spec.
         format: Step format.
         budget: Per problem and agent.
+        split: Split of the set, None for all of it.
         seeds: Run seeds; each agent runs once with each.
         max_steps: Reasoning steps per episode.
+        sweep: Smaller budgets, whose answers are read off the same run.
+        scorer: Step scorer spec, None without one.
+        tests: What agents see: ``public``, ``generated``, or a file of tests beside the public ones.
+        generator: Who generates tests.
+        voters: Programs per problem that are sampled for it, outside of the budgets.
+        share_samples: Whether equal requests are answered once; seconds are not measured then.
+        inputs: Hashes of the artefacts that specs name.
+        shard: ``i/n`` where only every n-th problem is run, else empty.
     """
 
     problems: str
@@ -48,20 +61,53 @@ class Plan:
     policy: str
     format: str
     budget: Budget
+    split: str | None = None
     seeds: tuple[int, ...] = (0,)
     max_steps: int = 8
+    sweep: tuple[Budget, ...] = ()
+    scorer: str | None = None
+    tests: str = "public"
+    generator: str = "mutation"
+    voters: int = 8
+    share_samples: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    shard: str = ""
+
+    @property
+    def set_name(self) -> str:
+        """Names the problem set, split included."""
+        return self.problems if self.split is None else f"{self.problems}:{self.split}"
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a plan names, opened.
+
+    Attributes:
+        policy: Proposes steps.
+        judge: Runs programs, for agents and for the evaluation.
+        scorer: Scores steps, None without one.
+        tests: Tests by task id that agents see beside the public ones.
+        parameters: Weights of the policy's model, None if not known.
+    """
+
+    policy: Policy
+    judge: Judge
+    scorer: StepScorer | None = None
+    tests: Mapping[str, Tests] | None = None
+    parameters: int | None = None
+
+
 Report = Callable[[ResultRow], None]
-"""Told of each new row."""
+"""Told of each new row of the whole budget."""
 
 
 def run_plan(
-    plan: Plan, rows: Sequence[ProblemRow], policy: Policy, judge: Judge, folder: RunFolder, report: Report
+    plan: Plan, rows: Sequence[ProblemRow], tools: Tools, folder: RunFolder, report: Report
 ) -> list[ResultRow]:
     """Runs what the folder does not have yet.
 
@@ -70,8 +116,7 @@ def run_plan(
     Args:
         plan: What to run.
         rows: The problems of `plan.task_ids`, with their hidden tests.
-        policy: What `plan.policy` names.
-        judge: Runs programs, for agents and for the evaluation.
+        tools: What the plan names.
         folder: Opened with `plan` as its config.
         report: Told of each new row as it comes.
 
@@ -84,14 +129,19 @@ def run_plan(
     """
     agents = {spec: load_agent(spec) for spec in plan.agents}
     model = ReasoningModel(
-        [row.problem for row in rows], judge, format=load_format(plan.format), max_steps=plan.max_steps
+        [row.problem for row in rows],
+        tools.judge,
+        format=load_format(plan.format),
+        max_steps=plan.max_steps,
+        tests=tools.tests,
     )
-    evaluation = Evaluation(rows, judge, log=folder)
+    policy = CachedPolicy(tools.policy) if plan.share_samples else tools.policy
+    answers = _Answers(plan, model, Evaluation(rows, tools.judge, log=folder), tools.parameters)
     results = [ResultRow.from_row(row) for row in folder.rows(RESULTS)]
     done = {(result.agent, result.seed, result.task_id) for result in results}
     for seed in plan.seeds:
         recorder = Recorder()
-        driver = Driver(model, policy, seed=seed, journal=folder, observer=recorder)
+        driver = Driver(model, policy, tools.scorer, seed=seed, journal=folder, observer=recorder)
         for spec, agent in agents.items():
             tasks = [
                 Task(task_id, agent, plan.budget, name=spec, seed=seed)
@@ -103,28 +153,112 @@ def run_plan(
                 problem = model.problem(finished.task.task_id)
                 tree = tree_record(finished, problem, recording, seed=seed, format=plan.format)
                 folder.append(TREES, tree.to_row())
-                result = _judged(finished, seed, evaluation)
-                folder.append(FAILURES if result.error else RESULTS, result.to_row())
-                results.append(result)
-                report(result)
+                found = answers.judged(finished, seed, recording)
+                folder.append(FAILURES if found[0].error else RESULTS, *(row.to_row() for row in found))
+                results += found
+                report(found[0])
     return results
 
 
-def _judged(finished: TaskResult, seed: int, evaluation: Evaluation) -> ResultRow:
-    """Asks the hidden tests about the chosen code."""
-    found = finished.result
-    code = found.code if found else None
-    hidden = evaluation.evaluate(finished.task.task_id, code) if code is not None else None
-    return ResultRow(
-        task_id=finished.task.task_id,
-        agent=finished.task.name,
-        seed=seed,
-        outcome=hidden.outcome if hidden else None,
-        passed=hidden.passed if hidden else 0,
-        total=hidden.total if hidden else evaluation.total(finished.task.task_id),
-        value=found.value if found else 0.0,
-        code=code,
-        steps=found.state.depth if found and found.state else 0,
-        usage=finished.usage,
-        error=str(finished.error) if finished.error else "",
-    )
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What an agent, or a control, says within a budget."""
+
+    agent: str
+    budget: Budget
+    state: State | None
+    value: float
+    usage: Usage
+    timed: bool
+    error: str = ""
+
+
+class _Answers:
+    """Turns finished tasks into rows: at the whole budget, at the smaller ones, and of the oracle."""
+
+    def __init__(
+        self, plan: Plan, model: ReasoningModel, evaluation: Evaluation, parameters: int | None
+    ) -> None:
+        self._plan = plan
+        self._model = model
+        self._evaluation = evaluation
+        self._row = partial(
+            ResultRow,
+            problems=plan.set_name,
+            policy=plan.policy,
+            format=plan.format,
+            parameters=parameters,
+            run=config_hash(plan.to_row())[:12],
+            version=o1coder_gym.__version__,
+        )
+
+    def judged(self, finished: TaskResult, seed: int, recording: Recording) -> list[ResultRow]:
+        """Asks the hidden tests about all answers of a task; that of the whole budget is the first row."""
+        answers = [self._whole(finished)]
+        programs = [recording.programs()]
+        if not finished.error:
+            for budget in self._plan.sweep:
+                replay = answer_within(
+                    finished.task,
+                    self._model.problem(finished.task.task_id),
+                    self._model.initial(finished.task.task_id),
+                    recording,
+                    budget,
+                )
+                found = replay.result
+                answers.append(
+                    _Answer(finished.task.name, budget, found.state, found.value, replay.usage, timed=False)
+                )
+                programs.append(replay.programs)
+        if finished.task.name.partition(":")[0] == RANDOM_PICK and not finished.error:
+            answers += [
+                self._oracle(finished.task.task_id, answer, found)
+                for answer, found in zip(answers, programs, strict=True)
+            ]
+        return [self._judge(finished.task.task_id, seed, answer) for answer in answers]
+
+    def _whole(self, finished: TaskResult) -> _Answer:
+        found = finished.result
+        return _Answer(
+            finished.task.name,
+            self._plan.budget,
+            found.state if found else None,
+            found.value if found else 0.0,
+            finished.usage,
+            timed=not self._plan.share_samples,
+            error=str(finished.error) if finished.error else "",
+        )
+
+    def _oracle(self, task_id: str, blind: _Answer, programs: Sequence[State]) -> _Answer:
+        """Chooses among the programs of a blind control with the hidden tests."""
+        verdicts = self._evaluation.evaluate_batch([(task_id, program.code or "") for program in programs])
+        best = max(range(len(programs)), key=lambda place: (verdicts[place].passed, -place), default=None)
+        return _Answer(
+            agent=blind.agent.replace(RANDOM_PICK, ORACLE, 1),
+            budget=blind.budget,
+            state=None if best is None else programs[best],
+            value=0.0 if best is None else verdicts[best].passed / max(verdicts[best].total, 1),
+            usage=blind.usage,
+            timed=blind.timed,
+        )
+
+    def _judge(self, task_id: str, seed: int, answer: _Answer) -> ResultRow:
+        code = answer.state.code if answer.state else None
+        hidden: HiddenVerdict | None = None
+        if code is not None:
+            hidden = self._evaluation.evaluate(task_id, code)
+        return self._row(
+            task_id=task_id,
+            agent=answer.agent,
+            seed=seed,
+            outcome=hidden.outcome if hidden else None,
+            passed=hidden.passed if hidden else 0,
+            total=hidden.total if hidden else self._evaluation.total(task_id),
+            value=answer.value,
+            code=code,
+            steps=answer.state.depth if answer.state else 0,
+            usage=answer.usage,
+            error=answer.error,
+            budget=answer.budget,
+            timed=answer.timed,
+        )

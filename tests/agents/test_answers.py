@@ -115,10 +115,11 @@ def test_a_sweep_chooses_anew_at_each_budget(toy: ModuleType) -> None:
     driver = Driver(model, toy.ToyPolicy(), observer=recorder)
     (whole,) = driver.run([Task("p", agent, Budget(tokens=2000))])
     for tokens in (500, 1000, 2000):
-        found, usage = answer_within(
+        replay = answer_within(
             whole.task, model.problem("p"), model.initial("p"), recorder.recordings["agent p"], Budget(tokens)
         )
-        assert usage.tokens <= tokens
+        found = replay.result
+        assert replay.usage.tokens <= tokens
         assert found.state is None or found.state.code is not None
     assert found == whole.result
 

@@ -25,7 +25,10 @@ def within(
 ) -> tuple[SearchResult, Usage]:
     model = toy.ToyModel()
     recording = recorder.recordings[result.task.key]
-    return answer_within(result.task, model.problem("p"), model.initial("p"), recording, budget)
+    replay = answer_within(result.task, model.problem("p"), model.initial("p"), recording, budget)
+    assert all(program in recording.programs() for program in replay.programs)
+    assert replay.result.state is None or replay.result.state in replay.programs
+    return replay.result, replay.usage
 
 
 @pytest.mark.parametrize("spec", [*AGENTS, "mcts:parallel=4,evaluate=scored", "puct:prior=by_score"])
@@ -57,6 +60,17 @@ def test_it_equals_a_run_with_that_budget(toy: ModuleType) -> None:
         found, usage = within(toy, whole, recorder, Budget(tokens=tokens))
         assert found == expected.result
         assert (usage.tokens, usage.calls) == (expected.usage.tokens, expected.usage.calls)
+
+
+def test_its_programs_are_those_paid_for(toy: ModuleType) -> None:
+    whole, recorder = record(toy, partial(best_of_n, n=20))
+    recording, model = recorder.recordings[whole.task.key], toy.ToyModel()
+    assert recording.programs()
+    for executions in range(len(recording.programs()) + 1):
+        budget = Budget(executions=executions)
+        replay = answer_within(whole.task, model.problem("p"), model.initial("p"), recording, budget)
+        assert replay.programs == recording.programs()[: len(replay.programs)]
+        assert len(replay.programs) <= executions
 
 
 def test_an_agent_that_asks_on_is_told(toy: ModuleType) -> None:

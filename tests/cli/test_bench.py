@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from o1coder_gym.journal import read_rows
 from o1coder_gym.search_tree import SearchTree, tree_rows
 
 
@@ -25,6 +26,7 @@ def arguments(problems, script, tmp_path):
         "--policy",
         f"scripted:{script}",
         *agents,
+        "--no-controls",
         "--out",
         tmp_path / "run",
     )
@@ -94,6 +96,14 @@ def test_hidden_tests_are_asked_once_per_candidate(o1coder, arguments, tmp_path)
         (("--policy", "crystal:ball"), 2, "crystal"),
         (("--format", "prose"), 2, "prose"),
         (("--tokens", "-1"), 2, "--tokens"),
+        (("--tokens", "many"), 2, "--tokens"),
+        (("--tokens", "10,20", "--calls", "1,2"), 2, "only one unit can have several budgets"),
+        (("--tokens", "10,20", "--seconds", "1"), 2, "fewer seconds"),
+        (("--select", "best"), 2, "unknown selection 'best'"),
+        (("--shard", "3/2"), 2, "--shard is i/n"),
+        (("--shard", "2/3", "--limit", "1"), 2, "has no problem"),
+        (("--suite", "suite.yaml"), 2, "does not go with --suite"),
+        (("--tests", "missing.jsonl"), 1, "missing.jsonl"),
     ],
 )
 def test_a_wrong_argument_is_one_clear_line(o1coder, arguments, changed, status, message):
@@ -161,7 +171,8 @@ def test_an_interrupted_run_is_kept_and_goes_on(problems, script, tmp_path):
     problems.write_text("".join(json.dumps(row) + "\n" for row in many))
     out = tmp_path / "run"
     command = [sys.executable, "-m", "o1coder_gym.cli.main", "bench", "--problems", str(problems)]
-    command += ["--policy", f"scripted:{script}", "--agent", "mcts:simulations=8", "--out", str(out)]
+    command += ["--policy", f"scripted:{script}", "--agent", "mcts:simulations=8"]
+    command += ["--no-controls", "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not (out / "results.jsonl").exists():
         time.sleep(0.02)
@@ -176,3 +187,95 @@ def test_an_interrupted_run_is_kept_and_goes_on(problems, script, tmp_path):
     assert done.returncode == 0, done.stderr
     assert rows(out)[: len(kept)] == kept
     assert len({row["task_id"] for row in rows(out)}) == len(rows(out)) == 200
+
+
+def test_controls_and_smaller_budgets_come_with_every_run(o1coder, problems, script, tmp_path):
+    done = o1coder(
+        "bench", "--problems", problems, "--policy", f"scripted:{script}", "--agent", "best_of_n:n=6,top_k=9",
+        "--select", "codet", "--tokens", "10,25,1000", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = rows(tmp_path / "run")
+    cells = {(row["agent"], row["budget"]["tokens"], row["task_id"]): row for row in found}
+    agents = {
+        "greedy",
+        "best_of_n_random:n=6,top_k=9",
+        "oracle:n=6,top_k=9",
+        "best_of_n:n=6,top_k=9,select=codet",
+    }
+    assert len(found) == len(cells) == len(agents) * 3 * 2
+    assert {agent for agent, _, _ in cells} == agents
+    for (agent, tokens, task_id), row in cells.items():
+        assert row["usage"]["tokens"] <= tokens
+        assert row["timed"] == (tokens == 1000)
+        assert (row["policy"], row["format"]) == (f"scripted:{script}", "pseudocode")
+        # the oracle is never below what was chosen from the same samples
+        if agent.startswith("best_of_n"):
+            assert cells["oracle:n=6,top_k=9", tokens, task_id]["passed"] >= row["passed"]
+    assert "@ 25 tokens" in done.stdout.replace("\n", "")
+    (session,) = [json.loads(line) for line in (tmp_path / "run/sessions.jsonl").read_text().splitlines()]
+    assert session["command"][0] == "bench"
+    again = o1coder("bench", "compare", tmp_path / "run", "--json")
+    assert again.returncode == 0, again.stderr
+    compared = json.loads(again.stdout)
+    assert len(compared) == 9
+    assert {one["conclusion"] for one in compared} <= {"no difference shown", *(one["a"] for one in compared)}
+
+
+def test_shards_together_are_the_whole(o1coder, arguments, tmp_path):
+    assert o1coder(*arguments).returncode == 0
+    for shard in ("1/2", "2/2"):
+        done = o1coder(*arguments[:-1], tmp_path / "shards", "--shard", shard)
+        assert done.returncode == 0, done.stderr
+    parts = [rows(tmp_path / f"shards/shard-{number}-of-2") for number in (1, 2)]
+    assert [len(part) for part in parts] == [3, 3]
+    shards, whole = [*parts[0], *parts[1]], rows(tmp_path / "run")
+    for row in shards + whole:
+        del row["usage"]["seconds"], row["run"]
+    assert sorted(map(json.dumps, shards)) == sorted(map(json.dumps, whole))
+    done = o1coder("bench", "compare", tmp_path / "run#greedy", tmp_path / "shards#greedy")
+    assert done.returncode == 0, done.stderr
+    assert "no difference shown" in " ".join(done.stdout.split())
+
+
+def test_a_suite_runs_every_combination(o1coder, problems, script, tmp_path):
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(
+        f"problems: [{{name: {problems}, limit: 1}}]\npolicies: 'scripted:{script}'\n"
+        "formats: [pseudocode, vanilla]\nagents: ['mcts:simulations=4']\ncontrols: false\nseeds: 2\n"
+    )
+    done = o1coder("bench", "--suite", suite, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    folders = sorted(path.parent.name for path in (tmp_path / "run").glob("*/results.jsonl"))
+    assert (
+        folders
+        == [
+            "01-problems-scripted-script.json-pseudocode",
+            "02-problems-scripted-script.json-vanilla",
+        ]
+        or len(folders) == 2
+    )
+    assert "vanilla" in (tmp_path / "run/report.md").read_text()
+    assert o1coder("bench", "--suite", suite, "--out", tmp_path / "run", "--resume").returncode == 0
+
+
+def test_generated_tests_are_seen_by_agents_and_kept(o1coder, problems, script, tmp_path):
+    done = o1coder(
+        "bench", "--problems", problems, "--policy", f"scripted:{script}", "--agent", "best_of_n:n=4",
+        "--tests", "generated", "--select", "codet", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "run/tests.jsonl").read_text().splitlines()
+    made = {row["task_id"]: row["tests"] for row in map(json.loads, lines)}
+    assert set(made) == {"toy/double", "toy/square"}
+    # all voters write the same wrong program for square: what they agree on becomes the expectation
+    assert len(made["toy/square"]) > 1
+    assert all(int(test["expected"]) == 2 * eval(test["args"])[0] for test in made["toy/square"])
+    trees = [SearchTree.from_row(row) for row in read_rows(tmp_path / "run/trees.jsonl")]
+    assert max(len(node.bits) for tree in trees for node in tree.nodes) == 1 + len(made["toy/square"])
+    before = (tmp_path / "run/tests.jsonl").read_bytes()
+    assert o1coder(
+        "bench", "--problems", problems, "--policy", f"scripted:{script}", "--agent", "best_of_n:n=4",
+        "--tests", tmp_path / "run/tests.jsonl", "--out", tmp_path / "other",
+    ).returncode == 0  # fmt: skip
+    assert (tmp_path / "run/tests.jsonl").read_bytes() == before

@@ -1,0 +1,84 @@
+"""`o1coder bench compare`: is one run, or one agent, better than another, or is no difference shown?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from o1coder_gym.cli.options import JsonOption
+from o1coder_gym.errors import UsageError
+from o1coder_gym.reporting.comparison import Comparison, compare_rows, compare_with, group
+from o1coder_gym.reporting.results import ResultRow, budget_words, read_results
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run folder, or FOLDER#AGENT.")],
+    b: Annotated[
+        str | None, typer.Argument(metavar="[B]", help="Another; without it, A's agents with --baseline.")
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option("--baseline", help="Without B: the agent that the others are compared with.")
+    ] = "greedy",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare results problem by problem, with paired bootstrap intervals (95 %, problems resampled)."""
+    found = compare_with(_rows(a), baseline) if b is None else compared(_rows(a), _rows(b), (a, b))
+    if not found:
+        raise UsageError(f"{a} has no other agent than {baseline} to compare")
+    if as_json:
+        rows = [asdict(one) | {"conclusion": one.conclusion} for one in found]
+        typer.echo(json.dumps(rows))
+    else:
+        typer.echo("\n".join(map(_lines, found)), nl=False)
+
+
+def compared(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[str, str]) -> list[Comparison]:
+    """Compares two runs: agent by agent where they have agents in common, else the one with the other.
+
+    Raises:
+        UsageError: When it is not plain which of several agents are meant.
+    """
+    groups_a, groups_b = group(a), group(b)
+    if len(groups_a) == len(groups_b) == 1:
+        return [compare_rows(a, b, names)]
+    pairs = [
+        (one, other)
+        for one in groups_a
+        for other in groups_b
+        if (one.agent, one.budget) == (other.agent, other.budget)
+    ]
+    if not pairs:
+        raise UsageError(
+            f"{names[0]} and {names[1]} have no agent and budget in common; name them: FOLDER#AGENT"
+        )
+    titles = [f"{one.agent} @ {budget_words(one.budget)}" for one, _ in pairs]
+    return [
+        compare_rows(groups_a[one], groups_b[other], (f"{names[0]}#{title}", f"{names[1]}#{title}"))
+        for title, (one, other) in zip(titles, pairs, strict=True)
+    ]
+
+
+def _rows(place: str) -> list[ResultRow]:
+    """Reads the rows of ``FOLDER`` or ``FOLDER#AGENT``."""
+    folder, _, agent = place.partition("#")
+    rows = read_results(Path(folder))
+    chosen = [row for row in rows if agent in ("", row.agent)]
+    if not chosen:
+        known = ", ".join(dict.fromkeys(row.agent for row in rows))
+        raise UsageError(f"{folder} has no rows of agent {agent!r}; there are: {known}")
+    return chosen
+
+
+def _lines(one: Comparison) -> str:
+    difference = one.difference
+    return (
+        f"a  {one.a}: {100 * one.solved_a:.1f} % solved, {one.tokens_a:,.0f} tokens a problem\n"
+        f"b  {one.b}: {100 * one.solved_b:.1f} % solved, {one.tokens_b:,.0f} tokens a problem\n"
+        f"a − b over {difference.items} problems: {100 * difference.mean:+.1f} points, "
+        f"95 % {100 * difference.low:+.1f} to {100 * difference.high:+.1f}: {one.conclusion}\n"
+    )

@@ -1,0 +1,305 @@
+"""Benchmark suites: problem sets × policies × formats × agents × selectors × budgets × seeds, as plans.
+
+A suite is what the options of ``o1coder bench`` say, or a YAML file with the same words::
+
+    problems: [humaneval, {name: mbpp, split: test, limit: 100}]
+    policies: [hf:qwen2.5-coder-0.5b]
+    formats: [pseudocode, vanilla]
+    agents: [best_of_n:n=64, mcts:simulations=64]
+    select: [tests, codet]
+    tokens: [512, 1024, 2048]
+    seeds: 3
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from o1coder_gym.agents import load_agent
+from o1coder_gym.budget import Budget
+from o1coder_gym.cli.benchmark import RANDOM_PICK, Plan
+from o1coder_gym.errors import UsageError
+from o1coder_gym.formats import load_format
+from o1coder_gym.problems import ProblemRow, ProblemSet, load_rows
+from o1coder_gym.provenance import input_hashes
+from o1coder_gym.tcg.selection import load_score
+
+_NOTHING_TO_CHOOSE = ("greedy", RANDOM_PICK)
+"""Agents with which no selector is crossed: one has a single program, the other chooses blindly."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemChoice:
+    """A problem set, or a part of it.
+
+    Attributes:
+        name: Name or path.
+        split: Keeps one split.
+        limit: Keeps the first ones.
+    """
+
+    name: str
+    split: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """What is compared with what. Every combination is run.
+
+    Attributes:
+        problems: Problem sets.
+        policies: Policy specs.
+        formats: Step formats.
+        agents: Agent specs.
+        select: Selectors that every agent is run with; ``public+codet`` breaks the ties of the first by the
+            second. Empty: each agent chooses as it does.
+        tokens: Budgets of generated tokens; the smaller ones are read off the run with the largest.
+        calls: Budgets of samples, likewise.
+        executions: Budgets of judged programs, likewise.
+        seconds: Budget of wall-clock seconds.
+        seed: The first run seed.
+        seeds: How many.
+        max_steps: Reasoning steps per episode.
+        controls: Whether greedy, the blind choice and the oracle are added.
+        scorer: Step scorer of agents that ask for one.
+        tests: What agents see: ``public``, ``generated`` or a file.
+        generator: Who generates tests.
+        voters: Programs per problem sampled for it.
+        share_samples: Whether equal requests are answered once.
+    """
+
+    problems: tuple[ProblemChoice, ...] = (ProblemChoice("starter"),)
+    policies: tuple[str, ...] = ("hf:qwen2.5-coder-0.5b",)
+    formats: tuple[str, ...] = ("pseudocode",)
+    agents: tuple[str, ...] = ("best_of_n", "mcts")
+    select: tuple[str, ...] = ()
+    tokens: tuple[int, ...] = (1024,)
+    calls: tuple[int, ...] = ()
+    executions: tuple[int, ...] = ()
+    seconds: float | None = None
+    seed: int = 0
+    seeds: int = 1
+    max_steps: int = 8
+    controls: bool = True
+    scorer: str | None = None
+    tests: str = "public"
+    generator: str = "mutation"
+    voters: int = 8
+    share_samples: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One plan of a suite.
+
+    Attributes:
+        name: Of its folder; empty if the suite has no other part.
+        plan: What to run.
+        rows: Its problems.
+        skipped: What is wrong with rows that were left out.
+    """
+
+    name: str
+    plan: Plan
+    rows: tuple[ProblemRow, ...]
+    skipped: tuple[str, ...]
+
+
+def read_suite(path: Path) -> Suite:
+    """Reads a YAML file.
+
+    Raises:
+        UsageError: When it cannot be read, or holds a word or a value that a suite does not have.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: expected words such as 'agents: [mcts]', got {type(found).__name__}")
+    known = [field.name for field in fields(Suite)]
+    for word in found:
+        if word not in known:
+            raise UsageError(f"{path}: unknown word {word!r}; known: {', '.join(known)}")
+    return Suite(**{word: _value(f"{path}: {word}", word, value) for word, value in found.items()})
+
+
+def parts(suite: Suite, *, shard: str = "", skip_bad: bool = False) -> list[Part]:
+    """Returns the plans of a suite, checked as far as that costs nothing.
+
+    Args:
+        suite: What to compare.
+        shard: ``i/n``: only problems i, i + n, i + 2n, … of each set, counted from 1; empty: all.
+        skip_bad: Leaves out rows of problem files that cannot be read.
+
+    Raises:
+        UsageError: When something in the suite makes no sense.
+        ProblemFileError: When a problem set cannot be read.
+    """
+    budget, sweep = budgets(suite)
+    agents = contestants(suite.agents, suite.select, suite.controls)
+    for spec in agents:
+        load_agent(spec)
+    for name in suite.formats:
+        load_format(name)
+    start, stride = _shard(shard)
+    combined = [(c, p, f) for c in suite.problems for p in suite.policies for f in suite.formats]
+    made: list[Part] = []
+    for number, (choice, policy, format) in enumerate(combined, start=1):
+        found = _load(choice, skip_bad)
+        rows = found[: choice.limit][start::stride]
+        if not rows:
+            raise UsageError(f"shard {shard} of {choice.name} has no problem")
+        plan = Plan(
+            problems=choice.name,
+            split=choice.split,
+            task_ids=tuple(row.problem.task_id for row in rows),
+            agents=agents,
+            policy=policy,
+            format=format,
+            budget=budget,
+            seeds=tuple(range(suite.seed, suite.seed + suite.seeds)),
+            max_steps=suite.max_steps,
+            sweep=sweep,
+            scorer=suite.scorer,
+            tests=suite.tests,
+            generator=suite.generator,
+            voters=suite.voters,
+            share_samples=suite.share_samples,
+            shard=shard,
+            inputs=input_hashes(policy, suite.scorer, suite.generator),
+        )
+        name = f"{number:02}-{_slug(choice.name)}-{_slug(policy)}-{format}" if len(combined) > 1 else ""
+        made.append(Part(name, plan, rows, found.skipped))
+    return made
+
+
+def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
+    """Returns the budget to run with, and the smaller ones to read off that run, in falling order.
+
+    Raises:
+        UsageError: When more than one unit has several values.
+    """
+    units = {"tokens": suite.tokens, "calls": suite.calls, "executions": suite.executions}
+    several = [unit for unit, limits in units.items() if len(set(limits)) > 1]
+    if len(several) > 1:
+        raise UsageError(f"only one unit can have several budgets, got several of {' and '.join(several)}")
+    largest = {unit: max(limits) for unit, limits in units.items() if limits}
+    whole = Budget(**largest, seconds=suite.seconds)
+    smaller = [
+        Budget(**(largest | {unit: limit}), seconds=suite.seconds)
+        for unit in several
+        for limit in sorted(set(units[unit]), reverse=True)[1:]
+    ]
+    if smaller and suite.seconds is not None:
+        raise UsageError("answers within fewer seconds cannot be read off a longer run; give one budget")
+    return whole, tuple(smaller)
+
+
+def contestants(agents: Sequence[str], select: Sequence[str], controls: bool) -> tuple[str, ...]:
+    """Crosses agents with selectors and adds the controls: greedy, and a blind choice of the same rollouts.
+
+    Raises:
+        UnknownNameError: When there is no such selector.
+    """
+    specs = [spec for agent in agents for spec in (_selected(agent, select) if select else [agent])]
+    if controls:
+        specs = [*_controls(specs), *specs]
+    return tuple(dict.fromkeys(specs))
+
+
+def _selected(agent: str, select: Sequence[str]) -> Iterator[str]:
+    """Yields an agent with each selector; with ``tests``, which is what agents do anyway, as it is."""
+    for names in select:
+        for name in names.split("+"):
+            load_score(name)
+        if names == "tests" or agent.partition(":")[0] in _NOTHING_TO_CHOOSE:
+            yield agent
+        else:
+            chosen = ",".join(f"select={name}" for name in names.split("+"))
+            yield f"{agent}{',' if ':' in agent else ':'}{chosen}"
+
+
+def _controls(specs: Sequence[str]) -> list[str]:
+    """Returns the controls that are not there yet; the blind choice has the best of n's own arguments."""
+    names = [spec.partition(":")[0] for spec in specs]
+    found = [] if "greedy" in names else ["greedy"]
+    if RANDOM_PICK not in names:
+        sampler = next((spec for spec, name in zip(specs, names, strict=True) if name == "best_of_n"), "")
+        kept = [item for item in sampler.partition(":")[2].split(",") if item and not _is_choice(item)]
+        found.append(f"{RANDOM_PICK}:{','.join(kept)}" if kept else RANDOM_PICK)
+    return found
+
+
+def _is_choice(item: str) -> bool:
+    return item.startswith(("select=", "early_stop="))
+
+
+def _load(choice: ProblemChoice, skip_bad: bool) -> ProblemSet:
+    return load_rows(choice.name, split=choice.split, skip_bad=skip_bad)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """Returns where the problems of a shard start, and every how many there is one."""
+    if not text:
+        return 0, 1
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"--shard is i/n with 1 ≤ i ≤ n, such as 2/4; got {text!r}")
+    return int(found[1]) - 1, int(found[2])
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.+-]+", "-", Path(text).stem if "/" in text else text).strip("-")[:40]
+
+
+def _value(where: str, word: str, value: Any) -> Any:
+    """Reads the value of a word; a single one stands for a list of one."""
+    values = value if isinstance(value, list) else [value]
+    if word == "problems":
+        return tuple(_problem(where, one) for one in values)
+    if word in ("policies", "formats", "agents", "select"):
+        return tuple(_one(where, str, one) for one in values)
+    if word in ("tokens", "calls", "executions"):
+        return tuple(_one(where, int, one) for one in values)
+    return _one(where, _KINDS[word], value)
+
+
+_KINDS: Mapping[str, type] = {
+    "seconds": float,
+    "seed": int,
+    "seeds": int,
+    "max_steps": int,
+    "controls": bool,
+    "scorer": str,
+    "tests": str,
+    "generator": str,
+    "voters": int,
+    "share_samples": bool,
+}
+
+
+def _problem(where: str, value: Any) -> ProblemChoice:
+    if isinstance(value, str):
+        return ProblemChoice(value)
+    if isinstance(value, Mapping) and "name" in value and {*value} <= {"name", "split", "limit"}:
+        limit = None if value.get("limit") is None else _one(f"{where}: limit", int, value["limit"])
+        return ProblemChoice(str(value["name"]), value.get("split"), limit)
+    raise UsageError(f"{where}: a problem set is a name, or a name with split and limit; got {value!r}")
+
+
+def _one(where: str, kind: type, value: Any) -> Any:
+    kinds = (int, float) if kind is float else kind
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
+        raise UsageError(f"{where}: expected {_WORDS[kind]}, got {value!r}")
+    return kind(value)
+
+
+_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

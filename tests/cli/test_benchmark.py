@@ -1,0 +1,141 @@
+"""Plans run in process: what a cheat can gain, and that a replayed budget is an honest one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents import registry
+from o1coder_gym.agents.asking import advance, propose
+from o1coder_gym.budget import Budget
+from o1coder_gym.cli.benchmark import Plan, Tools, run_plan
+from o1coder_gym.envs.reach import find_text, reachable
+from o1coder_gym.formats import FORMATS, PSEUDOCODE
+from o1coder_gym.journal import RunFolder
+from o1coder_gym.policies.scripted import ScriptedPolicy
+from o1coder_gym.problems import ProblemRow
+from o1coder_gym.queries import Advance, Propose, Search
+from o1coder_gym.reporting.results import ResultRow
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.types import ActionType, CallTest, Problem, SearchResult, State, Step
+
+HIDDEN = "the one hidden answer"
+
+
+def problem_row(number: int) -> ProblemRow:
+    """echo(x) returns x, and for one number something that no question tells."""
+    problem = Problem(f"toy/{number}", "Return x.", "echo", (CallTest("[1]", "1"),))
+    tests = (CallTest("[2]", "2"), CallTest(f"[{1000 + number}]", repr(HIDDEN)))
+    return ProblemRow(problem, tests, reference=f"def echo(x):\n    return x if x < 9 else {HIDDEN!r}")
+
+
+ROWS = [problem_row(number) for number in range(4)]
+ECHO = "def echo(x):\n    return x"
+TRUTH = f"def echo(x):\n    return x if x < 9 else {HIDDEN!r}"
+
+
+def scripted(*codes: str, format: str = "pseudocode") -> ScriptedPolicy:
+    steps = [{"type": "code", "text": code} for code in codes]
+    return ScriptedPolicy.from_rows({"problems": {"*": {"depths": [steps]}}}, FORMATS[format])
+
+
+def run(folder: Path, agents: Sequence[str], policy: ScriptedPolicy, **options: Any) -> list[ResultRow]:
+    plan = Plan(
+        problems="toy",
+        task_ids=tuple(row.problem.task_id for row in ROWS),
+        agents=tuple(agents),
+        policy="scripted:memory",
+        **{"format": "pseudocode", "budget": Budget(tokens=200), **options},
+    )
+    with RunFolder.open(folder, plan.to_row()) as opened:
+        return run_plan(plan, ROWS, Tools(policy, default_judge()), opened, lambda row: None)
+
+
+def test_a_cheating_agent_gains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looted: list[Any] = []
+
+    def cheat(problem: Problem, root: State, /) -> Search:
+        """Takes every answer that it can reach from what it is given, and writes it down as its program."""
+        (proposals,) = yield from propose([Propose(root)])
+        (end,) = yield from advance([Advance(root, proposals[0].text)])
+        loot = [problem, root, proposals, end]
+        looted.extend(loot)
+        known = {test.args: test.expected for test in reachable(loot) if isinstance(test, CallTest)}
+        lines = [f"    if [x] == {args}: return {expected}" for args, expected in known.items()]
+        code = "\n".join(["def echo(x):", *lines, "    return x"])
+        action = PSEUDOCODE.render(Step(ActionType.CODE, code), 1)
+        (done,) = yield from advance([Advance(root, action)])
+        return SearchResult(done.state, 1.0)
+
+    monkeypatch.setitem(registry.AGENTS, "cheat", cheat)  # pyright: ignore[reportArgumentType]
+    honest, cheating = (run(tmp_path / name, [name], scripted(ECHO)) for name in ("greedy", "cheat"))
+    assert [row.error for row in cheating] == [""] * 4
+    # both know the public test, and none of the hidden ones beyond what honest code passes
+    assert [row.passed for row in cheating] == [row.passed for row in honest] == [1] * 4
+    assert not any(row.solved for row in cheating)
+    assert find_text(looted, [HIDDEN]) is None
+    # the same texts are there to be found in what the evaluation holds
+    assert find_text(ROWS, [HIDDEN]) == HIDDEN
+
+
+def test_a_claim_of_success_counts_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def boast(problem: Problem, root: State, /) -> Search:
+        return SearchResult(root.then(Step(ActionType.CODE, ECHO)), 1.0)
+        yield
+
+    monkeypatch.setitem(registry.AGENTS, "boast", boast)  # pyright: ignore[reportArgumentType]
+    rows = run(tmp_path / "run", ["boast"], scripted(ECHO))
+    assert {(row.value, row.solved, row.passed, row.total) for row in rows} == {(1.0, False, 1, 2)}
+
+
+def test_only_the_oracle_chooses_by_hidden_tests(tmp_path: Path) -> None:
+    # both programs pass the public test; the likelier one, which is chosen then, fails the hidden ones
+    steps = [{"type": "code", "text": ECHO, "weight": 3}, {"type": "code", "text": TRUTH}]
+    policy = ScriptedPolicy.from_rows({"problems": {"*": {"depths": [steps]}}})
+    rows = run(tmp_path / "run", ["best_of_n_random:n=20", "best_of_n:n=20"], policy, budget=Budget())
+    solved = dict.fromkeys((row.agent for row in rows), 0)
+    for row in rows:
+        solved[row.agent] += row.solved
+    assert (solved["oracle:n=20"], solved["best_of_n:n=20"]) == (4, 0)
+    assert {row.value for row in rows if row.agent == "oracle:n=20"} == {1.0}
+
+
+@pytest.mark.parametrize("agent", ["greedy", "best_of_n:n=9", "ab_mcts", "best_of_n:n=9,select=codet"])
+def test_a_swept_budget_is_what_a_run_of_its_own_gives(tmp_path: Path, agent: str) -> None:
+    # samples of this policy cost 12 tokens at most, so no budget shortens one of them
+    options = {"seeds": (0, 1)}
+    sizes = [0, 24, 48, 96]
+    swept = run(
+        tmp_path / "swept",
+        [agent + (":" if ":" not in agent else ",") + "max_tokens=12"] if agent != "greedy" else [agent],
+        scripted(ECHO, TRUTH),
+        budget=Budget(tokens=192),
+        sweep=tuple(Budget(tokens=size) for size in sizes),
+        **options,
+    )
+    assert len(swept) == 4 * 2 * 5
+    for size in sizes:
+        rows = [row for row in swept if row.budget.tokens == size]
+        assert all(row.usage.tokens <= size and not row.timed for row in rows)
+        assert all(row.code is None for row in rows) == (size == 0)
+
+
+@pytest.mark.parametrize("format", ["pseudocode", "vanilla"])
+@pytest.mark.parametrize("agent", [*registry.AGENTS, "best_of_n:select=public,select=codet"])
+def test_every_agent_runs_in_both_formats(tmp_path: Path, agent: str, format: str) -> None:
+    rows = run(tmp_path / "run", [agent], scripted(ECHO, TRUTH, format=format), format=format)
+    assert [row.error for row in rows if not row.agent.startswith("oracle")] == [""] * 4
+    assert all(row.code in (ECHO, TRUTH) for row in rows)
+
+
+def test_shared_samples_change_no_answer(tmp_path: Path) -> None:
+    agents = ["best_of_n_random:n=5", "best_of_n:n=5", "mcts"]
+    alone = run(tmp_path / "alone", agents, scripted(ECHO, TRUTH))
+    shared = run(tmp_path / "shared", agents, scripted(ECHO, TRUTH), share_samples=True)
+    assert not any(row.timed for row in shared)
+
+    def told(rows: Sequence[ResultRow]) -> set[tuple[str, str, str | None, int]]:
+        return {(row.task_id, row.agent, row.code, row.usage.tokens) for row in rows}
+
+    assert told(alone) == told(shared)

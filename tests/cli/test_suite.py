@@ -1,0 +1,91 @@
+"""Suites: what a file or the options make of it."""
+
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.budget import Budget
+from o1coder_gym.cli.suite import ProblemChoice, Suite, budgets, contestants, parts, read_suite
+from o1coder_gym.errors import UnknownNameError, UsageError
+
+
+def test_a_file_says_what_the_options_say(tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_text(
+        "problems: [humaneval, {name: mbpp, split: test, limit: 100}]\n"
+        "policies: hf:qwen2.5-coder-0.5b\n"
+        "agents: ['mcts:simulations=64']\n"
+        "select: [tests, public+codet]\n"
+        "tokens: [512, 1024]\n"
+        "seconds: 3\n"
+        "controls: false\n"
+    )
+    assert read_suite(path) == Suite(
+        problems=(ProblemChoice("humaneval"), ProblemChoice("mbpp", "test", 100)),
+        policies=("hf:qwen2.5-coder-0.5b",),
+        agents=("mcts:simulations=64",),
+        select=("tests", "public+codet"),
+        tokens=(512, 1024),
+        seconds=3.0,
+        controls=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("agent: mcts", "unknown word 'agent'; known: problems"),
+        ("tokens: many", "tokens: expected a whole number, got 'many'"),
+        ("tokens: [1, true]", "tokens: expected a whole number, got True"),
+        ("controls: 1", "controls: expected true or false, got 1"),
+        ("problems: [{set: mbpp}]", "a problem set is a name"),
+        ("- mcts", "expected words"),
+        ("agents: [mcts", "cannot be read"),
+    ],
+)
+def test_a_bad_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_suite(path)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_controls_sample_as_the_best_of_n_does() -> None:
+    assert contestants(["mcts"], [], True) == ("greedy", "best_of_n_random", "mcts")
+    assert contestants(["best_of_n:n=64,early_stop=true,select=codet"], [], True)[:2] == (
+        "greedy",
+        "best_of_n_random:n=64",
+    )
+    given = ("best_of_n_random:n=2", "greedy", "mcts")
+    assert contestants(given, [], True) == given
+
+
+def test_selectors_are_crossed_with_agents_that_choose() -> None:
+    found = contestants(["greedy", "best_of_n", "mcts:c=1"], ["tests", "public+codet"], False)
+    assert found == (
+        "greedy",
+        "best_of_n",
+        "best_of_n:select=public,select=codet",
+        "mcts:c=1",
+        "mcts:c=1,select=public,select=codet",
+    )
+    with pytest.raises(UnknownNameError, match="best"):
+        contestants(["mcts"], ["public+best"], False)
+
+
+def test_smaller_budgets_are_read_off_the_largest() -> None:
+    whole, sweep = budgets(Suite(tokens=(512, 2048, 1024), calls=(9,)))
+    assert whole == Budget(tokens=2048, calls=9)
+    assert sweep == (Budget(tokens=1024, calls=9), Budget(tokens=512, calls=9))
+    assert budgets(Suite(tokens=(), seconds=2.0)) == (Budget(seconds=2.0), ())
+
+
+def test_shards_share_out_all_problems() -> None:
+    suite = Suite(policies=("scripted:none",))
+    (whole,) = parts(suite)
+    shards = [parts(suite, shard=f"{number}/3")[0].plan.task_ids for number in (1, 2, 3)]
+    assert sorted(task_id for shard in shards for task_id in shard) == sorted(whole.plan.task_ids)
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
