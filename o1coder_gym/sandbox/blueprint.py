@@ -1,39 +1,19 @@
-"""What a zygote is made to be: its layers, and the few files of this machine that candidates may read."""
+"""What a zygote is made to be: its layers, and the few files of this machine that candidates may read.
+
+Zygotes import this file; what they do not need stays out of it, as each page of a zygote costs every fork.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import glob
-import importlib.util
 import json
-import os
-import sys
-import sysconfig
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from o1coder_gym.errors import SandboxError, UsageError
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 LAYERS = ("namespaces", "landlock", "seccomp")
 """The layers that can be left out. Resource limits and the loss of privileges always apply."""
 
-STANDARD_MODULES = (
-    *("abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime"),
-    *("decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json", "math"),
-    *("operator", "queue", "random", "re", "statistics", "string", "textwrap", "threading", "traceback"),
-    *("types", "typing"),
-)
-"""What contest programs import; loaded once per zygote."""
 
-_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib")
-_SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo")
-_PACKAGE_FOLDERS = ("site-packages", "dist-packages")
-
-
-@dataclass(frozen=True, slots=True)
-class Blueprint:
+class Blueprint(NamedTuple):
     """How to set up a zygote; the same for all zygotes of a judge.
 
     Attributes:
@@ -54,7 +34,7 @@ class Blueprint:
 
     def to_json(self) -> str:
         """Returns one line of text for a zygote."""
-        return json.dumps(dataclasses.asdict(self))
+        return json.dumps(self._asdict())
 
     @classmethod
     def from_json(cls, text: str) -> Blueprint:
@@ -65,80 +45,7 @@ class Blueprint:
         return cls(**fields)
 
 
-def draw(layers: Iterable[str], packages: Iterable[str], preload: Sequence[str]) -> Blueprint:
-    """Plans a zygote for this machine.
-
-    Args:
-        layers: Which of `LAYERS` to try.
-        packages: Names of packages that candidates may import; those not installed are left out.
-        preload: Modules to import besides the standard ones.
-
-    Raises:
-        UsageError: When a layer has no such name.
-        SandboxError: When this is not Linux.
-    """
-    if sys.platform != "linux":
-        raise SandboxError(f"programs can be judged on Linux only, not on {sys.platform}")
-    layers = tuple(layers)
-    if unknown := set(layers) - set(LAYERS):
-        raise UsageError(f"unknown sandbox layers {sorted(unknown)}; known: {', '.join(LAYERS)}")
-    readable = _existing([*_LIBRARIES, *_SYSTEM_FILES, *_standard_library()])
-    folders = {name: folder for name in packages if (folder := _package_folder(name))}
-    return Blueprint(
-        layers=layers,
-        readable=readable,
-        hidden=_existing(
-            filter(below(readable), [*_package_stores(readable), str(Path(__file__).parents[1])])
-        ),
-        packages=folders,
-        package_files=_existing([*folders.values(), *(f"{folder}.libs" for folder in folders.values())]),
-        preload=(*STANDARD_MODULES, *preload),
-    )
-
-
 def below(folders: Iterable[str]) -> Callable[[str], bool]:
     """Returns whether a path is one of `folders` or lies below one, as a function of the path."""
     starts = tuple(folder + "/" for folder in folders)
     return lambda path: (path + "/").startswith(starts)
-
-
-def _standard_library() -> list[str]:
-    """Returns the folders that hold this interpreter's standard library and its shared library."""
-    keys = ("stdlib", "platstdlib")
-    folders = {os.path.realpath(sysconfig.get_path(key, vars=_BASE_VARIABLES)) for key in keys}
-    return sorted(folders | {os.path.dirname(folder) for folder in folders})
-
-
-_BASE_VARIABLES = {
-    "base": sysconfig.get_config_var("installed_base"),
-    "platbase": sysconfig.get_config_var("installed_platbase"),
-}
-"""Paths of the interpreter under a virtual environment."""
-
-
-def _package_stores(readable: Iterable[str]) -> list[str]:
-    """Returns the folders of installed packages up to two levels below `readable`."""
-    return [
-        os.path.realpath(found)
-        for folder in readable
-        for middle in ("", "*/")
-        for name in _PACKAGE_FOLDERS
-        for found in glob.glob(f"{glob.escape(folder)}/{middle}{name}")
-    ]
-
-
-def _package_folder(name: str) -> str | None:
-    """Returns the folder of an installed package, without importing it."""
-    found = importlib.util.find_spec(name)
-    if found is None or not found.submodule_search_locations:
-        return None
-    return os.path.realpath(found.submodule_search_locations[0])
-
-
-def _existing(paths: Iterable[str]) -> tuple[str, ...]:
-    """Returns the paths that exist, each once, without those below another one."""
-    kept: list[str] = []
-    for path in sorted({path for path in paths if os.path.lexists(path)}):
-        if not below(kept)(path):
-            kept.append(path)
-    return tuple(kept)

@@ -13,9 +13,8 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from o1coder_gym.sandbox import landlock, rlimits, seccomp
 from o1coder_gym.sandbox.codec import HandleTable, decode, encode
@@ -44,8 +43,7 @@ Step: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function and its arguments."""
 
 
-@dataclass(frozen=True, slots=True)
-class Confinement:
+class Confinement(NamedTuple):
     """What a zygote's children put on themselves.
 
     Attributes:

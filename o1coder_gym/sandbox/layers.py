@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 from o1coder_gym.sandbox import landlock, namespaces, privileges, rlimits, seccomp
 from o1coder_gym.sandbox.blueprint import Blueprint, below
@@ -20,8 +19,7 @@ _SHARED_USER_ROOM = 512
 """Processes and threads above those of the whole user, where candidates cannot be counted alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What a zygote ended up with.
 
     Attributes:
@@ -148,18 +146,20 @@ def _adopt_orphans() -> None:
 def _address_space() -> int:
     """Returns the bytes of address space that this process uses; the baseline of memory limits."""
     try:
-        pages = Path("/proc/self/statm").read_text().split()[0]
+        with open("/proc/self/statm") as sizes:
+            pages = int(sizes.read().split()[0])
     except OSError:
         return _UNKNOWN_ADDRESS_SPACE
-    return int(pages) * resource.getpagesize()
+    return pages * resource.getpagesize()
 
 
 def _threads_of_user() -> int:
     """Returns the number of threads that run under this user id; 0 where that cannot be read."""
     count = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
+    for name in filter(str.isdecimal, os.listdir("/proc")):
         try:
-            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+            with open(f"/proc/{name}/status") as status:
+                fields = dict(line.split(":", 1) for line in status if ":" in line)
         except OSError:
             continue  # ended meanwhile
         if int(fields["Uid"].split()[0]) == os.getuid():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from o1coder_gym.sandbox.kernel import detach, mount, prctl, syscall, unshare
 
@@ -27,8 +26,7 @@ SCRATCH_BYTES = 32 << 20
 SCRATCH_INODES = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(NamedTuple):
     """What the new root shows.
 
     Attributes:
@@ -76,7 +74,7 @@ def enter(root: Root) -> None:
     """
     if not _unshare_as_root():
         _unshare_as_user()
-        root = dataclasses.replace(root, owner=os.geteuid())
+        root = root._replace(owner=os.geteuid())
     _become_first_process()
     _build(root)
     _pivot()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-from pathlib import Path
 
 from o1coder_gym.sandbox.kernel import prctl, syscall
 
@@ -26,10 +25,10 @@ def private_uid() -> int | None:
 def _is_mapped(uid: int) -> bool:
     """Whether a user id exists in this user namespace."""
     try:
-        lines = Path("/proc/self/uid_map").read_text().splitlines()
+        with open("/proc/self/uid_map") as lines:
+            ranges = [tuple(map(int, line.split())) for line in lines]
     except OSError:
         return True  # no user namespaces
-    ranges = (map(int, line.split()) for line in lines)
     return any(first <= uid < first + count for first, _, count in ranges)
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from pathlib import Path
 
 from o1coder_gym.sandbox import child, tester
 from o1coder_gym.sandbox.child import Placement
@@ -110,6 +109,10 @@ class Server:
         if self._surroundings.first_process:
             os.kill(-1, signal.SIGKILL)
             return
-        listing = Path(f"/proc/self/task/{os.getpid()}/children")
-        for pid in map(int, listing.read_text().split() if listing.exists() else ()):
+        try:
+            with open(f"/proc/self/task/{os.getpid()}/children") as listing:
+                children = listing.read().split()
+        except FileNotFoundError:
+            return
+        for pid in map(int, children):
             os.kill(pid, signal.SIGKILL)

@@ -9,7 +9,6 @@ import select
 import signal
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 from o1coder_gym.sandbox.wire import ChildReport, Ending, Request
 
@@ -24,7 +23,6 @@ _PROGRESS = 0.25
 _CHILD_ENDED = (signal.SIGCHLD,)
 
 
-@dataclass(slots=True)
 class Child:
     """A child of this process. Mutable: it learns how it ends.
 
@@ -34,9 +32,13 @@ class Child:
         report: How it ended; None while it lives.
     """
 
-    pid: int
-    ending: Ending = Ending.OWN
-    report: ChildReport | None = None
+    __slots__ = ("ending", "pid", "report")
+
+    def __init__(self, pid: int) -> None:
+        """Args: the process id."""
+        self.pid = pid
+        self.ending = Ending.OWN
+        self.report: ChildReport | None = None
 
     def cpu_s(self) -> float:
         """CPU seconds that all threads of the process have used."""

@@ -12,7 +12,6 @@ import marshal
 import os
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 CHANNEL, RPC = 3, 4
@@ -144,8 +143,7 @@ _LENGTH = struct.Struct("<I")
 _CHUNK = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One message of a child: its kind, the call or test it concerns, and what it says."""
 
     kind: FrameKind

@@ -46,6 +46,7 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "LD_BIND_NOW": "1",  # else each child binds the functions it calls first, and copies pages for that
     "MALLOC_ARENA_MAX": "1",  # else each thread reserves 64 MB of the address space it is limited to
 }
 

@@ -14,7 +14,6 @@ import os
 import socket
 import sys
 import types
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,10 +48,11 @@ def main() -> None:
 
 def link_package() -> None:
     """Makes this project's modules importable without running what the package itself imports."""
-    project = Path(__file__).resolve().parents[1]
-    for name, folder in (("o1coder_gym", project), ("o1coder_gym.sandbox", project / "sandbox")):
+    sandbox = os.path.dirname(os.path.realpath(__file__))
+    project = os.path.dirname(sandbox)
+    for name, folder in (("o1coder_gym", project), ("o1coder_gym.sandbox", sandbox)):
         package = types.ModuleType(name)
-        package.__path__ = [str(folder)]
+        package.__path__ = [folder]
         sys.modules[name] = package
 
 
@@ -94,7 +94,7 @@ def _preload(blueprint: Blueprint) -> None:
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D")
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D")
     sys.meta_path.append(PackageFinder(blueprint.packages))
-    sys.path[:] = [path for path in sys.path if path != str(Path(__file__).parent)]
+    sys.path[:] = [path for path in sys.path if path != os.path.dirname(__file__)]
     sys.argv[:] = ["solution.py"]
     sys.dont_write_bytecode = True
     sys.setrecursionlimit(RECURSION_LIMIT)

@@ -9,8 +9,9 @@ import pytest
 
 from o1coder_gym.errors import SandboxError, UsageError
 from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
-from o1coder_gym.sandbox.blueprint import LAYERS, draw
+from o1coder_gym.sandbox.blueprint import LAYERS
 from o1coder_gym.sandbox.canaries import CANARIES, DESCRIPTIONS
+from o1coder_gym.sandbox.drawing import draw
 from o1coder_gym.sandbox.scratch import sweep
 from o1coder_gym.sandbox.syscalls import NUMBERS, numbers
 from o1coder_gym.types import CallTest, Limits, Outcome, Submission
