@@ -8,16 +8,20 @@ and shared by all environments of the process. What opens them is imported on fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import Any
 
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.formats import load_format
 from o1coder_gym.protocols import Policy
 from o1coder_gym.rewards import RewardConstants, RewardFunction, load_reward
-from o1coder_gym.types import Submission, Verdict
+from o1coder_gym.types import Submission, Tests, Verdict
+
+TESTS = ("public", "generated")
+"""What a program may be run against: the public tests, or generated ones beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Settings:
     tau_pass: float = 1.0
     tau_fail: float = 0.0
     scorer: str | None = None
+    tests: str = "public"
+    generator: str = "mutation"
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for what can be told without opening anything."""
@@ -42,6 +48,8 @@ class Settings:
             raise UsageError("problems= is needed: the name of a problem set or the path of a JSONL file")
         if self.max_steps < 1:
             raise UsageError(f"max_steps must be at least 1, got {self.max_steps}")
+        if self.tests not in TESTS:
+            raise UnknownNameError("tests", self.tests, TESTS)
         load_format(self.format)
         self.reward_function()
 
@@ -64,10 +72,7 @@ class SharedJudge:
 @lru_cache(maxsize=128)
 def shared_model(settings: Settings) -> ReasoningModel:
     """Returns the reasoning model of `settings`; equal settings share problems, scorer and caches."""
-    handle = _shared_process(
-        settings.problems, settings.split, settings.format, settings.max_steps, settings.scorer
-    )
-    return handle.with_reward(settings.reward_function())
+    return _shared_process(replace(settings, **_REWARD_DEFAULTS)).with_reward(settings.reward_function())
 
 
 @lru_cache(maxsize=16)
@@ -78,17 +83,30 @@ def shared_policy(spec: str, format: str) -> Policy:
     return load_policy(spec, format=format)
 
 
+_REWARD_DEFAULTS: dict[str, Any] = {
+    field.name: field.default
+    for field in fields(Settings)
+    if field.name in ("reward", "alpha", "gamma", "alpha_compile", "tau_pass", "tau_fail")
+}
+"""Settings that differ in these only share a process."""
+
+
 @lru_cache(maxsize=32)
-def _shared_process(
-    problems: str, split: str | None, format: str, max_steps: int, scorer: str | None
-) -> ReasoningModel:
+def _shared_process(settings: Settings) -> ReasoningModel:
     from o1coder_gym.prm import load_scorer
     from o1coder_gym.problems import load_problems
 
     return ReasoningModel(
-        load_problems(problems, split=split),
+        load_problems(settings.problems, split=settings.split),
         SharedJudge(),
-        format=load_format(format),
-        max_steps=max_steps,
-        scorer=load_scorer(scorer) if scorer else None,
+        format=load_format(settings.format),
+        max_steps=settings.max_steps,
+        scorer=load_scorer(settings.scorer) if settings.scorer else None,
+        tests=_generated(settings) if settings.tests == "generated" else None,
     )
+
+
+def _generated(settings: Settings) -> Mapping[str, Tests]:
+    from o1coder_gym.tcg.reference_tests import reference_tests
+
+    return reference_tests(settings.problems, split=settings.split, generator=settings.generator)

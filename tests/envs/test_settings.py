@@ -1,12 +1,13 @@
 """What environments are made of: names become handles, once a process, and only when needed."""
 
+import json
 import pickle
 from pathlib import Path
 
 import gymnasium
 import pytest
 
-from o1coder_gym.envs.settings import Settings, SharedJudge, shared_model
+from o1coder_gym.envs.settings import Settings, SharedJudge, _shared_process, shared_model
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.protocols import Judge
@@ -75,3 +76,35 @@ def test_environments_pickle_in_the_middle_of_an_episode() -> None:
 
 def test_the_shared_judge_is_a_value() -> None:
     assert isinstance(pickle.loads(pickle.dumps(SharedJudge())), Judge)
+
+
+def test_generated_tests_are_made_once_and_judged_after_the_public_ones(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("O1CODER_CACHE", str(tmp_path / "cache"))
+    row = {"task_id": "mine/double", "prompt": "Return twice x.", "entry_point": "double", "meta": {}}
+    row |= {"public_tests": [{"kind": "call", "args": "[2]", "expected": "4"}]}
+    row |= {"tests": [{"kind": "call", "args": "[977]", "expected": "1954"}]}
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps(row | {"reference": "def double(x):\n    return 2 * x"}) + "\n")
+    square = "### Step 1 (code)\n```python\ndef double(x):\n    return x * x\n```\n"
+    infos = {}
+    for tests in ("public", "generated"):
+        env = gymnasium.make("O1Coder/Code-v0", problems=str(rows), tests=tests)
+        env.reset(seed=0)
+        infos[tests] = env.step(square)[4]
+    # 2 * 2 is twice 2: only the generated tests, made by running the reference, tell the two apart
+    assert infos["public"]["is_success"]
+    assert not infos["generated"]["is_success"]
+    assert infos["generated"]["total"] > 5
+    assert "1 of 1 public tests passed." in infos["generated"]["feedback"]
+    (kept,) = (tmp_path / "cache" / "tests").glob("*.jsonl")
+    before = kept.read_text()
+    assert "977" not in before
+    _shared_process.cache_clear()
+    env = gymnasium.make("O1Coder/Code-v0", problems=str(rows), tests="generated")
+    assert env.reset(seed=0)[1]["task_id"] == "mine/double"
+    assert kept.read_text() == before
+
+
+def test_tests_of_another_kind_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown tests 'hidden'; known: generated, public"):
+        gymnasium.make("O1Coder/Starter-v0", tests="hidden")
