@@ -14,7 +14,7 @@ from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.extraction import expectations, extract, names_needed
 from o1coder_gym.sandbox.report import SandboxWarning
-from o1coder_gym.types import AssertTest, CallTest, CheckTest, Submission
+from o1coder_gym.types import AssertTest, CallTest, CheckTest, Limits, Submission
 
 DATA = os.environ.get("O1CODER_DATA")
 IGNORE_ESCAPES = pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in references
@@ -333,7 +333,10 @@ def test_nine_tests_of_ten_are_translated_and_the_references_meet_them(name):
 @pytest.mark.parametrize(("name", "count"), [("humaneval", 164), ("mbpp-sanitized", 427)])
 def test_all_references_pass_the_judge(name, count):
     rows = load_rows(name)
-    submissions = [Submission(row.reference or "", row.problem.entry_point, row.tests) for row in rows]
+    patient = Limits(cpu_s=10.0, wall_s=30.0)  # one reference takes 1.9 s on a fast core
+    submissions = [
+        Submission(row.reference or "", row.problem.entry_point, row.tests, patient) for row in rows
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SandboxWarning)
         with Judge() as judge:
