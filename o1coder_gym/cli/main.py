@@ -17,6 +17,7 @@ from o1coder_gym.cli import (
     judge,
     micro,
     models,
+    prm,
     rl,
     serve,
     solve,
@@ -45,6 +46,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(tcg.app, name="tcg")
+app.add_typer(prm.app, name="prm")
 app.add_typer(rl.app, name="rl")
 
 

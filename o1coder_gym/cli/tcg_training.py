@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 import typer
 
 from o1coder_gym.cli.options import JsonOption, ResumeOption, SeedOption
+from o1coder_gym.finetuning import TrainingSettings
 from o1coder_gym.models import DEFAULT_MODEL
-from o1coder_gym.tcg.training import TrainingSettings, train
+from o1coder_gym.tcg.training import train
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder made by o1coder tcg data.")]
 RunOption = Annotated[Path, typer.Option("--out", help="Run folder: checkpoints, logs, and the model.")]

@@ -4,6 +4,8 @@
 string                  scorer                                              example
 ======================  ==================================================  =================================
 ``heuristic``           no model: the form of a step                        ``heuristic``
+``prm:FOLDER``          trained by `o1coder prm train`; options             ``prm:runs/prm/model?batch=16``
+``prm:NAME``            a public PRM by name (`o1coder prm list`)           ``prm:skywork-o1-prm-1.5b``
 ``package.mod:make``    what the factory makes when called without arguments  ``mine.scorers:make``
 ======================  ==================================================  =================================
 
@@ -22,7 +24,7 @@ from o1coder_gym.protocols import StepScorer
 
 @lru_cache(maxsize=16)
 def load_scorer(spec: str) -> StepScorer:
-    """Returns the step scorer that `spec` names; a model is loaded with the first state that it scores.
+    """Returns the step scorer that `spec` names.
 
     Raises:
         UsageError: When there is no such scorer, or a factory makes something that cannot score.
@@ -30,8 +32,13 @@ def load_scorer(spec: str) -> StepScorer:
         MissingExtraError: When torch is needed and not installed.
         WeightsError: When the model cannot be found.
     """
+    kind, _, rest = spec.partition(":")
     if spec == "heuristic":
         return HeuristicScorer()
+    if kind == "prm" and rest:
+        from o1coder_gym.prm.scorer import scorer_from_name
+
+        return scorer_from_name(rest)
     return _made(spec)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from o1coder_gym import finetuning
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
-from o1coder_gym.tcg import training
-from o1coder_gym.tcg.training import TrainingSettings, train
+from o1coder_gym.finetuning import TrainingSettings
+from o1coder_gym.tcg.training import train
 
 needs_trl = pytest.mark.skipif(importlib.util.find_spec("trl") is None, reason="needs the train extra")
 
@@ -82,9 +83,9 @@ def equation_1(trainer: Any, tokenizer: Any, found: list[dict[str, Any]], beta: 
 def test_the_dpo_loss_is_equation_1(model: Path, tmp_path: Path) -> None:
     import torch
 
-    loaded, tokenizer = training._load(model, SETTINGS)
+    loaded, tokenizer = finetuning._load(model, SETTINGS)
     found = rows(2)
-    trainer = training._trainer("dpo", loaded, tokenizer, found, [], tmp_path, replace(SETTINGS, beta=0.3))
+    trainer = finetuning._trainer("dpo", loaded, tokenizer, found, [], tmp_path, replace(SETTINGS, beta=0.3))
     trainer.model.eval()
     batch = next(iter(trainer.get_train_dataloader()))
     # a fresh adapter changes nothing: π = γ_ref, so the loss is −log σ(0) = log 2
@@ -102,9 +103,9 @@ def test_the_dpo_loss_is_equation_1(model: Path, tmp_path: Path) -> None:
 
 @needs_trl
 def test_sft_learns_the_completion_alone(model: Path, tmp_path: Path) -> None:
-    loaded, tokenizer = training._load(model, SETTINGS)
+    loaded, tokenizer = finetuning._load(model, SETTINGS)
     found = rows(2)
-    trainer = training._trainer("sft", loaded, tokenizer, found, [], tmp_path, SETTINGS)
+    trainer = finetuning._trainer("sft", loaded, tokenizer, found, [], tmp_path, SETTINGS)
     trainer.model.eval()
     batch = next(iter(trainer.get_train_dataloader()))
     loss = trainer.compute_loss(trainer.model, dict(batch)).item()

@@ -1,0 +1,201 @@
+"""``o1coder prm``: train, measure, calibrate and ask process reward models."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from o1coder_gym.cli.options import JsonOption, OutOption, ResumeOption, SeedOption
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.finetuning import TrainingSettings
+from o1coder_gym.models import DEFAULT_MODEL
+from o1coder_gym.prm import load_scorer
+from o1coder_gym.prm.calibration import fit
+from o1coder_gym.prm.evaluation import Choice, ScorerReport, evaluate_scorer
+from o1coder_gym.prm.metrics import Estimate
+from o1coder_gym.prm.public import PUBLIC
+from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
+from o1coder_gym.reporting.reliability import draw_reliability
+from o1coder_gym.splits import SPLITS
+from o1coder_gym.types import Problem, State
+
+app = typer.Typer(help="Train, measure and ask process reward models.", no_args_is_help=True)
+
+DataOption = Annotated[Path, typer.Option("--data", help="Folder made by o1coder synthesize.")]
+ScorerArgument = Annotated[str, typer.Argument(metavar="SCORER", help="heuristic, prm:FOLDER, prm:NAME, …")]
+PartOption = Annotated[str, typer.Option("--split", help="validation, train, or all.")]
+
+
+@app.command("train")
+def train(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", help="Run folder: checkpoints, logs, and the model.")],
+    model: Annotated[
+        str, typer.Option("--model", help="Language model or PRM to start from: name, Hub id or folder.")
+    ] = DEFAULT_MODEL,
+    objective: Annotated[
+        str, typer.Option("--objective", help="soft or hard labels (eq. 3), or pairwise (eq. 4).")
+    ] = "soft",
+    learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-4,
+    epochs: Annotated[float, typer.Option("--epochs", min=0.01, help="Passes over the rows.")] = 2.0,
+    max_steps: Annotated[
+        int, typer.Option("--max-steps", min=0, help="Optimizer steps at most; 0: all.")
+    ] = 0,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Rows per optimizer step.")] = 16,
+    rows_at_once: Annotated[int, typer.Option("--rows-at-once", min=1, help="Rows per forward pass.")] = 4,
+    lora_rank: Annotated[
+        int, typer.Option("--lora-rank", min=0, help="LoRA on all linear layers; 0 trains all weights.")
+    ] = 16,
+    max_length: Annotated[int, typer.Option("--max-length", min=16, help="Longest chain in tokens.")] = 1536,
+    save_steps: Annotated[int, typer.Option("--save-steps", min=1, help="Steps between checkpoints.")] = 50,
+    seed: SeedOption = 0,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a language model with a scalar head to tell good steps from bad ones."""
+    from o1coder_gym.finetuning import require_packages
+
+    settings = TrainingSettings(
+        learning_rate=learning_rate,
+        epochs=epochs,
+        max_steps=max_steps,
+        batch_size=batch,
+        rows_at_once=rows_at_once,
+        lora_rank=lora_rank,
+        max_length=max_length,
+        save_steps=save_steps,
+        seed=seed,
+    )
+    require_packages("torch", "transformers")
+    from o1coder_gym.prm.training import train_prm
+
+    result = train_prm(model, data, out, objective, settings, resume=resume)
+    if as_json:
+        typer.echo(json.dumps({"model": str(result.model), "metrics": dict(result.metrics)}))
+    else:
+        typer.echo(f"prm:{result.model}")
+
+
+@app.command("eval")
+def evaluate(
+    scorer: ScorerArgument,
+    data: DataOption,
+    split: PartOption = "validation",
+    n: Annotated[int, typer.Option("--n", min=1, help="Candidates of best-of-n.")] = 8,
+    soft: Annotated[bool, typer.Option("--soft", help="Measure calibration against v, not 0 and 1.")] = False,
+    resamples: Annotated[int, typer.Option("--resamples", min=10, help="Of the bootstrap.")] = 1000,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a scorer on problems that it was not trained on."""
+    part = _part(read_data(data), split)
+    with Console(stderr=True).status(f"scoring {len(part.prefixes)} prefixes"):
+        report = evaluate_scorer(load_scorer(scorer), part, n=n, soft=soft, resamples=resamples)
+    row = {"scorer": scorer, "data": str(data), "split": split, **report.to_row()}
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.json").write_text(json.dumps(row, indent=2) + "\n")
+        draw_reliability(report.bins, out / "reliability.png", scorer)
+    if as_json:
+        typer.echo(json.dumps(row))
+    else:
+        Console().print(_table(report, scorer))
+
+
+@app.command("calibrate")
+def calibrate(
+    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model of o1coder prm train.")],
+    data: DataOption,
+    method: Annotated[str, typer.Option("--method", help="temperature, isotonic or none.")] = "temperature",
+    split: PartOption = "validation",
+    soft: Annotated[bool, typer.Option("--soft", help="Calibrate to v, not to hard labels.")] = False,
+) -> None:
+    """Fit a calibration on held-out problems and keep it beside the weights. Measure it on others."""
+    from o1coder_gym.prm.scorer import ModelScorer
+
+    part = _part(read_data(data), split)
+    scorer = load_scorer(f"prm:{model}?calibrated=no")
+    if not isinstance(scorer, ModelScorer) or not part.prefixes:
+        raise UsageError(f"nothing to calibrate on: {data} has no prefixes in {split}")
+    logits = scorer.logits(_items(part, part.prefixes))
+    targets = [row.soft if soft else row.hard for row in part.prefixes]
+    fitted = fit(method, logits, targets)
+    fitted.write(model)
+    typer.echo(f"{method}" + (f", τ = {fitted.temperature:.3f}" if method == "temperature" else ""))
+
+
+@app.command("score")
+def score(
+    scorer: ScorerArgument,
+    data: DataOption,
+    split: PartOption = "all",
+) -> None:
+    """Print a score for every prefix, one JSON object a line."""
+    part = _part(read_data(data), split)
+    scores = load_scorer(scorer).score(_items(part, part.prefixes))
+    for row, value in zip(part.prefixes, scores, strict=True):
+        line = {**row.state.to_row(), "score": value, "value": row.value, "hard": row.hard}
+        typer.echo(json.dumps(line))
+
+
+@app.command("list")
+def list_public(as_json: JsonOption = False) -> None:
+    """List the public process reward models that are known by name."""
+    if as_json:
+        rows = {name: {"hub": one.hub, "kind": one.kind} for name, one in PUBLIC.items()}
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("scorer", "model", "trained on", box=None)
+    for name, one in PUBLIC.items():
+        table.add_row(f"prm:{name}", one.hub, one.trained_on)
+    Console().print(table)
+
+
+def _part(data: ProcessData, split: str) -> ProcessData:
+    if split == "all":
+        return data
+    if split not in SPLITS:
+        raise UnknownNameError("split", split, (*SPLITS, "all"))
+    return data.of_split(split)
+
+
+def _items(data: ProcessData, rows: Sequence[PrefixRow]) -> list[tuple[Problem, State]]:
+    problems = {problem.task_id: problem for problem in data.problems}
+    return [(problems[row.state.problem_id], row.state) for row in rows]
+
+
+def _table(report: ScorerReport, scorer: str) -> Table:
+    table = Table("", "value", "95 % interval", "examples", title=f"{scorer}, {report.problems} problems")
+    rows: dict[str, Estimate] = {
+        "AUC": report.auc,
+        "accuracy": report.accuracy,
+        "pair accuracy": report.pair_accuracy,
+        "calibration error": report.calibration_error,
+        **{f"AUC, step {depth}": one for depth, one in report.auc_by_depth.items()},
+        **_choice_rows(f"best of {report.n}", report.best_of),
+    }
+    for depth, choice in report.best_of_by_depth.items():
+        rows |= _choice_rows(f"best of {report.n}, step {depth}", choice)
+    for name, one in rows.items():
+        table.add_row(name, _number(one.value), f"{_number(one.low)} – {_number(one.high)}", str(one.count))
+    return table
+
+
+def _choice_rows(name: str, choice: Choice) -> dict[str, Any]:
+    return {
+        f"{name}: random": choice.random,
+        f"{name}: log-probability": choice.logprob,
+        f"{name}: scorer": choice.scorer,
+        f"{name}: lift over random": choice.lift,
+    }
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"

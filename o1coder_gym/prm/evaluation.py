@@ -1,0 +1,201 @@
+"""Measures a step scorer on process data of problems that it was not trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.prm.metrics import (
+    Bin,
+    Estimate,
+    accuracy,
+    auc,
+    calibration_error,
+    estimate,
+    expected_best_of,
+    pair_accuracy,
+    reliability,
+)
+from o1coder_gym.process_data import PrefixRow, ProcessData
+from o1coder_gym.protocols import StepScorer
+from o1coder_gym.types import State
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What choosing one of n is worth: the mean value of the chosen, by what it was chosen.
+
+    Attributes:
+        random: Chosen blindly.
+        logprob: By mean log-probability per token of the policy; NaN where it is not known.
+        scorer: By the score.
+        lift: scorer − random.
+        lift_over_logprob: scorer − logprob.
+    """
+
+    random: Estimate
+    logprob: Estimate
+    scorer: Estimate
+    lift: Estimate
+    lift_over_logprob: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerReport:
+    """All that was measured; each number with its interval over problems.
+
+    Attributes:
+        problems: Problems.
+        auc: Of hard labels, over all prefixes.
+        accuracy: Of score > ½ against hard labels.
+        pair_accuracy: Over sibling pairs.
+        calibration_error: Against the labels asked for.
+        bins: The reliability figure.
+        auc_by_depth: AUC by number of the step.
+        best_of: Choice among n finished programs; a program is worth 1 if it passes.
+        best_of_by_depth: Choice among n prefixes of one length; a prefix is worth its v.
+        n: Candidates of a choice.
+    """
+
+    problems: int
+    auc: Estimate
+    accuracy: Estimate
+    pair_accuracy: Estimate
+    calibration_error: Estimate
+    bins: tuple[Bin, ...]
+    auc_by_depth: Mapping[int, Estimate]
+    best_of: Choice
+    best_of_by_depth: Mapping[int, Choice]
+    n: int
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict, NaN as None."""
+        return _without_nan(asdict(self))
+
+
+def evaluate_scorer(
+    scorer: StepScorer, data: ProcessData, *, n: int = 8, soft: bool = False, resamples: int = 1000
+) -> ScorerReport:
+    """Scores every prefix once and measures the scores.
+
+    Args:
+        scorer: What to measure.
+        data: Problems that it was not trained on.
+        n: Candidates of a choice.
+        soft: Whether calibration is measured against v, or against hard labels.
+        resamples: Of the bootstrap over problems.
+
+    Raises:
+        UsageError: When there are no prefixes.
+    """
+    rows = data.prefixes
+    if not rows:
+        raise UsageError("no prefixes to evaluate on; is the split empty?")
+    problems = {problem.task_id: problem for problem in data.problems}
+    scores = scorer.score([(problems[row.state.problem_id], row.state) for row in rows])
+    found = _Scored(rows, np.asarray(scores, float), resamples)
+    targets = np.asarray([row.soft if soft else row.hard for row in rows], float)
+    hard = np.asarray([row.hard for row in rows], float)
+    every = range(len(rows))
+    by_depth = {depth: [i for i in every if rows[i].state.depth == depth] for depth in _depths(rows)}
+    programs = [i for i in every if rows[i].state.code is not None]
+    values = np.asarray([row.value for row in rows], float)
+    passes = np.asarray([row.passing > 0 for row in rows], float)
+    return ScorerReport(
+        problems=len({row.state.problem_id for row in rows}),
+        auc=found.estimate(every, lambda some: auc(found.scores[some], hard[some])),
+        accuracy=found.estimate(every, lambda some: accuracy(found.scores[some], hard[some])),
+        pair_accuracy=_pairs(found, data, resamples),
+        calibration_error=found.estimate(
+            every, lambda some: calibration_error(found.scores[some], targets[some])
+        ),
+        bins=tuple(reliability(found.scores, targets)),
+        auc_by_depth={
+            depth: found.estimate(part, lambda some: auc(found.scores[some], hard[some]))
+            for depth, part in by_depth.items()
+        },
+        best_of=found.choice(programs, passes, n),
+        best_of_by_depth={depth: found.choice(part, values, n) for depth, part in by_depth.items()},
+        n=n,
+    )
+
+
+class _Scored:
+    """Prefixes with their scores."""
+
+    def __init__(self, rows: Sequence[PrefixRow], scores: np.ndarray, resamples: int) -> None:
+        self.rows = rows
+        self.scores = scores
+        self.resamples = resamples
+
+    def estimate(self, part: Sequence[int], statistic: Any) -> Estimate:
+        """Computes a statistic of some prefixes with its interval over problems."""
+        return estimate(self._groups(part), lambda some: statistic(list(some)), resamples=self.resamples)
+
+    def choice(self, part: Sequence[int], values: np.ndarray, n: int) -> Choice:
+        """Measures the choice among the prefixes of each problem."""
+        groups = list(self._groups(part).values())
+        by_random = [float(values[group].mean()) for group in groups]
+        by_score = [expected_best_of(values[group], self.scores[group], n) for group in groups]
+        by_logprob = [self._by_logprob(group, values, n) for group in groups]
+        known = not any(map(math.isnan, by_logprob))
+
+        def mean(numbers: Sequence[float]) -> Estimate:
+            one_each = {str(index): [index] for index in range(len(numbers))}
+            array = np.asarray(numbers, float)
+            return estimate(one_each, lambda some: float(array[some].mean()), resamples=self.resamples)
+
+        over_logprob = [one - other for one, other in zip(by_score, by_logprob, strict=True)]
+        return Choice(
+            random=mean(by_random),
+            logprob=mean(by_logprob if known else []),
+            scorer=mean(by_score),
+            lift=mean([one - other for one, other in zip(by_score, by_random, strict=True)]),
+            lift_over_logprob=mean(over_logprob if known else []),
+        )
+
+    def _by_logprob(self, group: Sequence[int], values: np.ndarray, n: int) -> float:
+        means = []
+        for index in group:
+            row = self.rows[index]
+            if row.logprob is None:
+                return math.nan
+            means.append(row.logprob / max(row.tokens, 1))
+        return expected_best_of(values[group], means, n)
+
+    def _groups(self, part: Sequence[int]) -> dict[str, list[int]]:
+        groups: dict[str, list[int]] = {}
+        for index in part:
+            groups.setdefault(self.rows[index].state.problem_id, []).append(index)
+        return groups
+
+
+def _pairs(found: _Scored, data: ProcessData, resamples: int) -> Estimate:
+    scores: dict[State, float] = {
+        row.state: float(score) for row, score in zip(found.rows, found.scores, strict=True)
+    }
+    chosen = np.asarray([scores[pair.state.then(pair.chosen)] for pair in data.pairs])
+    rejected = np.asarray([scores[pair.state.then(pair.rejected)] for pair in data.pairs])
+    groups: dict[str, list[int]] = {}
+    for index, pair in enumerate(data.pairs):
+        groups.setdefault(pair.state.problem_id, []).append(index)
+    return estimate(
+        groups, lambda some: pair_accuracy(chosen[list(some)], rejected[list(some)]), resamples=resamples
+    )
+
+
+def _depths(rows: Sequence[PrefixRow]) -> list[int]:
+    return sorted({row.state.depth for row in rows})
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,55 @@
+"""The two objectives of a process reward model. Pure functions of logits, each returns its value and metrics.
+
+B rows, T tokens, P pairs. A logit z is the score before the sigmoid: r = σ(z) in equation 3 and r = z in
+equation 4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IGNORED = -100.0
+"""Label of tokens that have none."""
+
+
+def pointwise_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Computes L = −E[v log r + (1 − v) log(1 − r)], r = σ(z) (paper, equation 3).
+
+    Args:
+        logits: z, [B, T].
+        labels: v in [0, 1], hard or soft, [B, T]; `IGNORED` where a token has none.
+
+    Returns:
+        The mean over labelled tokens, 0 if there are none; with the mean score and the accuracy of r > ½
+        against v > ½.
+    """
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    known = labels != IGNORED
+    scored, targets = logits[known].float(), labels[known].float()
+    if not known.any():
+        return logits.sum() * 0.0, {}
+    loss = binary_cross_entropy_with_logits(scored, targets)
+    agrees = (scored > 0) == (targets > 0.5)
+    metrics = {"score": scored.detach().sigmoid().mean(), "accuracy": agrees.float().mean()}
+    return loss, metrics
+
+
+def pairwise_loss(chosen: Tensor, rejected: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Computes L = −E[log σ(r_win − r_lose)], the Bradley–Terry likelihood (paper, equation 4).
+
+    Args:
+        chosen: r of S_win, unnormalised, [P].
+        rejected: r of S_lose after the same prefix, [P].
+
+    Returns:
+        The mean over pairs; with the mean margin and the share of pairs in the right order.
+    """
+    from torch.nn.functional import logsigmoid
+
+    margin = chosen.float() - rejected.float()
+    metrics = {"margin": margin.detach().mean(), "accuracy": (margin > 0).float().mean()}
+    return -logsigmoid(margin).mean(), metrics

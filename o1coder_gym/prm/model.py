@@ -1,0 +1,171 @@
+"""A process reward model ready for scoring: a backbone, and a head that turns a hidden state into a logit.
+
+Whatever a PRM was trained as, a score is σ of one number: of a scalar head, of the difference of two classes,
+or of the difference of two tokens' logits, since softmax over two is a sigmoid of their difference.
+B rows, T tokens, D hidden size, K marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+from transformers.utils import logging
+
+from o1coder_gym.errors import ScorerError
+from o1coder_gym.prm.step_text import EncodedSteps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from transformers import PreTrainedTokenizerBase
+
+    HeadLoader: TypeAlias = Callable[[Path, Any, PreTrainedTokenizerBase], nn.Module]
+
+
+class StepModel:
+    """Computes the logits of steps."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, pad: int) -> None:
+        """Args: maps tokens to hidden states [B, T, D]; maps [K, D] to logits [K]; id of padding."""
+        self.backbone = backbone.eval()
+        self.head = head.to(next(backbone.parameters())).eval()
+        self._pad = pad
+
+    @torch.inference_mode()
+    def logits(self, rows: Sequence[EncodedSteps]) -> list[list[float]]:
+        """Returns the logit of each step of each row, in one forward pass.
+
+        Args:
+            rows: B encoded chains.
+        """
+        device = next(self.backbone.parameters()).device
+        longest = max(len(row.ids) for row in rows)
+        ids = torch.tensor([[*row.ids, *[self._pad] * (longest - len(row.ids))] for row in rows])
+        lengths = torch.tensor([len(row.ids) for row in rows])
+        mask = torch.arange(longest) < lengths[:, None]
+        hidden = self.backbone(
+            input_ids=ids.to(device), attention_mask=mask.long().to(device), use_cache=False
+        ).last_hidden_state
+        places = [(index, mark) for index, row in enumerate(rows) for mark in row.marks if mark >= 0]
+        found = iter(self.head(hidden[tuple(zip(*places, strict=True))]).float().tolist())
+        return [[next(found) if mark >= 0 else 0.0 for mark in row.marks] for row in rows]
+
+
+class ScalarHead(nn.Module):
+    """z = w·h + b."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Args: w [1, D], b [1] or None."""
+        super().__init__()
+        self.linear = _linear(weight, bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Maps [K, D] to [K]."""
+        return self.linear(hidden)[:, 0]
+
+
+class TwoClassHead(nn.Module):
+    """z = c_1 − c_0 of a two-layer classifier (Qwen2.5-Math-PRM)."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        """Args: weight and bias of the first layer, [D, D] and [D], then of the second, [2, D] and [2]."""
+        super().__init__()
+        first, second = _linear(*tensors[:2]), _linear(*tensors[2:])
+        self.classes = nn.Sequential(first, nn.ReLU(), second)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Maps [K, D] to [K]."""
+        classes = self.classes(hidden)
+        return classes[:, 1] - classes[:, 0]
+
+
+def load_backbone(folder: Path, dtype: str = "auto", device: str = "auto") -> nn.Module:
+    """Loads the body of a model, without its head and without any code of its repository.
+
+    Raises:
+        ScorerError: When it cannot be loaded.
+    """
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    precision = "bfloat16" if chosen.startswith("cuda") else "float32"
+    logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # the head's weights are read apart; that they are unused here is meant
+    try:
+        return AutoModel.from_pretrained(
+            folder,
+            dtype=getattr(torch, precision if dtype == "auto" else dtype),
+            device_map=chosen,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as error:
+        raise ScorerError(f"cannot load {folder}: {str(error).splitlines()[0]}") from error
+    finally:
+        logging.set_verbosity(verbosity)
+        logging.enable_progress_bar()
+
+
+def scalar_head(folder: Path, backbone: Any, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
+    """Loads the head that `o1coder prm train` saved."""
+    weight, bias = _tensors(folder, "score.weight", "score.bias")
+    return ScalarHead(weight, bias)
+
+
+def value_head(folder: Path, backbone: Any, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
+    """Loads the value head of Skywork-o1-Open-PRM."""
+    weight, bias = _tensors(folder, "v_head.summary.weight", "v_head.summary.bias")
+    return ScalarHead(weight, bias)
+
+
+def two_class_head(folder: Path, backbone: Any, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
+    """Loads the classifier of Qwen2.5-Math-PRM."""
+    return TwoClassHead(_tensors(folder, "score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias"))
+
+
+def plus_minus_head(folder: Path, backbone: Any, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
+    """Makes a head of the language model's rows for + and − (Math-Shepherd, RLHFlow): w = w_+ − w_−."""
+    plus, minus = (tokenizer.encode(sign)[-1] for sign in "+-")
+    if backbone.config.tie_word_embeddings:
+        rows = backbone.get_input_embeddings().weight.detach()
+    else:
+        (rows,) = _tensors(folder, "lm_head.weight")
+    return ScalarHead((rows[plus] - rows[minus])[None], None)
+
+
+HEADS: Mapping[str, HeadLoader] = MappingProxyType(
+    {
+        "scalar": scalar_head,
+        "value": value_head,
+        "two_class": two_class_head,
+        "plus_minus": plus_minus_head,
+    }
+)
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias, requires_grad=False)
+    return layer
+
+
+def _tensors(folder: Path, *names: str) -> list[Tensor]:
+    """Reads tensors by the end of their names, whatever shard they are in."""
+    from safetensors import safe_open
+
+    found: dict[str, Tensor] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for key in file.keys():  # noqa: SIM118 (no mapping: it has no other way to be walked)
+                for name in names:
+                    if key == name or key.endswith(f".{name}"):
+                        found[name] = file.get_tensor(key)
+    if missing := [name for name in names if name not in found]:
+        raise ScorerError(f"{folder} has no tensor {missing[0]}; it is no process reward model of this kind")
+    return [found[name] for name in names]

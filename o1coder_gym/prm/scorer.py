@@ -1,0 +1,183 @@
+"""ρ_PRM: a process reward model as a step scorer, batched, every chain in one forward pass."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from o1coder_gym.errors import ScorerError, UsageError
+from o1coder_gym.formats import load_format
+from o1coder_gym.models import model_path
+from o1coder_gym.policies.loading import read_settings
+from o1coder_gym.prm.calibration import UNCALIBRATED, Calibration, read_calibration
+from o1coder_gym.prm.model import HEADS, StepModel, load_backbone
+from o1coder_gym.prm.public import PUBLIC, kind_of
+from o1coder_gym.prm.step_text import StepText
+from o1coder_gym.types import Problem, State
+
+DESCRIPTION = "prm.json"
+"""Says what kind of model a folder holds."""
+
+_DIGITS = 4
+_NO_STEPS = 0.5
+_LONGEST = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerSettings:
+    """Options of ``prm:``.
+
+    Attributes:
+        dtype: Of the weights; ``auto`` is bfloat16 on a GPU, else float32.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
+        batch_tokens: Tokens of a forward pass at most, padding included; a longer chain runs alone.
+        kind: Family of the model (`public.KINDS`) where its folder does not say.
+        format: Step format where its folder does not say.
+        calibrated: Whether to use the calibration beside the weights: ``yes`` or ``no``.
+    """
+
+    dtype: str = "auto"
+    device: str = "auto"
+    batch_tokens: int = 16384
+    kind: str = ""
+    format: str = "pseudocode"
+    calibrated: str = "yes"
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` when a value makes no sense."""
+        if self.batch_tokens < 1 or self.calibrated not in ("yes", "no"):
+            raise UsageError("batch_tokens is at least 1, calibrated is yes or no")
+
+
+class ModelScorer:
+    """Scores steps by a model. Safe to call from several threads.
+
+    Scores are rounded to 4 digits, so that in float32 it does not show what else was in a batch.
+    """
+
+    def __init__(
+        self,
+        model: StepModel,
+        text: StepText,
+        *,
+        calibration: Calibration = UNCALIBRATED,
+        batch_tokens: int = 16384,
+    ) -> None:
+        """Args: the model, what it reads, from logit to score, tokens of a forward pass at most."""
+        self.model = model
+        self.text = text
+        self.calibration = calibration
+        self._batch_tokens = batch_tokens
+        self._lock = threading.Lock()
+
+    def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
+        """Scores the last step of each state; 0.5 for a state without steps.
+
+        States that continue one another share a forward pass.
+        """
+        logits = self.logits(items)
+        return [
+            round(self.calibration(logit), _DIGITS) if state.steps else _NO_STEPS
+            for (_, state), logit in zip(items, logits, strict=True)
+        ]
+
+    def score_steps(self, problem: Problem, state: State) -> list[float]:
+        """Returns r^{1:m}, the score of every step of a state, from one forward pass."""
+        prefixes = [State(state.problem_id, state.steps[:j]) for j in range(1, state.depth + 1)]
+        return self.score([(problem, prefix) for prefix in prefixes])
+
+    def logits(self, items: Sequence[tuple[Problem, State]]) -> list[float]:
+        """Returns the logit of the last step of each state; 0 for a state without steps.
+
+        Raises:
+            ScorerError: When a model returns something that is not a number, or a step does not fit.
+        """
+        known: dict[tuple[Problem, State], float] = {}
+        chains = []
+        for problem, state in sorted(items, key=lambda item: -item[1].depth):
+            if state.steps and (problem, state) not in known:
+                chains.append((problem, state))
+                known |= {(problem, prefix): 0.0 for prefix in _prefixes(state)}
+        encoded = [self.text.fitted(problem, state) for problem, state in chains]
+        order = sorted(range(len(chains)), key=lambda index: len(encoded[index].ids))
+        for batch in self._batches(order, [len(one.ids) for one in encoded]):
+            with self._lock:
+                found = self.model.logits([encoded[index] for index in batch])
+            for index, values in zip(batch, found, strict=True):
+                problem, state = chains[index]
+                for prefix, value in zip(_prefixes(state), values, strict=True):
+                    if value != value:  # NaN: a model that has come apart must not steer a search
+                        raise ScorerError(f"{state.problem_id}: the model's score is not a number")
+                    known[problem, prefix] = value
+        return [known[problem, state] if state.steps else 0.0 for problem, state in items]
+
+    def _batches(self, order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+        """Cuts chains, shortest first, into batches of at most `batch_tokens` tokens with padding."""
+        batches: list[list[int]] = []
+        for index in order:
+            if not batches or (len(batches[-1]) + 1) * lengths[index] > self._batch_tokens:
+                batches.append([])
+            batches[-1].append(index)
+        return batches
+
+
+def scorer_from_name(rest: str) -> ModelScorer:
+    """Returns the scorer that ``prm:REST`` names: a folder, a public model's name, or a Hub id; then options.
+
+    Raises:
+        UsageError: When the folder does not say what kind of model it is, and `kind` does not either.
+        ScorerError: When it cannot be loaded.
+        WeightsError: When it cannot be found.
+    """
+    name, _, options = rest.partition("?")
+    settings = read_settings(ScorerSettings, options)
+    public = PUBLIC.get(name)
+    folder = model_path(public.hub if public else name)
+    told = _description(folder)
+    kind = settings.kind or told.get("kind") or (public.kind if public else _kind_of_hub_id(name))
+    if not kind:
+        raise UsageError(f"{name} has no {DESCRIPTION}; say what it is: prm:{name}?kind=skywork, for example")
+    return load_model_scorer(folder, kind, told.get("format", settings.format), settings, told)
+
+
+def load_model_scorer(
+    folder: Path, kind: str, format: str, settings: ScorerSettings, told: dict[str, Any]
+) -> ModelScorer:
+    """Loads weights, head, tokenizer and calibration of a folder."""
+    family = kind_of(kind)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    backbone = load_backbone(folder, settings.dtype, settings.device)
+    head = HEADS[family.head](folder, backbone, tokenizer)
+    context = int(getattr(backbone.config, "max_position_embeddings", _LONGEST))  # pyright: ignore
+    longest = min(context, int(told.get("max_length", _LONGEST)))
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    return ModelScorer(
+        StepModel(backbone, head, pad),
+        StepText(tokenizer, load_format(format), family.layout, longest),
+        calibration=read_calibration(folder) if settings.calibrated == "yes" else UNCALIBRATED,
+        batch_tokens=settings.batch_tokens,
+    )
+
+
+def _prefixes(state: State) -> list[State]:
+    return [State(state.problem_id, state.steps[:j]) for j in range(1, state.depth + 1)]
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ScorerError(f"{path}: not the description of a process reward model") from error
+
+
+def _kind_of_hub_id(name: str) -> str | None:
+    return next((model.kind for model in PUBLIC.values() if model.hub == name), None)

@@ -1,0 +1,151 @@
+"""What a process reward model reads: a question and its steps as tokens, and where each step's score stands.
+
+m steps, T tokens. Tokens before a mark never depend on what follows it, so one pass over a whole chain gives
+each step the score that its prefix alone would get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from o1coder_gym.errors import ScorerError
+from o1coder_gym.formats import StepFormat
+from o1coder_gym.prompts import question
+from o1coder_gym.types import Problem, State
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSteps:
+    """A chain as a model sees it.
+
+    Attributes:
+        ids: Token ids, [T].
+        marks: Position in `ids` at which the score of each step is read, [m], ascending.
+    """
+
+    ids: tuple[int, ...]
+    marks: tuple[int, ...]
+
+
+Layout: TypeAlias = Callable[["PreTrainedTokenizerBase", str, list[str]], EncodedSteps]
+"""Lays out a question and its m ≥ 1 steps, each without whitespace at its end."""
+
+
+def separated(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) -> EncodedSteps:
+    """This project's layout: the question as a chat, each step on its own lines, closed by the end token."""
+    ids = _chat(tokenizer, asked)
+    marks = []
+    for step in steps:
+        ids += tokenizer.encode(f"{step}\n", add_special_tokens=False)
+        ids.append(separator_of(tokenizer))
+        marks.append(len(ids) - 1)
+    return EncodedSteps(tuple(ids), tuple(marks))
+
+
+def shepherd(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) -> EncodedSteps:
+    """Math-Shepherd's layout: a tag ends each step; + or − is predicted there (arXiv 2312.08935)."""
+    text = f"{asked} " + "\n".join(f"{step} ки" for step in steps)
+    return _marked(tokenizer.encode(text), tokenizer.encode("ки")[-1], len(steps))
+
+
+def rlhflow(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) -> EncodedSteps:
+    """RLHFlow's layout: a chat in which each step is a user turn that is answered by + or −."""
+    plus = tokenizer.encode("+")[-1]
+    turns: list[dict[str, str]] = []
+    ids: list[int] = []
+    marks = []
+    for index, step in enumerate(steps):
+        content = f"{asked} {step}" if index == 0 else step
+        turns += [{"role": "user", "content": content}, {"role": "assistant", "content": "+"}]
+        ids = list(tokenizer.apply_chat_template(turns, return_dict=False))
+        answer = len(ids) - 1 - ids[::-1].index(plus)
+        marks.append(answer - 1)
+    return EncodedSteps(tuple(ids), tuple(marks))
+
+
+def qwen(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) -> EncodedSteps:
+    """The layout of Qwen2.5-Math-PRM: the steps in one assistant turn, each followed by <extra_0>."""
+    turns = [
+        {
+            "role": "system",
+            "content": "Please reason step by step, and put your final answer within \\boxed{}.",
+        },
+        {"role": "user", "content": asked},
+        {"role": "assistant", "content": "".join(f"{step}<extra_0>" for step in steps)},
+    ]
+    ids = list(tokenizer.apply_chat_template(turns, return_dict=False))
+    return _marked(ids, tokenizer.encode("<extra_0>")[-1], len(steps))
+
+
+def skywork(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) -> EncodedSteps:
+    """The layout of Skywork-o1-Open-PRM: plain text, the score at the line end after each step."""
+    ids = tokenizer.encode(f"{tokenizer.bos_token or ''}{asked}\n", add_special_tokens=False)
+    line_end = tokenizer.encode("\n", add_special_tokens=False)[-1]
+    marks = []
+    for step in steps:
+        ids += [*tokenizer.encode(step, add_special_tokens=False), line_end]
+        marks.append(len(ids) - 1)
+    return EncodedSteps(tuple(ids), tuple(marks))
+
+
+def separator_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Returns the token that closes a step: the end token, which never occurs inside one.
+
+    Raises:
+        ScorerError: When the tokenizer has none.
+    """
+    if tokenizer.eos_token_id is None:
+        raise ScorerError("the tokenizer has no end token to separate steps with")
+    return int(tokenizer.eos_token_id)
+
+
+class StepText:
+    """Encodes states for one model."""
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, step_format: StepFormat, layout: Layout, max_length: int
+    ) -> None:
+        """Args: the model's tokenizer, how steps are written, how they are laid out, tokens that fit."""
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self._format = step_format
+        self._layout = layout
+
+    def encode(self, problem: Problem, state: State) -> EncodedSteps:
+        """Returns a state with at least one step as tokens, however many; see `fitted`."""
+        steps = [self._format.render(step, j).rstrip() for j, step in enumerate(state.steps, start=1)]
+        return self._layout(self.tokenizer, question(problem), steps)
+
+    def fitted(self, problem: Problem, state: State) -> EncodedSteps:
+        """Returns a state as tokens that fit: of a longer one the beginning is cut off.
+
+        Raises:
+            ScorerError: When even the last step alone does not fit.
+        """
+        encoded = self.encode(problem, state)
+        cut = len(encoded.ids) - self.max_length
+        if cut <= 0:
+            return encoded
+        marks = tuple(mark - cut for mark in encoded.marks)
+        if len(marks) > 1 and marks[-2] < 0:
+            raise ScorerError(f"{state.problem_id}: a step is longer than {self.max_length} tokens")
+        return EncodedSteps(encoded.ids[cut:], marks)
+
+
+def _chat(tokenizer: PreTrainedTokenizerBase, asked: str) -> list[int]:
+    if tokenizer.chat_template is None:
+        return list(tokenizer.encode(f"{asked}\n\n"))
+    turns = [{"role": "user", "content": asked}]
+    return list(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
+
+
+def _marked(ids: list[int], tag: int, count: int) -> EncodedSteps:
+    marks = tuple(place for place, token in enumerate(ids) if token == tag)
+    if len(marks) < count:
+        raise ScorerError(f"the tokenizer turned {count} step tags into {len(marks)}; it is another model's")
+    return EncodedSteps(tuple(ids), marks[-count:])

@@ -1,0 +1,226 @@
+"""Trains a process reward model: point-wise on hard or soft labels (equation 3), pair-wise (equation 4).
+
+A language model with a scalar head on the token that closes a step; transformers' Trainer does the work. All
+three objectives train the same model on the same data and leave the same files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from torch import Tensor
+from transformers.utils import logging
+
+from o1coder_gym.errors import O1CoderError, UnknownNameError
+from o1coder_gym.finetuning import (
+    TrainingResult,
+    TrainingSettings,
+    last_checkpoint,
+    provenance,
+    read_result,
+    require_packages,
+    trainer_arguments,
+    write_result,
+)
+from o1coder_gym.formats import load_format
+from o1coder_gym.models import model_path
+from o1coder_gym.prm.batches import (
+    Examples,
+    PairwiseCollator,
+    PointwiseCollator,
+    pairwise_examples,
+    pointwise_examples,
+)
+from o1coder_gym.prm.losses import pairwise_loss, pointwise_loss
+from o1coder_gym.prm.public import KINDS
+from o1coder_gym.prm.scorer import DESCRIPTION
+from o1coder_gym.prm.step_text import StepText
+from o1coder_gym.process_data import ProcessData, read_data
+from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.splits import SPLITS
+from o1coder_gym.trainer_progress import show_progress
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+OBJECTIVES = ("soft", "hard", "pairwise")
+STAGE = "prm"
+
+Loss = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Tensor]]]
+"""Maps logits [B, T] and a collator's labels to a loss and its metrics."""
+
+DEFAULTS = TrainingSettings(
+    learning_rate=1e-4, epochs=2.0, batch_size=16, rows_at_once=4, lora_rank=16, max_length=1536
+)
+
+
+def train_prm(
+    model: str,
+    data: Path,
+    out: Path,
+    objective: str = "soft",
+    settings: TrainingSettings = DEFAULTS,
+    *,
+    resume: bool = False,
+) -> TrainingResult:
+    """Trains a model and saves it; what is finished already is returned as it is.
+
+    Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``: the scorer
+    ``prm:OUT/model``.
+
+    Args:
+        model: Known name, Hub id or folder of a language model, or of a PRM trained here, to go on with.
+        data: Folder made by `o1coder synthesize`; its train split is learned, its validation split measured.
+        out: Run folder.
+        objective: One of `OBJECTIVES`.
+        settings: See `TrainingSettings`.
+        resume: Go on from the last checkpoint, if there is one.
+
+    Raises:
+        MissingExtraError: When PEFT or accelerate is not installed.
+        O1CoderError: When no row fits, or `out` holds checkpoints and `resume` is false.
+        RowError: When there is no data set.
+        UnknownNameError: When there is no such objective.
+        WeightsError: When the model cannot be found.
+    """
+    if objective not in OBJECTIVES:
+        raise UnknownNameError("objective", objective, OBJECTIVES)
+    require_packages("peft", "accelerate")
+    target = out / "model"
+    made = provenance(STAGE, model, data_hash(data), {"objective": objective, **asdict(settings)})
+    if made.made(target):
+        return read_result(out)
+    checkpoint = last_checkpoint(out / "checkpoints", resume)
+    rows = read_data(data)
+    loaded, tokenizer = load_model(model_path(model), settings)
+    text = StepText(tokenizer, load_format(rows.format), KINDS["o1coder"].layout, settings.max_length)
+    parts = [examples(rows.of_split(split), text, objective) for split in SPLITS]
+    if not parts[0].rows:
+        left_out = f"{parts[0].left_out} are longer than {settings.max_length} tokens"
+        raise O1CoderError(f"{data}: no {objective} rows to learn from ({left_out})")
+    trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings)
+    show_progress(trainer)
+    outcome = trainer.train(resume_from_checkpoint=checkpoint)
+    metrics = dict(outcome.metrics) | (trainer.evaluate() if parts[1].rows else {})
+    metrics["rows_left_out"] = parts[0].left_out + parts[1].left_out
+    trained: Any = trainer.model
+    trained = trained.merge_and_unload() if settings.lora_rank else trained
+    trained.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    description = {"kind": "o1coder", "format": rows.format, "objective": objective}
+    description["max_length"] = settings.max_length
+    (target / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    result = write_result(out, f"{STAGE} {objective}", model, settings, metrics)
+    made.write(target)
+    return result
+
+
+def examples(data: ProcessData, text: StepText, objective: str) -> Examples:
+    """Returns the rows of an objective."""
+    if objective == "pairwise":
+        return pairwise_examples(data, text)
+    return pointwise_examples(data, text, soft=objective == "soft")
+
+
+def load_model(folder: Path, settings: TrainingSettings) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Loads a language model with a fresh scalar head, or a PRM with its own."""
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    name = settings.dtype if settings.dtype != "auto" else "float32"
+    torch.manual_seed(settings.seed)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # that the head is new is meant
+    try:
+        model = AutoModelForTokenClassification.from_pretrained(
+            folder, dtype=getattr(torch, name), num_labels=1
+        )
+    finally:
+        logging.set_verbosity(verbosity)
+    for module in model.children():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0  # the head's; what was scored twice would get two scores
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer
+
+
+def step_trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    parts: list[Examples],
+    objective: str,
+    out: Path,
+    settings: TrainingSettings,
+) -> StepTrainer:
+    """Assembles the trainer of an objective; with LoRA the head is trained whole."""
+    if settings.lora_rank:
+        from peft import LoraConfig, TaskType, get_peft_model
+
+        adapter = LoraConfig(
+            r=settings.lora_rank,
+            lora_alpha=2 * settings.lora_rank,
+            target_modules="all-linear",
+            modules_to_save=["score"],
+            task_type=TaskType.TOKEN_CLS,
+        )
+        model = get_peft_model(model, adapter)  # pyright: ignore[reportAssignmentType]
+    pad = int(tokenizer.pad_token_id)  # pyright: ignore[reportArgumentType]
+    pairwise = objective == "pairwise"
+    arguments = transformers.TrainingArguments(
+        **trainer_arguments(out, settings, evaluates=bool(parts[1].rows)),
+        remove_unused_columns=False,
+        label_names=["labels"],
+        prediction_loss_only=True,
+    )
+    return StepTrainer(
+        loss=bradley_terry if pairwise else pointwise_loss,
+        model=model,
+        args=arguments,
+        train_dataset=parts[0].rows,
+        eval_dataset=parts[1].rows or None,
+        data_collator=PairwiseCollator(pad) if pairwise else PointwiseCollator(pad),
+        processing_class=tokenizer,
+    )
+
+
+def bradley_terry(logits: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Applies `pairwise_loss` to a batch of `PairwiseCollator`: logits [2P, T], labels [2P] = marks."""
+    rewards = logits[torch.arange(len(labels), device=logits.device), labels]
+    chosen, rejected = rewards.chunk(2)
+    return pairwise_loss(chosen, rejected)
+
+
+class StepTrainer(transformers.Trainer):
+    """transformers' Trainer with a loss of this project; logs the loss's metrics beside it."""
+
+    def __init__(self, *, loss: Loss, **arguments: Any) -> None:
+        """Args: the loss, and the arguments of `transformers.Trainer`."""
+        super().__init__(**arguments)
+        self._loss = loss
+        self._seen: dict[str, list[Tensor]] = {}
+        self.model_accepts_loss_kwargs = False
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
+    ) -> Any:
+        """Returns the loss of a collated batch."""
+        output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        loss, metrics = self._loss(output.logits[..., 0], inputs["labels"])
+        prefix = "" if model.training else "eval_"
+        for name, value in metrics.items():
+            self._seen.setdefault(prefix + name, []).append(value.detach())
+        return (loss, output) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
+        """Adds the means of the metrics since the last log."""
+        wanted = {name for name in self._seen if name.startswith("eval_") == ("eval_loss" in logs)}
+        for name in wanted:
+            logs[name] = torch.stack(self._seen.pop(name)).mean().item()
+        super().log(logs, *arguments, **named)

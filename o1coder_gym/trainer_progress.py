@@ -1,0 +1,49 @@
+"""Progress of transformers' trainers on standard error, so that standard output stays the command's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+
+
+class ShownProgress(TrainerCallback):
+    """A bar with the last loss."""
+
+    def __init__(self) -> None:
+        """Shows nothing before the training begins."""
+        columns = (
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+        )
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+        self._bar = self._progress.add_task("")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Shows the bar."""
+        self._progress.update(self._bar, total=state.max_steps, completed=state.global_step)
+        self._progress.start()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Moves the bar."""
+        self._progress.update(self._bar, completed=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Shows the last loss."""
+        if "loss" in (logs or {}):
+            self._progress.update(self._bar, description=f"loss {float(logs['loss']):.4f}")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Leaves the bar as it is."""
+        self._progress.stop()
+
+
+def show_progress(trainer: Any) -> None:
+    """Replaces what a trainer prints by a bar."""
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    trainer.add_callback(ShownProgress())

@@ -1,0 +1,67 @@
+"""`o1coder prm`: what can be told without a model, in one process; errors in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.prm.metrics import Bin
+from o1coder_gym.reporting.reliability import draw_reliability
+
+
+@pytest.fixture
+def data(o1coder, problems, script, tmp_path) -> Path:
+    out = tmp_path / "data"
+    policy = ("--policy", f"scripted:{script}", "--agent", "mcts:simulations=8")
+    done = o1coder("synthesize", "--problems", problems, *policy, "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_a_scorer_is_measured(o1coder, data, tmp_path):
+    pytest.importorskip("matplotlib", exc_type=ImportError)
+    options = ("--data", data, "--split", "all", "--resamples", "20", "--out", tmp_path / "report")
+    done = o1coder("prm", "eval", "heuristic", *options, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["problems"] == 2
+    assert 0 <= report["auc"]["value"] <= 1
+    assert report["pair_accuracy"]["value"] is None
+    assert json.loads((tmp_path / "report/report.json").read_text()) == report
+    assert (tmp_path / "report/reliability.png").stat().st_size > 1000
+
+
+def test_scores_are_printed(o1coder, data):
+    done = o1coder("prm", "score", "heuristic", "--data", data)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 3
+    assert all(0 <= row["score"] <= 1 for row in rows)
+
+
+def test_public_models_are_listed(o1coder):
+    done = o1coder("prm", "list", "--json")
+    assert json.loads(done.stdout)["skywork-o1-prm-1.5b"]["kind"] == "skywork"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("eval", "heuristic", "--data", "nowhere"), "holds no finished data set"),
+        (("eval", "nonsense", "--data", "DATA", "--split", "all"), "neither heuristic, nor prm:NAME"),
+        (("eval", "heuristic", "--data", "DATA", "--split", "test"), "unknown split 'test'"),
+        (("eval", "heuristic", "--data", "DATA"), "no prefixes to evaluate on"),
+    ],
+)
+def test_errors_are_one_line(o1coder, data, arguments, words):
+    done = o1coder("prm", *(data if argument == "DATA" else argument for argument in arguments))
+    assert done.returncode in (1, 2)
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_figure_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib", exc_type=ImportError)
+    path = tmp_path / "figure.svg"
+    draw_reliability([Bin(0.1, 0.2, 5), Bin(0.9, 0.8, 7)], path, "a scorer")
+    assert "<svg" in path.read_text()
