@@ -8,11 +8,13 @@ matrix, at no cost beyond what the search has paid for.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeAlias
 
+from o1coder_gym.agents.step_scores import Aggregate, scores_of_states
 from o1coder_gym.agents.values import end_value
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Search
@@ -119,13 +121,65 @@ def choosing(agent: Agent, *scores: Score) -> Agent:
     return search
 
 
-def choose_program(programs: Sequence[Program], public: int, scores: Sequence[Score]) -> Program | None:
+def choosing_by_scorer(agent: Agent, aggregate: Aggregate, *scores: Score) -> Agent:
+    """Returns the agent with its answer chosen by the step scorer.
+
+    Args:
+        agent: Searches; what it would have answered does not matter.
+        aggregate: From the scores of a path's steps to one number.
+        scores: Selectors that come before it, as in `choosing`; without one the scorer decides alone, and
+            no test has a say unless its scores are equal.
+    """
+
+    def search(problem: Problem, root: State, /) -> Search:
+        watch = Watch()
+        found = SearchResult(None)
+        opinions: dict[State, float] = {}
+        with suppress(BudgetExhausted):
+            found = yield from _scoring(agent(problem, root), watch, aggregate, opinions)
+        chosen = choose_program(watch.programs(), len(problem.public_tests), scores, opinions)
+        if chosen is None:
+            return found
+        return SearchResult(chosen.state, chosen.value or 0.0, found.tree)
+
+    return search
+
+
+def _scoring(search: Search, watch: Watch, aggregate: Aggregate, opinions: dict[State, float]) -> Search:
+    """Runs a search as `watched` does, and has each program scored as soon as it is there."""
+    try:
+        queries = next(search)
+        while True:
+            try:
+                answers = yield queries
+                for query, answer in zip(queries, answers, strict=True):
+                    watch.add(query, answer)
+                fresh = [program.state for program in watch.programs() if program.state not in opinions]
+                steps = yield from scores_of_states(fresh)
+                opinions |= zip(fresh, map(aggregate, steps), strict=True)
+            except BudgetExhausted as error:
+                queries = search.throw(error)
+                continue
+            queries = search.send(answers)
+    except StopIteration as end:
+        return end.value
+    finally:
+        search.close()
+
+
+def choose_program(
+    programs: Sequence[Program],
+    public: int,
+    scores: Sequence[Score],
+    opinions: Mapping[State, float] = MappingProxyType({}),
+) -> Program | None:
     """Returns the program of the highest scores; None if there is none.
 
     Args:
         programs: Judged on the same tests; those on which the judge failed come last.
         public: How many of the tests are public; they come first.
         scores: Of the execution matrix, one row per sample.
+        opinions: Of the step scorer, by state; they break ties of `scores`.
     """
     judged = [program for program in programs if program.value is not None] or list(programs)
     if not judged:
@@ -137,7 +191,14 @@ def choose_program(programs: Sequence[Program], public: int, scores: Sequence[Sc
 
     def merits(place: int) -> tuple[float, ...]:
         program = judged[place]
-        return *(column[place] for column in columns), program.value or 0.0, program.mean_logprob, -place
+        opinion = opinions.get(program.state, 0.0)
+        return (
+            *(column[place] for column in columns),
+            opinion,
+            program.value or 0.0,
+            program.mean_logprob,
+            -place,
+        )
 
     return judged[max(range(len(judged)), key=merits)]
 

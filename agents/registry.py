@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from o1coder_gym.agents.ab_mcts import ab_mcts
-from o1coder_gym.agents.answers import choosing
+from o1coder_gym.agents.answers import choosing, choosing_by_scorer
 from o1coder_gym.agents.beam import beam, by_likelihood, by_scorer
 from o1coder_gym.agents.best_of_n import best_of_n, best_of_n_random
 from o1coder_gym.agents.diverse_beam import diverse_beam
@@ -23,6 +23,7 @@ from o1coder_gym.agents.puct import puct
 from o1coder_gym.agents.selection import puct as select_by_puct
 from o1coder_gym.agents.selection import uct, uct_virtual_loss
 from o1coder_gym.agents.self_repair import self_repair
+from o1coder_gym.agents.step_scores import AGGREGATES, Aggregate, by_path_scores, scored_path
 from o1coder_gym.agents.widening import all_at_once, progressive
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.queries import Agent
@@ -45,17 +46,32 @@ AGENTS: Mapping[str, Callable[..., Any]] = {
 }
 """The agents of this project by name."""
 
+_OTHERS = ("min", "product", "mean")
+
 STRATEGIES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "select": {"uct": uct, "uct_virtual_loss": uct_virtual_loss, "puct": select_by_puct},
-    "evaluate": {"rollout": rollout, "scored": scored},
+    "evaluate": {
+        "rollout": rollout,
+        "scored": scored,
+        **{f"scored_{name}": partial(scored_path, aggregate=AGGREGATES[name]) for name in _OTHERS},
+    },
     "widening": {"all_at_once": all_at_once, "progressive": progressive},
     "prior": {"by_logprob": by_logprob, "by_count": by_count, "by_score": by_score},
-    "rank": {"by_likelihood": by_likelihood, "by_scorer": by_scorer},
+    "rank": {
+        "by_likelihood": by_likelihood,
+        "by_scorer": by_scorer,
+        **{f"by_scorer_{name}": partial(by_path_scores, aggregate=AGGREGATES[name]) for name in _OTHERS},
+    },
 }
 """What a spec may say for the arguments that are functions."""
 
 SELECTORS: Mapping[str, Score] = {f"select={name}": score for name, score in SCORES.items()}
 """What a spec may say, of any agent, about its answer."""
+
+SCORER_SELECTORS: Mapping[str, Aggregate] = {
+    f"select=prm_{name}": aggregate for name, aggregate in AGGREGATES.items()
+}
+"""What a spec may say, of any agent, about its answer, where the step scorer is to choose it."""
 
 _SAMPLING = frozenset(field.name for field in fields(Sampling))
 
@@ -67,8 +83,9 @@ def load_agent(spec: str) -> Agent:
         spec: ``NAME`` or ``NAME:key=value,…``. Keys are the agent's keyword arguments, and the fields
             of `Sampling` (``temperature``, ``top_p``, ``top_k``, ``max_tokens``) for agents that sample.
             ``select=`` and a selector (`tcg.selection.SCORES`) says, for any agent, which of the programs
-            found is the answer; a second one breaks ties. A tree search's own ``select=uct`` says which
-            way down it takes, and may stand beside it.
+            found is the answer; a second one breaks ties. ``select=prm_last`` (``prm_min``, ``prm_product``,
+            ``prm_mean``) lets the step scorer choose, after the selectors given. A tree search's own
+            ``select=uct`` says which way down it takes, and may stand beside it.
 
     Raises:
         UnknownNameError: When there is no such agent or strategy.
@@ -77,9 +94,13 @@ def load_agent(spec: str) -> Agent:
     name, _, rest = spec.partition(":")
     agent = _find(name)
     items = [item for item in rest.split(",") if item]
-    arguments = _arguments(name, agent, [item for item in items if item not in SELECTORS])
+    selectors = [item for item in items if item in SELECTORS or item in SCORER_SELECTORS]
+    arguments = _arguments(name, agent, [item for item in items if item not in selectors])
     bound: Agent = partial(agent, **arguments) if arguments else agent
-    if scores := [SELECTORS[item] for item in items if item in SELECTORS]:
+    scores = [SELECTORS[item] for item in selectors if item in SELECTORS]
+    if aggregates := [SCORER_SELECTORS[item] for item in selectors if item in SCORER_SELECTORS]:
+        bound = choosing_by_scorer(bound, aggregates[0], *scores)
+    elif scores:
         bound = choosing(bound, *scores)
     _try(spec, bound)
     return bound
@@ -111,7 +132,7 @@ def _arguments(name: str, agent: Callable[..., Any], items: Sequence[str]) -> di
         elif key in _SAMPLING and "sampling" in parameters:
             sampling[key] = _read(f"agent {name}: {key}", key, value, getattr(Sampling(), key))
         elif key == "select":
-            raise UnknownNameError("selector", value, SCORES)
+            raise UnknownNameError("selector", value, [*SCORES, *(f"prm_{name}" for name in AGGREGATES)])
         else:
             known = ", ".join(sorted({*parameters} - {"sampling", "tree"}))
             raise UsageError(f"agent {name}: unknown argument {key!r}; known: {known}")

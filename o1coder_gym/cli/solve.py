@@ -30,6 +30,7 @@ from o1coder_gym.cli.options import (
     OutOption,
     PolicyOption,
     ResumeOption,
+    ScorerOption,
     SecondsOption,
     SeedOption,
     SplitOption,
@@ -40,6 +41,7 @@ from o1coder_gym.evaluation import Evaluation, HiddenVerdict
 from o1coder_gym.formats import load_format
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
+from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.queries import Advance, Answer, Query
 from o1coder_gym.sandbox import default_judge
@@ -57,6 +59,7 @@ def solve(
     ] = None,
     agent: Annotated[str, typer.Option("--agent", help="An agent, e.g. mcts:width=4,c=1.4.")] = "mcts",
     policy: PolicyOption = DEFAULT_POLICY,
+    scorer: ScorerOption = None,
     format: FormatOption = "pseudocode",
     tokens: TokensOption = 2048,
     calls: CallsOption = None,
@@ -75,15 +78,16 @@ def solve(
     console = Console(stderr=True)
     config = {"task_id": row.problem.task_id, "prompt": row.problem.prompt, "agent": agent, "policy": policy}
     config |= {"format": format, "tokens": tokens, "calls": calls, "executions": executions}
-    config |= {"seconds": seconds, "max_steps": max_steps, "seed": seed}
+    config |= {"seconds": seconds, "max_steps": max_steps, "seed": seed, "scorer": scorer}
     with _folder(out, config, resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
         with console.status(f"loading {policy}"):
             sampler = load_policy(policy, format=format)
+            steps = load_scorer(scorer or "heuristic")
         judge = default_judge()
         model = ReasoningModel([row.problem], judge, format=load_format(format), max_steps=max_steps)
         narrator = Narrator(console)
-        driver = Driver(model, sampler, seed=seed, journal=folder, observer=narrator)
+        driver = Driver(model, sampler, steps, seed=seed, journal=folder, observer=narrator)
         try:
             (finished,) = driver.run([Task(row.problem.task_id, search, budget, name=agent)])
         except KeyboardInterrupt:
