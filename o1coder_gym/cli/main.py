@@ -20,6 +20,7 @@ from o1coder_gym.cli import (
     prm,
     rl,
     serve,
+    sft,
     solve,
     synthesize,
     tcg,
@@ -36,6 +37,8 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("solve")(solve.solve)
+app.command("bench")(bench.bench)
+app.command("sft")(sft.sft)
 app.command("synthesize")(synthesize.synthesize)
 app.command("tree")(tree.tree)
 app.command("serve")(serve.serve)
