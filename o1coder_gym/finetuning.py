@@ -117,14 +117,17 @@ def finetune(
         return read_result(out)
     checkpoint = last_checkpoint(out / "checkpoints", resume)
     loaded, tokenizer = _load(model_path(model), settings)
-    fitting = [_fitting(rows, tokenizer, settings.max_length) for rows in (train_rows, validation_rows)]
-    if not fitting[0]:
+    train_part, validation_part = (
+        _fitting(rows, tokenizer, settings.max_length) for rows in (train_rows, validation_rows)
+    )
+    if not train_part:
         raise O1CoderError(f"none of {len(train_rows)} {stage} rows fits {settings.max_length} tokens")
-    trainer = _trainer(stage, loaded, tokenizer, *fitting, out, settings)
+    trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings)
     show_progress(trainer)
     outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    metrics = dict(outcome.metrics) | (trainer.evaluate() if fitting[1] else {})
-    metrics["rows_left_out"] = len(train_rows) + len(validation_rows) - sum(map(len, fitting))
+    metrics = dict(outcome.metrics) | (trainer.evaluate() if validation_part else {})
+    left_out = len(train_rows) + len(validation_rows) - len(train_part) - len(validation_part)
+    metrics["rows_left_out"] = left_out
     trained = trainer.model.merge_and_unload() if settings.lora_rank else trainer.model
     trained.save_pretrained(target)
     tokenizer.save_pretrained(target)

@@ -70,9 +70,17 @@ def sft(
     found = read_data(data)
     if not found.paths:
         raise O1CoderError(f"{data} has no passing paths to learn from; search longer, or easier problems")
-    rows = [list(demonstrations(found.of_split(part))) for part in SPLITS]
+    train_rows, validation_rows = (list(demonstrations(found.of_split(part))) for part in SPLITS)
     result = finetune(
-        "sft", model, *rows, out, settings, data=data_hash(data), resume=resume, push_to_hub=push_to_hub
+        "sft",
+        model,
+        train_rows,
+        validation_rows,
+        out,
+        settings,
+        data=data_hash(data),
+        resume=resume,
+        push_to_hub=push_to_hub,
     )
     told: dict[str, Any] = {"model": str(result.model), "metrics": dict(result.metrics)}
     if evaluate is not None:

@@ -8,10 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from o1coder_gym.errors import UsageError
+
+Numbers: TypeAlias = Sequence[float] | NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Bin:
     count: int
 
 
-def auc(scores: Sequence[float], labels: Sequence[float]) -> float:
+def auc(scores: Numbers, labels: Numbers) -> float:
     """Returns the chance that a good example scores above a bad one, ties counting half (Mann–Whitney).
 
     Args:
@@ -65,18 +69,18 @@ def auc(scores: Sequence[float], labels: Sequence[float]) -> float:
     return float((ranks[good].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def accuracy(scores: Sequence[float], labels: Sequence[float]) -> float:
+def accuracy(scores: Numbers, labels: Numbers) -> float:
     """Returns the share of examples in which score > ½ agrees with label > ½; NaN without examples."""
     return _mean((np.asarray(scores, float) > 0.5) == (np.asarray(labels, float) > 0.5))
 
 
-def pair_accuracy(chosen: Sequence[float], rejected: Sequence[float]) -> float:
+def pair_accuracy(chosen: Numbers, rejected: Numbers) -> float:
     """Returns the share of pairs whose better step scores higher, ties counting half; NaN without pairs."""
     margin = np.asarray(chosen, float) - np.asarray(rejected, float)
     return _mean((margin > 0) + 0.5 * (margin == 0))
 
 
-def reliability(scores: Sequence[float], targets: Sequence[float], bins: int = 10) -> list[Bin]:
+def reliability(scores: Numbers, targets: Numbers, bins: int = 10) -> list[Bin]:
     """Groups examples by score into bins of equal width over [0, 1]; empty ones are left out.
 
     Args:
@@ -94,7 +98,7 @@ def reliability(scores: Sequence[float], targets: Sequence[float], bins: int = 1
     ]
 
 
-def calibration_error(scores: Sequence[float], targets: Sequence[float], bins: int = 10) -> float:
+def calibration_error(scores: Numbers, targets: Numbers, bins: int = 10) -> float:
     """Computes ECE = Σ_b (n_b / N) |mean score − mean target| (Guo et al. 2017, equation 3).
 
     Args:
@@ -108,7 +112,7 @@ def calibration_error(scores: Sequence[float], targets: Sequence[float], bins: i
     return sum(group.count * abs(group.score - group.target) for group in groups) / len(scores)
 
 
-def expected_best_of(values: Sequence[float], scores: Sequence[float], n: int) -> float:
+def expected_best_of(values: Numbers, scores: Numbers, n: int) -> float:
     """Returns the expected value of the best-scored of n candidates drawn without replacement, exactly.
 
     With candidates in ascending order of score, the i-th (from 1) is the best of n with probability

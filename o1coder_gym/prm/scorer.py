@@ -105,8 +105,7 @@ class ModelScorer:
                 chains.append((problem, state))
                 known |= {(problem, prefix): 0.0 for prefix in _prefixes(state)}
         encoded = [self.text.fitted(problem, state) for problem, state in chains]
-        order = sorted(range(len(chains)), key=lambda index: len(encoded[index].ids))
-        for batch in self._batches(order, [len(one.ids) for one in encoded]):
+        for batch in self.batches([len(one.ids) for one in encoded]):
             with self._lock:
                 found = self.model.logits([encoded[index] for index in batch])
             for index, values in zip(batch, found, strict=True):
@@ -117,10 +116,14 @@ class ModelScorer:
                     known[problem, prefix] = value
         return [known[problem, state] if state.steps else 0.0 for problem, state in items]
 
-    def _batches(self, order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
-        """Cuts chains, shortest first, into batches of at most `batch_tokens` tokens with padding."""
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Returns which chains share a pass: of like length, at most `batch_tokens` tokens with padding.
+
+        Args:
+            lengths: Tokens of each chain.
+        """
         batches: list[list[int]] = []
-        for index in order:
+        for index in sorted(range(len(lengths)), key=lengths.__getitem__):
             if not batches or (len(batches[-1]) + 1) * lengths[index] > self._batch_tokens:
                 batches.append([])
             batches[-1].append(index)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Any, TypeAlias
 
 from o1coder_gym.errors import ScorerError
 from o1coder_gym.formats import StepFormat
 from o1coder_gym.prompts import question
 from o1coder_gym.types import Problem, State
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+Tokenizer: TypeAlias = Any
+"""A tokenizer of transformers, slow or fast; their types promise less than they keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class EncodedSteps:
     marks: tuple[int, ...]
 
 
-Layout: TypeAlias = Callable[["PreTrainedTokenizerBase", str, list[str]], EncodedSteps]
+Layout: TypeAlias = Callable[[Tokenizer, str, list[str]], EncodedSteps]
 """Lays out a question and its m ≥ 1 steps, each without whitespace at its end."""
 
 
-def separated(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) -> EncodedSteps:
+def separated(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
     """This project's layout: the question as a chat, each step on its own lines, closed by the end token."""
     ids = _chat(tokenizer, asked)
     marks = []
@@ -47,13 +47,13 @@ def separated(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) 
     return EncodedSteps(tuple(ids), tuple(marks))
 
 
-def shepherd(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) -> EncodedSteps:
+def shepherd(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
     """Math-Shepherd's layout: a tag ends each step; + or − is predicted there (arXiv 2312.08935)."""
     text = f"{asked} " + "\n".join(f"{step} ки" for step in steps)
     return _marked(tokenizer.encode(text), tokenizer.encode("ки")[-1], len(steps))
 
 
-def rlhflow(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) -> EncodedSteps:
+def rlhflow(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
     """RLHFlow's layout: a chat in which each step is a user turn that is answered by + or −."""
     plus = tokenizer.encode("+")[-1]
     turns: list[dict[str, str]] = []
@@ -68,7 +68,7 @@ def rlhflow(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) ->
     return EncodedSteps(tuple(ids), tuple(marks))
 
 
-def qwen(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) -> EncodedSteps:
+def qwen(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
     """The layout of Qwen2.5-Math-PRM: the steps in one assistant turn, each followed by <extra_0>."""
     turns = [
         {
@@ -82,7 +82,7 @@ def qwen(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) -> En
     return _marked(ids, tokenizer.encode("<extra_0>")[-1], len(steps))
 
 
-def skywork(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) -> EncodedSteps:
+def skywork(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
     """The layout of Skywork-o1-Open-PRM: plain text, the score at the line end after each step."""
     ids = tokenizer.encode(f"{tokenizer.bos_token or ''}{asked}\n", add_special_tokens=False)
     line_end = tokenizer.encode("\n", add_special_tokens=False)[-1]
@@ -93,7 +93,7 @@ def skywork(tokenizer: PreTrainedTokenizerBase, asked: str, steps: list[str]) ->
     return EncodedSteps(tuple(ids), tuple(marks))
 
 
-def separator_of(tokenizer: PreTrainedTokenizerBase) -> int:
+def separator_of(tokenizer: Tokenizer) -> int:
     """Returns the token that closes a step: the end token, which never occurs inside one.
 
     Raises:
@@ -108,7 +108,7 @@ class StepText:
     """Encodes states for one model."""
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, step_format: StepFormat, layout: Layout, max_length: int
+        self, tokenizer: Tokenizer, step_format: StepFormat, layout: Layout, max_length: int
     ) -> None:
         """Args: the model's tokenizer, how steps are written, how they are laid out, tokens that fit."""
         self.tokenizer = tokenizer
@@ -137,7 +137,7 @@ class StepText:
         return EncodedSteps(encoded.ids[cut:], marks)
 
 
-def _chat(tokenizer: PreTrainedTokenizerBase, asked: str) -> list[int]:
+def _chat(tokenizer: Tokenizer, asked: str) -> list[int]:
     if tokenizer.chat_template is None:
         return list(tokenizer.encode(f"{asked}\n\n"))
     turns = [{"role": "user", "content": asked}]

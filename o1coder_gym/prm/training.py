@@ -113,7 +113,7 @@ def train_prm(
     trained = trained.merge_and_unload() if settings.lora_rank else trained
     trained.save_pretrained(target)
     tokenizer.save_pretrained(target)
-    description = {"kind": "o1coder", "format": rows.format, "objective": objective}
+    description: dict[str, Any] = {"kind": "o1coder", "format": rows.format, "objective": objective}
     description["max_length"] = settings.max_length
     (target / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
     result = write_result(out, f"{STAGE} {objective}", model, settings, metrics)
@@ -208,7 +208,11 @@ class StepTrainer(transformers.Trainer):
         self.model_accepts_loss_kwargs = False
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """Returns the loss of a collated batch."""
         output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])

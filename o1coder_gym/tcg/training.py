@@ -41,6 +41,16 @@ def train(
         O1CoderError: When rows are missing, or `out` holds checkpoints and `resume` is false.
         WeightsError: When the model cannot be found.
     """
-    rows = [read_split(data, stage, split) for split in SPLITS]
-    digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-    return finetune(stage, model, *rows, out, settings, data=digest, resume=resume, push_to_hub=push_to_hub)
+    train_rows, validation_rows = (read_split(data, stage, split) for split in SPLITS)
+    digest = hashlib.sha256(json.dumps([train_rows, validation_rows]).encode()).hexdigest()
+    return finetune(
+        stage,
+        model,
+        train_rows,
+        validation_rows,
+        out,
+        settings,
+        data=digest,
+        resume=resume,
+        push_to_hub=push_to_hub,
+    )

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -24,7 +25,7 @@ def commands() -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("words", list(commands()), ids=" ".join)
 def test_its_commands_have_their_options(words: list[str]) -> None:
-    group = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app)
     while words and not words[0].startswith("-") and hasattr(group, "commands"):
         group = group.commands[words.pop(0)]
     known = {name for parameter in group.params for name in parameter.opts}
