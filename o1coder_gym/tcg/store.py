@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class TestStore:
     """
 
     def __init__(self, path: Path, generator: TestGenerator, name: str) -> None:
-        """Opens the file, or prepares it.
+        """Opens the file, or prepares it; a last line that a kill has torn is cut off.
 
         Args:
             path: The file; made with the first answer.
@@ -53,6 +54,8 @@ class TestStore:
         self._generator = generator
         self._name = name
         self._known: dict[str, tuple[TestCase, ...]] = {}
+        if path.exists():
+            _cut_torn_line(path)
         for number, line in enumerate(_lines(path) if path.exists() else (), start=1):
             try:
                 row = json.loads(line)
@@ -84,6 +87,15 @@ class TestStore:
         parts = [self._name, problem.task_id, problem.prompt, problem.entry_point]
         parts += [request.reference, request.n, request.seed]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _cut_torn_line(path: Path) -> None:
+    try:
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            os.truncate(path, content.rfind(b"\n") + 1)
+    except OSError as error:
+        raise ProblemFileError(f"{path}: cannot be read: {error}") from error
 
 
 def _lines(path: Path) -> list[str]:

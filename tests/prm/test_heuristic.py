@@ -1,5 +1,6 @@
 """The scorer without a model keeps its contract and tells the plainest cases apart."""
 
+import gymnasium
 import pytest
 
 from o1coder_gym.envs.conformance import check_scorer
@@ -61,3 +62,15 @@ def test_scorers_by_name() -> None:
     assert isinstance(load_scorer("o1coder_gym.prm.heuristic:HeuristicScorer"), HeuristicScorer)
     with pytest.raises(UsageError, match="neither heuristic, nor prm:NAME"):
         load_scorer("nonsense")
+
+
+def test_it_pays_in_an_environment_by_one_argument() -> None:
+    action = "### Step 1 (define)\nFor each word of the text, count it if it has a vowel; return the count.\n"
+    paid = {}
+    for scorer in (None, "heuristic"):
+        env = gymnasium.make("O1Coder/Starter-v0", reward="process", scorer=scorer)
+        env.reset(seed=0)
+        _, paid[scorer], _, _, info = env.step(action)
+        assert info["prm"] == pytest.approx(paid[scorer])
+    assert paid[None] == 0.0
+    assert 0.3 < paid["heuristic"] < 1.0

@@ -46,6 +46,16 @@ def test_a_store_asks_once_also_after_it_is_opened_again(tmp_path: Path) -> None
     assert generator.calls == 5
 
 
+def test_a_line_that_a_kill_has_torn_is_cut_off(tmp_path: Path) -> None:
+    path, generator = tmp_path / "store.jsonl", Counting()
+    TestStore(path, generator, "counting").tests([TestRequest(PROBLEM, 3), TestRequest(PROBLEM, 4)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    TestStore(path, generator, "counting").tests([TestRequest(PROBLEM, 3), TestRequest(PROBLEM, 4)])
+    assert generator.calls == 3
+    assert path.read_bytes() == whole
+
+
 @pytest.mark.parametrize("line", ["nonsense", "{}", '{"task_id": "p", "key": "k", "tests": [{}]}'])
 def test_broken_files_are_named_with_their_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "broken.jsonl"
