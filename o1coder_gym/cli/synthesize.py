@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-import o1coder_gym
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.harvest import harvest, source_id
 from o1coder_gym.budget import Budget
@@ -44,7 +43,7 @@ from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.exports import EXPORTS, export
 from o1coder_gym.process_data.store import data_hash, is_written
-from o1coder_gym.provenance import input_hashes
+from o1coder_gym.provenance import input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.search_tree import SearchTree, tree_rows
 from o1coder_gym.tcg.loading import load_generator
@@ -184,7 +183,7 @@ def _harvest(plan: SynthesisPlan, rules: Rules, earlier: Sequence[ProcessData], 
     place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
     rows = sorted(tree_rows(out), key=lambda row: (row["seed"], place[row["task_id"]]))
     trees = [SearchTree.from_row(row) for row in rows]
-    versions = {"o1coder_gym": o1coder_gym.__version__}
+    versions = package_versions("torch", "transformers", "vllm")
     source = {"config": plan.to_row(), "versions": versions, "trees": len(trees)}
     sources = {source_id(source), *(name for data in earlier for name in data.sources)}
     if is_written(out, sources, rules.label, rules.pair, rules.validation):

@@ -42,7 +42,7 @@ def test_only_the_path_has_a_loss(model: Path, process_data: ProcessData, tmp_pa
     trainer = finetuning._trainer("sft", loaded, tokenizer, rows, [], tmp_path, settings)
     batch = next(iter(trainer.get_train_dataloader()))
     for labels in batch["labels"]:
-        learned = tokenizer.decode([int(label) for label in labels if label != -100])
+        learned = str(tokenizer.decode([int(label) for label in labels if label != -100]))
         assert learned == rows[0]["completion"][0]["content"] + "<eos>"
         assert learned.startswith("### Step 1 (define)\nk\n\n### Step 2 (code)")
 
