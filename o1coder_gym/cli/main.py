@@ -37,7 +37,6 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("solve")(solve.solve)
-app.command("bench")(bench.bench)
 app.command("sft")(sft.sft)
 app.command("synthesize")(synthesize.synthesize)
 app.command("tree")(tree.tree)
