@@ -1,4 +1,4 @@
-# Five verbs; each makes .venv by itself when it is missing or older than pyproject.toml.
+# Six verbs; each makes .venv by itself when it is missing or older than pyproject.toml.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
@@ -19,6 +19,10 @@ lint: $(READY)
 
 type: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(READY)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	@echo build/docs/index.html
 
 bench: $(READY)
 	$(BIN)/python benchmarks/judge_speed.py

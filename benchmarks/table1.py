@@ -94,7 +94,7 @@ def pass_words(greedy: AgentSummary) -> str:
 def aspr_words(rate: SamplingPassRate) -> str:
     """Says ASPR with what it is conditioned on."""
     value = "none" if math.isnan(rate.rate) else f"{100 * rate.rate:.1f}"
-    return f"{value}, K = {rate.samples}, |P| = {rate.paths}, {rate.solved} solved"
+    return f"{value}, K = {rate.samples}, {rate.paths} paths of {rate.solved} solved"
 
 
 if __name__ == "__main__":

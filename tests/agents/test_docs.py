@@ -1,4 +1,4 @@
-"""The example agent of docs/search.md is run as it stands there."""
+"""The example agent of docs/searching.md is run as it stands there."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from o1coder_gym.agents import Driver, Task
 from o1coder_gym.budget import Budget
 from o1coder_gym.envs.conformance import check_agent
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "search.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "searching.md"
 
 
 def test_the_example_agent_works(toy: ModuleType) -> None:
