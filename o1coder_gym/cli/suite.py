@@ -26,7 +26,6 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.formats import load_format
 from o1coder_gym.problems import ProblemRow, ProblemSet, load_rows
 from o1coder_gym.provenance import input_hashes
-from o1coder_gym.tcg.selection import load_score
 
 _NOTHING_TO_CHOOSE = ("greedy", RANDOM_PICK)
 """Agents with which no selector is crossed: one has a single program, the other chooses blindly."""
@@ -204,11 +203,7 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
 
 
 def contestants(agents: Sequence[str], select: Sequence[str], controls: bool) -> tuple[str, ...]:
-    """Crosses agents with selectors and adds the controls: greedy, and a blind choice of the same rollouts.
-
-    Raises:
-        UnknownNameError: When there is no such selector.
-    """
+    """Crosses agents with selectors; adds the controls: greedy, and a blind choice of the same rollouts."""
     specs = [spec for agent in agents for spec in (_selected(agent, select) if select else [agent])]
     if controls:
         specs = [*_controls(specs), *specs]
@@ -218,8 +213,6 @@ def contestants(agents: Sequence[str], select: Sequence[str], controls: bool) ->
 def _selected(agent: str, select: Sequence[str]) -> Iterator[str]:
     """Yields an agent with each selector; with ``tests``, which is what agents do anyway, as it is."""
     for names in select:
-        for name in names.split("+"):
-            load_score(name)
         if names == "tests" or agent.partition(":")[0] in _NOTHING_TO_CHOOSE:
             yield agent
         else:

@@ -72,8 +72,9 @@ def test_selectors_are_crossed_with_agents_that_choose() -> None:
         "mcts:c=1",
         "mcts:c=1,select=public,select=codet",
     )
-    with pytest.raises(UnknownNameError, match="best"):
-        contestants(["mcts"], ["public+best"], False)
+    for agent in ("mcts", "best_of_n"):
+        with pytest.raises(UnknownNameError, match="best"):
+            parts(Suite(agents=(agent,), select=("public+best",), policies=("scripted:none",)))
 
 
 def test_smaller_budgets_are_read_off_the_largest() -> None:
