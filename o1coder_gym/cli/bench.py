@@ -31,6 +31,7 @@ from o1coder_gym.cli.suite import ProblemChoice, Suite, parts, read_suite
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.problems import ProblemRow
+from o1coder_gym.reporting.measures import measures_markdown
 from o1coder_gym.reporting.results import (
     ResultRow,
     budget_words,
@@ -244,7 +245,7 @@ def _config(plan: Plan) -> dict[str, str]:
 
 def _write_report(out: Path, title: str, results: Sequence[ResultRow], config: dict[str, str]) -> None:
     report = out / "report.md"
-    report.write_text(markdown_report(title, results, config))
+    report.write_text(markdown_report(title, results, config) + measures_markdown(results))
     Console(stderr=True).print(f"report: {report}", soft_wrap=True)
 
 
