@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from o1coder_gym.cli.options import JsonOption, OutOption, ResumeOption, SeedOption
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.finetuning import TrainingSettings
+from o1coder_gym.finetuning import TrainingSettings, require_packages
 from o1coder_gym.models import DEFAULT_MODEL
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import fit
@@ -60,8 +60,6 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a language model with a scalar head to tell good steps from bad ones."""
-    from o1coder_gym.finetuning import require_packages
-
     settings = TrainingSettings(
         learning_rate=learning_rate,
         epochs=epochs,
@@ -118,10 +116,10 @@ def calibrate(
     soft: Annotated[bool, typer.Option("--soft", help="Calibrate to v, not to hard labels.")] = False,
 ) -> None:
     """Fit a calibration on held-out problems and keep it beside the weights. Measure it on others."""
-    from o1coder_gym.prm.scorer import ModelScorer
-
     part = _part(read_data(data), split)
     scorer = load_scorer(f"prm:{model}?calibrated=no")
+    from o1coder_gym.prm.scorer import ModelScorer  # there, since a model was loaded
+
     if not isinstance(scorer, ModelScorer) or not part.prefixes:
         raise UsageError(f"nothing to calibrate on: {data} has no prefixes in {split}")
     logits = scorer.logits(_items(part, part.prefixes))
@@ -188,7 +186,7 @@ def _table(report: ScorerReport, scorer: str) -> Table:
     return table
 
 
-def _choice_rows(name: str, choice: Choice) -> dict[str, Any]:
+def _choice_rows(name: str, choice: Choice) -> dict[str, Estimate]:
     return {
         f"{name}: random": choice.random,
         f"{name}: log-probability": choice.logprob,

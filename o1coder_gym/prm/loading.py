@@ -14,10 +14,11 @@ Scorers are shared: equal strings mean one scorer per process.
 
 from __future__ import annotations
 
+import importlib.util
 import pkgutil
 from functools import lru_cache
 
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.prm.heuristic import HeuristicScorer
 from o1coder_gym.protocols import StepScorer
 
@@ -36,6 +37,9 @@ def load_scorer(spec: str) -> StepScorer:
     if spec == "heuristic":
         return HeuristicScorer()
     if kind == "prm" and rest:
+        for package in ("torch", "transformers"):
+            if importlib.util.find_spec(package) is None:
+                raise MissingExtraError(package, "hf")
         from o1coder_gym.prm.scorer import scorer_from_name
 
         return scorer_from_name(rest)

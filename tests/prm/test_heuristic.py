@@ -4,7 +4,7 @@ import gymnasium
 import pytest
 
 from o1coder_gym.envs.conformance import check_scorer
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.prm import HeuristicScorer, load_scorer
 from o1coder_gym.problems import load_problems
 from o1coder_gym.types import ActionType, Problem, State, Step
@@ -74,3 +74,9 @@ def test_it_pays_in_an_environment_by_one_argument() -> None:
         assert info["prm"] == pytest.approx(paid[scorer])
     assert paid[None] == 0.0
     assert 0.3 < paid["heuristic"] < 1.0
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'o1coder-gym\[hf\]'"):
+        load_scorer("prm:somewhere")
