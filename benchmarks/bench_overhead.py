@@ -1,0 +1,114 @@
+"""What the bench costs beside model and judge: the share of wall time in which neither of them works.
+
+python benchmarks/bench_overhead.py --policy hf:qwen2.5-coder-0.5b --limit 8
+python benchmarks/bench_overhead.py --policy "fake:step_s=0.02&depth=2" --limit 60
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from o1coder_gym.cli.benchmark import Tools, run_plan
+from o1coder_gym.cli.options import DEFAULT_POLICY, PolicyOption
+from o1coder_gym.cli.suite import ProblemChoice, Suite, parts
+from o1coder_gym.journal import RunFolder
+from o1coder_gym.policies import load_policy
+from o1coder_gym.protocols import Judge, Policy
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.types import PolicyRequest, Proposal, Submission, Verdict
+
+
+class Stopwatch:
+    """Adds up the time in which at least one call is in progress. Used by several threads."""
+
+    def __init__(self) -> None:
+        """Starts at 0."""
+        self.seconds = 0.0
+        self._running = 0
+        self._since = 0.0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Counts the time inside."""
+        with self._lock:
+            if not self._running:
+                self._since = time.perf_counter()
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                if not self._running:
+                    self.seconds += time.perf_counter() - self._since
+
+
+class TimedPolicy:
+    """A policy whose calls are timed."""
+
+    def __init__(self, policy: Policy, watch: Stopwatch) -> None:
+        """Args: the policy, the watch."""
+        self._policy = policy
+        self._watch = watch
+        self.parallel: int = getattr(policy, "parallel", 1)
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        """Samples steps."""
+        with self._watch.running():
+            return self._policy.propose(requests)
+
+
+class TimedJudge:
+    """A judge whose calls are timed."""
+
+    def __init__(self, judge: Judge, watch: Stopwatch) -> None:
+        """Args: the judge, the watch."""
+        self._judge = judge
+        self._watch = watch
+
+    def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
+        """Judges programs."""
+        with self._watch.running():
+            return self._judge.evaluate(submissions)
+
+
+def main(
+    policy: PolicyOption = DEFAULT_POLICY,
+    problems: Annotated[str, typer.Option("--problems")] = "starter",
+    limit: Annotated[int, typer.Option("--limit", min=1)] = 8,
+    agents: Annotated[str, typer.Option("--agents", help="Separated by spaces.")] = "best_of_n mcts ab_mcts",
+) -> None:
+    """Run a sweep with all controls and print where the time went."""
+    suite = Suite(
+        problems=(ProblemChoice(problems, None, limit),),
+        policies=(policy,),
+        agents=tuple(agents.split()),
+        tokens=(256, 512, 1024),
+    )
+    (part,) = parts(suite)
+    watch, sampler, judge = Stopwatch(), load_policy(policy), default_judge()
+    problem = part.rows[0].problem
+    judge.evaluate([Submission("", None, problem.public_tests[:0])])
+    with tempfile.TemporaryDirectory() as out, RunFolder.open(Path(out), part.plan.to_row()) as folder:
+        tools = Tools(TimedPolicy(sampler, watch), TimedJudge(judge, watch))
+        start = time.perf_counter()
+        rows = run_plan(part.plan, part.rows, tools, folder, lambda row: None)
+        wall_s = time.perf_counter() - start
+    other_s = wall_s - watch.seconds
+    print(
+        f"{len(rows)} rows in {wall_s:.2f} s: model and judge {watch.seconds:.2f} s, the bench beside them "
+        f"{other_s:.3f} s ({other_s / wall_s:.2%}; {1e3 * other_s / len(rows):.2f} ms a row)"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)
