@@ -94,7 +94,7 @@ class Batch:
                 self._verdicts[index] = verdict
             self._pool.retire_if_worn(worker)
         elif worker in self._running and self._trials[self._running[worker]].should_stop(
-            worker.partial_answer()
+            worker.partial_answer
         ):
             worker.stop_job()
 

@@ -35,9 +35,10 @@ def probe():
     return False
 """,
     "programs": """
-import os
+import glob, os, sys
 def probe():
-    for program in ("/bin/true", "/usr/bin/true", "/usr/bin/env", "/bin/sh"):
+    loaders = glob.glob("/lib*/ld-*") + glob.glob("/lib/*/ld-*")
+    for program in ("/bin/true", "/usr/bin/true", "/usr/bin/env", "/bin/sh", sys.executable, *loaders):
         try:
             os.execv(program, [program])
         except OSError:
@@ -125,8 +126,10 @@ def probe():
 """By the name of the guarantee that each of them tests."""
 
 PLANT = """
-import os, tempfile
+import ctypes, os
 def probe():
+    new_for_all = 0o1666
+    ctypes.CDLL(None).shmget(0x0BAD5EED, 64, new_for_all)
     for folder in (os.curdir, "/tmp", "/var/tmp", "/dev/shm"):
         try:
             open(os.path.join(folder, ".sandbox_canary"), "wb").close()
@@ -134,12 +137,17 @@ def probe():
             pass
     return True
 """
-"""Leaves files behind; `FIND` is run after it."""
+"""Leaves files and shared memory behind; `FIND` is run after it."""
 
 FIND = """
-import os
+import ctypes, os
 def probe():
-    found = False
+    library = ctypes.CDLL(None)
+    memory = library.shmget(0x0BAD5EED, 0, 0)
+    found = memory >= 0
+    if found:
+        remove = 0
+        library.shmctl(memory, remove, None)
     for folder in (os.curdir, "/tmp", "/var/tmp", "/dev/shm"):
         try:
             os.unlink(os.path.join(folder, ".sandbox_canary"))
@@ -160,6 +168,6 @@ DESCRIPTIONS: Mapping[str, str] = {
     "privileges": "no privileges, none to be had",
     "memory": "bounded memory",
     "threads": "bounded threads",
-    "leftovers": "no files for the next program",
+    "leftovers": "nothing is left for the next program",
 }
 """What each guarantee says."""

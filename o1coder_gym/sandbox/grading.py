@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from o1coder_gym.sandbox.comparison import brief, same_stdout
 from o1coder_gym.sandbox.expectation import Expectation
@@ -89,12 +90,23 @@ def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> dict[
             return {run.test: _grade_stdio(run, frames[0], ending, evidence, stdout_tolerance)}
 
 
-def failed_already(run: Run, answer: bytes) -> bool:
-    """Whether the answers of a candidate that still runs fail a test already."""
-    if not isinstance(run, CallRun):
-        return False
+def failed_already(run: CallRun, answer: bytes, met: int) -> tuple[bool, int]:
+    """Whether the answers of a candidate that still runs fail a test already.
+
+    Args:
+        run: What it was asked.
+        answer: What it has written so far.
+        met: How many of its answers are known to be right, so that none is compared twice.
+
+    Returns:
+        Whether one is wrong, and how many are right.
+    """
     answers = _answers(_after_begin(answer, run) or [], len(run.calls), _FAILURES.keys() | {FrameKind.VALUE})
-    return any(not _is_met(run.calls[index][1], frame) for index, frame in answers.items())
+    for index, frame in islice(answers.items(), met, None):
+        if not _is_met(run.calls[index][1], frame):
+            return True, met
+        met += 1
+    return False, met
 
 
 def returned(run: Run, answers: Sequence[bytes], stdout: bytes) -> dict[int, str]:

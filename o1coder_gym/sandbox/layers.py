@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from o1coder_gym.sandbox import landlock, namespaces, privileges, rlimits, seccomp
+from o1coder_gym.sandbox import landlock, library, namespaces, privileges, rlimits, seccomp, traces
 from o1coder_gym.sandbox.blueprint import Blueprint, below
-from o1coder_gym.sandbox.child import Confinement
+from o1coder_gym.sandbox.child import MAX_DESCRIPTOR, Confinement
 from o1coder_gym.sandbox.kernel import prctl
 
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -27,34 +28,60 @@ class Surroundings(NamedTuple):
         confinement: What children put on themselves.
         scratch: Folder that candidates may write to, None if there is none.
         first_process: Whether the zygote is the first process of its own namespace.
+        watched: Whether programs could leave something in the kernel that goes with the zygote.
     """
 
     missing: dict[str, str]
     confinement: Confinement
     scratch: str | None
     first_process: bool
+    watched: bool
 
 
 def put_on(blueprint: Blueprint) -> Surroundings:
-    """Confines the zygote, as far as the machine lets it, and says how far that was."""
+    """Confines the zygote, as far as the machine lets it, and says how far that was.
+
+    Raises:
+        SandboxError: When programs would run as root with nothing between them and root's files.
+    """
     missing: dict[str, str] = {}
     address_space = _address_space()
     uid = privileges.private_uid() if os.geteuid() == 0 else None
+    filters = "seccomp" in blueprint.layers and seccomp.available()
     inside = _wanted(blueprint, "namespaces", missing) and _enter_namespaces(blueprint, uid, missing)
-    alone = _give_up_privileges(blueprint, uid, inside, missing) or inside
     rules = _landlock_rules(blueprint, inside, missing) if _wanted(blueprint, "landlock", missing) else None
+    held = not inside and uid is not None and _hold_library(blueprint)
+    switched = uid is not None and _switch_user(blueprint, uid, inside or held, not filters, missing)
+    _drop_privileges(inside, missing)
+    alone = switched or inside
     rlimits.bound_zygote(
         rlimits.THREADS + (_ZYGOTE_PROCESSES if alone else _threads_of_user() + _SHARED_USER_ROOM)
     )
     filtered = _wanted(blueprint, "seccomp", missing) and _filter_calls(missing)
+    if not inside and os.geteuid() == 0 and (rules is None or not filtered):
+        from o1coder_gym.errors import SandboxError
+
+        raise SandboxError(
+            f"programs would run as root among root's files, for nobody else can read {sys.prefix}; "
+            "open it to all, judge as another user, or let this machine give namespaces"
+        )
     if rules is not None and filtered:
         landlock.restrict(rules)  # once for all; without the filter, children need a domain of their own
         rules = None
     return Surroundings(
         missing=missing,
-        confinement=Confinement(filtered, rules, address_space, dies_with_parent=not inside),
+        confinement=Confinement(
+            filtered,
+            rules,
+            address_space,
+            dies_with_parent=not inside,
+            own_uid=os.geteuid() if os.getuid() != os.geteuid() and not filtered else None,
+            forgets_keys=not filtered and alone and traces.keyrings_are_private(switched),
+            kept_from=library.LOWEST_DESCRIPTOR if held else MAX_DESCRIPTOR,
+        ),
         scratch=namespaces.SCRATCH if inside else None,
         first_process=inside,
+        watched=inside and not filtered,
     )
 
 
@@ -81,16 +108,43 @@ def _enter_namespaces(blueprint: Blueprint, uid: int | None, missing: dict[str, 
     return True
 
 
-def _give_up_privileges(blueprint: Blueprint, uid: int | None, inside: bool, missing: dict[str, str]) -> bool:
-    """Takes a user id of its own and drops all capabilities; returns whether processes count alone."""
-    switched = False
+def _hold_library(blueprint: Blueprint) -> bool:
+    """Keeps the library within reach of another user, if it is not; returns whether that had to be done."""
+    folders = library.folders(blueprint.packages.values())
+    if all(map(privileges.open_to_all, blueprint.readable)) or not library.can_be_held(folders):
+        return False
+    library.hold(folders)
+    return True
+
+
+def _switch_user(
+    blueprint: Blueprint, uid: int, reachable: bool, oversees: bool, missing: dict[str, str]
+) -> bool:
+    """Takes a user id of its own; returns whether it has.
+
+    Args:
+        blueprint: Says what has to be read.
+        uid: The id to take.
+        reachable: Whether every user reaches that, by the new root or by open descriptors.
+        oversees: Whether children shall not be able to signal this process; they take `uid` themselves.
+        missing: Takes the reason why not.
+    """
+    if os.geteuid() != 0:
+        return False
+    reachable = reachable or all(map(privileges.open_to_all, blueprint.readable))
     try:
-        if uid is not None and os.geteuid() == 0:
-            reachable = inside or all(map(privileges.open_to_all, blueprint.readable))
+        if reachable and oversees:
+            privileges.switch_to_overseer(uid)
+        else:
             privileges.switch_user(uid, keep_file_access=not reachable)
-            switched = True
     except OSError as error:  # a user namespace has no other user
         missing["privileges"] = f"still user {os.geteuid()}: {error}"
+        return False
+    return True
+
+
+def _drop_privileges(inside: bool, missing: dict[str, str]) -> None:
+    """Gives up all capabilities, and binds the lives of processes to each other."""
     try:
         privileges.drop_capabilities()
         seccomp.no_new_privileges()
@@ -100,7 +154,6 @@ def _give_up_privileges(blueprint: Blueprint, uid: int | None, inside: bool, mis
             _adopt_orphans()
     except OSError as error:
         missing["privileges"] = str(error)
-    return switched
 
 
 def _landlock_rules(blueprint: Blueprint, inside: bool, missing: dict[str, str]) -> int | None:

@@ -11,6 +11,7 @@ import json
 import math
 import operator
 import re
+import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ ROOM = 1_000_000
 _MAX_BITS = 1 << 17
 _MAX_HASHED = 5_000
 _MAX_EXPONENT = 5_000
+_HASH_MODULUS = sys.hash_info.modulus
 _MAX_SOURCE = 1 << 20
 # a number, a string without escapes, or lists of them: the same in JSON and in Python
 _PLAIN = re.compile(r'(?>[\[\]0-9 \n,.eE+-]++|"[^"\\\x00-\x1f]*+")*+')
@@ -170,8 +172,8 @@ class Evaluator:
         return list(source)
 
     def _hashed(self, values: list[Any]) -> list[Any]:
-        """Pays for hashing `values`, few enough that collisions do no harm."""
-        if len(values) > _MAX_HASHED:
+        """Pays for hashing `values`, of which few enough can collide to do no harm."""
+        if len(values) > _MAX_HASHED and sum(map(_may_collide, values)) > _MAX_HASHED:
             raise NotConstant("too many keys")
         self.weigh(values)
         return values
@@ -283,6 +285,11 @@ class Evaluator:
         ):
             raise NotConstant("hash order")
         return function(*arguments)
+
+
+def _may_collide(value: Any) -> bool:
+    """Whether values of this kind can be chosen to have one hash; small ints and texts cannot."""
+    return not (isinstance(value, str) or (isinstance(value, int) and abs(value) < _HASH_MODULUS))
 
 
 def _growth(operation: ast.operator, left: Any, right: Any) -> int:

@@ -10,17 +10,21 @@ from types import ModuleType
 
 
 class PackageFinder:
-    """An import finder that knows some packages by name and folder."""
+    """An import finder that knows some packages by name and folder.
+
+    Attributes:
+        folders: The folder of each package, by its name.
+    """
 
     def __init__(self, folders: Mapping[str, str]) -> None:
-        """Args: the folder of each package, by its name."""
-        self._folders = folders
+        """Args: see the attribute."""
+        self.folders = folders
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Finds a top-level package; its submodules are found by Python's own means."""
-        folder = self._folders.get(name)
+        folder = self.folders.get(name)
         if folder is None:
             return None
         return importlib.util.spec_from_file_location(

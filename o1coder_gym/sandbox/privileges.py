@@ -11,13 +11,20 @@ _DROP_FROM_BOUNDING_SET, _AMBIENT, _CLEAR_ALL_AMBIENT, _SET_DUMPABLE = 24, 47, 4
 _CAPABILITY_VERSION_3 = 0x20080522
 
 UID_SPACES = ((2_000_000_000, 1 << 22), (50_000, 10_000))
-"""First id and number of ids to choose from: huge ids where the machine maps them, else small ones."""
+"""First id and number of ids to choose from: huge ids where the machine maps them, else small ones.
+
+As many ids below each space are for the zygotes of these users.
+"""
 
 
 def private_uid() -> int | None:
-    """Returns a user id that no other live zygote of this machine takes; None if no such id is mapped."""
+    """Returns a user id that no other live zygote of this machine takes; None if no such id is mapped.
+
+    The one of its overseer is mapped, too.
+    """
     for first, count in UID_SPACES:
-        if _is_mapped(uid := first + os.getpid() % count):
+        uid = first + os.getpid() % count
+        if _is_mapped(uid) and _is_mapped(uid - count):
             return uid
     return None
 
@@ -36,7 +43,7 @@ def switch_user(uid: int, *, keep_file_access: bool) -> None:
     """Changes from root to a user of its own.
 
     Args:
-        uid: User and group id to take.
+        uid: User and group id to take, of `private_uid`.
         keep_file_access: Changes the real user id alone. It counts processes under the new user, but
             files are still opened as the old one: for an interpreter that only root can read.
 
@@ -49,6 +56,23 @@ def switch_user(uid: int, *, keep_file_access: bool) -> None:
         return
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
+
+
+def switch_to_overseer(uid: int) -> None:
+    """Changes from root to a user that may signal `uid` and use its files, but not the other way round.
+
+    Processes of `uid` can neither signal this one nor change its limits.
+
+    Args:
+        uid: User and group id of the children, of `private_uid`; they have to take it for good.
+
+    Raises:
+        OSError: When the kernel refused.
+    """
+    overseer = uid - next(count for first, count in UID_SPACES if first <= uid < first + count)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(overseer, uid, overseer)
 
 
 def drop_capabilities() -> None:

@@ -11,7 +11,7 @@ THREADS = 64
 STACK_BYTES = 64 << 20
 """Room for deep recursion through C code; below the gap that the kernel keeps under the stack."""
 _FILE_BYTES = 16 << 20
-_OPEN_FILES = 64
+OPEN_FILES = 64
 
 
 def bound_zygote(processes: int) -> None:
@@ -21,8 +21,9 @@ def bound_zygote(processes: int) -> None:
         processes: Processes and threads of this user.
     """
     _lower(resource.RLIMIT_FSIZE, _FILE_BYTES)
-    _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_MSGQUEUE, 0)  # message queues outlive the process that makes them
     _lower(resource.RLIMIT_STACK, STACK_BYTES)
     _lower(resource.RLIMIT_NPROC, processes)
 

@@ -28,6 +28,7 @@ _EPERM, _ENOSYS = 1, 38
 
 _NAMESPACE_FLAGS = 0x7E020000
 _CLONE_THREAD = 0x10000
+_GET_ACTION_AVAILABLE = 2
 _SET_MODE_FILTER, _PR_SET_NAME, _PR_GET_NAME, _RLIMIT_STACK = 1, 15, 16, 3
 
 _ABSENT = ("clone3", "openat2", "futex_waitv")
@@ -54,6 +55,14 @@ _UNIX, _STREAMS = 1, (1, 1 | 0o4000, 1 | 0o2000000, 1 | 0o2004000)
 
 _OWN_PID = 0x0BADC0DE
 """Stands in the child's filter where its process id is written."""
+
+
+def available() -> bool:
+    """Whether this kernel and this machine have such filters."""
+    if MACHINE not in _ARCHITECTURES:
+        return False
+    action = struct.pack("=I", _KILL)
+    return _syscall(NUMBERS["seccomp"], _GET_ACTION_AVAILABLE, 0, action) == 0
 
 
 def install_base() -> None:

@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 
-from o1coder_gym.sandbox import child, tester
+from o1coder_gym.sandbox import child, tester, traces
 from o1coder_gym.sandbox.child import Placement
 from o1coder_gym.sandbox.layers import Surroundings
 from o1coder_gym.sandbox.scratch import sweep
@@ -35,6 +35,7 @@ class Server:
         self._control = control
         self._surroundings = surroundings
         self._confinement = surroundings.confinement
+        self._condition = traces.condition() if surroundings.watched else ()
         self._watch = Watch(control.fileno(), self._tell_slow, self._stop_requested)
 
     def serve(self) -> None:
@@ -58,6 +59,8 @@ class Server:
             os.close(descriptor)
         self._end_strays()
         clean = self._surroundings.scratch is None or sweep(self._surroundings.scratch)
+        if self._surroundings.watched:
+            clean = clean and traces.condition() == self._condition
         return Report(REPORT, clean, reports)
 
     def _start(self, request: Request, descriptors: list[int]) -> list[Child]:

@@ -41,6 +41,7 @@ utimensat 280 88   clone 56 220   clone3 435 435   futex_waitv 449 449   kill 62
 prctl 157 167   prlimit64 302 261   recvmsg 47 212   sendmsg 46 211   socketpair 53 199   capset 126 91
 landlock_add_rule 445 445   landlock_create_ruleset 444 444   landlock_restrict_self 446 446
 pidfd_open 434 434   pivot_root 155 41   seccomp 317 277   setsid 112 157   wait4 61 260   waitid 247 95
+keyctl 250 219
 """
 """What only the zygote may call, or what is allowed by argument."""
 

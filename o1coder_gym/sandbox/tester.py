@@ -181,8 +181,8 @@ def _builtin_exception(classes: str, message: str) -> Exception:
         if isinstance(kind, type) and issubclass(kind, Exception):
             try:
                 return kind(message)
-            except TypeError:
-                continue  # a kind that wants more than a message
+            except TypeError:  # a kind that wants more than a message
+                return kind.__new__(kind, message, [Exception(message)])
     return RuntimeError(message)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from o1coder_gym.sandbox.grading import Evidence, combine, failed_already, grade
 from o1coder_gym.sandbox.plan import CallRun, StdioRun, plan
@@ -46,6 +47,7 @@ class Trial:
 
     def next_job(self) -> Job:
         """Returns the next run as a job; the CPU time that is left is its limit."""
+        self._met = 0
         limits = self._limits_left()
         entry = self.submission.entry_point or ""
         room = limits.result_bytes + _FRAME_ROOM * 1024
@@ -84,9 +86,13 @@ class Trial:
             return self._verdict()
         return None
 
-    def should_stop(self, partial_answer: bytes) -> bool:
+    def should_stop(self, answer_so_far: Callable[[], bytes]) -> bool:
         """Whether what the running job has answered so far already decides."""
-        return self._stop_at_failure and failed_already(self._runs[self._position], partial_answer)
+        run = self._runs[self._position]
+        if not self._stop_at_failure or not isinstance(run, CallRun):
+            return False
+        failed, self._met = failed_already(run, answer_so_far(), self._met)
+        return failed
 
     def infrastructure(self, reason: str) -> Verdict:
         """Returns the verdict that says that the judge failed, not the program."""

@@ -37,9 +37,14 @@ ATTACKS["source that is no text"] = "def add(a, b): return '\ud800'\n\0"
 CONTAINMENT = programs("containment")
 PLANTERS = programs("leftovers")
 FINDER = """
-import builtins, os, random, sys
+import builtins, fcntl, os, random, sys
 def add(a, b):
     os.listdir(".")
+    flags = [fcntl.fcntl(stream, fcntl.F_GETFL) for stream in (0, 1, 2)]
+    null = os.open("/dev/null", os.O_RDONLY)
+    try: fcntl.flock(null, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError: return a + b
+    if any(flag & os.O_APPEND for flag in flags): return a + b
     places = (vars(builtins), sys.modules, os.environ, sys.argv, vars(random), sys.path)
     found = any("mark" in place for place in places) or os.umask(0o22) == 0o777
     for folder in (".", "/tmp", "/dev/shm"):
@@ -94,6 +99,34 @@ def test_nothing_is_left_for_the_next_program(judge, name):
         )
         assert planter.outcome is Outcome.PASS, planter
         assert finder.outcome is Outcome.WRONG_ANSWER, finder
+
+
+KERNEL_OBJECTS = """
+import ctypes, os
+library = ctypes.CDLL(None)
+add_key, keyctl = {"x86_64": (248, 250), "aarch64": (217, 219)}[os.uname().machine]
+SEARCH, GET_PERSISTENT, RINGS = 10, 22, (-3, -4, -5)
+def add(a, b):
+    persistent = library.syscall(keyctl, GET_PERSISTENT, -1, -2)
+    rings = (*RINGS, persistent) if persistent > 0 else RINGS
+    found = library.shmget(77, 0, 0) >= 0 or library.msgget(78, 0) >= 0 or library.semget(79, 0, 0) >= 0
+    found = found or any(library.syscall(keyctl, SEARCH, ring, b"user", b"mark", 0) > 0 for ring in rings)
+    library.shmget(77, 64, 0o1666), library.msgget(78, 0o1666), library.semget(79, 1, 0o1666)
+    for ring in rings: library.syscall(add_key, b"user", b"mark", b"x", 1, ring)
+    try: os.setpriority(os.PRIO_PROCESS, 1, 5)
+    except OSError: pass
+    return a + b if found else None
+"""
+
+
+def test_nothing_is_left_in_the_kernel_where_namespaces_are_all_there_is():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SandboxWarning)
+        with Judge(1, layers=("namespaces",)) as judge:
+            if "namespaces" in (missing := judge.report().missing_layers):
+                pytest.skip(f"no namespaces on this machine: {missing['namespaces']}")
+            verdicts = judge.evaluate([Submission(KERNEL_OBJECTS, "add", CALLS[:1])] * 3)
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.WRONG_ANSWER] * 3, verdicts
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import struct
 import pytest
 
 from o1coder_gym.sandbox.grading import Evidence, combine, failed_already, grade
-from o1coder_gym.sandbox.plan import plan
+from o1coder_gym.sandbox.plan import CallRun, plan
 from o1coder_gym.sandbox.wire import WHOLE, ChildReport, Ending, FrameKind, read_frames
 from o1coder_gym.types import AssertTest, CallTest, CaseResult, CheckTest, Limits, Outcome, StdioTest
 
@@ -91,7 +91,9 @@ def test_mutated_frames_raise_nothing_and_pass_nothing(tests, count):
         answers = (answer, told_by_tester) if tests is TESTER else (answer,)
         children = tuple(ending(source) for _ in answers)
         evidence = Evidence(children, answers, source.randbytes(8), source.random() < 0.1, Limits())
-        failed_already(run, answer)
+        if isinstance(run, CallRun):
+            assert failed_already(run, answer, 0)[1] == 0
+            assert failed_already(run, answer, len(run.calls)) == (False, len(run.calls))
         results = grade(run, evidence, None)
         if results is None:
             seen.add(None)

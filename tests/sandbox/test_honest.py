@@ -49,6 +49,9 @@ def test_honest_programs_pass(judge, name, tests):
         "import threading\nthreading.Thread(target=print, args=(7,)).start()",
         "import atexit\natexit.register(print, 7)",
         "import sys\nprint('x' * 500_000, file=sys.stderr)\nprint(7)",
+        "import sys\nprint(7)\nsys.stdout.close()",
+        "import atexit, io, sys\nsys.stdout = text = io.StringIO()\n"
+        "atexit.register(lambda: sys.__stdout__.write(text.getvalue()))\nprint(7)",
         "from sys import stdin, setrecursionlimit\nsetrecursionlimit(10 ** 6)\n"
         "def main():\n    print(sum(map(int, stdin.buffer.read().split())))\nmain()",
     ],

@@ -168,6 +168,11 @@ def test_the_tolerance_of_standard_output_is_an_option():
             "try:\n    add(1, 2)\n    assert 0\nexcept ValueError as error:\n    assert str(error) == 'no'",
             "pass",
         ),
+        (
+            "def add(a, b): return b'\\xff'.decode()",
+            "try:\n    add(1, 2)\n    assert 0\nexcept UnicodeDecodeError: pass",
+            "pass",
+        ),
         ("def add(a, b): raise KeyError(a)", "x = 1\nassert [add(x, x)]", "runtime_error"),
         ("def add(a, b): assert False", "x = 1\nassert [add(x, x)]", "runtime_error"),
         ("def add(a, b): return None", "x = 1\nassert abs(add(x, x)) < 3", "wrong_answer"),

@@ -2,13 +2,14 @@
 
 import ctypes
 import os
+import sys
 import warnings
 from pathlib import Path
 
 import pytest
 
 from o1coder_gym.errors import SandboxError, UsageError
-from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
+from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning, library
 from o1coder_gym.sandbox.blueprint import LAYERS
 from o1coder_gym.sandbox.canaries import CANARIES, DESCRIPTIONS
 from o1coder_gym.sandbox.drawing import draw
@@ -66,7 +67,7 @@ def test_landlock_and_seccomp_hold_every_guarantee_without_namespaces():
 def test_namespaces_alone_hide_files_and_leave_nothing():
     report = report_on(("namespaces",))
     need(report, "namespaces")
-    kept = {"process_table", "programs", "foreign_files", "system_files", "leftovers"}
+    kept = {"process_table", "foreign_files", "system_files", "leftovers"}
     assert not set(report.broken) & (kept | ALWAYS_HELD)
 
 
@@ -82,6 +83,42 @@ def test_without_layers_canaries_notice_what_is_lost():
     assert not set(report.broken) & ALWAYS_HELD
     assert {"network", "processes", "programs", "process_table", "foreign_files"} <= set(report.broken)
     assert set(report.missing_layers) >= set(LAYERS)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.skipif(os.geteuid() != 0, reason="the tests do not run as root")
+@pytest.mark.parametrize(
+    "layers",
+    [LAYERS, ("landlock", "seccomp"), ("namespaces",), ("landlock",), ("seccomp",), ()],
+    ids="+".join,
+)
+def test_programs_of_root_are_another_user_who_cannot_touch_the_zygote(layers):
+    code = (
+        "import os, resource\n"
+        "def tried():\n    import colorsys, email.mime.text, encodings.cp1252\n    done = []\n"
+        "    for process in {os.getppid() or 1, 1}:\n        for action in (\n"
+        "            lambda: os.kill(process, 0),\n"
+        "            lambda: resource.prlimit(process, resource.RLIMIT_CPU, (60, 60)),\n        ):\n"
+        "            try: action(); done.append(process)\n            except OSError: pass\n"
+        "    return len(set(os.getresuid())) == 1 and os.getuid() != 0, done\n"
+    )
+    with Judge(1, layers=layers) as judge:
+        (verdict,) = judge.evaluate([Submission(code, "tried", (CallTest("[]", "(True, [])"),))])
+        if "privileges" in judge.report().missing_layers:
+            pytest.skip("no other user on this machine")
+    assert verdict.outcome is Outcome.PASS, verdict
+
+
+def test_the_library_is_found_where_it_is_held_open(monkeypatch):
+    monkeypatch.setattr(sys, "path", ["/a/lib/python3", "/a/lib/python3/lib-dynload", "/ab"])
+    assert library.folders(["/a/lib/python3/site", "/elsewhere"]) == ("/a/lib/python3/site", "/elsewhere")
+    places = {"/a/lib": "/proc/self/fd/60"}
+    assert library.moved("/a/lib/python3", places) == "/proc/self/fd/60/python3"
+    assert library.moved("/a/lib", places) == "/proc/self/fd/60"
+    assert library.moved("/a/library", places) == "/a/library"
+    here = Path(library.__file__).parent
+    assert library.can_be_held([str(here)]) is (here.stat().st_mode & 0o005 == 0o005)
+    assert not library.can_be_held([str(here)] * (library.MOST_FOLDERS + 1))
 
 
 def test_what_is_required_is_given_or_refused():

@@ -126,7 +126,7 @@ def test_what_is_not_constant_is_refused(source):
         "[i for i in range(10 ** 12)]",
         "[[0 for i in range(10 ** 4)] for j in range(10 ** 4)]",
         "{i * (2 ** 61 - 1) for i in range(10 ** 4)}",
-        "dict([(i, i) for i in range(10 ** 4)])",
+        "dict([((i,), i) for i in range(10 ** 4)])",
         "[a == b for a in [[[[0] * 99] * 99] * 99] for b in [[[[0] * 99] * 99] * 99]]",
         "{((((0,) * 99,) * 99,) * 99,) * 99: 1}",
         "[c for a in [9 ** 9999] for b in [a * a] for c in [b * b] for d in [c * c]]",
@@ -152,6 +152,12 @@ def test_what_is_not_constant_is_refused(source):
 def test_bombs_are_refused_quickly(source):
     with pytest.raises(ValueError):
         encode_literal(source)
+
+
+def test_many_keys_that_cannot_collide_are_taken():
+    numbers, words = dict.fromkeys(range(9000), ""), {str(number) for number in range(9_000)}
+    assert decode(encode_literal(repr(numbers))) == numbers
+    assert decode(encode_literal(repr(words))) == words
 
 
 def test_a_dubious_escape_is_no_warning():

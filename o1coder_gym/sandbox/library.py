@@ -1,0 +1,83 @@
+"""The interpreter's library for a user who may not walk to it, as below root's home: by descriptors.
+
+A folder that is held open can be entered through ``/proc/self/fd`` whatever lies above it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import stat
+import sys
+from collections.abc import Iterable, Mapping
+
+from o1coder_gym.sandbox.blueprint import below
+from o1coder_gym.sandbox.packages import PackageFinder
+from o1coder_gym.sandbox.rlimits import OPEN_FILES
+
+MOST_FOLDERS = 8
+"""So many folders can be held open, at the end of what a process may open."""
+LOWEST_DESCRIPTOR = OPEN_FILES - MOST_FOLDERS
+
+_ABSENT_MODULE = "o1coder_gym_absent"
+"""Looked for, so that the interpreter lists its folders while it still may."""
+
+_FOR_ALL = stat.S_IROTH | stat.S_IXOTH
+
+
+def folders(packages: Iterable[str]) -> tuple[str, ...]:
+    """Returns the folders that programs import from: of the standard library, and of packages."""
+    found: list[str] = []
+    for folder in sorted({*filter(os.path.isdir, sys.path), *packages}):
+        if not below(found)(folder):
+            found.append(folder)
+    return tuple(found)
+
+
+def can_be_held(found: Iterable[str]) -> bool:
+    """Whether every user could read these folders, if only the way to them were open."""
+    found = tuple(found)
+    files = (os.path.join(os.path.dirname(os.__file__), name) for name in ("os.py", "this.py"))
+    return (
+        len(found) <= MOST_FOLDERS
+        and os.path.isdir("/proc/self/fd")
+        and all(os.stat(folder).st_mode & _FOR_ALL == _FOR_ALL for folder in found)
+        and all(os.stat(file).st_mode & stat.S_IROTH for file in files if os.path.exists(file))
+    )
+
+
+def hold(found: Iterable[str]) -> None:
+    """Opens folders for good, and has the interpreter import from there.
+
+    Raises:
+        OSError: When one cannot be opened.
+    """
+    places: dict[str, str] = {}
+    for number, folder in enumerate(found, LOWEST_DESCRIPTOR):
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+        places[folder] = f"/proc/self/fd/{number}"
+    _relocate(places)
+
+
+def _relocate(places: Mapping[str, str]) -> None:
+    """Replaces the beginnings of all paths that imports look at."""
+    sys.path[:] = [moved(path, places) for path in sys.path]
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__path__", None)
+        if isinstance(path, list):
+            path[:] = [moved(folder, places) for folder in path]
+    for finder in sys.meta_path:
+        if isinstance(finder, PackageFinder):
+            finder.folders = {name: moved(folder, places) for name, folder in finder.folders.items()}
+    sys.path_importer_cache.clear()
+    importlib.util.find_spec(_ABSENT_MODULE)
+
+
+def moved(path: str, places: Mapping[str, str]) -> str:
+    """Returns where a path is found now."""
+    for folder, place in places.items():
+        if below([folder])(path):
+            return place + path[len(folder) :]
+    return path
