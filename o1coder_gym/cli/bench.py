@@ -27,15 +27,14 @@ from o1coder_gym.cli.options import (
     SkipBadOption,
     SplitOption,
 )
+from o1coder_gym.cli.report import write_report
 from o1coder_gym.cli.suite import ProblemChoice, Suite, parts, read_suite
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.problems import ProblemRow
-from o1coder_gym.reporting.measures import measures_markdown
 from o1coder_gym.reporting.results import (
     ResultRow,
     budget_words,
-    markdown_report,
     summarize,
     terminal_table,
 )
@@ -244,9 +243,8 @@ def _config(plan: Plan) -> dict[str, str]:
 
 
 def _write_report(out: Path, title: str, results: Sequence[ResultRow], config: dict[str, str]) -> None:
-    report = out / "report.md"
-    report.write_text(markdown_report(title, results, config) + measures_markdown(results))
-    Console(stderr=True).print(f"report: {report}", soft_wrap=True)
+    write_report(out, results, title, config)
+    Console(stderr=True).print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
 def _limits(option: str, text: str) -> tuple[int, ...]:

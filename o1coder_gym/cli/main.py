@@ -18,6 +18,7 @@ from o1coder_gym.cli import (
     micro,
     models,
     prm,
+    report,
     rl,
     serve,
     sft,
@@ -39,6 +40,7 @@ app.command("demo")(demo.demo)
 app.command("solve")(solve.solve)
 app.command("sft")(sft.sft)
 app.command("synthesize")(synthesize.synthesize)
+app.command("report")(report.report)
 app.command("tree")(tree.tree)
 app.command("serve")(serve.serve)
 app.command("judge")(judge.judge)

@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.evaluation import logged_verdicts
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.tree_page import tree_page
 from o1coder_gym.reporting.tree_text import LINES, dot, mermaid, terminal_tree
@@ -49,7 +48,7 @@ def tree(
     if form is TreeForm.HTML and out is None and not agent and seed is None:
         typer.echo(trees.write_pages([chosen])[chosen])
     elif form is TreeForm.HTML:
-        _write(out, tree_page(found, logged_verdicts(run)))
+        _write(out, tree_page(found, trees.verdicts()))
     elif form is TreeForm.TERMINAL:
         _print(found, out, nodes)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.table import Table
@@ -237,15 +238,29 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
     return table
 
 
-def markdown_report(title: str, rows: Sequence[ResultRow], config: Mapping[str, Any]) -> str:
-    """Writes report.md: what was run, a row per setting, and a grid with a row per problem."""
+def markdown_report(
+    title: str,
+    rows: Sequence[ResultRow],
+    config: Mapping[str, Any],
+    pages: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Writes report.md: what was run, a row per setting, and a grid with a row per problem.
+
+    Args:
+        title: First line.
+        rows: All rows.
+        config: What was run.
+        pages: Address of the tree page of a problem.
+    """
     summaries = summarize(rows)
     lines = [f"# {title}", ""]
     lines += [f"- **{key}**: `{value}`" for key, value in config.items()]
     lines += ["", f"{LEGEND.capitalize()}. Agents see public tests only.", ""]
     lines += _markdown_table(HEADINGS, [_cells(summary) for summary in summaries])
     lines += ["", "## By problem", ""]
-    lines += _markdown_table(("problem", *(summary.agent for summary in summaries)), _grid(rows, summaries))
+    lines += _markdown_table(
+        ("problem", *(summary.agent for summary in summaries)), _grid(rows, summaries, pages)
+    )
     failed = [row for row in rows if row.error]
     if failed:
         lines += ["", "## Without an answer", ""]
@@ -253,13 +268,18 @@ def markdown_report(title: str, rows: Sequence[ResultRow], config: Mapping[str, 
     return "\n".join(lines) + "\n"
 
 
-def _grid(rows: Sequence[ResultRow], summaries: Sequence[AgentSummary]) -> list[tuple[str, ...]]:
+def _grid(
+    rows: Sequence[ResultRow], summaries: Sequence[AgentSummary], pages: Mapping[str, str]
+) -> list[tuple[str, ...]]:
     cells: dict[tuple[str, Setting], list[str]] = {}
     for row in rows:
         cell = "solved" if row.solved else (row.outcome or "no code").replace("_", " ")
         cells.setdefault((row.task_id, row.setting), []).append(cell)
     tasks = dict.fromkeys(row.task_id for row in rows)
-    return [(task, *(", ".join(cells.get((task, s.setting), [])) for s in summaries)) for task in tasks]
+    names = {task: f"[{task}]({pages[task]})" if task in pages else task for task in tasks}
+    return [
+        (names[task], *(", ".join(cells.get((task, s.setting), [])) for s in summaries)) for task in tasks
+    ]
 
 
 def _markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.evaluation import logged_verdicts
-from o1coder_gym.reporting.tree_page import tree_page
+from o1coder_gym.reporting.tree_page import Verdicts, tree_page
 from o1coder_gym.search_tree import TREES, SearchTree, tree_rows
 
 PAGES = "trees"
@@ -24,17 +25,32 @@ class RunTrees:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Reads the rows.
+        """Reads the rows of the folder and of the runs in it (shards, parts of a suite).
 
         Raises:
             UsageError: When the folder has no trees.
             JournalError: When the file of trees is damaged.
         """
         self.folder = folder
-        self._rows = list(tree_rows(folder))
+        self._parts = sorted(path.parent for path in folder.rglob(f"{TREES}.jsonl"))
+        self._rows = [row for part in self._parts for row in self._of_part(part)]
         if not self._rows:
             raise UsageError(f"{folder}: no search trees ({TREES}.jsonl); it must be a run of bench or solve")
         self.task_ids = tuple(dict.fromkeys(row["task_id"] for row in self._rows))
+
+    def _of_part(self, part: Path) -> Iterator[dict[str, Any]]:
+        """Yields the rows of a part; where there are several, an agent's name says which."""
+        suffix = f" · {part.relative_to(self.folder)}" if len(self._parts) > 1 else ""
+        for row in tree_rows(part):
+            yield row | {"agent": row["agent"] + suffix}
+
+    def all(self) -> Iterator[SearchTree]:
+        """Yields all trees of the run."""
+        return map(SearchTree.from_row, self._rows)
+
+    def verdicts(self) -> Verdicts:
+        """Returns what the hidden tests have said in the run."""
+        return {key: verdict for part in self._parts for key, verdict in logged_verdicts(part).items()}
 
     def of(self, task_id: str, agents: Sequence[str] = (), seed: int | None = None) -> list[SearchTree]:
         """Returns the trees of a problem, in the order of the run.
@@ -73,7 +89,7 @@ class RunTrees:
         Returns:
             The page of each problem.
         """
-        verdicts = logged_verdicts(self.folder)
+        verdicts = self.verdicts()
         names = page_names(self.task_ids)
         (self.folder / PAGES).mkdir(exist_ok=True)
         pages = {task_id: self.folder / PAGES / names[task_id] for task_id in task_ids or self.task_ids}

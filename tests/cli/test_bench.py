@@ -45,7 +45,7 @@ def test_rows_report_and_table_agree(o1coder, arguments, tmp_path):
     assert results["best_of_n:n=4", "toy/double"]["usage"]["tokens"] > 0
     assert "1/2" in done.stdout
     assert (
-        "| toy/square | wrong answer | wrong answer | wrong answer |"
+        "| [toy/square](trees/toy-square.html) | wrong answer | wrong answer | wrong answer |"
         in (tmp_path / "run/report.md").read_text()
     )
 

@@ -1,0 +1,185 @@
+"""Charts as inline SVG: they follow the page's light or dark, print as vectors and need no library.
+
+Colours are the page's classes ``s0``, ``s1``, …; lengths are in units of the view box.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from o1coder_gym.reporting.colours import SERIES
+from o1coder_gym.reporting.run_report import Curve
+from o1coder_gym.reporting.search_reliability import ReliabilityBin
+
+WIDTH, HEIGHT = 1080, 430
+LEFT, RIGHT, TOP, BOTTOM = 56, 290, 16, 52
+LINE = 18
+"""Height of a label's line."""
+
+Scale = Callable[[float], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where the axes are: x and y map values to places."""
+
+    x: Scale
+    y: Scale
+    right: float
+    bottom: float
+
+
+def curves_chart(curves: Sequence[Curve], *, swept: bool) -> str:
+    """Returns solved against tokens: a line per agent with its 95 % band, named at its end.
+
+    Args:
+        curves: At least one.
+        swept: Whether budgets were swept; then the axis is logarithmic and its ticks are the budgets.
+    """
+    tokens = sorted({point.tokens for curve in curves for point in curve.points})
+    highest = max(point.interval[1] for curve in curves for point in curve.points)
+    step = next(step for step in (0.05, 0.1, 0.2) if highest <= 5 * step)
+    top = 5 * step
+    ticks = tokens if swept else _round_ticks(tokens[-1])
+    frame = _frame(_axis(ticks, logarithmic=swept), top)
+    word = "budget: generated tokens per problem" if swept else "generated tokens spent per problem (mean)"
+    parts = [_grid(frame, [(tick, f"{tick:,.0f}") for tick in ticks], top, word, "problems solved")]
+    parts += [_curve(curve, place, frame) for place, curve in enumerate(curves)]
+    parts.append(_names(curves, frame))
+    return _svg(parts, WIDTH, HEIGHT, "Share of problems solved against generated tokens")
+
+
+def reliability_chart(bins: Sequence[ReliabilityBin]) -> str:
+    """Returns score against what became of the steps; the diagonal is perfect calibration."""
+    size = 430
+    frame = _Frame(
+        x=lambda v: LEFT + v * (size - LEFT - 20),
+        y=lambda v: size - BOTTOM - v * (size - BOTTOM - TOP),
+        right=size - 20,
+        bottom=size - BOTTOM,
+    )
+    ticks = [(tick / 5, f"{tick / 5:.1f}") for tick in range(6)]
+    parts = [_grid(frame, ticks, 1.0, "score of the step", "value of the programs below it")]
+    parts.append(
+        f'<line class="ideal" x1="{frame.x(0):.1f}" y1="{frame.y(0):.1f}" '
+        f'x2="{frame.x(1):.1f}" y2="{frame.y(1):.1f}"/>'
+    )
+    most = max(one.steps for one in bins)
+    for one in bins:
+        x, y, (low, high) = frame.x(one.score), frame.y(one.value), one.interval
+        told = f"{one.steps} steps, mean score {one.score:.2f}, value {one.value:.2f}"
+        parts.append(
+            f'<g class="s0"><title>{told}</title>'
+            f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.y(low):.1f}" y2="{frame.y(high):.1f}"/>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{4 + 7 * math.sqrt(one.steps / most):.1f}"/></g>'
+        )
+    return _svg(parts, size, size, "Reliability of the step scorer")
+
+
+def series_class(place: int) -> str:
+    """Returns the class that gives a series its colour."""
+    return f"s{place % len(SERIES)}"
+
+
+def _curve(curve: Curve, place: int, frame: _Frame) -> str:
+    points = curve.points
+    line = " ".join(f"{frame.x(p.tokens):.1f},{frame.y(p.rate):.1f}" for p in points)
+    upper = [f"{frame.x(p.tokens):.1f},{frame.y(p.interval[1]):.1f}" for p in points]
+    lower = [f"{frame.x(p.tokens):.1f},{frame.y(p.interval[0]):.1f}" for p in reversed(points)]
+    parts = [f'<g class="series {series_class(place)}" data-series="{place}">']
+    if len(points) > 1:
+        parts.append(f'<polygon class="band" points="{" ".join(upper + lower)}"/>')
+        parts.append(f'<polyline points="{line}"/>')
+    for point in points:
+        low, high = point.interval
+        x, y = frame.x(point.tokens), frame.y(point.rate)
+        interval = f"({100 * low:.0f} to {100 * high:.0f})"
+        told = f"{curve.name}: {100 * point.rate:.1f} % {interval} at {point.tokens:,.0f} tokens"
+        if len(points) == 1:
+            ends = f'y1="{frame.y(low):.1f}" y2="{frame.y(high):.1f}"'
+            parts.append(f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5"><title>{escape(told)}</title></circle>')
+    return "".join([*parts, "</g>"])
+
+
+def _names(curves: Sequence[Curve], frame: _Frame) -> str:
+    """Writes each curve's name beside its end, moved apart where ends are close."""
+    order = sorted(range(len(curves)), key=lambda i: frame.y(curves[i].points[-1].rate))
+    places: dict[int, float] = {}
+    last = -math.inf
+    for index in order:
+        last = max(frame.y(curves[index].points[-1].rate), last + LINE)
+        places[index] = last
+    overflow = max(0.0, last - frame.bottom)
+    parts = []
+    for index, y in places.items():
+        curve = curves[index]
+        end = curve.points[-1]
+        x0, y0, y1 = frame.x(end.tokens), frame.y(end.rate), y - overflow
+        name = curve.name if len(curve.name) <= 34 else f"{curve.name[:33]}…"
+        parts.append(
+            f'<g class="series {series_class(index)}" data-series="{index}">'
+            f'<path class="lead" d="M{x0 + 6:.1f},{y0:.1f} L{frame.right + 10:.1f},{y1:.1f}"/>'
+            f'<text x="{frame.right + 15:.1f}" y="{y1 + 4:.1f}"><title>{escape(curve.name)}</title>'
+            f'{escape(name)}<tspan class="rate" dx="7">{100 * end.rate:.1f} %</tspan></text></g>'
+        )
+    return "".join(parts)
+
+
+def _axis(ticks: Sequence[float], *, logarithmic: bool) -> Scale:
+    """Returns tokens → [0, 1]; the ends of a logarithmic axis are the ends of the ticks."""
+    if not logarithmic:
+        return lambda v: v / ticks[-1]
+    low, high = math.log(max(ticks[0], 1)), math.log(max(ticks[-1], 2))
+    return lambda v: (math.log(max(v, 1)) - low) / max(high - low, 1e-9)
+
+
+def _frame(axis: Scale, top: float) -> _Frame:
+    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+    return _Frame(
+        x=lambda v: LEFT + 14 + axis(v) * (right - LEFT - 28),
+        y=lambda v: bottom - v / top * (bottom - TOP),
+        right=right,
+        bottom=bottom,
+    )
+
+
+def _grid(frame: _Frame, ticks: Sequence[tuple[float, str]], top: float, below: str, beside: str) -> str:
+    parts = []
+    for step in range(6):
+        value = top * step / 5
+        y = frame.y(value)
+        parts.append(f'<line class="rule" x1="{LEFT}" x2="{frame.right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(
+            f'<text class="tick" x="{LEFT - 9}" y="{y + 4:.1f}" text-anchor="end">{100 * value:.0f}</text>'
+        )
+    for value, text in ticks:
+        x = frame.x(value)
+        parts.append(
+            f'<text class="tick" x="{x:.1f}" y="{frame.bottom + 20:.1f}" text-anchor="middle">{text}</text>'
+        )
+    middle = (LEFT + frame.right) / 2
+    height = (TOP + frame.bottom) / 2
+    parts.append(
+        f'<text class="axis" x="{middle:.1f}" y="{frame.bottom + 43:.1f}" text-anchor="middle">{below}</text>'
+    )
+    turned = f'transform="translate(14,{height:.1f}) rotate(-90)"'
+    parts.append(f'<text class="axis" {turned} text-anchor="middle">{beside}, %</text>')
+    return "".join(parts)
+
+
+def _round_ticks(highest: float) -> list[float]:
+    """Returns about five round numbers from 0 to at least `highest`."""
+    highest = max(highest, 1.0)
+    step = 10 ** math.floor(math.log10(highest))
+    step = next(step * part for part in (0.2, 0.5, 1, 2) if step * part * 5 >= highest)
+    return [step * i for i in range(math.ceil(highest / step) + 1)]
+
+
+def _svg(parts: Sequence[str], width: int, height: int, title: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
+    )

@@ -1,0 +1,144 @@
+"""The report's figures as files, by matplotlib (extra `plots`): PNG for slides, SVG for papers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from o1coder_gym.errors import MissingExtraError
+from o1coder_gym.reporting.colours import BAD, GOOD, MIDDLE, SERIES, UNKNOWN
+from o1coder_gym.reporting.results import ResultRow
+from o1coder_gym.reporting.run_report import Curve, RunReport
+from o1coder_gym.reporting.search_reliability import ReliabilityBin, calibration_error
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURES = "figures"
+"""Name of the folder of figures in a run folder."""
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e3dfd7",
+    "legend.frameon": False,
+    "savefig.dpi": 200,
+    "savefig.bbox": "tight",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "o1coder",
+}
+
+
+def write_figures(report: RunReport, folder: Path) -> list[Path]:
+    """Writes the figures of a report, each as PNG and SVG.
+
+    Args:
+        report: The run.
+        folder: Where to; made if it is missing.
+
+    Returns:
+        The files.
+
+    Raises:
+        MissingExtraError: When matplotlib is not installed.
+    """
+    try:
+        from matplotlib import rc_context
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("matplotlib", "plots") from error
+    makers: dict[str, Callable[[], Figure]] = {
+        "solved_against_tokens": lambda: curves_figure(report.curves, swept=report.swept),
+        "problems": lambda: problems_figure(report.rows),
+    }
+    if report.reliability:
+        makers["reliability"] = lambda: reliability_figure(report.reliability)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    with rc_context(_STYLE):
+        for name, make in makers.items():
+            figure = make()
+            for kind, metadata in (("png", {}), ("svg", {"Date": None})):
+                files.append(folder / f"{name}.{kind}")
+                figure.savefig(files[-1], metadata=metadata)
+    return files
+
+
+def curves_figure(curves: Sequence[Curve], *, swept: bool) -> Figure:
+    """Draws solved against tokens, with 95 % bands, or bars where one budget was run."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.2))
+    axes = figure.add_subplot()
+    for place, curve in enumerate(curves):
+        colour = SERIES[place % len(SERIES)]
+        tokens = [point.tokens for point in curve.points]
+        rates = [100 * point.rate for point in curve.points]
+        low = [100 * point.interval[0] for point in curve.points]
+        high = [100 * point.interval[1] for point in curve.points]
+        axes.plot(tokens, rates, marker="o", markersize=5, color=colour, label=curve.name)
+        if len(tokens) > 1:
+            axes.fill_between(tokens, low, high, color=colour, alpha=0.08, linewidth=0)
+        else:
+            axes.vlines(tokens, low, high, color=colour, alpha=0.5)
+    if swept:
+        ticks = sorted({point.tokens for curve in curves for point in curve.points})
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+        axes.minorticks_off()
+    axes.set_xlabel("budget: generated tokens per problem" if swept else "generated tokens spent per problem")
+    axes.set_ylabel("problems solved, %")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def problems_figure(rows: Sequence[ResultRow]) -> Figure:
+    """Draws which agent solves which problem at the largest budget; problems from easy to hard."""
+    import numpy as np
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+
+    agents = list(dict.fromkeys(row.agent for row in rows))
+    tasks = list(dict.fromkeys(row.task_id for row in rows))
+    largest = {agent: max(row.budget.tokens or 0 for row in rows if row.agent == agent) for agent in agents}
+    totals, counts = np.zeros((len(agents), len(tasks))), np.zeros((len(agents), len(tasks)))
+    for row in rows:
+        if row.outcome is not None and (row.budget.tokens or 0) == largest[row.agent]:
+            place = agents.index(row.agent), tasks.index(row.task_id)
+            totals[place] += row.passed / max(row.total, 1)
+            counts[place] += 1
+    shares = np.divide(totals, counts, out=np.full(totals.shape, np.nan), where=counts > 0)
+    order = np.argsort(-np.nan_to_num(shares).sum(axis=0), kind="stable")
+    figure = Figure(figsize=(9, 0.7 + 0.28 * len(agents)))
+    axes = figure.add_subplot()
+    colours = LinearSegmentedColormap.from_list("value", [BAD, MIDDLE, GOOD]).with_extremes(bad=UNKNOWN)
+    image = axes.pcolormesh(np.ma.masked_invalid(shares[:, order]), cmap=colours, vmin=0, vmax=1)
+    axes.set_yticks(np.arange(len(agents)) + 0.5, agents)
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.set_xlabel("problems")
+    figure.colorbar(image, ax=axes, label="hidden tests passed", fraction=0.03, pad=0.02)
+    return figure
+
+
+def reliability_figure(bins: Sequence[ReliabilityBin]) -> Figure:
+    """Draws what became of the steps that a scorer gave a score, with 95 % intervals."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2, 4.2))
+    axes = figure.add_subplot()
+    scores = [one.score for one in bins]
+    values = [one.value for one in bins]
+    axes.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1)
+    axes.vlines(scores, [one.interval[0] for one in bins], [one.interval[1] for one in bins], color=SERIES[0])
+    most = max(one.steps for one in bins)
+    axes.scatter(scores, values, s=[20 + 100 * one.steps / most for one in bins], color=SERIES[0], zorder=3)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set_xlabel("score of the step")
+    axes.set_ylabel("value of the programs below it")
+    axes.set_title(f"expected calibration error {calibration_error(bins):.3f}", fontsize=10)
+    return figure

@@ -1,0 +1,317 @@
+"""The report of a run as one HTML file: table, curves, grid of problems, reliability, links to trees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from o1coder_gym.metrics import PairedDifference
+from o1coder_gym.reporting.charts import curves_chart, reliability_chart, series_class
+from o1coder_gym.reporting.colours import value_colour
+from o1coder_gym.reporting.page import html_page
+from o1coder_gym.reporting.results import AgentSummary, ResultRow, Setting, budget_words
+from o1coder_gym.reporting.run_report import RunReport
+from o1coder_gym.reporting.search_reliability import calibration_error
+
+BAND = 100
+"""Problems in one band of the grid."""
+
+_HEADINGS: tuple[str, ...] = (
+    "agent",
+    "solved",
+    "%, 95 % interval",
+    "",
+    "tests",
+    "programs",
+    "tokens",
+    "calls",
+    "runs",
+    "s",
+)
+
+
+def report_page(report: RunReport) -> str:
+    """Returns the report as an HTML file that opens without server or network."""
+    parts = (_head, _results, _curves, _reliability, _problems, _notes)
+    return html_page(
+        report.title,
+        f"<main>{''.join(part(report) for part in parts)}</main>",
+        styles=("base.css", "report.css"),
+        scripts=("theme.js", "report.js"),
+        data={},
+    )
+
+
+def _head(report: RunReport) -> str:
+    facts = "".join(
+        f"<div><dt>{escape(word)}</dt><dd>{escape(value)}</dd></div>" for word, value in report.facts
+    )
+    return (
+        f'<header><div><span class="kicker">benchmark</span><h1>{escape(report.title)}</h1></div>'
+        '<button data-theme-switch title="Light or dark" aria-label="Light or dark">◐</button>'
+        f"<dl>{facts}</dl></header>"
+    )
+
+
+def _results(report: RunReport) -> str:
+    heading: list[str] = list(_HEADINGS)
+    heading[3] = f"against {report.baseline}" if report.baseline else ""
+    head = "".join(f"<th>{escape(word)}</th>" for word in heading)
+    places = _places(report)
+    budgets = dict.fromkeys(summary.setting.budget for summary in report.summaries)
+    bodies = []
+    for budget in sorted(budgets, key=lambda budget: -(budget.tokens or 0)):
+        rows = [
+            _result(summary, difference, places[_agent_key(summary.setting)])
+            for summary, difference in zip(report.summaries, report.differences, strict=True)
+            if summary.setting.budget == budget
+        ]
+        title = (
+            f'<tr class="budget"><th colspan="{len(heading)}">{budget_words(budget)} per problem</th></tr>'
+        )
+        bodies.append(f"<tbody>{title if len(budgets) > 1 else ''}{''.join(rows)}</tbody>")
+    legend = (
+        "Solved: every hidden test passed; agents see public tests only. Interval: Wilson, 95 %. Tests: "
+        "hidden tests passed. Costs are means per problem. Differences: percentage points, paired by "
+        "problem, 95 % bootstrap; where the interval holds 0, no difference is shown."
+    )
+    return (
+        f'<section><h2>Results</h2><div class="scroll"><table class="results"><thead><tr>{head}</tr></thead>'
+        f'{"".join(bodies)}</table></div><p class="note">{legend}</p></section>'
+    )
+
+
+def _result(summary: AgentSummary, difference: PairedDifference | None, place: int) -> str:
+    low, high = summary.interval
+    total, usage = summary.total, summary.usage
+    rate = summary.solved / total
+    bar = (
+        f'<span class="interval" title="{100 * rate:.1f} % ({100 * low:.1f} to {100 * high:.1f})">'
+        f'<i style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></i>'
+        f'<b style="left:{100 * rate:.1f}%"></b></span>'
+    )
+    cells = [
+        f'<th scope="row">{_chip(place)}{escape(summary.setting.agent)}</th>',
+        f"<td>{summary.solved}/{total}</td>",
+        f'<td class="wide"><strong>{100 * rate:.1f}</strong>{bar}</td>',
+        f"<td>{_difference(difference)}</td>",
+        f"<td>{100 * summary.tests_passed:.0f} %</td>",
+        f"<td>{summary.committed}/{total}</td>",
+        f"<td>{usage.tokens / total:,.0f}</td>",
+        f"<td>{usage.calls / total:,.1f}</td>",
+        f"<td>{usage.executions / total:,.1f}</td>",
+        f"<td>{usage.seconds / total:,.1f}</td>" if summary.timed else "<td></td>",
+    ]
+    return f'<tr class="series" data-series="{place}">{"".join(cells)}</tr>'
+
+
+def _difference(difference: PairedDifference | None) -> str:
+    if difference is None:
+        return ""
+    mean, low, high = (100 * number for number in (difference.mean, difference.low, difference.high))
+    numbers = f"{mean:+.1f} <small>({low:+.0f} to {high:+.0f})</small>".replace("-", "−")
+    if not difference.shown:
+        return f'<span class="soft">{numbers}<br><small>no difference shown</small></span>'
+    return f'<span class="{"pass" if mean > 0 else "fail"}">{numbers}</span>'
+
+
+def _curves(report: RunReport) -> str:
+    chart = curves_chart(report.curves, swept=report.swept)
+    told = (
+        "Bands are 95 % intervals. Smaller budgets are read off the run with the largest."
+        if report.swept
+        else "Bars are 95 % intervals. One budget was run; agents may end before it is spent."
+    )
+    return (
+        f'<section><h2>Solved against tokens</h2><figure class="curves">{chart}'
+        f'<figcaption class="note">{told}</figcaption></figure></section>'
+    )
+
+
+def _problems(report: RunReport) -> str:
+    """The grid at the largest budget, and under it a row per problem."""
+    settings = _largest(report)
+    cells: dict[tuple[str, Setting], list[ResultRow]] = {}
+    for row in report.rows:
+        cells.setdefault((row.task_id, row.setting), []).append(row)
+    tasks = list(dict.fromkeys(row.task_id for row in report.rows))
+    ease = {task: sum(_share(cells.get((task, setting), [])) for setting in settings) for task in tasks}
+    tasks.sort(key=lambda task: -ease[task])
+    bands = [
+        _band(report, tasks[start : start + BAND], settings, cells) for start in range(0, len(tasks), BAND)
+    ]
+    return (
+        '<section class="problems"><h2>Problems</h2>'
+        '<p class="note">A column is a problem, from those that most agents solve to those that none does. '
+        f"{_grid_key()}</p>{''.join(bands)}{_problem_table(report, tasks, settings, cells)}</section>"
+    )
+
+
+def _grid_key() -> str:
+    keys = [
+        (value_colour(1.0), "solved"),
+        (value_colour(0.5), "half of the hidden tests"),
+        (value_colour(0.0), "none of them"),
+    ]
+    parts = [f'<span class="key"><i style="background:{colour}"></i>{word}</span>' for colour, word in keys]
+    parts.append('<span class="key"><i class="none"></i>no program</span>')
+    return "".join(parts)
+
+
+def _band(
+    report: RunReport,
+    tasks: Sequence[str],
+    settings: Sequence[Setting],
+    cells: dict[tuple[str, Setting], list[ResultRow]],
+) -> str:
+    places = _places(report)
+    lines = []
+    for setting in settings:
+        place = places[_agent_key(setting)]
+        marks = "".join(_mark(report, task, cells.get((task, setting), [])) for task in tasks)
+        lines.append(
+            f'<div class="line series" data-series="{place}">'
+            f'<span title="{escape(setting.agent, quote=True)}">{_chip(place)}{escape(setting.agent)}</span>'
+            f"<div>{marks}</div></div>"
+        )
+    return f'<div class="band" style="--columns:{len(tasks)}">{"".join(lines)}</div>'
+
+
+def _mark(report: RunReport, task: str, rows: Sequence[ResultRow]) -> str:
+    told = escape(f"{task}: {_told(rows)}", quote=True)
+    style = "" if _blank(rows) else f' style="background:{value_colour(_ratio(rows))}"'
+    kind = ' class="none"' if _blank(rows) else ' class="solved"' if _share(rows) == 1.0 else ""
+    page = report.pages.get(task)
+    if page is None:
+        return f'<i title="{told}"{kind}{style}></i>'
+    return f'<a href="{escape(page, quote=True)}" title="{told}" aria-label="{told}"{kind}{style}></a>'
+
+
+def _problem_table(
+    report: RunReport,
+    tasks: Sequence[str],
+    settings: Sequence[Setting],
+    cells: dict[tuple[str, Setting], list[ResultRow]],
+) -> str:
+    places = _places(report)
+    head = "".join(
+        f'<th title="{escape(setting.agent, quote=True)}">{_chip(places[_agent_key(setting)])}</th>'
+        for setting in settings
+    )
+    lines = []
+    for task in tasks:
+        shares = [_share(cells.get((task, setting), [])) for setting in settings]
+        group = "all" if min(shares) == 1 else "none" if max(shares) == 0 else "some"
+        page = report.pages.get(task)
+        name = f'<a href="{escape(page, quote=True)}">{escape(task)}</a>' if page else escape(task)
+        found = "".join(f"<td>{_cell(cells.get((task, setting), []))}</td>" for setting in settings)
+        lines.append(f'<tr data-group="{group}"><th scope="row">{name}</th>{found}</tr>')
+    controls = (
+        '<div class="controls"><label>Show <select id="group"><option value="">all problems</option>'
+        '<option value="some">solved by some agents</option><option value="none">solved by none</option>'
+        '<option value="all">solved by all</option></select></label>'
+        '<label>Find <input type="search" id="query" placeholder="problem"></label>'
+        '<span class="soft" id="matches" role="status"></span></div>'
+    )
+    return (
+        f'{controls}<div class="scroll"><table class="tasks"><thead><tr><th>problem</th>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _cell(rows: Sequence[ResultRow]) -> str:
+    if not rows:
+        return ""
+    if _share(rows) == 1.0:
+        return '<span class="pass">✓</span>'
+    if len(rows) > 1:
+        return f'<span class="soft">{sum(row.solved for row in rows)} of {len(rows)} seeds</span>'
+    (row,) = rows
+    if row.error:
+        return f'<span class="fail" title="{escape(row.error, quote=True)}">error</span>'
+    if row.outcome is None:
+        return '<span class="soft">no program</span>'
+    return f'<span class="soft">{row.outcome.replace("_", " ")}</span> {row.passed}/{row.total}'
+
+
+def _reliability(report: RunReport) -> str:
+    if not report.reliability:
+        return ""
+    bins = report.reliability
+    steps = sum(one.steps for one in bins)
+    return (
+        '<section><h2>Reliability of the step scorer</h2><div class="beside">'
+        f"<figure>{reliability_chart(bins)}</figure><div>"
+        f'<p class="big">{calibration_error(bins):.3f}</p>'
+        f'<p class="soft">expected calibration error, {steps:,} steps</p>'
+        "<p>A dot is the steps whose score lies in one tenth of the range: their mean score, and the mean "
+        "value, on the tests of the search, of the programs found below them. On the diagonal a score means "
+        "what it says. Search goes where scores are high, so they are no fair sample.</p>"
+        "</div></div></section>"
+    )
+
+
+def _notes(report: RunReport) -> str:
+    failed = [row for row in report.rows if row.error]
+    items = (
+        f"<li><code>{escape(row.task_id)}</code> · {escape(row.agent)}: {escape(row.error)}</li>"
+        for row in failed
+    )
+    missing = f"<h2>Without an answer</h2><ul>{''.join(items)}</ul>" if failed else ""
+    told = (
+        "Hidden tests decide, and are asked once per program. Budgets count what is generated and judged, "
+        "answers from caches included."
+    )
+    return f'<section>{missing}<p class="note">{told}</p></section>'
+
+
+def _agent_key(setting: Setting) -> tuple[str, ...]:
+    return setting.agent, setting.problems, setting.policy, setting.format
+
+
+def _places(report: RunReport) -> dict[tuple[str, ...], int]:
+    """Returns the number of each agent, as in the curves; budgets of one agent share it."""
+    keys = dict.fromkeys(_agent_key(summary.setting) for summary in report.summaries)
+    return {key: place for place, key in enumerate(keys)}
+
+
+def _chip(place: int) -> str:
+    return f'<i class="chip {series_class(place)}">{place + 1}</i>'
+
+
+def _largest(report: RunReport) -> list[Setting]:
+    """Returns of each agent the setting with the largest budget."""
+    found: dict[tuple[str, ...], Setting] = {}
+    for summary in report.summaries:
+        setting = summary.setting
+        best = found.get(_agent_key(setting))
+        if best is None or (setting.budget.tokens or 0) > (best.budget.tokens or 0):
+            found[_agent_key(setting)] = setting
+    return list(found.values())
+
+
+def _share(rows: Sequence[ResultRow]) -> float:
+    return sum(row.solved for row in rows) / len(rows) if rows else 0.0
+
+
+def _ratio(rows: Sequence[ResultRow]) -> float:
+    return sum(row.passed / max(row.total, 1) for row in rows) / len(rows)
+
+
+def _blank(rows: Sequence[ResultRow]) -> bool:
+    return all(row.outcome is None for row in rows)
+
+
+def _told(rows: Sequence[ResultRow]) -> str:
+    if not rows:
+        return "not run"
+    if len(rows) > 1:
+        return f"solved with {sum(row.solved for row in rows)} of {len(rows)} seeds"
+    (row,) = rows
+    if row.outcome is None:
+        return row.error or "no program"
+    return (
+        "solved"
+        if row.solved
+        else f"{row.outcome.replace('_', ' ')}, {row.passed} of {row.total} hidden tests"
+    )

@@ -1,0 +1,197 @@
+"""What the report of a run says: rows by setting, differences, curves, a grid of problems, reliability."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.metrics import PairedDifference, paired_difference, wilson_interval
+from o1coder_gym.reporting.comparison import group, solved_by_problem
+from o1coder_gym.reporting.results import (
+    AgentSummary,
+    ResultRow,
+    budget_words,
+    summarize,
+)
+from o1coder_gym.reporting.run_trees import RunTrees
+from o1coder_gym.reporting.search_reliability import ReliabilityBin, reliability, scored_steps
+
+BASELINES = ("best_of_n_random", "greedy")
+"""Agents that the others are compared with, the first that was run: choosing blindly, or not searching."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """Share of problems solved at a budget.
+
+    Attributes:
+        tokens: Generated tokens: allowed ones where several budgets were run, else spent ones.
+        rate: Share solved, in [0, 1].
+        interval: Its 95 % interval.
+    """
+
+    tokens: float
+    rate: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Solved against tokens, of one agent; one point where one budget was run.
+
+    Attributes:
+        name: The agent, and whatever tells it from the others.
+        points: By rising tokens, at least one.
+    """
+
+    name: str
+    points: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run, summed up.
+
+    Attributes:
+        title: A short name.
+        facts: What was run, as (word, value).
+        rows: All result rows.
+        summaries: Per setting, in order.
+        differences: Of each setting's solved share to `baseline` at the same budget, None for itself.
+        baseline: The agent that the others are compared with, None if there is no other.
+        curves: Per agent.
+        swept: Whether the curves have several budgets.
+        reliability: Bins of the step scorer's scores; empty where no scorer was asked.
+        pages: Address of the tree page of each problem, relative to the run folder.
+    """
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    rows: tuple[ResultRow, ...]
+    summaries: tuple[AgentSummary, ...]
+    differences: tuple[PairedDifference | None, ...]
+    baseline: str | None
+    curves: tuple[Curve, ...]
+    swept: bool
+    reliability: tuple[ReliabilityBin, ...]
+    pages: Mapping[str, str]
+
+
+def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
+    """Sums up a run folder of `o1coder bench`, and writes the pages of its trees.
+
+    Args:
+        folder: The run, or several in one folder.
+        rows: Its rows, at least one.
+
+    Raises:
+        JournalError: When a file is damaged.
+    """
+    facts = _facts(folder, rows)
+    try:
+        trees = RunTrees(folder)
+    except UsageError:  # a run of an older version
+        return make_report(rows, facts)
+    pages = {task: page.relative_to(folder).as_posix() for task, page in trees.write_pages().items()}
+    return make_report(rows, facts, reliability(scored_steps(trees.all())), pages)
+
+
+def make_report(
+    rows: Sequence[ResultRow],
+    facts: Sequence[tuple[str, str]] = (),
+    bins: Sequence[ReliabilityBin] = (),
+    pages: Mapping[str, str] | None = None,
+) -> RunReport:
+    """Sums rows up.
+
+    Args:
+        rows: At least one.
+        facts: What was run.
+        bins: Reliability of the step scorer, if one was asked.
+        pages: Tree page by problem.
+    """
+    summaries = summarize(rows)
+    agents = list(dict.fromkeys(row.agent for row in rows))
+    controls = [agent for name in BASELINES for agent in agents if agent.partition(":")[0] == name]
+    baseline = (controls or agents)[0] if len(agents) > 1 else None
+    curves, swept = _curves(summaries)
+    sets = ", ".join(dict.fromkeys(Path(row.problems).stem or "problems" for row in rows))
+    return RunReport(
+        title=f"{sets}: {len(agents)} agent{'s' if len(agents) > 1 else ''}",
+        facts=tuple(facts),
+        rows=tuple(rows),
+        summaries=tuple(summaries),
+        differences=tuple(_differences(rows, summaries, baseline)),
+        baseline=baseline,
+        curves=curves,
+        swept=swept,
+        reliability=tuple(bins),
+        pages=dict(pages or {}),
+    )
+
+
+def _differences(
+    rows: Sequence[ResultRow], summaries: Sequence[AgentSummary], baseline: str | None
+) -> list[PairedDifference | None]:
+    """Compares each setting with the baseline of the same problems, policy, format and budget."""
+    groups = group(rows)
+    found: list[PairedDifference | None] = []
+    for setting in (summary.setting for summary in summaries):
+        other = groups.get(replace(setting, agent=baseline or ""))
+        if setting.agent == baseline or other is None:
+            found.append(None)
+            continue
+        ours, theirs = solved_by_problem(groups[setting]), solved_by_problem(other)
+        shared = ours.keys() & theirs.keys()
+        a, b = ({task: solved[task] for task in shared} for solved in (ours, theirs))
+        found.append(paired_difference(a, b) if shared else None)
+    return found
+
+
+def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]:
+    """Returns a curve per agent, and whether several token budgets were run."""
+    swept = len({summary.setting.budget.tokens for summary in summaries} - {None}) > 1
+    settings = [summary.setting for summary in summaries]
+    vary = [
+        name for name in ("problems", "policy", "format") if len({getattr(s, name) for s in settings}) > 1
+    ]
+    points: dict[str, list[CurvePoint]] = {}
+    for summary in summaries:
+        setting = summary.setting
+        name = " ".join([setting.agent, *(getattr(setting, each) for each in vary)])
+        spent = summary.usage.tokens / summary.total
+        tokens = setting.budget.tokens if swept and setting.budget.tokens is not None else spent
+        interval = wilson_interval(summary.solved, summary.total)
+        points.setdefault(name, []).append(CurvePoint(tokens, summary.solved / summary.total, interval))
+    curves = (
+        Curve(name, tuple(sorted(found, key=lambda point: point.tokens))) for name, found in points.items()
+    )
+    return tuple(curves), swept
+
+
+def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+    problems = len({(row.problems, row.task_id) for row in rows})
+    seeds = sorted({row.seed for row in rows})
+    facts: list[tuple[str, str]] = [
+        ("problems", f"{problems} of {_names(Path(row.problems).name for row in rows)}"),
+        ("policy", _names(row.policy for row in rows)),
+        ("format", _names(row.format for row in rows)),
+        ("budget per problem", _names(budget_words(row.budget) for row in rows)),
+        ("seeds", ", ".join(map(str, seeds))),
+    ]
+    config = folder / "config.json"
+    if config.exists():
+        found: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
+        facts += [("configuration", found.get("hash", "")[:12])]
+        facts += [
+            (name, version) for name, version in found.get("versions", {}).items() if isinstance(version, str)
+        ]
+    return [(word, value) for word, value in facts if value]
+
+
+def _names(values: Any) -> str:
+    return ", ".join(dict.fromkeys(value for value in values if value))

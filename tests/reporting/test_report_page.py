@@ -1,0 +1,133 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from o1coder_gym.budget import Budget
+from o1coder_gym.reporting.charts import curves_chart
+from o1coder_gym.reporting.figures import write_figures
+from o1coder_gym.reporting.report_page import report_page
+from o1coder_gym.reporting.results import ResultRow
+from o1coder_gym.reporting.run_report import Curve, CurvePoint, RunReport, make_report
+from o1coder_gym.reporting.search_reliability import reliability
+from o1coder_gym.types import Outcome, Usage
+
+AGENTS = ("best_of_n_random", "greedy", "mcts:<b>width=4</b>")
+
+
+def row(task: str, agent: str, outcome: Outcome | None, tokens: int) -> ResultRow:
+    passed = 4 if outcome is Outcome.PASS else 1 if outcome else 0
+    return ResultRow(
+        task, agent, 0, outcome, passed, 4, 0.5, "x" if outcome else None, 2,
+        Usage(tokens, calls=2, executions=1, seconds=1.0), problems="toy", budget=Budget(tokens=tokens),
+    )  # fmt: skip
+
+
+def report(budgets: tuple[int, ...] = (512, 1024)) -> RunReport:
+    """p/0 is solved by all, p/1 by mcts, p/2 and p/3 by none; greedy has no program for p/3."""
+    rows: list[ResultRow] = []
+    for tokens in budgets:
+        for place, agent in enumerate(AGENTS):
+            solved = [True, place == 2, False, False]
+            for number, right in enumerate(solved):
+                outcome = Outcome.PASS if right else Outcome.RUNTIME_ERROR
+                nothing = (place, number) == (1, 3)
+                rows.append(row(f"p/{number}", agent, None if nothing else outcome, tokens))
+    bins = reliability([(0.1, 0.0), (0.8, 1.0), (0.85, 0.5)])
+    return make_report(rows, [("policy", "scripted:x & y")], bins, {"p/1": "trees/p-1.html"})
+
+
+def test_the_page_needs_nothing_else():
+    page = report_page(report())
+    assert page.startswith("<!doctype html>")
+    assert not re.search(r"(src=|url\(|@import|https?://)", page)
+    assert set(re.findall(r'href="([^"]*)"', page)) == {"data:,", "trees/p-1.html"}
+    assert "<b>width" not in page
+    assert "mcts:&lt;b&gt;width=4&lt;/b&gt;" in page
+    assert "scripted:x &amp; y" in page
+
+
+def test_the_table_has_intervals_differences_and_a_group_per_budget():
+    page = report_page(report())
+    assert page.index("1,024 tokens per problem") < page.index("512 tokens per problem")
+    assert "against best_of_n_random" in page
+    assert 'title="50.0 % (15.0 to 85.0)"' in page  # Wilson for 2 of 4
+    assert "+25.0 <small>(+0 to +75)</small>" in page
+    assert page.count("no difference shown</small>") == 4  # greedy and mcts at two budgets
+    assert "tokens per problem</th>" not in report_page(report((512,)))
+
+
+def test_the_grid_and_the_table_name_every_problem():
+    page = report_page(report())
+    assert page.count('aria-label="p/1: solved"') == 1
+    assert 'title="p/3: no program" class="none"' in page
+    assert re.findall(r'<tr data-group="(\w+)"><th scope="row">(?:<a[^>]*>)?(p/\d)', page) == [
+        ("all", "p/0"),
+        ("some", "p/1"),
+        ("none", "p/2"),
+        ("none", "p/3"),
+    ]
+
+
+def test_reliability_only_where_a_scorer_was_asked():
+    assert "expected calibration error, 3 steps" in report_page(report())
+    assert "calibration" not in report_page(replace(report(), reliability=()))
+
+
+def test_what_has_no_answer_is_said():
+    rows = [*report().rows[:3], replace(report().rows[3], outcome=None, error="policy: <gone>")]
+    assert "<code>p/3</code> · best_of_n_random: policy: &lt;gone&gt;" in report_page(make_report(rows))
+
+
+def test_names_at_the_ends_of_curves_keep_apart():
+    curves = [Curve(f"agent {i}", (CurvePoint(512, 0.5, (0.4, 0.6)),)) for i in range(9)]
+    heights = [
+        float(y)
+        for y in re.findall(r'<text x="[\d.]+" y="([\d.]+)"><title>', curves_chart(curves, swept=False))
+    ]
+    assert len(heights) == 9
+    assert all(
+        below - above >= 17.9 for above, below in zip(sorted(heights), sorted(heights)[1:], strict=False)
+    )
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_curves_at_the_edges(rate):
+    chart = curves_chart([Curve("a", (CurvePoint(0, rate, (rate, rate)),))], swept=False)
+    assert "nan" not in chart
+    assert "inf" not in chart
+
+
+def test_the_page_opens_and_filters(ask):
+    answer = ask(
+        report_page(report()),
+        """
+        const rows = ".tasks tbody tr:not([hidden])";
+        const shown = () => [...document.querySelectorAll(rows)].map((row) => row.dataset.group);
+        const all = shown();
+        find("group").value = "none"; filter(); const none = shown();
+        find("group").value = ""; find("query").value = "p/1"; filter();
+        const before = document.documentElement.dataset.theme;
+        document.querySelector("[data-theme-switch]").click();
+        return {all: all.length, none, one: shown(), told: find("matches").textContent,
+                turned: before !== document.documentElement.dataset.theme,
+                wide: document.documentElement.scrollWidth <= innerWidth};
+        """,
+    )
+    assert answer == {
+        "all": 4, "none": ["none", "none"], "one": ["some"], "told": "1 of 4", "turned": True, "wide": True
+    }  # fmt: skip
+
+
+def test_figures_as_files(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra plots")
+    files = write_figures(report(), tmp_path / "figures")
+    assert {file.name for file in files} == {
+        f"{name}.{kind}"
+        for name in ("solved_against_tokens", "problems", "reliability")
+        for kind in ("png", "svg")
+    }
+    for file in files:
+        start = file.read_bytes()[:5]
+        assert start == (b"<?xml" if file.suffix == ".svg" else b"\x89PNG\r")
+    assert "best_of_n_random" in (tmp_path / "figures/solved_against_tokens.svg").read_text()

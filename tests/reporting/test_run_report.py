@@ -1,0 +1,108 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from o1coder_gym.budget import Budget
+from o1coder_gym.reporting.results import ResultRow
+from o1coder_gym.reporting.run_report import make_report
+from o1coder_gym.reporting.search_reliability import calibration_error, reliability, scored_steps
+from o1coder_gym.search_tree import SearchTree, TreeNode
+from o1coder_gym.types import ActionType, Outcome, Problem, Step, Usage
+
+
+def row(task: str, agent: str, solved: bool, tokens: int = 1024, seed: int = 0) -> ResultRow:
+    outcome = Outcome.PASS if solved else Outcome.WRONG_ANSWER
+    return ResultRow(
+        task, agent, seed, outcome, 3 if solved else 1, 3, 0.5, "x = 1", 2, Usage(tokens=tokens // 2),
+        problems="toy", budget=Budget(tokens=tokens),
+    )  # fmt: skip
+
+
+ROWS = [
+    *(row(f"p/{i}", "greedy", i < 2, tokens) for tokens in (512, 1024) for i in range(4)),
+    *(row(f"p/{i}", "mcts", i < 1 + tokens // 512, tokens) for tokens in (512, 1024) for i in range(4)),
+]
+
+
+def test_a_sweep_is_a_curve_over_its_budgets():
+    report = make_report(ROWS)
+    assert report.swept
+    greedy, mcts = report.curves
+    assert [(point.tokens, point.rate) for point in greedy.points] == [(512, 0.5), (1024, 0.5)]
+    assert [(point.tokens, point.rate) for point in mcts.points] == [(512, 0.5), (1024, 0.75)]
+    low, high = mcts.points[1].interval
+    assert 0.3 < low < 0.75 < high < 1.0
+
+
+def test_one_budget_is_a_point_at_what_was_spent():
+    report = make_report([one for one in ROWS if one.budget.tokens == 1024])
+    assert not report.swept
+    assert [curve.points[0].tokens for curve in report.curves] == [512, 512]
+
+
+def test_differences_are_to_the_control_at_the_same_budget():
+    report = make_report(ROWS)
+    assert report.baseline == "greedy"
+    found = {
+        (one.setting.agent, one.setting.budget.tokens): difference
+        for one, difference in zip(report.summaries, report.differences, strict=True)
+    }
+    assert found["greedy", 512] is found["greedy", 1024] is None
+    less, more = found["mcts", 512], found["mcts", 1024]
+    assert less is not None
+    assert more is not None
+    assert (less.mean, more.mean, more.items) == (0.0, 0.25, 4)
+    assert not more.shown  # one problem of four
+
+
+def test_blind_choice_is_the_control_before_greedy():
+    rows = [row("p/1", name, True) for name in ("greedy", "mcts", "best_of_n_random:n=4")]
+    assert make_report(rows).baseline == "best_of_n_random:n=4"
+    assert make_report(rows[:1]).baseline is None
+
+
+def scored_tree() -> SearchTree:
+    """A step scored 0.9 above ends of value 1 and 0.5, and one scored 0.2 above an end of value 0."""
+    code, plan = Step(ActionType.CODE, "x"), Step(ActionType.DEFINE, "y")
+    nodes = (
+        TreeNode(None, None, score=0.6),
+        TreeNode(0, plan, score=0.9, value=0.99),
+        TreeNode(0, plan, score=0.2),
+        TreeNode(0, plan, score=0.7),
+        TreeNode(1, code, end=1.0),
+        TreeNode(1, code, end=0.5),
+        TreeNode(2, code, end=0.0, score=1.0),
+        TreeNode(2, code, score=0.5),  # the judge failed
+    )
+    return SearchTree(Problem("p", "q"), "mcts", 0, "pseudocode", nodes)
+
+
+def test_a_step_is_worth_the_ends_below_it():
+    # not its value in the search, which the scorer itself may have set; ends themselves are no steps
+    assert scored_steps([scored_tree()]) == [(0.2, 0.0), (0.9, 0.75), (0.6, 0.5)]
+
+
+def test_bins_and_their_error():
+    bins = reliability([(0.05, 0.0), (0.95, 1.0), (0.97, 0.5), (1.0, 1.0)])
+    assert [(one.low, one.steps) for one in bins] == [(0.0, 1), (0.9, 3)]
+    assert bins[1].score == pytest.approx((0.95 + 0.97 + 1.0) / 3)
+    assert bins[1].value == pytest.approx(2.5 / 3)
+    # (1 · |0.05 − 0| + 3 · |2.92/3 − 2.5/3|) / 4
+    assert calibration_error(bins) == pytest.approx((0.05 + 0.42) / 4)
+    assert reliability([]) == []
+    assert calibration_error([]) == 0.0
+
+
+def test_rows_without_an_answer_are_not_compared():
+    rows = [
+        *ROWS,
+        *(replace(row("p/9", agent, False), outcome=None, error="down") for agent in ("greedy", "mcts")),
+    ]
+    (difference,) = (
+        found
+        for one, found in zip(make_report(rows).summaries, make_report(rows).differences, strict=True)
+        if found is not None and one.setting.budget.tokens == 1024
+    )
+    assert difference.items == 4
+    assert not math.isnan(difference.mean)
