@@ -8,9 +8,9 @@ from o1coder_gym.cli.benchmark import Plan
 from o1coder_gym.cli.options import DEFAULT_POLICY, OutOption, PolicyOption, ResumeOption, SeedOption
 from o1coder_gym.problems import load_rows
 
-AGENTS = ("greedy", "best_of_n", "mcts")
+AGENTS = ("greedy", "best_of_n:early_stop=true", "mcts:early_stop=true")
 PROBLEMS = 8
-TOKENS = 1024
+TOKENS = 768
 
 
 def demo(
