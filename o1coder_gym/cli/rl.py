@@ -1,4 +1,7 @@
-"""`o1coder rl`: reinforcement learning. `choice` learns which of K proposals of a fixed policy to take."""
+"""`o1coder rl`: reinforcement learning, of a policy's weights or of the choice among its proposals.
+
+`policy` and `dpo` are in rl_policy.py; `choice` learns which of K proposals of a fixed policy to take.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from o1coder_gym.cli import rl_policy
 from o1coder_gym.cli.bench import default_folder
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
@@ -37,6 +41,10 @@ app = typer.Typer(no_args_is_help=True, help="Reinforcement learning.")
 @app.callback()
 def rl() -> None:
     """Reinforcement learning."""
+
+
+app.command("policy")(rl_policy.policy)
+app.command("dpo")(rl_policy.dpo)
 
 
 @app.command("choice")

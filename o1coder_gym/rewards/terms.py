@@ -108,6 +108,15 @@ def outcome_reward(verdict: Verdict | None, tau_pass: float = 1.0, tau_fail: flo
     return tau_pass if verdict.outcome is Outcome.PASS else tau_fail
 
 
+def fractional_outcome(verdict: Verdict | None, tau_pass: float = 1.0, tau_fail: float = 0.0) -> float:
+    """Computes R = τ_fail + (τ_pass − τ_fail)·pass, as the authors' code does."""
+    if verdict is None:
+        return tau_fail
+    if verdict.outcome is Outcome.INFRASTRUCTURE:
+        return math.nan
+    return tau_fail + (tau_pass - tau_fail) * verdict.pass_ratio
+
+
 def process_return(process: Sequence[float], gamma: float) -> float:
     """Computes (1/m) Σ_{j=1..m} γ^j r^j, the second half of φ; the exponent starts at 1; 0 for m = 0."""
     if not process:

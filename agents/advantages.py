@@ -1,0 +1,81 @@
+"""Credit for reasoning steps: returns from φ, and advantages relative to a group of episodes. Pure functions.
+
+G episodes of one problem are a group; episode i has m_i steps. The reward of step t is what φ rises by
+when r_t becomes known (`rewards.phi_dense`), plus α·R at the end, so that the return from step t on is
+
+    G_t = φ(R, r^{1:m}) − (1 − α)·P_{t−1},   P_t = (1/t) Σ_{j≤t} γ^j r^j,   P_0 = 0.
+
+G_1 is φ itself. What is subtracted depends on steps before t alone, so the policy gradient stays that of
+φ. Leaving out the earlier terms of (1/m) Σ_j γ^j r^j instead would not do: m depends on later steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from o1coder_gym.rewards import phi, process_return
+
+STABILISER = 1e-4
+"""Added to standard deviations, as in TRL."""
+
+
+def step_returns(outcome: float, process: Sequence[float], alpha: float, gamma: float) -> tuple[float, ...]:
+    """Computes G_1 … G_m of an episode.
+
+    Args:
+        outcome: R; NaN where the judge failed, which makes all returns NaN.
+        process: r^{1:m}, in [0, 1] each.
+        alpha: α(t) in [0, 1].
+        gamma: γ in [0, 1].
+
+    Returns:
+        One return per step.
+    """
+    whole = phi(outcome, process, alpha, gamma)
+    return tuple(
+        whole - (1.0 - alpha) * process_return(process[:taken], gamma) for taken in range(len(process))
+    )
+
+
+def step_advantages(group: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Computes the advantage of each step: its return less the mean of its peers, in units of the group's σ.
+
+    The peers of step t are the steps t of all episodes of the group that have one. A step that has no peer is
+    compared with φ of the whole group. σ is the standard deviation of φ over the group (GRPO, arXiv
+    2402.03300, section 4.1), so that episodes without process rewards get GRPO's own advantages as long as
+    they are equally long.
+
+    Args:
+        group: Returns of G episodes, m_i each; an episode with NaN is left out of all means.
+
+    Returns:
+        Numbers of the same shape; 0 for episodes that were left out.
+    """
+    valid = [returns for returns in group if returns and not math.isnan(returns[0])]
+    if not valid:
+        return [[0.0] * len(returns) for returns in group]
+    firsts = [returns[0] for returns in valid]
+    scale = _deviation(firsts) + STABILISER
+    baselines = []
+    for t in range(max(map(len, valid))):
+        peers = [returns[t] for returns in valid if len(returns) > t]
+        baselines.append(_mean(peers if len(peers) > 1 else firsts))
+    return [
+        [0.0] * len(returns)
+        if not returns or math.isnan(returns[0])
+        else [(value - baselines[t]) / scale for t, value in enumerate(returns)]
+        for returns in group
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Returns the standard deviation with Bessel's correction, as TRL does; 0 for a single value."""
+    if len(values) < 2:
+        return 0.0
+    mean = _mean(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))

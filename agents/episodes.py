@@ -1,0 +1,176 @@
+"""Episodes for learning: sampled through the driver, their tokens told apart by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from o1coder_gym.agents.best_of_n import best_of_n
+from o1coder_gym.agents.driver import Driver, Task
+from o1coder_gym.agents.seeds import derive_stream
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.policies import LanguageModelPolicy
+from o1coder_gym.protocols import Model
+from o1coder_gym.queries import Advance, Answer, Propose, Query
+from o1coder_gym.rewards import fractional_outcome, outcome_reward
+from o1coder_gym.types import ActionType, Problem, Proposal, Sampling, State, Transition, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A chain of steps that a policy took, to its end.
+
+    Attributes:
+        problem: The question.
+        proposals: What the policy wrote, one per step, m of them.
+        transitions: What each led to.
+    """
+
+    problem: Problem
+    proposals: tuple[Proposal, ...]
+    transitions: tuple[Transition, ...]
+
+    @property
+    def last(self) -> Transition:
+        """The transition that ended it."""
+        return self.transitions[-1]
+
+    @property
+    def process(self) -> tuple[float, ...]:
+        """r^{1:m}, the step scorer's values; zeros without a scorer."""
+        return tuple(transition.reward_terms["process"] for transition in self.transitions)
+
+    @property
+    def committed(self) -> bool:
+        """Whether it ended with code."""
+        return self.last.verdict is not None
+
+    @property
+    def well_formed(self) -> bool:
+        """Whether every step could be read and the last one is code."""
+        steps = self.last.state.steps
+        return self.committed and all(step.type is not ActionType.MALFORMED for step in steps)
+
+    @property
+    def tokens(self) -> int:
+        """Generated tokens."""
+        return sum(proposal.tokens for proposal in self.proposals)
+
+    def outcome(self, tau_pass: float, tau_fail: float, *, fractional: bool = False) -> float:
+        """Returns R; NaN where the judge failed."""
+        grade = fractional_outcome if fractional else outcome_reward
+        return grade(self.last.verdict, tau_pass, tau_fail)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """An episode as one sequence of tokens: prompt, then completion.
+
+    Attributes:
+        prompt_ids: What was shown before the first step.
+        completion_ids: All that follows, T tokens.
+        step_of: For each of them the step that it was sampled in, from 0; −1 for text that the format put
+            there, which must not be learned. [T]
+    """
+
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    step_of: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Recorder:
+    """Collects the answers of each task; passed to the driver as its observer. Mutable."""
+
+    proposals: dict[str, list[Proposal]] = field(default_factory=dict)
+    transitions: dict[str, list[Transition]] = field(default_factory=dict)
+
+    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
+        if isinstance(query, Propose) and isinstance(answer, tuple):
+            self.proposals.setdefault(task.key, []).extend(answer)
+        elif isinstance(query, Advance) and isinstance(answer, Transition):
+            self.transitions.setdefault(task.key, []).append(answer)
+
+
+def sample_episodes(
+    model: Model, policy: LanguageModelPolicy, task_ids: Sequence[str], *, sampling: Sampling, seed: int
+) -> list[Episode]:
+    """Samples one episode for each entry of `task_ids`; repeated entries give independent episodes.
+
+    Args:
+        model: The process, with the scorer and the tests of the training.
+        policy: Writes the steps.
+        task_ids: B problems.
+        sampling: How steps are drawn.
+        seed: Fixes the episodes, whatever else is in the batch.
+
+    Returns:
+        B episodes, in order.
+
+    Raises:
+        O1CoderError: What made an episode impossible: the policy, the scorer or the judge failed.
+    """
+    recorder = _Recorder()
+    agent = partial(best_of_n, n=1, sampling=sampling)
+    tasks = [
+        Task(task_id, agent, name=f"episode-{index}", seed=derive_stream(seed, str(index)))
+        for index, task_id in enumerate(task_ids)
+    ]
+    for result in Driver(model, policy, observer=recorder).run(tasks):
+        if result.error is not None:
+            raise O1CoderError(f"an episode failed: {result.error}") from result.error
+    return [
+        Episode(
+            model.problem(task.task_id),
+            tuple(recorder.proposals[task.key]),
+            tuple(recorder.transitions[task.key]),
+        )
+        for task in tasks
+    ]
+
+
+def token_row(policy: LanguageModelPolicy, episode: Episode) -> TokenRow:
+    """Returns the tokens of an episode as the policy saw and wrote them.
+
+    Tokens that the policy did not sample in this very episode belong to no step: the header that the format
+    puts before a step, and a step that was tokenised otherwise by an earlier sample of the same text.
+    """
+    states = [State(episode.problem.task_id), *(transition.state for transition in episode.transitions[:-1])]
+    shown = [policy.prompt_ids(episode.problem, state) for state in states]
+    completion: list[int] = []
+    step_of: list[int] = []
+    for index, proposal in enumerate(episode.proposals):
+        last = index + 1 == len(shown)
+        added = proposal.token_ids if last else shown[index + 1][len(shown[index]) :]
+        length = len(proposal.token_ids)
+        sampled = length if added[:length] == proposal.token_ids else 0
+        completion += added
+        step_of += [index] * sampled + [-1] * (len(added) - sampled)
+    return TokenRow(shown[0], tuple(completion), tuple(step_of))
+
+
+def metrics(episodes: Sequence[Episode]) -> dict[str, float]:
+    """Returns what is logged of a batch of episodes; means over those that could be judged.
+
+    Returns:
+        ``pass_rate``, ``compile_rate``, ``pass_ratio``, ``format_compliance``, ``steps``, ``tokens`` and
+        ``judge_failures``; NaN for a mean over nothing.
+    """
+    terms = [episode.last.reward_terms for episode in episodes]
+    judged = [term for term in terms if not math.isnan(term["value"])]
+    return {
+        "pass_rate": _mean([float(term["pass"] == 1.0) for term in judged]),
+        "compile_rate": _mean([term["compile"] for term in judged]),
+        "pass_ratio": _mean([term["pass"] for term in judged]),
+        "process": _mean([r for episode in episodes for r in episode.process]),
+        "format_compliance": _mean([float(episode.well_formed) for episode in episodes]),
+        "steps": _mean([float(len(episode.proposals)) for episode in episodes]),
+        "tokens": _mean([float(episode.tokens) for episode in episodes]),
+        "judge_failures": float(len(terms) - len(judged)),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

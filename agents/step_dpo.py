@@ -1,0 +1,151 @@
+"""Iterative DPO on sibling steps: the better of two steps of a search tree against the worse.
+
+One round takes the pairs of the newest process data; search with the policy that it makes gives the next
+pairs. TRL's DPOTrainer minimises −log σ(β·(log π/π_ref of the chosen − of the rejected)); a pair's prompt is
+what the policy was shown before the two steps, token by token as in search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from o1coder_gym.agents.rl_settings import DPOSettings
+from o1coder_gym.agents.step_grpo import (
+    CHECKPOINTS,
+    MODEL,
+    last_checkpoint,
+    load_weights,
+    lora,
+    quiet,
+    save_merged,
+)
+from o1coder_gym.errors import MissingExtraError, O1CoderError
+from o1coder_gym.formats import StepFormat
+from o1coder_gym.models import model_path
+from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.process_data import PairRow, ProcessData
+from o1coder_gym.types import ActionType, Problem, Step
+
+try:
+    import torch
+    from datasets import Dataset
+    from transformers import PrinterCallback
+    from trl import DPOConfig, DPOTrainer
+except ImportError as error:
+    raise MissingExtraError("trl", "train") from error
+
+
+class StepDPOTrainer(DPOTrainer):
+    """DPOTrainer for pairs that are tokens already."""
+
+    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+        """Leaves the data set as it is; TRL would end each step with an end-of-text token."""
+        return dataset
+
+
+def train_dpo(
+    weights: str,
+    data: ProcessData,
+    out: Path,
+    settings: DPOSettings,
+    *,
+    step_format: StepFormat,
+    resume: bool = False,
+) -> Path:
+    """Trains one round and saves the policy.
+
+    Args:
+        weights: Known name, Hub id or folder of the model to start from; the reference too.
+        data: Its training pairs are learned from.
+        out: Run folder: ``checkpoints/`` and ``model/``.
+        settings: See `DPOSettings`.
+        step_format: How steps are written.
+        resume: Go on from the last checkpoint, if there is one.
+
+    Returns:
+        The folder of the trained model.
+
+    Raises:
+        O1CoderError: When there are no pairs; when `out` holds checkpoints and `resume` is false.
+        WeightsError: When the model cannot be found.
+    """
+    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+    folder = model_path(weights)
+    loaded, tokenizer = load_weights(folder, settings.dtype)
+    problems = {problem.task_id: problem for problem in data.problems}
+    chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
+    rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
+    rows = [row for row in rows if _length(row) <= settings.max_length]
+    if not rows:
+        raise O1CoderError(
+            f"none of {len(data.pairs)} pairs can be learned from; search wider (o1coder synthesize), or "
+            "lower the margin of pairs"
+        )
+    adapters = lora(settings.lora_rank)
+    trainer = StepDPOTrainer(
+        model=loaded,
+        ref_model=None if adapters else load_weights(folder, settings.dtype)[0],
+        args=DPOConfig(**_arguments(out, settings)),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        peft_config=adapters,
+    )
+    trainer.remove_callback(PrinterCallback)
+    with quiet():
+        trainer.train(resume_from_checkpoint=checkpoint)
+    save_merged(trainer.model, tokenizer, out / MODEL)
+    return out / MODEL
+
+
+def pair_tokens(
+    text: TokenText, step_format: StepFormat, problems: dict[str, Problem], pairs: Sequence[PairRow]
+) -> Iterable[dict[str, list[int]]]:
+    """Yields pairs as TRL's ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``.
+
+    A step that is not code ends with the header of the next one, for that is how a policy ends it. Pairs with
+    a step that cannot follow the header that the format gives are left out.
+    """
+    for pair in pairs:
+        problem = problems[pair.state.problem_id]
+        prompt = step_format.prompt(problem, pair.state)
+        sides = [_written(step_format, problem, pair, step) for step in (pair.chosen, pair.rejected)]
+        if all(side.startswith(prompt.opening) for side in sides):
+            prompt_ids = list(text.encode(prompt))
+            chosen, rejected = (list(text.encode_more(side.removeprefix(prompt.opening))) for side in sides)
+            yield {"prompt_ids": prompt_ids, "chosen_ids": chosen, "rejected_ids": rejected}
+
+
+def _written(step_format: StepFormat, problem: Problem, pair: PairRow, step: Step) -> str:
+    written = step_format.render(step, pair.state.depth + 1)
+    if step.type is ActionType.CODE:
+        return written
+    return f"{written.rstrip()}\n\n{step_format.prompt(problem, pair.state.then(step)).opening}"
+
+
+def _length(row: dict[str, list[int]]) -> int:
+    return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+
+
+def _arguments(out: Path, settings: DPOSettings) -> dict[str, Any]:
+    on_gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(out / CHECKPOINTS),
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": settings.rows_at_once,
+        "gradient_accumulation_steps": settings.batch_size // settings.rows_at_once,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "constant",
+        "beta": settings.beta,
+        "max_length": settings.max_length,
+        "logging_steps": 1,
+        "save_steps": settings.save_steps,
+        "save_total_limit": 2,
+        "report_to": "tensorboard",
+        "seed": settings.seed,
+        "use_cpu": not on_gpu,
+        "bf16": on_gpu,
+        "gradient_checkpointing": on_gpu,
+        "disable_tqdm": True,
+    }

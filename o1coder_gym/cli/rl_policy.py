@@ -1,0 +1,261 @@
+"""`o1coder rl policy` and `o1coder rl dpo`: reinforcement learning on the weights of a policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
+from o1coder_gym.cli.bench import default_folder
+from o1coder_gym.cli.generated_tests import generated_tests
+from o1coder_gym.cli.held_out import HeldOut
+from o1coder_gym.cli.options import (
+    FormatOption,
+    JsonOption,
+    MaxStepsOption,
+    OutOption,
+    ResumeOption,
+    ScorerOption,
+    SeedOption,
+    SplitOption,
+)
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.formats import load_format
+from o1coder_gym.journal import RunFolder
+from o1coder_gym.metrics import paired_difference
+from o1coder_gym.models import DEFAULT_MODEL
+from o1coder_gym.policies import load_policy
+from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems import load_rows
+from o1coder_gym.process_data import read_data
+from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.provenance import Provenance, input_hashes, package_versions
+from o1coder_gym.sandbox import default_judge
+
+DEFAULTS = RLSettings()
+ModelOption = Annotated[str, typer.Option("--model", help="Known name, Hub id or folder to start from.")]
+
+
+def policy(
+    model: ModelOption = DEFAULT_MODEL,
+    problems: Annotated[str, typer.Option("--problems", help="Name or path of a problem set.")] = "starter",
+    split: SplitOption = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N problems only.")] = None,
+    held_out: Annotated[
+        str | None, typer.Option("--held-out", help="Split measured before and after.")
+    ] = None,
+    held_out_limit: Annotated[int | None, typer.Option(min=1, help="First N held-out problems only.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Samples per held-out problem.")] = 4,
+    scorer: ScorerOption = None,
+    format: FormatOption = "pseudocode",
+    max_steps: MaxStepsOption = 8,
+    generator: Annotated[str, typer.Option(help="Makes tests beside the public ones.")] = "mutation",
+    tests: Annotated[int, typer.Option("--tests", min=0, help="Tests it makes per problem; 0: none.")] = 16,
+    credit: Annotated[
+        str, typer.Option(help="step: per-step returns of φ; phi: φ per episode; outcome: R alone.")
+    ] = DEFAULTS.credit,
+    updates: Annotated[int, typer.Option(min=1, help="Batches of episodes.")] = DEFAULTS.updates,
+    batch_problems: Annotated[int, typer.Option(min=1, help="Problems per batch.")] = DEFAULTS.problems,
+    episodes: Annotated[int, typer.Option(min=2, help="Episodes per problem.")] = DEFAULTS.episodes,
+    iterations: Annotated[int, typer.Option(min=1, help="Optimizer steps per batch.")] = DEFAULTS.iterations,
+    rows_at_once: Annotated[
+        int, typer.Option(min=1, help="Episodes per forward pass.")
+    ] = DEFAULTS.rows_at_once,
+    learning_rate: Annotated[float, typer.Option("--lr", help="Learning rate.")] = DEFAULTS.learning_rate,
+    beta: Annotated[float, typer.Option(min=0, help="Weight of the KL to the start.")] = DEFAULTS.beta,
+    clip: Annotated[float, typer.Option(help="ε of PPO.")] = DEFAULTS.clip,
+    alpha: Annotated[str, typer.Option(help="α(t): 0.5, linear:1,0.1,90 or logarithmic:…")] = DEFAULTS.alpha,
+    gamma: Annotated[float, typer.Option(help="γ of φ.")] = DEFAULTS.gamma,
+    fractional: Annotated[
+        bool, typer.Option("--fractional", help="R in proportion to tests passed.")
+    ] = False,
+    lora_rank: Annotated[int, typer.Option(min=0, help="LoRA rank; 0 trains all weights.")] = 0,
+    temperature: Annotated[float, typer.Option(help="Of sampling.")] = DEFAULTS.temperature,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens per step.")] = DEFAULTS.max_tokens,
+    save_every: Annotated[
+        int, typer.Option(min=1, help="Batches between checkpoints.")
+    ] = DEFAULTS.save_every,
+    validate_every: Annotated[int, typer.Option(min=0, help="Batches between looks at --held-out.")] = 0,
+    seed: SeedOption = 0,
+    out: OutOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a policy on φ: GRPO and PPO-clip with credit per step, or the outcome-only control."""
+    settings = RLSettings(
+        credit=credit,
+        updates=updates,
+        problems=batch_problems,
+        episodes=episodes,
+        iterations=iterations,
+        rows_at_once=rows_at_once,
+        learning_rate=learning_rate,
+        beta=beta,
+        clip=clip,
+        alpha=alpha,
+        gamma=gamma,
+        fractional=fractional,
+        lora_rank=lora_rank,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        save_every=save_every,
+        validate_every=validate_every,
+        seed=seed,
+    )
+    rows = load_rows(problems, split=split)[:limit]
+    step_format = load_format(format)
+    config: dict[str, Any] = {
+        "command": "rl policy",
+        "model": model,
+        "problems": problems,
+        "task_ids": [row.problem.task_id for row in rows],
+        "scorer": scorer,
+        "format": format,
+        "max_steps": max_steps,
+        "generator": generator,
+        "tests": tests,
+        "settings": asdict(settings),
+        "inputs": input_hashes(f"hf:{model}", scorer),
+    }
+    out = out or default_folder("rl-policy")
+    with RunFolder.open(out, config, resume=resume) as folder:
+        measured = None
+        if held_out is not None:
+            measured = HeldOut(
+                load_rows(problems, split=held_out)[:held_out_limit],
+                default_judge(),
+                step_format=step_format,
+                max_steps=max_steps,
+                sampling=settings.sampling,
+                samples=samples,
+            )
+        process = ReasoningModel(
+            [row.problem for row in rows],
+            default_judge(),
+            format=step_format,
+            max_steps=max_steps,
+            scorer=load_scorer(scorer) if scorer else None,
+            tests=generated_tests(generator, rows, tests, out),
+        )
+        train(model, process, folder, settings, format, measured, resume)
+        made = Provenance("rl policy", config, config["inputs"], package_versions("torch", "trl"))
+        made.write(out / "model")
+        result = compare(measured, model, out, format, seed) if measured else {}
+        if result:
+            folder.append("evaluations", result)
+    _show(result, out, as_json)
+
+
+def train(
+    model: str,
+    process: ReasoningModel,
+    folder: RunFolder,
+    settings: RLSettings,
+    format: str,
+    held_out: HeldOut | None,
+    resume: bool,
+) -> None:
+    """Trains with a progress bar; every batch's metrics are kept in ``updates.jsonl``."""
+    from o1coder_gym.agents.step_grpo import train_policy
+
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=settings.updates, told="")
+
+        def show(t: int, metrics: Mapping[str, float]) -> None:
+            folder.append("updates", {"t": t, **{k: None if v != v else v for k, v in metrics.items()}})
+            told = f"pass rate {metrics['episodes/pass_rate']:.0%}"
+            progress.update(bar, completed=t // settings.iterations, told=told)
+
+        train_policy(
+            model,
+            process,
+            process.task_ids,
+            folder.path,
+            settings,
+            step_format=load_format(format),
+            resume=resume,
+            validate=held_out.measure if held_out is not None else None,
+            on_update=show,
+        )
+        progress.update(bar, completed=settings.updates)
+
+
+def compare(held_out: HeldOut, model: str, out: Path, format: str, seed: int) -> dict[str, Any]:
+    """Measures the start and the trained policy on the same problems, with paired intervals."""
+    before, after = (
+        held_out.by_problem(load_policy(spec, format=format), seed)
+        for spec in (f"hf:{model}", f"hf:{out / 'model'}")
+    )
+    result: dict[str, Any] = {"problems": len(before)}
+    for name in next(iter(before.values())):
+        one, two = ({key: row[name] for key, row in table.items()} for table in (before, after))
+        gain = paired_difference(two, one)
+        means = {"before": sum(one.values()) / len(one), "after": sum(two.values()) / len(two)}
+        result[name] = {**means, "gain": gain.mean, "interval": [gain.low, gain.high]}
+    return result
+
+
+def dpo(
+    model: ModelOption,
+    data: Annotated[Path, typer.Option("--data", help="Folder made by o1coder synthesize.")],
+    learning_rate: Annotated[float, typer.Option("--lr", help="Learning rate.")] = 5e-6,
+    beta: Annotated[float, typer.Option(help="How strongly it is held to its start.")] = 0.1,
+    epochs: Annotated[float, typer.Option(min=0.01, help="Passes over the pairs.")] = 1.0,
+    batch: Annotated[int, typer.Option(min=1, help="Pairs per optimizer step.")] = 16,
+    rows_at_once: Annotated[int, typer.Option(min=1, help="Pairs per forward pass.")] = 4,
+    pairs: Annotated[int, typer.Option(min=0, help="Pairs at most, of largest margin; 0: all.")] = 0,
+    lora_rank: Annotated[int, typer.Option(min=0, help="LoRA rank; 0 trains all weights.")] = 0,
+    seed: SeedOption = 0,
+    out: OutOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a policy on sibling pairs: one round of iterative DPO; synthesize anew for the next."""
+    from o1coder_gym.agents.step_dpo import train_dpo
+
+    settings = DPOSettings(
+        learning_rate=learning_rate,
+        beta=beta,
+        epochs=epochs,
+        batch_size=batch,
+        rows_at_once=rows_at_once,
+        pairs=pairs,
+        lora_rank=lora_rank,
+        seed=seed,
+    )
+    found = read_data(data)
+    inputs = {"data": data_hash(data), **input_hashes(f"hf:{model}")}
+    config = {"command": "rl dpo", "model": model, "settings": asdict(settings), "inputs": inputs}
+    out = out or default_folder("rl-dpo")
+    with RunFolder.open(out, config, resume=resume):
+        train_dpo(model, found, out, settings, step_format=load_format(found.format), resume=resume)
+        Provenance("rl dpo", config, inputs, package_versions("torch", "trl")).write(out / "model")
+    _show({}, out, as_json)
+
+
+def _show(result: Mapping[str, Any], out: Path, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({**result, "model": str(out / "model")}))
+        return
+    if result:
+        table = Table("held out", "before", "after", "gain", "95 % interval")
+        for name, row in result.items():
+            if isinstance(row, Mapping):
+                low, high = row["interval"]
+                table.add_row(
+                    name,
+                    *(f"{row[key]:.1%}" for key in ("before", "after")),
+                    f"{row['gain']:+.1%}",
+                    f"{low:+.1%} … {high:+.1%}",
+                )
+        Console().print(table)
+    typer.echo(out / "model")

@@ -1,0 +1,209 @@
+"""The stages of self-play with everything that this project has: search, SFT, PRM, RL, measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import o1coder_gym
+from o1coder_gym.agents.harvest import harvest
+from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
+from o1coder_gym.agents.self_play import Learned
+from o1coder_gym.budget import Budget
+from o1coder_gym.cli.generated_tests import generated_tests
+from o1coder_gym.cli.held_out import HeldOut
+from o1coder_gym.cli.selfplay_config import SelfPlayConfig
+from o1coder_gym.cli.sharded_search import search_all
+from o1coder_gym.cli.synthesis import SynthesisPlan
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.finetuning import finetune
+from o1coder_gym.formats import load_format
+from o1coder_gym.journal import RunFolder
+from o1coder_gym.policies import load_policy
+from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.process_data import PairRule, ProcessData, merged, read_data, write_data
+from o1coder_gym.process_data.exports import demonstrations
+from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.provenance import Provenance, input_hashes, package_versions
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.search_tree import SearchTree, tree_rows
+from o1coder_gym.splits import SPLITS
+from o1coder_gym.types import Sampling, TestCase
+
+
+class RealStages:
+    """Implements `self_play.Stages` for a configuration."""
+
+    def __init__(self, config: SelfPlayConfig, out: Path) -> None:
+        """Reads the problems; nothing is trained yet.
+
+        Args:
+            config: Of the run.
+            out: Folder of the run; generated tests are kept there.
+
+        Raises:
+            UnknownNameError, ProblemFileError: When there is no such problem set or split.
+        """
+        self._config = config
+        self._out = out
+        section = config.problems
+        self._train = load_rows(section.set, split=section.train)[: section.limit or None]
+        limit = section.held_out_limit or None
+        self.validation = self._held_out(load_rows(section.set, split=section.validation)[:limit])
+        self.test = self._held_out(load_rows(section.set, split=section.test)[:limit])
+
+    def synthesize(self, learned: Learned, iteration: int, folder: Path) -> Path:
+        """Searches this iteration's problems; writes D ∪ D' into the folder."""
+        run, section = self._config.run, self._config.synthesis
+        rows = self._searched(iteration)
+        scorer = learned.scorer if section.scored else None
+        policy = f"hf:{learned.policy}"
+        plan = SynthesisPlan(
+            problems=self._config.problems.set,
+            task_ids=tuple(row.problem.task_id for row in rows),
+            agent=section.agent,
+            policy=policy,
+            format=run.format,
+            budget=Budget(tokens=section.tokens or None),
+            seeds=(run.seed + iteration,),
+            max_steps=run.max_steps,
+            generator=section.generator,
+            tests=section.tests,
+            scorer=scorer,
+            inputs=input_hashes(policy, scorer),
+        )
+        problems = [row.problem for row in rows]
+        with RunFolder.open(folder, plan.to_row(), resume=True) as journal:
+            errors = search_all(plan, problems, self._tests, journal, run.executor, lambda tree: None)
+        if errors:
+            raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
+        data = self._harvested(plan, iteration, folder)
+        earlier = [read_data(learned.data)] if learned.data is not None else []
+        write_data(folder, merged([data, *earlier]))
+        return folder
+
+    def fine_tune(self, learned: Learned, folder: Path) -> str:
+        """Trains the policy on whole passing paths."""
+        settings, data = self._config.sft, learned.data
+        assert settings is not None
+        assert data is not None
+        found = read_data(data)
+        if not found.paths:
+            raise O1CoderError(f"{data}: no search passed, so there is nothing to imitate; search longer")
+        train, validation = (list(demonstrations(found.of_split(split))) for split in SPLITS)
+        result = finetune(
+            "sft", learned.policy, train, validation, folder, settings, data=data_hash(data), resume=True
+        )
+        return str(result.model)
+
+    def train_scorer(self, learned: Learned, folder: Path) -> str:
+        """Trains the PRM on all rows so far; its body starts as the policy."""
+        from o1coder_gym.prm.training import train_prm
+
+        settings, data = self._config.prm, learned.data
+        assert settings is not None
+        assert data is not None
+        result = train_prm(learned.policy, data, folder, self._config.objective, settings, resume=True)
+        return f"prm:{result.model}"
+
+    def reinforce(self, learned: Learned, iteration: int, folder: Path) -> str:
+        """Trains the policy on φ, or on the sibling pairs of the newest data."""
+        settings = self._config.rl
+        assert settings is not None
+        step_format = load_format(self._config.run.format)
+        if isinstance(settings, DPOSettings):
+            from o1coder_gym.agents.step_dpo import train_dpo
+
+            assert learned.data is not None
+            found = read_data(learned.data)
+            trained = train_dpo(learned.policy, found, folder, settings, step_format=step_format, resume=True)
+        else:
+            trained = self._grpo(learned, iteration, folder, settings)
+        config = {"settings": asdict(settings), "iteration": iteration, "policy": learned.policy}
+        inputs = input_hashes(f"hf:{learned.policy}", learned.scorer)
+        Provenance("rl", config, inputs, package_versions("torch", "trl")).write(trained)
+        return str(trained)
+
+    def measure(self, learned: Learned) -> Mapping[str, Any]:
+        """Measures the policy on the validation split."""
+        return self.validation.measure(self._policy(learned.policy), self._config.run.seed)
+
+    def tested(self, model: str) -> Mapping[str, dict[str, float]]:
+        """Returns how the policy does on each problem of the test split."""
+        return self.test.by_problem(self._policy(model), self._config.run.seed)
+
+    def _grpo(self, learned: Learned, iteration: int, folder: Path, settings: RLSettings) -> Path:
+        from o1coder_gym.agents.step_grpo import train_policy
+
+        run = self._config.run
+        process = ReasoningModel(
+            [row.problem for row in self._train],
+            default_judge(),
+            format=load_format(run.format),
+            max_steps=run.max_steps,
+            scorer=load_scorer(learned.scorer) if learned.scorer is not None else None,
+            tests=self._tests,
+        )
+        settings = replace(settings, seed=settings.seed + run.seed + iteration, max_tokens=run.max_tokens)
+        with RunFolder.open(folder / "log", {"settings": asdict(settings)}, resume=True) as log:
+
+            def note(t: int, metrics: Mapping[str, float]) -> None:
+                log.append("updates", {"t": t, **{k: None if v != v else v for k, v in metrics.items()}})
+
+            return train_policy(
+                learned.policy,
+                process,
+                process.task_ids,
+                folder,
+                settings,
+                step_format=load_format(run.format),
+                resume=True,
+                on_update=note,
+            )
+
+    def _searched(self, iteration: int) -> Sequence[ProblemRow]:
+        """Returns the problems of an iteration: the next ones, from the beginning again after the last."""
+        count = self._config.synthesis.problems or len(self._train)
+        places = range(iteration * count, iteration * count + min(count, len(self._train)))
+        return [self._train[place % len(self._train)] for place in places]
+
+    def _harvested(self, plan: SynthesisPlan, iteration: int, folder: Path) -> ProcessData:
+        place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
+        rows = sorted(tree_rows(folder), key=lambda row: place[row["task_id"]])
+        source = {
+            "iteration": iteration,
+            "config": plan.to_row(),
+            "versions": {"o1coder_gym": o1coder_gym.__version__},
+        }
+        return harvest(
+            [SearchTree.from_row(row) for row in rows],
+            default_judge(),
+            source={**source, "trees": len(rows)},
+            tests=self._tests,
+            pair_rule=PairRule(margin=self._config.synthesis.margin),
+            validation=self._config.synthesis.validation,
+        )
+
+    @cached_property
+    def _tests(self) -> dict[str, tuple[TestCase, ...]]:
+        section = self._config.synthesis
+        return generated_tests(section.generator, self._train, section.tests, self._out)
+
+    def _policy(self, model: str) -> Any:
+        return load_policy(f"hf:{model}", format=self._config.run.format)
+
+    def _held_out(self, rows: Sequence[ProblemRow]) -> HeldOut:
+        run = self._config.run
+        return HeldOut(
+            rows,
+            default_judge(),
+            step_format=load_format(run.format),
+            max_steps=run.max_steps,
+            sampling=Sampling(1.0, top_p=1.0, top_k=0, max_tokens=run.max_tokens),
+            samples=run.samples,
+        )

@@ -1,0 +1,74 @@
+"""DPO on siblings: the tokens of search, the loss of the paper."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.agents.rl_settings import DPOSettings
+from o1coder_gym.errors import O1CoderError, UsageError
+from o1coder_gym.formats import PSEUDOCODE
+from o1coder_gym.process_data import LabelRule, PairRow, PairRule, ProcessData
+from o1coder_gym.types import ActionType, Problem, State, Step
+
+pytest.importorskip("trl")
+
+PROBLEM = Problem("p", "double it", "f")
+DEFINE = Step(ActionType.DEFINE, "double")
+
+
+def pair(state: State, chosen: Step, rejected: Step) -> PairRow:
+    return PairRow(state, chosen, rejected, 0.9, 0.1, 1, "train", ("run",))
+
+
+PAIRS = (
+    pair(State("p"), DEFINE, Step(ActionType.DEFINE, "square")),
+    pair(State("p", (DEFINE,)), Step(ActionType.CODE, "x = 2"), Step(ActionType.REFINE, "two")),
+)
+DATA = ProcessData("pseudocode", (PROBLEM,), (), (), PAIRS, LabelRule(), PairRule(), 0.0, {}, {})
+
+
+def settings() -> DPOSettings:
+    return DPOSettings(learning_rate=1e-2, batch_size=2, rows_at_once=2, epochs=2, save_steps=1)
+
+
+def test_pairs_are_the_tokens_that_search_would_see(weights: Path) -> None:
+    from o1coder_gym.agents.step_dpo import pair_tokens
+    from o1coder_gym.agents.step_grpo import load_weights
+    from o1coder_gym.policies.token_text import TokenText
+
+    text = TokenText(load_weights(weights, "float32")[1])
+    first, second = pair_tokens(text, PSEUDOCODE, {"p": PROBLEM}, PAIRS)
+    assert tuple(first["prompt_ids"]) == text.encode(PSEUDOCODE.prompt(PROBLEM, State("p")))
+    assert text.decode(first["chosen_ids"]) == "double\n\n### Step 2 ("
+    assert text.decode(first["rejected_ids"]) == "square\n\n### Step 2 ("
+    assert text.decode(second["prompt_ids"]).endswith("### Step 1 (define)\ndouble\n\n### Step 2 (")
+    assert text.decode(second["chosen_ids"]) == "code)\n```python\nx = 2\n```\n"
+    malformed = pair(State("p"), DEFINE, Step(ActionType.MALFORMED, "hm"))
+    assert not list(pair_tokens(text, PSEUDOCODE, {"p": PROBLEM}, [malformed]))
+
+
+def test_a_round_starts_at_log_two_and_learns_the_better_step(weights: Path, tmp_path: Path) -> None:
+    import json
+
+    from o1coder_gym.agents.step_dpo import train_dpo
+
+    folder = train_dpo(str(weights), DATA, tmp_path, settings(), step_format=PSEUDOCODE)
+    assert (folder / "model.safetensors").exists()
+    state = json.loads((tmp_path / "checkpoints" / "checkpoint-2" / "trainer_state.json").read_text())
+    losses = [row["loss"] for row in state["log_history"] if "loss" in row]
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-3)  # π = π_ref
+    assert losses[1] < losses[0]
+    with pytest.raises(O1CoderError, match="holds checkpoints"):
+        train_dpo(str(weights), DATA, tmp_path, settings(), step_format=PSEUDOCODE)
+
+
+def test_no_pairs_is_one_sentence(weights: Path, tmp_path: Path) -> None:
+    from o1coder_gym.agents.step_dpo import train_dpo
+
+    empty = replace(DATA, pairs=())
+    with pytest.raises(O1CoderError, match="none of 0 pairs can be learned from; search wider"):
+        train_dpo(str(weights), empty, tmp_path, settings(), step_format=PSEUDOCODE)
+    with pytest.raises(UsageError, match="a batch of 3"):
+        replace(settings(), batch_size=3, rows_at_once=2)

@@ -1,0 +1,265 @@
+"""GRPO by step: what is minimised equals a plain loop; a killed run ends where an undisturbed one does."""
+
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents.advantages import step_advantages, step_returns
+from o1coder_gym.agents.rl_settings import RLSettings
+from o1coder_gym.errors import O1CoderError, UsageError
+from o1coder_gym.formats import PSEUDOCODE
+from o1coder_gym.policies import HFEngine, LanguageModelPolicy
+from o1coder_gym.types import Outcome, Transition, Verdict
+
+pytest.importorskip("trl")
+
+
+INPUTS = [{"prompt": slot} for slot in ("0", "1") for _ in range(4)]
+
+
+def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) -> Any:
+    from trl import GRPOConfig
+
+    from o1coder_gym.agents import step_grpo
+    from o1coder_gym.agents.actor import Actor
+
+    model, tokenizer = step_grpo.load_weights(weights, "float32")
+    actor = Actor(model, tokenizer, PSEUDOCODE)
+    sampler = step_grpo.Sampler(settings, process, process.task_ids, actor)
+    return step_grpo.StepGRPOTrainer(
+        sampler,
+        model=model,
+        args=GRPOConfig(**step_grpo._arguments(out, settings)),
+        train_dataset=step_grpo.slots(settings),
+        processing_class=tokenizer,
+    )
+
+
+def log_probabilities(model: Any, row: Any) -> list[float]:
+    """Returns the log-probability of each token of a completion."""
+    import torch
+
+    ids, start = [*row.prompt_ids, *row.completion_ids], len(row.prompt_ids)
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0]
+    return [logits[place - 1].log_softmax(-1)[ids[place]].item() for place in range(start, len(ids))]
+
+
+def test_the_loss_is_that_of_a_plain_loop(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    import torch
+
+    settings = replace(settings, iterations=2, alpha="0.3", beta=0.5, clip=0.05)
+    trainer = trainer_for(weights, process, settings, tmp_path)
+    batch = trainer._generate_and_score_completions(INPUTS)
+    scored = trainer._sampler.scored
+    assert len({round(one.reward, 6) for one in scored}) > 2
+
+    old = [log_probabilities(trainer.model, one.row) for one in scored]
+    for one, logs in zip(scored, old, strict=True):
+        # what the engine says it sampled is what the trainer sees: same tokens, same likelihood
+        sampled = sum(log for log, step in zip(logs, one.row.step_of, strict=True) if step >= 0)
+        said = sum(proposal.logprob or 0.0 for proposal in one.episode.proposals)
+        assert sampled == pytest.approx(said, abs=1e-3)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weight in trainer.model.parameters():
+            weight.add_(0.02 * torch.randn_like(weight))
+
+    loss = trainer._compute_loss(trainer.model, batch).item()
+    assert loss == pytest.approx(plain_loss(trainer, settings, old), rel=1e-3)
+    # advantages of the whole episode instead of the step are another number
+    assert loss != pytest.approx(plain_loss(trainer, settings, old, by_step=False), rel=1e-3)
+
+
+def plain_loss(trainer: Any, settings: RLSettings, old: list[list[float]], by_step: bool = True) -> float:
+    """Σ over sampled tokens of −min(ρA, clip(ρ)A) + β·ρ·KL, over their number."""
+    scored = trainer._sampler.scored
+    advantages: list[list[float]] = []
+    for begin in (0, 4):
+        group = [
+            step_returns(one.episode.last.verdict.pass_ratio, one.episode.process, 0.3, 0.9)
+            for one in scored[begin : begin + 4]
+        ]
+        advantages += step_advantages(group)
+    total, count = 0.0, 0
+    for one, before, credit in zip(scored, old, advantages, strict=True):
+        now = log_probabilities(trainer.model, one.row)
+        for place, step in enumerate(one.row.step_of):
+            if step < 0:
+                continue
+            advantage = credit[step if by_step else 0]
+            ratio = math.exp(now[place] - before[place])
+            clipped = min(max(ratio, 1 - settings.clip), 1 + settings.clip)
+            back = before[place] - now[place]  # the reference is where the training started
+            kl = math.exp(back) - back - 1
+            total += -min(ratio * advantage, clipped * advantage) + settings.beta * ratio * kl
+            count += 1
+    return total / count
+
+
+def test_headers_are_shown_and_not_learned(weights: Path, process: Any, settings: RLSettings) -> None:
+    from o1coder_gym.agents.episodes import sample_episodes, token_row
+
+    policy = LanguageModelPolicy(HFEngine.from_name(str(weights)), PSEUDOCODE)
+    (episode,) = sample_episodes(process, policy, ["one"], sampling=settings.sampling, seed=3)
+    row = token_row(policy, episode)
+    assert len(row.step_of) == len(row.completion_ids)
+    for index, proposal in enumerate(episode.proposals):
+        mine = [t for t, step in zip(row.completion_ids, row.step_of, strict=True) if step == index]
+        assert tuple(mine) == proposal.token_ids
+    text = policy.engine._ready()[0].text  # pyright: ignore[reportAttributeAccessIssue]
+    shown = "".join(
+        text.decode([t]) for t, step in zip(row.completion_ids, row.step_of, strict=True) if step < 0
+    )
+    assert shown.split() == ["###", "Step", "2", "(", "###", "Step", "3", "("]
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_a_killed_run_ends_where_an_undisturbed_one_does(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path, lora_rank: int
+) -> None:
+    from safetensors.torch import load_file
+
+    from o1coder_gym.agents.step_grpo import train_policy
+
+    settings = replace(settings, lora_rank=lora_rank, iterations=2)
+    seen: list[tuple[int, dict[str, float]]] = []
+    whole = train_policy(
+        str(weights),
+        process,
+        process.task_ids,
+        tmp_path / "whole",
+        settings,
+        step_format=PSEUDOCODE,
+        on_update=lambda t, metrics: seen.append((t, metrics)),
+    )
+    assert [t for t, _ in seen] == [0, 2]
+    assert seen[0][1]["reward_terms/alpha"] == 0.5
+    logged = {"episodes/pass_rate", "episodes/format_compliance", "reward_terms/process_return"}
+    assert logged <= seen[0][1].keys()
+    assert list((tmp_path / "whole").rglob("events.out.tfevents.*"))
+    cut = tmp_path / "cut" / "checkpoints"
+    shutil.copytree(tmp_path / "whole" / "checkpoints" / "checkpoint-2", cut / "checkpoint-2")
+    (cut / "checkpoint-4").mkdir()  # a torn one, without its last file
+    arguments: dict[str, Any] = {"step_format": PSEUDOCODE}
+    with pytest.raises(O1CoderError, match="holds checkpoints"):
+        train_policy(str(weights), process, process.task_ids, tmp_path / "cut", settings, **arguments)
+    resumed = train_policy(
+        str(weights), process, process.task_ids, tmp_path / "cut", settings, resume=True, **arguments
+    )
+    after, again, start = (load_file(folder / "model.safetensors") for folder in (whole, resumed, weights))
+    assert all(after[name].equal(again[name]) for name in after)
+    assert any(not after[name].equal(start[name]) for name in start)
+
+
+def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) -> None:
+    import torch
+    from peft import get_peft_model
+
+    from o1coder_gym.agents.actor import Actor
+    from o1coder_gym.agents.step_grpo import load_weights, lora
+
+    model, tokenizer = load_weights(weights, "float32")
+    actor = Actor(model, tokenizer, PSEUDOCODE)
+    adapted = get_peft_model(model, lora(2))
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.3)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    actor.refresh(adapted)
+    with torch.no_grad():
+        assert torch.allclose(actor._model(ids).logits, adapted.eval()(ids).logits, atol=1e-5)
+        with adapted.disable_adapter():
+            assert not torch.allclose(actor._model(ids).logits, adapted(ids).logits, atol=1e-3)
+
+
+def test_a_policy_that_never_writes_a_program_ends_the_training(
+    weights: Path, silent: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    from o1coder_gym.agents.step_grpo import train_policy
+
+    with pytest.raises(O1CoderError, match="wrote no program in 3 batches of 8 episodes"):
+        train_policy(
+            str(weights),
+            silent,
+            silent.task_ids,
+            tmp_path,
+            replace(settings, updates=5, beta=0.0),
+            step_format=PSEUDOCODE,
+        )
+    assert (tmp_path / "checkpoints" / "checkpoint-2").exists()
+
+
+def test_a_scorer_that_returns_nan_is_one_sentence(
+    weights: Path, settings: RLSettings, tmp_path: Path
+) -> None:
+    from o1coder_gym.agents.step_grpo import train_policy
+    from o1coder_gym.envs.reasoning_model import ReasoningModel
+    from o1coder_gym.types import Problem
+
+    class Broken:
+        def score(self, items: Any, /) -> list[float]:
+            return [math.nan] * len(items)
+
+        def evaluate(self, submissions: Any, /) -> list[Any]:
+            raise AssertionError
+
+    problems = [Problem("one", "count", "f"), Problem("two", "count", "f")]
+    process = ReasoningModel(problems, Broken(), scorer=Broken(), max_steps=2)
+    with pytest.raises(O1CoderError, match="was scored nan, not in"):
+        train_policy(str(weights), process, process.task_ids, tmp_path, settings, step_format=PSEUDOCODE)
+
+
+def test_settings_that_make_no_sense_are_refused(settings: RLSettings, process: Any, tmp_path: Path) -> None:
+    from o1coder_gym.agents.step_grpo import train_policy
+
+    for wrong in (
+        {"credit": "token"}, {"updates": 0}, {"episodes": 1}, {"rows_at_once": 3}, {"learning_rate": 0.0},
+        {"beta": -1.0}, {"alpha": "steep"}, {"gamma": 2.0}, {"dtype": "int8"}, {"save_every": 0},
+    ):  # fmt: skip
+        with pytest.raises(UsageError):
+            replace(settings, **wrong)
+    with pytest.raises(UsageError, match="a batch needs 2 problems, there are 1"):
+        train_policy("any", process, ["one"], tmp_path, settings, step_format=PSEUDOCODE)
+
+
+def test_a_judge_that_failed_gives_no_reward(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    from o1coder_gym.agents.step_grpo import batch_problems
+
+    honest = process.advance
+    trainer = trainer_for(weights, process, settings, tmp_path)
+    first, _ = batch_problems(process.task_ids, 2, 0, settings.seed)
+
+    def failing(pairs: Any, /) -> list[Transition]:
+        return [
+            judge_failed(found) if found.terminated and state.problem_id == first else found
+            for (state, _), found in zip(pairs, honest(pairs), strict=True)
+        ]
+
+    process.advance = failing
+    batch = trainer._generate_and_score_completions(INPUTS)
+    assert batch["advantages"][:4].abs().sum() == 0
+    assert batch["advantages"][4:].abs().sum() > 0
+
+
+def judge_failed(found: Transition) -> Transition:
+    terms = {**found.reward_terms, "value": math.nan}
+    return replace(found, verdict=Verdict(Outcome.INFRASTRUCTURE), reward_terms=terms)
+
+
+def test_every_problem_comes_once_before_one_comes_again() -> None:
+    from o1coder_gym.agents.step_grpo import batch_problems
+
+    tasks = ["a", "b", "c", "d"]
+    batches = [batch_problems(tasks, 2, batch, seed=5) for batch in range(4)]
+    assert sorted(batches[0] + batches[1]) == sorted(batches[2] + batches[3]) == tasks
+    assert batches != [batch_problems(tasks, 2, batch, seed=6) for batch in range(4)]

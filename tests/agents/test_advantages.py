@@ -1,0 +1,80 @@
+"""Returns and advantages by hand; the tempting wrong ones give other numbers."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from o1coder_gym.agents.advantages import STABILISER, step_advantages, step_returns
+from o1coder_gym.agents.reward_watch import divergence
+from o1coder_gym.rewards import Evidence, RewardConstants, phi, phi_dense
+from o1coder_gym.types import CaseResult, Outcome, Verdict
+
+PASS = Verdict(Outcome.PASS, (CaseResult(Outcome.PASS),))
+FAIL = Verdict(Outcome.WRONG_ANSWER, (CaseResult(Outcome.WRONG_ANSWER),))
+
+
+def test_returns_by_hand() -> None:
+    # φ = 0.4·1 + 0.6·(0.45 + 0.81 + 0.1458)/3 = 0.68116
+    # G_2 = φ − 0.6·0.45 = 0.41116, G_3 = φ − 0.6·(0.45 + 0.81)/2 = 0.30316
+    assert step_returns(1.0, (0.5, 1.0, 0.2), 0.4, 0.9) == pytest.approx((0.68116, 0.41116, 0.30316))
+
+
+def test_rewards_to_go_of_the_mean_are_other_numbers() -> None:
+    # αR + (1 − α)/m Σ_{i≥t} γ^i r^i forgets that m depends on what comes: 0.4 + 0.2·(0.81 + 0.1458) = 0.59116
+    assert step_returns(1.0, (0.5, 1.0, 0.2), 0.4, 0.9)[1] != pytest.approx(0.59116)
+
+
+unit = st.floats(0.0, 1.0)
+
+
+@given(
+    process=st.lists(unit, min_size=1, max_size=6), alpha=unit, gamma=unit, end=st.sampled_from([PASS, FAIL])
+)
+def test_returns_are_the_sums_of_dense_rewards(
+    process: list[float], alpha: float, gamma: float, end: Verdict
+) -> None:
+    constants = RewardConstants(alpha=alpha, gamma=gamma)
+    outcome = float(end is PASS)
+    paid = [
+        phi_dense(Evidence(tuple(process[: t + 1]), end if t + 1 == len(process) else None), constants).value
+        for t in range(len(process))
+    ]
+    returns = step_returns(outcome, process, alpha, gamma)
+    assert returns == pytest.approx([sum(paid[t:]) for t in range(len(paid))], abs=1e-12)
+    assert returns[0] == pytest.approx(phi(outcome, process, alpha, gamma))
+
+
+def test_advantages_by_hand() -> None:
+    # φ: 0.9, 0.5, 0.1; mean 0.5, σ = sqrt((0.16 + 0 + 0.16) / 2) = 0.4
+    # step 2: 0.6 and 0.2, mean 0.4; step 3: one alone, compared with 0.5
+    scale = 0.4 + STABILISER
+    found = step_advantages([(0.9, 0.6), (0.5, 0.2, 0.3), (0.1,)])
+    expected = [[0.4, 0.2], [0.0, -0.2, -0.2], [-0.4]]
+    for row, wanted in zip(found, expected, strict=True):
+        assert row == pytest.approx([value / scale for value in wanted])
+
+
+def test_without_process_rewards_and_at_equal_length_they_are_those_of_grpo() -> None:
+    outcomes = (1.0, 0.0, 0.0, 1.0, 1.0)
+    found = step_advantages([step_returns(outcome, (0.0, 0.0), 1.0, 0.9) for outcome in outcomes])
+    mean, sigma = 0.6, math.sqrt(0.3)  # (3·0.16 + 2·0.36) / 4
+    for outcome, row in zip(outcomes, found, strict=True):
+        assert row == pytest.approx([(outcome - mean) / (sigma + STABILISER)] * 2)
+
+
+def test_an_episode_that_could_not_be_judged_neither_learns_nor_counts() -> None:
+    with_failure = step_advantages([(1.0,), (math.nan, math.nan), (0.0,)])
+    assert with_failure[1] == [0.0, 0.0]
+    assert [with_failure[0], with_failure[2]] == step_advantages([(1.0,), (0.0,)])
+    assert step_advantages([(math.nan,), ()]) == [[0.0], []]
+
+
+def test_divergence_is_the_smaller_of_rise_and_fall() -> None:
+    # process 0.2 → 0.5 rises by 0.3, pass rate 0.6 → 0.5 falls by 0.1
+    assert divergence([0.2, 0.2, 0.5, 0.5], [0.6, 0.6, 0.5, 0.5], window=2) == pytest.approx(0.1)
+    assert divergence([0.2, 0.2, 0.5, 0.5], [0.5, 0.5, 0.6, 0.6], window=2) == 0.0
+    assert divergence([0.2, 0.5], [0.6, 0.5], window=2) == 0.0
+    nan = math.nan
+    assert divergence([0.2, nan, 0.2, 0.5, 0.5], [0.6, 0.6, 0.6, 0.5, 0.5], window=2) == pytest.approx(0.1)

@@ -1,0 +1,157 @@
+"""The loop of self-play with stages that only write down their names."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents.self_play import MARK, Learned, Schedule, self_play, stalled
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.journal import RunFolder
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+@dataclass
+class Notes:
+    """Each stage makes one file; `done` says what was really done, `rates` what a policy is worth."""
+
+    rates: Mapping[str, float]
+    die_at: str = ""
+    done: list[str] = field(default_factory=list)
+
+    def synthesize(self, learned: Learned, iteration: int, folder: Path) -> Path:
+        self._make(folder, f"data {iteration} by {Path(learned.policy).parent.name}")
+        return folder
+
+    def fine_tune(self, learned: Learned, folder: Path) -> str:
+        return self._make(folder, f"sft on {self._name(learned.data)}")
+
+    def train_scorer(self, learned: Learned, folder: Path) -> str:
+        return "prm:" + self._make(folder, f"prm on {self._name(learned.data)}")
+
+    def reinforce(self, learned: Learned, iteration: int, folder: Path) -> str:
+        assert learned.scorer is None or learned.scorer.startswith("prm:")
+        return self._make(folder, f"rl {iteration}")
+
+    def measure(self, learned: Learned) -> Mapping[str, Any]:
+        return {"pass_rate": self.rates.get(self._name(Path(learned.policy)), 0.0)}
+
+    def _make(self, folder: Path, what: str) -> str:
+        if what == self.die_at:
+            raise Killed
+        self.done.append(what)
+        (folder / "model").write_text(what)
+        return str(folder / "model")
+
+    def _name(self, path: Path | None) -> str:
+        assert path is not None
+        return "/".join(path.parts[-3:-1]) if path.name == "model" else "/".join(path.parts[-2:])
+
+
+RISING = {"start": 0.1, "iteration-00/sft": 0.2, "iteration-00/rl": 0.3, "iteration-01/rl": 0.4}
+START = Learned("start/model")
+TWO = Schedule(2)
+
+
+def run(notes: Notes, folder: Path, schedule: Schedule = TWO) -> tuple[Learned, list[str]]:
+    told: list[str] = []
+    with RunFolder.open(folder, {"a": 1}, resume=True) as opened:
+        return self_play(notes, START, schedule, opened, told.append), told
+
+
+def test_the_stages_come_in_the_order_of_the_algorithm(tmp_path: Path) -> None:
+    notes = Notes(RISING)
+    learned, _ = run(notes, tmp_path)
+    assert notes.done == [
+        "data 0 by start",
+        "sft on iteration-00/data",
+        "prm on iteration-00/data",
+        "rl 0",
+        "data 1 by rl",
+        "prm on iteration-01/data",  # anew, before RL
+        "rl 1",
+    ]
+    assert learned.policy == str(tmp_path / "iteration-01" / "rl" / "model")
+    curve = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert [(row["iteration"], row["stage"], row["pass_rate"]) for row in curve] == [
+        (0, "start", 0.1),
+        (0, "sft", 0.2),
+        (0, "end", 0.3),
+        (1, "end", 0.4),
+    ]
+    mark = json.loads((tmp_path / "iteration-01" / "prm" / MARK).read_text())
+    assert mark["inputs"] == {
+        "policy": "RUN/iteration-00/rl/model",
+        "scorer": "prm:RUN/iteration-00/prm/model",
+        "data": "RUN/iteration-01/data",
+    }
+
+
+def test_stages_may_be_left_out(tmp_path: Path) -> None:
+    notes = Notes(RISING)
+    run(notes, tmp_path / "rft", Schedule(1, fine_tune=False))
+    assert notes.done == ["data 0 by start", "prm on iteration-00/data", "rl 0"]
+    notes = Notes(RISING)
+    run(notes, tmp_path / "search", Schedule(2, train_scorer=False, reinforce=False))
+    assert notes.done == ["data 0 by start", "sft on iteration-00/data", "data 1 by sft"]
+
+
+@pytest.mark.parametrize("die_at", ["data 0 by start", "sft on iteration-00/data", "rl 0", "rl 1"])
+def test_a_killed_run_does_the_rest_and_nothing_twice(tmp_path: Path, die_at: str) -> None:
+    whole = Notes(RISING)
+    run(whole, tmp_path / "whole")
+    killed = Notes(RISING, die_at=die_at)
+    with pytest.raises(Killed):
+        run(killed, tmp_path / "killed")
+    resumed = Notes(RISING)
+    run(resumed, tmp_path / "killed")
+    assert killed.done + resumed.done == whole.done
+    for name in ("curve.jsonl", "journal.jsonl"):
+        texts = [(tmp_path / folder / name).read_text() for folder in ("whole", "killed")]
+        assert texts[0] == texts[1]
+    _, told = run(Notes(RISING), tmp_path / "killed")
+    assert sum("done before" in line for line in told) == 7
+
+
+def test_a_missing_artefact_is_named(tmp_path: Path) -> None:
+    run(Notes(RISING), tmp_path)
+    (tmp_path / "iteration-00" / "prm" / "model").unlink()
+    with pytest.raises(O1CoderError, match=r"prm is marked as done, but .*model is missing; delete"):
+        run(Notes(RISING), tmp_path)
+    mark = tmp_path / "iteration-00" / "prm" / MARK
+    mark.write_text("{}")
+    with pytest.raises(O1CoderError, match="not the mark of a stage"):
+        run(Notes(RISING), tmp_path)
+    (tmp_path / "iteration-00" / "prm" / MARK).unlink()
+    again = Notes(RISING)
+    run(again, tmp_path)
+    assert again.done == ["prm on iteration-00/data"]
+
+
+def test_an_artefact_of_other_inputs_is_not_taken(tmp_path: Path) -> None:
+    run(Notes(RISING), tmp_path)
+    mark = tmp_path / "iteration-00" / "rl" / MARK
+    mark.write_text(mark.read_text().replace("iteration-00/sft", "iteration-00/other"))
+    with pytest.raises(O1CoderError, match="was made of other inputs"):
+        run(Notes(RISING), tmp_path)
+
+
+def test_the_run_ends_when_nothing_is_gained(tmp_path: Path) -> None:
+    flat = {"iteration-00/rl": 0.3, "iteration-01/rl": 0.3, "iteration-02/rl": 0.2}
+    notes = Notes(flat)
+    _, told = run(notes, tmp_path, Schedule(9, patience=2))
+    assert notes.done[-1] == "rl 2"
+    assert told[-1] == "no gain for 2 iterations: the run ends"
+
+
+def test_stalled_by_hand() -> None:
+    assert not stalled([0.1, 0.2], 0)
+    assert not stalled([0.3, 0.2], 2)  # too early to say
+    assert stalled([0.1, 0.3, 0.3, 0.2], 2)
+    assert not stalled([0.1, 0.3, 0.2, 0.4], 2)
