@@ -20,6 +20,7 @@ from o1coder_gym.cli import (
     prm,
     report,
     rl,
+    selfplay,
     serve,
     sft,
     solve,
@@ -46,6 +47,7 @@ app.command("serve")(serve.serve)
 app.command("judge")(judge.judge)
 app.command("doctor")(doctor.doctor)
 app.command("micro")(micro.micro)
+app.command("selfplay")(selfplay.selfplay)
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

@@ -17,6 +17,7 @@ from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.harvest import harvest, source_id
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.bench import default_folder
+from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     CallsOption,
@@ -34,11 +35,11 @@ from o1coder_gym.cli.options import (
     SplitOption,
     TokensOption,
 )
-from o1coder_gym.cli.synthesis import SynthesisPlan, missing, synthesize_trees
+from o1coder_gym.cli.sharded_search import search_all
+from o1coder_gym.cli.synthesis import SynthesisPlan, missing
 from o1coder_gym.errors import O1CoderError, UnknownNameError
+from o1coder_gym.executors import load_executor
 from o1coder_gym.journal import RunFolder
-from o1coder_gym.policies import load_policy
-from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.exports import EXPORTS, export
@@ -46,12 +47,8 @@ from o1coder_gym.process_data.store import data_hash, is_written
 from o1coder_gym.provenance import input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.search_tree import SearchTree, tree_rows
-from o1coder_gym.tcg.loading import load_generator
-from o1coder_gym.tcg.requests import TestRequest
-from o1coder_gym.tcg.store import TestStore, read_tests
-from o1coder_gym.types import Outcome, TestCase
-
-_BATCH = 16
+from o1coder_gym.tcg.store import read_tests
+from o1coder_gym.types import Outcome
 
 
 def synthesize(
@@ -86,6 +83,9 @@ def synthesize(
     also: Annotated[
         list[str] | None, typer.Option("--export", help=f"Write it as {', '.join(EXPORTS)} too.")
     ] = None,
+    executor: Annotated[
+        str, typer.Option("--executor", help="serial, processes:N, ray:N or ray:N@ADDRESS; same rows.")
+    ] = "serial",
     seed: SeedOption = 0,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Searches per problem.")] = 1,
     skip_bad: SkipBadOption = False,
@@ -110,6 +110,7 @@ def synthesize(
         inputs=input_hashes(policy, scorer, generator),
     )
     load_agent(agent)
+    load_executor(executor)
     rules = Rules(LabelRule(hard, threshold), PairRule(margin, min_visits), validation)
     for name in also or ():
         if name not in EXPORTS:
@@ -118,7 +119,7 @@ def synthesize(
     out = out or default_folder("synthesize")
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         try:
-            errors = _search(plan, rows, folder)
+            errors = _search(plan, rows, folder, executor)
             _harvest(plan, rules, earlier, out)
         except KeyboardInterrupt:
             Console(stderr=True).print(f"interrupted; go on with: --out {out} --resume", soft_wrap=True)
@@ -141,16 +142,15 @@ class Rules:
     validation: float
 
 
-def _search(plan: SynthesisPlan, rows: Sequence[ProblemRow], folder: RunFolder) -> list[O1CoderError]:
+def _search(
+    plan: SynthesisPlan, rows: Sequence[ProblemRow], folder: RunFolder, executor: str
+) -> list[O1CoderError]:
     """Runs the searches that the folder does not have; loads nothing if there are none."""
     waiting = missing(plan, folder)
     if not waiting:
         return []
     console = Console(stderr=True)
-    tests = _tests(plan, rows, folder.path)
-    with console.status(f"loading {plan.policy}"):
-        policy = load_policy(plan.policy, format=plan.format)
-        scorer = load_scorer(plan.scorer or "heuristic")
+    tests = generated_tests(plan.generator, rows, plan.tests, folder.path)
     columns = (TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         bar = progress.add_task("", total=sum(map(len, waiting.values())), told="")
@@ -163,19 +163,7 @@ def _search(plan: SynthesisPlan, rows: Sequence[ProblemRow], folder: RunFolder) 
             progress.update(bar, advance=1, told=f"{solved} solved, {tokens:,} tokens")
 
         problems = [row.problem for row in rows]
-        return synthesize_trees(plan, problems, tests, policy, scorer, default_judge(), folder, show)
-
-
-def _tests(plan: SynthesisPlan, rows: Sequence[ProblemRow], out: Path) -> dict[str, tuple[TestCase, ...]]:
-    """Returns generated tests by task id; those made before come from the folder's store."""
-    if not plan.tests:
-        return {}
-    store = TestStore(out / "tests.jsonl", load_generator(plan.generator, default_judge()), plan.generator)
-    made: dict[str, tuple[TestCase, ...]] = {}
-    for start in range(0, len(rows), _BATCH):
-        batch = rows[start : start + _BATCH]
-        made |= store.tests([TestRequest(row.problem, plan.tests, row.reference) for row in batch])
-    return made
+        return search_all(plan, problems, tests, folder, executor, show)
 
 
 def _harvest(plan: SynthesisPlan, rules: Rules, earlier: Sequence[ProcessData], out: Path) -> None:

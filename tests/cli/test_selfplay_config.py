@@ -1,0 +1,56 @@
+"""The configuration of self-play: what is wrong is named, with its place."""
+
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
+from o1coder_gym.cli.selfplay_config import read_config
+from o1coder_gym.errors import UsageError
+
+LEAST = '[run]\nmodel = "m"\n[problems]\nset = "p"\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "loop.toml"
+    path.write_text(text)
+    return path
+
+
+def test_sections_become_settings_and_stages_may_be_skipped(tmp_path: Path) -> None:
+    plan = read_config(write(tmp_path, LEAST))
+    assert isinstance(plan.rl, RLSettings)
+    assert plan.sft is not None
+    assert plan.objective == "soft"
+    text = (
+        LEAST
+        + '[sft]\nskip = true\n[prm]\nobjective = "hard"\nepochs = 1\n[rl]\nmethod = "dpo"\nbeta = 0.3\n'
+    )
+    plan = read_config(write(tmp_path, text), seed=7)
+    assert plan.sft is None
+    assert isinstance(plan.rl, DPOSettings)
+    assert (plan.rl.beta, plan.objective, plan.run.seed) == (0.3, "hard", 7)
+    assert plan.to_row()["rl"]["beta"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (LEAST + "[rum]\n", "unknown section of .*loop.toml 'rum'"),
+        (LEAST.replace("model", "modl"), r"unknown key in .*loop.toml, \[run\] 'modl'; known: .*model"),
+        (LEAST + "[rl]\nupdates = 0\n", r"\[rl\]: updates, problems"),
+        (LEAST + '[rl]\nupdates = "many"\n', r"\[rl\]: updates must be int, got 'many'"),
+        (LEAST + '[rl]\nmethod = "ppo"\n', r"unknown method in \[rl\]"),
+        (LEAST + "[sft]\nlora_rank = true\n", r"\[sft\]: lora_rank must be int"),
+        ("[run]\n", r"\[run\]: .*model"),
+        ("run", "loop.toml: "),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        read_config(write(tmp_path, text))
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        read_config(tmp_path / "none.toml")
