@@ -15,6 +15,7 @@ A piece of work is a picklable function and a picklable argument; results come b
 from __future__ import annotations
 
 import concurrent.futures
+import importlib
 import importlib.util
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
@@ -51,8 +52,7 @@ def ray(
     """
     if importlib.util.find_spec("ray") is None:
         raise MissingExtraError("ray", "ray")
-    import ray as cluster
-
+    cluster: Any = importlib.import_module("ray")
     started = not cluster.is_initialized()
     if started:
         local: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False}

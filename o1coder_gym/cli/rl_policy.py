@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -170,8 +171,10 @@ def train(
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=settings.updates, told="")
 
+        log = update_log(folder)
+
         def show(t: int, metrics: Mapping[str, float]) -> None:
-            folder.append("updates", {"t": t, **{k: None if v != v else v for k, v in metrics.items()}})
+            log(t, metrics)
             told = f"pass rate {metrics['episodes/pass_rate']:.0%}"
             progress.update(bar, completed=t // settings.iterations, told=told)
 
@@ -187,6 +190,18 @@ def train(
             on_update=show,
         )
         progress.update(bar, completed=settings.updates)
+
+
+def update_log(folder: RunFolder) -> Callable[[int, Mapping[str, float]], None]:
+    """Returns what writes a row per batch to ``updates.jsonl``, but none twice after a resume."""
+    known = {row["t"] for row in folder.rows("updates")}
+
+    def write(t: int, metrics: Mapping[str, float]) -> None:
+        if t not in known:
+            numbers = {name: None if math.isnan(value) else value for name, value in metrics.items()}
+            folder.append("updates", {"t": t, **numbers})
+
+    return write
 
 
 def compare(held_out: HeldOut, model: str, out: Path, format: str, seed: int) -> dict[str, Any]:

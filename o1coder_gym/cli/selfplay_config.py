@@ -31,6 +31,7 @@ class RunSection:
         max_tokens: Tokens per step.
         samples: Samples per held-out problem when a policy is measured.
         executor: Where searches run, see `executors.load_executor`.
+        dtype: Of the policy when it searches and is measured; float32 makes results independent of batching.
         seed: Of everything.
     """
 
@@ -42,6 +43,7 @@ class RunSection:
     max_tokens: int = 384
     samples: int = 4
     executor: str = "serial"
+    dtype: str = "auto"
     seed: int = 0
 
 

@@ -15,6 +15,7 @@ from o1coder_gym.agents.self_play import Learned
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.held_out import HeldOut
+from o1coder_gym.cli.rl_policy import update_log
 from o1coder_gym.cli.selfplay_config import SelfPlayConfig
 from o1coder_gym.cli.sharded_search import search_all
 from o1coder_gym.cli.synthesis import SynthesisPlan
@@ -62,7 +63,7 @@ class RealStages:
         run, section = self._config.run, self._config.synthesis
         rows = self._searched(iteration)
         scorer = learned.scorer if section.scored else None
-        policy = f"hf:{learned.policy}"
+        policy = self._spec(learned.policy)
         plan = SynthesisPlan(
             problems=self._config.problems.set,
             task_ids=tuple(row.problem.task_id for row in rows),
@@ -151,10 +152,6 @@ class RealStages:
         )
         settings = replace(settings, seed=settings.seed + run.seed + iteration, max_tokens=run.max_tokens)
         with RunFolder.open(folder / "log", {"settings": asdict(settings)}, resume=True) as log:
-
-            def note(t: int, metrics: Mapping[str, float]) -> None:
-                log.append("updates", {"t": t, **{k: None if v != v else v for k, v in metrics.items()}})
-
             return train_policy(
                 learned.policy,
                 process,
@@ -163,7 +160,7 @@ class RealStages:
                 settings,
                 step_format=load_format(run.format),
                 resume=True,
-                on_update=note,
+                on_update=update_log(log),
             )
 
     def _searched(self, iteration: int) -> Sequence[ProblemRow]:
@@ -195,7 +192,10 @@ class RealStages:
         return generated_tests(section.generator, self._train, section.tests, self._out)
 
     def _policy(self, model: str) -> Any:
-        return load_policy(f"hf:{model}", format=self._config.run.format)
+        return load_policy(self._spec(model), format=self._config.run.format)
+
+    def _spec(self, model: str) -> str:
+        return f"hf:{model}?dtype={self._config.run.dtype}"
 
     def _held_out(self, rows: Sequence[ProblemRow]) -> HeldOut:
         run = self._config.run
