@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,8 +117,7 @@ class SelfPlayConfig:
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
-        row = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: asdict(value) if is_dataclass(value) else value for name, value in row.items()}
+        return asdict(self)
 
 
 def read_config(path: Path, *, seed: int | None = None) -> SelfPlayConfig:
