@@ -158,9 +158,9 @@ def _answers(frames: Iterable[Frame], count: int, kinds: Iterable[FrameKind]) ->
     """Returns the first frame for each call or test, up to the first frame that makes no sense."""
     answers: dict[int, Frame] = {}
     for frame in frames:
-        if frame.index >= count or frame.kind not in kinds:
+        if frame.about >= count or frame.kind not in kinds:
             break
-        answers.setdefault(frame.index, frame)
+        answers.setdefault(frame.about, frame)
     return answers
 
 
@@ -242,7 +242,7 @@ def _ending(frames: Sequence[Frame], evidence: Evidence, child: int = 0) -> Case
     if evidence.overflow:
         return CaseResult(Outcome.RUNTIME_ERROR, None, "wrote more than is allowed")
     for frame in frames:
-        if frame.index == WHOLE and frame.kind in _FAILURES:
+        if frame.about == WHOLE and frame.kind in _FAILURES:
             return CaseResult(_FAILURES[frame.kind], None, line(frame.body))
     return CaseResult(
         Outcome.RUNTIME_ERROR, None, f"the program {_way_out(report.status)} before it answered"

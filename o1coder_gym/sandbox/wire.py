@@ -147,7 +147,7 @@ class Frame(NamedTuple):
     """One message of a child: its kind, the call or test it concerns, and what it says."""
 
     kind: FrameKind
-    index: int
+    about: int
     body: bytes
 
 

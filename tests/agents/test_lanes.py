@@ -22,13 +22,20 @@ def request(payload: int, priority: int = 0, **options: Any) -> Request:
     return Request("owner", payload, priority, **options)
 
 
+def landed(lane: Lane) -> Batch:
+    """Waits for a batch and lets it land."""
+    batch = lane.done.get(timeout=10)
+    assert batch is not None
+    lane.land(batch)
+    return batch
+
+
 def served(lane: Lane) -> list[list[int]]:
     """Runs the lane until nothing waits; the payloads of each batch."""
     batches = []
     while lane.waiting or lane.in_flight:
         lane.dispatch()
-        batch: Batch = lane.done.get(timeout=10)
-        lane.land(batch)
+        batch = landed(lane)
         payloads = [request.payload for request in batch.requests]
         assert batch.error is None
         assert batch.replies == [2 * payload for payload in payloads]
@@ -67,9 +74,7 @@ def test_what_the_function_raises_is_a_value(lane: Lane) -> None:
     lane.serve = lambda payloads: [1 // payload for payload in payloads]
     lane.put(request(0))
     lane.dispatch()
-    batch = lane.done.get(timeout=10)
-    assert isinstance(batch.error, ZeroDivisionError)
-    lane.land(batch)
+    assert isinstance(landed(lane).error, ZeroDivisionError)
     assert (lane.idle, lane.busy) == (1, False)
 
 
@@ -80,6 +85,6 @@ def test_no_more_batches_leave_than_there_are_threads() -> None:
     lane.dispatch()
     assert (len(lane.in_flight), lane.waiting, lane.idle, lane.busy) == (2, 3, 0, True)
     for _ in range(2):
-        lane.land(lane.done.get(timeout=10))
+        landed(lane)
     assert sorted(payload for (payload,) in served(lane)) == [2, 3, 4]
     lane.close()
