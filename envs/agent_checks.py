@@ -12,7 +12,7 @@ from o1coder_gym.envs.clauses import broken, require, require_nothing_hidden
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.protocols import Model, Policy, StepScorer
 from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Score
-from o1coder_gym.types import PolicyRequest, Problem, SearchResult, State, Transition
+from o1coder_gym.types import ActionType, PolicyRequest, Problem, SearchResult, State, Transition
 
 CUTS = (0, 1, 2, 3, 5, 9)
 """Turns after which the budget ends a search."""
@@ -125,10 +125,19 @@ def _checked(queries: Any, seen: Minutes) -> list[Query]:
         require(isinstance(query, Propose | Advance | Score), "agent.query", f"got {query!r:.200}")
         if isinstance(query, Score):
             continue
-        require(query.state in seen.open_states, "agent.state", f"got {query.state!r:.200}")
+        require(_is_open(query.state, seen), "agent.state", f"got {query.state!r:.200}")
         require(not isinstance(query, Propose) or query.n >= 1, "agent.query", "asked for no proposals")
     seen.queries.append(list(queries))
     return list(queries)
+
+
+def _is_open(state: State, seen: Minutes) -> bool:
+    """Whether a state was given and is unfinished, or is such a one with a note of the agent's own."""
+    if state in seen.open_states:
+        return True
+    *before, note = state.steps or (None,)
+    noted = note is not None and note.type in (ActionType.DEFINE, ActionType.REFINE)
+    return noted and State(state.problem_id, tuple(before)) in seen.open_states
 
 
 def _resume(step: Callable[[], Any]) -> Any:

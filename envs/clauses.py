@@ -33,7 +33,7 @@ CLAUSES: Mapping[str, str] = MappingProxyType(
         "scorer.pure": "a score does not depend on the batch, its order or earlier calls",
         "agent.generator": "calling an agent gives a generator",
         "agent.query": "an agent yields sequences of Propose, Advance and Score",
-        "agent.state": "an agent acts in the root and in unfinished states that it was given",
+        "agent.state": "an agent acts in unfinished states it was given, or in one with a note of its own",
         "agent.error": "an agent raises nothing, also when the budget answers it in part",
         "agent.budget": "after BudgetExhausted an agent returns at once",
         "agent.result": "the result is a program that the agent was shown, or none, valued in [0, 1]",

@@ -26,7 +26,7 @@ assert longest_run([1, 2, 3], 3) == 2"""
 EXAMPLE_ANSWER = """\
 ### Step 1 (define)
 All values are positive, so a window that is too heavy only gets lighter by dropping values on its left.
-function longest_run(values, limit) returns an integer
+function longest_run(values: list of int, limit: int) -> int
     for each right end of the window
         add the value, then shrink from the left while the sum is above limit
         remember the widest window

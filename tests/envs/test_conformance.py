@@ -13,7 +13,7 @@ from o1coder_gym.agents import AGENTS
 from o1coder_gym.envs import ReasoningEnv, TextInteraction, conformance
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
 from o1coder_gym.queries import Advance, Propose, Score
-from o1coder_gym.types import SearchResult, State, Step
+from o1coder_gym.types import ActionType, SearchResult, Step
 
 SECRET = "assert solve(977) == 978"
 
@@ -297,7 +297,8 @@ def text_query(problem, root):
 
 
 def made_up_state(problem, root):
-    yield [Propose(State(problem.task_id, (Step(1, "of my own"),)))]  # pyright: ignore[reportArgumentType]
+    note = Step(ActionType.REFINE, "of my own")
+    yield [Propose(root.then(note).then(note))]
 
 
 def acts_after_the_end(problem, root):
