@@ -14,9 +14,8 @@ Equal values of plain types have equal texts, which lets a comparison end at the
 from __future__ import annotations
 
 import json
+import sys
 from collections import deque
-from decimal import Decimal
-from fractions import Fraction
 from itertools import islice
 from types import GeneratorType
 from typing import Any
@@ -234,6 +233,8 @@ class _Encoder:
         return {"f": self.items((value.numerator, value.denominator), depth)}
 
     def decimal(self, value: Any, depth: int) -> Any:
+        from decimal import Decimal
+
         sign, digits, exponent = Decimal.as_tuple(value)
         if not isinstance(exponent, int):
             return {"F": float("inf"), "n": float("nan"), "N": float("nan")}[exponent] * (-1) ** sign
@@ -241,10 +242,14 @@ class _Encoder:
         return {"m": self.items((-coefficient if sign else coefficient, exponent), depth)}
 
     def other(self, value: Any, depth: int) -> Any:
-        """Writes an iterator, a numpy value or a builtin type, else gives the object away as a handle."""
+        """Writes an iterator, a rare number or a builtin type, else gives the object away as a handle."""
         kind = type(value)
         if kind in _ITERATORS or kind.__module__ == "itertools":
             return {"g": self.items(islice(value, MAX_YIELDED), depth)}
+        for module, name, write in _RARE_WRITERS:
+            base = getattr(sys.modules.get(module), name, None)
+            if isinstance(base, type) and issubclass(kind, base):
+                return write(self, value, depth)
         if kind.__module__ == "numpy" and hasattr(kind, "tolist"):
             plain = value.tolist()
             if type(plain) is not kind:
@@ -272,9 +277,9 @@ _WRITERS = {
     complex: _Encoder.complex_number,
     deque: _Encoder.queue,
     range: _Encoder.span,
-    Fraction: _Encoder.fraction,
-    Decimal: _Encoder.decimal,
 }
+_RARE_WRITERS = (("fractions", "Fraction", _Encoder.fraction), ("decimal", "Decimal", _Encoder.decimal))
+"""For classes of modules that few programs load, and whose memory would burden each child."""
 _BASES = tuple(_WRITERS)
 _TYPES = {kind.__name__: kind for kind in (bool, *_BASES[:11], type(None), object)}
 _ITERABLES = ([], reversed([]), (), "", set(), range(0), {}, {}.values(), {}.items())
@@ -317,8 +322,12 @@ def _rebuild(tree: Any, handles: HandleTable | None) -> Any:
         case "r":
             return range(*items)
         case "f":
+            from fractions import Fraction
+
             return Fraction(*items)
         case "m":
+            from decimal import Decimal
+
             coefficient, exponent = items
             digits = tuple(map(int, str(abs(coefficient))))
             return Decimal((int(coefficient < 0), digits, exponent))

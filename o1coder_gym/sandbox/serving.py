@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-from collections.abc import Callable
+import struct
+from _socket import CMSG_LEN, socket, socketpair
+from collections.abc import Callable, Iterable
 
 from o1coder_gym.sandbox import child, tester, traces
 from o1coder_gym.sandbox.child import Placement
@@ -26,11 +27,14 @@ from o1coder_gym.sandbox.wire import (
     unpack_request,
 )
 
+_FILE = struct.Struct("i")
+_FILES_ROOM = CMSG_LEN(3 * _FILE.size)
+
 
 class Server:
     """Serves the jobs of one trusted process."""
 
-    def __init__(self, control: socket.socket, surroundings: Surroundings) -> None:
+    def __init__(self, control: socket, surroundings: Surroundings) -> None:
         """Args: the socket that requests come by, what the zygote lives in."""
         self._control = control
         self._surroundings = surroundings
@@ -41,12 +45,12 @@ class Server:
     def serve(self) -> None:
         """Takes jobs until the trusted process is gone."""
         while True:
-            data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, 3)
+            data, ancillary, _, _ = self._control.recvmsg(REQUEST_BYTES, _FILES_ROOM)
             if not data:
                 return
             request = unpack_request(data)
             if request.mode != Mode.STOP:  # one that came after the job had ended
-                self._control.sendall(pack_report(self._do(request, descriptors)))
+                self._control.sendall(pack_report(self._do(request, _files(ancillary))))
 
     def _do(self, request: Request, descriptors: list[int]) -> Report:
         """Does one job."""
@@ -70,14 +74,17 @@ class Server:
         if request.mode == Mode.STDIO:
             channel, stdin, stdout = descriptors
             return [self._fork(child.stdio, request, ((stdin, 0), (stdout, 1), (channel, CHANNEL)))]
-        candidate_line, tester_line = socket.socketpair()
-        with candidate_line, tester_line:
+        candidate_line, tester_line = socketpair()
+        try:
             # The tester first: a candidate that runs already could use up what the user may fork.
             second = self._fork(tester.run, request, ((descriptors[1], CHANNEL), (tester_line.fileno(), RPC)))
             first = self._fork(
                 child.serve, request, ((descriptors[0], CHANNEL), (candidate_line.fileno(), RPC))
             )
             return [first, second]
+        finally:
+            candidate_line.close()
+            tester_line.close()
 
     def _fork(self, body: Callable[[], int], request: Request, placement: Placement) -> Child:
         """Starts one child."""
@@ -119,3 +126,8 @@ class Server:
             return
         for pid in map(int, children):
             os.kill(pid, signal.SIGKILL)
+
+
+def _files(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
+    """Returns the descriptors that came with a request; the module `socket` would burden each child."""
+    return [number for _, _, data in ancillary for (number,) in _FILE.iter_unpack(data)]

@@ -18,7 +18,7 @@ _LOOK_S = 0.1
 """Longest time between two looks at the CPU clocks; threads may use CPU time faster than wall time."""
 _BLIND_LOOK_MS = 5
 """Time between two looks where the kernel does not tell that a child has ended."""
-_PROGRESS = 0.25
+_PROGRESS = 0.1
 """A job that used less than this share of its CPU limit within its wall limit waits; else it was starved."""
 _CHILD_ENDED = (signal.SIGCHLD,)
 

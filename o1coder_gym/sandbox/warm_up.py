@@ -7,8 +7,8 @@ when children are forked stays shared with them; each page that a child writes i
 from __future__ import annotations
 
 import os
-import socket
 import sys
+from _socket import socketpair
 from collections.abc import Sequence
 from functools import partial
 
@@ -41,14 +41,15 @@ def check(candidate):
 def run() -> None:
     """Runs the jobs."""
     null = os.open(os.devnull, os.O_WRONLY)
-    near, far = socket.socketpair()
-    with near, far:
-        for _ in range(_ROUNDS):
-            source, name, inputs = _through_pipe(pack_job(_PROGRAM, "entry", _INPUTS))
-            child.answer_calls(source, name, inputs, partial(write_frame, null))
-            service = Service(load(source, "solution"), name)
-            line = tester.Line(partial(_ask, near.fileno(), far.fileno(), service))
-            tester.judge(_TEST, True, name, (), line)
+    near, far = socketpair()
+    for _ in range(_ROUNDS):
+        source, name, inputs = _through_pipe(pack_job(_PROGRAM, "entry", _INPUTS))
+        child.answer_calls(source, name, inputs, partial(write_frame, null))
+        service = Service(load(source, "solution"), name)
+        line = tester.Line(partial(_ask, near.fileno(), far.fileno(), service))
+        tester.judge(_TEST, True, name, (), line)
+    near.close()
+    far.close()
     os.close(null)
     del sys.modules["solution"]
 

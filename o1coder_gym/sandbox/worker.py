@@ -30,9 +30,9 @@ from o1coder_gym.sandbox.wire import (
 
 _START_S = 60.0
 _GRACE_S = 30.0
-_WALL_WINDOWS = 10
+_WALL_WINDOWS = 22
 """A zygote answers within so many wall limits and the grace, or it is taken for dead: two children that
-slowly use up their CPU limits take nine."""
+slowly use up their CPU limits take twenty-one."""
 _STOP_S = 5.0
 _CHUNK = 1 << 16
 _NO_FOLDER = "/nonexistent"

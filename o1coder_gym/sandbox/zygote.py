@@ -11,9 +11,9 @@ import gc
 import importlib
 import json
 import os
-import socket
 import sys
 import types
+from _socket import socket
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def main() -> None:
     """Sets the zygote up, says what holds, and serves jobs until the trusted process is gone."""
     os.dup2(int(sys.argv[1]), CONTROL, inheritable=False)
     os.closerange(CONTROL + 1, 1 << 16)
-    control = socket.socket(fileno=CONTROL)
+    control = socket(fileno=CONTROL)
     link_package()
     # The hooks of `random` and `threading` would run in every child, for 0.4 ms: this process has one
     # thread, and a fixed seed makes verdicts repeatable.
@@ -62,7 +62,7 @@ def _unlink_package() -> None:
         del sys.modules[name]
 
 
-def _set_up(control: socket.socket) -> Server:
+def _set_up(control: socket) -> Server:
     """Builds all that children will inherit, and says what of the sandbox holds."""
     from o1coder_gym.sandbox import layers, serving, warm_up
     from o1coder_gym.sandbox.blueprint import Blueprint
@@ -100,7 +100,7 @@ def _preload(blueprint: Blueprint) -> None:
     sys.setrecursionlimit(RECURSION_LIMIT)
 
 
-def _receive_line(control: socket.socket) -> str:
+def _receive_line(control: socket) -> str:
     """Reads the one line that the trusted process sends before its first request."""
     line = b""
     while not line.endswith(b"\n"):
@@ -111,7 +111,7 @@ def _receive_line(control: socket.socket) -> str:
     return line.decode()
 
 
-def _announce(control: socket.socket, message: dict[str, Any]) -> None:
+def _announce(control: socket, message: dict[str, Any]) -> None:
     """Sends the one line that a zygote says before its first job."""
     control.sendall(json.dumps(message).encode() + b"\n")
 
