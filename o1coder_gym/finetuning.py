@@ -75,6 +75,10 @@ class TrainingResult:
     model: Path
     metrics: Mapping[str, float]
 
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict."""
+        return {"model": str(self.model), "metrics": dict(self.metrics)}
+
 
 def finetune(
     stage: Literal["sft", "dpo"],

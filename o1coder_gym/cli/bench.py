@@ -18,6 +18,7 @@ from o1coder_gym.cli.benchmark import Plan, run_plan
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     JsonOption,
+    LimitOption,
     MaxStepsOption,
     OutOption,
     ResumeOption,
@@ -77,7 +78,7 @@ def bench(
         typer.Option("--select", help="How agents choose: public, tests, codet, majority; may be repeated."),
     ] = None,
     split: SplitOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N problems only.")] = None,
+    limit: LimitOption = None,
     tokens: Annotated[
         str,
         typer.Option(

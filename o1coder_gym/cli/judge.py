@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from o1coder_gym.cli.options import SkipBadOption, SplitOption
+from o1coder_gym.cli.options import ProblemsOption, SkipBadOption, SplitOption
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems import ProblemRow, limits_for, load_rows
 from o1coder_gym.sandbox import Judge
@@ -33,7 +33,7 @@ class Solution:
 
 
 def judge(
-    problems: Annotated[str, typer.Option("--problems", help="Name or path of a problem set.")],
+    problems: ProblemsOption,
     solutions: Annotated[Path, typer.Option("--solutions", help="JSON lines: task_id, solution_id, code.")],
     split: SplitOption = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Default: one per core.")] = None,

@@ -13,6 +13,11 @@ PolicyOption: TypeAlias = Annotated[
     str,
     typer.Option("--policy", help="What proposes steps: hf:NAME, scripted:FILE, …"),
 ]
+ProblemsOption: TypeAlias = Annotated[str, typer.Option("--problems", help="Name or path of a problem set.")]
+LimitOption: TypeAlias = Annotated[int | None, typer.Option("--limit", min=1, help="First N problems only.")]
+ProcessDataOption: TypeAlias = Annotated[
+    Path, typer.Option("--data", help="Folder made by o1coder synthesize.")
+]
 ScorerOption: TypeAlias = Annotated[
     str | None,
     typer.Option(

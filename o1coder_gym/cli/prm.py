@@ -12,7 +12,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.cli.options import JsonOption, OutOption, ResumeOption, SeedOption
+from o1coder_gym.cli.options import JsonOption, OutOption, ProcessDataOption, ResumeOption, SeedOption
+from o1coder_gym.cli.training_options import (
+    LearningRateOption,
+    LoraRankOption,
+    OptimizerStepsOption,
+    SaveStepsOption,
+    TrainingOutOption,
+    batch_option,
+    epochs_option,
+    max_length_option,
+    rows_at_once_option,
+)
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.finetuning import TrainingSettings, require_packages
 from o1coder_gym.models import DEFAULT_MODEL
@@ -28,33 +39,28 @@ from o1coder_gym.types import Problem, State
 
 app = typer.Typer(help="Train, measure and ask process reward models.", no_args_is_help=True)
 
-DataOption = Annotated[Path, typer.Option("--data", help="Folder made by o1coder synthesize.")]
 ScorerArgument = Annotated[str, typer.Argument(metavar="SCORER", help="heuristic, prm:FOLDER, prm:NAME, …")]
 PartOption = Annotated[str, typer.Option("--split", help="validation, train, or all.")]
 
 
 @app.command("train")
 def train(
-    data: DataOption,
-    out: Annotated[Path, typer.Option("--out", help="Run folder: checkpoints, logs, and the model.")],
+    data: ProcessDataOption,
+    out: TrainingOutOption,
     model: Annotated[
         str, typer.Option("--model", help="Language model or PRM to start from: name, Hub id or folder.")
     ] = DEFAULT_MODEL,
     objective: Annotated[
         str, typer.Option("--objective", help="soft or hard labels (eq. 3), or pairwise (eq. 4).")
     ] = "soft",
-    learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-4,
-    epochs: Annotated[float, typer.Option("--epochs", min=0.01, help="Passes over the rows.")] = 2.0,
-    max_steps: Annotated[
-        int, typer.Option("--max-steps", min=0, help="Optimizer steps at most; 0: all.")
-    ] = 0,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Rows per optimizer step.")] = 16,
-    rows_at_once: Annotated[int, typer.Option("--rows-at-once", min=1, help="Rows per forward pass.")] = 4,
-    lora_rank: Annotated[
-        int, typer.Option("--lora-rank", min=0, help="LoRA on all linear layers; 0 trains all weights.")
-    ] = 16,
-    max_length: Annotated[int, typer.Option("--max-length", min=16, help="Longest chain in tokens.")] = 1536,
-    save_steps: Annotated[int, typer.Option("--save-steps", min=1, help="Steps between checkpoints.")] = 50,
+    learning_rate: LearningRateOption = 1e-4,
+    epochs: Annotated[float, epochs_option("rows")] = 2.0,
+    max_steps: OptimizerStepsOption = 0,
+    batch: Annotated[int, batch_option("rows")] = 16,
+    rows_at_once: Annotated[int, rows_at_once_option("rows")] = 4,
+    lora_rank: LoraRankOption = 16,
+    max_length: Annotated[int, max_length_option("chain")] = 1536,
+    save_steps: SaveStepsOption = 50,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
     as_json: JsonOption = False,
@@ -75,16 +81,13 @@ def train(
     from o1coder_gym.prm.training import train_prm
 
     result = train_prm(model, data, out, objective, settings, resume=resume)
-    if as_json:
-        typer.echo(json.dumps({"model": str(result.model), "metrics": dict(result.metrics)}))
-    else:
-        typer.echo(f"prm:{result.model}")
+    typer.echo(json.dumps(result.to_row()) if as_json else f"prm:{result.model}")
 
 
 @app.command("eval")
 def evaluate(
     scorer: ScorerArgument,
-    data: DataOption,
+    data: ProcessDataOption,
     split: PartOption = "validation",
     n: Annotated[int, typer.Option("--n", min=1, help="Candidates of best-of-n.")] = 8,
     soft: Annotated[bool, typer.Option("--soft", help="Measure calibration against v, not 0 and 1.")] = False,
@@ -110,7 +113,7 @@ def evaluate(
 @app.command("calibrate")
 def calibrate(
     model: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model of o1coder prm train.")],
-    data: DataOption,
+    data: ProcessDataOption,
     method: Annotated[str, typer.Option("--method", help="temperature, isotonic or none.")] = "temperature",
     split: PartOption = "validation",
     soft: Annotated[bool, typer.Option("--soft", help="Calibrate to v, not to hard labels.")] = False,
@@ -132,7 +135,7 @@ def calibrate(
 @app.command("score")
 def score(
     scorer: ScorerArgument,
-    data: DataOption,
+    data: ProcessDataOption,
     split: PartOption = "all",
 ) -> None:
     """Print a score for every prefix, one JSON object a line."""

@@ -24,6 +24,7 @@ from o1coder_gym.cli.options import (
     MaxStepsOption,
     OutOption,
     PolicyOption,
+    ProblemsOption,
     ResumeOption,
     SeedOption,
     SplitOption,
@@ -49,7 +50,7 @@ app.command("dpo")(rl_policy.dpo)
 
 @app.command("choice")
 def choice(
-    problems: Annotated[str, typer.Option("--problems", help="Name or path of a problem set.")] = "starter",
+    problems: ProblemsOption = "starter",
     split: SplitOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     format: FormatOption = "pseudocode",

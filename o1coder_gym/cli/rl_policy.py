@@ -21,13 +21,17 @@ from o1coder_gym.cli.held_out import HeldOut
 from o1coder_gym.cli.options import (
     FormatOption,
     JsonOption,
+    LimitOption,
     MaxStepsOption,
     OutOption,
+    ProblemsOption,
+    ProcessDataOption,
     ResumeOption,
     ScorerOption,
     SeedOption,
     SplitOption,
 )
+from o1coder_gym.cli.training_options import batch_option, epochs_option, rows_at_once_option
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.formats import load_format
 from o1coder_gym.journal import RunFolder
@@ -43,13 +47,15 @@ from o1coder_gym.sandbox import default_judge
 
 DEFAULTS = RLSettings()
 ModelOption = Annotated[str, typer.Option("--model", help="Known name, Hub id or folder to start from.")]
+RateOption = Annotated[float, typer.Option("--lr", help="Learning rate.")]
+RankOption = Annotated[int, typer.Option("--lora-rank", min=0, help="LoRA rank; 0 trains all weights.")]
 
 
 def policy(
     model: ModelOption = DEFAULT_MODEL,
-    problems: Annotated[str, typer.Option("--problems", help="Name or path of a problem set.")] = "starter",
+    problems: ProblemsOption = "starter",
     split: SplitOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N problems only.")] = None,
+    limit: LimitOption = None,
     held_out: Annotated[
         str | None, typer.Option("--held-out", help="Split measured before and after.")
     ] = None,
@@ -67,10 +73,8 @@ def policy(
     batch_problems: Annotated[int, typer.Option(min=1, help="Problems per batch.")] = DEFAULTS.problems,
     episodes: Annotated[int, typer.Option(min=2, help="Episodes per problem.")] = DEFAULTS.episodes,
     iterations: Annotated[int, typer.Option(min=1, help="Optimizer steps per batch.")] = DEFAULTS.iterations,
-    rows_at_once: Annotated[
-        int, typer.Option(min=1, help="Episodes per forward pass.")
-    ] = DEFAULTS.rows_at_once,
-    learning_rate: Annotated[float, typer.Option("--lr", help="Learning rate.")] = DEFAULTS.learning_rate,
+    rows_at_once: Annotated[int, rows_at_once_option("episodes")] = DEFAULTS.rows_at_once,
+    learning_rate: RateOption = DEFAULTS.learning_rate,
     beta: Annotated[float, typer.Option(min=0, help="Weight of the KL to the start.")] = DEFAULTS.beta,
     clip: Annotated[float, typer.Option(help="ε of PPO.")] = DEFAULTS.clip,
     alpha: Annotated[str, typer.Option(help="α(t): 0.5, linear:1,0.1,90 or logarithmic:…")] = DEFAULTS.alpha,
@@ -78,7 +82,7 @@ def policy(
     fractional: Annotated[
         bool, typer.Option("--fractional", help="R in proportion to tests passed.")
     ] = False,
-    lora_rank: Annotated[int, typer.Option(min=0, help="LoRA rank; 0 trains all weights.")] = 0,
+    lora_rank: RankOption = 0,
     temperature: Annotated[float, typer.Option(help="Of sampling.")] = DEFAULTS.temperature,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens per step.")] = DEFAULTS.max_tokens,
     save_every: Annotated[
@@ -221,14 +225,14 @@ def compare(held_out: HeldOut, model: str, out: Path, format: str, seed: int) ->
 
 def dpo(
     model: ModelOption,
-    data: Annotated[Path, typer.Option("--data", help="Folder made by o1coder synthesize.")],
-    learning_rate: Annotated[float, typer.Option("--lr", help="Learning rate.")] = 5e-6,
+    data: ProcessDataOption,
+    learning_rate: RateOption = 5e-6,
     beta: Annotated[float, typer.Option(help="How strongly it is held to its start.")] = 0.1,
-    epochs: Annotated[float, typer.Option(min=0.01, help="Passes over the pairs.")] = 1.0,
-    batch: Annotated[int, typer.Option(min=1, help="Pairs per optimizer step.")] = 16,
-    rows_at_once: Annotated[int, typer.Option(min=1, help="Pairs per forward pass.")] = 4,
+    epochs: Annotated[float, epochs_option("pairs")] = 1.0,
+    batch: Annotated[int, batch_option("pairs")] = 16,
+    rows_at_once: Annotated[int, rows_at_once_option("pairs")] = 4,
     pairs: Annotated[int, typer.Option(min=0, help="Pairs at most, of largest margin; 0: all.")] = 0,
-    lora_rank: Annotated[int, typer.Option(min=0, help="LoRA rank; 0 trains all weights.")] = 0,
+    lora_rank: RankOption = 0,
     seed: SeedOption = 0,
     out: OutOption = None,
     resume: ResumeOption = False,

@@ -10,8 +10,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.cli.options import JsonOption, ResumeOption, SeedOption, SplitOption
+from o1coder_gym.cli.options import JsonOption, ProcessDataOption, ResumeOption, SeedOption, SplitOption
 from o1coder_gym.cli.policy_quality import compared, policy_quality
+from o1coder_gym.cli.training_options import (
+    LearningRateOption,
+    LoraRankOption,
+    ModelOption,
+    OptimizerStepsOption,
+    PushOption,
+    SaveStepsOption,
+    TrainingOutOption,
+    batch_option,
+    epochs_option,
+    max_length_option,
+    rows_at_once_option,
+)
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.finetuning import TrainingSettings, finetune
 from o1coder_gym.models import DEFAULT_MODEL
@@ -27,21 +40,17 @@ QUALITY = "quality.json"
 
 
 def sft(
-    data: Annotated[Path, typer.Option("--data", help="Folder made by o1coder synthesize.")],
-    out: Annotated[Path, typer.Option("--out", help="Run folder: checkpoints, logs, and the model.")],
-    model: Annotated[str, typer.Option("--model", help="Known name, Hub id or folder.")] = DEFAULT_MODEL,
-    learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-4,
-    epochs: Annotated[float, typer.Option("--epochs", min=0.01, help="Passes over the paths.")] = 2.0,
-    max_steps: Annotated[
-        int, typer.Option("--max-steps", min=0, help="Optimizer steps at most; 0: all.")
-    ] = 0,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Paths per optimizer step.")] = 8,
-    rows_at_once: Annotated[int, typer.Option("--rows-at-once", min=1, help="Paths per forward pass.")] = 2,
-    lora_rank: Annotated[
-        int, typer.Option("--lora-rank", min=0, help="LoRA on all linear layers; 0 trains all weights.")
-    ] = 16,
-    max_length: Annotated[int, typer.Option("--max-length", min=16, help="Longest path in tokens.")] = 2048,
-    save_steps: Annotated[int, typer.Option("--save-steps", min=1, help="Steps between checkpoints.")] = 50,
+    data: ProcessDataOption,
+    out: TrainingOutOption,
+    model: ModelOption = DEFAULT_MODEL,
+    learning_rate: LearningRateOption = 1e-4,
+    epochs: Annotated[float, epochs_option("paths")] = 2.0,
+    max_steps: OptimizerStepsOption = 0,
+    batch: Annotated[int, batch_option("paths")] = 8,
+    rows_at_once: Annotated[int, rows_at_once_option("paths")] = 2,
+    lora_rank: LoraRankOption = 16,
+    max_length: Annotated[int, max_length_option("path")] = 2048,
+    save_steps: SaveStepsOption = 50,
     evaluate: Annotated[
         str | None,
         typer.Option("--evaluate", help="Problem set on which the policy is measured before and after."),
@@ -50,9 +59,7 @@ def sft(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N of its problems.")] = None,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
-    push_to_hub: Annotated[
-        str | None, typer.Option("--push-to-hub", help="Repository to push the model to.")
-    ] = None,
+    push_to_hub: PushOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fine-tune a policy on whole passing paths; only the path has a loss, not the prompt."""
@@ -82,7 +89,7 @@ def sft(
         resume=resume,
         push_to_hub=push_to_hub,
     )
-    told: dict[str, Any] = {"model": str(result.model), "metrics": dict(result.metrics)}
+    told = result.to_row()
     if evaluate is not None:
         told["quality"] = _quality(model, result.model, evaluate, split, limit, found.format)
         (out / QUALITY).write_text(json.dumps(told["quality"], indent=2) + "\n")

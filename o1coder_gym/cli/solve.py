@@ -29,6 +29,7 @@ from o1coder_gym.cli.options import (
     MaxStepsOption,
     OutOption,
     PolicyOption,
+    ProblemsOption,
     ResumeOption,
     ScorerOption,
     SecondsOption,
@@ -51,7 +52,7 @@ from o1coder_gym.types import ActionType, Problem, Step, Transition, Usage
 
 def solve(
     task_id: Annotated[str | None, typer.Argument(help="A problem of the set; default: its first.")] = None,
-    problems: Annotated[str, typer.Option("--problems", help="Name or path of a problem set.")] = "starter",
+    problems: ProblemsOption = "starter",
     split: SplitOption = None,
     prompt: Annotated[str | None, typer.Option("--prompt", help="Your own question.")] = None,
     entry_point: Annotated[

@@ -24,9 +24,11 @@ from o1coder_gym.cli.options import (
     ExecutionsOption,
     FormatOption,
     JsonOption,
+    LimitOption,
     MaxStepsOption,
     OutOption,
     PolicyOption,
+    ProblemsOption,
     ResumeOption,
     ScorerOption,
     SecondsOption,
@@ -52,9 +54,9 @@ from o1coder_gym.types import Outcome
 
 
 def synthesize(
-    problems: Annotated[str, typer.Option("--problems", help="Name or path of a problem set.")] = "starter",
+    problems: ProblemsOption = "starter",
     split: SplitOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N problems only.")] = None,
+    limit: LimitOption = None,
     agent: Annotated[str, typer.Option("--agent", help="The search.")] = "mcts:simulations=32,width=4",
     policy: PolicyOption = DEFAULT_POLICY,
     scorer: ScorerOption = None,

@@ -19,6 +19,7 @@ from rich.table import Table
 from o1coder_gym.cli import tcg_training
 from o1coder_gym.cli.options import (
     JsonOption,
+    LimitOption,
     OutOption,
     ResumeOption,
     SeedOption,
@@ -65,7 +66,6 @@ class Mode(StrEnum):
 
 SetArgument = Annotated[str, typer.Argument(metavar="SET", help="Name or path of a problem set.")]
 SetsArgument = Annotated[list[str], typer.Argument(metavar="SET…", help="Names or paths of problem sets.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="First N problems only.")]
 ModeOption = Annotated[Mode, typer.Option("--mode", help="a: question and reference; b: question only.")]
 ProgramsOption = Annotated[
     Path | None, typer.Option("--programs", help="JSONL rows with task_id and code: right or wrong programs.")

@@ -1,0 +1,50 @@
+"""Options of the commands that train on rows, so that they are called and explained the same everywhere.
+
+What a row is differs: a row, a path, a pair. Options that count or measure rows are made from its name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from typer.models import OptionInfo
+
+TrainingOutOption: TypeAlias = Annotated[
+    Path, typer.Option("--out", help="Run folder: checkpoints, logs, and the model.")
+]
+ModelOption: TypeAlias = Annotated[str, typer.Option("--model", help="Known name, Hub id or folder.")]
+LearningRateOption: TypeAlias = Annotated[float, typer.Option("--lr", help="Peak learning rate.")]
+OptimizerStepsOption: TypeAlias = Annotated[
+    int, typer.Option("--max-steps", min=0, help="Optimizer steps at most; 0: all.")
+]
+LoraRankOption: TypeAlias = Annotated[
+    int, typer.Option("--lora-rank", min=0, help="LoRA on all linear layers; 0 trains all weights.")
+]
+SaveStepsOption: TypeAlias = Annotated[
+    int, typer.Option("--save-steps", min=1, help="Steps between checkpoints.")
+]
+PushOption: TypeAlias = Annotated[
+    str | None, typer.Option("--push-to-hub", help="Repository to push the model to.")
+]
+
+
+def epochs_option(rows: str) -> OptionInfo:
+    """Returns ``--epochs``."""
+    return typer.Option("--epochs", min=0.01, help=f"Passes over the {rows}.")
+
+
+def batch_option(rows: str) -> OptionInfo:
+    """Returns ``--batch``."""
+    return typer.Option("--batch", min=1, help=f"{rows.capitalize()} per optimizer step.")
+
+
+def rows_at_once_option(rows: str) -> OptionInfo:
+    """Returns ``--rows-at-once``."""
+    return typer.Option("--rows-at-once", min=1, help=f"{rows.capitalize()} per forward pass.")
+
+
+def max_length_option(row: str) -> OptionInfo:
+    """Returns ``--max-length``."""
+    return typer.Option("--max-length", min=16, help=f"Longest {row} in tokens.")
