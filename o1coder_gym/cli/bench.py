@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID
 
 from o1coder_gym.cli import aspr, compare
 from o1coder_gym.cli.bench_tools import open_tools, session_row
@@ -28,6 +28,7 @@ from o1coder_gym.cli.options import (
     SkipBadOption,
     SplitOption,
 )
+from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.report import write_report
 from o1coder_gym.cli.suite import ProblemChoice, Suite, parts, read_suite
 from o1coder_gym.errors import O1CoderError, UsageError
@@ -274,14 +275,7 @@ class Board:
 
     def __init__(self, console: Console, plan: Plan) -> None:
         """Makes a bar per agent."""
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[solved]} solved"),
-            TimeElapsedColumn(),
-            console=console,
-        )
+        self._progress = progress_bars(console, "{task.fields[solved]} solved")
         total = len(plan.task_ids) * len(plan.seeds)
         self._bars: dict[str, TaskID] = {
             agent: self._progress.add_task(agent, total=total, solved=0) for agent in plan.agents

@@ -9,11 +9,10 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from o1coder_gym.cli.options import JsonOption, SkipBadOption, SplitOption
+from o1coder_gym.cli.progress import tracked
 from o1coder_gym.problems import (
     KNOWN_SETS,
     ProblemRow,
@@ -121,14 +120,8 @@ def validate(
 ) -> None:
     """Run every reference against its public and hidden tests; name those that fail, exit 1 if any does."""
     found = load_rows(name, split=split, skip_bad=skip_bad)
-    results = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(f"validating {escape(name)}", total=len(found))
-        for result in validations(found, default_judge(), Limits(cpu_s=cpu_s, wall_s=5 * cpu_s)):
-            progress.advance(bar)
-            results.append(result)
+    judged = validations(found, default_judge(), Limits(cpu_s=cpu_s, wall_s=5 * cpu_s))
+    results = list(tracked(judged, len(found), f"validating {name}"))
     _report_skipped(found)
     if as_json:
         for result in results:

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from o1coder_gym.cli.options import JsonOption, ResumeOption, SeedOption
+from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.micro.problems import micro_rows, write_rows
 from o1coder_gym.micro.tiny_model import TinySettings, train_tiny_model
@@ -46,9 +46,8 @@ def micro(
 
 
 def _train(folder: Path, settings: TinySettings) -> None:
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=settings.steps, told="")
+    with progress_bars(Console(stderr=True)) as progress:
+        bar = progress.add_task("training", total=settings.steps, told="")
 
         def show(step: int, loss: float) -> None:
             progress.update(bar, completed=step, told=f"loss {loss:.3f}")

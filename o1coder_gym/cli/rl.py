@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from o1coder_gym.cli import rl_policy
@@ -29,6 +28,7 @@ from o1coder_gym.cli.options import (
     SeedOption,
     SplitOption,
 )
+from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import wilson_interval
 from o1coder_gym.rewards import Schedule, load_schedule
@@ -108,13 +108,12 @@ def _train(
 ) -> Chooser:
     from o1coder_gym.agents.choice_ppo import train
 
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        bar = progress.add_task("", total=training.steps)
+    with progress_bars(console) as progress:
+        bar = progress.add_task("training", total=training.steps, told="")
 
         def show(done: int, success_rate: float | None) -> None:
             rate = "" if success_rate is None else f"success {success_rate:.0%}"
-            progress.update(bar, completed=done, description=rate)
+            progress.update(bar, completed=done, told=rate)
 
         chooser = train(training, folder.path, resume=resume, alpha=schedule, on_progress=show)
         show(chooser.ppo.num_timesteps, None)

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
@@ -31,6 +30,7 @@ from o1coder_gym.cli.options import (
     SeedOption,
     SplitOption,
 )
+from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.training_options import batch_option, epochs_option, rows_at_once_option
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.formats import load_format
@@ -171,9 +171,8 @@ def train(
     """Trains with a progress bar; every batch's metrics are kept in ``updates.jsonl``."""
     from o1coder_gym.agents.step_grpo import train_policy
 
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=settings.updates, told="")
+    with progress_bars(Console(stderr=True)) as progress:
+        bar = progress.add_task("training", total=settings.updates, told="")
 
         log = update_log(folder)
 

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from o1coder_gym.agents import load_agent
@@ -37,6 +36,7 @@ from o1coder_gym.cli.options import (
     SplitOption,
     TokensOption,
 )
+from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.sharded_search import search_all
 from o1coder_gym.cli.synthesis import SynthesisPlan, missing
 from o1coder_gym.errors import O1CoderError, UnknownNameError
@@ -153,9 +153,8 @@ def _search(
         return []
     console = Console(stderr=True)
     tests = generated_tests(plan.generator, rows, plan.tests, folder.path)
-    columns = (TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        bar = progress.add_task("", total=sum(map(len, waiting.values())), told="")
+    with progress_bars(console) as progress:
+        bar = progress.add_task("searching", total=sum(map(len, waiting.values())), told="")
         solved = tokens = 0
 
         def show(tree: SearchTree) -> None:

@@ -8,12 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from o1coder_gym.cli import tcg_training
@@ -26,6 +24,7 @@ from o1coder_gym.cli.options import (
     SkipBadOption,
     SplitOption,
 )
+from o1coder_gym.cli.progress import tracked
 from o1coder_gym.errors import UsageError
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
@@ -42,8 +41,6 @@ from o1coder_gym.tcg.selection import choose, execute, load_score
 from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.store import read_tests
 from o1coder_gym.types import TestCase
-
-Item = TypeVar("Item")
 
 app = typer.Typer(help="Measure test generators, train them, choose programs by tests.", no_args_is_help=True)
 app.command("sft")(tcg_training.sft)
@@ -122,7 +119,7 @@ def evaluate(
         if generator != "dataset":
             made = load_generator(generator, judge, solutions=source, as_written=not repair)
         measured = evaluate_generator(judge, made, rows, settings, samples=judged, folder=folder)
-        found = list(_with_progress(measured, len(rows), f"tests of {generator}"))
+        found = list(tracked(measured, len(rows), f"tests of {generator}"))
     _show_quality(found, as_reward, as_json)
 
 
@@ -189,7 +186,7 @@ def select(
     if not rows:
         raise UsageError(f"{solutions} has no program for a problem of {problems}")
     judge = default_judge()
-    for row in _with_progress(iter(rows), len(rows), "choosing"):
+    for row in tracked(rows, len(rows), "choosing"):
         task_id = row.problem.task_id
         matrix = execute(judge, row.problem, candidates[task_id], generated.get(task_id, ()))
         index = choose(matrix, *scores)
@@ -205,15 +202,6 @@ def _folder(out: Path | None, config: dict[str, Any], resume: bool) -> Iterator[
         return
     with RunFolder.open(out, config, resume=resume) as folder:
         yield folder
-
-
-def _with_progress(items: Iterator[Item], total: int, title: str) -> Iterator[Item]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task(escape(title), total=total)
-        for item in items:
-            progress.advance(bar)
-            yield item
 
 
 def _programs(
@@ -235,7 +223,7 @@ def _programs(
     waiting = [row.problem for row in rows if row.problem.task_id not in known]
     sampler = load_policy(policy, format="vanilla")
     batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
-    for batch in _with_progress(iter(batches), len(batches), f"programs of {policy}"):
+    for batch in tracked(batches, len(batches), f"programs of {policy}"):
         written = sample_programs(sampler, batch, samples, seed=seed)
         known |= written
         if folder is not None:
@@ -251,7 +239,7 @@ def _augmented(
     requests = [TestRequest(row.problem, count, row.reference, seed) for row in rows if row.reference]
     batches = [requests[start : start + _BATCH] for start in range(0, len(requests), _BATCH)]
     found: dict[str, tuple[TestCase, ...]] = {}
-    for batch in _with_progress(iter(batches), len(batches), "further cases"):
+    for batch in tracked(batches, len(batches), "further cases"):
         generated = generate_all(generator, batch)
         found |= {one.problem.task_id: made.tests for one, made in zip(batch, generated, strict=True)}
     return found
