@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +29,7 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.report import write_report
+from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.suite import ProblemChoice, Suite, parts, read_suite
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.journal import RunFolder
@@ -156,11 +156,6 @@ def bench(
     )
 
 
-def default_folder(command: str) -> Path:
-    """Returns runs/COMMAND-TIME, a new name each second."""
-    return Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
 def run_suite(suite: Suite, out: Path, shard: str, *, resume: bool, skip_bad: bool, as_json: bool) -> None:
     """Runs all plans of a suite, each in a folder of its own below `out` if there are several."""
     console = Console(stderr=True)
@@ -211,12 +206,8 @@ def run_bench(
         with console.status(f"loading {plan.policy}"):
             tools = open_tools(plan, rows, folder)
         folder.append(SESSIONS, session_row())
-        try:
-            with Board(console, plan) as board:
-                results = run_plan(plan, rows, tools, folder, board.add)
-        except KeyboardInterrupt:
-            console.print(f"interrupted; go on with: --out {out} --resume", soft_wrap=True)
-            raise typer.Exit(130) from None
+        with resumable(out), Board(console, plan) as board:
+            results = run_plan(plan, rows, tools, folder, board.add)
     title = f"{plan.set_name} · {plan.policy} · {plan.format} · {budget_words(plan.budget)}"
     if not quiet:
         Console().print(terminal_table(summarize(results), title))

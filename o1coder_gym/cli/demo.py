@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from o1coder_gym.budget import Budget
-from o1coder_gym.cli.bench import default_folder, run_bench
+from o1coder_gym.cli.bench import run_bench
 from o1coder_gym.cli.benchmark import Plan
 from o1coder_gym.cli.options import DEFAULT_POLICY, OutOption, PolicyOption, ResumeOption, SeedOption
+from o1coder_gym.cli.run_folders import default_folder
 from o1coder_gym.problems import load_rows
 
 AGENTS = ("greedy", "best_of_n:early_stop=true", "mcts:early_stop=true")

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli import rl_policy
-from o1coder_gym.cli.bench import default_folder
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     FormatOption,
@@ -29,6 +28,7 @@ from o1coder_gym.cli.options import (
     SplitOption,
 )
 from o1coder_gym.cli.progress import progress_bars
+from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import wilson_interval
 from o1coder_gym.rewards import Schedule, load_schedule
@@ -89,12 +89,9 @@ def choice(
     out = out or default_folder("rl-choice")
     console = Console(stderr=True)
     with RunFolder.open(out, {**row, "alpha": alpha}, resume=resume) as folder:
-        try:
+        with resumable(out):
             chooser = _train(training, folder, schedule, resume, console)
             result = _compare(chooser, training, episodes, console)
-        except KeyboardInterrupt:
-            console.print(f"interrupted; go on with: --out {out} --resume", soft_wrap=True)
-            raise typer.Exit(130) from None
         folder.append("evaluations", result)
     if as_json:
         typer.echo(json.dumps({**result, "out": str(out)}))

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
-from o1coder_gym.cli.bench import default_folder
 from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.held_out import HeldOut
 from o1coder_gym.cli.options import (
@@ -31,6 +30,7 @@ from o1coder_gym.cli.options import (
     SplitOption,
 )
 from o1coder_gym.cli.progress import progress_bars
+from o1coder_gym.cli.run_folders import default_folder
 from o1coder_gym.cli.training_options import batch_option, epochs_option, rows_at_once_option
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.formats import load_format

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from o1coder_gym.agents.self_play import CURVE, Learned, Schedule, self_play
-from o1coder_gym.cli.bench import default_folder
 from o1coder_gym.cli.options import JsonOption, OutOption, ResumeOption
+from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.selfplay_config import SelfPlayConfig, read_config
 from o1coder_gym.cli.selfplay_stages import RealStages
 from o1coder_gym.errors import UsageError
@@ -44,14 +44,11 @@ def selfplay(
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         stages = RealStages(plan, out)
         start = Learned(_first_model(plan))
-        try:
+        with resumable(out):
             learned = self_play(
                 stages, start, _schedule(plan), folder, lambda line: console.print(escape(line))
             )
             tables = {name: _tested(stages, name, model, folder) for name, model in _ends(start, learned)}
-        except KeyboardInterrupt:
-            console.print(f"interrupted; go on with: --out {out} --resume", soft_wrap=True)
-            raise typer.Exit(130) from None
         result = _result(tables, learned, out)
         _write_report(folder, plan, result)
     if as_json:

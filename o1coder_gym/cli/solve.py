@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -37,10 +34,10 @@ from o1coder_gym.cli.options import (
     SplitOption,
     TokensOption,
 )
+from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.evaluation import Evaluation, HiddenVerdict
 from o1coder_gym.formats import load_format
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems import ProblemRow, load_rows
@@ -80,7 +77,7 @@ def solve(
     config = {"task_id": row.problem.task_id, "prompt": row.problem.prompt, "agent": agent, "policy": policy}
     config |= {"format": format, "tokens": tokens, "calls": calls, "executions": executions}
     config |= {"seconds": seconds, "max_steps": max_steps, "seed": seed, "scorer": scorer}
-    with _folder(out, config, resume) as folder:
+    with optional_folder(out, config, resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
         with console.status(f"loading {policy}"):
             sampler = load_policy(policy, format=format)
@@ -89,11 +86,8 @@ def solve(
         model = ReasoningModel([row.problem], judge, format=load_format(format), max_steps=max_steps)
         narrator = Narrator(console)
         driver = Driver(model, sampler, steps, seed=seed, journal=folder, observer=narrator)
-        try:
+        with resumable(out):
             (finished,) = driver.run([Task(row.problem.task_id, search, budget, name=agent)])
-        except KeyboardInterrupt:
-            console.print(f"interrupted; go on with: --out {out} --resume" if out else "interrupted")
-            raise typer.Exit(130) from None
         if folder is not None:
             recording = narrator.recorder.recordings.get(finished.task.key, Recording())
             tree = tree_record(finished, row.problem, recording, seed=seed, format=format)
@@ -119,15 +113,6 @@ def _row(
         return ProblemRow(Problem(task_id or "question", prompt, entry_point), tests=(), reference=None)
     rows = load_rows(problems, split=split)
     return rows[0] if task_id is None else rows.row(task_id)
-
-
-@contextlib.contextmanager
-def _folder(out: Path | None, config: dict[str, Any], resume: bool) -> Iterator[RunFolder | None]:
-    if out is None:
-        yield None
-        return
-    with RunFolder.open(out, config, resume=resume) as folder:
-        yield folder
 
 
 class Narrator:

@@ -15,7 +15,6 @@ from rich.table import Table
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.harvest import harvest, source_id
 from o1coder_gym.budget import Budget
-from o1coder_gym.cli.bench import default_folder
 from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
@@ -37,6 +36,7 @@ from o1coder_gym.cli.options import (
     TokensOption,
 )
 from o1coder_gym.cli.progress import progress_bars
+from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.sharded_search import search_all
 from o1coder_gym.cli.synthesis import SynthesisPlan, missing
 from o1coder_gym.errors import O1CoderError, UnknownNameError
@@ -119,13 +119,9 @@ def synthesize(
             raise UnknownNameError("export", name, EXPORTS)
     earlier = [read_data(path) for path in add or ()]
     out = out or default_folder("synthesize")
-    with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
-        try:
-            errors = _search(plan, rows, folder, executor)
-            _harvest(plan, rules, earlier, out)
-        except KeyboardInterrupt:
-            Console(stderr=True).print(f"interrupted; go on with: --out {out} --resume", soft_wrap=True)
-            raise typer.Exit(130) from None
+    with RunFolder.open(out, plan.to_row(), resume=resume) as folder, resumable(out):
+        errors = _search(plan, rows, folder, executor)
+        _harvest(plan, rules, earlier, out)
     data = read_data(out)
     for name in also or ():
         export(data, name, out / "exports" / name)

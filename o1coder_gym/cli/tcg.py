@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +24,7 @@ from o1coder_gym.cli.options import (
     SplitOption,
 )
 from o1coder_gym.cli.progress import tracked
+from o1coder_gym.cli.run_folders import optional_folder
 from o1coder_gym.errors import UsageError
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
@@ -109,7 +109,7 @@ def evaluate(
     config |= {"policy": policy, "samples": samples, "voters": voters, "programs": programs and str(programs)}
     config |= {"task_ids": [row.problem.task_id for row in rows], "settings": asdict(settings)}
     judge = default_judge()
-    with _folder(out, config, resume) as folder:
+    with optional_folder(out, config, resume) as folder:
         tried = _programs(programs, policy, rows, samples, seed, folder)
         if as_reward and not tried:
             raise UsageError("--as-reward compares programs: give --programs or --policy")
@@ -193,15 +193,6 @@ def select(
         chosen = {name: score(matrix)[index] for name, score in zip(by, scores, strict=True)}
         line = {"task_id": task_id, "index": index, "code": candidates[task_id][index], "scores": chosen}
         typer.echo(json.dumps(line, ensure_ascii=False))
-
-
-@contextlib.contextmanager
-def _folder(out: Path | None, config: dict[str, Any], resume: bool) -> Iterator[RunFolder | None]:
-    if out is None:
-        yield None
-        return
-    with RunFolder.open(out, config, resume=resume) as folder:
-        yield folder
 
 
 def _programs(
