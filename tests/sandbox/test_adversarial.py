@@ -53,15 +53,6 @@ def add(a, b):
 """
 
 
-@pytest.fixture(scope="module")
-def judge():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SandboxWarning)
-        with Judge(workers=1) as judge:
-            judge.report()
-            yield judge
-
-
 def assert_caught(judge, code, tests):
     attack, next_one = judge.evaluate([Submission(code, "add", tests, LIMITS), HONEST])
     assert attack.outcome not in (Outcome.PASS, Outcome.INFRASTRUCTURE), attack

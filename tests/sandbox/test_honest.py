@@ -1,13 +1,10 @@
 """Awkward but right programs: whatever the sandbox does to attackers, these must pass."""
 
 import re
-import warnings
 from pathlib import Path
 
 import pytest
 
-from o1coder_gym.sandbox import Judge
-from o1coder_gym.sandbox.report import SandboxWarning
 from o1coder_gym.types import CallTest, CheckTest, Outcome, StdioTest, Submission
 
 CASES = [(1, 2), (0, 0), (-5, 5), (918273645, 564738291), (2.5, -1.25)]
@@ -19,15 +16,6 @@ _, *PARTS = re.split(
     r"^=== (.+)\n", (Path(__file__).parent / "programs" / "honest.txt").read_text(), flags=re.MULTILINE
 )
 PROGRAMS = dict(zip(PARTS[::2], PARTS[1::2], strict=True))
-
-
-@pytest.fixture(scope="module")
-def judge():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SandboxWarning)
-        with Judge(workers=1) as judge:
-            judge.report()
-            yield judge
 
 
 @pytest.mark.parametrize("tests", [CALLS, TESTER], ids=["calls", "tester"])

@@ -1,17 +1,7 @@
 """What programs return, told apart from whether it is right."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission, TestCase
-
-
-@pytest.fixture(scope="module")
-def judge() -> Iterator[Judge]:
-    with Judge(1) as judge:
-        yield judge
 
 
 def calls(*arguments: str) -> tuple[TestCase, ...]:
