@@ -1,6 +1,9 @@
-"""A tiny model to train, for the tests of all trainers."""
+"""What tests of several parts share: a tiny model to train, and a way to import files of no package."""
 
+import importlib.util
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -10,6 +13,21 @@ _TEMPLATE = (
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
 _SPECIAL = ["<pad>", "<eos>", "<user>", "<assistant>", "<system>", "<extra_0>"]
+
+
+@pytest.fixture(scope="session")
+def import_file() -> Callable[[Path], ModuleType]:
+    """Imports a file that is in no package."""
+
+    def run(path: Path) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return run
 
 
 @pytest.fixture(scope="session")

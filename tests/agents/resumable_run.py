@@ -5,13 +5,13 @@
 Prints the results as JSON. The log has one line per request served: the seed of the request.
 """
 
-import importlib.util
 import json
 import os
 import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
+
+import toy
 
 from o1coder_gym.agents.best_of_n import best_of_n
 from o1coder_gym.agents.driver import Driver, Task
@@ -19,12 +19,6 @@ from o1coder_gym.agents.mcts import mcts
 from o1coder_gym.budget import Budget
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.types import PolicyRequest, Proposal
-
-spec = importlib.util.spec_from_file_location("toy", Path(__file__).with_name("toy.py"))
-assert spec is not None
-assert spec.loader is not None
-toy = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(toy)
 
 
 class LoggingPolicy(toy.ToyPolicy):

@@ -1,6 +1,5 @@
 """Golden trees: seeded searches stored as JSON, replayed. Run this file as a script to write them anew."""
 
-import importlib.util
 import json
 from functools import partial
 from pathlib import Path
@@ -50,11 +49,8 @@ def rounded(text: str) -> Any:
 
 
 def main() -> None:
-    spec = importlib.util.spec_from_file_location("toy", Path(__file__).with_name("toy.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    toy = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(toy)
+    import toy
+
     for name in SEARCHES:
         (FOLDER / f"{name}.json").write_text(json.dumps(tree(toy, name).to_row(), indent=1) + "\n")
 

@@ -1,11 +1,8 @@
 """Verdicts do not depend on load or on the number of workers, and nothing is left behind."""
 
 import os
-import random
 import resource
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -15,27 +12,12 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.sandbox import Judge, SandboxWarning
-from o1coder_gym.types import AssertTest, CallTest, Limits, Outcome, StdioTest, Submission
+from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission
 
 CALLS = tuple(CallTest(f"[{n}, {n}]", str(2 * n)) for n in range(3))
 ADD = Submission("def add(a, b):\n    return a + b\n", "add", CALLS)
-TESTED = Submission(ADD.code, "add", (AssertTest("assert [add(1, 2)] == [3]"),))
-PRINTED = Submission("print(int(input()) + 1)", None, (StdioTest("1", "2"),))
 HALF_LIMIT = 0.25
 BURN = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\n" + ADD.code
-
-HOSTILE = [
-    "import os\nos._exit(0)",
-    "import os\ndef add(a, b): os.closerange(0, 99)",
-    "import os\ndef add(a, b):\n    while True: os.write(3, b'x' * 65536)",
-    "import os\ntry:\n    os.fork()\nexcept OSError: pass\ndef add(a, b): return 0",
-    "import tempfile\nkept = [tempfile.mkdtemp() for _ in range(50)]\ndef add(a, b): return 0",
-    "import threading, time\nfor _ in range(30): threading.Thread(target=time.sleep, args=(60,)).start()",
-    "x = [bytearray(1 << 20) for _ in range(200)]\ndef add(a, b): return x",
-    "def add(a, b): raise ValueError('x' * 100_000)",
-    "import ctypes\nctypes.string_at(0)",
-    "def add(a, b): return [0] * 1_000_000",
-]
 
 
 @pytest.fixture(autouse=True)
@@ -45,46 +27,17 @@ def quiet():
         yield
 
 
-def mixed_batch(count, hostile_share):
-    """Programs of all kinds in a fixed random order."""
-    draw = random.Random(1)
-    limits = Limits(cpu_s=0.5, wall_s=2.0, memory_bytes=128 << 20)
-    kinds = (ADD, TESTED, PRINTED)
-    return [
-        Submission(draw.choice(HOSTILE), "add", CALLS, limits)
-        if draw.random() < hostile_share
-        else draw.choice(kinds)
-        for _ in range(count)
-    ]
+@pytest.fixture(scope="module")
+def stability(import_file):
+    """The benchmark of the same properties at full size: its hostile programs and its counts."""
+    return import_file(Path(__file__).parents[2] / "benchmarks" / "judge_stability.py")
 
 
-def descendants():
-    """Processes that descend from this one."""
-    parents = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(status.parent.name)] = int(fields[1])
-    found, grown = {os.getpid()}, True
-    while grown:
-        grown = {pid for pid, parent in parents.items() if parent in found} - found
-        found |= grown
-    return found - {os.getpid()}
-
-
-def test_half_of_the_cpu_limit_is_enough_whatever_the_load():
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(10)]
-    try:
-        with Judge(2) as judge:
-            limits = Limits(cpu_s=2 * HALF_LIMIT, wall_s=2.5 * HALF_LIMIT)
-            program = Submission(BURN.format(HALF_LIMIT), "add", CALLS, limits)
-            verdicts = judge.evaluate([program] * 8)
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
+def test_half_of_the_cpu_limit_is_enough_whatever_the_load(stability):
+    limits = Limits(cpu_s=2 * HALF_LIMIT, wall_s=2.5 * HALF_LIMIT)
+    program = Submission(BURN.format(HALF_LIMIT), "add", CALLS, limits)
+    with stability.busy_loops(), Judge(2) as judge:
+        verdicts = judge.evaluate([program] * 8)
     assert {verdict.outcome for verdict in verdicts} == {Outcome.PASS}
 
 
@@ -105,8 +58,8 @@ def test_a_waiting_program_ends_at_the_wall_limit_however_often_it_wakes():
     assert time.monotonic() - started < 20
 
 
-def test_one_and_many_workers_agree():
-    batch = mixed_batch(150, hostile_share=0.2)
+def test_one_and_many_workers_agree(stability):
+    batch = stability.mixed_batch(150, hostile_share=0.2)
     found = []
     for workers in (1, 4):
         with Judge(workers) as judge:
@@ -114,20 +67,20 @@ def test_one_and_many_workers_agree():
     assert found[0] == found[1]
 
 
-def test_nothing_is_left_behind():
-    before = descendants()
+def test_nothing_is_left_behind(stability):
+    before = stability.descendants()
     with Judge(2) as judge:
-        judge.evaluate(mixed_batch(100, hostile_share=0.2))
-        processes, files = len(descendants()), set(os.listdir(tempfile.gettempdir()))
-        descriptors = len(os.listdir("/proc/self/fd"))
+        judge.evaluate(stability.mixed_batch(100, hostile_share=0.2))
+        processes, files = len(stability.descendants()), set(os.listdir(tempfile.gettempdir()))
+        descriptors = stability.count_descriptors()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        verdicts = judge.evaluate(mixed_batch(1500, hostile_share=0.05))
-        assert len(os.listdir("/proc/self/fd")) == descriptors
-        assert len(descendants()) == processes
+        verdicts = judge.evaluate(stability.mixed_batch(1500, hostile_share=0.05))
+        assert stability.count_descriptors() == descriptors
+        assert len(stability.descendants()) == processes
         grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
     assert Outcome.INFRASTRUCTURE not in {verdict.outcome for verdict in verdicts}
     assert grown_kib < 20 << 10
-    assert descendants() <= before
+    assert stability.descendants() <= before
     assert not [name for name in set(os.listdir(tempfile.gettempdir())) - files if name.startswith("o1coder")]
 
 
