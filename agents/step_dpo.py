@@ -12,15 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.agents.rl_settings import DPOSettings
-from o1coder_gym.agents.step_grpo import (
-    CHECKPOINTS,
-    MODEL,
-    last_checkpoint,
-    load_weights,
-    lora,
-    quiet,
-    save_merged,
-)
+from o1coder_gym.agents.step_grpo import common_arguments, lora
+from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, load_weights, quiet, save_merged
 from o1coder_gym.errors import MissingExtraError, O1CoderError
 from o1coder_gym.formats import StepFormat
 from o1coder_gym.models import model_path
@@ -29,7 +22,6 @@ from o1coder_gym.process_data import PairRow, ProcessData
 from o1coder_gym.types import ActionType, Problem, Step
 
 try:
-    import torch
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import DPOConfig, DPOTrainer
@@ -129,23 +121,10 @@ def _length(row: dict[str, list[int]]) -> int:
 
 
 def _arguments(out: Path, settings: DPOSettings) -> dict[str, Any]:
-    on_gpu = torch.cuda.is_available()
     return {
-        "output_dir": str(out / CHECKPOINTS),
+        **common_arguments(out, settings),
         "num_train_epochs": settings.epochs,
-        "per_device_train_batch_size": settings.rows_at_once,
         "gradient_accumulation_steps": settings.batch_size // settings.rows_at_once,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": "constant",
-        "beta": settings.beta,
         "max_length": settings.max_length,
-        "logging_steps": 1,
         "save_steps": settings.save_steps,
-        "save_total_limit": 2,
-        "report_to": "tensorboard",
-        "seed": settings.seed,
-        "use_cpu": not on_gpu,
-        "bf16": on_gpu,
-        "gradient_checkpointing": on_gpu,
-        "disable_tqdm": True,
     }

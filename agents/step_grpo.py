@@ -16,8 +16,7 @@ import os
 import random
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,9 @@ from o1coder_gym.agents.actor import Actor
 from o1coder_gym.agents.advantages import step_advantages, step_returns
 from o1coder_gym.agents.episodes import Episode, TokenRow, metrics, sample_episodes, token_row
 from o1coder_gym.agents.reward_watch import divergence
-from o1coder_gym.agents.rl_settings import RLSettings
+from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
 from o1coder_gym.agents.seeds import derive_stream
+from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, load_weights, quiet, save_merged
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
 from o1coder_gym.formats import StepFormat
 from o1coder_gym.models import model_path
@@ -38,13 +38,11 @@ try:
     import torch
     from accelerate.utils import gather_object
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
-    from transformers.utils import logging
+    from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
-CHECKPOINTS, MODEL = "checkpoints", "model"
 PATIENCE = 3
 """Batches in a row without a single program, after which training ends."""
 HACKING = 0.05
@@ -305,31 +303,6 @@ def batch_problems(task_ids: Sequence[str], size: int, batch: int, seed: int) ->
     return chosen
 
 
-def last_checkpoint(folder: Path, resume: bool) -> str | None:
-    """Returns the newest checkpoint that is whole, None if there is none.
-
-    Raises:
-        O1CoderError: When there is one and `resume` is false.
-    """
-    found = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    if found and not resume:
-        raise O1CoderError(f"{folder} holds checkpoints already; resume, or choose another run folder")
-    found.sort(key=lambda path: int(path.name.rpartition("-")[2]))
-    return str(found[-1]) if found else None
-
-
-def load_weights(folder: Path, dtype: str) -> tuple[Any, Any]:
-    """Returns model and tokenizer of a folder; a tokenizer without padding pads with its end token."""
-    on_gpu = torch.cuda.is_available()
-    precision = (torch.bfloat16 if on_gpu else torch.float32) if dtype == "auto" else getattr(torch, dtype)
-    with quiet():
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=precision)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer
-
-
 def lora(rank: int) -> Any:
     """Returns PEFT's configuration of LoRA on all linear layers, None for rank 0."""
     if not rank:
@@ -339,44 +312,16 @@ def lora(rank: int) -> Any:
     return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
 
 
-def save_merged(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Saves a trained model, adapters merged in, through a second folder: `folder` is whole or absent."""
-    merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-    part = folder.with_name(f".{folder.name}.part")
-    with quiet():
-        merged.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    part.replace(folder)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps transformers' progress bars of loading and saving out of ours."""
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.enable_progress_bar()
-
-
-def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
+def common_arguments(out: Path, settings: RLSettings | DPOSettings) -> dict[str, Any]:
+    """Returns the arguments that TRL's GRPO and DPO both take."""
     on_gpu = torch.cuda.is_available()
     return {
         "output_dir": str(out / CHECKPOINTS),
-        "max_steps": settings.updates * settings.iterations,
-        "num_generations": settings.episodes,
-        "shuffle_dataset": False,
         "per_device_train_batch_size": settings.rows_at_once,
-        "gradient_accumulation_steps": settings.batch // settings.rows_at_once,
-        "steps_per_generation": settings.batch // settings.rows_at_once,
-        "num_iterations": settings.iterations,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "constant",
         "beta": settings.beta,
-        "epsilon": settings.clip,
-        "temperature": settings.temperature,
         "logging_steps": 1,
-        "save_steps": settings.save_every * settings.iterations,
         "save_total_limit": 2,
         "report_to": "tensorboard",
         "seed": settings.seed,
@@ -384,6 +329,21 @@ def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
         "bf16": on_gpu,
         "gradient_checkpointing": on_gpu,
         "disable_tqdm": True,
+    }
+
+
+def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
+    return {
+        **common_arguments(out, settings),
+        "max_steps": settings.updates * settings.iterations,
+        "num_generations": settings.episodes,
+        "shuffle_dataset": False,
+        "gradient_accumulation_steps": settings.batch // settings.rows_at_once,
+        "steps_per_generation": settings.batch // settings.rows_at_once,
+        "num_iterations": settings.iterations,
+        "epsilon": settings.clip,
+        "temperature": settings.temperature,
+        "save_steps": settings.save_every * settings.iterations,
     }
 
 

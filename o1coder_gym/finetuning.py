@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, load_weights, save_merged
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
 from o1coder_gym.models import model_path
 from o1coder_gym.provenance import Provenance, input_hashes, package_versions
@@ -115,12 +116,12 @@ def finetune(
     require_packages("torch", "trl", "peft", "datasets")
     from o1coder_gym.trainer_progress import show_progress
 
-    target = out / "model"
+    target = out / MODEL
     made = provenance(stage, model, data, asdict(settings))
     if made.made(target):
         return read_result(out)
-    checkpoint = last_checkpoint(out / "checkpoints", resume)
-    loaded, tokenizer = _load(model_path(model), settings)
+    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+    loaded, tokenizer = load_weights(model_path(model), settings.dtype)
     train_part, validation_part = (
         _fitting(rows, tokenizer, settings.max_length) for rows in (train_rows, validation_rows)
     )
@@ -132,9 +133,7 @@ def finetune(
     metrics = dict(outcome.metrics) | (trainer.evaluate() if validation_part else {})
     left_out = len(train_rows) + len(validation_rows) - len(train_part) - len(validation_part)
     metrics["rows_left_out"] = left_out
-    trained = trainer.model.merge_and_unload() if settings.lora_rank else trainer.model
-    trained.save_pretrained(target)
-    tokenizer.save_pretrained(target)
+    trained = save_merged(trainer.model, tokenizer, target)
     result = write_result(out, stage, model, settings, metrics)
     made.write(target)
     if push_to_hub is not None:
@@ -155,33 +154,6 @@ def require_packages(*packages: str) -> None:
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "train")
-
-
-def last_checkpoint(folder: Path, resume: bool) -> str | None:
-    """Returns the last whole checkpoint in a folder, None if there is none.
-
-    Raises:
-        O1CoderError: When there is one and `resume` is false.
-    """
-    # a training that was killed while it saved leaves a checkpoint without its last file
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    found = sorted(whole, key=lambda path: int(path.name.rpartition("-")[2]))
-    if found and not resume:
-        raise O1CoderError(f"{folder} holds checkpoints already; resume, or choose another run folder")
-    return str(found[-1]) if found else None
-
-
-def _load(folder: Path, settings: TrainingSettings) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    on_gpu = torch.cuda.is_available()
-    name = ("bfloat16" if on_gpu else "float32") if settings.dtype == "auto" else settings.dtype
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, name))
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer
 
 
 def _fitting(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Row]:
@@ -250,7 +222,7 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
     import torch
 
     return {
-        "output_dir": str(out / "checkpoints"),
+        "output_dir": str(out / CHECKPOINTS),
         "learning_rate": settings.learning_rate,
         "num_train_epochs": settings.epochs,
         "max_steps": settings.max_steps or -1,
@@ -288,7 +260,7 @@ def read_result(out: Path) -> TrainingResult:
         O1CoderError: When the folder holds no finished training.
     """
     try:
-        return TrainingResult(out / "model", json.loads((out / "training.json").read_text())["metrics"])
+        return TrainingResult(out / MODEL, json.loads((out / "training.json").read_text())["metrics"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise O1CoderError(f"{out} holds no finished training") from error
 

@@ -17,11 +17,11 @@ import transformers
 from torch import Tensor
 from transformers.utils import logging
 
+from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, save_merged
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.finetuning import (
     TrainingResult,
     TrainingSettings,
-    last_checkpoint,
     provenance,
     read_result,
     require_packages,
@@ -92,11 +92,11 @@ def train_prm(
     if objective not in OBJECTIVES:
         raise UnknownNameError("objective", objective, OBJECTIVES)
     require_packages("peft", "accelerate")
-    target = out / "model"
+    target = out / MODEL
     made = provenance(STAGE, model, data_hash(data), {"objective": objective, **asdict(settings)})
     if made.made(target):
         return read_result(out)
-    checkpoint = last_checkpoint(out / "checkpoints", resume)
+    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
     rows = read_data(data)
     loaded, tokenizer = load_model(model_path(model), settings)
     text = StepText(tokenizer, load_format(rows.format), KINDS["o1coder"].layout, settings.max_length)
@@ -109,10 +109,7 @@ def train_prm(
     outcome = trainer.train(resume_from_checkpoint=checkpoint)
     metrics = dict(outcome.metrics) | (trainer.evaluate() if parts[1].rows else {})
     metrics["rows_left_out"] = parts[0].left_out + parts[1].left_out
-    trained: Any = trainer.model
-    trained = trained.merge_and_unload() if settings.lora_rank else trained
-    trained.save_pretrained(target)
-    tokenizer.save_pretrained(target)
+    save_merged(trainer.model, tokenizer, target)
     description: dict[str, Any] = {"kind": "o1coder", "format": rows.format, "objective": objective}
     description["max_length"] = settings.max_length
     (target / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")

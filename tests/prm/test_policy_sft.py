@@ -11,6 +11,7 @@ pytest.importorskip("peft", exc_type=ImportError)
 from typer.testing import CliRunner
 
 from o1coder_gym import finetuning
+from o1coder_gym.checkpoints import load_weights
 from o1coder_gym.cli.main import app
 from o1coder_gym.finetuning import TrainingSettings
 from o1coder_gym.process_data import ProcessData
@@ -37,7 +38,7 @@ def arguments(model: Path, data: Path, tmp_path: Path) -> list[str]:
 
 def test_only_the_path_has_a_loss(model: Path, process_data: ProcessData, tmp_path: Path) -> None:
     settings = TrainingSettings(batch_size=2, rows_at_once=2, lora_rank=0, max_length=2400)
-    loaded, tokenizer = finetuning._load(model, settings)
+    loaded, tokenizer = load_weights(model, settings.dtype)
     rows = list(demonstrations(process_data))[:2]
     trainer = finetuning._trainer("sft", loaded, tokenizer, rows, [], tmp_path, settings)
     batch = next(iter(trainer.get_train_dataloader()))

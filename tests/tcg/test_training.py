@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym import finetuning
+from o1coder_gym.checkpoints import load_weights
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
 from o1coder_gym.finetuning import TrainingSettings
 from o1coder_gym.tcg.training import train
@@ -83,7 +84,7 @@ def equation_1(trainer: Any, tokenizer: Any, found: list[dict[str, Any]], beta: 
 def test_the_dpo_loss_is_equation_1(model: Path, tmp_path: Path) -> None:
     import torch
 
-    loaded, tokenizer = finetuning._load(model, SETTINGS)
+    loaded, tokenizer = load_weights(model, SETTINGS.dtype)
     found = rows(2)
     trainer = finetuning._trainer("dpo", loaded, tokenizer, found, [], tmp_path, replace(SETTINGS, beta=0.3))
     trainer.model.eval()
@@ -103,7 +104,7 @@ def test_the_dpo_loss_is_equation_1(model: Path, tmp_path: Path) -> None:
 
 @needs_trl
 def test_sft_learns_the_completion_alone(model: Path, tmp_path: Path) -> None:
-    loaded, tokenizer = finetuning._load(model, SETTINGS)
+    loaded, tokenizer = load_weights(model, SETTINGS.dtype)
     found = rows(2)
     trainer = finetuning._trainer("sft", loaded, tokenizer, found, [], tmp_path, SETTINGS)
     trainer.model.eval()

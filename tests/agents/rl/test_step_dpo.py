@@ -35,7 +35,7 @@ def settings() -> DPOSettings:
 
 def test_pairs_are_the_tokens_that_search_would_see(weights: Path) -> None:
     from o1coder_gym.agents.step_dpo import pair_tokens
-    from o1coder_gym.agents.step_grpo import load_weights
+    from o1coder_gym.checkpoints import load_weights
     from o1coder_gym.policies.token_text import TokenText
 
     text = TokenText(load_weights(weights, "float32")[1])
@@ -62,6 +62,10 @@ def test_a_round_starts_at_log_two_and_learns_the_better_step(weights: Path, tmp
     assert losses[1] < losses[0]
     with pytest.raises(O1CoderError, match="holds checkpoints"):
         train_dpo(str(weights), DATA, tmp_path, settings(), step_format=PSEUDOCODE)
+    saved = (folder / "model.safetensors").read_bytes()
+    # a run that was killed after it had saved the model, and before it said so
+    again = train_dpo(str(weights), DATA, tmp_path, settings(), step_format=PSEUDOCODE, resume=True)
+    assert (again / "model.safetensors").read_bytes() == saved
 
 
 def test_no_pairs_is_one_sentence(weights: Path, tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) ->
 
     from o1coder_gym.agents import step_grpo
     from o1coder_gym.agents.actor import Actor
+    from o1coder_gym.checkpoints import load_weights
 
-    model, tokenizer = step_grpo.load_weights(weights, "float32")
+    model, tokenizer = load_weights(weights, "float32")
     actor = Actor(model, tokenizer, PSEUDOCODE)
     sampler = step_grpo.Sampler(settings, process, process.task_ids, actor)
     return step_grpo.StepGRPOTrainer(
@@ -163,7 +164,8 @@ def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) ->
     from peft import get_peft_model
 
     from o1coder_gym.agents.actor import Actor
-    from o1coder_gym.agents.step_grpo import load_weights, lora
+    from o1coder_gym.agents.step_grpo import lora
+    from o1coder_gym.checkpoints import load_weights
 
     model, tokenizer = load_weights(weights, "float32")
     actor = Actor(model, tokenizer, PSEUDOCODE)
