@@ -37,6 +37,16 @@ class Generate:
     seed: int
     boundary: Callable[[str], int | None]
 
+    def draw_args(self, sample: int) -> dict[str, float]:
+        """Returns what `vllm_draws.OwnDraws` is told of one continuation."""
+        return {
+            "temperature": self.sampling.temperature,
+            "top_p": self.sampling.top_p,
+            "top_k": self.sampling.top_k,
+            "seed": self.seed % 2**64,
+            "sample": sample,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:

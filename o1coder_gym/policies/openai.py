@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Any, Literal
 
 from o1coder_gym.errors import PolicyError, UsageError
@@ -33,6 +34,8 @@ class OpenAISettings:
         backoff_s: Mean wait before the second attempt; doubles with each.
         logprobs: 1 asks for log-probabilities, 0 does not (some hosted models refuse them).
         seeds: 1 sends each request's seed, 0 does not (vLLM is faster without, on a CPU also safer).
+        draws: ``server``: the server draws tokens its own way; ``own``: a vLLM server that was started with
+            `vllm_draws.OwnDraws` draws them as this project's engines do, which is faster and repeatable.
     """
 
     api: Literal["auto", "tokens", "chat"] = "auto"
@@ -42,8 +45,11 @@ class OpenAISettings:
     backoff_s: float = 0.5
     logprobs: int = 1
     seeds: int = 1
+    draws: Literal["server", "own"] = "server"
 
     def __post_init__(self) -> None:
+        if self.draws not in ("server", "own"):
+            raise UsageError(f"draws is server or own, not {self.draws!r}")
         if self.api not in ("auto", "tokens", "chat"):
             raise UsageError(f"api is auto, tokens or chat, not {self.api!r}")
         if min(self.parallel, self.tries) < 1 or min(self.timeout_s, self.backoff_s) <= 0:
@@ -110,19 +116,29 @@ class OpenAIEngine:
         return self._joints[text]
 
     def generate(self, requests: Sequence[Generate], /) -> list[tuple[Completion, ...]]:
-        """Sends all requests, `parallel` at a time; one server request each, or more if it gives fewer.
+        """Sends all requests, `parallel` at a time.
+
+        One server request each, or more if it gives fewer; with own draws one per continuation, for vLLM
+        does not tell its continuations of one request apart.
 
         Raises:
             PolicyError: When a server refuses a prompt, or none answers after all tries.
         """
         asked = time.monotonic()
-        return list(self._pool.map(lambda request: self._answer(request, asked), requests))
+        if self._settings.draws == "server":
+            return list(
+                self._pool.map(lambda request: self._answer(request, range(request.n), asked), requests)
+            )
+        singles = [(request, range(i, i + 1)) for request in requests for i in range(request.n)]
+        found = chain.from_iterable(self._pool.map(lambda single: self._answer(*single, asked), singles))
+        return [tuple(islice(found, request.n)) for request in requests]
 
-    def _answer(self, request: Generate, asked: float) -> tuple[Completion, ...]:
+    def _answer(self, request: Generate, samples: range, asked: float) -> tuple[Completion, ...]:
+        """Asks for some of a request's continuations until all are there."""
         begun = time.monotonic()
         found: list[Completion] = []
-        while len(found) < request.n:
-            path, body = self._body(request, len(found))
+        while len(found) < len(samples):
+            path, body = self._body(request, samples[len(found) :])
             answer = self._servers.post(path, body, affinity=request.prompt.messages[-1][1])
             try:
                 usage = answer.get("usage") or {}
@@ -136,22 +152,25 @@ class OpenAIEngine:
             found += [replace(new[0], **prompt_tokens), *new[1:]]
             self._meter.add_batch(len(new))
             self._meter.add(generated_tokens=sum(one.tokens for one in new), **prompt_tokens)
-        self._meter.add(requests=1, busy_s=time.monotonic() - begun, queue_s=begun - asked)
-        return tuple(found[: request.n])
+        new_request = samples.start == 0
+        self._meter.add(requests=new_request, busy_s=time.monotonic() - begun, queue_s=begun - asked)
+        return tuple(found[: len(samples)])
 
-    def _body(self, request: Generate, done: int) -> tuple[str, dict[str, Any]]:
-        """Returns path and body of a server request for the continuations after the first `done`."""
+    def _body(self, request: Generate, samples: range) -> tuple[str, dict[str, Any]]:
+        """Returns path and body of a server request for some of a request's continuations."""
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self._model,
-            "n": request.n - done,
+            "n": len(samples),
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "stop": list(request.prompt.stop),
         }
-        if self._settings.seeds:
-            body["seed"] = (request.seed + done) % 2**31
+        if self._settings.draws == "own":  # greedy to the server: what is drawn is settled before it looks
+            body |= {"temperature": 0.0, "top_p": 1.0, "vllm_xargs": request.draw_args(samples.start)}
+        elif self._settings.seeds:
+            body["seed"] = (request.seed + samples.start) % 2**31
         if not request.prompt_ids:
             return "chat/completions", body | {
                 "messages": _conversation(request.prompt),
@@ -159,7 +178,7 @@ class OpenAIEngine:
             }
         return "completions", body | {
             "prompt": list(request.prompt_ids),
-            "top_k": sampling.top_k or -1,
+            "top_k": sampling.top_k if sampling.top_k and self._settings.draws == "server" else -1,
             "repetition_penalty": 1.0,  # else a server may take one from the model's own configuration
             "logprobs": 0 if self._settings.logprobs else None,
             "return_token_ids": True,

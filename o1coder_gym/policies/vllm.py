@@ -189,11 +189,10 @@ def all_cores() -> str:
 
 def _sampling(request: Generate, sample: int) -> Any:
     """Greedy to vLLM: what is drawn is settled before its sampler looks."""
-    draws = importlib.import_module("o1coder_gym.policies.vllm_draws").draws
     return importlib.import_module("vllm").SamplingParams(
         temperature=0.0,
         max_tokens=request.sampling.max_tokens,
         stop=list(request.prompt.stop),
         logprobs=0,
-        extra_args=draws(request.sampling, request.seed, sample),
+        extra_args=request.draw_args(sample),
     )

@@ -1,7 +1,8 @@
 """Tokens drawn inside vLLM as the transformers engine draws them (`sampling.draw`). Imports vLLM and torch.
 
 vLLM's own sampler sorts the whole vocabulary where top-k meets top-p, which on a CPU takes longer than a
-small model itself, and its seeds fail on a CPU when a prompt is computed in parts.
+small model itself, and its seeds fail on a CPU when a prompt is computed in parts. A server takes them by
+``--logits-processors o1coder_gym.policies.vllm_draws:OwnDraws``, and requests with `Generate.draw_args`.
 
 Shapes: B rows, V vocabulary.
 """
@@ -51,17 +52,6 @@ class OwnDraws(_processors.LogitsProcessor):
         logits[slots] = -torch.inf
         logits[slots, drawn] = 0.0
         return logits
-
-
-def draws(sampling: Sampling, seed: int, sample: int) -> dict[str, float]:
-    """Returns what `OwnDraws` is told of a row, as vLLM's ``extra_args``."""
-    return {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "seed": seed % 2**64,
-        "sample": sample,
-    }
 
 
 def _row(params: Any, prompt: object, tokens: Sequence[int]) -> Row | None:

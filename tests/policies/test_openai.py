@@ -119,6 +119,23 @@ def test_seeds_may_stay_at_home(serve):
     assert "seed" not in server.seen[0][1]
 
 
+def test_own_draws_are_told_to_the_server_one_by_one(serve):
+    server, engine = serve(settings=dataclasses.replace(QUICK, draws="own"))
+    assert len(propose(engine, n=3, temperature=0.3, top_p=0.7, top_k=9)) == 3
+    bodies = sorted((body for _, body, _ in server.seen), key=lambda body: body["vllm_xargs"]["sample"])
+    told = {"temperature": 0.3, "top_p": 0.7, "top_k": 9, "seed": 7}
+    assert [body["vllm_xargs"] for body in bodies] == [{**told, "sample": sample} for sample in range(3)]
+    assert {(body["n"], body["temperature"], body["top_k"], "seed" in body) for body in bodies} == {
+        (1, 0.0, -1, False)
+    }
+    assert (engine.counters.requests, engine.counters.batches) == (1, 3)
+
+
+def test_draws_of_an_unknown_kind_are_refused():
+    with pytest.raises(UsageError, match="draws is server or own, not 'mine'"):
+        load_policy("openai:http://127.0.0.1:1/v1?draws=mine#tiny")
+
+
 def test_servers_without_tokenizer_get_a_conversation(serve):
     server, engine = serve(["### Step 2 (refine)\nmore detail\n### Step 3 (code)\n"], tokens=False)
     state = ROOT.then(PSEUDOCODE.parse("### Step 1 (define)\nplan"))

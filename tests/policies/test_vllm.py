@@ -61,6 +61,7 @@ def server(tmp_path_factory):
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--model", str(model_path(MODEL)), "--served-model-name", MODEL]
     command += ["--dtype", "float32", "--max-model-len", "2048", "--max-num-seqs", "16", "--enforce-eager"]
+    command += ["--logits-processors", "o1coder_gym.policies.vllm_draws:OwnDraws"]
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": cores}
     log = tmp_path_factory.mktemp("server") / "log"
@@ -230,6 +231,12 @@ def test_the_server_speaks_the_same_ids(policy, server):
     client = language_model(spec)
     assert client.prompt_ids(ADD, ROOT) == policy.prompt_ids(ADD, ROOT)
     check_chain(client)
+
+
+def test_the_server_can_draw_as_the_engine_in_process_does(policy, server):
+    _, spec = server
+    client = language_model(spec.replace("?", "?draws=own&"))
+    assert [one.token_ids for one in ask(client, n=3)] == [one.token_ids for one in ask(policy, n=3)]
 
 
 def test_the_server_through_the_command_line(server, tmp_path):
