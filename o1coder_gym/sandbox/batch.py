@@ -51,15 +51,11 @@ class Batch:
         if not self._waiting:
             return
         for worker in self._pool.idle(len(self._waiting)):
-            self._running[worker] = self._waiting.popleft()
-            self._continue(worker)
-
-    def _continue(self, worker: Worker) -> None:
-        """Gives a worker the next job of its trial."""
-        try:
-            worker.give(self._trials[self._running[worker]].next_job())
-        except WorkerDied as death:
-            self._lose(worker, death)
+            index = self._running[worker] = self._waiting.popleft()
+            try:
+                worker.give(self._trials[index].next_job())
+            except WorkerDied as death:
+                self._lose(worker, death)
 
     def _listen(self) -> None:
         """Waits until something happens, and deals with it."""
@@ -82,17 +78,14 @@ class Batch:
             return
         finished = worker.handle(ready)
         if finished is not None:
-            index = self._running[worker]
+            index = self._running.pop(worker)
+            self._pool.retire_if_worn(worker)
+            self._dispatch()  # the zygote goes on while this process grades
             verdict = self._trials[index].accept(finished)
-            if verdict is None and worker.clean:
-                self._continue(worker)
-                return
-            del self._running[worker]
             if verdict is None:
                 self._waiting.appendleft(index)
             else:
                 self._verdicts[index] = verdict
-            self._pool.retire_if_worn(worker)
         elif worker in self._running and self._trials[self._running[worker]].should_stop(
             worker.partial_answer
         ):

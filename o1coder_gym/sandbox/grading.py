@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 from o1coder_gym.sandbox.comparison import brief, same_stdout
@@ -22,6 +23,7 @@ _LINE_CHARS = 400
 _GOT_CHARS = 200
 _OTHER_FRAMES = 3
 """Frames besides one for each question: begun, done or failed, and one that is too many."""
+_KNOWN_BYTES = 2048
 
 _SEVERITY = (
     Outcome.INFRASTRUCTURE,
@@ -66,28 +68,21 @@ class Evidence:
         return candidate.ending == Ending.OWN and candidate.status == 0 and not self.overflow
 
 
-def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> dict[int, CaseResult] | None:
+def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> Mapping[int, CaseResult]:
     """Returns the result of each test of a run, by index; for a run without tests at index `WHOLE`.
 
-    Calls that were not made because the job was stopped are left out. Returns None if a process ended
-    before it was confined: that is a failure of ours.
+    Calls that were not made because the job was stopped are left out.
     """
-    read = [_after_begin(answer, run) for answer in evidence.answers]
-    frames = [one for one in read if one is not None]
-    if len(frames) < len(read):
-        return None
-    ending = _ending(frames[0], evidence)
-    match run:
-        case CallRun() if not run.calls:
-            loaded = evidence.ended_well and FrameKind.DONE in {frame.kind for frame in frames[0]}
-            return {WHOLE: CaseResult(Outcome.PASS) if loaded else ending}
-        case CallRun():
-            stopped = evidence.children[0].ending == Ending.STOPPED and not evidence.overflow
-            return _grade_calls(run, frames[0], None if stopped else ending)
-        case TesterRun():
-            return _grade_tester(run, frames[1], ending, _ending(frames[1], evidence, child=1))
-        case StdioRun():
-            return {run.test: _grade_stdio(run, frames[0], ending, evidence, stdout_tolerance)}
+    if isinstance(run, CallRun):
+        return _grade_candidate(run, evidence)
+    frames = [_after_begin(answer, run) for answer in evidence.answers]
+    endings = [
+        _ending(read, child.status, _cut_short(evidence, child))
+        for read, child in zip(frames, evidence.children, strict=True)
+    ]
+    if isinstance(run, TesterRun):
+        return _grade_tester(run, frames[1], *endings)
+    return {run.test: _grade_stdio(run, frames[0], endings[0], evidence, stdout_tolerance)}
 
 
 def failed_already(run: CallRun, answer: bytes, met: int) -> tuple[bool, int]:
@@ -101,7 +96,7 @@ def failed_already(run: CallRun, answer: bytes, met: int) -> tuple[bool, int]:
     Returns:
         Whether one is wrong, and how many are right.
     """
-    answers = _answers(_after_begin(answer, run) or [], len(run.calls), _FAILURES.keys() | {FrameKind.VALUE})
+    answers = _answers(_after_begin(answer, run), len(run.calls), _FAILURES.keys() | {FrameKind.VALUE})
     for index, frame in islice(answers.items(), met, None):
         if not _is_met(run.calls[index][1], frame):
             return True, met
@@ -114,7 +109,7 @@ def returned(run: Run, answers: Sequence[bytes], stdout: bytes) -> dict[int, str
     match run:
         case CallRun():
             frames = _answers(
-                _after_begin(answers[0], run) or [], len(run.calls), _FAILURES.keys() | {FrameKind.VALUE}
+                _after_begin(answers[0], run), len(run.calls), _FAILURES.keys() | {FrameKind.VALUE}
             )
             return {
                 run.calls[call][0]: frame.body.decode("ascii", "replace")
@@ -145,12 +140,12 @@ def combine(results: Sequence[CaseResult], program: CaseResult | None, cpu_s: fl
     return Verdict(worst.outcome, tuple(results), cpu_s, error)
 
 
-def _after_begin(answer: bytes, run: Run) -> list[Frame] | None:
-    """Returns the frames that follow the mark of a confined process; None without the mark."""
+def _after_begin(answer: bytes, run: Run) -> list[Frame]:
+    """Returns the frames that follow the mark of a confined process; none without the mark."""
     questions = len(run.calls if isinstance(run, CallRun) else run.tests)
     frames, _ = read_frames(answer, questions + _OTHER_FRAMES)
     if not frames or frames[0] != Frame(FrameKind.BEGUN, WHOLE, b""):
-        return None
+        return []
     return frames[1:]
 
 
@@ -162,6 +157,31 @@ def _answers(frames: Iterable[Frame], count: int, kinds: Iterable[FrameKind]) ->
             break
         answers.setdefault(frame.about, frame)
     return answers
+
+
+def _grade_candidate(run: CallRun, evidence: Evidence) -> Mapping[int, CaseResult]:
+    """Grades the answer of a candidate without a tester."""
+    answer, candidate = evidence.answers[0], evidence.children[0]
+    stopped = candidate.ending == Ending.STOPPED and not evidence.overflow
+    grade_answer = _known_grades if len(answer) <= _KNOWN_BYTES else _grade_answer
+    cut_short = _cut_short(evidence, candidate)
+    return grade_answer(run, answer, candidate.status, evidence.ended_well, stopped, cut_short)
+
+
+def _grade_answer(
+    run: CallRun, answer: bytes, status: int, ended_well: bool, stopped: bool, cut_short: CaseResult | None
+) -> Mapping[int, CaseResult]:
+    """Does the work of `_grade_candidate`."""
+    frames = _after_begin(answer, run)
+    ending = _ending(frames, status, cut_short)
+    if not run.calls:
+        loaded = ended_well and FrameKind.DONE in {frame.kind for frame in frames}
+        return {WHOLE: CaseResult(Outcome.PASS) if loaded else ending}
+    return _grade_calls(run, frames, None if stopped else ending)
+
+
+_known_grades = lru_cache(1024)(_grade_answer)
+"""For short answers: programs that are right, and many that are wrong, answer alike."""
 
 
 def _grade_calls(run: CallRun, frames: list[Frame], ending: CaseResult | None) -> dict[int, CaseResult]:
@@ -232,21 +252,26 @@ def _grade_stdio(
     return CaseResult(outcome, ascii(text[:_GOT_CHARS]))
 
 
-def _ending(frames: Sequence[Frame], evidence: Evidence, child: int = 0) -> CaseResult:
-    """Returns the result of tests that a process left unanswered: why it ended before."""
-    report, limits = evidence.children[child], evidence.limits
-    if report.ending == Ending.CPU or report.cpu_s >= limits.cpu_s:
+def _cut_short(evidence: Evidence, child: ChildReport) -> CaseResult | None:
+    """Returns the result of tests that a process left unanswered because it went over a limit."""
+    limits = evidence.limits
+    if child.ending == Ending.CPU or child.cpu_s >= limits.cpu_s:
         return CaseResult(Outcome.TIMEOUT, None, f"used more than {limits.cpu_s:g} s of CPU time")
-    if report.ending == Ending.WALL:
+    if child.ending == Ending.WALL:
         return CaseResult(Outcome.TIMEOUT, None, f"waited for more than {limits.wall_s:g} s")
     if evidence.overflow:
         return CaseResult(Outcome.RUNTIME_ERROR, None, "wrote more than is allowed")
+    return None
+
+
+def _ending(frames: Sequence[Frame], status: int, cut_short: CaseResult | None) -> CaseResult:
+    """Returns the result of tests that a process left unanswered: why it ended before."""
+    if cut_short is not None:
+        return cut_short
     for frame in frames:
         if frame.about == WHOLE and frame.kind in _FAILURES:
             return CaseResult(_FAILURES[frame.kind], None, line(frame.body))
-    return CaseResult(
-        Outcome.RUNTIME_ERROR, None, f"the program {_way_out(report.status)} before it answered"
-    )
+    return CaseResult(Outcome.RUNTIME_ERROR, None, f"the program {_way_out(status)} before it answered")
 
 
 def _way_out(status: int) -> str:

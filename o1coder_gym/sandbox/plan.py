@@ -15,9 +15,11 @@ from o1coder_gym.sandbox.wire import pack_job
 from o1coder_gym.types import AssertTest, CheckTest, StdioTest, TestCase
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CallRun:
     """One process that is asked for the results of calls; without calls it is only loaded.
+
+    Equal only to itself, which spares comparing long runs: `plan` gives equal tests the same one.
 
     Attributes:
         inputs: The arguments of all calls, as they travel to the process.

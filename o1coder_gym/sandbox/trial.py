@@ -8,7 +8,7 @@ from collections.abc import Callable
 from o1coder_gym.sandbox.grading import Evidence, combine, failed_already, grade
 from o1coder_gym.sandbox.plan import CallRun, StdioRun, plan
 from o1coder_gym.sandbox.wire import WHOLE, Mode, Request, pack_job
-from o1coder_gym.sandbox.worker import Finished, Job, WorkerDied
+from o1coder_gym.sandbox.worker import Finished, Job
 from o1coder_gym.types import CaseResult, Limits, Outcome, Submission, Verdict
 
 _FRAME_ROOM = 64
@@ -68,18 +68,11 @@ class Trial:
         return Job(request._replace(mode=Mode.TESTER), payloads, answer_bytes=room)
 
     def accept(self, finished: Finished) -> Verdict | None:
-        """Takes the outcome of the last job; returns the verdict once there is nothing more to run.
-
-        Raises:
-            WorkerDied: When a process could not even be confined.
-        """
+        """Takes the outcome of the last job; returns the verdict once there is nothing more to run."""
         evidence = Evidence(
             finished.children, finished.answers, finished.stdout, finished.overflow, self._limits_left()
         )
-        results = grade(self._runs[self._position], evidence, self._stdout_tolerance)
-        if results is None:
-            raise WorkerDied("a process ended before it was confined")
-        self._results |= results
+        self._results |= grade(self._runs[self._position], evidence, self._stdout_tolerance)
         self._cpu_s += sum(child.cpu_s for child in finished.children)
         self._position += 1
         if self._position == len(self._runs) or self._is_decided():

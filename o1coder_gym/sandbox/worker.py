@@ -18,6 +18,7 @@ from typing import BinaryIO
 from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.sandbox.blueprint import Blueprint
 from o1coder_gym.sandbox.wire import (
+    BEGUN_FRAME,
     FAILED,
     REPORT,
     REPORT_BYTES,
@@ -277,16 +278,21 @@ class Worker:
             self.stop_job()
 
     def _finish(self, children: tuple[ChildReport, ...]) -> Finished:
-        """Reads the rest of all lines and closes them; all that could write to them are gone."""
+        """Reads the rest of all lines and closes them; all that could write to them are gone.
+
+        Raises:
+            WorkerDied: When a process could not even be confined.
+        """
         for line in self._lines:
             line.read()
         answers = [bytes(line.incoming) for line in self._lines]
         overflow = any(line.overflown for line in self._lines)
         self._drop_lines()
         self.deadline = math.inf
-        return Finished(
-            children, tuple(answers[: len(children)]), b"".join(answers[len(children) :]), overflow
-        )
+        told, printed = answers[: len(children)], answers[len(children) :]
+        if not all(answer.startswith(BEGUN_FRAME) for answer in told):
+            raise WorkerDied("a process ended before it was confined")
+        return Finished(children, tuple(told), b"".join(printed), overflow)
 
     def _drop_lines(self) -> None:
         """Closes the lines to the children."""
