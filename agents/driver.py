@@ -304,7 +304,7 @@ class _Run:
         for session in owners.values():
             self._pump(session)
 
-    def _failed(self, batch: Batch, error: Exception) -> None:
+    def _failed(self, batch: Batch, error: BaseException) -> None:
         """Tries the requests of a failed batch one by one; one that fails alone ends its task."""
         if len(batch.requests) > 1:
             for request in batch.requests:

@@ -48,7 +48,7 @@ class Batch:
     requests: list[Request]
     started: float
     replies: Sequence[Any] = ()
-    error: Exception | None = None
+    error: BaseException | None = None
     overdue: bool = False
 
 
@@ -158,6 +158,6 @@ class Lane:
         while (batch := self._inbox.get()) is not None:
             try:
                 batch.replies = self.serve([request.payload for request in batch.requests])
-            except Exception as error:  # a foreign function's failure becomes a value of the loop
+            except BaseException as error:  # even an exit: the loop would wait for this batch for ever
                 batch.error = error
             self.done.put(batch)

@@ -331,11 +331,14 @@ def test_what_was_found_before_a_failure_is_kept(toy: ModuleType) -> None:
     assert all(node.unobserved == 0 for node in result.result.tree.nodes)
 
 
-def test_an_engine_that_dies_ends_every_task_with_a_typed_error(toy: ModuleType) -> None:
+@pytest.mark.parametrize("kind", [ConnectionResetError, SystemExit])
+def test_an_engine_that_dies_ends_every_task_with_a_typed_error(
+    toy: ModuleType, kind: type[BaseException]
+) -> None:
     class Dying(toy.ToyPolicy):
         def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
             if len(self.batches) == 2:
-                raise ConnectionResetError("the server went away")
+                raise kind("the server went away")
             return super().propose(requests)
 
     found = Driver(toy.ToyModel(), Dying()).run(tasks())
@@ -343,7 +346,7 @@ def test_an_engine_that_dies_ends_every_task_with_a_typed_error(toy: ModuleType)
     broken = [result.error for result in found if result.error is not None]
     assert broken
     assert all(isinstance(error, PolicyError) for error in broken)
-    assert isinstance(broken[0].__cause__, ConnectionResetError)
+    assert isinstance(broken[0].__cause__, kind)
 
 
 def test_an_engine_that_hangs_is_given_up(toy: ModuleType) -> None:
