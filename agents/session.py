@@ -242,7 +242,7 @@ class Session:
     def _abandon(self, error: O1CoderError) -> None:
         """Ends an agent that does not end by itself."""
         if self._search is not None:
-            with contextlib.suppress(RuntimeError):  # a foreign agent may ignore even this
+            with contextlib.suppress(Exception):  # a foreign agent may ignore even this, or fail at it
                 self._search.close()
         self._finish(None, error)
 

@@ -384,6 +384,18 @@ def test_an_agent_that_fails_ends_its_own_task_only(toy: ModuleType) -> None:
     assert found[1].error is None
 
 
+def test_an_agent_that_fails_while_it_is_ended_ends_its_own_task_only(toy: ModuleType) -> None:
+    def buggy(problem: Problem, root: State, /) -> Any:
+        try:
+            yield ["what?"]
+        finally:
+            raise ZeroDivisionError("oops")
+
+    found = Driver(toy.ToyModel(), toy.ToyPolicy()).run([Task("p0", buggy), Task("p1", greedy)])
+    assert isinstance(found[0].error, ConformanceError)
+    assert found[1].error is None
+
+
 def test_an_agent_must_return_a_result(toy: ModuleType) -> None:
     def silent(problem: Problem, root: State, /) -> Any:
         yield [Propose(root)]
