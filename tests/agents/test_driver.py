@@ -513,4 +513,7 @@ def test_finished_searches_are_let_go(toy: ModuleType) -> None:
 
     before = alive()
     Driver(toy.ToyModel(), toy.ToyPolicy()).run(tasks())
+    for thread in threading.enumerate():
+        if thread.name.startswith("o1coder-"):
+            thread.join(10)  # it may still hold the last batch
     assert alive() <= before
