@@ -130,7 +130,7 @@ class OpenAIEngine:
                 self._pool.map(lambda request: self._answer(request, range(request.n), asked), requests)
             )
         singles = [(request, range(i, i + 1)) for request in requests for i in range(request.n)]
-        found = chain.from_iterable(self._pool.map(lambda single: self._answer(*single, asked), singles))
+        found = chain.from_iterable(self._pool.map(lambda one: self._answer(one[0], one[1], asked), singles))
         return [tuple(islice(found, request.n)) for request in requests]
 
     def _answer(self, request: Generate, samples: range, asked: float) -> tuple[Completion, ...]:
