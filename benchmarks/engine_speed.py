@@ -8,6 +8,7 @@ Sections:
   prefix    32 prompts of 620 tokens that share 600, and 32 of the same length that share nothing
   chain     12 growing prompts, 4 samples each: prompt tokens computed ÷ unique tokens
   trees     8 trees in common batches, and one alone, each grown by one node of 4 samples at a time
+  score     steps of 4 growing trees scored from what was computed before, and from the first token
   search    mcts on 8 starter problems, judged, ÷ the requests that it made, replayed on the engine alone
   against   the 8 trees on the engine of --against ÷ on the engine measured, e.g. a server of the same model
 
@@ -33,6 +34,7 @@ from o1coder_gym.budget import Budget
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.errors import UsageError
 from o1coder_gym.formats import Prompt
+from o1coder_gym.models import model_path
 from o1coder_gym.policies import (
     Completion,
     Counters,
@@ -44,6 +46,7 @@ from o1coder_gym.policies import (
     load_policy,
 )
 from o1coder_gym.policies.vllm import BLOCK
+from o1coder_gym.prm.step_text import EncodedSteps
 from o1coder_gym.problems import load_problems
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Sampling, Submission
@@ -56,8 +59,9 @@ Workload = Callable[[], object]
 class Bench:
     """One engine, prompts of exact lengths for it, and its counters around each turn."""
 
-    def __init__(self, engine: Engine, tokens: int, rounds: int) -> None:
-        self.engine = engine
+    def __init__(self, spec: str, tokens: int, rounds: int) -> None:
+        self.engine = engine_of(spec)
+        self.model = spec.partition(":")[2].partition("?")[0]
         self.tokens = tokens
         self.rounds = rounds
         self._fresh = itertools.count()
@@ -154,6 +158,37 @@ def trees(bench: Bench) -> dict[str, Any]:
     return _report("tok/s, 8 trees", eight, "tok/s, 1 tree", one, at_least=2.5)
 
 
+def score(bench: Bench) -> dict[str, Any]:
+    """Scoring with prefixes kept ÷ without, by the engine's weights under a random head."""
+    import torch
+
+    from o1coder_gym.prm.model import ScalarHead, StepModel, load_backbone
+
+    backbone = load_backbone(model_path(bench.model), "bfloat16")
+    head = ScalarHead(torch.randn(1, backbone.config.hidden_size), None)  # pyright: ignore
+    plain, keeping = StepModel(backbone, head, 0), StepModel(backbone, head, 0)
+    keeping.keep_prefixes(1024)
+
+    def grow(model: StepModel) -> float:
+        model.forget()
+        trees, scored = [EncodedSteps(bench.ids(300), ()) for _ in range(4)], 0
+        begun = time.perf_counter()
+        for _ in range(6):
+            level = [[_longer(tree, bench.ids(40)) for _ in range(4)] for tree in trees]
+            model.logits([child for children in level for child in children])
+            trees = [children[0] for children in level]
+            scored += sum(map(len, level))
+        return scored / (time.perf_counter() - begun)
+
+    speeds = [(grow(keeping), grow(plain)) for _ in range(bench.rounds)]
+    kept, again = (max(column) for column in zip(*speeds, strict=True))
+    return _report("steps/s, prefixes kept", kept, "steps/s, from the start", again, at_least=2.5)
+
+
+def _longer(steps: EncodedSteps, ids: Ids) -> EncodedSteps:
+    return EncodedSteps(steps.ids + ids, (*steps.marks, len(steps.ids + ids) - 1))
+
+
 class Recorder:
     """An engine that remembers what it was asked, batch by batch."""
 
@@ -215,7 +250,14 @@ def _report(fast_title: str, fast: float, slow_title: str, slow: float, at_least
     return {fast_title: fast, slow_title: slow, **pin}
 
 
-SECTIONS = {"samples": samples, "prefix": prefix, "chain": chain, "trees": trees, "search": search}
+SECTIONS = {
+    "samples": samples,
+    "prefix": prefix,
+    "chain": chain,
+    "trees": trees,
+    "score": score,
+    "search": search,
+}
 
 
 def engine_of(spec: str) -> Engine:
@@ -238,7 +280,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=[*SECTIONS, "against"], metavar="SECTION")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    bench = Bench(engine_of(options.policy), options.tokens, options.rounds)
+    bench = Bench(options.policy, options.tokens, options.rounds)
     bench.turn(lambda: bench.generate([bench.ids(32)], 2))  # loads weights, warms up
     figures: dict[str, Any] = {}
     for name, section in SECTIONS.items():
@@ -247,7 +289,7 @@ def main() -> None:
             if not options.json:
                 show(name, figures[name])
     if options.against and (not options.only or "against" in options.only):
-        figures["against"] = against(bench, Bench(engine_of(options.against), options.tokens, options.rounds))
+        figures["against"] = against(bench, Bench(options.against, options.tokens, options.rounds))
         if not options.json:
             show("against", figures["against"])
     if options.json:

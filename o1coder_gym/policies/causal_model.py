@@ -37,7 +37,7 @@ class CausalModel:
         self.text = TokenText(tokenizer)
         self.end_tokens = _end_tokens(model, tokenizer)
         self.context = int(model.config.get_text_config().max_position_embeddings)
-        self.shape = _cache_shape(model)
+        self.shape = cache_shape(model)
 
     @classmethod
     def from_folder(cls, folder: Path, dtype: str = "auto", device: str = "auto") -> CausalModel:
@@ -72,8 +72,12 @@ def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
 
 
 @torch.inference_mode()
-def _cache_shape(model: Any) -> CacheShape:
-    """Runs one token and looks at what is cached."""
+def cache_shape(model: Any) -> CacheShape:
+    """Runs one token and looks at what is cached.
+
+    Raises:
+        PolicyError: When not all layers have full attention with equal key-value heads.
+    """
     config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if kinds != {"full_attention"} or (

@@ -10,24 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
 
 from o1coder_gym.policies.causal_model import CausalModel
 from o1coder_gym.policies.engine import Completion, Generate, Meter
-from o1coder_gym.policies.prefix_tree import PrefixNode, PrefixTree
+from o1coder_gym.policies.prefix_tree import PrefixNode
+from o1coder_gym.policies.prefixes import Prefixes, Segment, forward
 from o1coder_gym.policies.row_cache import RowCache
 from o1coder_gym.policies.sampling import draw, uniforms
 from o1coder_gym.policies.token_text import TokenText
-
-Segment = torch.Tensor
-
-
-def split_segment(segment: Segment, at: int) -> tuple[Segment, Segment]:
-    """Cuts ``[2L, H, T, D]`` after `at` tokens, into tensors of their own."""
-    return segment[:, :, :at].clone(), segment[:, :, at:].clone()
 
 
 @dataclass(slots=True)
@@ -103,7 +96,8 @@ class Decoder:
         """Args: the model, number of prefix tokens kept between calls, where work is counted."""
         self._causal = model
         self._meter = meter
-        self.prefixes: PrefixTree[Segment] = PrefixTree(capacity, split_segment)
+        self._prefixes = Prefixes(model.model.base_model, model.shape, capacity)
+        self.tree = self._prefixes.tree
 
     @torch.inference_mode()
     def run(self, rows: Sequence[Row]) -> None:
@@ -115,39 +109,25 @@ class Decoder:
 
     def _prefill(self, rows: Sequence[Row]) -> None:
         """Computes what is missing of all prompts but their last tokens, shared parts once."""
-        ends = {ids: self.prefixes.insert(ids[:-1]) for ids in _prompts(rows)}
+        ends = {ids: self.tree.insert(ids[:-1]) for ids in _prompts(rows)}
         _account(rows, ends)
-        while frontier := _first_missing(ends.values()):
-            for batch in _similar_lengths(frontier):
-                self._compute(batch)
+        self._prefixes.compute(ends.values())
         self._meter.add(
             prompt_tokens=sum(row.computed for row in rows), cached_tokens=sum(row.cached for row in rows)
         )
 
-    def _compute(self, nodes: Sequence[PrefixNode[Segment]]) -> None:
-        """Computes one segment each, given that everything before them is there."""
-        lengths = [len(node.tokens) for node in nodes]
-        pasts = [_segments(node.path()[:-1]) for node in nodes]
-        longest = max(lengths)
-        past = max(sum(segment.shape[2] for segment in segments) for segments in pasts)
-        cache = RowCache(self._causal.shape, len(nodes), past + longest)
-        cache.fill(pasts)
-        tokens = [(0,) * (longest - len(node.tokens)) + node.tokens for node in nodes]
-        self._forward(self._causal.model.base_model, cache, tokens, lengths)
-        for row, node in enumerate(nodes):
-            node.payload = cache.segment(row, cache.length - lengths[row], cache.length)
-
     def _decode(self, rows: list[Row]) -> None:
         """Samples one token for all live rows, until none is left."""
-        paths = {ids: _segments(self.prefixes.insert(ids[:-1]).path()) for ids in _prompts(rows)}
+        paths = {
+            ids: [segment.cache for segment in self._prefixes.segments(ids[:-1])] for ids in _prompts(rows)
+        }
         capacity = max(len(row.request.prompt_ids) + row.limit for row in rows)
         cache = RowCache(self._causal.shape, len(rows), capacity)
         cache.fill([paths[row.request.prompt_ids] for row in rows])
         while rows:
             tokens = [(row.ids[-1] if row.ids else row.request.prompt_ids[-1],) for row in rows]
-            logits = self._forward(
-                self._causal.model, cache, tokens, [1] * len(rows), logits_to_keep=1
-            ).logits
+            output = forward(self._causal.model, cache, tokens, [1] * len(rows), logits_to_keep=1)
+            logits = output.logits
             sampling = [row.request.sampling for row in rows]
             drawn = draw(logits[:, -1], sampling, [row.uniform[len(row.ids)] for row in rows])
             for slot, token, logprob in reversed(list(zip(range(len(rows)), *drawn, strict=True))):
@@ -163,35 +143,11 @@ class Decoder:
         assert row.completion is not None
         computed = row.completion.token_ids[: len(row.ids) - 1]
         first = cache.starts[slot]
-        for node in self.prefixes.insert((*row.request.prompt_ids, *computed)).path():
+        for node in self.tree.insert((*row.request.prompt_ids, *computed)).path():
             last = first + len(node.tokens)
             if node.payload is None:
-                node.payload = cache.segment(slot, first, last)
+                node.payload = Segment(cache.segment(slot, first, last))
             first = last
-
-    def _forward(
-        self,
-        model: Any,
-        cache: RowCache,
-        tokens: Sequence[tuple[int, ...]],
-        lengths: Sequence[int],
-        **options: int,
-    ) -> Any:
-        """Feeds ``[B, S]`` tokens, of which row b's last ``lengths[b]`` are real."""
-        device, queries = self._causal.shape.device, len(tokens[0])
-        mask = cache.mask(len(tokens), queries, lengths)
-        columns = torch.arange(cache.length, cache.length + queries, device=device)
-        # Padding before a segment counts as no position.
-        origins = [cache.starts[row] + queries - length for row, length in enumerate(lengths)]
-        positions = (columns - torch.tensor(origins, device=device)[:, None]).clamp(min=0)
-        return model(
-            input_ids=torch.tensor(tokens, device=device),
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            **options,
-        )
 
 
 def _prompts(rows: Iterable[Row]) -> Iterator[tuple[int, ...]]:
@@ -207,24 +163,3 @@ def _account(rows: Iterable[Row], ends: Mapping[tuple[int, ...], PrefixNode[Segm
             missing = {node for node in path if node.payload is None} - claimed
             claimed |= missing
             row.computed = 1 + sum(len(node.tokens) for node in missing)
-
-
-def _segments(path: Iterable[PrefixNode[Segment]]) -> list[Segment]:
-    return [node.payload for node in path if node.payload is not None]
-
-
-def _first_missing(ends: Iterable[PrefixNode[Segment]]) -> list[PrefixNode[Segment]]:
-    """Returns, each once, the first segment of each path that is not computed."""
-    missing = (next((node for node in end.path() if node.payload is None), None) for end in ends)
-    return list(dict.fromkeys(node for node in missing if node is not None))
-
-
-def _similar_lengths(nodes: Sequence[PrefixNode[Segment]]) -> Iterator[list[PrefixNode[Segment]]]:
-    """Groups segments so that at most half of what a batch computes is padding."""
-    batch: list[PrefixNode[Segment]] = []
-    for node in sorted(nodes, key=lambda node: len(node.tokens)):
-        if (len(batch) + 1) * len(node.tokens) > 2 * sum(len(n.tokens) for n in [*batch, node]):
-            yield batch
-            batch = []
-        batch.append(node)
-    yield batch

@@ -113,7 +113,7 @@ class HFEngine:
     def forget(self) -> None:
         """Drops all kept prefixes."""
         with self._lock:
-            self._ready()[1].prefixes.clear()
+            self._ready()[1].tree.clear()
 
     def generate(self, requests: Sequence[Generate], /) -> list[tuple[Completion, ...]]:
         """Answers all requests; batches of similar prompt lengths, bounded by rows and memory.
@@ -133,7 +133,7 @@ class HFEngine:
             except RuntimeError as error:
                 raise PolicyError(f"generation failed: {str(error).splitlines()[0]}") from error
             finally:
-                decoder.prefixes.evict()
+                decoder.tree.evict()
             self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
         return [tuple(row.result() for row in group) for group in groups]
 

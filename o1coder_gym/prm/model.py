@@ -17,7 +17,10 @@ from torch import Tensor, nn
 from transformers import AutoModel
 from transformers.utils import logging
 
-from o1coder_gym.errors import ScorerError
+from o1coder_gym.errors import PolicyError, ScorerError
+from o1coder_gym.policies.attention import GROUPED
+from o1coder_gym.policies.causal_model import cache_shape
+from o1coder_gym.policies.prefixes import Prefixes
 from o1coder_gym.prm.step_text import EncodedSteps
 
 if TYPE_CHECKING:
@@ -36,14 +39,53 @@ class StepModel:
         self.backbone = backbone.eval()
         self.head = head.to(next(backbone.parameters())).eval()
         self._pad = pad
+        self._prefixes: Prefixes | None = None
+
+    def keep_prefixes(self, mib: int) -> None:
+        """Has later calls start from what earlier ones computed, where all layers have full attention.
+
+        Args:
+            mib: Memory for what is kept, in MiB.
+        """
+        try:
+            shape = cache_shape(self.backbone)
+        except PolicyError:
+            return
+        self.backbone.set_attn_implementation(GROUPED)  # pyright: ignore[reportCallIssue]
+        hidden_bytes = self.backbone.config.get_text_config().hidden_size * shape.dtype.itemsize  # pyright: ignore
+        capacity = mib * 2**20 // (shape.bytes_per_token + hidden_bytes)
+        self._prefixes = Prefixes(self.backbone, shape, capacity, keep_hidden=True)
+
+    def forget(self) -> None:
+        """Drops all kept prefixes."""
+        if self._prefixes is not None:
+            self._prefixes.tree.clear()
 
     @torch.inference_mode()
     def logits(self, rows: Sequence[EncodedSteps]) -> list[list[float]]:
-        """Returns the logit of each step of each row, in one forward pass.
+        """Returns the logit of each step of each row.
 
         Args:
             rows: B encoded chains.
         """
+        return (
+            self._in_one_pass(rows) if self._prefixes is None else self._from_prefixes(self._prefixes, rows)
+        )
+
+    def _from_prefixes(self, prefixes: Prefixes, rows: Sequence[EncodedSteps]) -> list[list[float]]:
+        """Computes only what no earlier row began with."""
+        prompts = [row.ids[: max(row.marks, default=-1) + 1] for row in rows]
+        prefixes.compute([prefixes.tree.insert(ids) for ids in prompts])
+        found = []
+        for row, ids in zip(rows, prompts, strict=True):
+            hidden = torch.cat([one.hidden for one in prefixes.segments(ids) if one.hidden is not None])
+            logits = iter(self.head(hidden[[mark for mark in row.marks if mark >= 0]]).float().tolist())
+            found.append([next(logits) if mark >= 0 else 0.0 for mark in row.marks])
+        prefixes.tree.evict()
+        return found
+
+    def _in_one_pass(self, rows: Sequence[EncodedSteps]) -> list[list[float]]:
+        """Computes all rows from their first tokens."""
         device = next(self.backbone.parameters()).device
         longest = max(len(row.ids) for row in rows)
         ids = torch.tensor([[*row.ids, *[self._pad] * (longest - len(row.ids))] for row in rows])

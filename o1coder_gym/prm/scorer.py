@@ -37,6 +37,7 @@ class ScorerSettings:
         dtype: Of the weights; ``auto`` is bfloat16 on a GPU, else float32.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         batch_tokens: Tokens of a forward pass at most, padding included; a longer chain runs alone.
+        prefix_mib: Memory for what steps before have computed, kept between calls, in MiB; 0 keeps nothing.
         kind: Family of the model (`public.KINDS`) where its folder does not say.
         format: Step format where its folder does not say.
         calibrated: Whether to use the calibration beside the weights: ``yes`` or ``no``.
@@ -45,14 +46,15 @@ class ScorerSettings:
     dtype: str = "auto"
     device: str = "auto"
     batch_tokens: int = 16384
+    prefix_mib: int = 1024
     kind: str = ""
     format: str = "pseudocode"
     calibrated: str = "yes"
 
     def __post_init__(self) -> None:
         """Raises `UsageError` when a value makes no sense."""
-        if self.batch_tokens < 1 or self.calibrated not in ("yes", "no"):
-            raise UsageError("batch_tokens is at least 1, calibrated is yes or no")
+        if self.batch_tokens < 1 or self.prefix_mib < 0 or self.calibrated not in ("yes", "no"):
+            raise UsageError("batch_tokens is at least 1, prefix_mib at least 0, calibrated is yes or no")
 
 
 class ModelScorer:
@@ -160,8 +162,11 @@ def load_model_scorer(
     context = int(getattr(backbone.config, "max_position_embeddings", _LONGEST))  # pyright: ignore
     longest = min(context, int(told.get("max_length", _LONGEST)))
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    model = StepModel(backbone, head, pad)
+    if settings.prefix_mib:
+        model.keep_prefixes(settings.prefix_mib)
     return ModelScorer(
-        StepModel(backbone, head, pad),
+        model,
         StepText(tokenizer, load_format(format), family.layout, longest),
         calibration=read_calibration(folder) if settings.calibrated == "yes" else UNCALIBRATED,
         batch_tokens=settings.batch_tokens,

@@ -27,14 +27,17 @@ STEPS = (
 CHAIN = State("p", STEPS)
 
 
-@pytest.fixture(scope="module")
-def scorer(model: Path) -> ModelScorer:
+@pytest.fixture(scope="module", params=[0, 64], ids=["from the start", "from prefixes"])
+def scorer(model: Path, request: pytest.FixtureRequest) -> ModelScorer:
     from transformers import AutoTokenizer
 
     torch.manual_seed(1)
     head = ScalarHead(torch.randn(1, 32), torch.randn(1))
     text = StepText(AutoTokenizer.from_pretrained(model), PSEUDOCODE, separated, 512)
-    return ModelScorer(StepModel(load_backbone(model, device="cpu"), head, 0), text, batch_tokens=400)
+    reader = StepModel(load_backbone(model, device="cpu"), head, 0)
+    if request.param:
+        reader.keep_prefixes(request.param)
+    return ModelScorer(reader, text, batch_tokens=400)
 
 
 def alone(scorer: ModelScorer, state: State) -> float:
@@ -56,6 +59,27 @@ def test_one_pass_is_each_prefix_alone(scorer: ModelScorer) -> None:
         assert score == pytest.approx(1 / (1 + torch.tensor(-logit).exp().item()), abs=1e-4)
     assert len(set(scores)) == len(scores)
     assert scores == [scorer.score([(PROBLEM, State("p", STEPS[:depth]))])[0] for depth in range(1, 5)]
+
+
+def test_what_steps_before_have_computed_is_kept(model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    text = StepText(AutoTokenizer.from_pretrained(model), PSEUDOCODE, separated, 512)
+    reader = StepModel(load_backbone(model, device="cpu"), ScalarHead(torch.ones(1, 32), None), 0)
+    reader.keep_prefixes(64)
+    computed = []
+    reader.backbone.register_forward_pre_hook(
+        lambda _, __, named: computed.append(named["input_ids"].shape), with_kwargs=True
+    )
+    chain, longer = (text.encode(PROBLEM, State("p", STEPS[:depth])) for depth in (2, 3))
+    first = reader.logits([chain])
+    siblings = reader.logits([longer, longer, chain])
+    assert siblings[0] == siblings[1]
+    assert siblings[0][:2] == siblings[2] == first[0]
+    assert computed == [(1, len(chain.ids)), (1, len(longer.ids) - len(chain.ids))]
+    reader.forget()
+    assert reader.logits([longer])[0] == pytest.approx(siblings[0], abs=1e-4)
+    assert computed[-1] == (1, len(longer.ids))
 
 
 def test_scores_belong_to_their_states_in_any_order_and_batch(scorer: ModelScorer) -> None:
