@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from o1coder_gym.agents import load_agent
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.suite import ProblemChoice, Suite, budgets, contestants, parts, read_suite
 from o1coder_gym.errors import UnknownNameError, UsageError
+
+SUITES = Path(__file__).parents[2] / "benchmarks" / "suites"
 
 
 def test_a_file_says_what_the_options_say(tmp_path: Path) -> None:
@@ -51,6 +54,14 @@ def test_a_bad_file_is_one_line(tmp_path: Path, text: str, message: str) -> None
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted(SUITES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_suites_of_the_project_name_agents_that_there_are(path: Path) -> None:
+    suite = read_suite(path)
+    assert suite.controls
+    for agent in suite.agents:
+        assert callable(load_agent(agent))
 
 
 def test_controls_sample_as_the_best_of_n_does() -> None:
