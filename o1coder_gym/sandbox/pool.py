@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import selectors
 import time
+from collections import Counter
 
 from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.sandbox.blueprint import Blueprint
@@ -25,6 +27,7 @@ class Pool:
         self._size = size
         self._workers: list[Worker] = []
         self._failed_starts = 0
+        self._has_full_batches = False
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -40,12 +43,25 @@ class Pool:
         Raises:
             InfrastructureError: When no zygote can be started.
         """
+        self._has_full_batches = self._has_full_batches or wanted >= self._size
         free = [worker for worker in self._workers if not worker.busy]
         while len(free) < wanted and len(self._workers) < self._size:
-            worker = Worker(self._blueprint, self.selector)
+            worker = Worker(self._blueprint, self.selector, self._free_cores())
             self._workers.append(worker)
             free.append(worker)
         return [worker for worker in free if worker.missing is not None][:wanted]
+
+    def _free_cores(self) -> set[int]:
+        """Returns where the next worker may run: on one core only, if this judge keeps all cores busy.
+
+        A program then starts where the memory that it was forked from is at hand. Judges of fewer or single
+        programs are not bound: several of them could meet on one core while another is free.
+        """
+        cores = os.sched_getaffinity(0)
+        if not self._has_full_batches or self._size < len(cores):
+            return cores
+        load = Counter(core for worker in self._workers for core in worker.cores)
+        return {min(sorted(cores), key=load.__getitem__)}
 
     def wait_s(self) -> float:
         """Seconds until a worker is overdue; infinite if none has anything to do."""

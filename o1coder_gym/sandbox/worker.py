@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -97,22 +98,25 @@ class Worker:
 
     Attributes:
         missing: Why a layer does not hold, by its name; None until the zygote is ready.
+        cores: Where it and its children may run.
         jobs: How many jobs it was given.
         clean: Whether it can take another one.
         deadline: Monotonic time by which it has to say something; infinite while it is idle.
     """
 
-    def __init__(self, blueprint: Blueprint, selector: selectors.BaseSelector) -> None:
+    def __init__(self, blueprint: Blueprint, selector: selectors.BaseSelector, cores: Set[int]) -> None:
         """Starts a zygote; it says later that it is ready.
 
         Args:
             blueprint: What it shall be.
             selector: Where its sockets are registered, with this worker as data.
+            cores: Where it and its children may run.
 
         Raises:
             InfrastructureError: When no process can be started.
         """
         self.missing: dict[str, str] | None = None
+        self.cores = cores
         self.jobs = 0
         self.clean = True
         self.deadline = time.monotonic() + _START_S
@@ -127,6 +131,8 @@ class Worker:
         except InfrastructureError:
             self._control.close()
             raise
+        with contextlib.suppress(OSError):  # it is dead already, or the system has no such thing
+            os.sched_setaffinity(self._process.pid, cores)
         self._introduce(blueprint)
         self._control.setblocking(False)
         selector.register(self._control, selectors.EVENT_READ, self)

@@ -1,6 +1,7 @@
 """What the judge says of programs, one rule a test; cheating is the matter of test_adversarial.py."""
 
 import multiprocessing
+import os
 import threading
 import warnings
 
@@ -322,6 +323,15 @@ def test_threads_may_share_a_judge(judge):
     assert {number: verdicts[4].tests[0].got for number, verdicts in found.items()} == {
         number: str(number) for number in range(6)
     }
+
+
+def test_a_judge_of_full_batches_binds_each_worker_to_a_core_and_others_none():
+    cores = os.sched_getaffinity(0)
+    with Judge(len(cores)) as full, Judge(len(cores) + 1) as single:
+        full.evaluate([Submission(ADD, "add", CALLS)] * 4 * len(cores))
+        assert sorted(core for pid in full.pids for core in os.sched_getaffinity(pid)) == sorted(cores)
+        single.evaluate([Submission(ADD, "add", CALLS)])
+        assert [os.sched_getaffinity(pid) for pid in single.pids] == [cores]
 
 
 def test_a_closed_judge_starts_again():

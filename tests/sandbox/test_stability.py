@@ -34,7 +34,7 @@ def stability(import_file):
 
 
 def test_half_of_the_cpu_limit_is_enough_whatever_the_load(stability):
-    limits = Limits(cpu_s=2 * HALF_LIMIT, wall_s=2.5 * HALF_LIMIT)
+    limits = Limits(cpu_s=2 * HALF_LIMIT, wall_s=8 * HALF_LIMIT)
     program = Submission(BURN.format(HALF_LIMIT), "add", CALLS, limits)
     with stability.busy_loops(), Judge(2) as judge:
         verdicts = judge.evaluate([program] * 8)
