@@ -175,7 +175,15 @@ def test_an_interrupted_run_is_kept_and_goes_on(problems, tmp_path, sent):
     # Greedy answers at once; the tree searches take seconds more, in which the signal comes.
     command += ["--policy", "fake:call_s=0.05&depth=2", "--agent", "greedy", "--agent", "mcts:simulations=24"]
     command += ["--tokens", "none", "--no-controls", "--out", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # ignored where tests run in background
+    )
     while process.poll() is None and not (out / "results.jsonl").exists():
         time.sleep(0.02)
     process.send_signal(sent)

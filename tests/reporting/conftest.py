@@ -43,7 +43,7 @@ def ask(tmp_path: Path) -> Ask:
         file = tmp_path / "page.html"
         page = page.replace("<body>", "<body>" + CATCH, 1)
         file.write_text(page.replace("</body>", ANSWER.format(question=question) + "</body>", 1))
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000", "--dump-dom"]
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
         place = [f"--user-data-dir={tmp_path / 'browser'}", "--window-size=1280,800"]
         done = subprocess.run(
             [browser, *options, *place, file.as_uri()], capture_output=True, text=True, timeout=60, check=True
