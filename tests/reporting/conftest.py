@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+OPENINGS = 3
+"""On a busy machine the browser may tell what a page holds before its frames were drawn."""
+
 Ask = Callable[[str, str], Any]
 
 CATCH = """<script>
@@ -43,13 +46,15 @@ def ask(tmp_path: Path) -> Ask:
         file = tmp_path / "page.html"
         page = page.replace("<body>", "<body>" + CATCH, 1)
         file.write_text(page.replace("</body>", ANSWER.format(question=question) + "</body>", 1))
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
-        place = [f"--user-data-dir={tmp_path / 'browser'}", "--window-size=1280,800"]
-        done = subprocess.run(
-            [browser, *options, *place, file.as_uri()], capture_output=True, text=True, timeout=60, check=True
-        )
-        told = re.search(r'<output id="answer">(.*?)</output>', done.stdout, re.DOTALL)
-        assert told, done.stderr
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000", "--dump-dom"]
+        for turn in range(OPENINGS):
+            place = [f"--user-data-dir={tmp_path / f'browser{turn}'}", "--window-size=1280,800"]
+            command = [browser, *options, *place, file.as_uri()]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+            if told := re.search(r'<output id="answer">(.*?)</output>', done.stdout, re.DOTALL):
+                break
+        else:
+            pytest.fail("the page gave no answer")
         answer = json.loads(html.unescape(told[1]))
         assert answer["problems"] == []
         return answer["answer"]
