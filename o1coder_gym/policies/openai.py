@@ -159,6 +159,9 @@ class OpenAIEngine:
     def _body(self, request: Generate, samples: range) -> tuple[str, dict[str, Any]]:
         """Returns path and body of a server request for some of a request's continuations."""
         sampling = request.sampling
+        own_draws = self._settings.draws == "own"
+        if own_draws:  # greedy to the server: what is drawn is settled before it looks
+            sampling = replace(sampling, temperature=0.0, top_p=1.0, top_k=0)
         body: dict[str, Any] = {
             "model": self._model,
             "n": len(samples),
@@ -167,8 +170,8 @@ class OpenAIEngine:
             "top_p": sampling.top_p,
             "stop": list(request.prompt.stop),
         }
-        if self._settings.draws == "own":  # greedy to the server: what is drawn is settled before it looks
-            body |= {"temperature": 0.0, "top_p": 1.0, "vllm_xargs": request.draw_args(samples.start)}
+        if own_draws:
+            body["vllm_xargs"] = request.draw_args(samples.start)
         elif self._settings.seeds:
             body["seed"] = (request.seed + samples.start) % 2**31
         if not request.prompt_ids:
@@ -178,7 +181,7 @@ class OpenAIEngine:
             }
         return "completions", body | {
             "prompt": list(request.prompt_ids),
-            "top_k": sampling.top_k if sampling.top_k and self._settings.draws == "server" else -1,
+            "top_k": sampling.top_k or -1,
             "repetition_penalty": 1.0,  # else a server may take one from the model's own configuration
             "logprobs": 0 if self._settings.logprobs else None,
             "return_token_ids": True,
