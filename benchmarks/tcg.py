@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.progress import track
 
+from o1coder_gym.metrics import bootstrap_interval
 from o1coder_gym.models import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import ProblemRow, load_problems, load_rows
@@ -38,6 +40,7 @@ from o1coder_gym.types import Submission, Verdict
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 SETS = ("mbpp-sanitized", "humaneval")
+_BATCH = 32
 LimitOption = Annotated[int | None, typer.Option("--limit", help="First N problems of each set only.")]
 
 
@@ -91,10 +94,13 @@ def programs(
 ) -> None:
     """Samples programs for all problems of both sets, as rows with task_id and code."""
     sampler = load_policy(policy, format="vanilla")
+    problems = [problem for name in SETS for problem in load_problems(name)[:limit]]
     with out.open("w") as file:
-        for problem in [problem for name in SETS for problem in load_problems(name)[:limit]]:
-            for task_id, codes in sample_programs(sampler, [problem], samples).items():
+        for start in track(range(0, len(problems), _BATCH), "programs"):
+            written = sample_programs(sampler, problems[start : start + _BATCH], samples)
+            for task_id, codes in written.items():
                 file.writelines(json.dumps({"task_id": task_id, "code": code}) + "\n" for code in codes)
+            file.flush()
 
 
 @app.command()
@@ -107,18 +113,18 @@ def reward(
     """Agreement of the reward from generated tests with the hidden tests, in both modes."""
     found = read_programs(file)
     votes = {task_id: codes[:voters] for task_id, codes in found.items()}
-    judged = {task_id: codes[voters:] for task_id, codes in found.items()}
+    others = {task_id: codes[voters:] for task_id, codes in found.items()}
     with Judge() as judge:
-        for mode, generator in (
-            ("mode A", MutationGenerator(judge)),
-            ("mode B", MutationGenerator(judge, solutions=source_of(votes))),
+        for mode, generator, judged in (
+            ("mode A", MutationGenerator(judge), found),
+            ("mode B", MutationGenerator(judge, solutions=source_of(votes)), others),
         ):
             measured: list[ProblemQuality] = []
             for name in SETS:
                 rows = [row for row in load_rows(name).rows if row.problem.task_id in judged][:limit]
                 settings = EvaluationSettings(tests=tests, with_reference=mode == "mode A", mutants=0)
                 measured += evaluate_generator(judge, generator, rows, settings, samples=judged)
-            _print("+".join(SETS), mode, asdict(reward_agreement(measured)))
+            _print("+".join(SETS), mode, _agreement(measured))
 
 
 @app.command()
@@ -168,6 +174,13 @@ def _figures(found: list[ProblemQuality]) -> dict[str, Any]:
     killed, made = sum(one.killed for one in found), sum(one.mutants for one in found)
     figures["kill_rate_over_all_mutants"] = round(killed / made, 4)
     return figures | {"mutants": made, "problems": len(found)}
+
+
+def _agreement(found: list[ProblemQuality]) -> dict[str, Any]:
+    """Adds an interval over problems, for the programs of one problem are not independent."""
+    judged = [one for one in found if one.right + one.wrong]
+    shares = [(one.right_accepted + one.wrong_rejected) / (one.right + one.wrong) for one in judged]
+    return asdict(reward_agreement(found)) | {"interval_over_problems": bootstrap_interval(shares)}
 
 
 def _print(name: str, title: str, figures: dict[str, Any]) -> None:

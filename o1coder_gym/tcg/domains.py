@@ -135,6 +135,7 @@ class Texts:
         longest: Largest observed length.
         form: What all observed strings have in common and edits keep; see `TextForm`.
         words: What words are drawn from.
+        joints: Characters that stand only between others, never at an end or twice in a row.
     """
 
     seen: tuple[str, ...]
@@ -143,6 +144,7 @@ class Texts:
     longest: int
     form: TextForm = TextForm.FREE
     words: tuple[str, ...] = ()
+    joints: str = ""
 
     def sample(self, rng: random.Random) -> str:
         """Draws an observed string and mutates it a few times, or draws characters."""
@@ -152,7 +154,8 @@ class Texts:
                 text = self.mutate(text, rng)
             return text
         length = rng.randint(max(self.shortest, 1), max(self.longest, 2))
-        return "".join(rng.choices(self.alphabet, k=length))
+        drawn = "".join(rng.choices(self.alphabet, k=length))
+        return drawn if self._keeps_form(drawn) else self.mutate(rng.choice(self.seen), rng)
 
     def mutate(self, value: str, rng: random.Random) -> str:
         """Edits one place, or reorders, repeats or joins parts."""
@@ -172,7 +175,9 @@ class Texts:
         return edits.join_texts(value, rng.choice(self.seen), rng)
 
     def _keeps_form(self, text: str) -> bool:
-        return self.form is not TextForm.BALANCED or edits.is_balanced(text)
+        if self.form is TextForm.BALANCED:
+            return edits.is_balanced(text)
+        return not any(text[:1] == joint or text[-1:] == joint or 2 * joint in text for joint in self.joints)
 
 
 @dataclass(frozen=True, slots=True)

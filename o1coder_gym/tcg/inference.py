@@ -150,7 +150,16 @@ def _texts(values: Sequence[str], special: Sequence[Any]) -> Texts:
     lengths = [len(value) for value in values]
     alphabet = "".join(sorted(characters)) or string.ascii_lowercase
     form, words = _form(values, {text for text in special if isinstance(text, str) and text})
-    return Texts(tuple(values), alphabet, min(_SMALLEST, *lengths), max(lengths), form, words)
+    shortest, joints = min(_SMALLEST, *lengths), "".join(_joints(values))
+    return Texts(tuple(values), alphabet, shortest, max(lengths), form, words, joints)
+
+
+def _joints(values: Sequence[str]) -> list[str]:
+    """Returns what only joins: questions leave open what a space at an end, or two in a row, would mean."""
+    marks = sorted({character for value in values for character in value if not character.isalnum()})
+    return [
+        mark for mark in marks if all(value.strip(mark) == value and 2 * mark not in value for value in values)
+    ]
 
 
 def _form(values: Sequence[str], known_words: set[str]) -> tuple[TextForm, tuple[str, ...]]:

@@ -18,6 +18,8 @@ MAX_LITERAL = 2000
 """Longest literal of an input, in characters; longer ones say little more and cost more."""
 
 _GUESSES = 12
+_RELATED = 0.15
+"""Share of the calls in which one argument is made a part of another: draws seldom are."""
 _FALLBACK_ANNOTATIONS = ("int", "str", "List[int]", "List[str]", "List[List[int]]", "float", "Dict[str, int]")
 _NAMES = {
     "int": ("n", "k", "num", "number", "x", "y", "i", "a", "b", "m", "limit", "size"),
@@ -122,7 +124,8 @@ class _CallModel:
         for index in touched:
             domain = self._domains[index]
             call[index] = domain.sample(rng) if fresh else domain.mutate(call[index], rng)
-        restored = self._restore(tuple(call))
+        related = _related(tuple(call), rng) if rng.random() < _RELATED else tuple(call)
+        restored = self._restore(related)
         if restored is not None:
             self._pool.append(restored)
             yield restored
@@ -134,6 +137,33 @@ class _CallModel:
         except (TypeError, IndexError):
             return None
         return call
+
+
+def _related(call: Arguments, rng: random.Random) -> Arguments:
+    """Makes one argument a part or an item of another of its type; the call as it is where none fits."""
+    parts = [
+        (index, part)
+        for index, value in enumerate(call)
+        for other, whole in enumerate(call)
+        if index != other
+        for part in _parts_like(value, whole, rng)
+    ]
+    if not parts:
+        return call
+    index, part = rng.choice(parts)
+    return (*call[:index], part, *call[index + 1 :])
+
+
+def _parts_like(value: Any, whole: Any, rng: random.Random) -> Iterator[Any]:
+    """Yields a slice as long as `value`, if they are of one type, and an item of its type."""
+    if not isinstance(whole, list | tuple | str) or not whole:
+        return
+    if type(value) is type(whole):
+        start = rng.randint(0, max(len(whole) - len(value), 0))
+        yield whole[start : start + len(value)]
+    items = [item for item in whole if type(item) is type(value)]
+    if items and not isinstance(whole, str):
+        yield rng.choice(items)
 
 
 def _from_signature(

@@ -309,7 +309,7 @@ def test_shutdown_ends_what_runs(serve):
     server.policy.gate.clear()
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(server.ask)
-        server.wait_until(lambda: server.desk.busy == 1)
+        server.wait_until(lambda: server.policy.batches)
         server.desk.close(0.1)
         with pytest.raises(openai.InternalServerError, match="called off"):
             future.result(20)
