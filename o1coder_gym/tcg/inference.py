@@ -158,7 +158,9 @@ def _joints(values: Sequence[str]) -> list[str]:
     """Returns what only joins: questions leave open what a space at an end, or two in a row, would mean."""
     marks = sorted({character for value in values for character in value if not character.isalnum()})
     return [
-        mark for mark in marks if all(value.strip(mark) == value and 2 * mark not in value for value in values)
+        mark
+        for mark in marks
+        if all(value.strip(mark) == value and 2 * mark not in value for value in values)
     ]
 
 

@@ -155,15 +155,23 @@ def _related(call: Arguments, rng: random.Random) -> Arguments:
 
 
 def _parts_like(value: Any, whole: Any, rng: random.Random) -> Iterator[Any]:
-    """Yields a slice as long as `value`, if they are of one type, and an item of its type."""
+    """Yields a slice as long as `value`, and an item, where they are of its type."""
     if not isinstance(whole, list | tuple | str) or not whole:
         return
-    if type(value) is type(whole):
+    parts = [] if isinstance(whole, str) else [rng.choice(whole)]
+    if isinstance(value, type(whole)):
         start = rng.randint(0, max(len(whole) - len(value), 0))
-        yield whole[start : start + len(value)]
-    items = [item for item in whole if type(item) is type(value)]
-    if items and not isinstance(whole, str):
-        yield rng.choice(items)
+        parts.append(whole[start : start + len(value)])
+    yield from (part for part in parts if _type(part) == _type(value))
+
+
+def _type(value: Any) -> tuple[object, ...]:
+    """Returns the type of a value and those of its items, however deep."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return (type(value), frozenset(map(_type, value)))
+    if isinstance(value, dict):
+        return (dict, frozenset(map(_type, value)), frozenset(map(_type, value.values())))
+    return (type(value),)
 
 
 def _from_signature(

@@ -155,3 +155,17 @@ def test_annotations(annotation: str, kind: type) -> None:
 @pytest.mark.parametrize("annotation", ["", "Callable[[int], int]", "Tree", "List[Tree]", "list["])
 def test_annotations_that_say_nothing(annotation: str) -> None:
     assert domain_of_annotation(annotation) is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "joints"),
+    [(["snake_case", "a_b_c"], "_"), (["_x", "a_b"], ""), (["a  b"], ""), (["a b, c"], " ,"), (["abc"], "")],
+)
+def test_what_only_joins_stays_between(seen: list[str], joints: str) -> None:
+    domain = infer_domain(seen)
+    assert isinstance(domain, Texts)
+    assert domain.joints == joints
+    for text in chain(domain, seen[0]):
+        assert not any(
+            text.startswith(joint) or text.endswith(joint) or 2 * joint in text for joint in joints
+        )

@@ -1,6 +1,9 @@
-"""What a problem shows: known calls, signatures, constants."""
+"""What a problem shows: known calls, signatures, constants; and inputs made of it."""
+
+import ast
 
 from o1coder_gym.tcg.inputs import Parameter, constants, known_arguments, known_stdin, parameters
+from o1coder_gym.tcg.proposals import propose_inputs
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest
 
 
@@ -51,3 +54,22 @@ def test_constants_leave_docstrings_out() -> None:
 def test_standard_inputs() -> None:
     tests = (StdioTest("1\n", "1\n"), StdioTest("1\n", "1\n"), StdioTest("2\n", "4\n"))
     assert known_stdin(Problem("p", "Square it.", None, tests)) == ["1\n", "2\n"]
+
+
+def test_arguments_come_as_parts_of_each_other() -> None:
+    problem = Problem("p", "?", "f", (AssertTest("assert f([2, 4, 3, 5, 7], [3, 7]) == False"),))
+    (inputs,) = propose_inputs(problem, "def f(whole, part): return part in whole", 100, 0)
+    calls = [ast.literal_eval(text) for text in inputs]
+    related = [
+        part for whole, part in calls for at in range(len(whole)) if part == whole[at : at + len(part)] != []
+    ]
+    assert len(related) >= 5
+
+
+def test_parts_have_the_type_of_the_argument_they_replace() -> None:
+    code = "assert f([[1, 2], [3, 4]], [5, 6], 7, ['a']) == 1"
+    (inputs,) = propose_inputs(Problem("p", "?", "f", (AssertTest(code),)), None, 100, 0)
+    for rows, row, number, names in map(ast.literal_eval, inputs):
+        assert all(type(item) is int for item in [*row, number])
+        assert all(type(one) is list and all(type(item) is int for item in one) for one in rows)
+        assert all(type(name) is str for name in names)
