@@ -39,14 +39,16 @@ def pipeline(
     test_split: Annotated[str, typer.Option("--test-split")] = "validation",
     limit: Annotated[int, typer.Option("--limit", help="Problems to train on.")] = 200,
     test_limit: Annotated[int, typer.Option("--test-limit", help="Problems held out.")] = 100,
-    model: Annotated[str, typer.Option("--model", help="Policy, and start of the PRM.")] = DEFAULT_MODEL,
+    model: Annotated[str, typer.Option("--model", help="Start of the PRM.")] = DEFAULT_MODEL,
+    policy: Annotated[str, typer.Option("--policy", help="Who searches; by default the model.")] = "",
     agent: Annotated[str, typer.Option("--agent")] = "mcts:simulations=32,width=4",
     tokens: Annotated[int, typer.Option("--tokens", help="Per search.")] = 4096,
     train: Annotated[str, typer.Option("--train", help="Further options of o1coder prm train.")] = "",
     run: Annotated[bool, typer.Option("--run", help="Run the commands, not only print them.")] = False,
 ) -> None:
     """Synthesize, train by all objectives, measure on problems held out, search with and without."""
-    search = f"--problems {problems} --policy hf:{model} --agent {agent} --tokens {tokens} --validation 0"
+    proposes = policy or f"hf:{model}"
+    search = f"--problems {problems} --policy {proposes} --agent {agent} --tokens {tokens} --validation 0"
     commands = [
         f"synthesize {search} --split {train_split} --limit {limit} --out {out / 'train'}",
         f"synthesize {search} --split {test_split} --limit {test_limit} --seed 1 --out {out / 'test'}",
@@ -66,7 +68,7 @@ def pipeline(
     ]
     named = " ".join(f"--agent {one}" for one in agents)
     commands.append(
-        f"bench --problems {problems} --split {test_split} --limit {test_limit} --policy hf:{model} {named}"
+        f"bench --problems {problems} --split {test_split} --limit {test_limit} --policy {proposes} {named}"
         f" --scorer prm:{out / 'soft' / 'model'} --tokens {tokens // 4} --out {out / 'bench'}"
     )
     for command in commands:
