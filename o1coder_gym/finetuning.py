@@ -237,7 +237,7 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
         "report_to": "tensorboard",
         "seed": settings.seed,
         "use_cpu": not torch.cuda.is_available(),
-        "bf16": torch.cuda.is_available(),
+        "bf16": settings.dtype == "bfloat16" or (settings.dtype == "auto" and torch.cuda.is_available()),
     }
 
 

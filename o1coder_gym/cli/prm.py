@@ -14,6 +14,8 @@ from rich.table import Table
 
 from o1coder_gym.cli.options import JsonOption, OutOption, ProcessDataOption, ResumeOption, SeedOption
 from o1coder_gym.cli.training_options import (
+    Dtype,
+    DtypeOption,
     LearningRateOption,
     LoraRankOption,
     OptimizerStepsOption,
@@ -60,6 +62,7 @@ def train(
     rows_at_once: Annotated[int, rows_at_once_option("rows")] = 4,
     lora_rank: LoraRankOption = 16,
     max_length: Annotated[int, max_length_option("chain")] = 1536,
+    dtype: DtypeOption = Dtype.AUTO,
     save_steps: SaveStepsOption = 50,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
@@ -74,6 +77,7 @@ def train(
         rows_at_once=rows_at_once,
         lora_rank=lora_rank,
         max_length=max_length,
+        dtype=dtype.value,
         save_steps=save_steps,
         seed=seed,
     )

@@ -13,6 +13,8 @@ from rich.table import Table
 from o1coder_gym.cli.options import JsonOption, ProcessDataOption, ResumeOption, SeedOption, SplitOption
 from o1coder_gym.cli.policy_quality import compared, policy_quality
 from o1coder_gym.cli.training_options import (
+    Dtype,
+    DtypeOption,
     LearningRateOption,
     LoraRankOption,
     ModelOption,
@@ -50,6 +52,7 @@ def sft(
     rows_at_once: Annotated[int, rows_at_once_option("paths")] = 2,
     lora_rank: LoraRankOption = 16,
     max_length: Annotated[int, max_length_option("path")] = 2048,
+    dtype: DtypeOption = Dtype.AUTO,
     save_steps: SaveStepsOption = 50,
     evaluate: Annotated[
         str | None,
@@ -71,6 +74,7 @@ def sft(
         rows_at_once=rows_at_once,
         lora_rank=lora_rank,
         max_length=max_length,
+        dtype=dtype.value,
         save_steps=save_steps,
         seed=seed,
     )

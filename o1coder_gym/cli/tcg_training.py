@@ -10,6 +10,8 @@ import typer
 
 from o1coder_gym.cli.options import JsonOption, ResumeOption, SeedOption
 from o1coder_gym.cli.training_options import (
+    Dtype,
+    DtypeOption,
     LearningRateOption,
     LoraRankOption,
     ModelOption,
@@ -39,6 +41,7 @@ def sft(
     rows_at_once: Annotated[int, rows_at_once_option("rows")] = 4,
     lora_rank: LoraRankOption = 1,
     max_length: Annotated[int, max_length_option("row")] = 1024,
+    dtype: DtypeOption = Dtype.AUTO,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
     push_to_hub: PushOption = None,
@@ -53,6 +56,7 @@ def sft(
         rows_at_once=rows_at_once,
         lora_rank=lora_rank,
         max_length=max_length,
+        dtype=dtype.value,
         seed=seed,
     )
     _train("sft", model, data, out, settings, resume, push_to_hub, as_json)
@@ -70,6 +74,7 @@ def dpo(
     rows_at_once: Annotated[int, rows_at_once_option("rows")] = 2,
     lora_rank: LoraRankOption = 1,
     max_length: Annotated[int, max_length_option("row")] = 1024,
+    dtype: DtypeOption = Dtype.AUTO,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
     push_to_hub: PushOption = None,
@@ -84,6 +89,7 @@ def dpo(
         rows_at_once=rows_at_once,
         lora_rank=lora_rank,
         max_length=max_length,
+        dtype=dtype.value,
         beta=beta,
         seed=seed,
     )

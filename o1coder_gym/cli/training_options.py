@@ -5,11 +5,21 @@ What a row is differs: a row, a path, a pair. Options that count or measure rows
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 from typer.models import OptionInfo
+
+
+class Dtype(enum.Enum):
+    """Of the weights in training."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
 
 TrainingOutOption: TypeAlias = Annotated[
     Path, typer.Option("--out", help="Run folder: checkpoints, logs, and the model.")
@@ -21,6 +31,14 @@ OptimizerStepsOption: TypeAlias = Annotated[
 ]
 LoraRankOption: TypeAlias = Annotated[
     int, typer.Option("--lora-rank", min=0, help="LoRA on all linear layers; 0 trains all weights.")
+]
+DtypeOption: TypeAlias = Annotated[
+    Dtype,
+    typer.Option(
+        "--dtype",
+        help="Of the weights; auto: bfloat16 on a GPU, else float32. A CPU that can multiply in bfloat16 "
+        "trains LoRA several times as fast with it.",
+    ),
 ]
 SaveStepsOption: TypeAlias = Annotated[
     int, typer.Option("--save-steps", min=1, help="Steps between checkpoints.")

@@ -146,6 +146,19 @@ def test_dpo_starts_from_what_sft_made(model: Path, data: Path, tmp_path: Path) 
 
 
 @needs_trl
+def test_weights_in_bfloat16_train_to_nearly_the_same_loss(model: Path, data: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    losses = {}
+    for dtype in ("float32", "bfloat16"):
+        result = train("sft", str(model), data, tmp_path / dtype, replace(SETTINGS, dtype=dtype))
+        kinds = {str(weight.dtype) for weight in load_file(result.model / "model.safetensors").values()}
+        assert kinds == {f"torch.{dtype}"}
+        losses[dtype] = result.metrics["train_loss"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
+
+
+@needs_trl
 def test_rows_that_do_not_fit_are_left_out_not_cut(model: Path, data: Path, tmp_path: Path) -> None:
     with pytest.raises(O1CoderError, match="none of 6 sft rows fits 16 tokens"):
         train("sft", str(model), data, tmp_path, replace(SETTINGS, max_length=16))
