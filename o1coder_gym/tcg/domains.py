@@ -55,11 +55,13 @@ class Integers:
         low: Least value.
         high: Largest value that is sampled often.
         special: Values of interest: constants of the program and their neighbours.
+        zero: Whether 0 may come.
     """
 
     low: int
     high: int
     special: tuple[int, ...] = ()
+    zero: bool = True
 
     def sample(self, rng: random.Random) -> int:
         """Draws from the range, from its small end, or a special value."""
@@ -67,16 +69,19 @@ class Integers:
         if kind < 0.25 and self.special:
             return rng.choice(self.special)
         if kind < 0.5:
-            return self._clip(self.low + rng.randrange(12) if self.low >= 0 else rng.randrange(-6, 7))
-        return rng.randint(self.low, self.high)
+            return self._settle(self.low + rng.randrange(12) if self.low >= 0 else rng.randrange(-6, 7))
+        return self._settle(rng.randint(self.low, self.high))
 
     def mutate(self, value: int, rng: random.Random) -> int:
         """Takes a small step, scales, changes the sign, or draws anew."""
         step = rng.choice((-1, 1, -2, 2, -10, 10))
         changed = rng.choice((value + step, value + step, value * 2, value // 2, -value, None))
-        return self.sample(rng) if changed is None else self._clip(changed)
+        return self.sample(rng) if changed is None else self._settle(changed)
 
-    def _clip(self, value: int) -> int:
+    def _settle(self, value: int) -> int:
+        """Returns the nearest value of the domain."""
+        if value == 0 and not self.zero:
+            return 1 if self.high > 0 else -1
         return max(self.low, min(value, max(4 * self.high, self.high + 20, 20)))
 
 

@@ -128,9 +128,11 @@ def _integers(values: Sequence[int], special: Sequence[Any]) -> Integers:
     least, most = min(values), max(values)
     low = 2 * least - 10 if least < 0 else min(least, _SMALLEST)
     high = max(2 * most, most + 10)
+    zero = least >= 0 or 0 in values  # as `low` has it, where no number is negative
     numbers = [number for number in special if type(number) is int]
     near = {number + step for number in numbers for step in (-1, 0, 1)} | set(values)
-    return Integers(low, high, tuple(sorted(number for number in near if low <= number <= 4 * high)))
+    fitting = sorted(number for number in near if low <= number <= 4 * high and (number or zero))
+    return Integers(low, high, tuple(fitting), zero)
 
 
 def _reals(values: Sequence[float]) -> Reals:
@@ -142,10 +144,14 @@ def _reals(values: Sequence[float]) -> Reals:
 
 
 def _texts(values: Sequence[str], special: Sequence[Any]) -> Texts:
-    """Takes in a kind of character whole once several of it were seen; DNA and brackets stay themselves."""
+    """Takes in a kind of character whole once several of it were seen; DNA and brackets stay themselves.
+
+    A single character that is all there is says nothing of an alphabet, so its kind is taken in too.
+    """
     characters = set("".join(values))
+    lone = len(characters) == 1
     for kind, enough in _CHARACTER_KINDS:
-        if len(characters & set(kind)) >= enough:
+        if len(characters & set(kind)) >= (1 if lone else enough):
             characters |= set(kind)
     lengths = [len(value) for value in values]
     alphabet = "".join(sorted(characters)) or string.ascii_lowercase

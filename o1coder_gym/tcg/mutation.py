@@ -22,6 +22,9 @@ from o1coder_gym.types import GeneratedTests, Limits, Outcome, Problem, Submissi
 CONFIRMATION_LIMITS = Limits(cpu_s=0.5, wall_s=10.0)
 """Bounds on the reference for all tests of a problem: a quarter of what a candidate has."""
 
+_FURTHER = 8
+"""How many times more inputs are proposed where all outputs are equal: what is always False tests nothing."""
+
 
 class MutationGenerator:
     """γ_TCG by type-aware mutation; the embedded default.
@@ -41,7 +44,8 @@ class MutationGenerator:
 
         Args:
             judge: Runs references and solutions.
-            pool: Inputs proposed per problem, from which tests are chosen, ≥ 1.
+            pool: Inputs proposed per problem, from which tests are chosen, ≥ 1; eight times as many where
+                the first ones all have one output.
             solutions: Voters for problems without a reference; without them those get no tests.
             agreement: How votes are counted.
         """
@@ -64,7 +68,18 @@ class MutationGenerator:
             program ended badly), ``unstable`` (it answered differently a second time), ``disagreed`` (the
             solutions did not agree), ``unconfirmed`` (a test failed in the last run on the reference).
         """
-        drafts = [_Draft(request, self._propose(request), self._voters(request)) for request in requests]
+        chosen = self._chosen(requests, self._pool)
+        alike = [index for index, one in enumerate(chosen) if one.outputs == 1]
+        searched = self._chosen([requests[index] for index in alike], _FURTHER * self._pool)
+        for index, found in zip(alike, searched, strict=True):
+            chosen[index] = found if found.outputs > 1 else chosen[index]
+        return self._confirmed(chosen)
+
+    def _chosen(self, requests: Sequence[TestRequest], size: int) -> list[_Chosen]:
+        """Proposes `size` inputs per request, runs them, and chooses."""
+        drafts = [
+            _Draft(request, self._propose(request, size), self._voters(request)) for request in requests
+        ]
         references = iter(
             observe_twice(self._judge, [program for one in drafts for program in one.reference])
         )
@@ -75,12 +90,12 @@ class MutationGenerator:
                 chosen.append(draft.by_reference(next(references)))
             else:
                 chosen.append(draft.by_agreement([next(votes) for _ in draft.voters], self._agreement))
-        return self._confirmed(chosen)
+        return chosen
 
-    def _propose(self, request: TestRequest) -> tuple[tuple[str, ...], ...]:
+    def _propose(self, request: TestRequest, size: int) -> tuple[tuple[str, ...], ...]:
         if request.problem.entry_point is None:
-            return (tuple(propose_stdin(request.problem, self._pool, request.seed)),)
-        return propose_inputs(request.problem, request.reference, self._pool, request.seed)
+            return (tuple(propose_stdin(request.problem, size, request.seed)),)
+        return propose_inputs(request.problem, request.reference, size, request.seed)
 
     def _voters(self, request: TestRequest) -> tuple[str, ...]:
         if request.reference is not None or self._solutions is None:
@@ -104,10 +119,18 @@ class MutationGenerator:
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """Tests before their confirmation."""
+    """Tests before their confirmation.
+
+    Attributes:
+        request: What was asked.
+        tests: At most as many as were asked for.
+        outputs: Different outputs of the inputs they were chosen from.
+        report: Counts; see `MutationGenerator.generate_batch`.
+    """
 
     request: TestRequest
     tests: tuple[TestCase, ...]
+    outputs: int
     report: dict[str, int]
 
 
@@ -160,7 +183,7 @@ class _Draft:
         indices = spread([output for _, output in known], self.request.n)
         tests = (expected_test(problem, comparison, *known[index]) for index in indices)
         report = {"asked": self.request.n, "proposed": len(outputs), **counts}
-        return _Chosen(self.request, tuple(dict.fromkeys(tests)), report)
+        return _Chosen(self.request, tuple(dict.fromkeys(tests)), len({out for _, out in known}), report)
 
     def _accepted_group(self, outputs: Sequence[str | None]) -> list[tuple[str, str]]:
         """Returns (input, output) pairs of the first group that mostly works, else of the best one."""

@@ -69,6 +69,17 @@ def test_numbers_keep_their_sign() -> None:
     assert min(chain(infer_domain([0.5, 2.0]), 0.5)) >= 0.5
 
 
+def test_zero_comes_only_where_it_was_seen() -> None:
+    for seen, comes in (([[1, -2, 3]], False), ([[1, -2, 0]], True)):
+        found = chain(infer_domain(seen, [0, 1]), seen[0], 200)
+        assert any(0 in value for value in found) is comes
+
+
+def test_a_single_character_is_no_alphabet() -> None:
+    assert len(set("".join(chain(infer_domain(["aaaa"]), "aaaa")))) > 5
+    assert set("".join(chain(infer_domain(["abab"]), "abab"))) <= set("ab")
+
+
 def test_order_distinctness_and_shape_are_kept() -> None:
     ordered = infer_domain([[1, 3, 5], [2, 8, 9]])
     assert isinstance(ordered, Sequences)

@@ -98,6 +98,14 @@ def test_a_reference_that_hangs_on_some_inputs_is_used_on_the_others(judge: Judg
     assert made.report["failed"] > 0
 
 
+def test_what_is_always_false_at_first_is_searched_further(judge: Judge) -> None:
+    code = "def near(n):\n    return 2 * int(str(n)[::-1]) == n + 1"
+    problem = Problem("near", "Is n one less than twice its reverse?", "near", (CallTest("[70]", "False"),))
+    made = MutationGenerator(judge).generate(problem, 20, code)
+    assert CallTest("[73]", "True") in made.tests
+    assert made.report["proposed"] > 100
+
+
 def test_types_are_guessed_where_nothing_is_known(judge: Judge) -> None:
     code = "def shout(thing):\n    return thing.upper() + '!'"
     made = MutationGenerator(judge, pool=16).generate(Problem("shout", "Shout.", "shout"), 3, code)
