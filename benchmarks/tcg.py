@@ -131,18 +131,21 @@ def reward(
 def training(
     out: Annotated[Path, typer.Option("--out", help="Folder for data, runs and results.")],
     model: str = DEFAULT_MODEL,
+    engine: Annotated[str, typer.Option(help="Who writes the tests that are measured: hf or vllm.")] = "hf",
+    rows: Annotated[int, typer.Option(help="Rows per problem.")] = 4,
+    train: Annotated[str, typer.Option(help="Further options of both trainings.")] = "",
     run: Annotated[bool, typer.Option("--run", help="Run the commands instead of printing them.")] = False,
 ) -> None:
     """Base → SFT → DPO: data from MBPP train, measured on MBPP test."""
     data, sft, dpo = out / "data", out / "sft", out / "dpo"
     commands = [
-        f"o1coder tcg data mbpp --split train --out {data} --augment 9 --rows 4",
-        f"o1coder tcg sft --data {data} --out {sft} --model {model} --lora-rank 1 --lr 5e-4 --epochs 1",
-        f"o1coder tcg dpo --data {data} --out {dpo} --model {sft}/model --lora-rank 1 --lr 5e-5 --beta 0.1",
+        f"o1coder tcg data mbpp --split train --augment 9 --rows {rows} --out {data}",
+        f"o1coder tcg sft --data {data} --out {sft} --model {model} --lora-rank 1 --lr 5e-4 {train}",
+        f"o1coder tcg dpo --data {data} --out {dpo} --model {sft}/model --lora-rank 1 --lr 5e-5 {train}",
     ]
     for name, spec in (("base", model), ("sft", f"{sft}/model"), ("dpo", f"{dpo}/model")):
         commands.append(
-            f"o1coder tcg eval mbpp --split test --limit 120 --generator hf:{spec} --tests 3 "
+            f"o1coder tcg eval mbpp --split test --limit 120 --generator {engine}:{spec} --tests 3 "
             f"--out {out}/eval-{name} --json"
         )
     for command in commands:
