@@ -180,9 +180,10 @@ class Texts:
         return edits.join_texts(value, rng.choice(self.seen), rng)
 
     def _keeps_form(self, text: str) -> bool:
-        if self.form is TextForm.BALANCED:
-            return edits.is_balanced(text)
-        return not any(text[:1] == joint or text[-1:] == joint or 2 * joint in text for joint in self.joints)
+        if any(text.strip(joint) != text or 2 * joint in text for joint in self.joints):
+            return False
+        groups = text.split(" ") if " " in self.joints else [text]
+        return self.form is not TextForm.BALANCED or all(map(edits.is_balanced, groups))
 
 
 @dataclass(frozen=True, slots=True)

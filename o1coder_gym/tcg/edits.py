@@ -23,10 +23,12 @@ def drop(items: list[Any], fill: Fill, rng: random.Random) -> list[Any]:
 
 
 def repeat(items: list[Any], fill: Fill, rng: random.Random) -> list[Any]:
-    """Adds a copy of one item at an end."""
+    """Adds a copy of one item, beside it or at an end."""
     if not items:
         return [fill(None)]
-    return [*items, rng.choice(items)] if rng.random() < 0.5 else [rng.choice(items), *items]
+    index = rng.randrange(len(items))
+    copied = items[index]
+    return rng.choice(([*items, copied], [copied, *items], [*items[:index], copied, *items[index:]]))
 
 
 def insert(items: list[Any], fill: Fill, rng: random.Random) -> list[Any]:

@@ -27,6 +27,8 @@ _CHARACTER_KINDS = ((string.ascii_lowercase, 4), (string.ascii_uppercase, 4), (s
 _FORM = re.compile(r"\d+(?:[-/:.]\d+)+")
 _BRACKET = re.compile(r"[][(){}<>]")
 _LONGEST_RECORD = 3
+_ENOUGH_FOR_ORDER, _ENOUGH_FOR_DISTINCTNESS = 4, 10
+"""Neighbours that have to be seen: lists are seldom in order by chance, and often without repeats."""
 _SMALLEST = 2
 """Numbers and lengths below it are degenerate: questions leave them open, so they have to be seen first."""
 
@@ -193,8 +195,9 @@ def _form(values: Sequence[str], known_words: set[str]) -> tuple[TextForm, tuple
 
 
 def _mask(text: str) -> str:
-    """Returns a text with all digits, small and capital letters alike."""
-    return re.sub(r"[A-Z]", "A", re.sub(r"[a-z]", "a", re.sub(r"\d", "0", text)))
+    """Returns a text with all small letters alike, all capitals, and all numbers that stand among others."""
+    digits = r"\d" if text.isdigit() else r"\d+"
+    return re.sub(r"[A-Z]", "A", re.sub(r"[a-z]", "a", re.sub(digits, "0", text)))
 
 
 def _is_bracket_text(text: str) -> bool:
@@ -227,8 +230,10 @@ def _sequences(kind: type, values: Sequence[Any], special: Sequence[Any], nested
         item,
         shortest=min(_SMALLEST, *lengths),
         longest=longest,
-        increasing=ordered and pairs >= 4 and all(map(_is_increasing, values)),
-        distinct=ordered and pairs >= 4 and all(_is_distinct(value) for value in values),
+        increasing=ordered and pairs >= _ENOUGH_FOR_ORDER and all(map(_is_increasing, values)),
+        distinct=ordered
+        and pairs >= _ENOUGH_FOR_DISTINCTNESS
+        and all(_is_distinct(value) for value in values),
         rectangular=rectangular,
         length=longest if len(lengths) == 1 and (square or (nested and len(values) > 2)) else None,
     )

@@ -81,15 +81,20 @@ def test_a_single_character_is_no_alphabet() -> None:
 
 
 def test_order_distinctness_and_shape_are_kept() -> None:
-    ordered = infer_domain([[1, 3, 5], [2, 8, 9]])
+    ordered = infer_domain([[1, 3, 5, 6, 8, 9], [2, 8, 9, 10, 11, 30]])
     assert isinstance(ordered, Sequences)
     assert ordered.increasing
     assert ordered.distinct
-    for values in chain(ordered, [1, 3, 5]):
+    for values in chain(ordered, [1, 3, 5, 6, 8, 9]):
         assert values == sorted(set(values))
     matrix = infer_domain([[[1, 2], [3, 4]], [[5, 6], [7, 8]]])
     for rows in chain(matrix, [[1, 2], [3, 4]]):
         assert len({len(row) for row in rows}) <= 1
+
+
+def test_a_few_lists_without_repeats_do_not_forbid_them() -> None:
+    domain = infer_domain([[1, 2, 4, 20], [1, 20, 4, 10], [4, 1, 0, -10]])
+    assert any(len(set(values)) < len(values) for values in chain(domain, [1, 2, 4, 20]))
 
 
 def test_two_values_in_a_row_are_too_few_for_an_order() -> None:
@@ -118,6 +123,7 @@ def test_alphabets_open_up_only_when_several_of_a_kind_were_seen() -> None:
         (["(()", "()"], TextForm.FREE),
         (["2020-01-31"], TextForm.PATTERN),
         (["A1b2", "C3d4"], TextForm.PATTERN),
+        (["5 apples and 6 oranges", "100 apples and 1 oranges"], TextForm.PATTERN),
         (["x"], TextForm.PATTERN),
         (["la la le la la le la"], TextForm.WORDS),
         (["The quick brown fox"], TextForm.FREE),
@@ -138,6 +144,8 @@ def test_words_that_the_program_names_are_its_vocabulary() -> None:
 
 def test_brackets_stay_balanced() -> None:
     assert all(map(is_balanced, chain(infer_domain(["([]) ()"]), "([]) ()", 200)))
+    for text in chain(infer_domain(["(()) ((()))"]), "(()) ((()))", 200):
+        assert all(group and is_balanced(group) for group in text.split(" "))
     assert is_balanced("a(b[c]<d>)")
     assert not is_balanced("([)]")
     assert edit_brackets("", random.Random(0)) == "()"
