@@ -130,10 +130,15 @@ def _result_after(before: str, after: str) -> str | None:
     following = below.partition("\n")[0]
     if not line.strip(" )`") and (comment := _COMMENT.match(following)):
         return following[comment.end() :]
-    interactive = before.rpartition("\n")[2].strip() == ">>>"
-    return following if interactive and not line.strip() else None
+    if before.rpartition("\n")[2].strip() != ">>>":
+        return None
+    compared = _COMPARED.fullmatch(line)
+    if compared and following.strip() == "True":
+        return compared[1]
+    return following if not line.strip() else None
 
 
+_COMPARED = re.compile(r"\s*(?:==|is)\s+(.+)")
 _COMMENT = re.compile(
     r"\s*#\s*(?:expected\s+)?(?:output|result|returns?|prints?)\s*:\s*|\s*#\s*[=-]+>\s*", re.I
 )
