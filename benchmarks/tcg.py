@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import track
 
+from o1coder_gym.cli.progress import tracked
 from o1coder_gym.metrics import bootstrap_interval
 from o1coder_gym.models import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
@@ -96,9 +96,9 @@ def programs(
     sampler = load_policy(policy, format="vanilla")
     problems = [problem for name in SETS for problem in load_problems(name)[:limit]]
     with out.open("w") as file:
-        for start in track(range(0, len(problems), _BATCH), "programs"):
-            written = sample_programs(sampler, problems[start : start + _BATCH], samples)
-            for task_id, codes in written.items():
+        batches = [problems[start : start + _BATCH] for start in range(0, len(problems), _BATCH)]
+        for batch in tracked(batches, len(batches), f"programs of {policy}"):
+            for task_id, codes in sample_programs(sampler, batch, samples).items():
                 file.writelines(json.dumps({"task_id": task_id, "code": code}) + "\n" for code in codes)
             file.flush()
 

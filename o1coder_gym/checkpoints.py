@@ -28,20 +28,27 @@ def last_checkpoint(folder: Path, resume: bool) -> str | None:
     return str(found[-1]) if found else None
 
 
+def weight_type(dtype: str) -> str:
+    """Returns ``"float32"`` or ``"bfloat16"``; for ``"auto"`` bfloat16 on a GPU, else float32."""
+    import torch
+
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if torch.cuda.is_available() else "float32"
+
+
 def load_weights(folder: Path, dtype: str) -> tuple[Any, Any]:
     """Returns model and tokenizer of a folder; a tokenizer without padding pads with its end token.
 
     Args:
         folder: Of a causal language model.
-        dtype: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 on a GPU, else float32.
+        dtype: See `weight_type`.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    automatic = "bfloat16" if torch.cuda.is_available() else "float32"
-    precision = getattr(torch, automatic if dtype == "auto" else dtype)
     with quiet():
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=precision)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, weight_type(dtype)))
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

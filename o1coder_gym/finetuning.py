@@ -15,7 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, load_weights, save_merged
+from o1coder_gym.checkpoints import (
+    CHECKPOINTS,
+    MODEL,
+    last_checkpoint,
+    load_weights,
+    save_merged,
+    weight_type,
+)
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
 from o1coder_gym.models import model_path
 from o1coder_gym.provenance import Provenance, input_hashes, package_versions
@@ -237,7 +244,7 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
         "report_to": "tensorboard",
         "seed": settings.seed,
         "use_cpu": not torch.cuda.is_available(),
-        "bf16": settings.dtype == "bfloat16" or (settings.dtype == "auto" and torch.cuda.is_available()),
+        "bf16": weight_type(settings.dtype) == "bfloat16",
     }
 
 

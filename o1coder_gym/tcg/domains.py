@@ -140,7 +140,7 @@ class Texts:
         longest: Largest observed length.
         form: What all observed strings have in common and edits keep; see `TextForm`.
         words: What words are drawn from.
-        joints: Characters that stand only between others, never at an end or twice in a row.
+        joints: Characters that only join others; see `edits.only_joins`.
     """
 
     seen: tuple[str, ...]
@@ -180,7 +180,7 @@ class Texts:
         return edits.join_texts(value, rng.choice(self.seen), rng)
 
     def _keeps_form(self, text: str) -> bool:
-        if any(text.strip(joint) != text or 2 * joint in text for joint in self.joints):
+        if not all(edits.only_joins(joint, text) for joint in self.joints):
             return False
         groups = text.split(" ") if " " in self.joints else [text]
         return self.form is not TextForm.BALANCED or all(map(edits.is_balanced, groups))

@@ -102,6 +102,11 @@ def edit_within_kind(text: str, rng: random.Random) -> str:
     return text[:index] + rng.choice(kind) + text[index + 1 :]
 
 
+def only_joins(mark: str, text: str) -> bool:
+    """Whether a character stands only between others: never at an end, never twice in a row."""
+    return text.strip(mark) == text and 2 * mark not in text
+
+
 _BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
 
 

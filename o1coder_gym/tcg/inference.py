@@ -21,7 +21,7 @@ from o1coder_gym.tcg.domains import (
     TextForm,
     Texts,
 )
-from o1coder_gym.tcg.edits import is_balanced
+from o1coder_gym.tcg.edits import is_balanced, only_joins
 
 _CHARACTER_KINDS = ((string.ascii_lowercase, 4), (string.ascii_uppercase, 4), (string.digits, 3))
 _FORM = re.compile(r"\d+(?:[-/:.]\d+)+")
@@ -165,11 +165,7 @@ def _texts(values: Sequence[str], special: Sequence[Any]) -> Texts:
 def _joints(values: Sequence[str]) -> list[str]:
     """Returns what only joins: questions leave open what a space at an end, or two in a row, would mean."""
     marks = sorted({character for value in values for character in value if not character.isalnum()})
-    return [
-        mark
-        for mark in marks
-        if all(value.strip(mark) == value and 2 * mark not in value for value in values)
-    ]
+    return [mark for mark in marks if all(only_joins(mark, value) for value in values)]
 
 
 def _form(values: Sequence[str], known_words: set[str]) -> tuple[TextForm, tuple[str, ...]]:

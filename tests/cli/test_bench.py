@@ -180,9 +180,8 @@ def test_an_interrupted_run_is_kept_and_goes_on(problems, tmp_path, sent):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        ),  # ignored where tests run in background
+        # a test that runs in the background of a shell hands down that SIGINT is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while process.poll() is None and not (out / "results.jsonl").exists():
         time.sleep(0.02)
