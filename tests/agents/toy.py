@@ -9,7 +9,11 @@ import random
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
+from o1coder_gym.agents import Driver, Task, TaskResult, mcts
+from o1coder_gym.budget import UNLIMITED, Budget
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.types import (
     ActionType,
@@ -140,3 +144,23 @@ class ToyScorer:
     def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
         self.batches.append(len(items))
         return [random.Random(repr(state.steps)).random() for _, state in items]
+
+
+def tasks(count: int = 12, tokens: int | None = 1500, **arguments: Any) -> list[Task]:
+    """Tasks of MCTS, each on a problem of its own."""
+    agent = partial(mcts, **arguments) if arguments else mcts
+    return [Task(f"p{i}", agent, Budget(tokens=tokens)) for i in range(count)]
+
+
+def answers(results: Sequence[TaskResult]) -> list[Any]:
+    """All that is comparable of results: seconds are not."""
+    return [
+        (r.task.key, r.result, r.usage.tokens, r.usage.calls, r.usage.executions, r.exhausted, str(r.error))
+        for r in results
+    ]
+
+
+def one(agent: Any, policy: Any = None, budget: Budget = UNLIMITED, **options: Any) -> TaskResult:
+    """The result of a run of one task."""
+    policy = policy or ToyPolicy()
+    return Driver(ToyModel(), policy, **options).run([Task("p", agent, budget)])[0]

@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from o1coder_gym.errors import InfrastructureError, UsageError
-from o1coder_gym.sandbox import Judge, SandboxWarning, VerdictCache
+from o1coder_gym.sandbox import Judge, SandboxWarning
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Limits, Outcome, StdioTest, Submission
 
 ADD = "def add(a, b):\n    return a + b\n"
@@ -403,40 +403,3 @@ def test_nothing_of_the_parent_is_inherited(judge, monkeypatch):
         got = verdict_on(fresh, code, CALLS[:1]).tests[0].got or ""
     assert "HF_TOKEN" not in got
     assert "'PYTHONHASHSEED'" in got
-
-
-def test_a_cache_answers_what_it_knows():
-    cache = VerdictCache(capacity=2)
-    clock = "import time\ndef add(a, b): return time.time_ns()"
-    with Judge(1, layers=(), cache=cache) as judge:
-        first, again = judge.evaluate([Submission(clock, "add", CALLS[:1])] * 2)
-        assert first == again
-        assert judge.evaluate([Submission(clock, "add", CALLS[:1])]) == [first]
-        assert judge.evaluate([Submission(clock, "add", CALLS[:2])])[0].tests[0] != first.tests[0]
-        assert judge.evaluate([Submission(clock + " ", "add", CALLS[:1])])[0].tests != first.tests
-        # the capacity is two, so the first of three is forgotten
-        assert judge.evaluate([Submission(clock, "add", CALLS[:1])])[0].tests != first.tests
-
-
-def test_a_cache_on_disk_outlives_its_judge(tmp_path):
-    clock = Submission("import time\ndef add(a, b): return time.time_ns()", "add", CALLS[:1])
-    found = []
-    for _ in range(2):
-        cache = VerdictCache(tmp_path / "verdicts.sqlite")
-        with Judge(1, layers=(), cache=cache) as judge:
-            found += judge.evaluate([clock])
-        cache.close()
-    assert found[0] == found[1]
-    (tmp_path / "broken.sqlite").write_bytes(b"no database" * 100)
-    with pytest.raises(InfrastructureError, match=r"broken\.sqlite"):
-        VerdictCache(tmp_path / "broken.sqlite")
-
-
-def test_a_cache_does_not_keep_failures_of_the_judge():
-    cache = VerdictCache()
-    cancel = threading.Event()
-    cancel.set()
-    with Judge(1, layers=(), cache=cache) as judge:
-        (cancelled,) = judge.evaluate([Submission(ADD, "add", CALLS)], cancel=cancel)
-        assert cancelled.outcome is Outcome.INFRASTRUCTURE
-        assert judge.evaluate([Submission(ADD, "add", CALLS)])[0].outcome is Outcome.PASS
