@@ -25,6 +25,8 @@ try:
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import DPOConfig, DPOTrainer
+
+    from o1coder_gym.loss_positions import project_completions_only
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
@@ -76,6 +78,7 @@ def train_dpo(
             "lower the margin of pairs"
         )
     adapters = lora(settings.lora_rank)
+    project_completions_only()
     trainer = StepDPOTrainer(
         model=loaded,
         ref_model=None if adapters else load_weights(folder, settings.dtype)[0],

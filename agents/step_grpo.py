@@ -40,6 +40,8 @@ try:
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
+
+    from o1coder_gym.loss_positions import project_completions_only
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
@@ -273,6 +275,7 @@ def train_policy(
         validate=validate,
         on_update=on_update,
     )
+    project_completions_only()
     trainer = StepGRPOTrainer(
         sampler,
         model=loaded,

@@ -43,7 +43,9 @@ def pipeline(
     policy: Annotated[str, typer.Option("--policy", help="Who searches; by default the model.")] = "",
     agent: Annotated[str, typer.Option("--agent")] = "mcts:simulations=32,width=4",
     tokens: Annotated[int, typer.Option("--tokens", help="Per search.")] = 4096,
+    bench_tokens: Annotated[int, typer.Option("--bench-tokens", help="Per problem of the bench.")] = 1024,
     train: Annotated[str, typer.Option("--train", help="Further options of o1coder prm train.")] = "",
+    score: Annotated[str, typer.Option("--score", help="Options of scorers, as ?dtype=bfloat16.")] = "",
     run: Annotated[bool, typer.Option("--run", help="Run the commands, not only print them.")] = False,
 ) -> None:
     """Synthesize, train by all objectives, measure on problems held out, search with and without."""
@@ -58,7 +60,7 @@ def pipeline(
         folder = out / name
         commands += [
             f"prm train --data {out / 'train'} --model {model} --objective {name} --out {folder} {train}",
-            f"prm eval prm:{folder / 'model'} --data {out / 'test'} --split all --out {folder / 'report'}",
+            f"prm eval prm:{folder / 'model'}{score} --data {out / 'test'} --split all --out {folder}/report",
         ]
     agents = ["mcts", "mcts:evaluate=scored", "beam", "beam:rank=by_scorer"]
     agents += [
@@ -69,7 +71,7 @@ def pipeline(
     named = " ".join(f"--agent {one}" for one in agents)
     commands.append(
         f"bench --problems {problems} --split {test_split} --limit {test_limit} --policy {proposes} {named}"
-        f" --scorer prm:{out / 'soft' / 'model'} --tokens {tokens // 4} --out {out / 'bench'}"
+        f" --scorer prm:{out / 'soft' / 'model'}{score} --tokens {bench_tokens} --out {out / 'bench'}"
     )
     for command in commands:
         typer.echo(f"o1coder {command}")

@@ -188,6 +188,9 @@ def _trainer(
     from peft import LoraConfig
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
+    from o1coder_gym.loss_positions import project_completions_only
+
+    project_completions_only()
     columns = ("prompt", "completion") if stage == "sft" else ("prompt", "chosen", "rejected")
     sets = [
         Dataset.from_list([{name: row[name] for name in columns} for row in rows]) if rows else None
@@ -228,6 +231,7 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
     """Returns the arguments that all trainers of transformers take."""
     import torch
 
+    on_gpu = torch.cuda.is_available()
     return {
         "output_dir": str(out / CHECKPOINTS),
         "learning_rate": settings.learning_rate,
@@ -243,8 +247,9 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
         "eval_strategy": "epoch" if evaluates else "no",
         "report_to": "tensorboard",
         "seed": settings.seed,
-        "use_cpu": not torch.cuda.is_available(),
+        "use_cpu": not on_gpu,
         "bf16": weight_type(settings.dtype) == "bfloat16",
+        "gradient_checkpointing": on_gpu,
     }
 
 

@@ -17,6 +17,7 @@ from o1coder_gym.cli.training_options import (
     ModelOption,
     OptimizerStepsOption,
     PushOption,
+    SaveStepsOption,
     TrainingOutOption,
     batch_option,
     epochs_option,
@@ -42,6 +43,7 @@ def sft(
     lora_rank: LoraRankOption = 1,
     max_length: Annotated[int, max_length_option("row")] = 1024,
     dtype: DtypeOption = Dtype.AUTO,
+    save_steps: SaveStepsOption = 50,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
     push_to_hub: PushOption = None,
@@ -57,6 +59,7 @@ def sft(
         lora_rank=lora_rank,
         max_length=max_length,
         dtype=dtype.value,
+        save_steps=save_steps,
         seed=seed,
     )
     _train("sft", model, data, out, settings, resume, push_to_hub, as_json)
@@ -75,6 +78,7 @@ def dpo(
     lora_rank: LoraRankOption = 1,
     max_length: Annotated[int, max_length_option("row")] = 1024,
     dtype: DtypeOption = Dtype.AUTO,
+    save_steps: SaveStepsOption = 50,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
     push_to_hub: PushOption = None,
@@ -90,6 +94,7 @@ def dpo(
         lora_rank=lora_rank,
         max_length=max_length,
         dtype=dtype.value,
+        save_steps=save_steps,
         beta=beta,
         seed=seed,
     )

@@ -36,8 +36,8 @@ DtypeOption: TypeAlias = Annotated[
     Dtype,
     typer.Option(
         "--dtype",
-        help="Of the weights; auto: bfloat16 on a GPU, else float32. A CPU that can multiply in bfloat16 is "
-        "faster with it; meant for LoRA.",
+        help="Of the weights; auto: bfloat16 on a GPU, else float32, for a PRM always float32. A CPU that "
+        "can multiply in bfloat16 is faster with it; meant for LoRA.",
     ),
 ]
 SaveStepsOption: TypeAlias = Annotated[

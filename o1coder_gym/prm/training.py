@@ -126,7 +126,7 @@ def examples(data: ProcessData, text: StepText, objective: str) -> Examples:
 
 
 def load_model(folder: Path, settings: TrainingSettings) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Loads a language model with a fresh scalar head, or a PRM with its own."""
+    """Loads a language model with a fresh scalar head, or a PRM with its own; a dtype of auto is float32."""
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     name = settings.dtype if settings.dtype != "auto" else "float32"
@@ -139,6 +139,7 @@ def load_model(folder: Path, settings: TrainingSettings) -> tuple[PreTrainedMode
         )
     finally:
         logging.set_verbosity(verbosity)
+    model.score.float()  # bfloat16 could not hold its steps, which are small beside its weights
     for module in model.children():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0  # the head's; what was scored twice would get two scores

@@ -115,6 +115,13 @@ def test_lora_learns_and_is_merged(
     assert not list(result.model.glob("adapter*"))
 
 
+def test_the_head_is_trained_in_float32(model: Path, data: Path, tmp_path: Path) -> None:
+    settings = replace(SHORT, lora_rank=4, dtype="bfloat16")
+    trained = weights(train_prm(str(model), data, tmp_path, "soft", settings).model)
+    assert trained["score.weight"].dtype == torch.float32
+    assert trained["model.norm.weight"].dtype == torch.bfloat16
+
+
 def weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 

@@ -6,7 +6,7 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -114,6 +114,31 @@ def test_sft_learns_the_completion_alone(model: Path, tmp_path: Path) -> None:
     likelihoods = [log_likelihood(policy, tokenizer, row, "completion") for row in found]
     tokens = sum(len(row["completion"][0]["content"]) + 1 for row in found)  # one a byte, and the end
     assert loss == pytest.approx(-sum(likelihoods) / tokens, abs=1e-4)
+
+
+@needs_trl
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_prompts_are_not_projected_onto_the_vocabulary(
+    stage: Literal["sft", "dpo"], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trl.trainer import utils
+
+    loaded, tokenizer = load_weights(model, SETTINGS.dtype)
+    found = rows(2)
+    trainer = finetuning._trainer(stage, loaded, tokenizer, found, [], tmp_path, SETTINGS)
+    batch = next(iter(trainer.get_train_dataloader()))
+    projected: list[int] = []
+    apply = utils._ChunkedLogProbFunction.apply
+
+    def counting(hidden: Any, *rest: Any) -> Any:
+        projected.append(len(hidden))
+        return apply(hidden, *rest)
+
+    monkeypatch.setattr(utils._ChunkedLogProbFunction, "apply", counting)
+    trainer.compute_loss(trainer.model, dict(batch))
+    sides = ("completion",) if stage == "sft" else ("chosen", "rejected")
+    tokens = sum(len(row[side][0]["content"]) + 1 for row in found for side in sides)
+    assert set(projected) == {tokens}
 
 
 @needs_trl
