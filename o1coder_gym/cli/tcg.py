@@ -30,7 +30,7 @@ from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.protocols import TestGenerator
-from o1coder_gym.sandbox import Judge, default_judge
+from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.data_card import write_dataset
 from o1coder_gym.tcg.dataset import DatasetSettings, build_dataset
 from o1coder_gym.tcg.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
@@ -136,8 +136,11 @@ def data(
     ] = 0.1,
     mode: ModeOption = Mode.A,
     augment: Annotated[
-        int, typer.Option("--augment", min=0, help="Further cases per problem, by the mutation generator.")
+        int, typer.Option("--augment", min=0, help="Further cases per problem, by --generator.")
     ] = 0,
+    generator: Annotated[
+        str, typer.Option("--generator", help="Makes them: mutation, or a policy, whose outputs are mended.")
+    ] = "mutation",
     programs: ProgramsOption = None,
     skip_bad: SkipBadOption = False,
     seed: SeedOption = 0,
@@ -147,7 +150,7 @@ def data(
     judge = default_judge()
     further: dict[str, tuple[TestCase, ...]] = {}
     if augment:
-        further = _augmented(judge, rows, augment, seed)
+        further = _augmented(load_generator(generator, judge), rows, augment, seed)
     dataset = build_dataset(
         judge,
         rows,
@@ -224,9 +227,8 @@ def _programs(
 
 
 def _augmented(
-    judge: Judge, rows: Sequence[ProblemRow], count: int, seed: int
+    generator: TestGenerator, rows: Sequence[ProblemRow], count: int, seed: int
 ) -> dict[str, tuple[TestCase, ...]]:
-    generator = load_generator("mutation", judge)
     requests = [TestRequest(row.problem, count, row.reference, seed) for row in rows if row.reference]
     batches = [requests[start : start + _BATCH] for start in range(0, len(requests), _BATCH)]
     found: dict[str, tuple[TestCase, ...]] = {}

@@ -81,7 +81,7 @@ class RunTrees:
         return list(dict.fromkeys(row["agent"] for row in self._rows if row["task_id"] == task_id))
 
     def write_pages(self, task_ids: Iterable[str] = ()) -> dict[str, Path]:
-        """Writes a viewer page per problem into the folder `PAGES` of the run.
+        """Writes a viewer page per problem into the folder `PAGES` of the run; it opens on the largest tree.
 
         Args:
             task_ids: The problems; all if empty.
@@ -94,7 +94,8 @@ class RunTrees:
         (self.folder / PAGES).mkdir(exist_ok=True)
         pages = {task_id: self.folder / PAGES / names[task_id] for task_id in task_ids or self.task_ids}
         for task_id, page in pages.items():
-            page.write_text(tree_page(self.of(task_id), verdicts), encoding="utf-8")
+            largest_first = sorted(self.of(task_id), key=lambda tree: len(tree.nodes), reverse=True)
+            page.write_text(tree_page(largest_first, verdicts), encoding="utf-8")
         return pages
 
 

@@ -1,0 +1,150 @@
+"""Measures self-play with the tiny model: what it gains by seed and by method of RL, and what kills do to it.
+
+Commands, in the order in which the results in README.md were made::
+
+    o1coder micro --out runs/micro
+    python benchmarks/self_play.py gains --out runs/selfplay-gains     # three methods, five seeds each
+    python benchmarks/self_play.py kills --out runs/selfplay-kills     # killed ten times, resumed each time
+
+`gains` goes on where it was when it is called again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from o1coder_gym.journal import read_rows
+from o1coder_gym.process_data.store import FILES
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+CONFIG = Path(__file__).parent / "selfplay" / "tiny.toml"
+METHODS = ("step", "outcome", "dpo")
+SEEDS = 5
+_T = 2.776
+"""Student's t of a two-sided 95 % interval with SEEDS − 1 degrees of freedom."""
+_DPO = '[rl]\nmethod = "dpo"\nlearning_rate = 2e-5\nbeta = 0.1\nbatch_size = 16\nrows_at_once = 16\n'
+ConfigOption = Annotated[Path, typer.Option("--config", help="Self-play with the method step.")]
+
+
+@app.command()
+def gains(
+    out: Annotated[Path, typer.Option("--out", help="Folder of all runs.")],
+    config: ConfigOption = CONFIG,
+    methods: Annotated[
+        list[str] | None, typer.Option("--method", help="One of them; may be repeated.")
+    ] = None,
+) -> None:
+    """Gain of pass@1 by whole runs on the test split, and of RL over SFT on the validation split."""
+    for method in methods or METHODS:
+        written = _written(config, method, out)
+        results = []
+        for seed in range(SEEDS):
+            folder = out / method / f"seed-{seed}"
+            result = json.loads(_run(written, folder, seed))["pass_rate"]
+            curve = {row["stage"]: row["pass_rate"] for row in read_rows(folder / "curve.jsonl")}
+            results.append((result["gain"], curve["end"] - curve["sft"]))
+            ends = f"{result['before']:.1%} → {result['after']:.1%}"
+            typer.echo(
+                f"{method}, seed {seed}: test {ends}; validation after SFT {curve['sft']:.1%}, "
+                f"after RL {curve['end']:.1%}"
+            )
+        titles = ("whole run, test", "RL over SFT, validation")
+        for title, values in zip(titles, zip(*results, strict=True), strict=True):
+            mean, half = statistics.mean(values), _T * statistics.stdev(values) / SEEDS**0.5
+            risen = sum(value > 0 for value in values)
+            typer.echo(
+                f"{method}, {title}: {mean:+.1%} [{mean - half:+.1%}, {mean + half:+.1%}], "
+                f"{risen} of {SEEDS} seeds rose"
+            )
+
+
+@app.command()
+def kills(
+    out: Annotated[Path, typer.Option("--out", help="Folder of both runs.")],
+    config: ConfigOption = CONFIG,
+    times: Annotated[int, typer.Option(help="Kills.")] = 10,
+    seconds: Annotated[float, typer.Option(help="Longest time between two kills.")] = 60.0,
+    seed: int = 0,
+) -> None:
+    """Runs self-play twice, once killed with all its processes at random moments; compares what is left."""
+    whole, killed = out / "whole", out / "killed"
+    _run(config, whole, seed)
+    moments = random.Random(seed)
+    for number in range(times):
+        process = subprocess.Popen(
+            _command(config, killed, seed),
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            code: int | None = process.wait(timeout=moments.uniform(1.0, seconds))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            code = None
+        stages = len(list(killed.glob("iteration-*/*/stage.json")))
+        told = "killed" if code is None else f"ended with {code}"
+        typer.echo(f"{number + 1}: {told}, {stages} stages done")
+    _run(config, killed, seed)
+    one, two = (_artefacts(folder) for folder in (whole, killed))
+    for name in sorted(one.keys() | two.keys()):
+        if one.get(name) != two.get(name):
+            typer.echo(f"differs: {name}")
+    same = sum(one[name] == two.get(name) for name in one)
+    typer.echo(f"{same} of {len(one)} files are the same after {times} kills")
+    if one != two:
+        raise typer.Exit(1)
+
+
+def _written(config: Path, method: str, out: Path) -> Path:
+    """Writes the configuration of a method; returns its path."""
+    text = config.read_text()
+    if method == "dpo":
+        text = text.partition("[rl]")[0] + _DPO
+    else:
+        text = text.replace('credit = "step"', f'credit = "{method}"')
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{method}.toml"
+    path.write_text(text)
+    return path
+
+
+def _command(config: Path, folder: Path, seed: int) -> list[str]:
+    options = ["--config", str(config), "--out", str(folder), "--seed", str(seed), "--resume", "--json"]
+    return [sys.executable, "-m", "o1coder_gym.cli.main", "selfplay", *options]
+
+
+def _run(config: Path, folder: Path, seed: int) -> str:
+    """Runs self-play to its end; returns what it prints."""
+    return subprocess.run(
+        _command(config, folder, seed), check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+def _artefacts(folder: Path) -> dict[str, str]:
+    """Returns a hash by file: data, weights, measurements and the report."""
+    names: Sequence[str] = ("curve.jsonl", "tested.jsonl", "report.md", *(f"{name}.jsonl" for name in FILES))
+    paths = [path for path in folder.rglob("*") if path.name in names or _is_model(path)]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def _is_model(path: Path) -> bool:
+    return path.suffix == ".safetensors" and path.parent.name == "model"
+
+
+if __name__ == "__main__":
+    app()
