@@ -137,7 +137,7 @@ def finetune(
     trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings)
     show_progress(trainer)
     outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    metrics = dict(outcome.metrics) | (trainer.evaluate() if validation_part else {})
+    metrics = dict(outcome.metrics) | last_evaluation(trainer)
     left_out = len(train_rows) + len(validation_rows) - len(train_part) - len(validation_part)
     metrics["rows_left_out"] = left_out
     trained = save_merged(trainer.model, tokenizer, target)
@@ -147,6 +147,12 @@ def finetune(
         trained.push_to_hub(push_to_hub)
         tokenizer.push_to_hub(push_to_hub)
     return result
+
+
+def last_evaluation(trainer: Any) -> dict[str, float]:
+    """Returns what a trainer measured at the end of its last epoch; empty without validation rows."""
+    measured = [row for row in trainer.state.log_history if "eval_loss" in row]
+    return dict(measured[-1]) if measured else {}
 
 
 def provenance(stage: str, model: str, data: str, settings: Mapping[str, Any]) -> Provenance:

@@ -30,7 +30,8 @@ from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.protocols import TestGenerator
-from o1coder_gym.sandbox import default_judge
+from o1coder_gym.sandbox import Judge, default_judge
+from o1coder_gym.tcg.corrections import build_corrections
 from o1coder_gym.tcg.data_card import write_dataset
 from o1coder_gym.tcg.dataset import DatasetSettings, build_dataset
 from o1coder_gym.tcg.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
@@ -136,11 +137,14 @@ def data(
     ] = 0.1,
     mode: ModeOption = Mode.A,
     augment: Annotated[
-        int, typer.Option("--augment", min=0, help="Further cases per problem, by --generator.")
+        int, typer.Option("--augment", min=0, help="Further cases per problem, by the mutation generator.")
     ] = 0,
-    generator: Annotated[
-        str, typer.Option("--generator", help="Makes them: mutation, or a policy, whose outputs are mended.")
-    ] = "mutation",
+    written: Annotated[
+        Path | None,
+        typer.Option(
+            "--written", help="Tests of a model, as of tcg eval: pairs are its mistakes, corrected."
+        ),
+    ] = None,
     programs: ProgramsOption = None,
     skip_bad: SkipBadOption = False,
     seed: SeedOption = 0,
@@ -148,16 +152,19 @@ def data(
     """Make SFT rows and DPO pairs from problem sets; every case and every exchanged case is run."""
     rows = [row for name in problems for row in load_rows(name, split=split, skip_bad=skip_bad).rows[:limit]]
     judge = default_judge()
-    further: dict[str, tuple[TestCase, ...]] = {}
-    if augment:
-        further = _augmented(load_generator(generator, judge), rows, augment, seed)
-    dataset = build_dataset(
-        judge,
-        rows,
-        solutions=read_programs(programs) if programs else None,
-        further_tests=further,
-        settings=DatasetSettings(cases, rows_per_problem, validation, mode is Mode.A, seed),
-    )
+    settings = DatasetSettings(cases, rows_per_problem, validation, mode is Mode.A, seed)
+    if written is not None:
+        if augment or programs:
+            raise UsageError("--written takes neither --augment nor --programs")
+        dataset = build_corrections(judge, rows, read_tests(written), settings)
+    else:
+        dataset = build_dataset(
+            judge,
+            rows,
+            solutions=read_programs(programs) if programs else None,
+            further_tests=_augmented(judge, rows, augment, seed) if augment else None,
+            settings=settings,
+        )
     for path in write_dataset(out, dataset, problems):
         typer.echo(path)
 
@@ -227,8 +234,9 @@ def _programs(
 
 
 def _augmented(
-    generator: TestGenerator, rows: Sequence[ProblemRow], count: int, seed: int
+    judge: Judge, rows: Sequence[ProblemRow], count: int, seed: int
 ) -> dict[str, tuple[TestCase, ...]]:
+    generator = load_generator("mutation", judge)
     requests = [TestRequest(row.problem, count, row.reference, seed) for row in rows if row.reference]
     batches = [requests[start : start + _BATCH] for start in range(0, len(requests), _BATCH)]
     found: dict[str, tuple[TestCase, ...]] = {}

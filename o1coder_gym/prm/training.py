@@ -22,6 +22,7 @@ from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.finetuning import (
     TrainingResult,
     TrainingSettings,
+    last_evaluation,
     provenance,
     read_result,
     require_packages,
@@ -107,7 +108,7 @@ def train_prm(
     trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings)
     show_progress(trainer)
     outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    metrics = dict(outcome.metrics) | (trainer.evaluate() if parts[1].rows else {})
+    metrics = dict(outcome.metrics) | last_evaluation(trainer)
     metrics["rows_left_out"] = parts[0].left_out + parts[1].left_out
     save_merged(trainer.model, tokenizer, target)
     description: dict[str, Any] = {"kind": "o1coder", "format": rows.format, "objective": objective}

@@ -18,8 +18,8 @@ _CARD = """\
 
 Made by `o1coder tcg data` from {sources}.
 A row of `sft-*.jsonl` asks for {cases} test cases of one problem{mode} and answers with cases that its
-solution passes. A row of `dpo-*.jsonl` has the same answer as `chosen`; in `rejected` the outputs are
-exchanged so that the solution fails every case. Both were run. All rows of a problem are in one split.
+solution passes. A row of `dpo-*.jsonl` has the same answer as `chosen`; in `rejected` {rejected}.
+Both were run. All rows of a problem are in one split.
 
 | file | rows | problems |
 |---|---|---|
@@ -64,6 +64,7 @@ def write_dataset(folder: Path, dataset: Dataset, sources: Sequence[str]) -> lis
             sources=", ".join(sources),
             cases=dataset.settings.cases,
             mode=" beside one of its solutions" if dataset.settings.with_code else "",
+            rejected=dataset.rejected,
             files="\n".join(table),
             drops=_drop_table(dataset.drops),
             settings=json.dumps(asdict(dataset.settings)),

@@ -22,7 +22,16 @@ from o1coder_gym.tcg.execution import OutputJudge
 from o1coder_gym.tcg.literals import parse_source
 from o1coder_gym.tcg.preferences import Case, mismatched
 from o1coder_gym.tcg.validity import Claim, Standing, check_by_reference
-from o1coder_gym.types import AssertTest, CallTest, CheckTest, Outcome, StdioTest, Submission, TestCase
+from o1coder_gym.types import (
+    AssertTest,
+    CallTest,
+    CheckTest,
+    Outcome,
+    Problem,
+    StdioTest,
+    Submission,
+    TestCase,
+)
 
 MAX_CHARS = 6000
 """Longest instruction and completion together, in characters."""
@@ -58,12 +67,14 @@ class Dataset:
         dpo: Rows ``task_id, split, prompt, chosen, rejected``.
         drops: Why problems, cases and pairs were left out, with counts.
         settings: How the rows were made.
+        rejected: What the worse side of a pair is, for the card.
     """
 
     sft: list[dict[str, Any]] = field(default_factory=list)
     dpo: list[dict[str, Any]] = field(default_factory=list)
     drops: Counter[str] = field(default_factory=Counter)
     settings: DatasetSettings = DatasetSettings()
+    rejected: str = "the outputs are exchanged so that the solution fails every case"
 
 
 def build_dataset(
@@ -193,21 +204,21 @@ def _add_rows(judge: OutputJudge, groups: Sequence[_Group], dataset: Dataset) ->
         if all(result.outcome is Outcome.WRONG_ANSWER for result in verdict.tests)
     }
     for group in groups:
-        row = _row(group, dataset.settings)
-        dataset.sft.append(row | {"completion": _answer(group.cases, group)})
+        problem = group.claim.problem
+        row = shown_row(problem, group.claim.programs[0], dataset.settings)
+        dataset.sft.append(row | {"completion": answer(group.cases, problem)})
         if group.exchanged is None:
             dataset.drops["pair: no order of the outputs mismatches"] += 1
         elif id(group) not in wrong:
             dataset.drops["pair: an exchanged case does not fail"] += 1
         else:
-            pair = {"chosen": _answer(group.cases, group), "rejected": _answer(group.exchanged, group)}
+            pair = {"chosen": answer(group.cases, problem), "rejected": answer(group.exchanged, problem)}
             dataset.dpo.append(row | pair)
 
 
-def _row(group: _Group, settings: DatasetSettings) -> dict[str, Any]:
-    problem = group.claim.problem
-    reference = group.claim.programs[0] if settings.with_code else None
-    shown = template.prompt(problem, reference, settings.cases)
+def shown_row(problem: Problem, solution: str, settings: DatasetSettings) -> dict[str, Any]:
+    """Returns the part of a row that the model is shown: ``task_id, split, prompt``."""
+    shown = template.prompt(problem, solution if settings.with_code else None, settings.cases)
     return {
         "task_id": problem.task_id,
         "split": split_of(problem.task_id, settings.validation),
@@ -215,6 +226,6 @@ def _row(group: _Group, settings: DatasetSettings) -> dict[str, Any]:
     }
 
 
-def _answer(cases: Sequence[Case], group: _Group) -> list[dict[str, str]]:
-    text = template.write_cases(cases, group.claim.problem.entry_point)
-    return [{"role": "assistant", "content": text}]
+def answer(cases: Sequence[TestCase], problem: Problem) -> list[dict[str, str]]:
+    """Returns cases as the messages of an answer."""
+    return [{"role": "assistant", "content": template.write_cases(cases, problem.entry_point)}]

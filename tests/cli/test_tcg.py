@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from o1coder_gym.cli.tcg import app
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.errors import UsageError
 from o1coder_gym.problems import load_rows
 
 
@@ -73,12 +73,16 @@ def test_data_writes_rows_and_a_card(tmp_path: Path) -> None:
     )
 
 
-def test_further_cases_come_from_the_generator_that_is_named(tmp_path: Path) -> None:
-    command = ("data", "starter", "--limit", "4", "--augment", "4", "--out", str(tmp_path))
-    run(*command, "--generator", "mutation?pool=8")
-    assert (tmp_path / "sft-train.jsonl").read_text()
-    with pytest.raises(UnknownNameError, match="llm"):
-        run(*command, "--generator", "llm")
+def test_data_turns_mistakes_into_pairs(tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    run("eval", "starter", "--limit", "4", "--tests", "3", "--mutants", "0", "--out", out)
+    tests = tmp_path / "run" / "tests.jsonl"
+    command = ("data", "starter", "--limit", "4", "--written", str(tests), "--out", str(tmp_path))
+    card = Path(run(*command).split()[-1]).read_text()
+    assert "what the model wrote" in card
+    assert "| pair: all outputs are right | 4 |" in card
+    with pytest.raises(UsageError, match="--written"):
+        run(*command, "--augment", "2")
 
 
 def test_select_chooses_by_tests(tmp_path: Path) -> None:
