@@ -5,7 +5,7 @@ Commands, in the order in which the results in README.md were made::
     python benchmarks/tcg.py mutation                    # without a model, beside the data sets' own tests
     python benchmarks/tcg.py programs --out FILE         # samples programs of the default model
     python benchmarks/tcg.py reward --programs FILE      # agreement of the reward with hidden tests
-    python benchmarks/tcg.py training --out runs/tcg     # base → SFT → DPO on the default model: the commands
+    python benchmarks/tcg.py training --out runs/tcg     # base → SFT → DPO: the commands
 
 `training` prints the commands it would run; with ``--run`` it runs them (hours on a CPU, minutes on a GPU).
 """
@@ -133,17 +133,24 @@ def training(
     model: str = DEFAULT_MODEL,
     engine: Annotated[str, typer.Option(help="Who writes the tests that are measured: hf or vllm.")] = "hf",
     rows: Annotated[int, typer.Option(help="Rows per problem.")] = 4,
-    train: Annotated[str, typer.Option(help="Further options of both trainings.")] = "",
+    train: Annotated[str, typer.Option(help="Further options of all trainings.")] = "",
+    dpo: Annotated[str, typer.Option("--dpo", help="Further options of DPO.")] = "",
     run: Annotated[bool, typer.Option("--run", help="Run the commands instead of printing them.")] = False,
 ) -> None:
-    """Base → SFT → DPO: data from MBPP train, measured on MBPP test."""
-    data, sft, dpo = out / "data", out / "sft", out / "dpo"
+    """Base → SFT → DPO, on exchanged outputs and on own mistakes: learn MBPP train, measure MBPP test."""
+    data, sft, own = out / "data", out / "sft", out / "own"
+    ask = f"--generator {engine}:{sft}/model --tests 6 --mutants 0"
     commands = [
         f"o1coder tcg data mbpp --split train --augment 9 --rows {rows} --out {data}",
         f"o1coder tcg sft --data {data} --out {sft} --model {model} --lora-rank 1 --lr 5e-4 {train}",
-        f"o1coder tcg dpo --data {data} --out {dpo} --model {sft}/model --lora-rank 1 --lr 5e-5 {train}",
+        f"o1coder tcg eval mbpp --split train {ask} --out {own}",
+        f"o1coder tcg data mbpp --split train --written {own}/tests.jsonl --rows 2 --out {data}-own",
     ]
-    for name, spec in (("base", model), ("sft", f"{sft}/model"), ("dpo", f"{dpo}/model")):
+    for name, pairs in (("dpo", data), ("dpo-own", f"{data}-own")):
+        start = f"--model {sft}/model --lora-rank 1 --lr 1e-4 {train} {dpo}"
+        commands.append(f"o1coder tcg dpo --data {pairs} --out {out / name} {start}")
+    for name in ("base", "sft", "dpo", "dpo-own"):
+        spec = model if name == "base" else f"{out / name}/model"
         commands.append(
             f"o1coder tcg eval mbpp --split test --limit 120 --generator {engine}:{spec} --tests 3 "
             f"--out {out}/eval-{name} --json"
