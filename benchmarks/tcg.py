@@ -90,11 +90,12 @@ def programs(
     out: Annotated[Path, typer.Option("--out", help="File to write.")],
     policy: str = f"hf:{DEFAULT_MODEL}",
     samples: int = 8,
+    skip: Annotated[int, typer.Option(help="Leaves out the first N problems of each set.")] = 0,
     limit: LimitOption = None,
 ) -> None:
     """Samples programs for all problems of both sets, as rows with task_id and code."""
     sampler = load_policy(policy, format="vanilla")
-    problems = [problem for name in SETS for problem in load_problems(name)[:limit]]
+    problems = [problem for name in SETS for problem in load_problems(name)[skip:][:limit]]
     with out.open("w") as file:
         batches = [problems[start : start + _BATCH] for start in range(0, len(problems), _BATCH)]
         for batch in tracked(batches, len(batches), f"programs of {policy}"):
