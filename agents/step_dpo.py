@@ -16,6 +16,7 @@ from o1coder_gym.agents.step_grpo import common_arguments, lora
 from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, load_weights, quiet, save_merged
 from o1coder_gym.errors import MissingExtraError, O1CoderError
 from o1coder_gym.formats import StepFormat
+from o1coder_gym.loss_positions import project_completions_only
 from o1coder_gym.models import model_path
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.process_data import PairRow, ProcessData
@@ -25,8 +26,6 @@ try:
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import DPOConfig, DPOTrainer
-
-    from o1coder_gym.loss_positions import project_completions_only
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 

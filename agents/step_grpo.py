@@ -30,6 +30,7 @@ from o1coder_gym.agents.seeds import derive_stream
 from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, load_weights, quiet, save_merged
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
 from o1coder_gym.formats import StepFormat
+from o1coder_gym.loss_positions import project_completions_only
 from o1coder_gym.models import model_path
 from o1coder_gym.protocols import Model, Policy
 from o1coder_gym.rewards import load_schedule, phi, process_return
@@ -40,8 +41,6 @@ try:
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
-
-    from o1coder_gym.loss_positions import project_completions_only
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 

@@ -24,6 +24,7 @@ from o1coder_gym.checkpoints import (
     weight_type,
 )
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
+from o1coder_gym.loss_positions import project_completions_only
 from o1coder_gym.models import model_path
 from o1coder_gym.provenance import Provenance, input_hashes, package_versions
 
@@ -193,8 +194,6 @@ def _trainer(
     from datasets import Dataset
     from peft import LoraConfig
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
-
-    from o1coder_gym.loss_positions import project_completions_only
 
     project_completions_only()
     columns = ("prompt", "completion") if stage == "sft" else ("prompt", "chosen", "rejected")

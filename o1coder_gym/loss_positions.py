@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from trl.trainer import utils
-
 
 def project_completions_only() -> None:
     """Keeps prompts out of the projection on a CPU too, as TRL does by itself where Triton runs.
@@ -11,4 +9,6 @@ def project_completions_only() -> None:
     Elsewhere TRL 1.16 projects every position and masks the prompts afterwards, which for the default model
     and prompts of 300 tokens is more than half of a training step. The losses are the same.
     """
+    from trl.trainer import utils
+
     utils._use_triton = lambda device: True  # pyright: ignore[reportPrivateUsage]
