@@ -1,6 +1,6 @@
 """Measures self-play with the tiny model: what it gains by seed and by method of RL, and what kills do to it.
 
-Commands, in the order in which the results in README.md were made::
+Commands, none of which has been run at full size yet::
 
     o1coder micro --out runs/micro
     python benchmarks/self_play.py gains --out runs/selfplay-gains     # three methods, five seeds each
@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -31,11 +32,20 @@ from o1coder_gym.process_data.store import FILES
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 CONFIG = Path(__file__).parent / "selfplay" / "tiny.toml"
-METHODS = ("step", "outcome", "dpo")
 SEEDS = 5
 _T = 2.776
 """Student's t of a two-sided 95 % interval with SEEDS − 1 degrees of freedom."""
 _DPO = '[rl]\nmethod = "dpo"\nlearning_rate = 2e-5\nbeta = 0.1\nbatch_size = 16\nrows_at_once = 16\n'
+
+
+class Method(StrEnum):
+    """What ``[rl]`` of the configuration is made to say."""
+
+    STEP = "step"
+    OUTCOME = "outcome"
+    DPO = "dpo"
+
+
 ConfigOption = Annotated[Path, typer.Option("--config", help="Self-play with the method step.")]
 
 
@@ -44,11 +54,11 @@ def gains(
     out: Annotated[Path, typer.Option("--out", help="Folder of all runs.")],
     config: ConfigOption = CONFIG,
     methods: Annotated[
-        list[str] | None, typer.Option("--method", help="One of them; may be repeated.")
+        list[Method] | None, typer.Option("--method", help="Only this one; may be repeated.")
     ] = None,
 ) -> None:
     """Gain of pass@1 by whole runs on the test split, and of RL over SFT on the validation split."""
-    for method in methods or METHODS:
+    for method in methods or tuple(Method):
         written = _written(config, method, out)
         results = []
         for seed in range(SEEDS):
@@ -83,6 +93,7 @@ def kills(
     whole, killed = out / "whole", out / "killed"
     _run(config, whole, seed)
     moments = random.Random(seed)
+    hit = 0
     for number in range(times):
         process = subprocess.Popen(
             _command(config, killed, seed),
@@ -95,7 +106,7 @@ def kills(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            code = None
+            code, hit = None, hit + 1
         stages = len(list(killed.glob("iteration-*/*/stage.json")))
         told = "killed" if code is None else f"ended with {code}"
         typer.echo(f"{number + 1}: {told}, {stages} stages done")
@@ -105,15 +116,15 @@ def kills(
         if one.get(name) != two.get(name):
             typer.echo(f"differs: {name}")
     same = sum(one[name] == two.get(name) for name in one)
-    typer.echo(f"{same} of {len(one)} files are the same after {times} kills")
+    typer.echo(f"{same} of {len(one)} files are the same after {hit} kills")
     if one != two:
         raise typer.Exit(1)
 
 
-def _written(config: Path, method: str, out: Path) -> Path:
+def _written(config: Path, method: Method, out: Path) -> Path:
     """Writes the configuration of a method; returns its path."""
     text = config.read_text()
-    if method == "dpo":
+    if method is Method.DPO:
         text = text.partition("[rl]")[0] + _DPO
     else:
         text = text.replace('credit = "step"', f'credit = "{method}"')

@@ -151,9 +151,15 @@ def finetune(
 
 
 def last_evaluation(trainer: Any) -> dict[str, float]:
-    """Returns what a trainer measured at the end of its last epoch; empty without validation rows."""
-    measured = [row for row in trainer.state.log_history if "eval_loss" in row]
-    return dict(measured[-1]) if measured else {}
+    """Returns what a trainer measured after its last step, measured now if a kill came between the two.
+
+    Empty without validation rows.
+    """
+    if trainer.eval_dataset is None:
+        return {}
+    state = trainer.state
+    measured = [row for row in state.log_history if "eval_loss" in row and row["step"] == state.global_step]
+    return dict(measured[-1]) if measured else trainer.evaluate()
 
 
 def provenance(stage: str, model: str, data: str, settings: Mapping[str, Any]) -> Provenance:
@@ -191,6 +197,7 @@ def _trainer(
     settings: TrainingSettings,
 ) -> Any:
     """Assembles TRL's trainer of a stage."""
+    import torch
     from datasets import Dataset
     from peft import LoraConfig
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
@@ -211,6 +218,7 @@ def _trainer(
         )
     common = trainer_arguments(out, settings, evaluates=bool(validation_rows))
     common["max_length"] = settings.max_length
+    common["gradient_checkpointing"] = torch.cuda.is_available()  # TRL's default saves memory that CPUs have
     if stage == "sft":
         config = SFTConfig(**common, completion_only_loss=True)
         return SFTTrainer(
@@ -236,7 +244,6 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
     """Returns the arguments that all trainers of transformers take."""
     import torch
 
-    on_gpu = torch.cuda.is_available()
     return {
         "output_dir": str(out / CHECKPOINTS),
         "learning_rate": settings.learning_rate,
@@ -252,9 +259,8 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
         "eval_strategy": "epoch" if evaluates else "no",
         "report_to": "tensorboard",
         "seed": settings.seed,
-        "use_cpu": not on_gpu,
+        "use_cpu": not torch.cuda.is_available(),
         "bf16": weight_type(settings.dtype) == "bfloat16",
-        "gradient_checkpointing": on_gpu,
     }
 
 

@@ -135,13 +135,11 @@ def load_model(folder: Path, settings: TrainingSettings) -> tuple[PreTrainedMode
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # that the head is new is meant
     try:
-        model, found = AutoModelForTokenClassification.from_pretrained(
-            folder, dtype=getattr(torch, name), num_labels=1, output_loading_info=True
+        model = AutoModelForTokenClassification.from_pretrained(
+            folder, dtype=getattr(torch, name), num_labels=1
         )
     finally:
         logging.set_verbosity(verbosity)
-    if "score.weight" in found["missing_keys"]:
-        torch.nn.init.zeros_(model.score.weight)  # all scores start at ½, however large hidden states are
     model.score.float()  # bfloat16 could not hold its steps, which are small beside its weights
     for module in model.children():
         if isinstance(module, torch.nn.Dropout):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from o1coder_gym.problem_rows import ProblemRow
-from o1coder_gym.tcg.dataset import Dataset, DatasetSettings, answer, shown_row
+from o1coder_gym.tcg.dataset import Dataset, DatasetSettings, answer, cases_of, shown_row
 from o1coder_gym.tcg.execution import OutputJudge
 from o1coder_gym.tcg.validity import CheckedTest, Claim, Standing, check_by_reference
 from o1coder_gym.types import CallTest, StdioTest, TestCase
@@ -50,16 +50,15 @@ def _claims(
 ) -> Iterator[Claim]:
     """Yields the problems with a reference and tests whose input can be read, each input once."""
     for row in rows:
-        cases: dict[str, TestCase] = {}
-        for test in written.get(row.problem.task_id, ()):
-            if isinstance(test, CallTest | StdioTest):
-                cases.setdefault(test.args if isinstance(test, CallTest) else test.stdin, test)
+        tests = written.get(row.problem.task_id, ())
+        read = [test for test in tests if isinstance(test, CallTest | StdioTest)]
+        cases = cases_of(read, row.problem.entry_point)
         if row.reference is None:
             dataset.drops["problem: no solution"] += 1
         elif not cases:
             dataset.drops["problem: nothing was written that can be read"] += 1
         else:
-            yield Claim(row.problem, tuple(cases.values()), (row.reference,))
+            yield Claim(row.problem, tuple(cases), (row.reference,))
 
 
 def _groups(good: Sequence[_Checked], settings: DatasetSettings) -> Iterator[Sequence[_Checked]]:

@@ -27,7 +27,7 @@ from o1coder_gym.prm.training import DEFAULTS, bradley_terry, train_prm  # noqa:
 from o1coder_gym.process_data import ProcessData  # noqa: E402
 
 SETTINGS = replace(
-    DEFAULTS, learning_rate=3e-3, epochs=6.0, lora_rank=0, batch_size=16, rows_at_once=16, max_length=256
+    DEFAULTS, learning_rate=3e-3, epochs=5.0, lora_rank=0, batch_size=16, rows_at_once=16, max_length=256
 )
 SHORT = replace(SETTINGS, max_steps=4, save_steps=2)
 

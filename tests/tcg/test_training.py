@@ -164,6 +164,15 @@ def test_a_cut_run_ends_where_an_uncut_one_does(model: Path, data: Path, tmp_pat
 
 
 @needs_trl
+def test_a_kill_after_the_last_step_costs_no_measurement(model: Path, data: Path, tmp_path: Path) -> None:
+    whole = train("sft", str(model), data, tmp_path / "whole", SETTINGS)
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole" / "checkpoints" / "checkpoint-2", cut / "checkpoints" / "checkpoint-2")
+    resumed = train("sft", str(model), data, cut, SETTINGS, resume=True)
+    assert resumed.metrics["eval_loss"] == pytest.approx(whole.metrics["eval_loss"], abs=1e-6)
+
+
+@needs_trl
 def test_dpo_starts_from_what_sft_made(model: Path, data: Path, tmp_path: Path) -> None:
     result = train("dpo", str(model), data, tmp_path, replace(SETTINGS, max_steps=1))
     assert result.metrics["train_loss"] == pytest.approx(math.log(2), abs=1e-4)
