@@ -37,7 +37,8 @@ class StepModel:
     def __init__(self, backbone: nn.Module, head: nn.Module, pad: int) -> None:
         """Args: maps tokens to hidden states [B, T, D]; maps [K, D] to logits [K]; id of padding."""
         self.backbone = backbone.eval()
-        self.head = head.to(next(backbone.parameters())).eval()
+        # float32, as it was trained: hidden states are large and nearly alike, and their differences count
+        self.head = head.to(next(backbone.parameters()).device, torch.float32).eval()
         self._pad = pad
         self._prefixes: Prefixes | None = None
 
@@ -68,35 +69,44 @@ class StepModel:
         Args:
             rows: B encoded chains.
         """
-        return (
-            self._in_one_pass(rows) if self._prefixes is None else self._from_prefixes(self._prefixes, rows)
-        )
-
-    def _from_prefixes(self, prefixes: Prefixes, rows: Sequence[EncodedSteps]) -> list[list[float]]:
-        """Computes only what no earlier row began with."""
-        prompts = [row.ids[: max(row.marks, default=-1) + 1] for row in rows]
-        prefixes.compute([prefixes.tree.insert(ids) for ids in prompts])
         found = []
-        for row, ids in zip(rows, prompts, strict=True):
-            hidden = torch.cat([one.hidden for one in prefixes.segments(ids) if one.hidden is not None])
-            logits = iter(self.head(hidden[[mark for mark in row.marks if mark >= 0]]).float().tolist())
+        for row, states in zip(rows, self.states(rows), strict=True):
+            logits = iter(self.head(states).tolist())
             found.append([next(logits) if mark >= 0 else 0.0 for mark in row.marks])
-        prefixes.tree.evict()
         return found
 
-    def _in_one_pass(self, rows: Sequence[EncodedSteps]) -> list[list[float]]:
-        """Computes all rows from their first tokens."""
+    @torch.inference_mode()
+    def states(self, rows: Sequence[EncodedSteps]) -> list[Tensor]:
+        """Returns the hidden states at the marks of each row, [m, D], float32; a negative mark has none.
+
+        Args:
+            rows: B encoded chains.
+        """
+        hidden = (
+            self._in_one_pass(rows) if self._prefixes is None else self._from_prefixes(self._prefixes, rows)
+        )
+        marks = [[mark for mark in row.marks if mark >= 0] for row in rows]
+        return [one[places].float() for one, places in zip(hidden, marks, strict=True)]
+
+    def _from_prefixes(self, prefixes: Prefixes, rows: Sequence[EncodedSteps]) -> list[Tensor]:
+        """Computes only what no earlier row began with; [T, D] a row, up to its last mark."""
+        prompts = [row.ids[: max(row.marks, default=-1) + 1] for row in rows]
+        prefixes.compute([prefixes.tree.insert(ids) for ids in prompts])
+        paths = [prefixes.segments(ids) for ids in prompts]
+        hidden = [torch.cat([one.hidden for one in path if one.hidden is not None]) for path in paths]
+        prefixes.tree.evict()
+        return hidden
+
+    def _in_one_pass(self, rows: Sequence[EncodedSteps]) -> Tensor:
+        """Computes all rows from their first tokens; [B, T, D]."""
         device = next(self.backbone.parameters()).device
         longest = max(len(row.ids) for row in rows)
         ids = torch.tensor([[*row.ids, *[self._pad] * (longest - len(row.ids))] for row in rows])
         lengths = torch.tensor([len(row.ids) for row in rows])
         mask = torch.arange(longest) < lengths[:, None]
-        hidden = self.backbone(
+        return self.backbone(
             input_ids=ids.to(device), attention_mask=mask.long().to(device), use_cache=False
         ).last_hidden_state
-        places = [(index, mark) for index, row in enumerate(rows) for mark in row.marks if mark >= 0]
-        found = iter(self.head(hidden[tuple(zip(*places, strict=True))]).float().tolist())
-        return [[next(found) if mark >= 0 else 0.0 for mark in row.marks] for row in rows]
 
 
 class ScalarHead(nn.Module):

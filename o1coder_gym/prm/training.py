@@ -39,6 +39,7 @@ from o1coder_gym.prm.batches import (
     pointwise_examples,
 )
 from o1coder_gym.prm.losses import pairwise_loss, pointwise_loss
+from o1coder_gym.prm.probing import fit_head, hidden_states, pairwise_probe, pointwise_probe
 from o1coder_gym.prm.public import KINDS
 from o1coder_gym.prm.scorer import DESCRIPTION
 from o1coder_gym.prm.step_text import StepText
@@ -99,12 +100,15 @@ def train_prm(
         return read_result(out)
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
     rows = read_data(data)
-    loaded, tokenizer = load_model(model_path(model), settings)
+    folder = model_path(model)
+    loaded, tokenizer, fresh = load_model(folder, settings)
     text = StepText(tokenizer, load_format(rows.format), KINDS["o1coder"].layout, settings.max_length)
     parts = [examples(rows.of_split(split), text, objective) for split in SPLITS]
     if not parts[0].rows:
         left_out = f"{parts[0].left_out} are longer than {settings.max_length} tokens"
         raise O1CoderError(f"{data}: no {objective} rows to learn from ({left_out})")
+    if fresh and checkpoint is None:
+        set_head(loaded, folder, parts[0].rows, objective, settings.dtype)
     trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings)
     show_progress(trainer)
     outcome = trainer.train(resume_from_checkpoint=checkpoint)
@@ -126,8 +130,14 @@ def examples(data: ProcessData, text: StepText, objective: str) -> Examples:
     return pointwise_examples(data, text, soft=objective == "soft")
 
 
-def load_model(folder: Path, settings: TrainingSettings) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Loads a language model with a fresh scalar head, or a PRM with its own; a dtype of auto is float32."""
+def load_model(
+    folder: Path, settings: TrainingSettings
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
+    """Loads a language model with a fresh scalar head, or a PRM with its own; a dtype of auto is float32.
+
+    Returns:
+        The model, its tokenizer, and whether the head is fresh.
+    """
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     name = settings.dtype if settings.dtype != "auto" else "float32"
@@ -135,8 +145,8 @@ def load_model(folder: Path, settings: TrainingSettings) -> tuple[PreTrainedMode
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # that the head is new is meant
     try:
-        model = AutoModelForTokenClassification.from_pretrained(
-            folder, dtype=getattr(torch, name), num_labels=1
+        model, found = AutoModelForTokenClassification.from_pretrained(
+            folder, dtype=getattr(torch, name), num_labels=1, output_loading_info=True
         )
     finally:
         logging.set_verbosity(verbosity)
@@ -147,7 +157,16 @@ def load_model(folder: Path, settings: TrainingSettings) -> tuple[PreTrainedMode
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer
+    return model, tokenizer, "score.weight" in found["missing_keys"]
+
+
+def set_head(
+    model: PreTrainedModel, folder: Path, rows: list[dict[str, Any]], objective: str, dtype: str
+) -> None:
+    """Gives a fresh head the weights that suit the untrained body best; see `probing`."""
+    probe = pairwise_probe(rows) if objective == "pairwise" else pointwise_probe(rows)
+    weight, bias = fit_head(hidden_states(folder, probe.chains, dtype), probe.loss)
+    model.get_submodule("score").load_state_dict({"weight": weight[None], "bias": bias[None]})
 
 
 def step_trainer(

@@ -84,6 +84,15 @@ def test_pairs_are_read_at_their_last_step(process_data: ProcessData, text: Step
     assert metrics["accuracy"].item() == 1.0
 
 
+def random_head(model: Path, out: Path) -> None:
+    """Saves a language model with a head of random weights."""
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    torch.manual_seed(0)
+    AutoModelForTokenClassification.from_pretrained(model, num_labels=1).save_pretrained(out)
+    AutoTokenizer.from_pretrained(model).save_pretrained(out)
+
+
 @pytest.mark.parametrize("objective", ["soft", "hard", "pairwise"])
 def test_a_tiny_model_learns(
     model: Path, data: Path, process_data: ProcessData, tmp_path: Path, objective: str
@@ -98,7 +107,9 @@ def test_a_tiny_model_learns(
     if objective == "soft":
         soft = evaluate_scorer(load_scorer(f"prm:{result.model}"), held_out, soft=True, resamples=10)
         assert soft.calibration_error.value < 0.1 < report.calibration_error.value + 0.05
-    untrained = train_prm(str(model), data, tmp_path / "no", objective, replace(SHORT, learning_rate=1e-12))
+    random_head(model, tmp_path / "random")
+    unmoved = replace(SHORT, learning_rate=1e-12)
+    untrained = train_prm(str(tmp_path / "random"), data, tmp_path / "no", objective, unmoved)
     chance = evaluate_scorer(load_scorer(f"prm:{untrained.model}"), held_out, resamples=10)
     assert chance.auc.value < 0.9
 
