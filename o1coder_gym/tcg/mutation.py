@@ -13,7 +13,7 @@ from itertools import islice
 from o1coder_gym.tcg.agreement import Agreement, consensus
 from o1coder_gym.tcg.choice import spread
 from o1coder_gym.tcg.execution import Observation, OutputJudge, Program, observe, observe_twice
-from o1coder_gym.tcg.oracles import comparison_of, expected_test
+from o1coder_gym.tcg.oracles import comparison_of, expected_test, means_none
 from o1coder_gym.tcg.proposals import propose_inputs
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
 from o1coder_gym.tcg.stdin_inputs import propose_stdin
@@ -24,6 +24,9 @@ CONFIRMATION_LIMITS = Limits(cpu_s=0.5, wall_s=10.0)
 
 _FURTHER = 8
 """How many times more inputs are proposed where all outputs are equal: what is always False tests nothing."""
+
+_NONE = "None"
+"""The output of a function that falls off its end."""
 
 
 class MutationGenerator:
@@ -65,8 +68,9 @@ class MutationGenerator:
 
         Returns:
             For each request its tests. The report counts: ``asked``, inputs ``proposed``, ``failed`` (the
-            program ended badly), ``unstable`` (it answered differently a second time), ``disagreed`` (the
-            solutions did not agree), ``unconfirmed`` (a test failed in the last run on the reference).
+            program ended badly), ``unstable`` (it answered differently a second time), ``outside`` (it fell
+            off its end; see `means_none`), ``disagreed`` (the solutions did not agree), ``unconfirmed`` (a
+            test failed in the last run on the reference).
         """
         chosen = self._chosen(requests, self._pool)
         alike = [index for index, one in enumerate(chosen) if one.outputs == 1]
@@ -168,8 +172,21 @@ class _Draft:
         """Returns tests with the outputs of the reference; none if it is not deterministic."""
         outputs = [None if one is None else one.output for one in observed]
         unstable = observed.count(None)
-        counts = {"failed": outputs.count(None) - unstable, "unstable": unstable}
-        return self._choose([None] * len(outputs) if unstable else outputs, counts)
+        outside = self._outside(outputs)
+        counts = {"failed": outputs.count(None) - unstable, "unstable": unstable, "outside": len(outside)}
+        kept = [None if index in outside else output for index, output in enumerate(outputs)]
+        return self._choose([None] * len(outputs) if unstable else kept, counts)
+
+    def _outside(self, outputs: Sequence[str | None]) -> set[int]:
+        """Returns the inputs on which the reference fell off its end.
+
+        None where that is all that tells outputs apart: then it is how the reference says no.
+        """
+        problem, reference = self.request.problem, self.request.reference or ""
+        fell = {index for index, output in enumerate(outputs) if output == _NONE}
+        if not fell or problem.entry_point is None or len({*outputs} - {_NONE, None}) < 2:
+            return set()
+        return set() if means_none(problem, reference) else fell
 
     def by_agreement(self, observed: Sequence[Sequence[Observation]], agreement: Agreement) -> _Chosen:
         """Returns tests with the outputs that the voters agree on."""

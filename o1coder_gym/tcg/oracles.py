@@ -9,11 +9,12 @@ accepts.
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 
 from o1coder_gym.tcg.execution import test_of
 from o1coder_gym.tcg.literals import fold, parse_source, read_literal, write_literal
-from o1coder_gym.types import AssertTest, CallTest, Problem, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, TestCase
 
 _VIEWS = ("set", "sorted", "list", "tuple", "len", "bool", "round")
 
@@ -54,6 +55,28 @@ def expected_test(problem: Problem, comparison: Comparison, given: str, output: 
             return CallTest(given, output)
         return AssertTest(f"assert {comparison.view}({call}) == {seen}")
     return AssertTest(f"assert {call} == {output}") if comparison.as_assert else CallTest(given, output)
+
+
+def means_none(problem: Problem, reference: str) -> bool:
+    """Whether None may be a result on purpose: the question or the reference says so.
+
+    Otherwise a reference that returns None has fallen off its end. A ``return`` without a value says None.
+    """
+    tree = parse_source(reference)
+    nodes = list(ast.walk(tree)) if tree else []
+    returns = any(isinstance(node, ast.Return) and node.value is None for node in nodes)
+    named = any(isinstance(node, ast.Constant) and node.value is None for node in nodes)
+    question = (problem.prompt, *map(_source, problem.public_tests))
+    return returns or named or any(re.search(r"\bNone\b", text) for text in question)
+
+
+def _source(test: TestCase) -> str:
+    match test:
+        case AssertTest(code) | CheckTest(code):
+            return code
+        case CallTest(args, expected):
+            return f"{args} {expected}"
+    return ""
 
 
 def _has_float(output: str) -> bool:

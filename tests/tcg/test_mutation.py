@@ -19,7 +19,7 @@ def test_every_test_of_mode_a_passes_on_the_reference(judge: Judge) -> None:
     (verdict,) = judge.evaluate([Submission(TOTAL_CODE, "total", made.tests)])
     assert verdict.outcome is Outcome.PASS
     assert made.report == {
-        "asked": 8, "proposed": 100, "failed": 0, "unstable": 0, "unconfirmed": 0,
+        "asked": 8, "proposed": 100, "failed": 0, "unstable": 0, "outside": 0, "unconfirmed": 0,
     }  # fmt: skip
 
 
@@ -104,6 +104,49 @@ def test_what_is_always_false_at_first_is_searched_further(judge: Judge) -> None
     made = MutationGenerator(judge).generate(problem, 20, code)
     assert CallTest("[73]", "True") in made.tests
     assert made.report["proposed"] > 100
+
+
+HALF = """def half(n):
+    if n % 2 == 0:
+        return n // 2
+"""
+
+
+def test_where_a_reference_falls_off_its_end_there_is_no_test(judge: Judge) -> None:
+    problem = Problem("half", "Halve a number.", "half", (CallTest("[4]", "2"),))
+    made = MutationGenerator(judge).generate(problem, 8, HALF)
+    assert len(made.tests) == 8
+    assert made.report["outside"] > 0
+    assert all(isinstance(test, CallTest) and test.expected != "None" for test in made.tests)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"),
+    [
+        ("Halve a number, None if it is odd.", HALF),
+        ("Halve a number.", f"{HALF}    return None\n"),
+        ("Halve a number.", f"{HALF}    return\n"),
+    ],
+)
+def test_none_is_an_output_where_somebody_says_so(judge: Judge, prompt: str, code: str) -> None:
+    made = MutationGenerator(judge).generate(Problem("half", prompt, "half"), 8, code)
+    assert made.report["outside"] == 0
+    assert "None" in {test.expected for test in made.tests if isinstance(test, CallTest)}
+
+
+def test_none_is_an_output_where_it_alone_tells_outputs_apart(judge: Judge) -> None:
+    problem = Problem("meet", "Is one in both?", "meet", (CallTest("[[1, 2], [2, 3]]", "True"),))
+    code = "def meet(a, b):\n    for one in a:\n        if one in b:\n            return True"
+    made = MutationGenerator(judge).generate(problem, 8, code)
+    assert made.report["outside"] == 0
+    assert {"True", "None"} == {test.expected for test in made.tests if isinstance(test, CallTest)}
+
+
+def test_a_function_that_returns_nothing_at_all_keeps_its_tests(judge: Judge) -> None:
+    problem = Problem("sort", "Sort in place: order([2, 1]).", "order")
+    made = MutationGenerator(judge).generate(problem, 4, "def order(values):\n    values.sort()")
+    assert len(made.tests) == 4
+    assert made.report["outside"] == 0
 
 
 def test_types_are_guessed_where_nothing_is_known(judge: Judge) -> None:
