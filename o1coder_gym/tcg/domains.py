@@ -141,6 +141,7 @@ class Texts:
         form: What all observed strings have in common and edits keep; see `TextForm`.
         words: What words are drawn from.
         joints: Characters that only join others; see `edits.only_joins`.
+        special: Characters of interest: those that the program compares with.
     """
 
     seen: tuple[str, ...]
@@ -150,6 +151,7 @@ class Texts:
     form: TextForm = TextForm.FREE
     words: tuple[str, ...] = ()
     joints: str = ""
+    special: str = ""
 
     def sample(self, rng: random.Random) -> str:
         """Draws an observed string and mutates it a few times, or draws characters."""
@@ -176,7 +178,8 @@ class Texts:
         if self.form is TextForm.WORDS or (kind > 0.75 and " " in self.alphabet):
             return edits.edit_words(value, self.words, rng)
         if kind < 0.85:
-            return edits.edit_characters(value, self.alphabet, rng)
+            drawn = self.special if self.special and rng.random() < 0.5 else self.alphabet
+            return edits.edit_characters(value, drawn, rng)
         return edits.join_texts(value, rng.choice(self.seen), rng)
 
     def _keeps_form(self, text: str) -> bool:

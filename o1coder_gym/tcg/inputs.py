@@ -107,6 +107,34 @@ def constants(source: str) -> list[Any]:
     return list({(type(value), value): value for value in values}.values())
 
 
+def compared_characters(source: str) -> str:
+    """Returns the characters that a program compares with.
+
+    Those of ``c == " "``, ``c in "aeiou"`` and ``c in ("x", "y")``; words are none.
+    """
+    tree = parse_source(source)
+    found: set[str] = set()
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Compare):
+            operands = (part for side in (node.left, *node.comparators) for part in _items(side))
+            found.update(text for text in _texts(operands) if len(text) == 1)
+            sets = [part for op, part in zip(node.ops, node.comparators, strict=True) if _is_in(op)]
+            found.update(*_texts(sets))
+    return "".join(sorted(found))
+
+
+def _texts(nodes: Iterable[ast.expr]) -> list[str]:
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def _items(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else [node]
+
+
+def _is_in(op: ast.cmpop) -> bool:
+    return isinstance(op, ast.In | ast.NotIn)
+
+
 def _positional(arguments: ast.arguments) -> Iterator[Parameter]:
     nodes = [*arguments.posonlyargs, *arguments.args]
     required = len(nodes) - len(arguments.defaults)

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, product
-from typing import Any
+from typing import Any, TypeAlias
 
 from o1coder_gym.tcg.domains import Domain
 from o1coder_gym.tcg.inference import domain_of_annotation, infer_domain
-from o1coder_gym.tcg.inputs import Arguments, Parameter, constants, known_arguments, parameters
+from o1coder_gym.tcg.inputs import (
+    Arguments,
+    Parameter,
+    compared_characters,
+    constants,
+    known_arguments,
+    parameters,
+)
 from o1coder_gym.tcg.literals import write_literal
 from o1coder_gym.tcg.preconditions import Restore, find_preconditions
+from o1coder_gym.tcg.widening import with_characters
 from o1coder_gym.types import Problem
+
+Widen: TypeAlias = Callable[[Domain], Domain]
+"""Changes an inferred domain."""
 
 MAX_LITERAL = 2000
 """Longest literal of an input, in characters; longer ones say little more and cost more."""
@@ -45,14 +56,20 @@ def propose_inputs(
         Groups of distinct inputs, each the literal of a list of arguments, small ones first. Known inputs
         make one group. Where none is known each group is a guess what types the parameters have.
     """
+    characters = compared_characters(reference or "")
+    return _propose(problem, reference, size, seed, lambda domain: with_characters(domain, characters))
+
+
+def _propose(
+    problem: Problem, reference: str | None, size: int, seed: int, widen: Widen
+) -> tuple[tuple[str, ...], ...]:
     rng = random.Random(seed)
     source = reference or ""
     special = constants(source)
     calls = known_arguments(problem, reference)
     if calls:
-        known = len(calls)
-        return (_literals(_near_known(calls, special, rng), size, known),)
-    guesses = _from_signature(problem, source, special, rng)
+        return (_literals(_near_known(calls, special, widen, rng), size, len(calls)),)
+    guesses = _from_signature(problem, source, special, widen, rng)
     share = max(size // 4, 1)
     return tuple(_literals(guess, share, 0) for guess in guesses)
 
@@ -91,11 +108,11 @@ def _size(value: Any) -> int:
 
 
 def _near_known(
-    calls: Sequence[Arguments], special: Sequence[object], rng: random.Random
+    calls: Sequence[Arguments], special: Sequence[object], widen: Widen, rng: random.Random
 ) -> Iterator[Arguments]:
     """Yields the known calls, then mutations of them and of mutations."""
     yield from calls
-    models = [_CallModel(group, special) for group in _by_arity(calls)]
+    models = [_CallModel(group, special, widen) for group in _by_arity(calls)]
     while True:
         yield from rng.choice(models).draw(rng)
 
@@ -110,8 +127,8 @@ def _by_arity(calls: Sequence[Arguments]) -> list[list[Arguments]]:
 class _CallModel:
     """Domains and preconditions of calls with one number of arguments; grows a pool of calls."""
 
-    def __init__(self, calls: Sequence[Arguments], special: Sequence[object]) -> None:
-        self._domains = [infer_domain(column, special) for column in zip(*calls, strict=True)]
+    def __init__(self, calls: Sequence[Arguments], special: Sequence[object], widen: Widen) -> None:
+        self._domains = [widen(infer_domain(column, special)) for column in zip(*calls, strict=True)]
         self._preconditions: list[Restore] = find_preconditions(calls)
         self._pool = list(calls)
 
@@ -175,14 +192,14 @@ def _type(value: Any) -> tuple[object, ...]:
 
 
 def _from_signature(
-    problem: Problem, source: str, special: Sequence[object], rng: random.Random
+    problem: Problem, source: str, special: Sequence[object], widen: Widen, rng: random.Random
 ) -> list[Iterator[Arguments]]:
     """Returns streams of calls, one for each guess at the types of the parameters, likely ones first."""
     name = problem.entry_point or ""
     found = parameters(source, name) or parameters(problem.prompt, name) or []
     choices = [_guesses(parameter, special) for parameter in found if not parameter.optional]
     ranked = sorted(product(*map(enumerate, choices)), key=lambda guess: sum(rank for rank, _ in guess))
-    return [_draws([domain for _, domain in guess], rng) for guess in ranked[:_GUESSES] if guess]
+    return [_draws([widen(domain) for _, domain in guess], rng) for guess in ranked[:_GUESSES] if guess]
 
 
 def _draws(domains: Sequence[Domain], rng: random.Random) -> Iterator[Arguments]:

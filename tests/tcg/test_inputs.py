@@ -2,7 +2,14 @@
 
 import ast
 
-from o1coder_gym.tcg.inputs import Parameter, constants, known_arguments, known_stdin, parameters
+from o1coder_gym.tcg.inputs import (
+    Parameter,
+    compared_characters,
+    constants,
+    known_arguments,
+    known_stdin,
+    parameters,
+)
 from o1coder_gym.tcg.proposals import propose_inputs
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest
 
@@ -49,6 +56,23 @@ def test_constants_leave_docstrings_out() -> None:
     source = 'def f(a):\n    """Number 99."""\n    return a + 7 if a > 7 else "none"'
     assert sorted(constants(source), key=str) == [7, "none"]
     assert constants("not python (") == []
+
+
+def test_characters_are_compared_with_where_a_program_asks_for_them() -> None:
+    source = 'def f(s):\n    """Is it "x"?"""\n    return "y" if s[0] == "-" and s[1] in "ab" else s + "word"'
+    assert compared_characters(source) == "-ab"
+    assert compared_characters('def f(s):\n    return s == "word"') == ""
+    assert compared_characters('def f(s):\n    return s not in ["x", "word", "y"]') == "xy"
+    assert compared_characters("not python (") == ""
+
+
+def test_characters_that_the_reference_compares_with_come_between_others() -> None:
+    problem = Problem("p", "?", "f", (AssertTest("assert f('snow white here') == 'snow_white_here'"),))
+    code = 'def f(s):\n    return "".join(" " if c == "_" else "_" if c == " " else c for c in s)'
+    (inputs,) = propose_inputs(problem, code, 100, 0)
+    texts = [ast.literal_eval(text)[0] for text in inputs]
+    assert sum("_" in text for text in texts) >= 10
+    assert not any(text.startswith("_") or text.endswith("_") or "__" in text for text in texts)
 
 
 def test_standard_inputs() -> None:

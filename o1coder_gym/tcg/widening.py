@@ -1,0 +1,44 @@
+"""Widens inferred domains by what a program compares with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from o1coder_gym.tcg.domains import Domain, Either, Mappings, Records, Sequences, Texts
+
+
+def with_characters(domain: Domain, characters: str) -> Domain:
+    """Adds characters that a program compares with to all strings of a domain, and draws them often.
+
+    Marks that were not seen only join; see `edits.only_joins`.
+    """
+
+    def add(one: Domain) -> Domain:
+        if not isinstance(one, Texts) or not characters:
+            return one
+        unseen = sorted({*characters} - {*one.alphabet})
+        marks = [character for character in unseen if not character.isalnum()]
+        return replace(
+            one,
+            alphabet="".join((one.alphabet, *unseen)),
+            joints="".join((one.joints, *marks)),
+            special=characters,
+        )
+
+    return _changed(domain, add)
+
+
+def _changed(domain: Domain, change: Callable[[Domain], Domain]) -> Domain:
+    """Applies a change to a domain and to all domains in it, inner ones first."""
+    match domain:
+        case Sequences(item=item):
+            return change(replace(domain, item=_changed(item, change)))
+        case Records(places=places):
+            return change(replace(domain, places=tuple(_changed(place, change) for place in places)))
+        case Mappings(key=key, item=item):
+            return change(replace(domain, key=_changed(key, change), item=_changed(item, change)))
+        case Either(options=options):
+            inner = tuple((kind, _changed(option, change)) for kind, option in options)
+            return change(replace(domain, options=inner))
+    return change(domain)

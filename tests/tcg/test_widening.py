@@ -1,0 +1,49 @@
+"""Widening: what an inferred domain takes in."""
+
+import random
+from typing import Any
+
+from o1coder_gym.tcg.domains import Either, Mappings, Records, Sequences, Texts
+from o1coder_gym.tcg.edits import only_joins
+from o1coder_gym.tcg.inference import infer_domain
+from o1coder_gym.tcg.widening import with_characters
+
+
+def chain(domain: Any, value: Any, steps: int = 200) -> list[Any]:
+    """Mutates again and again."""
+    rng = random.Random(0)
+    found = []
+    for _ in range(steps):
+        value = domain.mutate(value, rng)
+        found.append(value)
+    return found
+
+
+def test_added_characters_come_often_and_marks_among_them_only_join() -> None:
+    domain = with_characters(infer_domain(["abab"]), "z-")
+    texts = chain(domain, "abab")
+    assert sum("z" in text for text in texts) > 20
+    assert any("-" in text for text in texts)
+    assert all(only_joins("-", text) for text in texts)
+    assert with_characters(infer_domain(["abab"]), "") == infer_domain(["abab"])
+
+
+def test_marks_that_were_seen_at_an_end_may_stay_there() -> None:
+    domain = with_characters(infer_domain(["-ab"]), "-")
+    assert isinstance(domain, Texts)
+    assert domain.joints == ""
+    assert domain.alphabet == "-ab"
+
+
+def test_strings_are_found_however_deep_and_numbers_are_left_alone() -> None:
+    domain = with_characters(infer_domain([[("ab", {"cd": 1})], "ef", 7]), "_")
+    assert isinstance(domain, Either)
+    (_, rows), (_, text), (_, number) = domain.options
+    assert isinstance(rows, Sequences)
+    assert isinstance(rows.item, Records)
+    name, mapping = rows.item.places
+    assert isinstance(mapping, Mappings)
+    for found in (name, mapping.key, text):
+        assert isinstance(found, Texts)
+        assert found.special == "_"
+    assert number == infer_domain([7])
