@@ -123,6 +123,18 @@ def compared_characters(source: str) -> str:
     return "".join(sorted(found))
 
 
+def named_characters(source: str) -> str:
+    """Returns the letters and digits of all strings that a program mentions but does not return.
+
+    Other characters are left out, for most are the operators of patterns.
+    """
+    tree = parse_source(source)
+    returned = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)] if tree else []
+    results = set(_texts([value for value in returned if value is not None]))
+    named = {text for text in constants(source) if isinstance(text, str)} - results
+    return "".join(sorted(filter(str.isalnum, set("".join(named)))))
+
+
 def _texts(nodes: Iterable[ast.expr]) -> list[str]:
     return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 

@@ -14,7 +14,7 @@ from o1coder_gym.tcg.agreement import Agreement, consensus
 from o1coder_gym.tcg.choice import spread
 from o1coder_gym.tcg.execution import Observation, OutputJudge, Program, observe, observe_twice
 from o1coder_gym.tcg.oracles import comparison_of, expected_test, means_none
-from o1coder_gym.tcg.proposals import propose_inputs
+from o1coder_gym.tcg.proposals import Proposer, propose_inputs, propose_wider_inputs
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
 from o1coder_gym.tcg.stdin_inputs import propose_stdin
 from o1coder_gym.types import GeneratedTests, Limits, Outcome, Problem, Submission, TestCase
@@ -72,17 +72,18 @@ class MutationGenerator:
             off its end; see `means_none`), ``disagreed`` (the solutions did not agree), ``unconfirmed`` (a
             test failed in the last run on the reference).
         """
-        chosen = self._chosen(requests, self._pool)
-        alike = [index for index, one in enumerate(chosen) if one.outputs == 1]
-        searched = self._chosen([requests[index] for index in alike], _FURTHER * self._pool)
-        for index, found in zip(alike, searched, strict=True):
-            chosen[index] = found if found.outputs > 1 else chosen[index]
+        chosen = self._chosen(requests, self._pool, propose_inputs)
+        for proposer in (propose_inputs, propose_wider_inputs):
+            alike = [index for index, one in enumerate(chosen) if one.outputs == 1]
+            searched = self._chosen([requests[index] for index in alike], _FURTHER * self._pool, proposer)
+            for index, found in zip(alike, searched, strict=True):
+                chosen[index] = found if found.outputs > 1 else chosen[index]
         return self._confirmed(chosen)
 
-    def _chosen(self, requests: Sequence[TestRequest], size: int) -> list[_Chosen]:
+    def _chosen(self, requests: Sequence[TestRequest], size: int, proposer: Proposer) -> list[_Chosen]:
         """Proposes `size` inputs per request, runs them, and chooses."""
         drafts = [
-            _Draft(request, self._propose(request, size), self._voters(request)) for request in requests
+            _Draft(request, _proposed(request, size, proposer), self._voters(request)) for request in requests
         ]
         references = iter(
             observe_twice(self._judge, [program for one in drafts for program in one.reference])
@@ -95,11 +96,6 @@ class MutationGenerator:
             else:
                 chosen.append(draft.by_agreement([next(votes) for _ in draft.voters], self._agreement))
         return chosen
-
-    def _propose(self, request: TestRequest, size: int) -> tuple[tuple[str, ...], ...]:
-        if request.problem.entry_point is None:
-            return (tuple(propose_stdin(request.problem, size, request.seed)),)
-        return propose_inputs(request.problem, request.reference, size, request.seed)
 
     def _voters(self, request: TestRequest) -> tuple[str, ...]:
         if request.reference is not None or self._solutions is None:
@@ -211,6 +207,12 @@ class _Draft:
             if 2 * len(found[-1]) > len(group):
                 return found[-1]
         return max(found, key=len, default=[])
+
+
+def _proposed(request: TestRequest, size: int, proposer: Proposer) -> tuple[tuple[str, ...], ...]:
+    if request.problem.entry_point is None:
+        return (tuple(propose_stdin(request.problem, size, request.seed)),)
+    return proposer(request.problem, request.reference, size, request.seed)
 
 
 def _submission(chosen: _Chosen) -> Submission:

@@ -15,13 +15,16 @@ from o1coder_gym.tcg.inputs import (
     compared_characters,
     constants,
     known_arguments,
+    named_characters,
     parameters,
 )
 from o1coder_gym.tcg.literals import write_literal
 from o1coder_gym.tcg.preconditions import Restore, find_preconditions
-from o1coder_gym.tcg.widening import with_characters
+from o1coder_gym.tcg.widening import with_characters, without_shape
 from o1coder_gym.types import Problem
 
+Proposer: TypeAlias = Callable[[Problem, str | None, int, int], tuple[tuple[str, ...], ...]]
+"""Proposes inputs; see `propose_inputs`."""
 Widen: TypeAlias = Callable[[Domain], Domain]
 """Changes an inferred domain."""
 
@@ -58,6 +61,21 @@ def propose_inputs(
     """
     characters = compared_characters(reference or "")
     return _propose(problem, reference, size, seed, lambda domain: with_characters(domain, characters))
+
+
+def propose_wider_inputs(
+    problem: Problem, reference: str | None, size: int, seed: int
+) -> tuple[tuple[str, ...], ...]:
+    """Proposes inputs without the shape that the known ones share: the question may be about just that.
+
+    Args and result are those of `propose_inputs`.
+    """
+    compared, named = compared_characters(reference or ""), named_characters(reference or "")
+
+    def widen(domain: Domain) -> Domain:
+        return without_shape(with_characters(domain, compared), named)
+
+    return _propose(problem, reference, size, seed, widen)
 
 
 def _propose(

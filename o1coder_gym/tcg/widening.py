@@ -1,11 +1,19 @@
-"""Widens inferred domains by what a program compares with."""
+"""Widens inferred domains by what a program compares with, and by what a question may be about."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from o1coder_gym.tcg.domains import Domain, Either, Mappings, Records, Sequences, Texts
+from o1coder_gym.tcg.domains import (
+    Domain,
+    Either,
+    Mappings,
+    Records,
+    Sequences,
+    TextForm,
+    Texts,
+)
 
 
 def with_characters(domain: Domain, characters: str) -> Domain:
@@ -27,6 +35,27 @@ def with_characters(domain: Domain, characters: str) -> Domain:
         )
 
     return _changed(domain, add)
+
+
+def without_shape(domain: Domain, characters: str) -> Domain:
+    """Lets go of what the observed values share but for their types: order, distinctness, brackets, joints.
+
+    Args:
+        domain: An inferred domain.
+        characters: What strings may hold besides the characters seen.
+    """
+
+    def relax(one: Domain) -> Domain:
+        match one:
+            case Sequences():
+                return replace(one, increasing=False, distinct=False)
+            case Texts():
+                form = TextForm.FREE if one.form is TextForm.BALANCED else one.form
+                unseen = sorted({*characters} - {*one.alphabet})
+                return replace(one, alphabet="".join((one.alphabet, *unseen)), form=form, joints="")
+        return one
+
+    return _changed(domain, relax)
 
 
 def _changed(domain: Domain, change: Callable[[Domain], Domain]) -> Domain:

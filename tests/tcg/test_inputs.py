@@ -8,6 +8,7 @@ from o1coder_gym.tcg.inputs import (
     constants,
     known_arguments,
     known_stdin,
+    named_characters,
     parameters,
 )
 from o1coder_gym.tcg.proposals import propose_inputs
@@ -64,6 +65,12 @@ def test_characters_are_compared_with_where_a_program_asks_for_them() -> None:
     assert compared_characters('def f(s):\n    return s == "word"') == ""
     assert compared_characters('def f(s):\n    return s not in ["x", "word", "y"]') == "xy"
     assert compared_characters("not python (") == ""
+
+
+def test_characters_of_results_docstrings_and_operators_are_not_named() -> None:
+    source = 'def f(s):\n    """Doc."""\n    if re.match("ab*", s):\n        return "yes"\n    return 1'
+    assert named_characters(source) == "ab"
+    assert named_characters("not python (") == ""
 
 
 def test_characters_that_the_reference_compares_with_come_between_others() -> None:

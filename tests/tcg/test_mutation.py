@@ -106,6 +106,23 @@ def test_what_is_always_false_at_first_is_searched_further(judge: Judge) -> None
     assert made.report["proposed"] > 100
 
 
+def test_what_the_known_inputs_share_is_let_go_where_nothing_else_tells_inputs_apart(judge: Judge) -> None:
+    public = (AssertTest("assert rising([1, 2, 4, 6, 8, 10]) == True"),)
+    code = "def rising(values):\n    return all(a <= b for a, b in zip(values, values[1:]))"
+    made = MutationGenerator(judge).generate(Problem("rising", "Is it sorted?", "rising", public), 20, code)
+    texts = [test.code for test in made.tests if isinstance(test, AssertTest)]
+    assert {text.rpartition(" == ")[2] for text in texts} == {"True", "False"}
+
+
+def test_characters_that_the_reference_names_come_where_nothing_else_tells_inputs_apart(
+    judge: Judge,
+) -> None:
+    problem = Problem("ab", "One a, then some b?", "is_ab", (CallTest("['ac']", "False"),))
+    code = "import re\ndef is_ab(text):\n    return bool(re.fullmatch('ab+', text))"
+    made = MutationGenerator(judge).generate(problem, 20, code)
+    assert CallTest("['ab']", "True") in made.tests
+
+
 HALF = """def half(n):
     if n % 2 == 0:
         return n // 2

@@ -1,12 +1,12 @@
-"""Widening: what an inferred domain takes in."""
+"""Widening: what an inferred domain takes in, and what it lets go of."""
 
 import random
 from typing import Any
 
-from o1coder_gym.tcg.domains import Either, Mappings, Records, Sequences, Texts
-from o1coder_gym.tcg.edits import only_joins
+from o1coder_gym.tcg.domains import Either, Mappings, Records, Sequences, TextForm, Texts
+from o1coder_gym.tcg.edits import is_balanced, only_joins
 from o1coder_gym.tcg.inference import infer_domain
-from o1coder_gym.tcg.widening import with_characters
+from o1coder_gym.tcg.widening import with_characters, without_shape
 
 
 def chain(domain: Any, value: Any, steps: int = 200) -> list[Any]:
@@ -47,3 +47,21 @@ def test_strings_are_found_however_deep_and_numbers_are_left_alone() -> None:
         assert isinstance(found, Texts)
         assert found.special == "_"
     assert number == infer_domain([7])
+
+
+def test_order_and_distinctness_are_let_go() -> None:
+    seen = [1, 3, 5, 6, 8, 9, 11, 12, 15, 16, 19]
+    found = chain(without_shape(infer_domain([seen]), ""), seen)
+    assert any(values != sorted(values) for values in found)
+    assert any(len(set(values)) < len(values) for values in found)
+
+
+def test_brackets_joints_and_alphabet_are_let_go() -> None:
+    brackets = without_shape(infer_domain(["(()())", "()"]), "")
+    assert not all(map(is_balanced, chain(brackets, "()")))
+    words = without_shape(infer_domain(["a_b_c"]), "xyz")
+    assert isinstance(words, Texts)
+    assert words.form is TextForm.FREE
+    texts = chain(words, "a_b_c")
+    assert any("x" in text for text in texts)
+    assert not all(only_joins("_", text) for text in texts)
