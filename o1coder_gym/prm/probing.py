@@ -1,4 +1,4 @@
-"""Fits the scalar head to the untrained body before both are trained (LP-FT, Kumar et al. 2022).
+"""Fits the scalar head to the untrained body before the body is trained (LP-FT, Kumar et al. 2022).
 
 A head of random weights ranks steps at random, and a short training leaves it so: hidden states of a language
 model are large and nearly alike, so that the first hundreds of steps turn it little. On fixed states the best
@@ -21,8 +21,12 @@ from o1coder_gym.prm.losses import IGNORED, pairwise_loss, pointwise_loss
 from o1coder_gym.prm.model import StepModel, load_backbone
 from o1coder_gym.prm.step_text import EncodedSteps
 
-RIDGE = 1e-3
-"""λ of the penalty λ/2 · |w|², with states scaled to a mean square of 1: what hardly varies stays unused."""
+PRECISION = 1.5
+"""Of the normal prior of w, with states scaled to a mean square of 1: what hardly varies stays unused.
+
+On trees of MBPP, by cross-validation over problems, the best one was near 1.2 with 1,180 marks and near 1.4
+with 280.
+"""
 
 _AT_ONCE = 16
 _PREFIX_MIB = 1024
@@ -77,7 +81,7 @@ def hidden_states(folder: Path, chains: Sequence[EncodedSteps], dtype: str = "au
 
 
 def fit_head(states: Tensor, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """Minimises loss(z) + λ/2 · |w|² over z = w · (h − mean) / size + b, by L-BFGS.
+    """Minimises loss(z) + λ/2K · |w|² over z = w · (h − mean) / size + b, by L-BFGS; λ is `PRECISION`.
 
     Args:
         states: h, [K, D].
@@ -94,7 +98,7 @@ def fit_head(states: Tensor, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, 
 
     def penalised() -> Tensor:
         solver.zero_grad()
-        value = loss(scaled @ weight + bias) + RIDGE / 2 * weight.square().sum()
+        value = loss(scaled @ weight + bias) + PRECISION / (2 * len(states)) * weight.square().sum()
         value.backward()
         return value
 

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 from o1coder_gym.prm.losses import IGNORED, pointwise_loss  # noqa: E402
 from o1coder_gym.prm.model import load_backbone  # noqa: E402
 from o1coder_gym.prm.probing import (  # noqa: E402
-    RIDGE,
+    PRECISION,
     fit_head,
     hidden_states,
     pairwise_probe,
@@ -37,7 +37,7 @@ def test_a_head_is_where_the_penalised_loss_is_least() -> None:
     )
     states, size = states.double(), states.double().square().mean().sqrt()
     errors = (states @ weight + bias).sigmoid() - labels.double()
-    slope = (errors[:, None] * (states - states.mean(0))).mean(0) + RIDGE * size**2 * weight
+    slope = (errors[:, None] * (states - states.mean(0))).mean(0) + PRECISION / 60 * size**2 * weight
     assert slope.abs().max().item() < 1e-3
     assert errors.mean().abs().item() < 1e-3
 
