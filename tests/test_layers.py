@@ -24,6 +24,7 @@ IMPORTED_WHERE_USED = {
     "agents.step_dpo",
     "agents.step_grpo",
     "prm.model",
+    "prm.probing",
     "prm.scorer",
     "prm.training",
     "trainer_progress",
