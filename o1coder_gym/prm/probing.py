@@ -1,4 +1,4 @@
-"""Fits the scalar head to the untrained body before the body is trained (LP-FT, Kumar et al. 2022).
+"""Fits the scalar head to the untrained body before both are trained (LP-FT, Kumar et al. 2022).
 
 A head of random weights ranks steps at random, and a short training leaves it so: hidden states of a language
 model are large and nearly alike, so that the first hundreds of steps turn it little. On fixed states the best

@@ -177,10 +177,7 @@ def step_trainer(
     out: Path,
     settings: TrainingSettings,
 ) -> StepTrainer:
-    """Assembles the trainer of an objective: the body learns, the head stays as it was fitted.
-
-    A trained head would swing: Adam moves all weights alike, and hidden states nearly agree in their signs.
-    """
+    """Assembles the trainer of an objective; with LoRA the head is trained whole."""
     if settings.lora_rank:
         from peft import LoraConfig, TaskType, get_peft_model
 
@@ -188,13 +185,10 @@ def step_trainer(
             r=settings.lora_rank,
             lora_alpha=2 * settings.lora_rank,
             target_modules="all-linear",
-            modules_to_save=["score"],  # so that checkpoints hold it
+            modules_to_save=["score"],
             task_type=TaskType.TOKEN_CLS,
         )
         model = get_peft_model(model, adapter)  # pyright: ignore[reportAssignmentType]
-    for name, weights in model.named_parameters():
-        if "score" in name.split("."):
-            weights.requires_grad_(False)
     pad = int(tokenizer.pad_token_id)  # pyright: ignore[reportArgumentType]
     pairwise = objective == "pairwise"
     arguments = transformers.TrainingArguments(
