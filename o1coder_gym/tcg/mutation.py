@@ -73,12 +73,18 @@ class MutationGenerator:
             test failed in the last run on the reference).
         """
         chosen = self._chosen(requests, self._pool, propose_inputs)
-        for proposer in (propose_inputs, propose_wider_inputs):
-            alike = [index for index, one in enumerate(chosen) if one.outputs == 1]
-            searched = self._chosen([requests[index] for index in alike], _FURTHER * self._pool, proposer)
-            for index, found in zip(alike, searched, strict=True):
-                chosen[index] = found if found.outputs > 1 else chosen[index]
+        self._search_further(chosen, _alike(chosen), propose_inputs)
+        # what a program reads from standard input has no inferred shape that could be let go
+        functions = [index for index in _alike(chosen) if requests[index].problem.entry_point is not None]
+        self._search_further(chosen, functions, propose_wider_inputs)
         return self._confirmed(chosen)
+
+    def _search_further(self, chosen: list[_Chosen], indices: Sequence[int], proposer: Proposer) -> None:
+        """Replaces choices by those from more inputs, where these have several outputs."""
+        requests = [chosen[index].request for index in indices]
+        searched = self._chosen(requests, _FURTHER * self._pool, proposer)
+        for index, found in zip(indices, searched, strict=True):
+            chosen[index] = found if found.outputs > 1 else chosen[index]
 
     def _chosen(self, requests: Sequence[TestRequest], size: int, proposer: Proposer) -> list[_Chosen]:
         """Proposes `size` inputs per request, runs them, and chooses."""
@@ -207,6 +213,11 @@ class _Draft:
             if 2 * len(found[-1]) > len(group):
                 return found[-1]
         return max(found, key=len, default=[])
+
+
+def _alike(chosen: Sequence[_Chosen]) -> list[int]:
+    """Returns where all outputs are equal."""
+    return [index for index, one in enumerate(chosen) if one.outputs == 1]
 
 
 def _proposed(request: TestRequest, size: int, proposer: Proposer) -> tuple[tuple[str, ...], ...]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from o1coder_gym.tcg.execution import test_of
 from o1coder_gym.tcg.literals import fold, parse_source, read_literal, write_literal
-from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, TestCase
+from o1coder_gym.tcg.template import write_cases
+from o1coder_gym.types import AssertTest, CallTest, Problem, TestCase
 
 _VIEWS = ("set", "sorted", "list", "tuple", "len", "bool", "round")
 
@@ -66,17 +67,8 @@ def means_none(problem: Problem, reference: str) -> bool:
     nodes = list(ast.walk(tree)) if tree else []
     returns = any(isinstance(node, ast.Return) and node.value is None for node in nodes)
     named = any(isinstance(node, ast.Constant) and node.value is None for node in nodes)
-    question = (problem.prompt, *map(_source, problem.public_tests))
-    return returns or named or any(re.search(r"\bNone\b", text) for text in question)
-
-
-def _source(test: TestCase) -> str:
-    match test:
-        case AssertTest(code) | CheckTest(code):
-            return code
-        case CallTest(args, expected):
-            return f"{args} {expected}"
-    return ""
+    question = f"{problem.prompt}\n{write_cases(problem.public_tests, problem.entry_point)}"
+    return returns or named or re.search(r"\bNone\b", question) is not None
 
 
 def _has_float(output: str) -> bool:

@@ -25,11 +25,11 @@ def with_characters(domain: Domain, characters: str) -> Domain:
     def add(one: Domain) -> Domain:
         if not isinstance(one, Texts) or not characters:
             return one
-        unseen = sorted({*characters} - {*one.alphabet})
+        unseen = _unseen(one, characters)
         marks = [character for character in unseen if not character.isalnum()]
         return replace(
             one,
-            alphabet="".join((one.alphabet, *unseen)),
+            alphabet=one.alphabet + unseen,
             joints="".join((one.joints, *marks)),
             special=characters,
         )
@@ -51,11 +51,14 @@ def without_shape(domain: Domain, characters: str) -> Domain:
                 return replace(one, increasing=False, distinct=False)
             case Texts():
                 form = TextForm.FREE if one.form is TextForm.BALANCED else one.form
-                unseen = sorted({*characters} - {*one.alphabet})
-                return replace(one, alphabet="".join((one.alphabet, *unseen)), form=form, joints="")
+                return replace(one, alphabet=one.alphabet + _unseen(one, characters), form=form, joints="")
         return one
 
     return _changed(domain, relax)
+
+
+def _unseen(texts: Texts, characters: str) -> str:
+    return "".join(sorted({*characters} - {*texts.alphabet}))
 
 
 def _changed(domain: Domain, change: Callable[[Domain], Domain]) -> Domain:
