@@ -1,8 +1,9 @@
 """Drawing tokens: top-k first, then top-p, then the inverse of the cumulative distribution.
 
 Truncating to the k likeliest candidates before anything is sorted or summed makes a draw some ten times
-cheaper on a CPU. The draw itself is one uniform number per token from the row's own counter-based stream,
-so that a row's tokens do not depend on what else is in the batch.
+cheaper on a CPU; without top-k the likeliest thousand come first. The draw itself is one uniform number per
+token from the row's own counter-based stream, so that a row's tokens do not depend on what else is in the
+batch.
 
 Shapes: B rows, V vocabulary, K candidates.
 """
@@ -16,6 +17,9 @@ import torch
 
 from o1coder_gym.types import Sampling
 
+FIRST = 1024
+"""Candidates that nearly all draws fall among; sorting 150,000 for each token took longer than the model."""
+
 
 def uniforms(seed: int, sample: int, count: int) -> np.ndarray:
     """Returns `count` numbers in [0, 1) of the stream (seed, sample); Philox, counter-based."""
@@ -24,7 +28,7 @@ def uniforms(seed: int, sample: int, count: int) -> np.ndarray:
 
 
 def draw(
-    logits: torch.Tensor, sampling: Sequence[Sampling], uniform: Sequence[float]
+    logits: torch.Tensor, sampling: Sequence[Sampling], uniform: Sequence[float], *, first: int = FIRST
 ) -> tuple[list[int], list[float]]:
     """Draws one token for each row.
 
@@ -32,6 +36,8 @@ def draw(
         logits: ``[B, V]``.
         sampling: Per row; temperature 0 takes the likeliest token.
         uniform: Per row, in [0, 1).
+        first: Candidates that a row without top-k is first drawn from, the likeliest ones; where its token is
+            none of them, it is drawn again from all. The token does not depend on this number.
 
     Returns:
         Token ids, and their log-probabilities under the model's own distribution (temperature 1, no
@@ -40,22 +46,36 @@ def draw(
     logits = logits.float()
     vocabulary, device = logits.shape[1], logits.device
     limits = [_candidates(one, vocabulary) for one in sampling]
-    values, candidates = logits.topk(max(limits), dim=-1)  # [B, K], likeliest first
+    width = min(max(limits), max(first, *(limit for limit in limits if limit < vocabulary), 1))
+    values, candidates = logits.topk(width, dim=-1)  # [B, K], likeliest first
     column = {"dtype": torch.float64, "device": device}
     limit = torch.tensor(limits, device=device)[:, None]
     temperature = torch.tensor([one.temperature or 1.0 for one in sampling], **column)[:, None]
     top_p = torch.tensor([one.top_p for one in sampling], **column)[:, None]
     target = torch.tensor(uniform, **column)[:, None]
 
-    ranks = torch.arange(values.shape[1], device=device)
+    ranks = torch.arange(width, device=device)
     scaled = (values / temperature).masked_fill(ranks >= limit, -torch.inf)
     mass = scaled.softmax(-1)
+    cut = limit > width  # [B, 1], rows with candidates that were not looked at
+    if width < max(limits):
+        everything = (logits / temperature.float()).logsumexp(-1, keepdim=True)
+        mass = mass * torch.where(cut, (scaled.logsumexp(-1, keepdim=True) - everything).exp(), 1.0)
     kept = mass * (mass.cumsum(-1) - mass < top_p)
     cumulative = kept.cumsum(-1)
-    rank = (cumulative <= target * cumulative[:, -1:]).sum(-1, keepdim=True)
+    whole = torch.where(cut & (top_p >= 1.0), 1.0, cumulative[:, -1:])
+    rank = (cumulative <= target * whole).sum(-1, keepdim=True)
     rank = rank.clamp(max=(kept > 0).sum(-1, keepdim=True) - 1)
-    logprobs = values.gather(1, rank)[:, 0] - logits.logsumexp(-1)
-    return candidates.gather(1, rank)[:, 0].tolist(), logprobs.tolist()
+    logprobs = (values.gather(1, rank)[:, 0] - logits.logsumexp(-1)).tolist()
+    tokens = candidates.gather(1, rank)[:, 0].tolist()
+
+    beyond = cut & torch.where(top_p >= 1.0, cumulative[:, -1:] <= target, mass.sum(-1, keepdim=True) < top_p)
+    rows = beyond[:, 0].nonzero()[:, 0].tolist()
+    if rows:
+        again = draw(logits[rows], [sampling[i] for i in rows], [uniform[i] for i in rows], first=vocabulary)
+        for row, token, logprob in zip(rows, *again, strict=True):
+            tokens[row], logprobs[row] = token, logprob
+    return tokens, logprobs
 
 
 def _candidates(sampling: Sampling, vocabulary: int) -> int:

@@ -58,3 +58,19 @@ def test_streams_are_fixed_by_seed_and_sample():
     assert not np.array_equal(uniforms(3, 1, 5), uniforms(3, 2, 5))
     assert not np.array_equal(uniforms(3, 1, 5), uniforms(4, 1, 5))
     assert uniforms(-1, 0, 1000).max() < 1
+
+
+@pytest.mark.parametrize("spread", [0.01, 1.0, 4.0])
+def test_looking_at_the_likeliest_first_changes_no_draw(spread):
+    generator = torch.Generator().manual_seed(1)
+    logits = spread * torch.randn(400, 500, generator=generator)
+    kinds = [ALL, Sampling(temperature=0.7, top_p=0.9, top_k=0), Sampling(top_k=40), GREEDY]
+    sampling = [kinds[i % 4] for i in range(400)]
+    uniform = torch.rand(400, generator=generator, dtype=torch.float64).tolist()
+    tokens, logprobs = draw(logits, sampling, uniform, first=32)
+    sorted_tokens, sorted_logprobs = draw(logits, sampling, uniform, first=500)
+    assert tokens == sorted_tokens
+    assert logprobs == pytest.approx(sorted_logprobs, abs=1e-5)
+    ranks = (logits > logits.gather(1, torch.tensor(tokens)[:, None])).sum(-1)
+    assert ranks[::4].max() >= 32  # some draws fell beyond the first look
+    assert ranks[::4].min() < 32
