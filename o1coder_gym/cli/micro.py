@@ -23,7 +23,7 @@ CountOption = Annotated[int, typer.Option(min=0, help="Problems of this split.")
 
 def micro(
     out: Annotated[Path, typer.Option("--out", help="Folder for problems.jsonl and model.")],
-    train: CountOption = 64,
+    train: CountOption = 512,
     validation: CountOption = 64,
     test: CountOption = 128,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Optimizer steps of the model.")] = 250,

@@ -37,7 +37,7 @@ class Operation:
 
 _FILTER, _MAP = "values = [v for v in values if {e}]", "values = [{e} for v in values]"
 _WHOLE, _RETURN = "values = {e}", "return {e}"
-_RARE, _OFTEN = 0.2, 0.6
+_RARE, _OFTEN = 0.05, 0.6
 
 STAGES: Mapping[str, Operation] = MappingProxyType(
     {

@@ -23,7 +23,6 @@ from o1coder_gym.micro.operations import Pipeline
 from o1coder_gym.micro.problems import draw_pipelines, micro_row
 from o1coder_gym.micro.traces import trace
 from o1coder_gym.prompts import question
-from o1coder_gym.types import State
 
 if TYPE_CHECKING:
     import torch
@@ -189,9 +188,7 @@ def _chat(pipeline: Pipeline, generator: random.Random) -> tuple[str, str]:
     problem = micro_row(pipeline, f"trace/{generator.random()}", "traces", 0).problem
     steps = trace(pipeline, generator)
     texts = (PSEUDOCODE.render(step, index).rstrip() for index, step in enumerate(steps, start=1))
-    answer = "\n\n".join(texts) + "\n" + END
-    opening = PSEUDOCODE.prompt(problem, State(problem.task_id)).opening
-    return f"{USER}{question(problem)}{ASSISTANT}{opening}", answer.removeprefix(opening)
+    return f"{USER}{question(problem)}{ASSISTANT}", "\n\n".join(texts) + "\n" + END
 
 
 def _fit(

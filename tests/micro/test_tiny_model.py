@@ -52,6 +52,14 @@ def test_text_cut_at_a_step_is_encoded_as_in_the_whole(tmp_path: Path) -> None:
     assert encoded == tokenizer.encode(prompt + answer)
 
 
+def test_traces_are_learned_whole_as_fine_tuning_writes_them() -> None:
+    # a header that the model never learned would be all that SFT on its own paths teaches it
+    prompt, answer = training_chats(SETTINGS)[0]
+    assert prompt.endswith("<assistant>")
+    assert answer.startswith("### Step 1 (define)\n")
+    assert answer.endswith("```\n<end>")
+
+
 @needs_torch
 def test_the_saved_model_is_a_policy_that_is_shown_the_question_alone(tmp_path: Path) -> None:
     folder = train_tiny_model(tmp_path / "model", SETTINGS)
