@@ -101,6 +101,8 @@ class DPOSettings:
     Attributes:
         learning_rate: Of AdamW, constant.
         beta: How strongly it is held to the model that training started from.
+        imitation: Weight of −log π of the better step, per token, beside the loss of DPO (iterative RPO,
+            arXiv 2404.19733); without it both steps of a pair become unlikely, for DPO sees their difference alone.
         epochs: Passes over the pairs.
         batch_size: Pairs per optimizer step.
         rows_at_once: Pairs per forward pass; divides the batch.
@@ -114,6 +116,7 @@ class DPOSettings:
 
     learning_rate: float = 5e-6
     beta: float = 0.1
+    imitation: float = 1.0
     epochs: float = 1.0
     batch_size: int = 16
     rows_at_once: int = 4
@@ -128,5 +131,7 @@ class DPOSettings:
         """Raises `UsageError` for numbers that make no sense."""
         if min(self.batch_size, self.rows_at_once) < 1 or self.batch_size % self.rows_at_once:
             raise UsageError(f"a batch of {self.batch_size} is not made of {self.rows_at_once} rows at once")
-        if min(self.learning_rate, self.beta, self.epochs) <= 0 or min(self.lora_rank, self.pairs) < 0:
-            raise UsageError("learning rate, beta and epochs are positive, LoRA rank and pairs at least 0")
+        if min(self.learning_rate, self.beta, self.epochs) <= 0:
+            raise UsageError("learning rate, beta and epochs are positive")
+        if min(self.imitation, self.lora_rank, self.pairs) < 0:
+            raise UsageError("imitation, LoRA rank and pairs are at least 0")

@@ -125,6 +125,8 @@ def _length(row: dict[str, list[int]]) -> int:
 def _arguments(out: Path, settings: DPOSettings) -> dict[str, Any]:
     return {
         **common_arguments(out, settings),
+        "loss_type": ["sigmoid", "sft"],
+        "loss_weights": [1.0, settings.imitation],
         "num_train_epochs": settings.epochs,
         "gradient_accumulation_steps": settings.batch_size // settings.rows_at_once,
         "max_length": settings.max_length,

@@ -1,5 +1,6 @@
 """DPO on siblings: the tokens of search, the loss of the paper."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,9 @@ DATA = ProcessData("pseudocode", (PROBLEM,), (), (), PAIRS, LabelRule(), PairRul
 
 
 def settings() -> DPOSettings:
-    return DPOSettings(learning_rate=1e-2, batch_size=2, rows_at_once=2, epochs=2, save_steps=1)
+    return DPOSettings(
+        learning_rate=1e-2, imitation=0.0, batch_size=2, rows_at_once=2, epochs=2, save_steps=1
+    )
 
 
 def test_pairs_are_the_tokens_that_search_would_see(weights: Path) -> None:
@@ -50,14 +53,11 @@ def test_pairs_are_the_tokens_that_search_would_see(weights: Path) -> None:
 
 
 def test_a_round_starts_at_log_two_and_learns_the_better_step(weights: Path, tmp_path: Path) -> None:
-    import json
-
     from o1coder_gym.agents.step_dpo import train_dpo
 
     folder = train_dpo(str(weights), DATA, tmp_path, settings(), step_format=PSEUDOCODE)
     assert (folder / "model.safetensors").exists()
-    state = json.loads((tmp_path / "checkpoints" / "checkpoint-2" / "trainer_state.json").read_text())
-    losses = [row["loss"] for row in state["log_history"] if "loss" in row]
+    losses = losses_of(tmp_path)
     assert losses[0] == pytest.approx(math.log(2), abs=1e-3)  # π = π_ref
     assert losses[1] < losses[0]
     with pytest.raises(O1CoderError, match="holds checkpoints"):
@@ -66,6 +66,31 @@ def test_a_round_starts_at_log_two_and_learns_the_better_step(weights: Path, tmp
     # a run that was killed after it had saved the model, and before it said so
     again = train_dpo(str(weights), DATA, tmp_path, settings(), step_format=PSEUDOCODE, resume=True)
     assert (again / "model.safetensors").read_bytes() == saved
+
+
+def test_imitation_adds_the_likelihood_of_the_better_step(weights: Path, tmp_path: Path) -> None:
+    import torch
+
+    from o1coder_gym.agents.step_dpo import pair_tokens, train_dpo
+    from o1coder_gym.checkpoints import load_weights
+    from o1coder_gym.policies.token_text import TokenText
+
+    model, tokenizer = load_weights(weights, "float32")
+    logs: list[float] = []
+    for row in pair_tokens(TokenText(tokenizer), PSEUDOCODE, {"p": PROBLEM}, PAIRS):
+        ids, start = row["prompt_ids"] + row["chosen_ids"], len(row["prompt_ids"])
+        with torch.no_grad():
+            table = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        logs += [table[place - 1, ids[place]].item() for place in range(start, len(ids))]
+    train_dpo(str(weights), DATA, tmp_path, replace(settings(), imitation=0.5), step_format=PSEUDOCODE)
+    assert losses_of(tmp_path)[0] == pytest.approx(math.log(2) - 0.5 * sum(logs) / len(logs), abs=1e-3)
+    with pytest.raises(UsageError, match="imitation, LoRA rank and pairs are at least 0"):
+        replace(settings(), imitation=-1.0)
+
+
+def losses_of(folder: Path) -> list[float]:
+    state = json.loads((folder / "checkpoints" / "checkpoint-2" / "trainer_state.json").read_text())
+    return [row["loss"] for row in state["log_history"] if "loss" in row]
 
 
 def test_no_pairs_is_one_sentence(weights: Path, tmp_path: Path) -> None:
