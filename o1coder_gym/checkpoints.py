@@ -73,11 +73,14 @@ def save_merged(model: Any, tokenizer: Any, folder: Path) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps transformers' progress bars of loading and saving out of ours."""
+    """Keeps the progress bars of transformers and datasets out of ours."""
+    import datasets
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    datasets.disable_progress_bars()
     try:
         yield
     finally:
         logging.enable_progress_bar()
+        datasets.enable_progress_bars()

@@ -20,6 +20,7 @@ from o1coder_gym.checkpoints import (
     MODEL,
     last_checkpoint,
     load_weights,
+    quiet,
     save_merged,
     weight_type,
 )
@@ -135,9 +136,10 @@ def finetune(
     )
     if not train_part:
         raise O1CoderError(f"none of {len(train_rows)} {stage} rows fits {settings.max_length} tokens")
-    trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings)
-    show_progress(trainer)
-    outcome = trainer.train(resume_from_checkpoint=checkpoint)
+    with quiet():
+        trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings)
+        show_progress(trainer)
+        outcome = trainer.train(resume_from_checkpoint=checkpoint)
     metrics = dict(outcome.metrics) | last_evaluation(trainer)
     left_out = len(train_rows) + len(validation_rows) - len(train_part) - len(validation_part)
     metrics["rows_left_out"] = left_out

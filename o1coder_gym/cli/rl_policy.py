@@ -31,7 +31,13 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.run_folders import default_folder
-from o1coder_gym.cli.training_options import batch_option, epochs_option, rows_at_once_option
+from o1coder_gym.cli.training_options import (
+    Dtype,
+    DtypeOption,
+    batch_option,
+    epochs_option,
+    rows_at_once_option,
+)
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.formats import load_format
 from o1coder_gym.journal import RunFolder
@@ -83,6 +89,7 @@ def policy(
         bool, typer.Option("--fractional", help="R in proportion to tests passed.")
     ] = False,
     lora_rank: RankOption = 0,
+    dtype: DtypeOption = Dtype.AUTO,
     temperature: Annotated[float, typer.Option(help="Of sampling.")] = DEFAULTS.temperature,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens per step.")] = DEFAULTS.max_tokens,
     save_every: Annotated[
@@ -109,6 +116,7 @@ def policy(
         gamma=gamma,
         fractional=fractional,
         lora_rank=lora_rank,
+        dtype=dtype.value,
         temperature=temperature,
         max_tokens=max_tokens,
         save_every=save_every,
@@ -150,7 +158,7 @@ def policy(
             scorer=load_scorer(scorer) if scorer else None,
             tests=generated_tests(generator, rows, tests, out),
         )
-        train(model, process, folder, settings, format, measured, resume)
+        train(model, process, out, folder, settings, format, held_out=measured, resume=resume)
         made = Provenance("rl policy", config, config["inputs"], package_versions("torch", "trl"))
         made.write(out / "model")
         result = compare(measured, model, out, format, seed) if measured else {}
@@ -162,13 +170,15 @@ def policy(
 def train(
     model: str,
     process: ReasoningModel,
+    out: Path,
     folder: RunFolder,
     settings: RLSettings,
     format: str,
-    held_out: HeldOut | None,
+    *,
+    held_out: HeldOut | None = None,
     resume: bool,
-) -> None:
-    """Trains with a progress bar; every batch's metrics are kept in ``updates.jsonl``."""
+) -> Path:
+    """Trains into `out` with a progress bar; `folder` keeps every batch's metrics in ``updates.jsonl``."""
     from o1coder_gym.agents.step_grpo import train_policy
 
     with progress_bars(Console(stderr=True)) as progress:
@@ -181,11 +191,11 @@ def train(
             told = f"pass rate {metrics['episodes/pass_rate']:.0%}"
             progress.update(bar, completed=t // settings.iterations, told=told)
 
-        train_policy(
+        trained = train_policy(
             model,
             process,
             process.task_ids,
-            folder.path,
+            out,
             settings,
             step_format=load_format(format),
             resume=resume,
@@ -193,6 +203,7 @@ def train(
             on_update=show,
         )
         progress.update(bar, completed=settings.updates)
+    return trained
 
 
 def update_log(folder: RunFolder) -> Callable[[int, Mapping[str, float]], None]:
@@ -227,11 +238,15 @@ def dpo(
     data: ProcessDataOption,
     learning_rate: RateOption = 5e-6,
     beta: Annotated[float, typer.Option(help="How strongly it is held to its start.")] = 0.1,
+    imitation: Annotated[
+        float, typer.Option(min=0, help="Weight of the better step's own likelihood; 0: DPO alone.")
+    ] = 1.0,
     epochs: Annotated[float, epochs_option("pairs")] = 1.0,
     batch: Annotated[int, batch_option("pairs")] = 16,
     rows_at_once: Annotated[int, rows_at_once_option("pairs")] = 4,
     pairs: Annotated[int, typer.Option(min=0, help="Pairs at most, of largest margin; 0: all.")] = 0,
     lora_rank: RankOption = 0,
+    dtype: DtypeOption = Dtype.AUTO,
     seed: SeedOption = 0,
     out: OutOption = None,
     resume: ResumeOption = False,
@@ -243,11 +258,13 @@ def dpo(
     settings = DPOSettings(
         learning_rate=learning_rate,
         beta=beta,
+        imitation=imitation,
         epochs=epochs,
         batch_size=batch,
         rows_at_once=rows_at_once,
         pairs=pairs,
         lora_rank=lora_rank,
+        dtype=dtype.value,
         seed=seed,
     )
     found = read_data(data)

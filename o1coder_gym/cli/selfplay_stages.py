@@ -15,9 +15,9 @@ from o1coder_gym.agents.self_play import Learned
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.held_out import HeldOut
-from o1coder_gym.cli.rl_policy import update_log
+from o1coder_gym.cli.rl_policy import train
 from o1coder_gym.cli.selfplay_config import SelfPlayConfig
-from o1coder_gym.cli.sharded_search import search_all
+from o1coder_gym.cli.sharded_search import search_shown
 from o1coder_gym.cli.synthesis import SynthesisPlan
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
@@ -80,7 +80,7 @@ class RealStages:
         )
         problems = [row.problem for row in rows]
         with RunFolder.open(folder, plan.to_row(), resume=True) as journal:
-            errors = search_all(plan, problems, self._tests, journal, run.executor, lambda tree: None)
+            errors = search_shown(plan, problems, self._tests, journal, run.executor)
         if errors:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
         data = self._harvested(plan, iteration, folder)
@@ -139,8 +139,6 @@ class RealStages:
         return self.test.by_problem(self._policy(model), self._config.run.seed)
 
     def _grpo(self, learned: Learned, iteration: int, folder: Path, settings: RLSettings) -> Path:
-        from o1coder_gym.agents.step_grpo import train_policy
-
         run = self._config.run
         process = ReasoningModel(
             [row.problem for row in self._train],
@@ -152,16 +150,7 @@ class RealStages:
         )
         settings = replace(settings, seed=settings.seed + run.seed + iteration, max_tokens=run.max_tokens)
         with RunFolder.open(folder / "log", {"settings": asdict(settings)}, resume=True) as log:
-            return train_policy(
-                learned.policy,
-                process,
-                process.task_ids,
-                folder,
-                settings,
-                step_format=load_format(run.format),
-                resume=True,
-                on_update=update_log(log),
-            )
+            return train(learned.policy, process, folder, log, settings, run.format, resume=True)
 
     def _searched(self, iteration: int) -> Sequence[ProblemRow]:
         """Returns the problems of an iteration: the next ones, from the beginning again after the last."""

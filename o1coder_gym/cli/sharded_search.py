@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rich.console import Console
+
 from o1coder_gym.cli.benchmark import FAILURES
+from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.synthesis import SynthesisPlan, missing, synthesize_trees
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.executors import load_executor
@@ -16,7 +19,7 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.search_tree import TREES, SearchTree
-from o1coder_gym.types import Problem, Tests
+from o1coder_gym.types import Outcome, Problem, Tests
 
 _SHARDS_PER_WORKER = 4
 """More than one, so that a slow shard at the end keeps few workers waiting."""
@@ -38,6 +41,28 @@ class Shard:
 
 
 Report = Callable[[SearchTree], None]
+
+
+def search_shown(
+    plan: SynthesisPlan,
+    problems: Sequence[Problem],
+    tests: Mapping[str, Tests],
+    folder: RunFolder,
+    executor: str,
+) -> list[O1CoderError]:
+    """`search_all` with a progress bar."""
+    with progress_bars(Console(stderr=True)) as progress:
+        total = sum(map(len, missing(plan, folder).values()))
+        bar = progress.add_task("searching", total=total, told="")
+        solved = tokens = 0
+
+        def show(tree: SearchTree) -> None:
+            nonlocal solved, tokens
+            solved += any(node.outcome is Outcome.PASS for node in tree.nodes)
+            tokens += tree.usage.tokens
+            progress.update(bar, advance=1, told=f"{solved} solved, {tokens:,} tokens")
+
+        return search_all(plan, problems, tests, folder, executor, show)
 
 
 def search_all(

@@ -35,9 +35,8 @@ from o1coder_gym.cli.options import (
     SplitOption,
     TokensOption,
 )
-from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.run_folders import default_folder, resumable
-from o1coder_gym.cli.sharded_search import search_all
+from o1coder_gym.cli.sharded_search import search_shown
 from o1coder_gym.cli.synthesis import SynthesisPlan, missing
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.executors import load_executor
@@ -50,7 +49,6 @@ from o1coder_gym.provenance import input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.search_tree import SearchTree, tree_rows
 from o1coder_gym.tcg.store import read_tests
-from o1coder_gym.types import Outcome
 
 
 def synthesize(
@@ -144,23 +142,10 @@ def _search(
     plan: SynthesisPlan, rows: Sequence[ProblemRow], folder: RunFolder, executor: str
 ) -> list[O1CoderError]:
     """Runs the searches that the folder does not have; loads nothing if there are none."""
-    waiting = missing(plan, folder)
-    if not waiting:
+    if not missing(plan, folder):
         return []
-    console = Console(stderr=True)
     tests = generated_tests(plan.generator, rows, plan.tests, folder.path)
-    with progress_bars(console) as progress:
-        bar = progress.add_task("searching", total=sum(map(len, waiting.values())), told="")
-        solved = tokens = 0
-
-        def show(tree: SearchTree) -> None:
-            nonlocal solved, tokens
-            solved += any(node.outcome is Outcome.PASS for node in tree.nodes)
-            tokens += tree.usage.tokens
-            progress.update(bar, advance=1, told=f"{solved} solved, {tokens:,} tokens")
-
-        problems = [row.problem for row in rows]
-        return search_all(plan, problems, tests, folder, executor, show)
+    return search_shown(plan, [row.problem for row in rows], tests, folder, executor)
 
 
 def _harvest(plan: SynthesisPlan, rules: Rules, earlier: Sequence[ProcessData], out: Path) -> None:

@@ -17,7 +17,7 @@ import transformers
 from torch import Tensor
 from transformers.utils import logging
 
-from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, save_merged
+from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, quiet, save_merged
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.finetuning import (
     TrainingResult,
@@ -109,9 +109,10 @@ def train_prm(
         raise O1CoderError(f"{data}: no {objective} rows to learn from ({left_out})")
     if fresh and checkpoint is None:
         set_head(loaded, folder, parts[0].rows, objective, settings.dtype)
-    trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings)
-    show_progress(trainer)
-    outcome = trainer.train(resume_from_checkpoint=checkpoint)
+    with quiet():
+        trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings)
+        show_progress(trainer)
+        outcome = trainer.train(resume_from_checkpoint=checkpoint)
     metrics = dict(outcome.metrics) | last_evaluation(trainer)
     metrics["rows_left_out"] = parts[0].left_out + parts[1].left_out
     save_merged(trainer.model, tokenizer, target)
@@ -145,9 +146,10 @@ def load_model(
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # that the head is new is meant
     try:
-        model, found = AutoModelForTokenClassification.from_pretrained(
-            folder, dtype=getattr(torch, name), num_labels=1, output_loading_info=True
-        )
+        with quiet():
+            model, found = AutoModelForTokenClassification.from_pretrained(
+                folder, dtype=getattr(torch, name), num_labels=1, output_loading_info=True
+            )
     finally:
         logging.set_verbosity(verbosity)
     model.score.float()  # bfloat16 could not hold its steps, which are small beside its weights
