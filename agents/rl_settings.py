@@ -101,8 +101,8 @@ class DPOSettings:
     Attributes:
         learning_rate: Of AdamW, constant.
         beta: How strongly it is held to the model that training started from.
-        imitation: Weight of −log π of the better step, per token, beside the loss of DPO (iterative RPO, arXiv
-            2404.19733). DPO sees the difference of a pair alone, and without it both steps become unlikely.
+        imitation: Weight of −log π of the better step, per token, beside the loss of DPO (iterative RPO,
+            arXiv 2404.19733). DPO sees the difference of a pair alone; without it both steps become unlikely.
         epochs: Passes over the pairs.
         batch_size: Pairs per optimizer step.
         rows_at_once: Pairs per forward pass; divides the batch.
