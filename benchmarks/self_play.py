@@ -1,6 +1,6 @@
 """Measures self-play with the tiny model: what it gains by seed and by method of RL, and what kills do to it.
 
-Commands; results are in benchmarks/README.md::
+Commands; results of the first are in benchmarks/README.md, the second has not been run at full size yet::
 
     o1coder micro --out runs/micro
     python benchmarks/self_play.py gains --out runs/selfplay-gains     # three methods, five seeds each

@@ -46,7 +46,7 @@ def draw(
     logits = logits.float()
     vocabulary, device = logits.shape[1], logits.device
     limits = [_candidates(one, vocabulary) for one in sampling]
-    width = min(max(limits), max(first, *(limit for limit in limits if limit < vocabulary), 1))
+    width = min(max(limits), max([first, *(limit for limit in limits if limit < vocabulary)]))
     values, candidates = logits.topk(width, dim=-1)  # [B, K], likeliest first
     column = {"dtype": torch.float64, "device": device}
     limit = torch.tensor(limits, device=device)[:, None]
