@@ -41,6 +41,7 @@ class Actor:
 
         peft = hasattr(model, "get_base_model")
         source = model.get_base_model() if peft else model
+        self._model.to(next(source.parameters()).device)  # a trainer has moved it since
         mine = self._model.state_dict()
         with torch.no_grad():
             for name, value in source.state_dict().items():

@@ -64,7 +64,7 @@ class Driver:
         journal: RunFolder | None = None,
         observer: Observer | None = None,
         live: int = 256,
-        batch_tokens: int = 32768,
+        batch_tokens: int | None = 32768,
         concurrency: int | None = None,
         timeout_s: float | None = None,
     ) -> None:
@@ -79,7 +79,7 @@ class Driver:
             observer: Told of each answered query, in the thread that runs the driver; of answers from
                 the journal too.
             live: Agents in progress at the same time, ≥ 1.
-            batch_tokens: Bound of a policy batch: Σ n · max_tokens over its requests.
+            batch_tokens: Bound of a policy batch: Σ n · max_tokens over its requests; None for no bound.
             concurrency: Policy requests in flight, one a call; 1 is one batch at a time. None takes
                 the policy's attribute `parallel`, or 1 if it has none.
             timeout_s: Seconds after which a policy call counts as failed; None waits for ever.
@@ -90,7 +90,7 @@ class Driver:
         if concurrency is None:
             concurrency = int(getattr(policy, "parallel", 1))
         for name, number in (("live", live), ("batch_tokens", batch_tokens), ("concurrency", concurrency)):
-            if number < 1:
+            if number is not None and number < 1:
                 raise UsageError(f"driver: {name} must be at least 1, got {number}")
         self._model = model
         self._policy = policy

@@ -20,6 +20,7 @@ from o1coder_gym.policies.prefix_tree import PrefixNode
 from o1coder_gym.policies.prefixes import Prefixes, Segment, forward
 from o1coder_gym.policies.row_cache import RowCache
 from o1coder_gym.policies.sampling import draw, uniforms
+from o1coder_gym.policies.step_graphs import StepGraphs
 from o1coder_gym.policies.token_text import TokenText
 
 
@@ -92,10 +93,20 @@ class Row:
 class Decoder:
     """Runs one model over batches of rows; not for several threads at once."""
 
-    def __init__(self, model: CausalModel, capacity: int, meter: Meter) -> None:
-        """Args: the model, number of prefix tokens kept between calls, where work is counted."""
+    def __init__(
+        self, model: CausalModel, capacity: int, meter: Meter, graphs: StepGraphs | None = None
+    ) -> None:
+        """Prepares to run.
+
+        Args:
+            model: The model.
+            capacity: Number of prefix tokens kept between calls.
+            meter: Where work is counted.
+            graphs: Its recorded steps; None launches each operation, and reads no column that is not in use.
+        """
         self._causal = model
         self._meter = meter
+        self._graphs = graphs
         self._prefixes = Prefixes(model.model.base_model, model.shape, capacity)
         self.tree = self._prefixes.tree
 
@@ -122,14 +133,13 @@ class Decoder:
             ids: [segment.cache for segment in self._prefixes.segments(ids[:-1])] for ids in _prompts(rows)
         }
         capacity = max(len(row.request.prompt_ids) + row.limit for row in rows)
-        cache = RowCache(self._causal.shape, len(rows), capacity)
+        cache = self._cache(len(rows), capacity)
         cache.fill([paths[row.request.prompt_ids] for row in rows])
         while rows:
-            tokens = [(row.ids[-1] if row.ids else row.request.prompt_ids[-1],) for row in rows]
-            output = forward(self._causal.model, cache, tokens, [1] * len(rows), logits_to_keep=1)
-            logits = output.logits
+            tokens = [row.ids[-1] if row.ids else row.request.prompt_ids[-1] for row in rows]
             sampling = [row.request.sampling for row in rows]
-            drawn = draw(logits[:, -1], sampling, [row.uniform[len(row.ids)] for row in rows])
+            uniform = [row.uniform[len(row.ids)] for row in rows]
+            drawn = draw(self._logits(cache, tokens), sampling, uniform)
             for slot, token, logprob in reversed(list(zip(range(len(rows)), *drawn, strict=True))):
                 if rows[slot].accept(token, logprob, self._causal):
                     self._keep(rows[slot], cache, slot)
@@ -137,6 +147,18 @@ class Decoder:
                     if slot < len(rows):
                         cache.move(len(rows), slot)
                         rows[slot] = last
+
+    def _cache(self, rows: int, capacity: int) -> RowCache:
+        if self._graphs is not None:
+            return self._graphs.cache(rows, capacity)
+        return RowCache(self._causal.shape, rows, capacity)
+
+    def _logits(self, cache: RowCache, tokens: Sequence[int]) -> torch.Tensor:
+        """Feeds one token to each live row; returns ``[B, V]``."""
+        if self._graphs is not None:
+            return self._graphs.logits(cache, tokens)
+        model, fed = self._causal.model, [(token,) for token in tokens]
+        return forward(model, cache, fed, [1] * len(fed), logits_to_keep=1).logits[:, -1]
 
     def _keep(self, row: Row, cache: RowCache, slot: int) -> None:
         """Puts the computed tokens of a finished row into the prefix tree."""

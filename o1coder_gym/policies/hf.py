@@ -19,8 +19,11 @@ from o1coder_gym.models import model_path
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 
 if TYPE_CHECKING:
+    import torch
+
     from o1coder_gym.policies.causal_model import CausalModel
     from o1coder_gym.policies.decoding import Decoder, Row
+    from o1coder_gym.policies.row_cache import CacheShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +33,24 @@ class HFSettings:
     Attributes:
         dtype: Of weights and cache; ``"auto"`` is bfloat16 where the hardware multiplies it, else float32.
         device: A torch device; ``"auto"`` is cuda where there is one, else cpu.
-        max_rows: Continuations decoded together.
-        batch_mib: Memory for keys and values of one batch, in MiB.
+        max_rows: Continuations decoded together; 0 takes 64 on a CPU and 512 on a GPU.
+        batch_mib: Memory for keys and values of one batch, in MiB; 0 takes 2048 on a CPU, an eighth of a GPU.
         prefix_mib: Memory for keys and values of prefixes kept between calls, in MiB.
+        graphs: ``"yes"`` records decode steps as CUDA graphs on a GPU, ``"no"`` launches each operation.
     """
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
-    max_rows: int = 64
-    batch_mib: int = 2048
+    max_rows: int = 0
+    batch_mib: int = 0
     prefix_mib: int = 1024
+    graphs: Literal["yes", "no"] = "yes"
 
     def __post_init__(self) -> None:
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise UsageError(f"dtype is auto, float32 or bfloat16, not {self.dtype!r}")
-        if min(self.max_rows, self.batch_mib) < 1 or self.prefix_mib < 0:
-            raise UsageError("max_rows and batch_mib are at least 1, prefix_mib at least 0")
+        if min(self.max_rows, self.batch_mib, self.prefix_mib) < 0 or self.graphs not in ("yes", "no"):
+            raise UsageError("max_rows, batch_mib and prefix_mib are at least 0, graphs is yes or no")
 
 
 DEFAULTS = HFSettings()
@@ -128,7 +133,7 @@ class HFEngine:
             groups = [_start_rows(request, model.context) for request in requests]
             rows = [row for group in groups for row in group]
             try:
-                for batch in self._batches(rows, model.shape.bytes_per_token):
+                for batch in self._batches(rows, model.shape):
                     decoder.run(batch)
             except RuntimeError as error:
                 raise PolicyError(f"generation failed: {str(error).splitlines()[0]}") from error
@@ -144,24 +149,38 @@ class HFEngine:
                 # other make generation several times slower as soon as the judge needs a core.
                 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
                 from o1coder_gym.policies.decoding import Decoder
+                from o1coder_gym.policies.step_graphs import StepGraphs, cuda_graph
 
                 model = self._load()
                 capacity = (self._settings.prefix_mib << 20) // model.shape.bytes_per_token
-                self._loaded = model, Decoder(model, capacity, self._meter)
+                graphed = model.shape.device.type == "cuda" and self._settings.graphs == "yes"
+                graphs = StepGraphs(model.model, model.shape, cuda_graph) if graphed else None
+                self._loaded = model, Decoder(model, capacity, self._meter, graphs)
             return self._loaded
 
-    def _batches(self, rows: list[Row], bytes_per_token: int) -> Iterator[list[Row]]:
+    def _batches(self, rows: list[Row], shape: CacheShape) -> Iterator[list[Row]]:
         """Cuts rows, sorted by prompt length, into batches that fit."""
-        columns = (self._settings.batch_mib << 20) // bytes_per_token
+        on_gpu = shape.device.type == "cuda"
+        most = self._settings.max_rows or (512 if on_gpu else 64)
+        columns = ((self._settings.batch_mib or _batch_mib(shape.device)) << 20) // shape.bytes_per_token
         batch: list[Row] = []
         for row in sorted(rows, key=lambda row: len(row.request.prompt_ids)):
             longest = max(one.capacity for one in [*batch, row])
-            if batch and (len(batch) == self._settings.max_rows or (len(batch) + 1) * longest > columns):
+            if batch and (len(batch) == most or (len(batch) + 1) * longest > columns):
                 yield batch
                 batch = []
             batch.append(row)
         if batch:
             yield batch
+
+
+def _batch_mib(device: torch.device) -> int:
+    """Returns the memory of a batch where none is asked for, in MiB."""
+    if device.type != "cuda":
+        return 2048
+    import torch
+
+    return torch.cuda.get_device_properties(device).total_memory >> 23
 
 
 def _start_rows(request: Generate, context: int) -> list[Row]:

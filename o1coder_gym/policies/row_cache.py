@@ -86,10 +86,13 @@ class RowCache(Cache):
         length: Columns in use.
     """
 
-    def __init__(self, shape: CacheShape, rows: int, capacity: int) -> None:
-        """Args: the model's shape, B, C."""
+    def __init__(
+        self, shape: CacheShape, rows: int, capacity: int, buffer: torch.Tensor | None = None
+    ) -> None:
+        """Args: the model's shape, B, C, memory ``[2L, B, H, C, D]`` to use instead of its own."""
         size = (2 * shape.layers, rows, shape.heads, capacity, shape.size)
-        self._buffer = torch.empty(size, dtype=shape.dtype, device=shape.device)
+        own = torch.empty(size, dtype=shape.dtype, device=shape.device) if buffer is None else buffer
+        self._buffer = own
         pairs = range(0, 2 * shape.layers, 2)
         self._views = [RowLayer(self._buffer[i], self._buffer[i + 1]) for i in pairs]
         super().__init__(layers=list(self._views))
@@ -99,6 +102,11 @@ class RowCache(Cache):
     def length(self) -> int:
         """Columns in use."""
         return self._views[0].length
+
+    @property
+    def capacity(self) -> int:
+        """C."""
+        return self._buffer.shape[3]
 
     def fill(self, prefixes: Sequence[Sequence[torch.Tensor]]) -> None:
         """Puts prefix b, segments of ``[2L, H, T, D]`` each, into row b; the longest sets `length`."""
@@ -115,8 +123,12 @@ class RowCache(Cache):
             for segment in prefix:
                 self._buffer[:, row, :, at : at + segment.shape[2]] = segment
                 at += segment.shape[2]
+        self.extend(end)
+
+    def extend(self, length: int) -> None:
+        """Counts columns as in use that were written into the buffer itself."""
         for layer in self._views:
-            layer.length = end
+            layer.length = length
 
     def segment(self, row: int, first: int, last: int) -> torch.Tensor:
         """Copies columns ``[first, last)`` of a row: ``[2L, H, T, D]``."""

@@ -8,7 +8,11 @@ torch = pytest.importorskip("torch")
 from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError, WeightsError  # noqa: E402
 from o1coder_gym.formats import Prompt  # noqa: E402
 from o1coder_gym.policies import Generate, HFEngine, HFSettings  # noqa: E402
+from o1coder_gym.policies.causal_model import CausalModel  # noqa: E402
+from o1coder_gym.policies.decoding import Decoder, Row  # noqa: E402
+from o1coder_gym.policies.engine import Meter  # noqa: E402
 from o1coder_gym.policies.sampling import draw, uniforms  # noqa: E402
+from o1coder_gym.policies.step_graphs import StepGraphs  # noqa: E402
 from o1coder_gym.types import GREEDY, Sampling  # noqa: E402
 
 SAMPLINGS = [
@@ -243,5 +247,30 @@ def test_a_model_with_sliding_windows_is_refused(tiny):
 def test_settings_are_checked():
     with pytest.raises(UsageError, match="dtype"):
         HFSettings(dtype="float8")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(UsageError, match="at least 1"):
-        HFSettings(max_rows=0)
+    with pytest.raises(UsageError, match="at least 0"):
+        HFSettings(max_rows=-1)
+    with pytest.raises(UsageError, match="yes or no"):
+        HFSettings(graphs="maybe")  # pyright: ignore[reportArgumentType]
+
+
+def test_recorded_steps_draw_what_launched_steps_draw(tiny):
+    """Without a GPU a recording is the step itself: rows filled up, all columns read, places in tensors."""
+    recorded = []
+
+    def record(step):
+        recorded.append(step)
+        return step
+
+    model, tokenizer = tiny
+    causal = CausalModel(model, tokenizer)
+    engine = HFEngine.from_model(model, tokenizer)
+    asked = [request(engine, "x" * length, n, seed=length) for length, n in ((3, 9), (40, 2), (11, 1))]
+    graphs = StepGraphs(causal.model, causal.shape, record)
+    decoder = Decoder(causal, 10_000, Meter(), graphs)
+    for requests in (asked[1:], asked, asked[:1]):  # grows, then uses a part
+        rows = [Row.start(one, sample, 12) for one in requests for sample in range(one.n)]
+        decoder.run(rows)
+        found = iter(row.result().token_ids for row in rows)
+        for completions in engine.generate(requests):
+            assert [completion.token_ids for completion in completions] == [next(found) for _ in completions]
+    assert 1 < len(recorded) < 8
