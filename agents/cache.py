@@ -66,6 +66,7 @@ class CachedPolicy:
 
     Attributes:
         parallel: That of the policy inside.
+        batch_tokens: Likewise.
     """
 
     def __init__(self, policy: Policy, folder: RunFolder | None = None) -> None:
@@ -77,6 +78,7 @@ class CachedPolicy:
         """
         self._policy = policy
         self.parallel: int = getattr(policy, "parallel", 1)
+        self.batch_tokens: int | None = getattr(policy, "batch_tokens", None)
         self._store: _Store[PolicyRequest, tuple[Proposal, ...]] = _Store(
             "proposals", folder, _describe_request, write_proposals, read_proposals
         )

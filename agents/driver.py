@@ -47,6 +47,7 @@ __all__ = ["Driver", "Observer", "Task", "TaskResult"]
 ANSWERS = "answers"
 """Name of the journal's file."""
 
+_BATCH_TOKENS = 32768
 _PATIENCE = 0.1
 """Share of a policy batch's mean time that the next one waits for agents that the judge still has."""
 
@@ -64,7 +65,7 @@ class Driver:
         journal: RunFolder | None = None,
         observer: Observer | None = None,
         live: int = 256,
-        batch_tokens: int | None = 32768,
+        batch_tokens: int | None = None,
         concurrency: int | None = None,
         timeout_s: float | None = None,
     ) -> None:
@@ -79,7 +80,8 @@ class Driver:
             observer: Told of each answered query, in the thread that runs the driver; of answers from
                 the journal too.
             live: Agents in progress at the same time, ≥ 1.
-            batch_tokens: Bound of a policy batch: Σ n · max_tokens over its requests; None for no bound.
+            batch_tokens: Bound of a policy batch: Σ n · max_tokens over its requests. None takes the
+                policy's attribute `batch_tokens`, or 32768 if it has none.
             concurrency: Policy requests in flight, one a call; 1 is one batch at a time. None takes
                 the policy's attribute `parallel`, or 1 if it has none.
             timeout_s: Seconds after which a policy call counts as failed; None waits for ever.
@@ -89,8 +91,10 @@ class Driver:
         """
         if concurrency is None:
             concurrency = int(getattr(policy, "parallel", 1))
+        if batch_tokens is None:
+            batch_tokens = int(getattr(policy, "batch_tokens", None) or _BATCH_TOKENS)
         for name, number in (("live", live), ("batch_tokens", batch_tokens), ("concurrency", concurrency)):
-            if number is not None and number < 1:
+            if number < 1:
                 raise UsageError(f"driver: {name} must be at least 1, got {number}")
         self._model = model
         self._policy = policy

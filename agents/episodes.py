@@ -118,8 +118,7 @@ def sample_episodes(
         Task(task_id, agent, name=f"episode-{index}", seed=derive_stream(seed, str(index)))
         for index, task_id in enumerate(task_ids)
     ]
-    # All rows at once: an engine cuts its batches itself, and many rows cost hardly more than few.
-    driver = Driver(model, policy, observer=recorder, live=max(1, len(tasks)), batch_tokens=None)
+    driver = Driver(model, policy, observer=recorder, live=max(1, len(tasks)))
     for result in driver.run(tasks):
         if result.error is not None:
             raise O1CoderError(f"an episode failed: {result.error}") from result.error

@@ -103,6 +103,23 @@ class HFEngine:
         return cls(load, settings)
 
     @property
+    def batch_tokens(self) -> int:
+        """Σ n · max_tokens that one call may usefully ask for: what fills its rows with 512 tokens each."""
+        return 512 * self._rows
+
+    @property
+    def _rows(self) -> int:
+        return self._settings.max_rows or (512 if self._on_gpu else 64)
+
+    @property
+    def _on_gpu(self) -> bool:
+        if self._loaded is not None:
+            return self._loaded[0].shape.device.type == "cuda"
+        import torch
+
+        return self._settings.device.startswith(("auto", "cuda")) and torch.cuda.is_available()
+
+    @property
     def counters(self) -> Counters:
         """A snapshot of what was done so far."""
         return self._meter.snapshot()
@@ -160,13 +177,11 @@ class HFEngine:
 
     def _batches(self, rows: list[Row], shape: CacheShape) -> Iterator[list[Row]]:
         """Cuts rows, sorted by prompt length, into batches that fit."""
-        on_gpu = shape.device.type == "cuda"
-        most = self._settings.max_rows or (512 if on_gpu else 64)
         columns = ((self._settings.batch_mib or _batch_mib(shape.device)) << 20) // shape.bytes_per_token
         batch: list[Row] = []
         for row in sorted(rows, key=lambda row: len(row.request.prompt_ids)):
             longest = max(one.capacity for one in [*batch, row])
-            if batch and (len(batch) == most or (len(batch) + 1) * longest > columns):
+            if batch and (len(batch) == self._rows or (len(batch) + 1) * longest > columns):
                 yield batch
                 batch = []
             batch.append(row)

@@ -33,6 +33,11 @@ class LanguageModelPolicy:
         """How many `propose` calls may usefully be in flight at the same time."""
         return self.engine.parallel
 
+    @property
+    def batch_tokens(self) -> int | None:
+        """Σ n · max_tokens that one `propose` call may usefully ask for; None if the engine does not say."""
+        return getattr(self.engine, "batch_tokens", None)
+
     def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
         """Samples `request.n` actions for each request, in one engine call.
 
