@@ -34,7 +34,7 @@ class StepGraphs:
         self._shape = shape
         self._record = record
         self._replays: dict[tuple[int, int], Callable[[], torch.Tensor]] = {}
-        self._inputs = torch.zeros(0)
+        self._inputs = self._places = torch.zeros(0)
         self._buffer = torch.zeros(2 * shape.layers, 0, shape.heads, 0, shape.size)
 
     def cache(self, rows: int, capacity: int) -> RowCache:
@@ -48,6 +48,7 @@ class StepGraphs:
             # Columns that no row has written yet enter attention with weight 0, and 0 · NaN is NaN.
             self._buffer = torch.zeros(size, dtype=shape.dtype, device=shape.device)
             self._inputs = torch.zeros(3, most[0], dtype=torch.long, device=shape.device)
+            self._places = torch.arange(most[1], device=shape.device)
         return RowCache(shape, rows, columns, self._buffer[:, :rows, :, :columns])
 
     def logits(self, cache: RowCache, tokens: Sequence[int]) -> torch.Tensor:
@@ -65,7 +66,7 @@ class StepGraphs:
     def _step(self, rows: int, columns: int) -> Callable[[], torch.Tensor]:
         """Returns the computation of one token for R rows: ``[R, V]``. Repeated, it writes the same."""
         tokens, starts, length = self._inputs[:, :rows, None]  # [R, 1] each
-        places = torch.arange(columns, device=length.device)
+        places = self._places[:columns]  # a replay reads from where it was when it was recorded
         buffers = self._buffer[:, :rows, :, :columns].unflatten(0, (-1, 2))
         cache = Cache(layers=[PlacedLayer(keys, values, length[0]) for keys, values in buffers])
 

@@ -13,7 +13,7 @@ from itertools import islice
 from o1coder_gym.tcg.agreement import Agreement, consensus
 from o1coder_gym.tcg.choice import spread
 from o1coder_gym.tcg.execution import Observation, OutputJudge, Program, observe, observe_twice
-from o1coder_gym.tcg.oracles import comparison_of, expected_test, means_none
+from o1coder_gym.tcg.oracles import comparison_of, expected_test, means_none, truth_of
 from o1coder_gym.tcg.proposals import Proposer, propose_inputs, propose_wider_inputs
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
 from o1coder_gym.tcg.stdin_inputs import propose_stdin
@@ -163,12 +163,19 @@ class _Draft:
     def reference(self) -> list[Program]:
         """The reference on all inputs; nothing in mode B."""
         code = self.request.reference
-        return [] if code is None else [Program(code, self.request.problem.entry_point, self.inputs)]
+        return [] if code is None else [self._program(code)]
 
     @property
     def votes(self) -> list[Program]:
         """The voters on all inputs."""
-        return [Program(code, self.request.problem.entry_point, self.inputs) for code in self.voters]
+        return [self._program(code) for code in self.voters]
+
+    def _program(self, code: str) -> Program:
+        """Returns a program on all inputs, and of its results what the question asks for."""
+        problem = self.request.problem
+        if problem.entry_point is not None and comparison_of(problem).truth:
+            code = truth_of(code, problem.entry_point)
+        return Program(code, problem.entry_point, self.inputs)
 
     def by_reference(self, observed: Sequence[Observation | None]) -> _Chosen:
         """Returns tests with the outputs of the reference; none if it is not deterministic."""

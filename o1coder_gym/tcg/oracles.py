@@ -1,9 +1,9 @@
 """How a question compares results: the comparison of its public asserts, for generated tests too.
 
-Many questions leave the order or the exact type of a result open, and their public asserts say so:
-``assert set(f([1, 2])) == {1, 2}``, ``assert math.isclose(f(10), 62.8, rel_tol=0.001)``, or
-``assert f(3) == True`` for a result of 1. Tests that compare in another way would reject what the question
-accepts.
+Many questions leave the order or the exact type of a result open; their public asserts say so:
+``assert set(f([1, 2])) == {1, 2}``, ``assert math.isclose(f(10), 62.8, rel_tol=0.001)``,
+``assert f(3) == True`` for a result of 1, or ``assert not f("ac")`` for None. Tests that compare in another
+way would reject what the question accepts.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ class Comparison:
         view: Builtin that is put around the call, "" for none.
         tol: Tolerance of floats; None for the judge's default.
         as_assert: Whether equality is Python's ``==``, for which True is 1, instead of the judge's.
+        truth: Whether only the truth of a result is asked for, as in ``assert f(x)``.
     """
 
     view: str = ""
     tol: float | None = None
     as_assert: bool = False
+    truth: bool = False
 
 
 def comparison_of(problem: Problem) -> Comparison:
@@ -45,6 +47,8 @@ def comparison_of(problem: Problem) -> Comparison:
 def expected_test(problem: Problem, comparison: Comparison, given: str, output: str) -> TestCase:
     """Returns the test that `given` leads to `output`, compared as `comparison` says."""
     entry_point = problem.entry_point
+    if comparison.truth:
+        return AssertTest(f"assert {'' if output == 'True' else 'not '}{entry_point}({given[1:-1]})")
     if entry_point is None or comparison.tol is not None or _has_float(output):
         test = test_of(entry_point, given, output)
         return CallTest(test.args, test.expected, comparison.tol) if isinstance(test, CallTest) else test
@@ -56,6 +60,12 @@ def expected_test(problem: Problem, comparison: Comparison, given: str, output: 
             return CallTest(given, output)
         return AssertTest(f"assert {comparison.view}({call}) == {seen}")
     return AssertTest(f"assert {call} == {output}") if comparison.as_assert else CallTest(given, output)
+
+
+def truth_of(code: str, entry_point: str) -> str:
+    """Returns a program whose function tells the truth of what the given one returns, a literal always."""
+    asked = f"_asked = {entry_point}"
+    return f"{code}\n\n{asked}\n\n\ndef {entry_point}(*arguments):\n    return bool(_asked(*arguments))\n"
 
 
 def means_none(problem: Problem, reference: str) -> bool:
@@ -88,6 +98,8 @@ def _comparison(code: str, entry_point: str) -> Comparison:
             return Comparison(view, as_assert=True)
         case [ast.Call(func=ast.Name(id="isclose") | ast.Attribute(attr="isclose"), keywords=keywords)]:
             return Comparison(tol=_tolerance(keywords), as_assert=True)
+        case [ast.Call() as call] | [ast.UnaryOp(op=ast.Not(), operand=call)] if _calls(call, entry_point):
+            return Comparison(as_assert=True, truth=True)
     return Comparison(as_assert=True)
 
 

@@ -2,12 +2,15 @@
 
 A mutated argument may break what the question takes for granted: that two lists have one length,
 that ``n`` is the length of ``values``, that ``k`` is an index. Such relations are looked for in the known
-calls and restored in mutated ones.
+calls and restored in mutated ones. One call shows an order by chance; where the question speaks of it, too,
+it is believed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from o1coder_gym.tcg.inputs import Arguments
@@ -16,29 +19,47 @@ Restore: TypeAlias = Callable[[Arguments], Arguments]
 """Returns arguments for which the relation holds; those given if it does already."""
 
 _ENOUGH_FOR_ORDER = 3
+_OF_RANGES = re.compile(r"\b(range|interval|between|low|lower|start)\b", re.IGNORECASE)
+_OF_SORTED = re.compile(r"\bsorted\b", re.IGNORECASE)
 
 
-def find_preconditions(calls: Sequence[Arguments]) -> list[Restore]:
+def find_preconditions(calls: Sequence[Arguments], question: str = "") -> list[Restore]:
     """Returns how to restore each relation that holds for all known calls.
 
     Args:
         calls: Known arguments, at least one call; all of one length.
+        question: Text that may speak of sorted lists or of ranges.
     """
+    enough = 1 if _OF_RANGES.search(question) else _ENOUGH_FOR_ORDER
     found: list[Restore] = []
     for left in range(len(calls[0])):
+        if _OF_SORTED.search(question) and all(_increases(call[left]) for call in calls):
+            found.append(_sorting(left))
         for right in range(len(calls[0])):
             if left != right:
                 columns = [(call[left], call[right]) for call in calls]
-                found.extend(_between(left, right, columns))
+                found.extend(_between(left, right, columns, enough))
     return found
 
 
-def _between(left: int, right: int, columns: list[tuple[Any, Any]]) -> Iterator[Restore]:
+def _sorting(index: int) -> Restore:
+    return lambda call: _put(call, index, type(call[index])(sorted(call[index])))
+
+
+def _increases(value: Any) -> bool:
+    """Whether a value is a list or tuple of numbers or of texts in ascending order."""
+    if not isinstance(value, list | tuple) or len(value) < 2:
+        return False
+    alike = all(map(_number, value)) or all(isinstance(item, str) for item in value)
+    return alike and all(a <= b for a, b in pairwise(value))
+
+
+def _between(left: int, right: int, columns: list[tuple[Any, Any]], enough: int) -> Iterator[Restore]:
     if all(_sized(a) and _sized(b) for a, b in columns):
         if left < right and all(len(a) == len(b) > 1 for a, b in columns):
             yield lambda call: _same_length(call, left, right)
     elif all(_number(a) and _number(b) for a, b in columns):
-        if len(columns) >= _ENOUGH_FOR_ORDER and all(a <= b for a, b in columns):
+        if len(columns) >= enough and all(a <= b for a, b in columns):
             yield lambda call: _in_order(call, left, right)
     elif all(_sized(b) for _, b in columns):
         yield from _within(left, right, columns)

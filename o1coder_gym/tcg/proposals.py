@@ -60,7 +60,11 @@ def propose_inputs(
         make one group. Where none is known each group is a guess what types the parameters have.
     """
     characters = compared_characters(reference or "")
-    return _propose(problem, reference, size, seed, lambda domain: with_characters(domain, characters))
+
+    def widen(domain: Domain) -> Domain:
+        return with_characters(domain, characters)
+
+    return _propose(problem, reference, size, seed, widen, problem.prompt)
 
 
 def propose_wider_inputs(
@@ -75,18 +79,19 @@ def propose_wider_inputs(
     def widen(domain: Domain) -> Domain:
         return without_shape(with_characters(domain, compared), named)
 
-    return _propose(problem, reference, size, seed, widen)
+    return _propose(problem, reference, size, seed, widen, "")
 
 
 def _propose(
-    problem: Problem, reference: str | None, size: int, seed: int, widen: Widen
+    problem: Problem, reference: str | None, size: int, seed: int, widen: Widen, question: str
 ) -> tuple[tuple[str, ...], ...]:
     rng = random.Random(seed)
     source = reference or ""
     special = constants(source)
     calls = known_arguments(problem, reference)
     if calls:
-        return (_literals(_near_known(calls, special, widen, rng), size, len(calls)),)
+        models = [_CallModel(group, special, widen, question) for group in _by_arity(calls)]
+        return (_literals(_near_known(calls, models, rng), size, len(calls)),)
     guesses = _from_signature(problem, source, special, widen, rng)
     share = max(size // 4, 1)
     return tuple(_literals(guess, share, 0) for guess in guesses)
@@ -126,11 +131,10 @@ def _size(value: Any) -> int:
 
 
 def _near_known(
-    calls: Sequence[Arguments], special: Sequence[object], widen: Widen, rng: random.Random
+    calls: Sequence[Arguments], models: Sequence[_CallModel], rng: random.Random
 ) -> Iterator[Arguments]:
     """Yields the known calls, then mutations of them and of mutations."""
     yield from calls
-    models = [_CallModel(group, special, widen) for group in _by_arity(calls)]
     while True:
         yield from rng.choice(models).draw(rng)
 
@@ -145,9 +149,11 @@ def _by_arity(calls: Sequence[Arguments]) -> list[list[Arguments]]:
 class _CallModel:
     """Domains and preconditions of calls with one number of arguments; grows a pool of calls."""
 
-    def __init__(self, calls: Sequence[Arguments], special: Sequence[object], widen: Widen) -> None:
+    def __init__(
+        self, calls: Sequence[Arguments], special: Sequence[object], widen: Widen, question: str
+    ) -> None:
         self._domains = [widen(infer_domain(column, special)) for column in zip(*calls, strict=True)]
-        self._preconditions: list[Restore] = find_preconditions(calls)
+        self._preconditions: list[Restore] = find_preconditions(calls, question)
         self._pool = list(calls)
 
     def draw(self, rng: random.Random) -> Iterator[Arguments]:

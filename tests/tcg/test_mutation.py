@@ -49,6 +49,19 @@ def test_what_python_takes_for_equal_is_equal_where_the_public_asserts_say_so(ju
     assert verdict.outcome is Outcome.PASS
 
 
+def test_where_truth_is_asked_for_any_true_or_false_result_will_do(judge: Judge) -> None:
+    public = (AssertTest("assert not has_ab('ac')"),)
+    code = "import re\n\ndef has_ab(text):\n    return re.search('ab', text)"
+    problem = Problem("match", "Search for an a followed by a b.", "has_ab", public)
+    made = MutationGenerator(judge).generate(problem, 12, code)
+    texts = [test.code for test in made.tests if isinstance(test, AssertTest)]
+    assert {text.startswith("assert not has_ab(") for text in texts} == {True, False}
+    (verdict,) = judge.evaluate(
+        [Submission("def has_ab(text):\n    return 'ab' in text", "has_ab", made.tests)]
+    )
+    assert verdict.outcome is Outcome.PASS
+
+
 def test_tolerances_of_public_asserts_are_kept(judge: Judge) -> None:
     public = (AssertTest("import math\nassert math.isclose(area(1), 3.14, rel_tol=0.001)"),)
     problem = Problem("area", "Area of a circle.", "area", public)
