@@ -1,4 +1,4 @@
-"""The curve of a self-play run: pass rate on held-out problems, stage by stage."""
+"""Curves of learning: held-out problems by stage of self-play, episodes by update of RL."""
 
 from __future__ import annotations
 
@@ -20,17 +20,47 @@ def markdown_curve(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
     """Draws the measurements; returns false, and draws nothing, where matplotlib is not installed."""
+    places = [f"{row['stage']} {row['iteration']}" for row in rows]
+    lines = {
+        label: (places, [row[name] for row in rows])
+        for name, label in (("pass_rate", "pass@1, sampled"), ("greedy", "greedy"))
+    }
+    return _draw(lines, "", "held-out problems solved", path)
+
+
+def draw_updates(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
+    """Draws the batches of an RL run, ``updates.jsonl``; likewise.
+
+    Args:
+        rows: With ``t`` and shares in [0, 1], which may be missing or None.
+        path: Of the picture.
+    """
+    names = {
+        "episodes/pass_rate": "episodes that pass",
+        "episodes/compile_rate": "programs that compile",
+        "episodes/format_compliance": "episodes in the format",
+        "validation/pass_rate": "held out, pass@1",
+    }
+    lines = {}
+    for name, label in names.items():
+        known = [(row["t"], row[name]) for row in rows if row.get(name) is not None]
+        if known:
+            lines[label] = tuple(zip(*known, strict=True))
+    return _draw(lines, "optimizer steps", "share", path)
+
+
+def _draw(lines: Mapping[str, tuple[Sequence[Any], Sequence[float]]], x: str, y: str, path: Path) -> bool:
     if importlib.util.find_spec("matplotlib") is None:
         return False
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
-    names = [f"{row['stage']} {row['iteration']}" for row in rows]
-    for name, label in (("pass_rate", "pass@1, sampled"), ("greedy", "greedy")):
-        axes.plot(names, [row[name] for row in rows], marker="o", label=label)
-    axes.set_ylim(0, 1)
-    axes.set_ylabel("held-out problems solved")
+    for label, (places, values) in lines.items():
+        axes.plot(places, values, marker=".", label=label)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
     axes.legend()
     figure.savefig(path, dpi=150)
     return True

@@ -1,0 +1,30 @@
+"""Curves of learning become pictures; what was not measured is left out."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from matplotlib.image import imread  # noqa: E402
+
+from o1coder_gym.reporting.learning_curve import draw_curve, draw_updates  # noqa: E402
+
+
+def colours(path: Path) -> int:
+    """Returns how many colours a picture has: each line adds its own."""
+    return len({tuple(pixel) for row in imread(path) for pixel in row})
+
+
+def test_a_line_for_each_measure_that_was_taken(tmp_path: Path) -> None:
+    one = [{"t": t, "episodes/pass_rate": t / 10, "episodes/compile_rate": None} for t in range(5)]
+    two = [{**row, "validation/pass_rate": 0.5} if row["t"] % 2 else row for row in one]
+    assert draw_updates(one, tmp_path / "one.png")
+    assert draw_updates(two, tmp_path / "two.png")
+    assert colours(tmp_path / "two.png") > colours(tmp_path / "one.png")
+
+
+def test_stages_of_self_play(tmp_path: Path) -> None:
+    rows = [{"iteration": 0, "stage": stage, "pass_rate": 0.2, "greedy": 0.3} for stage in ("sft", "rl")]
+    assert draw_curve(rows, tmp_path / "curve.png")
+    assert imread(tmp_path / "curve.png").shape[:2] == (525, 900)
