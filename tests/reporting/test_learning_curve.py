@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from matplotlib.image import imread  # noqa: E402
+from matplotlib.image import imread
 
-from o1coder_gym.reporting.learning_curve import draw_curve, draw_updates  # noqa: E402
+from o1coder_gym.reporting.learning_curve import draw_curve, draw_updates
 
 
 def colours(path: Path) -> int:
