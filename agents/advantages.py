@@ -38,35 +38,51 @@ def step_returns(outcome: float, process: Sequence[float], alpha: float, gamma: 
     )
 
 
-def step_advantages(group: Sequence[Sequence[float]]) -> list[list[float]]:
-    """Computes the advantage of each step: its return less the mean of its peers, in units of the group's σ.
+def step_advantages(returns: Sequence[Sequence[float]], group: int) -> list[list[float]]:
+    """Computes the advantage of each step: its return less the mean of its peers, in units of the batch's σ.
 
     The peers of step t are the steps t of all episodes of the group that have one. A step that has no peer is
-    compared with φ of the whole group. σ is the standard deviation of φ over the group (GRPO, arXiv
-    2402.03300, section 4.1), so that episodes without process rewards get GRPO's own advantages as long as
-    they are equally long.
+    compared with φ of the whole group. σ is the standard deviation of φ over all groups: where the outcomes
+    of a group are equal, its episodes differ by their process rewards alone, and in units of the group's own
+    σ (GRPO, arXiv 2402.03300, section 4.1) the noise of a PRM would weigh as much as success and failure.
+    Episodes without process rewards get the advantages of GRPO with TRL's ``scale_rewards="batch"`` as long
+    as they are equally long.
 
     Args:
-        group: Returns of G episodes, m_i each; an episode with NaN is left out of all means.
+        returns: Of the B episodes of a batch, m_i each, group after group; an episode with NaN is left out of
+            all means.
+        group: G, episodes of a group; divides B.
 
     Returns:
         Numbers of the same shape; 0 for episodes that were left out.
     """
-    valid = [returns for returns in group if returns and not math.isnan(returns[0])]
-    if not valid:
-        return [[0.0] * len(returns) for returns in group]
+    scale = _deviation([one[0] for one in returns if _counts(one)]) + STABILISER
+    return [
+        [value / scale for value in differences]
+        for start in range(0, len(returns), group)
+        for differences in _differences(returns[start : start + group])
+    ]
+
+
+def _differences(group: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Returns each return of a group less the mean of its peers."""
+    valid = [returns for returns in group if _counts(returns)]
     firsts = [returns[0] for returns in valid]
-    scale = _deviation(firsts) + STABILISER
     baselines = []
-    for t in range(max(map(len, valid))):
+    for t in range(max(map(len, valid), default=0)):
         peers = [returns[t] for returns in valid if len(returns) > t]
         baselines.append(_mean(peers if len(peers) > 1 else firsts))
     return [
-        [0.0] * len(returns)
-        if not returns or math.isnan(returns[0])
-        else [(value - baselines[t]) / scale for t, value in enumerate(returns)]
+        [value - baselines[t] for t, value in enumerate(returns)]
+        if _counts(returns)
+        else [0.0] * len(returns)
         for returns in group
     ]
+
+
+def _counts(returns: Sequence[float]) -> bool:
+    """Whether an episode has steps and was judged."""
+    return bool(returns) and not math.isnan(returns[0])
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -99,12 +99,7 @@ class StepGRPOTrainer(GRPOTrainer):
         """Returns advantages like `completion_ids`; groups may be spread over processes."""
         own = self._sampler.scored
         returns = gather_object([scored.returns for scored in own])
-        group = self._sampler.settings.episodes
-        found = [
-            advantages
-            for start in range(0, len(returns), group)
-            for advantages in step_advantages(returns[start : start + group])
-        ]
+        found = step_advantages(returns, self._sampler.settings.episodes)
         first = self.accelerator.process_index * len(own)
         table = torch.zeros(completion_ids.shape, device=completion_ids.device)
         for row, (scored, advantages) in enumerate(zip(own, found[first : first + len(own)], strict=True)):
@@ -339,6 +334,7 @@ def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
         **common_arguments(out, settings),
         "max_steps": settings.updates * settings.iterations,
         "num_generations": settings.episodes,
+        "scale_rewards": "group" if settings.credit == "outcome" else "batch",  # see `step_advantages`
         "shuffle_dataset": False,
         "gradient_accumulation_steps": settings.batch // settings.rows_at_once,
         "steps_per_generation": settings.batch // settings.rows_at_once,

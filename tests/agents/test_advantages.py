@@ -50,7 +50,7 @@ def test_advantages_by_hand() -> None:
     # φ: 0.9, 0.5, 0.1; mean 0.5, σ = sqrt((0.16 + 0 + 0.16) / 2) = 0.4
     # step 2: 0.6 and 0.2, mean 0.4; step 3: one alone, compared with 0.5
     scale = 0.4 + STABILISER
-    found = step_advantages([(0.9, 0.6), (0.5, 0.2, 0.3), (0.1,)])
+    found = step_advantages([(0.9, 0.6), (0.5, 0.2, 0.3), (0.1,)], 3)
     expected = [[0.4, 0.2], [0.0, -0.2, -0.2], [-0.4]]
     for row, wanted in zip(found, expected, strict=True):
         assert row == pytest.approx([value / scale for value in wanted])
@@ -58,17 +58,27 @@ def test_advantages_by_hand() -> None:
 
 def test_without_process_rewards_and_at_equal_length_they_are_those_of_grpo() -> None:
     outcomes = (1.0, 0.0, 0.0, 1.0, 1.0)
-    found = step_advantages([step_returns(outcome, (0.0, 0.0), 1.0, 0.9) for outcome in outcomes])
+    found = step_advantages([step_returns(outcome, (0.0, 0.0), 1.0, 0.9) for outcome in outcomes], 5)
     mean, sigma = 0.6, math.sqrt(0.3)  # (3·0.16 + 2·0.36) / 4
     for outcome, row in zip(outcomes, found, strict=True):
         assert row == pytest.approx([(outcome - mean) / (sigma + STABILISER)] * 2)
 
 
 def test_an_episode_that_could_not_be_judged_neither_learns_nor_counts() -> None:
-    with_failure = step_advantages([(1.0,), (math.nan, math.nan), (0.0,)])
+    with_failure = step_advantages([(1.0,), (math.nan, math.nan), (0.0,)], 3)
     assert with_failure[1] == [0.0, 0.0]
-    assert [with_failure[0], with_failure[2]] == step_advantages([(1.0,), (0.0,)])
-    assert step_advantages([(math.nan,), ()]) == [[0.0], []]
+    assert [with_failure[0], with_failure[2]] == step_advantages([(1.0,), (0.0,)], 2)
+    assert step_advantages([(math.nan,), ()], 2) == [[0.0], []]
+
+
+def test_where_outcomes_are_equal_process_rewards_do_not_weigh_as_much_as_an_outcome() -> None:
+    # φ: 0.9 and 0 in the one group, 0.01 and 0.03 in the other; mean 0.235, deviations as below
+    deviations = (0.665, 0.235, 0.225, 0.205)
+    scale = math.sqrt(sum(deviation**2 for deviation in deviations) / 3) + STABILISER
+    found = step_advantages([(0.9,), (0.0,), (0.01,), (0.03,)], 2)
+    assert [row[0] for row in found] == pytest.approx([value / scale for value in (0.45, -0.45, -0.01, 0.01)])
+    # in units of its own σ the second group would be as far apart as the first
+    assert abs(found[2][0]) < 0.05 * abs(found[0][0])
 
 
 def test_divergence_is_the_smaller_of_rise_and_fall() -> None:

@@ -81,13 +81,10 @@ def test_the_loss_is_that_of_a_plain_loop(
 def plain_loss(trainer: Any, settings: RLSettings, old: list[list[float]], by_step: bool = True) -> float:
     """Σ over sampled tokens of −min(ρA, clip(ρ)A) + β·ρ·KL, over their number."""
     scored = trainer._sampler.scored
-    advantages: list[list[float]] = []
-    for begin in (0, 4):
-        group = [
-            step_returns(one.episode.last.verdict.pass_ratio, one.episode.process, 0.3, 0.9)
-            for one in scored[begin : begin + 4]
-        ]
-        advantages += step_advantages(group)
+    returns = [
+        step_returns(one.episode.last.verdict.pass_ratio, one.episode.process, 0.3, 0.9) for one in scored
+    ]
+    advantages = step_advantages(returns, 4)
     total, count = 0.0, 0
     for one, before, credit in zip(scored, old, advantages, strict=True):
         now = log_probabilities(trainer.model, one.row)
