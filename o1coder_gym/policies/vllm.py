@@ -70,9 +70,6 @@ class VLLMEngine:
         if importlib.util.find_spec("vllm") is None:
             raise MissingExtraError("vllm", "vllm")
         self._name = name
-        # More than is decoded together: vLLM puts the next one in place of one that is done, and a call ends
-        # with its slowest.
-        self.batch_tokens = 4 * 512 * settings.max_rows
         self._settings = settings
         self._meter = Meter()
         # vLLM binds the thread that loads it to one core, and all threads begun from there with it.
