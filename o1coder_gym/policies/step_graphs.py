@@ -1,8 +1,8 @@
 """One decoded token as one launch: the step of a batch, recorded once and replayed (CUDA graphs).
 
 A small model on a GPU spends a decode step on launching some thousand kernels, whatever the number of rows.
-A graph launches them at once, but its tensors never move or change shape: keys and values live in one buffer
-for all batches, all columns of it are read, and a batch is filled up to a size that was recorded.
+A graph launches them at once, but its tensors never move or change shape: keys and values live in one memory
+for all batches, all columns of a batch are read, and its rows are filled up to a number that was recorded.
 
 Shapes: L layers, B rows, R rows of a graph (B ≤ R), H key-value heads, C columns, D head size, V vocabulary.
 """
@@ -23,6 +23,8 @@ Record = Callable[[Callable[[], torch.Tensor]], Callable[[], torch.Tensor]]
 _FEWEST_ROWS = 8
 _COLUMNS = 256
 """Rows double from one graph to the next, columns are multiples of this."""
+_MOST_GRAPHS = 32
+"""Each keeps memory of its own for what it computes."""
 
 
 class StepGraphs:
@@ -33,41 +35,58 @@ class StepGraphs:
         self._model = model
         self._shape = shape
         self._record = record
-        self._replays: dict[tuple[int, int], Callable[[], torch.Tensor]] = {}
-        self._inputs = self._places = torch.zeros(0)
-        self._buffer = torch.zeros(2 * shape.layers, 0, shape.heads, 0, shape.size)
+        self._replays: dict[tuple[int, int, int], Callable[[], torch.Tensor]] = {}
+        self._allocate(0, 0, 0)
 
     def cache(self, rows: int, capacity: int) -> RowCache:
         """Returns an empty cache for a batch, which ends the batch before; C is at least `capacity`."""
-        shape, rows, columns = self._shape, _graph_rows(rows), -(-capacity // _COLUMNS) * _COLUMNS
-        if rows > self._buffer.shape[1] or columns > self._buffer.shape[3]:
-            self._replays.clear()
-            most = max(rows, self._buffer.shape[1]), max(columns, self._buffer.shape[3])
-            self._buffer = torch.empty(0)  # the old one goes before the new one comes
-            size = (2 * shape.layers, most[0], shape.heads, most[1], shape.size)
-            # Columns that no row has written yet enter attention with weight 0, and 0 · NaN is NaN.
-            self._buffer = torch.zeros(size, dtype=shape.dtype, device=shape.device)
-            self._inputs = torch.zeros(3, most[0], dtype=torch.long, device=shape.device)
-            self._places = torch.arange(most[1], device=shape.device)
-        return RowCache(shape, rows, columns, self._buffer[:, :rows, :, :columns])
+        rows, columns = _graph_rows(rows), -(-capacity // _COLUMNS) * _COLUMNS
+        tokens, most_rows, most_columns = len(self._memory), self._inputs.shape[1], len(self._places)
+        if rows * columns > tokens or rows > most_rows or columns > most_columns:
+            self._allocate(max(rows * columns, tokens), max(rows, most_rows), max(columns, most_columns))
+        return RowCache(self._shape, rows, columns, self._buffer(rows, columns))
 
     def logits(self, cache: RowCache, tokens: Sequence[int]) -> torch.Tensor:
         """Feeds one token to each of the first B rows of a cache that is `cache`'s; returns ``[B, V]``."""
-        rows, columns = _graph_rows(len(tokens)), cache.capacity
+        rows = _graph_rows(len(tokens))
         idle = [0] * (rows - len(tokens))
         inputs = [[*tokens, *idle], [*cache.starts[: len(tokens)], *idle], [cache.length] * rows]
         self._inputs[:, :rows].copy_(torch.tensor(inputs))
-        if (rows, columns) not in self._replays:
-            self._replays[rows, columns] = self._record(self._step(rows, columns))
-        logits = self._replays[rows, columns]()
+        key = rows, len(cache.starts), cache.capacity
+        if key not in self._replays:
+            if len(self._replays) == _MOST_GRAPHS:
+                self._replays.clear()
+            self._replays[key] = self._record(self._step(*key))
+        logits = self._replays[key]()
         cache.extend(cache.length + 1)
         return logits[: len(tokens)]
 
-    def _step(self, rows: int, columns: int) -> Callable[[], torch.Tensor]:
-        """Returns the computation of one token for R rows: ``[R, V]``. Repeated, it writes the same."""
+    def _allocate(self, tokens: int, rows: int, columns: int) -> None:
+        """Takes memory for keys and values of so many tokens; drops the one before, and what was recorded."""
+        shape = self._shape
+        self._replays.clear()
+        self._memory = torch.empty(0)
+        # Columns that no row has written yet enter attention with weight 0, and 0 · NaN is NaN.
+        size = (tokens, 2 * shape.layers * shape.heads * shape.size)
+        self._memory = torch.zeros(size, dtype=shape.dtype, device=shape.device)
+        self._inputs = torch.zeros(3, rows, dtype=torch.long, device=shape.device)
+        self._places = torch.arange(columns, device=shape.device)
+
+    def _buffer(self, rows: int, columns: int) -> torch.Tensor:
+        """Returns the first part of the memory as keys and values: ``[2L, rows, H, columns, D]``."""
+        shape = self._shape
+        part = self._memory[: rows * columns]
+        return part.view(2 * shape.layers, rows, shape.heads, columns, shape.size)
+
+    def _step(self, rows: int, all_rows: int, columns: int) -> Callable[[], torch.Tensor]:
+        """Returns the computation of one token for R of a batch's rows: ``[R, V]``.
+
+        Repeated, it writes the same. What it reads lasts as long as this object: a replay reads from where
+        that was when it was recorded.
+        """
         tokens, starts, length = self._inputs[:, :rows, None]  # [R, 1] each
-        places = self._places[:columns]  # a replay reads from where it was when it was recorded
-        buffers = self._buffer[:, :rows, :, :columns].unflatten(0, (-1, 2))
+        places = self._places[:columns]
+        buffers = self._buffer(all_rows, columns)[:, :rows].unflatten(0, (-1, 2))
         cache = Cache(layers=[PlacedLayer(keys, values, length[0]) for keys, values in buffers])
 
         def step() -> torch.Tensor:
