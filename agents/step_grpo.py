@@ -146,6 +146,10 @@ class Sampler:
         batch = batch_problems(self._task_ids, settings.problems, t // settings.iterations, settings.seed)
         task_ids = [batch[int(slot)] for slot in prompts]
         self._actor.refresh(trainer.accelerator.unwrap_model(trainer.model))
+        # A run that was resumed lacks the earlier scores, so one that was not must not lean on them.
+        forget = getattr(self._model, "forget_scores", None)
+        if forget is not None:
+            forget()
         seed = derive_stream(settings.seed, "batch", str(t), str(trainer.accelerator.process_index))
         policy = self._actor.policy
         episodes = sample_episodes(self._model, policy, task_ids, sampling=settings.sampling, seed=seed)

@@ -96,6 +96,13 @@ class ReasoningModel:
         self._verdicts: dict[tuple[str, str], tuple[Verdict, str]] = {}
         self._process: dict[State, tuple[float, ...]] = {}
 
+    def forget_scores(self) -> None:
+        """Forgets what the scorer said and keeps, on which later scores depend by rounding."""
+        self._process.clear()
+        forget = getattr(self._scorer, "forget", None)
+        if forget is not None:
+            forget()
+
     def initial(self, task_id: str, /) -> State:
         """Returns s_0 of a problem.
 

@@ -78,6 +78,11 @@ class ModelScorer:
         self._batch_tokens = batch_tokens
         self._lock = threading.Lock()
 
+    def forget(self) -> None:
+        """Drops what was kept of earlier states, on which scores depend by rounding."""
+        with self._lock:
+            self.model.forget()
+
     def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
         """Scores the last step of each state; 0.5 for a state without steps.
 

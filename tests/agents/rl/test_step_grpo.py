@@ -156,6 +156,17 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
     assert any(not after[name].equal(start[name]) for name in start)
 
 
+def test_a_batch_leans_on_no_scores_of_earlier_ones(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    forgotten: list[int] = []
+    process.forget_scores = lambda: forgotten.append(1)
+    trainer = trainer_for(weights, process, settings, tmp_path)
+    for batch in (1, 2):
+        trainer._generate_and_score_completions(INPUTS)
+        assert len(forgotten) == batch
+
+
 def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) -> None:
     import torch
     from peft import get_peft_model
