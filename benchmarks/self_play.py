@@ -1,6 +1,6 @@
 """Measures self-play with the tiny model: what it gains by seed and by method of RL, and what kills do to it.
 
-Commands; results of the first are in benchmarks/README.md, the second has not been run at full size yet::
+Commands, whose results are in benchmarks/README.md::
 
     o1coder micro --out runs/micro
     python benchmarks/self_play.py gains --out runs/selfplay-gains     # three methods, five seeds each
@@ -153,9 +153,10 @@ def _artefacts(folder: Path) -> dict[str, Path]:
 
 
 def _same(one: Path | None, two: Path | None) -> bool:
-    """Whether two files are equal, byte by byte; rows of data but for the rounding of log-probabilities.
+    """Whether two files are equal: byte by byte, rows of data but for the rounding of log-probabilities.
 
-    A search that was resumed samples the same tokens in other batches, which shows in the last digits.
+    A search that was resumed samples the same tokens in other batches, which shows in the last digits. Ids of
+    sources are left out: they are hashes of what was run, the policy's path included.
     """
     if one is None or two is None:
         return False
@@ -169,7 +170,8 @@ def _same_row(one: dict[str, Any], two: dict[str, Any]) -> bool:
     logprobs = one.get("logprob"), two.get("logprob")
     if None not in logprobs and not math.isclose(*logprobs, abs_tol=1e-3):
         return False
-    return {**one, "logprob": None} == {**two, "logprob": None}
+    apart = {"logprob": None, "sources": None}
+    return {**one, **apart} == {**two, **apart}
 
 
 def _is_model(path: Path) -> bool:
