@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from o1coder_gym.formats import StepFormat
-from o1coder_gym.policies import HFEngine, LanguageModelPolicy
+from o1coder_gym.policies import HFEngine, HFSettings, LanguageModelPolicy
 
 
 class Actor:
@@ -19,16 +19,17 @@ class Actor:
         policy: Samples steps from the copy.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, step_format: StepFormat) -> None:
+    def __init__(self, model: Any, tokenizer: Any, step_format: StepFormat, rows: int = 0) -> None:
         """Copies a model.
 
         Args:
             model: A transformers causal language model without adapters.
             tokenizer: Its tokenizer.
             step_format: How steps are written.
+            rows: Episodes of a batch, sampled together where memory allows; 0 takes the engine's own number.
         """
         self._model = copy.deepcopy(model).requires_grad_(False).eval()
-        self._engine = HFEngine.from_model(self._model, tokenizer)
+        self._engine = HFEngine.from_model(self._model, tokenizer, HFSettings(max_rows=rows))
         self.policy = LanguageModelPolicy(self._engine, step_format)
 
     def refresh(self, model: Any) -> None:

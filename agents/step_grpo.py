@@ -269,7 +269,7 @@ def train_policy(
         settings,
         model,
         task_ids,
-        Actor(loaded, tokenizer, step_format),
+        Actor(loaded, tokenizer, step_format, settings.batch),
         validate=validate,
         on_update=on_update,
     )
