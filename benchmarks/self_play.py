@@ -167,8 +167,8 @@ def _same(one: Path | None, two: Path | None) -> bool:
 
 
 def _same_row(one: dict[str, Any], two: dict[str, Any]) -> bool:
-    logprobs = one.get("logprob"), two.get("logprob")
-    if None not in logprobs and not math.isclose(*logprobs, abs_tol=1e-3):
+    left, right = one.get("logprob"), two.get("logprob")
+    if left is not None and right is not None and not math.isclose(left, right, abs_tol=1e-3):
         return False
     apart = {"logprob": None, "sources": None}
     return {**one, **apart} == {**two, **apart}

@@ -217,11 +217,11 @@ def test_scores_feed_the_process_terms_once_per_state(judge: LedgerJudge) -> Non
 
 
 def test_scores_are_forgotten_with_what_the_scorer_keeps(judge: LedgerJudge) -> None:
-    class Keeping(DepthScorer):
-        forgets = 0
+    forgotten: list[int] = []
 
+    class Keeping(DepthScorer):
         def forget(self) -> None:
-            self.forgets += 1
+            forgotten.append(1)
 
     for scorer in (DepthScorer(), Keeping()):
         model = ReasoningModel([ADD], judge, scorer=scorer)
@@ -229,7 +229,7 @@ def test_scores_are_forgotten_with_what_the_scorer_keeps(judge: LedgerJudge) -> 
             model.advance([(model.initial("add"), DEFINE)])
             model.forget_scores()
         assert [state.depth for state in scorer.asked] == [1, 1]
-    assert scorer.forgets == 2
+    assert len(forgotten) == 2
 
 
 def test_a_state_from_elsewhere_is_scored_along_its_whole_chain(judge: LedgerJudge) -> None:
