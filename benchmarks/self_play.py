@@ -168,10 +168,12 @@ def _same(one: Path | None, two: Path | None) -> bool:
 
 def _same_row(one: dict[str, Any], two: dict[str, Any]) -> bool:
     left, right = one.get("logprob"), two.get("logprob")
-    if left is not None and right is not None and not math.isclose(left, right, abs_tol=1e-3):
-        return False
     apart = {"logprob": None, "sources": None}
-    return {**one, **apart} == {**two, **apart}
+    if {**one, **apart} != {**two, **apart}:
+        return False
+    if left is None or right is None:
+        return left is right
+    return math.isclose(left, right, abs_tol=1e-3)
 
 
 def _is_model(path: Path) -> bool:

@@ -49,12 +49,10 @@ from o1coder_gym.problems import load_rows
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.provenance import Provenance, input_hashes, package_versions
-from o1coder_gym.reporting.learning_curve import draw_updates
+from o1coder_gym.reporting.learning_curve import PICTURE, draw_updates
 from o1coder_gym.sandbox import default_judge
 
 DEFAULTS = RLSettings()
-CURVE = "curve.png"
-"""Name of the picture in a run folder."""
 ModelOption = Annotated[str, typer.Option("--model", help="Known name, Hub id or folder to start from.")]
 RateOption = Annotated[float, typer.Option("--lr", help="Learning rate.")]
 RankOption = Annotated[int, typer.Option("--lora-rank", min=0, help="LoRA rank; 0 trains all weights.")]
@@ -206,7 +204,7 @@ def train(
             on_update=show,
         )
         progress.update(bar, completed=settings.updates)
-    draw_updates(list(folder.rows("updates")), out / CURVE)
+    draw_updates(list(folder.rows("updates")), out / PICTURE)
     return trained
 
 

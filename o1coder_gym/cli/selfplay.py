@@ -21,7 +21,7 @@ from o1coder_gym.executors import load_executor
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import paired_difference
 from o1coder_gym.models import find_model
-from o1coder_gym.reporting.learning_curve import draw_curve, markdown_curve
+from o1coder_gym.reporting.learning_curve import PICTURE, draw_curve, markdown_curve
 
 TESTED = "tested"
 """Name of the file of results on the test split, one row per policy and problem."""
@@ -110,7 +110,7 @@ def _result(
 
 def _write_report(folder: RunFolder, plan: SelfPlayConfig, result: Mapping[str, Any]) -> None:
     rows = list(folder.rows(CURVE))
-    drawn = draw_curve(rows, folder.path / "curve.png")
+    drawn = draw_curve(rows, folder.path / PICTURE)
     lines = ["# Self-play", "", f"{plan.problems.set}, test split, {result['problems']} problems.", ""]
     lines += ["| test | before | after | gain | 95 % interval |", "|---|---|---|---|---|"]
     for name, title in (("pass_rate", "pass@1"), ("greedy", "greedy"), ("format_compliance", "format")):
@@ -119,6 +119,6 @@ def _write_report(folder: RunFolder, plan: SelfPlayConfig, result: Mapping[str, 
         ends = f"{row['before']:.1%} | {row['after']:.1%} | {row['gain']:+.1%}"
         lines.append(f"| {title} | {ends} | {low:+.1%} … {high:+.1%} |")
     lines += ["", "Validation split, stage by stage:", "", markdown_curve(rows)]
-    lines += ["![Learning curve](curve.png)", ""] if drawn else []
+    lines += [f"![Learning curve]({PICTURE})", ""] if drawn else []
     lines += ["Settings and versions: config.json. Stages: iteration-NN/STAGE/stage.json.", ""]
     (folder.path / "report.md").write_text("\n".join(lines))

@@ -1,6 +1,7 @@
 """transformers in process: batched sampling with prefix reuse, on a CPU or a GPU.
 
-Importing this module is light; torch and the weights are loaded by the first request.
+Importing this module is light; torch is loaded when it is first asked what it can take, the weights by the
+first request.
 """
 
 from __future__ import annotations
@@ -115,9 +116,7 @@ class HFEngine:
     def _on_gpu(self) -> bool:
         if self._loaded is not None:
             return self._loaded[0].shape.device.type == "cuda"
-        import torch
-
-        return self._settings.device.startswith(("auto", "cuda")) and torch.cuda.is_available()
+        return self._settings.device.startswith(("auto", "cuda")) and _load_torch().cuda.is_available()
 
     @property
     def counters(self) -> Counters:
@@ -162,9 +161,7 @@ class HFEngine:
     def _ready(self) -> tuple[CausalModel, Decoder]:
         with self._lock:
             if self._loaded is None:
-                # Read once, when torch loads its thread pool: threads that spin while they wait for each
-                # other make generation several times slower as soon as the judge needs a core.
-                os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+                _load_torch()
                 from o1coder_gym.policies.decoding import Decoder
                 from o1coder_gym.policies.step_graphs import StepGraphs, cuda_graph
 
@@ -178,24 +175,35 @@ class HFEngine:
     def _batches(self, rows: list[Row], shape: CacheShape) -> Iterator[list[Row]]:
         """Cuts rows, sorted by prompt length, into batches that fit."""
         columns = ((self._settings.batch_mib or _batch_mib(shape.device)) << 20) // shape.bytes_per_token
+        most, longest = self._rows, 0
         batch: list[Row] = []
         for row in sorted(rows, key=lambda row: len(row.request.prompt_ids)):
-            longest = max(one.capacity for one in [*batch, row])
-            if batch and (len(batch) == self._rows or (len(batch) + 1) * longest > columns):
+            longest = max(longest, row.capacity)
+            if batch and (len(batch) == most or (len(batch) + 1) * longest > columns):
                 yield batch
-                batch = []
+                batch, longest = [], row.capacity
             batch.append(row)
         if batch:
             yield batch
+
+
+def _load_torch() -> Any:
+    """Imports torch with a thread pool that leaves the judge its core.
+
+    The policy is read once, when the pool is loaded: threads that spin while they wait for each other make
+    generation several times slower as soon as the judge needs a core.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
+    return torch
 
 
 def _batch_mib(device: torch.device) -> int:
     """Returns the memory of a batch where none is asked for, in MiB."""
     if device.type != "cuda":
         return 2048
-    import torch
-
-    return torch.cuda.get_device_properties(device).total_memory >> 23
+    return _load_torch().cuda.get_device_properties(device).total_memory >> 23
 
 
 def _start_rows(request: Generate, context: int) -> list[Row]:

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+PICTURE = "curve.png"
+"""Name of the picture in a run folder."""
+
 
 def markdown_curve(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns the measurements as a table."""

@@ -226,7 +226,7 @@ def _sequences(kind: type, values: Sequence[Any], special: Sequence[Any], nested
         item,
         shortest=min(_SMALLEST, *lengths),
         longest=longest,
-        increasing=ordered and pairs >= _ENOUGH_FOR_ORDER and all(map(_is_increasing, values)),
+        increasing=ordered and pairs >= _ENOUGH_FOR_ORDER and all(map(is_increasing, values)),
         distinct=ordered
         and pairs >= _ENOUGH_FOR_DISTINCTNESS
         and all(_is_distinct(value) for value in values),
@@ -255,7 +255,7 @@ def _is_distinct(values: Sequence[Any]) -> bool:
     return all(item not in values[:index] for index, item in enumerate(values))
 
 
-def _is_increasing(values: Sequence[Any]) -> bool:
+def is_increasing(values: Sequence[Any]) -> bool:
     """Whether items are numbers or strings in ascending order."""
     kinds = (int, float) if values and isinstance(values[0], int | float) else str
     return all(isinstance(item, kinds) for item in values) and all(a <= b for a, b in pairwise(values))

@@ -163,19 +163,19 @@ class _Draft:
     def reference(self) -> list[Program]:
         """The reference on all inputs; nothing in mode B."""
         code = self.request.reference
-        return [] if code is None else [self._program(code)]
+        return self._programs([] if code is None else [code])
 
     @property
     def votes(self) -> list[Program]:
         """The voters on all inputs."""
-        return [self._program(code) for code in self.voters]
+        return self._programs(self.voters)
 
-    def _program(self, code: str) -> Program:
-        """Returns a program on all inputs, and of its results what the question asks for."""
-        problem = self.request.problem
-        if problem.entry_point is not None and comparison_of(problem).truth:
-            code = truth_of(code, problem.entry_point)
-        return Program(code, problem.entry_point, self.inputs)
+    def _programs(self, codes: Sequence[str]) -> list[Program]:
+        """Returns programs on all inputs, and of their results what the question asks for."""
+        name = self.request.problem.entry_point
+        if name is not None and comparison_of(self.request.problem).truth:
+            codes = [truth_of(code, name) for code in codes]
+        return [Program(code, name, self.inputs) for code in codes]
 
     def by_reference(self, observed: Sequence[Observation | None]) -> _Chosen:
         """Returns tests with the outputs of the reference; none if it is not deterministic."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import Any, TypeAlias
 
+from o1coder_gym.tcg.inference import is_increasing
 from o1coder_gym.tcg.inputs import Arguments
 
 Restore: TypeAlias = Callable[[Arguments], Arguments]
@@ -50,8 +50,7 @@ def _increases(value: Any) -> bool:
     """Whether a value is a list or tuple of numbers or of texts in ascending order."""
     if not isinstance(value, list | tuple) or len(value) < 2:
         return False
-    alike = all(map(_number, value)) or all(isinstance(item, str) for item in value)
-    return alike and all(a <= b for a, b in pairwise(value))
+    return not any(isinstance(item, bool) for item in value) and is_increasing(value)
 
 
 def _between(left: int, right: int, columns: list[tuple[Any, Any]], enough: int) -> Iterator[Restore]:
