@@ -23,6 +23,7 @@ IMPORTED_WHERE_USED = {
     "agents.choice_ppo",
     "agents.step_dpo",
     "agents.step_grpo",
+    "prm.fitting",
     "prm.model",
     "prm.probing",
     "prm.scorer",

@@ -55,7 +55,7 @@ def train(
     objective: Annotated[
         str, typer.Option("--objective", help="soft or hard labels (eq. 3), or pairwise (eq. 4).")
     ] = "soft",
-    learning_rate: LearningRateOption = 1e-4,
+    learning_rate: LearningRateOption = 1e-5,
     epochs: Annotated[float, epochs_option("rows")] = 2.0,
     max_steps: OptimizerStepsOption = 0,
     batch: Annotated[int, batch_option("rows")] = 16,
@@ -86,6 +86,31 @@ def train(
 
     result = train_prm(model, data, out, objective, settings, resume=resume)
     typer.echo(json.dumps(result.to_row()) if as_json else f"prm:{result.model}")
+
+
+@app.command("fit")
+def fit_heads(
+    data: ProcessDataOption,
+    out: TrainingOutOption,
+    model: Annotated[
+        str, typer.Option("--model", help="Language model whose body stays as it is: name, Hub id or folder.")
+    ] = DEFAULT_MODEL,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option("--objective", help="soft, hard or pairwise; may be repeated. By default all three."),
+    ] = None,
+    max_length: Annotated[int, max_length_option("chain")] = 1536,
+    dtype: DtypeOption = Dtype.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit only the head, to what the untrained model says: no learning rate, minutes on a CPU."""
+    require_packages("torch", "transformers")
+    from o1coder_gym.prm.fitting import FitSettings, fit_prm
+    from o1coder_gym.prm.training import OBJECTIVES
+
+    settings = FitSettings(dtype.value, max_length)
+    for result in fit_prm(model, data, out, objective or OBJECTIVES, settings):
+        typer.echo(json.dumps(result.to_row()) if as_json else f"prm:{result.model}")
 
 
 @app.command("eval")

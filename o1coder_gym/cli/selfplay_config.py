@@ -15,7 +15,7 @@ from o1coder_gym.finetuning import TrainingSettings
 Section = TypeVar("Section")
 
 SFT = TrainingSettings(learning_rate=1e-4, epochs=2.0, lora_rank=16, max_length=2048)
-PRM = TrainingSettings(learning_rate=1e-4, epochs=2.0, batch_size=16, lora_rank=16, max_length=1536)
+PRM = TrainingSettings(learning_rate=1e-5, epochs=2.0, batch_size=16, lora_rank=16, max_length=1536)
 
 
 @dataclass(frozen=True, slots=True)

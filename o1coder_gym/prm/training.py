@@ -7,7 +7,7 @@ three objectives train the same model on the same data and leave the same files.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +39,10 @@ from o1coder_gym.prm.batches import (
     pointwise_examples,
 )
 from o1coder_gym.prm.losses import pairwise_loss, pointwise_loss
-from o1coder_gym.prm.probing import fit_head, hidden_states, pairwise_probe, pointwise_probe
+from o1coder_gym.prm.probing import Probe, fit_head, hidden_states, pairwise_probe, pointwise_probe
 from o1coder_gym.prm.public import KINDS
 from o1coder_gym.prm.scorer import DESCRIPTION
-from o1coder_gym.prm.step_text import StepText
+from o1coder_gym.prm.step_text import StepText, Tokenizer
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.splits import SPLITS
@@ -58,7 +58,7 @@ Loss = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Tensor]]]
 """Maps logits [B, T] and a collator's labels to a loss and its metrics."""
 
 DEFAULTS = TrainingSettings(
-    learning_rate=1e-4, epochs=2.0, batch_size=16, rows_at_once=4, lora_rank=16, max_length=1536
+    learning_rate=1e-5, epochs=2.0, batch_size=16, rows_at_once=4, lora_rank=16, max_length=1536
 )
 
 
@@ -91,8 +91,7 @@ def train_prm(
         UnknownNameError: When there is no such objective.
         WeightsError: When the model cannot be found.
     """
-    if objective not in OBJECTIVES:
-        raise UnknownNameError("objective", objective, OBJECTIVES)
+    require_objective(objective)
     require_packages("peft", "accelerate")
     target = out / MODEL
     made = provenance(STAGE, model, data_hash(data), {"objective": objective, **asdict(settings)})
@@ -101,27 +100,41 @@ def train_prm(
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
     rows = read_data(data)
     folder = model_path(model)
-    loaded, tokenizer, fresh = load_model(folder, settings)
-    text = StepText(tokenizer, load_format(rows.format), KINDS["o1coder"].layout, settings.max_length)
+    loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed)
+    text = step_text(tokenizer, rows.format, settings.max_length)
     parts = [examples(rows.of_split(split), text, objective) for split in SPLITS]
-    if not parts[0].rows:
-        left_out = f"{parts[0].left_out} are longer than {settings.max_length} tokens"
-        raise O1CoderError(f"{data}: no {objective} rows to learn from ({left_out})")
+    require_rows(parts[0], data, objective, settings.max_length)
     if fresh and checkpoint is None:
-        set_head(loaded, folder, parts[0].rows, objective, settings.dtype)
+        probe = probe_of(parts[0].rows, objective)
+        set_head(loaded, *fit_head(hidden_states(folder, probe.chains, settings.dtype), probe.loss))
     with quiet():
         trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings)
         show_progress(trainer)
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
     metrics = dict(outcome.metrics) | last_evaluation(trainer)
     metrics["rows_left_out"] = parts[0].left_out + parts[1].left_out
-    save_merged(trainer.model, tokenizer, target)
-    description: dict[str, Any] = {"kind": "o1coder", "format": rows.format, "objective": objective}
-    description["max_length"] = settings.max_length
-    (target / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    save_prm(trainer.model, text, target, rows.format, objective)
     result = write_result(out, f"{STAGE} {objective}", model, settings, metrics)
     made.write(target)
     return result
+
+
+def require_objective(name: str) -> None:
+    """Raises `UnknownNameError` when there is no such objective."""
+    if name not in OBJECTIVES:
+        raise UnknownNameError("objective", name, OBJECTIVES)
+
+
+def require_rows(found: Examples, data: Path, objective: str, max_length: int) -> None:
+    """Raises `O1CoderError` when there is nothing to learn from."""
+    if not found.rows:
+        left_out = f"{found.left_out} are longer than {max_length} tokens"
+        raise O1CoderError(f"{data}: no {objective} rows to learn from ({left_out})")
+
+
+def step_text(tokenizer: Tokenizer, step_format: str, max_length: int) -> StepText:
+    """Returns how the models that are trained here read states."""
+    return StepText(tokenizer, load_format(step_format), KINDS["o1coder"].layout, max_length)
 
 
 def examples(data: ProcessData, text: StepText, objective: str) -> Examples:
@@ -131,8 +144,13 @@ def examples(data: ProcessData, text: StepText, objective: str) -> Examples:
     return pointwise_examples(data, text, soft=objective == "soft")
 
 
+def probe_of(rows: Sequence[dict[str, Any]], objective: str) -> Probe:
+    """Returns what a head is fitted to, of the rows of an objective."""
+    return pairwise_probe(rows) if objective == "pairwise" else pointwise_probe(rows)
+
+
 def load_model(
-    folder: Path, settings: TrainingSettings
+    folder: Path, dtype: str, seed: int = 0
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
     """Loads a language model with a fresh scalar head, or a PRM with its own; a dtype of auto is float32.
 
@@ -141,8 +159,8 @@ def load_model(
     """
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-    name = settings.dtype if settings.dtype != "auto" else "float32"
-    torch.manual_seed(settings.seed)
+    name = dtype if dtype != "auto" else "float32"
+    torch.manual_seed(seed)
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # that the head is new is meant
     try:
@@ -162,13 +180,17 @@ def load_model(
     return model, tokenizer, "score.weight" in found["missing_keys"]
 
 
-def set_head(
-    model: PreTrainedModel, folder: Path, rows: list[dict[str, Any]], objective: str, dtype: str
-) -> None:
-    """Gives a fresh head the weights that suit the untrained body best; see `probing`."""
-    probe = pairwise_probe(rows) if objective == "pairwise" else pointwise_probe(rows)
-    weight, bias = fit_head(hidden_states(folder, probe.chains, dtype), probe.loss)
+def set_head(model: PreTrainedModel, weight: Tensor, bias: Tensor) -> None:
+    """Gives a model the head that `fit_head` found: weight [D], bias []."""
     model.get_submodule("score").load_state_dict({"weight": weight[None], "bias": bias[None]})
+
+
+def save_prm(model: Any, text: StepText, folder: Path, step_format: str, objective: str) -> None:
+    """Saves a model, adapters merged in, with what a scorer has to know of it."""
+    save_merged(model, text.tokenizer, folder)
+    description = {"kind": "o1coder", "format": step_format, "objective": objective}
+    whole = description | {"max_length": text.max_length}
+    (folder / DESCRIPTION).write_text(json.dumps(whole, indent=2) + "\n")
 
 
 def step_trainer(

@@ -1,0 +1,107 @@
+"""Makes process reward models without training their body: only the scalar head is fitted (`probing`).
+
+A convex problem: no learning rate, no seed, and one reading of the data for all objectives. On a CPU, or with
+the trees of few problems, that is most of what a training reaches; `training` goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from o1coder_gym.checkpoints import MODEL
+from o1coder_gym.finetuning import TrainingResult, provenance, read_result, require_packages, write_result
+from o1coder_gym.models import model_path
+from o1coder_gym.prm.probing import fit_head, hidden_states
+from o1coder_gym.prm.step_text import EncodedSteps
+from o1coder_gym.prm.training import (
+    OBJECTIVES,
+    examples,
+    load_model,
+    probe_of,
+    require_objective,
+    require_rows,
+    save_prm,
+    set_head,
+    step_text,
+)
+from o1coder_gym.process_data import read_data
+from o1coder_gym.process_data.store import data_hash
+
+STAGE = "prm fit"
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """How a head is fitted.
+
+    Attributes:
+        dtype: Of the body's weights; ``"auto"`` is float32.
+        max_length: Longest chain in tokens; longer ones are left out.
+    """
+
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    max_length: int = 1536
+
+
+def fit_prm(
+    model: str,
+    data: Path,
+    out: Path,
+    objectives: Sequence[str] = OBJECTIVES,
+    settings: FitSettings = FitSettings(),
+) -> list[TrainingResult]:
+    """Fits a head for each objective and saves it with the body; what is finished already is left as it is.
+
+    The model of an objective lies in ``out/OBJECTIVE/model``: the scorer ``prm:OUT/OBJECTIVE/model``.
+
+    Args:
+        model: Known name, Hub id or folder of a language model, or of a PRM, whose head is replaced.
+        data: Folder made by `o1coder synthesize`; its train split is fitted to.
+        out: Run folder.
+        objectives: Some of `OBJECTIVES`.
+        settings: See `FitSettings`.
+
+    Returns:
+        A result per objective, with the rows fitted to and the loss on them.
+
+    Raises:
+        MissingExtraError: When PEFT or accelerate is not installed.
+        O1CoderError: When no row fits.
+        RowError: When there is no data set.
+        UnknownNameError: When there is no such objective.
+        WeightsError: When the model cannot be found.
+    """
+    for objective in objectives:
+        require_objective(objective)
+    require_packages("peft", "accelerate")
+    rows = read_data(data)
+    folder = model_path(model)
+    read: tuple[tuple[EncodedSteps, ...], Tensor] | None = None
+    results = []
+    for objective in objectives:
+        run = out / objective
+        config = {"objective": objective, **asdict(settings)}
+        made = provenance(STAGE, model, data_hash(data), config)
+        if made.made(run / MODEL):
+            results.append(read_result(run))
+            continue
+        loaded, tokenizer, _ = load_model(folder, settings.dtype)
+        text = step_text(tokenizer, rows.format, settings.max_length)
+        found = examples(rows.of_split("train"), text, objective)
+        require_rows(found, data, objective, settings.max_length)
+        probe = probe_of(found.rows, objective)
+        if read is None or read[0] != probe.chains:  # soft and hard labels stand at the same marks
+            read = probe.chains, hidden_states(folder, probe.chains, settings.dtype)
+        weight, bias = fit_head(read[1], probe.loss)
+        set_head(loaded, weight, bias)
+        save_prm(loaded, text, run / MODEL, rows.format, objective)
+        loss = float(probe.loss(read[1] @ weight + bias))
+        metrics = {"rows": len(found.rows), "rows_left_out": found.left_out, "loss": loss}
+        results.append(write_result(run, f"{STAGE} {objective}", model, settings, metrics))
+        made.write(run / MODEL)
+    return results

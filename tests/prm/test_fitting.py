@@ -1,0 +1,78 @@
+"""Fitted heads: the body stays as it is, all objectives lie side by side, the data are read once."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", exc_type=ImportError)
+pytest.importorskip("peft", exc_type=ImportError)
+
+from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
+from o1coder_gym.prm import fitting, load_scorer  # noqa: E402
+from o1coder_gym.prm.evaluation import evaluate_scorer  # noqa: E402
+from o1coder_gym.prm.fitting import FitSettings, fit_prm  # noqa: E402
+from o1coder_gym.prm.training import DEFAULTS, OBJECTIVES, train_prm  # noqa: E402
+from o1coder_gym.process_data import ProcessData  # noqa: E402
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_each_objective_gets_a_head_on_the_same_body(
+    model: Path, data: Path, process_data: ProcessData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = []
+    read = fitting.hidden_states
+
+    def counted(folder: Path, chains: Any, dtype: str) -> Any:
+        readings.append(len(chains))
+        return read(folder, chains, dtype)
+
+    monkeypatch.setattr(fitting, "hidden_states", counted)
+    results = fit_prm(str(model), data, tmp_path)
+    assert [result.model for result in results] == [tmp_path / name / "model" for name in OBJECTIVES]
+    assert len(readings) == 2  # one for both kinds of labels, one for pairs
+    start = weights(model)
+    held_out = process_data.of_split("validation")
+    heads = []
+    for result in results:
+        found = weights(result.model)
+        heads.append(found.pop("score.weight"))
+        found.pop("score.bias")
+        assert all(found[name].equal(start[name]) for name in found)
+        assert 0 < result.metrics["loss"] < 0.69  # less than a head of zeros has
+        report = evaluate_scorer(load_scorer(f"prm:{result.model}"), held_out, resamples=50)
+        assert report.auc.low > 0.5
+        assert report.pair_accuracy.low > 0.5
+    assert not any(torch.equal(heads[i], heads[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_a_training_begins_with_the_fitted_head(model: Path, data: Path, tmp_path: Path) -> None:
+    (fitted,) = fit_prm(str(model), data, tmp_path / "fit", ["soft"], FitSettings(max_length=256))
+    unmoved = replace(DEFAULTS, learning_rate=1e-12, max_steps=1, lora_rank=0, max_length=256)
+    trained = train_prm(str(model), data, tmp_path / "train", "soft", unmoved)
+    before, after = weights(fitted.model), weights(trained.model)
+    assert torch.allclose(before["score.weight"], after["score.weight"], atol=1e-6)
+
+
+def test_what_is_fitted_is_not_fitted_again(model: Path, data: Path, tmp_path: Path) -> None:
+    first = fit_prm(str(model), data, tmp_path, ["hard"])
+    stamp = (first[0].model / "model.safetensors").stat().st_mtime_ns
+    again = fit_prm(str(model), data, tmp_path, ["hard", "pairwise"])
+    assert again[0] == first[0]
+    assert (first[0].model / "model.safetensors").stat().st_mtime_ns == stamp
+    other = fit_prm(str(model), data, tmp_path, ["hard"], FitSettings(dtype="bfloat16"))
+    assert weights(other[0].model)["model.norm.weight"].dtype == torch.bfloat16
+
+
+def test_bad_requests_are_one_line(model: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="objective 'sharp'"):
+        fit_prm(str(model), data, tmp_path, ["soft", "sharp"])
+    with pytest.raises(O1CoderError, match="longer than 16 tokens"):
+        fit_prm(str(model), data, tmp_path, ["soft"], FitSettings(max_length=16))
+    assert not list(tmp_path.iterdir())
