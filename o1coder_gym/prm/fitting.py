@@ -11,18 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor
-
 from o1coder_gym.checkpoints import MODEL
 from o1coder_gym.finetuning import TrainingResult, provenance, read_result, require_packages, write_result
 from o1coder_gym.models import model_path
-from o1coder_gym.prm.probing import fit_head, hidden_states
-from o1coder_gym.prm.step_text import EncodedSteps
 from o1coder_gym.prm.training import (
     OBJECTIVES,
     examples,
+    first_heads,
     load_model,
-    probe_of,
     require_objective,
     require_rows,
     save_prm,
@@ -80,28 +76,26 @@ def fit_prm(
         require_objective(objective)
     require_packages("peft", "accelerate")
     rows = read_data(data)
+    learned = rows.of_split("train")
     folder = model_path(model)
-    read: tuple[tuple[EncodedSteps, ...], Tensor] | None = None
-    results = []
-    for objective in objectives:
-        run = out / objective
-        config = {"objective": objective, **asdict(settings)}
-        made = provenance(STAGE, model, data_hash(data), config)
-        if made.made(run / MODEL):
-            results.append(read_result(run))
-            continue
+    made = {
+        name: provenance(STAGE, model, data_hash(data), {"objective": name, **asdict(settings)})
+        for name in objectives
+    }
+    missing = [name for name in objectives if not made[name].made(out / name / MODEL)]
+    if missing:
         loaded, tokenizer, _ = load_model(folder, settings.dtype)
         text = step_text(tokenizer, rows.format, settings.max_length)
-        found = examples(rows.of_split("train"), text, objective)
-        require_rows(found, data, objective, settings.max_length)
-        probe = probe_of(found.rows, objective)
-        if read is None or read[0] != probe.chains:  # soft and hard labels stand at the same marks
-            read = probe.chains, hidden_states(folder, probe.chains, settings.dtype)
-        weight, bias = fit_head(read[1], probe.loss)
-        set_head(loaded, weight, bias)
-        save_prm(loaded, text, run / MODEL, rows.format, objective)
-        loss = float(probe.loss(read[1] @ weight + bias))
-        metrics = {"rows": len(found.rows), "rows_left_out": found.left_out, "loss": loss}
-        results.append(write_result(run, f"{STAGE} {objective}", model, settings, metrics))
-        made.write(run / MODEL)
-    return results
+        found = {name: examples(learned, text, name) for name in missing}
+        for name in missing:
+            require_rows(found[name], data, name, settings.max_length)
+        heads = first_heads(folder, learned, text, missing, settings.dtype)
+        for name, head in heads.items():
+            run = out / name
+            set_head(loaded, head)
+            save_prm(loaded, text, run / MODEL, rows.format, name)
+            rows_of = found[name]
+            metrics = {"rows": len(rows_of.rows), "rows_left_out": rows_of.left_out, "loss": head.loss}
+            write_result(run, f"{STAGE} {name}", model, settings, metrics)
+            made[name].write(run / MODEL)
+    return [read_result(out / name) for name in objectives]

@@ -39,7 +39,14 @@ from o1coder_gym.prm.batches import (
     pointwise_examples,
 )
 from o1coder_gym.prm.losses import pairwise_loss, pointwise_loss
-from o1coder_gym.prm.probing import Probe, fit_head, hidden_states, pairwise_probe, pointwise_probe
+from o1coder_gym.prm.probing import (
+    PAIR_PRECISION,
+    FittedHead,
+    fit_head,
+    hidden_states,
+    pairwise_probe,
+    pointwise_probe,
+)
 from o1coder_gym.prm.public import KINDS
 from o1coder_gym.prm.scorer import DESCRIPTION
 from o1coder_gym.prm.step_text import StepText, Tokenizer
@@ -105,8 +112,8 @@ def train_prm(
     parts = [examples(rows.of_split(split), text, objective) for split in SPLITS]
     require_rows(parts[0], data, objective, settings.max_length)
     if fresh and checkpoint is None:
-        probe = probe_of(parts[0].rows, objective)
-        set_head(loaded, *fit_head(hidden_states(folder, probe.chains, settings.dtype), probe.loss))
+        learned = rows.of_split("train")
+        set_head(loaded, first_heads(folder, learned, text, [objective], settings.dtype)[objective])
     with quiet():
         trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings)
         show_progress(trainer)
@@ -144,9 +151,34 @@ def examples(data: ProcessData, text: StepText, objective: str) -> Examples:
     return pointwise_examples(data, text, soft=objective == "soft")
 
 
-def probe_of(rows: Sequence[dict[str, Any]], objective: str) -> Probe:
-    """Returns what a head is fitted to, of the rows of an objective."""
-    return pairwise_probe(rows) if objective == "pairwise" else pointwise_probe(rows)
+def first_heads(
+    folder: Path, data: ProcessData, text: StepText, objectives: Sequence[str], dtype: str
+) -> dict[str, FittedHead]:
+    """Fits the head of each objective to the untrained body; see `probing`.
+
+    Args:
+        folder: Language model.
+        data: What to fit to, with rows of each objective.
+        text: How the model reads it.
+        objectives: Some of `OBJECTIVES`.
+        dtype: Of the body's weights.
+    """
+    by_labels = {
+        name: pointwise_probe(examples(data, text, name).rows) for name in OBJECTIVES if name != "pairwise"
+    }
+    chains = by_labels["soft"].chains  # hard labels stand at the same marks
+    states = hidden_states(folder, chains, dtype) if chains else None
+    heads = {}
+    for name in objectives:
+        if name != "pairwise":
+            assert states is not None
+            heads[name] = fit_head(states, by_labels[name].loss)
+        else:
+            around = None if states is None else fit_head(states, by_labels["soft"].loss)
+            pairs = pairwise_probe(examples(data, text, name).rows)
+            sides = hidden_states(folder, pairs.chains, dtype)
+            heads[name] = fit_head(sides, pairs.loss, around, PAIR_PRECISION)
+    return heads
 
 
 def load_model(
@@ -180,9 +212,9 @@ def load_model(
     return model, tokenizer, "score.weight" in found["missing_keys"]
 
 
-def set_head(model: PreTrainedModel, weight: Tensor, bias: Tensor) -> None:
-    """Gives a model the head that `fit_head` found: weight [D], bias []."""
-    model.get_submodule("score").load_state_dict({"weight": weight[None], "bias": bias[None]})
+def set_head(model: PreTrainedModel, head: FittedHead) -> None:
+    """Gives a model a head that was fitted."""
+    model.get_submodule("score").load_state_dict({"weight": head.weight[None], "bias": head.bias[None]})
 
 
 def save_prm(model: Any, text: StepText, folder: Path, step_format: str, objective: str) -> None:

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
-from o1coder_gym.prm import fitting, load_scorer  # noqa: E402
+from o1coder_gym.prm import load_scorer, training  # noqa: E402
 from o1coder_gym.prm.evaluation import evaluate_scorer  # noqa: E402
 from o1coder_gym.prm.fitting import FitSettings, fit_prm  # noqa: E402
 from o1coder_gym.prm.training import DEFAULTS, OBJECTIVES, train_prm  # noqa: E402
@@ -27,13 +27,13 @@ def test_each_objective_gets_a_head_on_the_same_body(
     model: Path, data: Path, process_data: ProcessData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readings = []
-    read = fitting.hidden_states
+    read = training.hidden_states
 
     def counted(folder: Path, chains: Any, dtype: str) -> Any:
         readings.append(len(chains))
         return read(folder, chains, dtype)
 
-    monkeypatch.setattr(fitting, "hidden_states", counted)
+    monkeypatch.setattr(training, "hidden_states", counted)
     results = fit_prm(str(model), data, tmp_path)
     assert [result.model for result in results] == [tmp_path / name / "model" for name in OBJECTIVES]
     assert len(readings) == 2  # one for both kinds of labels, one for pairs
