@@ -16,8 +16,8 @@ from o1coder_gym.finetuning import TrainingResult, provenance, read_result, requ
 from o1coder_gym.models import model_path
 from o1coder_gym.prm.training import (
     OBJECTIVES,
-    examples,
     first_heads,
+    learned_rows,
     load_model,
     require_objective,
     require_rows,
@@ -76,26 +76,25 @@ def fit_prm(
         require_objective(objective)
     require_packages("peft", "accelerate")
     rows = read_data(data)
-    learned = rows.of_split("train")
     folder = model_path(model)
     made = {
         name: provenance(STAGE, model, data_hash(data), {"objective": name, **asdict(settings)})
         for name in objectives
     }
     missing = [name for name in objectives if not made[name].made(out / name / MODEL)]
-    if missing:
-        loaded, tokenizer, _ = load_model(folder, settings.dtype)
-        text = step_text(tokenizer, rows.format, settings.max_length)
-        found = {name: examples(learned, text, name) for name in missing}
-        for name in missing:
-            require_rows(found[name], data, name, settings.max_length)
-        heads = first_heads(folder, learned, text, missing, settings.dtype)
-        for name, head in heads.items():
-            run = out / name
-            set_head(loaded, head)
-            save_prm(loaded, text, run / MODEL, rows.format, name)
-            rows_of = found[name]
-            metrics = {"rows": len(rows_of.rows), "rows_left_out": rows_of.left_out, "loss": head.loss}
-            write_result(run, f"{STAGE} {name}", model, settings, metrics)
-            made[name].write(run / MODEL)
+    if not missing:
+        return [read_result(out / name) for name in objectives]
+    loaded, tokenizer, _ = load_model(folder, settings.dtype)
+    text = step_text(tokenizer, rows.format, settings.max_length)
+    learned = learned_rows(rows.of_split("train"), text, missing)
+    for name in missing:
+        require_rows(learned[name], data, name, settings.max_length)
+    heads = first_heads(folder, learned, settings.dtype)
+    for name in missing:
+        set_head(loaded, heads[name])
+        save_prm(loaded, text, out / name / MODEL, rows.format, name)
+        found = learned[name]
+        metrics = {"rows": len(found.rows), "rows_left_out": found.left_out, "loss": heads[name].loss}
+        write_result(out / name, f"{STAGE} {name}", model, settings, metrics)
+        made[name].write(out / name / MODEL)
     return [read_result(out / name) for name in objectives]

@@ -7,7 +7,7 @@ three objectives train the same model on the same data and leave the same files.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,8 +112,8 @@ def train_prm(
     parts = [examples(rows.of_split(split), text, objective) for split in SPLITS]
     require_rows(parts[0], data, objective, settings.max_length)
     if fresh and checkpoint is None:
-        learned = rows.of_split("train")
-        set_head(loaded, first_heads(folder, learned, text, [objective], settings.dtype)[objective])
+        learned = learned_rows(rows.of_split("train"), text, [objective])
+        set_head(loaded, first_heads(folder, learned, settings.dtype)[objective])
     with quiet():
         trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings)
         show_progress(trainer)
@@ -151,34 +151,34 @@ def examples(data: ProcessData, text: StepText, objective: str) -> Examples:
     return pointwise_examples(data, text, soft=objective == "soft")
 
 
-def first_heads(
-    folder: Path, data: ProcessData, text: StepText, objectives: Sequence[str], dtype: str
-) -> dict[str, FittedHead]:
+def first_heads(folder: Path, learned: Mapping[str, Examples], dtype: str) -> dict[str, FittedHead]:
     """Fits the head of each objective to the untrained body; see `probing`.
 
     Args:
         folder: Language model.
-        data: What to fit to, with rows of each objective.
-        text: How the model reads it.
-        objectives: Some of `OBJECTIVES`.
+        learned: Rows by objective, at least one each; see `learned_rows`.
         dtype: Of the body's weights.
     """
-    by_labels = {
-        name: pointwise_probe(examples(data, text, name).rows) for name in OBJECTIVES if name != "pairwise"
-    }
-    chains = by_labels["soft"].chains  # hard labels stand at the same marks
-    states = hidden_states(folder, chains, dtype) if chains else None
+    probes = {name: pointwise_probe(found.rows) for name, found in learned.items() if name != "pairwise"}
     heads = {}
-    for name in objectives:
-        if name != "pairwise":
-            assert states is not None
-            heads[name] = fit_head(states, by_labels[name].loss)
-        else:
-            around = None if states is None else fit_head(states, by_labels["soft"].loss)
-            pairs = pairwise_probe(examples(data, text, name).rows)
-            sides = hidden_states(folder, pairs.chains, dtype)
-            heads[name] = fit_head(sides, pairs.loss, around, PAIR_PRECISION)
+    if probes:
+        chains = next(iter(probes.values())).chains  # soft and hard labels stand at the same marks
+        states = hidden_states(folder, chains, dtype)
+        heads = {name: fit_head(states, probe.loss) for name, probe in probes.items()}
+    if "pairwise" in learned:
+        pairs = pairwise_probe(learned["pairwise"].rows)
+        sides = hidden_states(folder, pairs.chains, dtype)
+        heads["pairwise"] = fit_head(sides, pairs.loss, heads.get("soft"), PAIR_PRECISION)
     return heads
+
+
+def learned_rows(data: ProcessData, text: StepText, objectives: Sequence[str]) -> dict[str, Examples]:
+    """Returns the rows of objectives, and for pairs the soft ones too, at whose head theirs begins."""
+    found = {name: examples(data, text, name) for name in objectives}
+    if "pairwise" in found and "soft" not in found:
+        soft = examples(data, text, "soft")
+        found |= {"soft": soft} if soft.rows else {}
+    return found
 
 
 def load_model(
@@ -220,9 +220,9 @@ def set_head(model: PreTrainedModel, head: FittedHead) -> None:
 def save_prm(model: Any, text: StepText, folder: Path, step_format: str, objective: str) -> None:
     """Saves a model, adapters merged in, with what a scorer has to know of it."""
     save_merged(model, text.tokenizer, folder)
-    description = {"kind": "o1coder", "format": step_format, "objective": objective}
-    whole = description | {"max_length": text.max_length}
-    (folder / DESCRIPTION).write_text(json.dumps(whole, indent=2) + "\n")
+    description: dict[str, Any] = {"kind": "o1coder", "format": step_format, "objective": objective}
+    description["max_length"] = text.max_length
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
 
 
 def step_trainer(
