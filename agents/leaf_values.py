@@ -35,6 +35,19 @@ def scored(tree: Tree, flight: Flight, expand: Expand) -> Part[float | None]:
     return node.score
 
 
+def mixed(
+    tree: Tree, flight: Flight, expand: Expand, *, estimate: Evaluate = scored
+) -> Part[float | None]:
+    """Counts the step scorer's value, then follows the policy from the same node and counts the end too.
+
+    Both weigh the same: AlphaGo's leaf value with λ = ½ (Silver et al. 2016, doi 10.1038/nature16961).
+    """
+    value = yield from estimate(tree, flight, expand)
+    if value is not None:
+        tree.backward(flight.node, value)
+    return (yield from rollout(tree, flight, expand))
+
+
 def _known(node: Node) -> float | None:
     """What is known of a node whose last sample brought nothing new: its mean, if it has one."""
     return node.mean if node.visits else None

@@ -47,7 +47,7 @@ def mcts(
         early_stop: Stop at the first program that passes all tests of the search.
         alpha_compile: α_c of the terminal value.
         select: Replaces UCT; `c` is then not read.
-        evaluate: Value of a leaf: `rollout` by the policy, or `scored` by the step scorer.
+        evaluate: Value of a leaf: `rollout` by the policy, `scored` by the step scorer, or `mixed`, both.
         widening: How many samples a node may have; the paper's draws all siblings in one call.
         sampling: How steps are drawn.
         tree: A tree to go on with, e.g. `Tree.subtree` of an earlier one; its settings stay.

@@ -48,7 +48,7 @@ def puct(
         alpha_compile: α_c of the terminal value.
         prior: P(step | state): `by_logprob`, `by_count`, or `by_score` of the step scorer.
         select: Replaces the selection formula; `c` is then not read.
-        evaluate: Value of a leaf: `rollout` by the policy, or `scored` by the step scorer.
+        evaluate: Value of a leaf: `rollout` by the policy, `scored` by the step scorer, or `mixed`, both.
         widening: How many samples a node may have at so many visits.
         sampling: How steps are drawn.
         tree: A tree to go on with, e.g. `Tree.subtree` of an earlier one; its settings stay.

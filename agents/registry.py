@@ -16,7 +16,7 @@ from o1coder_gym.agents.beam import beam, by_likelihood, by_scorer
 from o1coder_gym.agents.best_of_n import best_of_n, best_of_n_random
 from o1coder_gym.agents.diverse_beam import diverse_beam
 from o1coder_gym.agents.greedy import greedy
-from o1coder_gym.agents.leaf_values import rollout, scored
+from o1coder_gym.agents.leaf_values import Evaluate, mixed, rollout, scored
 from o1coder_gym.agents.mcts import mcts
 from o1coder_gym.agents.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.puct import puct
@@ -47,13 +47,18 @@ AGENTS: Mapping[str, Callable[..., Any]] = {
 """The agents of this project by name."""
 
 _OTHERS = ("min", "product", "mean")
+_PATH_VALUES: Mapping[str, Evaluate] = {
+    name: partial(scored_path, aggregate=AGGREGATES[name]) for name in _OTHERS
+}
 
 STRATEGIES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "select": {"uct": uct, "uct_virtual_loss": uct_virtual_loss, "puct": select_by_puct},
     "evaluate": {
         "rollout": rollout,
         "scored": scored,
-        **{f"scored_{name}": partial(scored_path, aggregate=AGGREGATES[name]) for name in _OTHERS},
+        "mixed": mixed,
+        **{f"scored_{name}": value for name, value in _PATH_VALUES.items()},
+        **{f"mixed_{name}": partial(mixed, estimate=value) for name, value in _PATH_VALUES.items()},
     },
     "widening": {"all_at_once": all_at_once, "progressive": progressive},
     "prior": {"by_logprob": by_logprob, "by_count": by_count, "by_score": by_score},

@@ -109,10 +109,10 @@ def simulate(tree: Tree, flight: Flight, rules: Rules) -> Turns:
         if node.asked or node.visits or others or node.parent is None:
             count = rules.widen(node.visits + others, tree.width) - node.asked
             fresh = yield from rules.expand(tree, node, max(1, count))
-            leaf = _first_open(fresh)
-            if leaf is None:
+            open_nodes = [child for child in fresh if not child.closed]
+            if not open_nodes:
                 return
-            flight.enter(leaf)
+            flight.enter(max(open_nodes, key=lambda child: child.prior))  # the first of equals
         value = yield from rules.evaluate(tree, flight, rules.expand)
         if value is not None:
             tree.backward(flight.node, value)
@@ -166,7 +166,3 @@ def _wants_samples(node: Node, widen: Widening, width: int) -> bool:
     if node.asked < widen(node.visits + node.unobserved, width):
         return True
     return not node.pending and all(child.closed for child in node.children)
-
-
-def _first_open(nodes: Sequence[Node]) -> Node | None:
-    return next((node for node in nodes if not node.closed), None)

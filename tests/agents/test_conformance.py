@@ -15,6 +15,7 @@ def test_every_agent_passes_the_conformance_kit(toy: ModuleType, name: str) -> N
     "spec",
     [
         "mcts:parallel=4,evaluate=scored",
+        "mcts:parallel=4,evaluate=mixed",
         "mcts:select=uct_virtual_loss,parallel=3",
         "puct:parallel=4,prior=by_score,evaluate=scored",
         "beam:rank=by_scorer,width=3,branch=3",

@@ -10,7 +10,7 @@ import pytest
 
 from o1coder_gym.agents import Driver, Task, Tree, ab_mcts, beam, diverse_beam, mcts, puct
 from o1coder_gym.agents.beam import by_scorer
-from o1coder_gym.agents.leaf_values import scored
+from o1coder_gym.agents.leaf_values import mixed, scored
 from o1coder_gym.agents.priors import by_score
 from o1coder_gym.budget import Budget
 
@@ -20,6 +20,7 @@ SEARCHES: dict[str, Any] = {
     "mcts": partial(mcts, simulations=12),
     "mcts_parallel": partial(mcts, simulations=12, parallel=4),
     "mcts_scored": partial(mcts, simulations=12, evaluate=scored),
+    "mcts_mixed": partial(mcts, simulations=12, evaluate=mixed),
     "puct": partial(puct, simulations=12),
     "puct_scored": partial(puct, simulations=12, evaluate=scored, prior=by_score),
     "beam": partial(beam, rank=by_scorer),

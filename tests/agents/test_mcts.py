@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from o1coder_gym.agents import Driver, Task, TaskResult, Tree, mcts, puct
 from o1coder_gym.agents.asking import Turns
-from o1coder_gym.agents.leaf_values import rollout, scored
+from o1coder_gym.agents.leaf_values import mixed, rollout, scored
 from o1coder_gym.agents.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.selection import uct_virtual_loss
 from o1coder_gym.agents.simulation import FRUITLESS_ROUNDS, concurrently
@@ -244,6 +244,42 @@ def test_priors_by_hand(toy: ModuleType) -> None:
     by_scores = priors(by_score)
     assert sum(by_scores.values()) == pytest.approx(1.0)
     assert by_scores["think 0"] != by_scores["think 1"]
+
+
+def test_a_mixed_leaf_counts_its_score_and_the_end_below_it(toy: ModuleType) -> None:
+    policy = toy.FixedPolicy("think 0")
+    tree = tree_of(run(toy, partial(mcts, simulations=1, width=1, evaluate=mixed), policy))
+    leaf, end = tree.nodes[1], tree.nodes[-1]
+    assert end.ended
+    assert end.state.depth == 5
+    assert leaf.score is not None
+    assert tree.trace == [(1, leaf.index, leaf.score), (1, end.index, end.value)]
+    assert leaf.mean == pytest.approx((leaf.score + end.value) / 2)  # λ = ½
+    assert [node.mean for node in tree.nodes[2:]] == [end.value] * 4  # the score is the leaf's alone
+
+
+def test_a_mixed_search_has_programs_where_scores_alone_do_not_get_that_far(toy: ModuleType) -> None:
+    class Three(toy.ToyPolicy):
+        def _draw(self, request: PolicyRequest) -> tuple[Proposal, ...]:
+            if request.state.depth == 3:
+                return (Proposal("code 2", 10, -1.0),) * request.n
+            return tuple(Proposal(f"think {i}", 10, -1.0) for i in range(request.n))
+
+    def programs(evaluate: Any) -> int:
+        tree = tree_of(run(toy, partial(mcts, evaluate=evaluate), Three(), Budget(tokens=100)))
+        return sum(node.verdict is not None for node in tree.nodes)
+
+    assert programs(scored) == 0
+    assert programs(mixed) > 0
+
+
+def test_a_simulation_goes_on_with_the_new_child_of_highest_prior(toy: ModuleType) -> None:
+    policy = toy.FixedPolicy("think 0", "think 1", "think 2", "think 3")
+    agent = partial(puct, simulations=1, widening=all_at_once, width=4, prior=by_score, evaluate=scored)
+    tree = tree_of(run(toy, agent, policy))
+    (entered,) = [child for child in tree.root.children if child.visits]
+    assert entered is max(tree.root.children, key=lambda child: child.score or 0.0)
+    assert entered is not tree.root.children[0]
 
 
 def test_scores_are_asked_once_per_state(toy: ModuleType) -> None:

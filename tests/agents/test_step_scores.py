@@ -85,6 +85,8 @@ def test_steps_that_cannot_be_read_are_never_asked(toy: ModuleType) -> None:
     [
         "mcts:evaluate=scored",
         "mcts:evaluate=scored_min",
+        "mcts:evaluate=mixed",
+        "mcts:evaluate=mixed_mean",
         "mcts:evaluate=scored_product",
         "puct:prior=by_score",
         "puct:prior=by_score,evaluate=scored_mean",
