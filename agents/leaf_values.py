@@ -35,9 +35,7 @@ def scored(tree: Tree, flight: Flight, expand: Expand) -> Part[float | None]:
     return node.score
 
 
-def mixed(
-    tree: Tree, flight: Flight, expand: Expand, *, estimate: Evaluate = scored
-) -> Part[float | None]:
+def mixed(tree: Tree, flight: Flight, expand: Expand, *, estimate: Evaluate = scored) -> Part[float | None]:
     """Counts the step scorer's value, then follows the policy from the same node and counts the end too.
 
     Both weigh the same: AlphaGo's leaf value with λ = ½ (Silver et al. 2016, doi 10.1038/nature16961).

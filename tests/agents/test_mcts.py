@@ -250,7 +250,7 @@ def test_a_mixed_leaf_counts_its_score_and_the_end_below_it(toy: ModuleType) -> 
     policy = toy.FixedPolicy("think 0")
     tree = tree_of(run(toy, partial(mcts, simulations=1, width=1, evaluate=mixed), policy))
     leaf, end = tree.nodes[1], tree.nodes[-1]
-    assert end.ended
+    assert end.value is not None
     assert end.state.depth == 5
     assert leaf.score is not None
     assert tree.trace == [(1, leaf.index, leaf.score), (1, end.index, end.value)]
