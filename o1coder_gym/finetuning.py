@@ -73,6 +73,10 @@ class TrainingSettings:
             raise UsageError("lora rank is at least 0, learning rate and beta are positive")
 
 
+PRM_SETTINGS = TrainingSettings(learning_rate=1e-5, epochs=2.0, batch_size=16, lora_rank=16, max_length=1536)
+"""Defaults of a process reward model's training."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
     """A finished training.

@@ -27,7 +27,7 @@ from o1coder_gym.cli.training_options import (
     rows_at_once_option,
 )
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.finetuning import TrainingSettings, require_packages
+from o1coder_gym.finetuning import PRM_SETTINGS, TrainingSettings, require_packages
 from o1coder_gym.models import DEFAULT_MODEL
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import fit
@@ -55,16 +55,16 @@ def train(
     objective: Annotated[
         str, typer.Option("--objective", help="soft or hard labels (eq. 3), or pairwise (eq. 4).")
     ] = "soft",
-    learning_rate: LearningRateOption = 1e-5,
-    epochs: Annotated[float, epochs_option("rows")] = 2.0,
+    learning_rate: LearningRateOption = PRM_SETTINGS.learning_rate,
+    epochs: Annotated[float, epochs_option("rows")] = PRM_SETTINGS.epochs,
     max_steps: OptimizerStepsOption = 0,
-    batch: Annotated[int, batch_option("rows")] = 16,
-    rows_at_once: Annotated[int, rows_at_once_option("rows")] = 4,
-    lora_rank: LoraRankOption = 16,
-    max_length: Annotated[int, max_length_option("chain")] = 1536,
+    batch: Annotated[int, batch_option("rows")] = PRM_SETTINGS.batch_size,
+    rows_at_once: Annotated[int, rows_at_once_option("rows")] = PRM_SETTINGS.rows_at_once,
+    lora_rank: LoraRankOption = PRM_SETTINGS.lora_rank,
+    max_length: Annotated[int, max_length_option("chain")] = PRM_SETTINGS.max_length,
     dtype: DtypeOption = Dtype.AUTO,
-    save_steps: SaveStepsOption = 50,
-    seed: SeedOption = 0,
+    save_steps: SaveStepsOption = PRM_SETTINGS.save_steps,
+    seed: SeedOption = PRM_SETTINGS.seed,
     resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -99,7 +99,7 @@ def fit_heads(
         list[str] | None,
         typer.Option("--objective", help="soft, hard or pairwise; may be repeated. By default all three."),
     ] = None,
-    max_length: Annotated[int, max_length_option("chain")] = 1536,
+    max_length: Annotated[int, max_length_option("chain")] = PRM_SETTINGS.max_length,
     dtype: DtypeOption = Dtype.AUTO,
     as_json: JsonOption = False,
 ) -> None:

@@ -10,12 +10,11 @@ from typing import Any, TypeVar
 
 from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.finetuning import TrainingSettings
+from o1coder_gym.finetuning import PRM_SETTINGS, TrainingSettings
 
 Section = TypeVar("Section")
 
 SFT = TrainingSettings(learning_rate=1e-4, epochs=2.0, lora_rank=16, max_length=2048)
-PRM = TrainingSettings(learning_rate=1e-5, epochs=2.0, batch_size=16, lora_rank=16, max_length=1536)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ def read_config(path: Path, *, seed: int | None = None) -> SelfPlayConfig:
         problems=reader.section("problems", ProblemSection, raw.get("problems", {})),
         synthesis=reader.section("synthesis", SynthesisSection, raw.get("synthesis", {})),
         sft=reader.stage("sft", TrainingSettings, raw.get("sft", {}), asdict(SFT)),
-        prm=reader.stage("prm", TrainingSettings, prm, asdict(PRM)),
+        prm=reader.stage("prm", TrainingSettings, prm, asdict(PRM_SETTINGS)),
         objective=objective,
         rl=reader.stage("rl", RLSettings if method == "grpo" else DPOSettings, rl, {}),
     )

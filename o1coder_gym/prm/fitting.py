@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 from o1coder_gym.checkpoints import MODEL
-from o1coder_gym.finetuning import TrainingResult, provenance, read_result, require_packages, write_result
+from o1coder_gym.finetuning import (
+    PRM_SETTINGS,
+    TrainingResult,
+    provenance,
+    read_result,
+    require_packages,
+    write_result,
+)
 from o1coder_gym.models import model_path
 from o1coder_gym.prm.training import (
     OBJECTIVES,
@@ -41,7 +48,7 @@ class FitSettings:
     """
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    max_length: int = 1536
+    max_length: int = PRM_SETTINGS.max_length
 
 
 def fit_prm(

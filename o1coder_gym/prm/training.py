@@ -20,6 +20,7 @@ from transformers.utils import logging
 from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, quiet, save_merged
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.finetuning import (
+    PRM_SETTINGS,
     TrainingResult,
     TrainingSettings,
     last_evaluation,
@@ -64,17 +65,13 @@ STAGE = "prm"
 Loss = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Tensor]]]
 """Maps logits [B, T] and a collator's labels to a loss and its metrics."""
 
-DEFAULTS = TrainingSettings(
-    learning_rate=1e-5, epochs=2.0, batch_size=16, rows_at_once=4, lora_rank=16, max_length=1536
-)
-
 
 def train_prm(
     model: str,
     data: Path,
     out: Path,
     objective: str = "soft",
-    settings: TrainingSettings = DEFAULTS,
+    settings: TrainingSettings = PRM_SETTINGS,
     *,
     resume: bool = False,
 ) -> TrainingResult:

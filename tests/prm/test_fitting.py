@@ -10,10 +10,11 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
+from o1coder_gym.finetuning import PRM_SETTINGS  # noqa: E402
 from o1coder_gym.prm import load_scorer, training  # noqa: E402
 from o1coder_gym.prm.evaluation import evaluate_scorer  # noqa: E402
 from o1coder_gym.prm.fitting import FitSettings, fit_prm  # noqa: E402
-from o1coder_gym.prm.training import DEFAULTS, OBJECTIVES, train_prm  # noqa: E402
+from o1coder_gym.prm.training import OBJECTIVES, train_prm  # noqa: E402
 from o1coder_gym.process_data import ProcessData  # noqa: E402
 
 
@@ -54,7 +55,7 @@ def test_each_objective_gets_a_head_on_the_same_body(
 
 def test_a_training_begins_with_the_fitted_head(model: Path, data: Path, tmp_path: Path) -> None:
     (fitted,) = fit_prm(str(model), data, tmp_path / "fit", ["soft"], FitSettings(max_length=256))
-    unmoved = replace(DEFAULTS, learning_rate=1e-12, max_steps=1, lora_rank=0, max_length=256)
+    unmoved = replace(PRM_SETTINGS, learning_rate=1e-12, max_steps=1, lora_rank=0, max_length=256)
     trained = train_prm(str(model), data, tmp_path / "train", "soft", unmoved)
     before, after = weights(fitted.model), weights(trained.model)
     assert torch.allclose(before["score.weight"], after["score.weight"], atol=1e-6)

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
+from o1coder_gym.finetuning import PRM_SETTINGS  # noqa: E402
 from o1coder_gym.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.prm import load_scorer  # noqa: E402
 from o1coder_gym.prm.batches import (  # noqa: E402
@@ -23,11 +24,11 @@ from o1coder_gym.prm.batches import (  # noqa: E402
 from o1coder_gym.prm.evaluation import evaluate_scorer  # noqa: E402
 from o1coder_gym.prm.losses import IGNORED  # noqa: E402
 from o1coder_gym.prm.step_text import StepText, separated  # noqa: E402
-from o1coder_gym.prm.training import DEFAULTS, bradley_terry, train_prm  # noqa: E402
+from o1coder_gym.prm.training import bradley_terry, train_prm  # noqa: E402
 from o1coder_gym.process_data import ProcessData  # noqa: E402
 
 SETTINGS = replace(
-    DEFAULTS, learning_rate=3e-3, epochs=5.0, lora_rank=0, batch_size=16, rows_at_once=16, max_length=256
+    PRM_SETTINGS, learning_rate=3e-3, epochs=5.0, lora_rank=0, batch_size=16, rows_at_once=16, max_length=256
 )
 SHORT = replace(SETTINGS, max_steps=4, save_steps=2)
 
