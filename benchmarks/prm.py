@@ -62,7 +62,7 @@ def pipeline(
             f"prm train --data {out / 'train'} --model {model} --objective {name} --out {folder} {train}",
             f"prm eval prm:{folder / 'model'}{score} --data {out / 'test'} --split all --out {folder}/report",
         ]
-    agents = ["mcts", "mcts:evaluate=scored", "beam", "beam:rank=by_scorer"]
+    agents = ["mcts", "mcts:evaluate=mixed", "beam", "beam:rank=by_scorer"]
     agents += [
         "best_of_n:n=8",
         "best_of_n:n=8,select=prm_last",
@@ -76,8 +76,7 @@ def pipeline(
     for command in commands:
         typer.echo(f"o1coder {command}")
         if run:
-            resumable = [] if command.startswith("prm eval") else ["--resume"]
-            subprocess.run(["o1coder", *shlex.split(command), *resumable], check=True)
+            subprocess.run(["o1coder", *shlex.split(command), "--resume"], check=True)
 
 
 @app.command()

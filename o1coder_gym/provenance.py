@@ -82,7 +82,11 @@ def input_hashes(*specs: str | None) -> dict[str, str]:
     """Returns the hashes of the artefacts that specs name, such as ``hf:RUN/model`` or ``prm:RUN/model``."""
     found = {}
     for spec in filter(None, specs):
-        path = Path(re.sub(r"^\w+:|\?.*$", "", spec))
-        if (known := artefact_hash(path)) is not None:
+        if (known := artefact_hash(artefact_path(spec))) is not None:
             found[spec] = known
     return found
+
+
+def artefact_path(spec: str) -> Path:
+    """Returns the folder that a spec names, if any: RUN/model of ``prm:RUN/model?dtype=bfloat16``."""
+    return Path(re.sub(r"^\w+:|\?.*$", "", spec))

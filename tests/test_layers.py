@@ -26,6 +26,7 @@ IMPORTED_WHERE_USED = {
     "prm.fitting",
     "prm.model",
     "prm.probing",
+    "prm.reading",
     "prm.scorer",
     "prm.training",
     "trainer_progress",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.options import JsonOption, OutOption, ProcessDataOption, ResumeOption, SeedOption
+from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.cli.training_options import (
     Dtype,
     DtypeOption,
@@ -30,11 +32,14 @@ from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.finetuning import PRM_SETTINGS, TrainingSettings, require_packages
 from o1coder_gym.models import DEFAULT_MODEL
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.prm.calibration import fit
+from o1coder_gym.prm.calibration import fit, read_calibration
 from o1coder_gym.prm.evaluation import Choice, ScorerReport, evaluate_scorer
+from o1coder_gym.prm.kept_scores import KeptScores
 from o1coder_gym.prm.metrics import Estimate
 from o1coder_gym.prm.public import PUBLIC
 from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
+from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.provenance import artefact_path, input_hashes
 from o1coder_gym.reporting.reliability import draw_reliability
 from o1coder_gym.splits import SPLITS
 from o1coder_gym.types import Problem, State
@@ -122,15 +127,22 @@ def evaluate(
     soft: Annotated[bool, typer.Option("--soft", help="Measure calibration against v, not 0 and 1.")] = False,
     resamples: Annotated[int, typer.Option("--resamples", min=10, help="Of the bootstrap.")] = 1000,
     out: OutOption = None,
+    resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a scorer on problems that it was not trained on."""
+    """Measure a scorer on problems that it was not trained on; may be interrupted."""
     part = _part(read_data(data), split)
-    with Console(stderr=True).status(f"scoring {len(part.prefixes)} prefixes"):
-        report = evaluate_scorer(load_scorer(scorer), part, n=n, soft=soft, resamples=resamples)
+    config = {
+        "scorer": scorer,
+        "calibration": asdict(read_calibration(artefact_path(scorer))),
+        "inputs": input_hashes(scorer) | {"data": data_hash(data)},
+    }
+    asked = load_scorer(scorer)
+    with resumable(out), optional_folder(out, config, resume) as folder:
+        kept = KeptScores(asked, folder)
+        report = evaluate_scorer(kept, part, n=n, soft=soft, resamples=resamples)
     row = {"scorer": scorer, "data": str(data), "split": split, **report.to_row()}
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         (out / "report.json").write_text(json.dumps(row, indent=2) + "\n")
         draw_reliability(report.bins, out / "reliability.png", scorer)
     if as_json:

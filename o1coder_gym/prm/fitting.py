@@ -21,6 +21,7 @@ from o1coder_gym.finetuning import (
     write_result,
 )
 from o1coder_gym.models import model_path
+from o1coder_gym.prm.reading import open_reading
 from o1coder_gym.prm.training import (
     OBJECTIVES,
     first_heads,
@@ -60,7 +61,8 @@ def fit_prm(
 ) -> list[TrainingResult]:
     """Fits a head for each objective and saves it with the body; what is finished already is left as it is.
 
-    The model of an objective lies in ``out/OBJECTIVE/model``: the scorer ``prm:OUT/OBJECTIVE/model``.
+    The model of an objective lies in ``out/OBJECTIVE/model``: the scorer ``prm:OUT/OBJECTIVE/model``. What
+    the body says is written down in ``out/reading-…``; a fit that was killed goes on when it is called again.
 
     Args:
         model: Known name, Hub id or folder of a language model, or of a PRM, whose head is replaced.
@@ -74,6 +76,7 @@ def fit_prm(
 
     Raises:
         MissingExtraError: When PEFT or accelerate is not installed.
+        JournalError: When `out` is in use by another fit, or cannot be written.
         O1CoderError: When no row fits.
         RowError: When there is no data set.
         UnknownNameError: When there is no such objective.
@@ -96,7 +99,8 @@ def fit_prm(
     learned = learned_rows(rows.of_split("train"), text, missing)
     for name in missing:
         require_rows(learned[name], data, name, settings.max_length)
-    heads = first_heads(folder, learned, settings.dtype)
+    with open_reading(model, settings.dtype, out) as reading:
+        heads = first_heads(reading, learned)
     for name in missing:
         set_head(loaded, heads[name])
         save_prm(loaded, text, out / name / MODEL, rows.format, name)

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 
 from o1coder_gym.prm.losses import IGNORED, pairwise_loss, pointwise_loss
-from o1coder_gym.prm.model import StepModel, load_backbone
 from o1coder_gym.prm.step_text import EncodedSteps
 
 PRECISION = 1.5
@@ -35,8 +31,6 @@ By cross-validation on 133 pairs of 64 problems of MBPP: 0.56 of the pairs in or
 A prior around zero came to 0.48 to 0.56 and to an AUC below ½.
 """
 
-_AT_ONCE = 16
-_PREFIX_MIB = 1024
 _STEPS = 200
 
 
@@ -69,22 +63,6 @@ def pairwise_probe(rows: Sequence[dict[str, Any]]) -> Probe:
     sides = [tuple(row[name]) for row in rows for name in ("chosen_ids", "rejected_ids")]
     chains = tuple(EncodedSteps(ids, (len(ids) - 1,)) for ids in sides)
     return Probe(chains, lambda logits: pairwise_loss(logits[::2], logits[1::2])[0])
-
-
-def hidden_states(folder: Path, chains: Sequence[EncodedSteps], dtype: str = "auto") -> Tensor:
-    """Returns what a model says at all marks, [K, D], float32, computing shared prefixes once.
-
-    Args:
-        folder: Language model.
-        chains: Encoded steps.
-        dtype: Of the weights; see `load_backbone`.
-    """
-    reader = StepModel(load_backbone(folder, dtype), nn.Identity(), pad=0)
-    reader.keep_prefixes(_PREFIX_MIB)
-    starts = range(0, len(chains), _AT_ONCE)
-    shown = track(starts, "reading", console=Console(stderr=True), transient=True)
-    read = [states.cpu() for start in shown for states in reader.states(chains[start : start + _AT_ONCE])]
-    return torch.cat(read)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,11 +44,11 @@ from o1coder_gym.prm.probing import (
     PAIR_PRECISION,
     FittedHead,
     fit_head,
-    hidden_states,
     pairwise_probe,
     pointwise_probe,
 )
 from o1coder_gym.prm.public import KINDS
+from o1coder_gym.prm.reading import Reading, open_reading
 from o1coder_gym.prm.scorer import DESCRIPTION
 from o1coder_gym.prm.step_text import StepText, Tokenizer
 from o1coder_gym.process_data import ProcessData, read_data
@@ -89,6 +89,7 @@ def train_prm(
         resume: Go on from the last checkpoint, if there is one.
 
     Raises:
+        JournalError: When `out` is in use by another training that fits its head, or cannot be written.
         MissingExtraError: When PEFT or accelerate is not installed.
         O1CoderError: When no row fits, or `out` holds checkpoints and `resume` is false.
         RowError: When there is no data set.
@@ -110,7 +111,8 @@ def train_prm(
     require_rows(parts[0], data, objective, settings.max_length)
     if fresh and checkpoint is None:
         learned = learned_rows(rows.of_split("train"), text, [objective])
-        set_head(loaded, first_heads(folder, learned, settings.dtype)[objective])
+        with open_reading(model, settings.dtype, out) as reading:
+            set_head(loaded, first_heads(reading, learned)[objective])
     with quiet():
         trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings)
         show_progress(trainer)
@@ -148,23 +150,22 @@ def examples(data: ProcessData, text: StepText, objective: str) -> Examples:
     return pointwise_examples(data, text, soft=objective == "soft")
 
 
-def first_heads(folder: Path, learned: Mapping[str, Examples], dtype: str) -> dict[str, FittedHead]:
+def first_heads(reading: Reading, learned: Mapping[str, Examples]) -> dict[str, FittedHead]:
     """Fits the head of each objective to the untrained body; see `probing`.
 
     Args:
-        folder: Language model.
+        reading: What the body says.
         learned: Rows by objective, at least one each; see `learned_rows`.
-        dtype: Of the body's weights.
     """
     probes = {name: pointwise_probe(found.rows) for name, found in learned.items() if name != "pairwise"}
     heads = {}
     if probes:
         chains = next(iter(probes.values())).chains  # soft and hard labels stand at the same marks
-        states = hidden_states(folder, chains, dtype)
+        states = reading.states(chains)
         heads = {name: fit_head(states, probe.loss) for name, probe in probes.items()}
     if "pairwise" in learned:
         pairs = pairwise_probe(learned["pairwise"].rows)
-        sides = hidden_states(folder, pairs.chains, dtype)
+        sides = reading.states(pairs.chains)
         heads["pairwise"] = fit_head(sides, pairs.loss, heads.get("soft"), PAIR_PRECISION)
     return heads
 

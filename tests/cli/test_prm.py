@@ -31,6 +31,28 @@ def test_a_scorer_is_measured(o1coder, data, tmp_path):
     assert (tmp_path / "report/reliability.png").stat().st_size > 1000
 
 
+def test_a_measurement_goes_on_and_other_figures_cost_no_scores(o1coder, data, tmp_path):
+    pytest.importorskip("matplotlib", exc_type=ImportError)
+    out = tmp_path / "report"
+
+    def measure(*options):
+        fixed = ("--data", data, "--split", "all", "--resamples", "20", "--out", out, "--json")
+        return o1coder("prm", "eval", "heuristic", *fixed, *options)
+
+    first = json.loads(measure().stdout)
+    scores = (out / "scores.jsonl").read_text()
+    assert len(scores.splitlines()) == 3
+    refused = measure()
+    assert refused.returncode == 1
+    assert "already holds a run" in refused.stderr
+    one = scores.splitlines(keepends=True)[0]
+    (out / "scores.jsonl").write_text(one + one[:20])  # as a kill leaves it
+    assert json.loads(measure("--resume").stdout) == first
+    assert (out / "scores.jsonl").read_text() == scores
+    assert json.loads(measure("--resume", "--n", "2").stdout)["n"] == 2
+    assert (out / "scores.jsonl").read_text() == scores
+
+
 def test_scores_are_printed(o1coder, data):
     done = o1coder("prm", "score", "heuristic", "--data", data)
     assert done.returncode == 0, done.stderr

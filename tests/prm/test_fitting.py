@@ -1,5 +1,7 @@
 """Fitted heads: the body stays as it is, all objectives lie side by side, the data are read once."""
 
+import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,10 @@ pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
 from o1coder_gym.finetuning import PRM_SETTINGS  # noqa: E402
-from o1coder_gym.prm import load_scorer, training  # noqa: E402
+from o1coder_gym.prm import load_scorer, reading  # noqa: E402
 from o1coder_gym.prm.evaluation import evaluate_scorer  # noqa: E402
 from o1coder_gym.prm.fitting import FitSettings, fit_prm  # noqa: E402
+from o1coder_gym.prm.model import StepModel, load_backbone  # noqa: E402
 from o1coder_gym.prm.training import OBJECTIVES, train_prm  # noqa: E402
 from o1coder_gym.process_data import ProcessData  # noqa: E402
 
@@ -27,17 +30,16 @@ def weights(folder: Path) -> dict[str, Any]:
 def test_each_objective_gets_a_head_on_the_same_body(
     model: Path, data: Path, process_data: ProcessData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readings = []
-    read = training.hidden_states
+    bodies = []
 
-    def counted(folder: Path, chains: Any, dtype: str) -> Any:
-        readings.append(len(chains))
-        return read(folder, chains, dtype)
+    def counted(folder: Path, dtype: str) -> Any:
+        bodies.append(folder)
+        return load_backbone(folder, dtype)
 
-    monkeypatch.setattr(training, "hidden_states", counted)
+    monkeypatch.setattr(reading, "load_backbone", counted)
     results = fit_prm(str(model), data, tmp_path)
     assert [result.model for result in results] == [tmp_path / name / "model" for name in OBJECTIVES]
-    assert len(readings) == 2  # one for both kinds of labels, one for pairs
+    assert len(bodies) == 1  # both kinds of labels and pairs stand at the same marks
     start = weights(model)
     held_out = process_data.of_split("validation")
     heads = []
@@ -69,6 +71,36 @@ def test_what_is_fitted_is_not_fitted_again(model: Path, data: Path, tmp_path: P
     assert (first[0].model / "model.safetensors").stat().st_mtime_ns == stamp
     other = fit_prm(str(model), data, tmp_path, ["hard"], FitSettings(dtype="bfloat16"))
     assert weights(other[0].model)["model.norm.weight"].dtype == torch.bfloat16
+
+
+def test_a_killed_fit_reads_on_where_it_was(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states, read, last = StepModel.states, [], math.inf
+
+    def counted(step_model: StepModel, chains: Any) -> Any:
+        if len(read) == last:
+            raise KeyboardInterrupt
+        read.append(len(chains))
+        return states(step_model, chains)
+
+    monkeypatch.setattr(StepModel, "states", counted)
+    whole = [weights(result.model) for result in fit_prm(str(model), data, tmp_path / "whole")]
+    total, last = sum(read), 2
+    read.clear()
+    with pytest.raises(KeyboardInterrupt):
+        fit_prm(str(model), data, tmp_path / "killed")
+    (journal,) = (tmp_path / "killed").glob("reading-*/states.jsonl")
+    kept = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join([*kept, kept[0][:50]]))  # a row torn by the kill
+    last = math.inf
+    again = [weights(result.model) for result in fit_prm(str(model), data, tmp_path / "killed")]
+    assert sum(read) == total
+    rows = journal.read_text().splitlines(keepends=True)
+    assert rows[: len(kept)] == kept
+    assert len(rows) == len({json.loads(row)["prefix"] for row in rows}) > len(kept)
+    for one, other in zip(whole, again, strict=True):
+        assert torch.allclose(one["score.weight"], other["score.weight"], rtol=1e-2, atol=1e-4)
 
 
 def test_bad_requests_are_one_line(model: Path, data: Path, tmp_path: Path) -> None:

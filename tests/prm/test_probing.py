@@ -12,10 +12,10 @@ from o1coder_gym.prm.probing import (  # noqa: E402
     PRECISION,
     FittedHead,
     fit_head,
-    hidden_states,
     pairwise_probe,
     pointwise_probe,
 )
+from o1coder_gym.prm.reading import open_reading  # noqa: E402
 
 ROWS = [
     {"input_ids": [5, 6, 7, 8], "labels": [IGNORED, 0.75, IGNORED, 0.25]},
@@ -73,9 +73,10 @@ def test_pairs_move_a_head_only_where_they_speak() -> None:
     assert still.bias.item() == pytest.approx(0.75, abs=1e-4)
 
 
-def test_states_are_those_of_the_marks(model: Path) -> None:
+def test_states_are_those_of_the_marks(model: Path, tmp_path: Path) -> None:
     probe = pointwise_probe(ROWS)
-    found = hidden_states(model, probe.chains)
+    with open_reading(str(model), "float32", tmp_path) as reading:
+        found = reading.states(probe.chains)
     body = load_backbone(model)
     with torch.inference_mode():
         rows = [body(input_ids=torch.tensor([row["input_ids"]])).last_hidden_state[0] for row in ROWS]
