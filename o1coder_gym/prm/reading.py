@@ -54,6 +54,7 @@ class Reading:
             reader.keep_prefixes(_PREFIX_MIB)
             batches = [places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE)]
             for batch in track(batches, "reading", console=Console(stderr=True), transient=True):
+                reader.forget()  # it moves last digits, and a stopped reading must end the same
                 found = reader.states([chains[place] for place in batch])
                 self._keep([prefixes[place] for place in batch], [states.cpu() for states in found])
         return torch.stack([self._known[name] for names in prefixes for name in names])
