@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint type bench selfplay vllm clean
+.PHONY: demo test lint type docs bench selfplay vllm clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
