@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from o1coder_gym.agents.cache import CachedScorer
 from o1coder_gym.cli.options import JsonOption, OutOption, ProcessDataOption, ResumeOption, SeedOption
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.cli.training_options import (
@@ -34,7 +35,6 @@ from o1coder_gym.models import DEFAULT_MODEL
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import fit, read_calibration
 from o1coder_gym.prm.evaluation import Choice, ScorerReport, evaluate_scorer
-from o1coder_gym.prm.kept_scores import KeptScores
 from o1coder_gym.prm.metrics import Estimate
 from o1coder_gym.prm.public import PUBLIC
 from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
@@ -139,8 +139,7 @@ def evaluate(
     }
     asked = load_scorer(scorer)
     with resumable(out), optional_folder(out, config, resume) as folder:
-        kept = KeptScores(asked, folder)
-        report = evaluate_scorer(kept, part, n=n, soft=soft, resamples=resamples)
+        report = evaluate_scorer(CachedScorer(asked, folder), part, n=n, soft=soft, resamples=resamples)
     row = {"scorer": scorer, "data": str(data), "split": split, **report.to_row()}
     if out is not None:
         (out / "report.json").write_text(json.dumps(row, indent=2) + "\n")

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.prm.metrics import (
@@ -81,10 +83,10 @@ class ScorerReport:
 def evaluate_scorer(
     scorer: StepScorer, data: ProcessData, *, n: int = 8, soft: bool = False, resamples: int = 1000
 ) -> ScorerReport:
-    """Scores every prefix once and measures the scores.
+    """Scores every prefix once, problem by problem with a bar, and measures the scores.
 
     Args:
-        scorer: What to measure.
+        scorer: What to measure; one that keeps its answers loses those of one problem at a kill.
         data: Problems that it was not trained on.
         n: Candidates of a choice.
         soft: Whether calibration is measured against v, or against hard labels.
@@ -96,9 +98,7 @@ def evaluate_scorer(
     rows = data.prefixes
     if not rows:
         raise UsageError("no prefixes to evaluate on; is the split empty?")
-    problems = {problem.task_id: problem for problem in data.problems}
-    scores = scorer.score([(problems[row.state.problem_id], row.state) for row in rows])
-    found = _Scored(rows, np.asarray(scores, float), resamples)
+    found = _Scored(rows, _scores(scorer, data), resamples)
     targets = np.asarray([row.soft if soft else row.hard for row in rows], float)
     hard = np.asarray([row.hard for row in rows], float)
     every = range(len(rows))
@@ -123,6 +123,17 @@ def evaluate_scorer(
         best_of_by_depth={depth: found.choice(part, values, n) for depth, part in by_depth.items()},
         n=n,
     )
+
+
+def _scores(scorer: StepScorer, data: ProcessData) -> np.ndarray:
+    problems = {problem.task_id: problem for problem in data.problems}
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(data.prefixes):
+        places.setdefault(row.state.problem_id, []).append(place)
+    scores = np.zeros(len(data.prefixes))
+    for name, some in track(places.items(), "scoring", console=Console(stderr=True), transient=True):
+        scores[some] = scorer.score([(problems[name], data.prefixes[place].state) for place in some])
+    return scores
 
 
 class _Scored:

@@ -53,7 +53,6 @@ from o1coder_gym.prm.scorer import DESCRIPTION
 from o1coder_gym.prm.step_text import StepText, Tokenizer
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
-from o1coder_gym.splits import SPLITS
 from o1coder_gym.trainer_progress import show_progress
 
 if TYPE_CHECKING:
@@ -107,10 +106,10 @@ def train_prm(
     folder = model_path(model)
     loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed)
     text = step_text(tokenizer, rows.format, settings.max_length)
-    parts = [examples(rows.of_split(split), text, objective) for split in SPLITS]
+    learned = learned_rows(rows.of_split("train"), text, [objective])
+    parts = [learned[objective], examples(rows.of_split("validation"), text, objective)]
     require_rows(parts[0], data, objective, settings.max_length)
     if fresh and checkpoint is None:
-        learned = learned_rows(rows.of_split("train"), text, [objective])
         with open_reading(model, settings.dtype, out) as reading:
             set_head(loaded, first_heads(reading, learned)[objective])
     with quiet():
