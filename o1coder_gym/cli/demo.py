@@ -1,35 +1,48 @@
-"""`o1coder demo`: three agents on eight bundled problems at equal token budgets."""
+"""`o1coder demo`: what this project is, in a minute and a half, with the tiny model that ships with it."""
 
 from __future__ import annotations
 
-from o1coder_gym.budget import Budget
-from o1coder_gym.cli.bench import run_bench
-from o1coder_gym.cli.benchmark import Plan
-from o1coder_gym.cli.options import DEFAULT_POLICY, OutOption, PolicyOption, ResumeOption, SeedOption
-from o1coder_gym.cli.run_folders import default_folder
-from o1coder_gym.problems import load_rows
+import json
+from typing import Annotated
 
-AGENTS = ("greedy", "best_of_n:early_stop=true", "mcts:early_stop=true")
-PROBLEMS = 8
-TOKENS = 768
+import typer
+from rich.console import Console
+
+from o1coder_gym.cli.demo_model import model_demo
+from o1coder_gym.cli.demo_tiny import tiny_demo
+from o1coder_gym.cli.options import JsonOption, OutOption, ResumeOption, SeedOption
+from o1coder_gym.cli.run_folders import default_folder, resumable
+from o1coder_gym.errors import UsageError
 
 
 def demo(
-    policy: PolicyOption = DEFAULT_POLICY,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="A language model instead of the tiny one, e.g. qwen2.5-coder-0.5b (fetched, about 400 MB).",
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option("--policy", help="Likewise, but any policy: hf:FOLDER, vllm:NAME, openai:URL#NAME."),
+    ] = None,
     seed: SeedOption = 0,
     out: OutOption = None,
     resume: ResumeOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Watch a small model solve problems greedily, by best-of-n and by tree search."""
-    rows = load_rows("starter")
-    chosen = rows[:: max(1, len(rows) // PROBLEMS)][:PROBLEMS]
-    plan = Plan(
-        problems="starter",
-        task_ids=tuple(row.problem.task_id for row in chosen),
-        agents=AGENTS,
-        policy=policy,
-        format="pseudocode",
-        budget=Budget(tokens=TOKENS),
-        seeds=(seed,),
-    )
-    run_bench(plan, chosen, out or default_folder("demo"), resume=resume)
+    """Watch a tree search solve what greedy decoding fails, and see whether searching pays."""
+    if model is not None and policy is not None:
+        raise UsageError("--model NAME is short for --policy hf:NAME; give one of them")
+    console = Console(stderr=True)
+    chosen = policy if model is None else f"hf:{model}"
+    folder = out or default_folder("demo")
+    with resumable(folder):
+        found = (
+            tiny_demo(console, folder, seed=seed, resume=resume)
+            if chosen is None
+            else model_demo(console, chosen, folder, seed=seed, resume=resume)
+        )
+    if as_json:
+        typer.echo(json.dumps(found))

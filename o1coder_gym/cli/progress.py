@@ -1,29 +1,82 @@
-"""Progress bars on standard error, so that standard output stays the command's own."""
+"""Progress on standard error, so that standard output stays the command's own.
+
+A terminal gets bars; a file or a pipe, such as the log of a batch system, gets a line per tenth of the work.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 Item = TypeVar("Item")
 
+_SILENCE_S = 30.0
+"""A log gets a line after this many seconds even where less than a tenth was done."""
+
 
 def progress_bars(console: Console, words: str = "{task.fields[told]}") -> Progress:
-    """Returns bars of title, count, `words` on how it goes, and time; they stay when done."""
+    """Returns bars of title, count, `words` on how it goes, and time; lines where there is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(words))
-    return Progress(*columns, TimeElapsedColumn(), console=console)
+    kind = Progress if console.is_terminal else ProgressLines
+    return kind(*columns, TimeElapsedColumn(), console=console)
 
 
 def tracked(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
-    """Yields items and moves a bar, which vanishes when done and is not shown to a file."""
+    """Yields items and moves a bar, which vanishes when done; lines where there is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    kind = Progress if console.is_terminal else ProgressLines
+    with kind(*columns, console=console, transient=True) as progress:
         bar = progress.add_task(escape(title), total=total)
         for item in items:
             progress.advance(bar)
             yield item
+
+
+class ProgressLines(Progress):
+    """Progress for a log: the same columns as a plain line, bars aside, whenever there is news."""
+
+    def __init__(self, *columns: str | ProgressColumn, **options: Any) -> None:
+        """Takes what `rich.progress.Progress` takes; nothing is drawn over."""
+        super().__init__(*columns, **options)
+        self._said: dict[TaskID, tuple[int, float]] = {}
+
+    def start(self) -> None:
+        """Draws nothing: lines come with the work."""
+
+    def stop(self) -> None:
+        """Leaves the lines as they are."""
+
+    def update(self, task_id: TaskID, **fields: Any) -> None:
+        """Updates a task, and prints its line if a tenth of it was done since the last."""
+        super().update(task_id, **fields)
+        self._say(task_id)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Advances a task, and prints its line likewise."""
+        super().advance(task_id, advance)
+        self._say(task_id)
+
+    def _say(self, task_id: TaskID) -> None:
+        task = self._tasks[task_id]
+        tenth, now = int(task.percentage // 10), time.monotonic()
+        said, at = self._said.get(task_id, (0, now))
+        if tenth > said or (now - at > _SILENCE_S and not task.finished):
+            self._said[task_id] = tenth, now
+            parts = [column(task) for column in self.columns if not isinstance(column, str | BarColumn)]
+            self.console.print(" ".join(str(part) for part in parts), markup=False, highlight=False)
+        elif task_id not in self._said:
+            self._said[task_id] = said, at

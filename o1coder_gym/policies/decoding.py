@@ -8,7 +8,7 @@ Shapes: B rows, S new tokens, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -90,8 +90,17 @@ class Row:
         self.completion = replace(found, prompt_tokens=self.computed, cached_tokens=self.cached)
 
 
+OnToken = Callable[[Row], None]
+"""Told of a row that has grown by a token."""
+
+
 class Decoder:
-    """Runs one model over batches of rows; not for several threads at once."""
+    """Runs one model over batches of rows; not for several threads at once.
+
+    Attributes:
+        tree: The prefixes kept between calls.
+        on_token: Told of each row after each of its tokens; None tells nobody.
+    """
 
     def __init__(
         self, model: CausalModel, capacity: int, meter: Meter, graphs: StepGraphs | None = None
@@ -109,6 +118,7 @@ class Decoder:
         self._graphs = graphs
         self._prefixes = Prefixes(model.model.base_model, model.shape, capacity)
         self.tree = self._prefixes.tree
+        self.on_token: OnToken | None = None
 
     @torch.inference_mode()
     def run(self, rows: Sequence[Row]) -> None:
@@ -141,7 +151,10 @@ class Decoder:
             uniform = [row.uniform[len(row.ids)] for row in rows]
             drawn = draw(self._logits(cache, tokens), sampling, uniform)
             for slot, token, logprob in reversed(list(zip(range(len(rows)), *drawn, strict=True))):
-                if rows[slot].accept(token, logprob, self._causal):
+                finished = rows[slot].accept(token, logprob, self._causal)
+                if self.on_token is not None:
+                    self.on_token(rows[slot])
+                if finished:
                     self._keep(rows[slot], cache, slot)
                     last = rows.pop()
                     if slot < len(rows):

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,6 +56,9 @@ class HFSettings:
 
 
 DEFAULTS = HFSettings()
+
+OnText = Callable[[Generate, int, str], None]
+"""Told of a continuation that grows: the request, the number of the continuation, the action so far."""
 
 
 class HFEngine:
@@ -157,6 +161,16 @@ class HFEngine:
                 decoder.tree.evict()
             self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
         return [tuple(row.result() for row in group) for group in groups]
+
+    @contextmanager
+    def watched(self, on_text: OnText) -> Iterator[None]:
+        """Tells `on_text` of every token while the context lasts, from the thread that generates."""
+        decoder = self._ready()[1]
+        decoder.on_token = lambda row: on_text(row.request, row.sample, row.action)
+        try:
+            yield
+        finally:
+            decoder.on_token = None
 
     def _ready(self) -> tuple[CausalModel, Decoder]:
         with self._lock:

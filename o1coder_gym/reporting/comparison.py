@@ -42,6 +42,15 @@ class Comparison:
             return NOTHING_SHOWN
         return f"{self.a if self.difference.mean > 0 else self.b} solves more"
 
+    def sentence(self) -> str:
+        """Says what the comparison shows, whatever came out, with the difference and its 95 % interval."""
+        gap = self.difference
+        if not gap.shown:
+            ends = f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+            return f"{self.a} against {self.b}: {NOTHING_SHOWN}, {100 * gap.mean:+.1f} points {ends}."
+        more, less = (self.a, self.b) if gap.mean > 0 else (self.b, self.a)
+        return f"{more} solves more than {less}: {100 * abs(gap.mean):.1f} points {_of(gap)}."
+
 
 def solved_by_problem(rows: Iterable[ResultRow]) -> dict[str, float]:
     """Returns the share of seeds with which each problem was solved; rows without an answer are left out."""
@@ -105,6 +114,12 @@ def group(rows: Iterable[ResultRow]) -> dict[Setting, list[ResultRow]]:
     for row in rows:
         groups.setdefault(row.setting, []).append(row)
     return groups
+
+
+def _of(gap: PairedDifference) -> str:
+    """Returns the interval of a difference's size."""
+    low, high = sorted((abs(gap.low), abs(gap.high)))
+    return f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _mean_tokens(rows: Sequence[ResultRow]) -> float:

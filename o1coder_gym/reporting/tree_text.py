@@ -15,16 +15,19 @@ LINES = 60
 """Nodes that the terminal shows at most, unless more are asked for."""
 
 
-def terminal_tree(tree: SearchTree, *, most: int = LINES) -> Branches:
+def terminal_tree(tree: SearchTree, *, most: int = LINES, title: str | None = None) -> Branches:
     """Returns the tree for the terminal: the path of the answer, and the most visited other nodes.
 
     Args:
         tree: The tree.
         most: Nodes shown at most, ≥ 1; the path of the answer is shown in any case.
+        title: What stands at the root; None names the problem and the agent.
     """
     kept = _most_visited(tree, most)
     answer = set(tree.path(tree.chosen)) if tree.chosen is not None else set()
-    title = f"{tree.problem.task_id} · {tree.agent}: {len(tree.nodes):,} nodes, {tree.usage.tokens:,} tokens"
+    if title is None:
+        size = f"{len(tree.nodes):,} nodes, {tree.usage.tokens:,} tokens"
+        title = f"{tree.problem.task_id} · {tree.agent}: {size}"
     branches = {0: Branches(Text(title, style="bold"), guide_style="dim")}
     for index, below in enumerate(tree.children()):
         if index not in branches:

@@ -1,0 +1,160 @@
+"""The demo with a language model: direct answers and steps side by side, then a search of both kinds.
+
+Its problems are chosen, and said to be: a handful cannot show how good a model is, only how it works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+
+from o1coder_gym.agents.driver import Driver, Task
+from o1coder_gym.agents.greedy import greedy
+from o1coder_gym.budget import Budget
+from o1coder_gym.cli.bench import run_bench
+from o1coder_gym.cli.benchmark import Plan
+from o1coder_gym.cli.demo_tiny import judged, verdict_words
+from o1coder_gym.cli.live_text import SideBySide
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.evaluation import Evaluation
+from o1coder_gym.formats import load_format
+from o1coder_gym.policies import load_policy
+from o1coder_gym.policies.engine import Generate
+from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.queries import Advance, Answer, Query
+from o1coder_gym.reporting.results import ResultRow, summarize, terminal_table
+from o1coder_gym.sandbox import Judge, default_judge
+from o1coder_gym.types import Usage
+
+CHOSEN = ("starter/004-longest-winning-streak", "starter/020-split-bill", "starter/043-tally-marks")
+"""Chosen by hand: a model of half a billion weights solves them now and then, not always."""
+
+FORMATS = {"vanilla": "direct answer", "pseudocode": "in steps"}
+TOKENS = 3072
+"""Budget per problem and agent: eight programs in steps, about 20 direct ones."""
+
+MAX_STEPS = 6
+_AGENTS = {"vanilla": ("best_of_n:n=64",), "pseudocode": ("best_of_n:n=64", "mcts:simulations=64")}
+
+
+def model_demo(console: Console, policy: str, out: Path, *, seed: int, resume: bool) -> dict[str, Any]:
+    """Runs the demo with any policy; text is streamed where its engine tells of tokens.
+
+    Args:
+        console: Of standard error.
+        policy: Policy spec.
+        out: The run folder; one folder a format below it.
+        seed: Of all draws.
+        resume: Whether to go on with a comparison that was interrupted.
+
+    Returns:
+        A JSON-able account of what was shown.
+    """
+    chosen = load_rows("starter")
+    rows = [chosen.row(task_id) for task_id in CHOSEN]
+    judge = default_judge()
+    console.rule(escape(f"1 · Three chosen problems, {policy}"))
+    console.print(
+        "Greedy decoding, once directly and once in reasoning steps. The problems are chosen to show "
+        "how it works; how good it is takes a benchmark: docs/benchmark.md.\n",
+        highlight=False,
+    )
+    shown = [_side_by_side(console, row, policy, judge, seed) for row in rows]
+    console.rule("2 · The same problems with a search")
+    console.print(
+        f"{TOKENS:,} tokens a problem for each agent, eight programs or more. The "
+        "examples choose the answer, hidden tests judge it.",
+        highlight=False,
+    )
+    results = [
+        result
+        for format, agents in _AGENTS.items()
+        for result in run_bench(
+            _plan(policy, format, agents, seed), rows, out / format, resume=resume, quiet=True
+        )
+    ]
+    Console().print(terminal_table(summarize(results), f"{len(rows)} chosen problems · {policy}"))
+    return {"shown": shown, "solved": _solved(results), "out": str(out)}
+
+
+def _side_by_side(console: Console, row: ProblemRow, policy: str, judge: Judge, seed: int) -> dict[str, Any]:
+    """Shows greedy decoding in both formats; returns the hidden tests' outcome of each."""
+    console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
+    evaluation = Evaluation([row], judge)
+    outcomes: dict[str, Any] = {"task_id": row.problem.task_id}
+    with SideBySide(console, tuple(FORMATS.values())) as columns:
+        for place, format in enumerate(FORMATS):
+            outcomes[format] = _written(columns, place, row, policy, format, judge, evaluation, seed)
+    return outcomes
+
+
+def _written(
+    columns: SideBySide,
+    place: int,
+    row: ProblemRow,
+    policy: str,
+    format: str,
+    judge: Judge,
+    evaluation: Evaluation,
+    seed: int,
+) -> str | None:
+    """Fills a column; returns the outcome on the hidden tests, None without a program."""
+    problem, writer = row.problem, load_policy(policy, format=format)
+    model = ReasoningModel([problem], judge, format=load_format(format), max_steps=MAX_STEPS)
+    column = _Column(columns, place)
+    watched = getattr(getattr(writer, "engine", None), "watched", None)
+    with watched(column.grow) if watched is not None else nullcontext():
+        driver = Driver(model, writer, seed=seed, observer=column)
+        (done,) = driver.run([Task(problem.task_id, greedy, name="greedy")])
+    if done.error is not None:
+        raise done.error
+    verdict = judged(evaluation, done)
+    columns.conclude(place, verdict_words(verdict).append(f" · {done.usage.tokens} tokens", "dim"))
+    return None if verdict is None else verdict.outcome.value
+
+
+class _Column:
+    """A column of the screen: the steps taken so far, and the one that is being written."""
+
+    def __init__(self, columns: SideBySide, place: int) -> None:
+        self._columns = columns
+        self._place = place
+        self._taken = ""
+
+    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
+        """Takes a step in; an observer for the driver."""
+        if isinstance(query, Advance):
+            self._taken += f"{query.action.strip()}\n\n"
+            self._columns.write(self._place, self._taken)
+
+    def grow(self, request: Generate, sample: int, action: str) -> None:
+        """Shows a step as far as it is written."""
+        self._columns.write(self._place, self._taken + action)
+
+
+def _plan(policy: str, format: str, agents: Sequence[str], seed: int) -> Plan:
+    return Plan(
+        problems="starter",
+        task_ids=CHOSEN,
+        agents=tuple(agents),
+        policy=policy,
+        format=format,
+        budget=Budget(tokens=TOKENS),
+        seeds=(seed,),
+        max_steps=MAX_STEPS,
+    )
+
+
+def _solved(rows: Sequence[ResultRow]) -> dict[str, int]:
+    """Counts the problems solved, by format and agent."""
+    found: dict[str, int] = {}
+    for row in rows:
+        name = f"{row.format} {row.agent}"
+        found[name] = found.get(name, 0) + row.solved
+    return found

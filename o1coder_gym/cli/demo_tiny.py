@@ -1,0 +1,246 @@
+"""The demo with the tiny model: one search as a live tree, agents at equal budgets, self-play's curve.
+
+The problems are the test split of the micro-problems, which the model's training held out by text and by
+behaviour. Which of them is shown is decided here and now, not beforehand: the first that greedy decoding
+fails and the search solves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from o1coder_gym.agents.driver import Driver, Task, TaskResult
+from o1coder_gym.agents.greedy import greedy
+from o1coder_gym.agents.mcts import mcts
+from o1coder_gym.agents.tree import Tree
+from o1coder_gym.budget import Budget
+from o1coder_gym.cli.bench import run_bench
+from o1coder_gym.cli.benchmark import Plan
+from o1coder_gym.cli.live_search import LiveSearch
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.evaluation import Evaluation, HiddenVerdict
+from o1coder_gym.formats import PSEUDOCODE
+from o1coder_gym.policies import load_policy
+from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.protocols import Policy
+from o1coder_gym.reporting.comparison import compare_rows, group
+from o1coder_gym.reporting.results import ResultRow
+from o1coder_gym.reporting.run_trees import PAGES, page_names
+from o1coder_gym.reporting.tree_page import test_lines
+from o1coder_gym.sandbox import Judge, default_judge
+from o1coder_gym.types import Outcome, Problem, Sampling, State
+
+PROBLEMS, SPLIT = "micro", "test"
+POLICY = "hf:tiny?dtype=float32"
+"""In float32 draws are exact: the same problem, tree and table for the same seed on the same machine."""
+
+TOKENS = 1024
+"""Budget per problem and agent."""
+
+SAMPLING = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_tokens=96)
+_DRAWN = "temperature=1.0,top_p=1.0,top_k=0,max_tokens=96"
+_SIMULATIONS, MAX_STEPS = 64, 5
+AGENTS = (
+    "greedy:max_tokens=96",
+    f"best_of_n_random:n=64,{_DRAWN}",
+    f"best_of_n:n=64,{_DRAWN}",
+    f"mcts:simulations={_SIMULATIONS},{_DRAWN}",
+    f"puct:simulations={_SIMULATIONS},{_DRAWN}",
+)
+"""Greedy has one program to spend on; the others draw until the budget ends, none has another limit."""
+
+_NAMES = {"best_of_n_random": "blind choice", "best_of_n": "best of n", "mcts": "MCTS", "puct": "PUCT"}
+_COMPARED = (
+    ("best_of_n", "greedy"),
+    ("best_of_n", "best_of_n_random"),
+    ("mcts", "best_of_n"),
+    ("puct", "best_of_n"),
+)
+_LOOKED_AT, _TRIED = 16, 4
+"""Problems that greedy decoding is tried on for the first picture; searches drawn at most."""
+
+
+def tiny_demo(console: Console, out: Path, *, seed: int, resume: bool) -> dict[str, Any]:
+    """Runs the demo; pictures and tables go to the terminal, everything else to a folder.
+
+    Args:
+        console: Of standard error.
+        out: The run folder; the comparison is in ``out/agents``.
+        seed: Of all draws.
+        resume: Whether to go on with a comparison that was interrupted.
+
+    Returns:
+        A JSON-able account of what was shown.
+    """
+    console.print(
+        "A tiny language model (1.5 million weights) reasons in steps about small problems, tests "
+        "judge its programs, and a search decides which thought to follow. Three pictures, in a minute and "
+        "a half.\n"
+    )
+    with console.status("loading the tiny model"):
+        rows = load_rows(PROBLEMS, split=SPLIT)
+        policy = load_policy(POLICY)
+        judge = default_judge()
+        policy.propose([])  # loads the weights now, so that the first tree grows at full speed
+    shown = _one_problem(console, rows, policy, judge, seed)
+    console.rule("2 · All of them: five agents, the same budget")
+    results = run_bench(_plan(rows, seed), rows, out / "agents", resume=resume)
+    sentences = _sentences(results)
+    console.print("\n".join(f"  {escape(line)}" for line in sentences), highlight=False)
+    console.rule("3 · Learning from its own searches")
+    learned = shipped_self_play()
+    console.print(_curve(learned["curve"], learned["result"]), highlight=False)
+    console.rule("What next")
+    console.print(_next(out, shown["task_id"]), highlight=False, soft_wrap=True)
+    return {"shown": shown, "sentences": sentences, "self_play": learned["result"], "out": str(out)}
+
+
+def _one_problem(
+    console: Console, rows: Sequence[ProblemRow], policy: Policy, judge: Judge, seed: int
+) -> dict[str, Any]:
+    """Draws the search on the first problem that greedy decoding fails and the search solves."""
+    console.rule("1 · One problem that greedy decoding fails")
+    problems = [row.problem for row in rows]
+    model = ReasoningModel(problems, judge, format=PSEUDOCODE, max_steps=5)
+    evaluation = Evaluation(rows, judge)
+    tasks = [Task(problem.task_id, greedy, name="greedy") for problem in problems[:_LOOKED_AT]]
+    answers = Driver(model, policy, seed=seed).run(tasks)
+    verdicts = [judged(evaluation, answer) for answer in answers]
+    failed = [
+        (answer, verdict) for answer, verdict in zip(answers, verdicts, strict=True) if not _solved(verdict)
+    ]
+    told = (
+        f"Greedy decoding solves {len(answers) - len(failed)} of the first {len(answers)} held-out problems."
+    )
+    console.print(told, highlight=False)
+    found: dict[str, Any] = {}
+    for answer, verdict in failed[:_TRIED]:
+        problem = model.problem(answer.task.task_id)
+        console.print(_question(problem))
+        console.print(_greedy_line(answer, verdict))
+        searched = _search(console, model, policy, problem, seed)
+        verdict = judged(evaluation, searched)
+        console.print(_search_line(searched, verdict))
+        found = {"task_id": problem.task_id, "solved": _solved(verdict), "tokens": searched.usage.tokens}
+        if _solved(verdict):
+            break
+        console.print("The search fails it too; here is the next one that greedy fails.\n")
+    return found
+
+
+def _search(
+    console: Console, model: ReasoningModel, policy: Policy, problem: Problem, seed: int
+) -> TaskResult:
+    """Runs MCTS on one problem while its tree is drawn."""
+    tree = Tree(State(problem.task_id))
+    agent = partial(mcts, simulations=_SIMULATIONS, sampling=SAMPLING, tree=tree)
+    with LiveSearch(console, problem, tree, TOKENS) as live:
+        driver = Driver(model, policy, seed=seed, observer=live)
+        (done,) = driver.run([Task(problem.task_id, agent, Budget(tokens=TOKENS), name="mcts")])
+    if done.error is not None:
+        raise done.error
+    return done
+
+
+def _plan(rows: Sequence[ProblemRow], seed: int) -> Plan:
+    return Plan(
+        problems=PROBLEMS,
+        split=SPLIT,
+        task_ids=tuple(row.problem.task_id for row in rows),
+        agents=AGENTS,
+        policy=POLICY,
+        format=PSEUDOCODE.name,
+        budget=Budget(tokens=TOKENS),
+        seeds=(seed,),
+        max_steps=MAX_STEPS,
+    )
+
+
+def judged(evaluation: Evaluation, answer: TaskResult) -> HiddenVerdict | None:
+    """Asks the hidden tests about an answer; None without a program."""
+    code = answer.result.code if answer.result else None
+    return None if code is None else evaluation.evaluate(answer.task.task_id, code)
+
+
+def _solved(verdict: HiddenVerdict | None) -> bool:
+    return verdict is not None and verdict.outcome is Outcome.PASS
+
+
+def _question(problem: Problem) -> Panel:
+    """Shows what the model and the search see: the question and its public tests."""
+    docstring = problem.prompt.strip().splitlines()[-1].strip(' "')
+    shown = [Text(docstring, "bold"), *(Text(f"example: {line}", "dim") for line in test_lines(problem))]
+    return Panel(Group(*shown), title=escape(problem.task_id), title_align="left", expand=False)
+
+
+def verdict_words(verdict: HiddenVerdict | None) -> Text:
+    """Says what the hidden tests said, in the colour of it; None is an answer without a program."""
+    if verdict is None:
+        return Text("no program within the budget", "yellow")
+    told = f"{verdict.outcome.replace('_', ' ')}, {verdict.passed} of {verdict.total} hidden tests"
+    return Text(told, "green" if _solved(verdict) else "red")
+
+
+def _greedy_line(answer: TaskResult, verdict: HiddenVerdict | None) -> Text:
+    tokens = f" ({answer.usage.tokens} tokens). The search:\n"
+    return Text.assemble("Greedy decoding: ", verdict_words(verdict), tokens)
+
+
+def _search_line(answer: TaskResult, verdict: HiddenVerdict | None) -> RenderableType:
+    line = Text.assemble("MCTS chose by the examples alone: ", verdict_words(verdict), ".\n")
+    code = answer.result.code if answer.result else None
+    if code is None:
+        return line
+    return Group(Syntax(code, "python", background_color="default"), line)
+
+
+def _sentences(rows: Sequence[ResultRow]) -> list[str]:
+    """Says what the comparison shows, whatever came out."""
+    groups = {setting.agent.partition(":")[0]: found for setting, found in group(rows).items()}
+    compared = [
+        compare_rows(groups[a], groups[b], (_NAMES.get(a, a), _NAMES.get(b, b)))
+        for a, b in _COMPARED
+        if a in groups and b in groups
+    ]
+    spent = {name: sum(row.usage.tokens for row in found) / len(found) for name, found in groups.items()}
+    shares = ", ".join(f"{_NAMES.get(name, name)} {tokens / TOKENS:.0%}" for name, tokens in spent.items())
+    return [*(one.sentence() for one in compared), f"Share of the budget spent: {shares}."]
+
+
+def _curve(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> RenderableType:
+    """Draws the share of held-out samples that pass, stage by stage, and says what the test split gained."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for row in rows:
+        bar = ProgressBar(total=1.0, completed=row["pass_rate"], width=36, complete_style="#0d7a70")
+        grid.add_row(f"  turn {row['iteration']}, after {row['stage']}", bar, f"{row['pass_rate']:.0%}")
+    gain = result["pass_rate"]
+    low, high = gain["interval"]
+    told = (
+        f"  Test split, {result['problems']} problems: {gain['before']:.1%} of samples pass before, "
+        f"{gain['after']:.1%} after,\n"
+        f"  {100 * gain['gain']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]. "
+        "Recorded with the tiny model; make selfplay runs it anew."
+    )
+    return Group(grid, Text(told))
+
+
+def _next(out: Path, task_id: str) -> str:
+    agents, page = out / "agents", page_names([task_id])[task_id]
+    return (
+        f"  the report          {agents / 'report.html'}\n"
+        f"  the search trees    {agents / PAGES / page}\n\n"
+        f"  o1coder solve {task_id} --problems {PROBLEMS} --policy {POLICY}\n"
+        "  o1coder demo --model qwen2.5-coder-0.5b   # a model that people use, 400 MB\n"
+        "  o1coder list agents                       # what to compare; o1coder bench runs it"
+    )

@@ -1,0 +1,92 @@
+"""One search as it happens: its tree, redrawn while it grows; lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from o1coder_gym.agents.driver import Task
+from o1coder_gym.agents.tree import Tree
+from o1coder_gym.queries import Answer, Query
+from o1coder_gym.reporting.tree_text import terminal_tree
+from o1coder_gym.types import Problem, Usage
+
+LEGEND = "● thought  ■ program · v: value W / N, orange 0 to teal 1 · N: visits"
+
+_FRAMES_PER_S = 8
+_REST = 12
+"""Lines of a screen that are not the tree's."""
+
+
+class LiveSearch:
+    """Shows a tree search; an observer for the driver, and a context manager around its run.
+
+    The agent is given a tree from outside (`mcts(…, tree=tree)`), so what is drawn is what it searches:
+    its visits and its values, not an account of them.
+    """
+
+    def __init__(self, console: Console, problem: Problem, tree: Tree, tokens: int) -> None:
+        """Prepares to draw.
+
+        Args:
+            console: Where.
+            problem: The question.
+            tree: Grows while the search runs.
+            tokens: Its budget, > 0.
+        """
+        self._console = console
+        self._problem = problem
+        self._tree = tree
+        self._tokens = tokens
+        self._usage = Usage()
+        self._begun = time.monotonic()
+        self._seconds = 0.0
+        self._live = Live(
+            get_renderable=self._picture,
+            console=console,
+            refresh_per_second=_FRAMES_PER_S,
+            vertical_overflow="crop",
+        )
+
+    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
+        """Takes note of what was spent; the tree has the rest."""
+        self._usage = usage
+        self._seconds = time.monotonic() - self._begun
+
+    def __enter__(self) -> LiveSearch:
+        """Starts to draw."""
+        self._begun = time.monotonic()
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves the last picture on the screen; without a terminal it is the only one."""
+        if self._console.is_terminal:
+            self._live.stop()
+        else:
+            self._console.print(self._picture())
+
+    def _picture(self) -> RenderableType:
+        most = max(8, min(24, self._console.height - _REST))
+        best = self._tree.best()
+        record = self._tree.record(self._problem, best.state if best is not None else None)
+        title = f"{len(record.nodes):,} steps, {self._tree.simulations:,} simulations"
+        return Group(terminal_tree(record, most=most, title=title), Text(LEGEND, "dim"), self._pace())
+
+    def _pace(self) -> RenderableType:
+        """Returns a line: the share of the budget spent, the speed, and how long it takes at most."""
+        spent = self._usage.tokens
+        speed = spent / self._seconds if self._seconds else 0.0
+        line = Table.grid(padding=(0, 1, 0, 0))
+        words = f"{spent:,} of {self._tokens:,} tokens"
+        if speed:
+            left = max(0.0, self._tokens - spent) / speed
+            words += f" · {speed:,.0f} tokens/s · at most {left:.0f} s more"
+        line.add_row(ProgressBar(total=self._tokens, completed=spent, width=16), Text(words))
+        return line
