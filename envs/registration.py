@@ -11,6 +11,7 @@ import gymnasium
 ENVS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "O1Coder/Starter-v0": {"problems": "starter"},
+        "O1Coder/Micro-v0": {"problems": "micro"},
         "O1Coder/HumanEval-v0": {"problems": "humaneval"},
         "O1Coder/HumanEvalPlus-v0": {"problems": "humaneval+"},
         "O1Coder/MBPP-v0": {"problems": "mbpp"},

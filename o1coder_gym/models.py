@@ -1,8 +1,9 @@
-"""Where model weights come from: a local folder, a known name, or any id of the Hugging Face Hub.
+"""Where model weights come from: this package, a local folder, a known name, or the Hugging Face Hub.
 
-A known name stands for one pinned file of bytes (see `weights.py`). It is converted once into a dense
-model folder under the cache (see `conversion.py`), atomically and under a lock, so that a folder that
-exists is whole, whatever was interrupted and however many processes asked at once.
+A bundled name stands for a folder of this package. A known name stands for one pinned file of bytes (see
+`weights.py`). It is converted once into a dense model folder under the cache (see `conversion.py`),
+atomically and under a lock, so that a folder that exists is whole, whatever was interrupted and however many
+processes asked at once.
 """
 
 from __future__ import annotations
@@ -65,6 +66,35 @@ class KnownModel:
         return self.weights.size + max(self.weights.size, 2 * self.parameters) + (64 << 20)
 
 
+@dataclass(frozen=True, slots=True)
+class BundledModel:
+    """A model that comes with this package, in its folder ``data/NAME``.
+
+    Attributes:
+        name: What the user types.
+        title: What it is, for people.
+        license: SPDX id.
+        parameters: Number of weights; each takes 4 bytes on disk.
+    """
+
+    name: str
+    title: str
+    license: str
+    parameters: int
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return Path(__file__).parent / "data" / self.name
+
+
+BUNDLED_MODELS: Mapping[str, BundledModel] = {
+    "tiny": BundledModel("tiny", "the tiny model of micro-problems", "MIT", 1_472_512),
+    "tiny-selfplay": BundledModel(
+        "tiny-selfplay", "the tiny model after two turns of self-play", "MIT", 1_472_512
+    ),
+}
+
 _QWEN_WHEEL_SIZES = (81_969_749, 84_956_970, 87_563_054, 88_728_749, 88_729_853, 45_661_649)
 
 KNOWN_MODELS: Mapping[str, KnownModel] = {
@@ -125,7 +155,7 @@ def find_model(name: str) -> Path | None:
     """Returns the folder of a model that is on this machine already, else None.
 
     Args:
-        name: A known name, a local folder, or a Hugging Face id that the Hub's cache may hold.
+        name: A known or bundled name, a local folder, or a Hugging Face id that the Hub's cache may hold.
 
     Raises:
         WeightsError: When `name` is a folder without a model.
@@ -133,6 +163,8 @@ def find_model(name: str) -> Path | None:
     if name in KNOWN_MODELS:
         folder = cache_folder() / "models" / name
         return folder if folder.is_dir() else None
+    if name in BUNDLED_MODELS and BUNDLED_MODELS[name].folder.is_dir():
+        return BUNDLED_MODELS[name].folder
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -145,7 +177,7 @@ def model_path(name: str, *, on_progress: Progress | None = None) -> Path:
     """Returns a folder with safetensors and tokenizer, fetched first if need be.
 
     Args:
-        name: A known name (`KNOWN_MODELS`), a local folder, or a Hugging Face id ``owner/model``.
+        name: One of `KNOWN_MODELS` or `BUNDLED_MODELS`, a local folder, or a Hugging Face id ``owner/model``.
         on_progress: Told what is being fetched.
 
     Raises:
@@ -162,7 +194,7 @@ def model_path(name: str, *, on_progress: Progress | None = None) -> Path:
         return _fetch_from_hub(name, report)
     raise WeightsError(
         f"unknown model {name!r}: neither a local folder, nor a Hugging Face id (owner/model), "
-        f"nor one of {', '.join(KNOWN_MODELS)}"
+        f"nor one of {', '.join((*KNOWN_MODELS, *BUNDLED_MODELS))}"
     )
 
 

@@ -47,6 +47,12 @@ KNOWN_SETS: Mapping[str, KnownSet] = {
             package=("o1coder_gym", "data/starter.jsonl"),
         ),
         KnownSet(
+            "micro",
+            "pipelines over a list, for the tiny model",
+            "micro/*.jsonl*",
+            package=("o1coder_gym", "data/micro.jsonl.gz"),
+        ),
+        KnownSet(
             "humaneval",
             "HumanEval (MIT)",
             "humaneval/HumanEval.jsonl.gz",

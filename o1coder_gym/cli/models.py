@@ -45,19 +45,21 @@ def fetch_progress() -> Iterator[OnProgress]:
 @app.command("list")
 def list_models(as_json: JsonOption = False) -> None:
     """List the known models and where they are."""
-    found = {name: models.find_model(name) for name in models.KNOWN_MODELS}
+    known = {**models.BUNDLED_MODELS, **models.KNOWN_MODELS}
+    found = {name: models.find_model(name) for name in known}
     if as_json:
-        for name, model in models.KNOWN_MODELS.items():
+        for name, model in known.items():
             row = {"name": name, "title": model.title, "license": model.license}
             row |= {"parameters": model.parameters, "path": str(found[name]) if found[name] else None}
             typer.echo(json.dumps(row))
         return
     table = Table("name", "model", "licence", "size", box=None)
-    for name, model in models.KNOWN_MODELS.items():
-        table.add_row(name, model.title, model.license, f"{model.parameters / 1e6:.0f} M")
+    for name, model in known.items():
+        table.add_row(name, model.title, model.license, f"{model.parameters / 1e6:.3g} M")
     Console().print(table)
     for name, folder in found.items():
-        typer.echo(f"{name}: {folder or 'not fetched'}")
+        where = f"bundled, {folder}" if name in models.BUNDLED_MODELS else folder or "not fetched"
+        typer.echo(f"{name}: {where}")
     typer.echo("Any local model folder and any Hugging Face id (owner/model) works as a name too.")
 
 

@@ -93,7 +93,20 @@ def _result(
     tables: Mapping[str, Mapping[str, Mapping[str, float]]], learned: Learned, out: Path
 ) -> dict[str, Any]:
     result: dict[str, Any] = {"policy": learned.policy, "scorer": learned.scorer, "out": str(out)}
-    result["problems"] = len(tables["before"])
+    return {**result, "problems": len(tables["before"]), **gains(tables)}
+
+
+def gains(tables: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, Any]]:
+    """Returns what a run gained on the test split.
+
+    Args:
+        tables: Results by ``"before"`` and ``"after"``, task id, and name of the measure, in [0, 1].
+
+    Returns:
+        By name of the measure (``pass_rate``, ``greedy``, ``format_compliance``): means ``before`` and
+        ``after``, their paired ``gain`` and its 95 % ``interval``.
+    """
+    result: dict[str, dict[str, Any]] = {}
     for name in ("pass_rate", "greedy", "format_compliance"):
         before, after = (
             {task_id: row[name] for task_id, row in tables[when].items()} for when in ("before", "after")

@@ -8,36 +8,42 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from o1coder_gym.errors import UsageError
+from o1coder_gym.micro.behaviour import behaviour, is_irreducible
 from o1coder_gym.micro.operations import ENDS, STAGES, Operation, Pipeline, Stage, program, run
+from o1coder_gym.micro.splits import check_split, split_of
 from o1coder_gym.problem_rows import ProblemRow, problem_row_to_json
 from o1coder_gym.types import CallTest, Problem
 
 PUBLIC_TESTS, HIDDEN_TESTS = 2, 10
+MOST = 2_000
+"""Problems of a split, at most."""
+
 _LONGEST = 3
 """Stages before the end, at most."""
 
 
-def draw_pipelines(count: int, seed: int) -> list[Pipeline]:
-    """Draws distinct pipelines.
+def draw_pipelines(count: int, seed: int, split: str | None = None) -> list[Pipeline]:
+    """Draws pipelines that differ in what they compute, each without a stage that does nothing.
 
     Args:
-        count: How many, ≥ 0; there are more than 10,000.
+        count: How many, from 0 to 2,000.
         seed: Fixes the draw; a longer draw of the same seed begins with the shorter one.
+        split: Draws only what belongs to this split, see `splits.SHARES`; None draws from all.
 
     Raises:
-        UsageError: When `count` is out of range.
+        UsageError: When `count` is out of range or there is no such split.
     """
-    if not 0 <= count <= 10_000:
-        raise UsageError(f"micro-problems: a count from 0 to 10000 is needed, got {count}")
+    if not 0 <= count <= MOST:
+        raise UsageError(f"micro-problems: a count from 0 to {MOST} is needed, got {count}")
+    if split is not None:
+        check_split(split)
     generator = random.Random(seed)
-    found: dict[Pipeline, None] = {}
+    found: dict[str, Pipeline] = {}
     while len(found) < count:
-        length = generator.randint(1, _LONGEST)
-        names = generator.sample(list(STAGES), length)
-        stages = [_numbered(name, STAGES[name], generator) for name in names]
-        end = generator.choice(list(ENDS))
-        found[(*stages, Stage(end))] = None
-    return list(found)
+        pipeline = _draw(generator)
+        if split in (None, split_of(pipeline)):
+            found.setdefault(behaviour(pipeline), pipeline)
+    return list(found.values())
 
 
 def question(pipeline: Pipeline) -> str:
@@ -46,29 +52,34 @@ def question(pipeline: Pipeline) -> str:
     return f'def solve(values):\n    """{text[0].upper()}{text[1:]}."""\n'
 
 
+def micro_problem(pipeline: Pipeline, task_id: str, split: str, seed: int) -> Problem:
+    """Returns what a solver sees of a pipeline: the question and public tests."""
+    return _problem(pipeline, task_id, split, _generator(seed, task_id))
+
+
 def micro_row(pipeline: Pipeline, task_id: str, split: str, seed: int) -> ProblemRow:
     """Returns a pipeline as a problem; hidden tests tell it from every slip of one stage where inputs can."""
-    generator = random.Random(f"{seed} {task_id}")
-    public = _tests(pipeline, generator, PUBLIC_TESTS, longest=3)
+    generator = _generator(seed, task_id)
+    problem = _problem(pipeline, task_id, split, generator)
     hidden = _tests(pipeline, generator, HIDDEN_TESTS - 1, longest=8)
     hidden = (*hidden, CallTest("[[]]", repr(run(pipeline, []))))
-    meta = {"split": split, "stages": len(pipeline)}
-    problem = Problem(task_id, question(pipeline), "solve", public, meta)
     return ProblemRow(problem, hidden, program(pipeline) + "\n")
 
 
 def micro_rows(splits: dict[str, int], seed: int = 0) -> list[ProblemRow]:
-    """Returns problems of several splits that share no pipeline.
+    """Returns problems of several splits; no two compute the same, neither in one split nor across them.
 
     Args:
-        splits: Number of problems by name of the split.
+        splits: Number of problems by name of the split, see `splits.SHARES`.
         seed: Fixes all of them.
+
+    Raises:
+        UsageError: When a count is out of range or there is no such split.
     """
-    pipelines = iter(draw_pipelines(sum(splits.values()), seed))
     return [
-        micro_row(next(pipelines), f"micro/{split}-{index:04d}", split, seed)
+        micro_row(pipeline, f"micro/{split}-{index:04d}", split, seed)
         for split, count in splits.items()
-        for index in range(count)
+        for index, pipeline in enumerate(draw_pipelines(count, seed, split))
     ]
 
 
@@ -78,6 +89,27 @@ def write_rows(rows: Sequence[ProblemRow], path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_text("".join(json.dumps(problem_row_to_json(row)) + "\n" for row in rows))
     part.replace(path)
+
+
+def _generator(seed: int, task_id: str) -> random.Random:
+    return random.Random(f"{seed} {task_id}")
+
+
+def _problem(pipeline: Pipeline, task_id: str, split: str, generator: random.Random) -> Problem:
+    public = _tests(pipeline, generator, PUBLIC_TESTS, longest=3)
+    meta = {"split": split, "stages": len(pipeline)}
+    return Problem(task_id, question(pipeline), "solve", public, meta)
+
+
+def _draw(generator: random.Random) -> Pipeline:
+    """Draws the length first: long pipelines have idle stages more often, and would become rare."""
+    length = generator.randint(1, _LONGEST)
+    while True:
+        names = generator.sample(list(STAGES), length)
+        stages = [_numbered(name, STAGES[name], generator) for name in names]
+        pipeline = (*stages, Stage(generator.choice(list(ENDS))))
+        if is_irreducible(pipeline):
+            return pipeline
 
 
 def _numbered(name: str, operation: Operation, generator: random.Random) -> Stage:

@@ -9,18 +9,21 @@ Shapes: B traces, T tokens.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import random
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.micro.operations import Pipeline
-from o1coder_gym.micro.problems import draw_pipelines, micro_row
+from o1coder_gym.micro.problems import MOST, draw_pipelines, micro_problem
+from o1coder_gym.micro.splits import TRACES, is_held_out
 from o1coder_gym.micro.traces import trace
 from o1coder_gym.prompts import question
 
@@ -38,6 +41,9 @@ CHAT_TEMPLATE = (
     f"{{%- if add_generation_prompt -%}}{{{{- '{ASSISTANT}' -}}}}{{%- endif -%}}"
 )
 """Renders the last question and the answer to it, if there is one."""
+
+RECIPE = "recipe.json"
+"""Name of the file in a model's folder that says what it was made from."""
 
 _PIECES = r"\n+|[0-9]|[^\n0-9(,:]+[(,:]?|[(,:]"
 
@@ -81,11 +87,12 @@ class TinySettings:
 def train_tiny_model(
     folder: Path, settings: TinySettings = TinySettings(), *, on_step: OnStep | None = None
 ) -> Path:
-    """Trains a model and saves it with its tokenizer.
+    """Trains a model and saves it with its tokenizer and its recipe.
 
     Args:
         folder: Where weights and tokenizer go.
-        settings: Size and training; equal settings give equal weights on the same machine.
+        settings: Size and training; equal settings give equal weights on the same machine, and anywhere
+            the recipe in ``recipe.json``.
         on_step: Told of each step.
 
     Returns:
@@ -101,15 +108,35 @@ def train_tiny_model(
     tokenizer = train_tokenizer([prompt + answer for prompt, answer in chats], settings.vocabulary)
     model = new_model(tokenizer, settings)
     _fit(model, tokenizer, chats, settings, on_step)
-    _save(model, tokenizer, folder)
+    _save(model, tokenizer, training_recipe(settings, chats), folder)
     return folder
 
 
 def training_chats(settings: TinySettings) -> list[tuple[str, str]]:
-    """Returns (prompt, answer) texts of traces with slips; problems recur with other slips."""
-    pipelines = draw_pipelines(min(max(1, settings.traces // 3), 10_000), settings.seed + 1_000_003)
+    """Returns (prompt, answer) texts of traces with slips; problems recur with other slips.
+
+    Questions are of the split ``traces``, and no answer's program computes what a held-out problem asks for:
+    a slip may turn one problem's program into another's.
+    """
+    count = min(max(1, settings.traces // 3), MOST)
+    pipelines = draw_pipelines(count, settings.seed, TRACES)
     generator = random.Random(settings.seed)
     return [_chat(generator.choice(pipelines), generator) for _ in range(settings.traces)]
+
+
+def training_recipe(settings: TinySettings, chats: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Returns what a tiny model is made from; equal recipes make models that differ by rounding at most.
+
+    Args:
+        settings: Size and training.
+        chats: `training_chats` of the settings.
+
+    Returns:
+        ``settings``; ``texts``, the SHA-256 of all chats in order; ``sha256`` of these two together.
+    """
+    texts = hashlib.sha256(json.dumps(chats, ensure_ascii=False).encode()).hexdigest()
+    recipe = {"settings": asdict(settings), "texts": texts}
+    return {**recipe, "sha256": hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()}
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
@@ -170,7 +197,7 @@ def new_model(tokenizer: Any, settings: TinySettings) -> Any:
     )
 
 
-def _save(model: Any, tokenizer: Any, folder: Path) -> None:
+def _save(model: Any, tokenizer: Any, recipe: Mapping[str, Any], folder: Path) -> None:
     """Writes into a second folder first, so that `folder` is whole or absent."""
     from transformers.utils import logging
 
@@ -180,13 +207,14 @@ def _save(model: Any, tokenizer: Any, folder: Path) -> None:
         part = Path(temporary) / "model"
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
+        (part / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n")
         part.replace(folder)
 
 
 def _chat(pipeline: Pipeline, generator: random.Random) -> tuple[str, str]:
     """Returns the question and a trace as the step format writes them."""
-    problem = micro_row(pipeline, f"trace/{generator.random()}", "traces", 0).problem
-    steps = trace(pipeline, generator)
+    problem = micro_problem(pipeline, f"trace/{generator.random()}", TRACES, 0)
+    steps = trace(pipeline, generator, allowed=lambda meant: not is_held_out(meant))
     texts = (PSEUDOCODE.render(step, index).rstrip() for index, step in enumerate(steps, start=1))
     return f"{USER}{question(problem)}{ASSISTANT}", "\n\n".join(texts) + "\n" + END
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from o1coder_gym.cli.models import app, fetch_progress
 from o1coder_gym.errors import WeightsError
-from o1coder_gym.models import KNOWN_MODELS
+from o1coder_gym.models import BUNDLED_MODELS, KNOWN_MODELS, find_model
 
 
 @pytest.fixture
@@ -26,12 +26,14 @@ def fetched(tmp_path):
 
 def test_list_says_which_models_are_there(run, fetched):
     rows = {row["name"]: row for row in map(json.loads, run("list", "--json").stdout.splitlines())}
-    assert rows.keys() == KNOWN_MODELS.keys()
+    assert rows.keys() == BUNDLED_MODELS.keys() | KNOWN_MODELS.keys()
+    assert rows["tiny"]["path"] == str(find_model("tiny"))
     assert rows["smollm2-135m"]["path"] == str(fetched)
     assert rows["qwen2.5-coder-0.5b"]["path"] is None
     lines = run("list").stdout.splitlines()
     assert f"smollm2-135m: {fetched}" in lines
     assert "qwen2.5-coder-0.5b: not fetched" in lines
+    assert f"tiny: bundled, {find_model('tiny')}" in lines
 
 
 def test_path_prints_the_folder_and_nothing_else(run, fetched):

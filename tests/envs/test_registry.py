@@ -18,6 +18,7 @@ from o1coder_gym.envs import ENVS, ReasoningVectorEnv, conformance
 IDS = sorted(env_id for env_id in gymnasium.registry if env_id.startswith("O1Coder/"))
 BUNDLED = {
     "O1Coder/Starter-v0",
+    "O1Coder/Micro-v0",
     "O1Coder/HumanEval-v0",
     "O1Coder/Code-v0",
     "O1Coder/SingleTurn-v0",
@@ -70,7 +71,7 @@ def env_id(request) -> str:
 
 def test_all_documented_ids_are_registered() -> None:
     assert set(ENVS) == set(IDS)
-    assert len(IDS) == 9
+    assert len(IDS) == 10
 
 
 def test_gymnasiums_checker_is_silent(env_id: str, arguments) -> None:

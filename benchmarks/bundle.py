@@ -1,0 +1,85 @@
+"""Puts the tiny model, its problems and what self-play made of it into the package's data.
+
+Commands, from nothing::
+
+    make selfplay                        # runs/micro, runs/selfplay
+    python benchmarks/bundle.py          # o1coder_gym/data: micro.jsonl.gz, tiny, tiny-selfplay
+
+What is written is what the runs hold; nothing is typed by hand. Weights made elsewhere differ by rounding;
+``recipe.json`` and the problems do not, and tests compare those.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from o1coder_gym.cli.selfplay import TESTED, gains
+from o1coder_gym.journal import config_hash, read_rows
+from o1coder_gym.micro.tiny_model import RECIPE
+from o1coder_gym.models import BUNDLED_MODELS
+
+DATA = BUNDLED_MODELS["tiny"].folder.parent
+FILES = ("*config.json", "model.safetensors", "tokenizer*.json", "*.jinja")
+"""What a policy loads of a model's folder."""
+
+
+def bundle(
+    micro: Annotated[Path, typer.Option(help="Run folder of o1coder micro.")] = Path("runs/micro"),
+    selfplay: Annotated[Path, typer.Option(help="Run folder of o1coder selfplay.")] = Path("runs/selfplay"),
+    out: Annotated[Path, typer.Option(help="Data folder of the package.")] = DATA,
+) -> None:
+    """Writes the problems and the tiny model; then, if there is such a run, the model after self-play."""
+    problems = (micro / "problems.jsonl").read_bytes()
+    (out / "micro.jsonl.gz").write_bytes(gzip.compress(problems, mtime=0))
+    recipe = json.loads((micro / "model" / RECIPE).read_text())
+    _write_model(micro / "model", out / "tiny", recipe)
+    if (selfplay / "report.md").is_file():
+        _write_selfplay(selfplay, out, {"start": recipe["sha256"], "problems": _sha256(problems)})
+    for path in sorted(path for path in out.rglob("*") if path.is_file() and path.suffix != ".py"):
+        typer.echo(f"{path.stat().st_size:>9,} {path.relative_to(out)}")
+
+
+def _write_selfplay(run: Path, out: Path, inputs: Mapping[str, str]) -> None:
+    """Writes the model that a run ends with; its figures go beside the model that it began with."""
+    plan = json.loads((run / "config.json").read_text())["config"]
+    recipe = {**inputs, "plan": plan}
+    last = max(run.glob("iteration-*/*/stage.json"), key=lambda path: path.stat().st_mtime).parent
+    _write_model(last / "model", out / "tiny-selfplay", {**recipe, "sha256": config_hash(recipe)})
+    tables: dict[str, dict[str, Any]] = {"before": {}, "after": {}}
+    for row in read_rows(run / f"{TESTED}.jsonl"):
+        tables[row["policy"]][row["task_id"]] = row["found"]
+    ended = datetime.fromtimestamp((run / "report.md").stat().st_mtime, UTC)
+    told = {
+        "command": "make selfplay",
+        "date": ended.date().isoformat(),
+        "seed": plan["run"]["seed"],
+        "test": {"problems": len(tables["before"]), "samples": plan["run"]["samples"], **gains(tables)},
+        "validation": list(read_rows(run / "curve.jsonl")),
+    }
+    (out / "tiny" / "selfplay.json").write_text(json.dumps(told, indent=2) + "\n")
+
+
+def _write_model(source: Path, target: Path, recipe: Mapping[str, Any]) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for pattern in FILES:
+        for path in source.glob(pattern):
+            shutil.copyfile(path, target / path.name)
+    (target / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+if __name__ == "__main__":
+    typer.run(bundle)
