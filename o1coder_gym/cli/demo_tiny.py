@@ -7,6 +7,7 @@ fails and the search solves.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from o1coder_gym.cli.live_search import LiveSearch
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.evaluation import Evaluation, HiddenVerdict
 from o1coder_gym.formats import PSEUDOCODE
+from o1coder_gym.models import BUNDLED_MODELS
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.protocols import Policy
@@ -41,7 +43,7 @@ from o1coder_gym.reporting.tree_page import test_lines
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.types import Outcome, Problem, Sampling, State
 
-PROBLEMS, SPLIT = "micro", "test"
+PROBLEMS, SPLIT, SELF_PLAY = "micro", "test", "selfplay.json"
 POLICY = "hf:tiny?dtype=float32"
 """In float32 draws are exact: the same problem, tree and table for the same seed on the same machine."""
 
@@ -99,11 +101,11 @@ def tiny_demo(console: Console, out: Path, *, seed: int, resume: bool) -> dict[s
     sentences = _sentences(results)
     console.print("\n".join(f"  {escape(line)}" for line in sentences), highlight=False)
     console.rule("3 · Learning from its own searches")
-    learned = shipped_self_play()
-    console.print(_curve(learned["curve"], learned["result"]), highlight=False)
+    learned = json.loads((BUNDLED_MODELS["tiny"].folder / SELF_PLAY).read_text())
+    console.print(_curve(learned), highlight=False)
     console.rule("What next")
     console.print(_next(out, shown["task_id"]), highlight=False, soft_wrap=True)
-    return {"shown": shown, "sentences": sentences, "self_play": learned["result"], "out": str(out)}
+    return {"shown": shown, "sentences": sentences, "self_play": learned["test"], "out": str(out)}
 
 
 def _one_problem(
@@ -218,19 +220,20 @@ def _sentences(rows: Sequence[ResultRow]) -> list[str]:
     return [*(one.sentence() for one in compared), f"Share of the budget spent: {shares}."]
 
 
-def _curve(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> RenderableType:
+def _curve(learned: Mapping[str, Any]) -> RenderableType:
     """Draws the share of held-out samples that pass, stage by stage, and says what the test split gained."""
     grid = Table.grid(padding=(0, 2, 0, 0))
-    for row in rows:
+    for row in learned["validation"]:
         bar = ProgressBar(total=1.0, completed=row["pass_rate"], width=36, complete_style="#0d7a70")
         grid.add_row(f"  turn {row['iteration']}, after {row['stage']}", bar, f"{row['pass_rate']:.0%}")
-    gain = result["pass_rate"]
+    test = learned["test"]
+    gain = test["pass_rate"]
     low, high = gain["interval"]
     told = (
-        f"  Test split, {result['problems']} problems: {gain['before']:.1%} of samples pass before, "
+        f"  Test split, {test['problems']} problems: {gain['before']:.1%} of samples pass before, "
         f"{gain['after']:.1%} after,\n"
         f"  {100 * gain['gain']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]. "
-        "Recorded with the tiny model; make selfplay runs it anew."
+        f"Recorded {learned['date']} by {learned['command']}, seed {learned['seed']}."
     )
     return Group(grid, Text(told))
 
