@@ -80,7 +80,7 @@ def solve(
     config |= {"seconds": seconds, "max_steps": max_steps, "seed": seed, "scorer": scorer}
     with optional_folder(out, config, resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
-        warn(without_visible_tests([row]), without_hidden_tests([row]))
+        warn(without_visible_tests([row]), without_hidden_tests([row]) if prompt is None else "")
         with console.status(f"loading {policy}"):
             sampler = load_policy(policy, format=format)
             steps = load_scorer(scorer or "heuristic")
