@@ -123,8 +123,7 @@ def base_info(model: ReasoningModel, cursor: Cursor) -> dict[str, Any]:
     """Returns the info keys that all environments have; no clock, path or process id among them.
 
     Keys: ``task_id``; ``is_success`` (all tests known here passed); ``outcome`` (name, "" before the end);
-    ``passed``, ``total``, ``pass_ratio`` (0 of 0 is 0.0, a number that may be added up); ``tests`` (outcome
-    names); ``feedback``; ``prm`` (r_t);
+    ``passed``, ``total``, ``pass_ratio``; ``tests`` (outcome names); ``feedback``; ``prm`` (r_t);
     ``reward_terms``; ``tokens`` (generated in this episode by the environment's own policy).
     """
     transition = cursor.transition
@@ -136,7 +135,7 @@ def base_info(model: ReasoningModel, cursor: Cursor) -> dict[str, Any]:
         "outcome": verdict.outcome.value if verdict else "",
         "passed": verdict.passed if verdict else 0,
         "total": verdict.total if verdict else 0,
-        "pass_ratio": verdict.pass_ratio if verdict is not None and verdict.total else 0.0,
+        "pass_ratio": verdict.pass_ratio if verdict else 0.0,
         "tests": [test.outcome.value for test in verdict.tests] if verdict else [],
         "feedback": transition.feedback if transition else "",
         "prm": terms.get("process", 0.0),

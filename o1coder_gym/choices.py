@@ -134,7 +134,7 @@ def _features(offer: Offer, max_tokens: int, duplicate: bool) -> tuple[float, ..
         min(1.0, proposal.tokens / max_tokens),
         _mean_probability(proposal),
         transition.reward_terms.get("process", 0.0),
-        verdict.pass_ratio if verdict is not None and verdict.total else 0.0,
+        verdict.pass_ratio if verdict else 0.0,
         float(verdict is not None and verdict.outcome is Outcome.PASS),
         float(duplicate),
     )

@@ -7,7 +7,6 @@ question and the reasoning steps so far, an action is one reasoning step written
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -317,10 +316,8 @@ class Verdict:
 
     @property
     def pass_ratio(self) -> float:
-        """Share of tests passed in [0, 1]; without tests 0.0 if the program does not load, else NaN."""
-        if self.tests:
-            return self.passed / self.total
-        return math.nan if self.outcome is Outcome.NO_TESTS else 0.0
+        """Share of tests passed in [0, 1]; 0.0 of none, which only `Outcome.decided` tells from a failure."""
+        return self.passed / self.total if self.tests else 0.0
 
     @property
     def compiles(self) -> bool:

@@ -1,7 +1,5 @@
 """Values that judge themselves: what a verdict without tests is."""
 
-import math
-
 import pytest
 
 from o1coder_gym.types import CaseResult, Outcome, Verdict
@@ -22,12 +20,8 @@ def test_what_does_not_decide_is_masked() -> None:
     ]
 
 
-@pytest.mark.parametrize("outcome", [Outcome.COMPILE_ERROR, Outcome.RUNTIME_ERROR, Outcome.TIMEOUT])
-def test_a_program_that_does_not_load_passes_nothing(outcome: Outcome) -> None:
-    assert Verdict(outcome).pass_ratio == 0.0
-
-
-def test_the_share_of_no_tests_is_not_a_number() -> None:
-    verdict = Verdict(Outcome.NO_TESTS)
-    assert math.isnan(verdict.pass_ratio)
-    assert (verdict.passed, verdict.total, verdict.compiles) == (0, 0, True)
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_without_tests_nothing_is_passed(outcome: Outcome) -> None:
+    verdict = Verdict(outcome)
+    assert (verdict.passed, verdict.total, verdict.pass_ratio) == (0, 0, 0.0)
+    assert verdict.compiles is (outcome is not Outcome.COMPILE_ERROR)

@@ -206,9 +206,10 @@ def reward_terms(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> d
     gain = process_return(process, constants.gamma)
     outcome = outcome_reward(verdict, constants.tau_pass, constants.tau_fail) if ended else 0.0
     failed = verdict is not None and verdict.outcome is Outcome.INFRASTRUCTURE
+    unknown = verdict is not None and not verdict.outcome.decided
     return {
         "compile": math.nan if failed else float(verdict is not None and verdict.compiles),
-        "pass": math.nan if failed else verdict.pass_ratio if verdict else 0.0,
+        "pass": math.nan if unknown else verdict.pass_ratio if verdict else 0.0,
         "value": terminal_value(verdict, constants.alpha_compile) if verdict else 0.0,
         "outcome": outcome,
         "process": process[-1] if process else 0.0,

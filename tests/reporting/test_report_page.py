@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from o1coder_gym.budget import Budget
@@ -148,4 +149,4 @@ def test_what_has_no_tests_is_neutral_and_named():
 def test_figures_leave_what_has_no_tests_blank():
     bare = replace(row("p/9", "greedy", Outcome.RUNTIME_ERROR, 512), passed=0, total=0)
     axes = problems_figure([row("p/0", "greedy", Outcome.PASS, 512), bare]).axes[0]
-    assert axes.collections[0].get_array().mask.tolist() == [[False, True]]
+    assert np.ma.getmaskarray(axes.collections[0].get_array()).tolist() == [[False, True]]
