@@ -24,7 +24,7 @@ def step_returns(outcome: float, process: Sequence[float], alpha: float, gamma: 
     """Computes G_1 … G_m of an episode.
 
     Args:
-        outcome: R; NaN where the judge failed, which makes all returns NaN.
+        outcome: R; NaN where the judge failed or had no tests, which makes all returns NaN.
         process: r^{1:m}, in [0, 1] each.
         alpha: α(t) in [0, 1].
         gamma: γ in [0, 1].

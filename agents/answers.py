@@ -15,11 +15,11 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from o1coder_gym.agents.step_scores import Aggregate, scores_of_states
-from o1coder_gym.agents.values import end_value
+from o1coder_gym.agents.values import end_value, standing
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Search
 from o1coder_gym.tcg.selection import Score, matrix_of
-from o1coder_gym.types import Problem, SearchResult, State, Transition, Verdict
+from o1coder_gym.types import Outcome, Problem, SearchResult, State, Transition, Verdict
 
 Action: TypeAlias = tuple[State, str]
 
@@ -31,7 +31,7 @@ class Program:
     Attributes:
         state: The terminal state that holds it.
         verdict: On the tests that the search may see.
-        value: In [0, 1]; None where the judge failed.
+        value: In [0, 1]; None where the judge failed, and where there are no tests.
         samples: How many samples led to it by this path, ≥ 1.
         mean_logprob: Mean log-probability per token of its path, −inf if not known.
     """
@@ -181,7 +181,8 @@ def choose_program(
         scores: Of the execution matrix, one row per sample.
         opinions: Of the step scorer, by state; they break ties of `scores`.
     """
-    judged = [program for program in programs if program.value is not None] or list(programs)
+    known = [one for one in programs if one.verdict.outcome is not Outcome.INFRASTRUCTURE]
+    judged = known or list(programs)
     if not judged:
         return None
     rows = [place for place, program in enumerate(judged) for _ in range(program.samples)]
@@ -195,7 +196,7 @@ def choose_program(
         return (
             *(column[place] for column in columns),
             opinion,
-            program.value or 0.0,
+            standing(program.value, program.verdict.outcome),
             program.mean_logprob,
             -place,
         )

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from o1coder_gym.agents.asking import Turns
 from o1coder_gym.agents.rollouts import Rollout, follow
 from o1coder_gym.agents.seeds import derive_stream
+from o1coder_gym.agents.values import standing
 from o1coder_gym.errors import BudgetExhausted, UsageError
 from o1coder_gym.queries import Search
 from o1coder_gym.types import Problem, Sampling, SearchResult, State
@@ -77,8 +78,11 @@ def best_of_n_random(
 
 
 def by_tests(rollouts: Sequence[Rollout]) -> Rollout:
-    """Returns the rollout of highest value; a failure of the judge ranks last, ties by log-probability."""
-    return max(rollouts, key=lambda r: (-1.0 if r.value is None else r.value, r.mean_logprob))
+    """Returns the rollout of highest value; a failure of the judge ranks last, ties by log-probability.
+
+    Without tests all programs that load are such a tie.
+    """
+    return max(rollouts, key=lambda r: (standing(r.value, r.outcome), r.mean_logprob))
 
 
 def chosen(rollouts: Sequence[Rollout], choice: Choice) -> SearchResult:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from o1coder_gym import choices
 from o1coder_gym.agents.asking import Part, advance, propose
-from o1coder_gym.agents.values import end_value
+from o1coder_gym.agents.values import end_value, standing
 from o1coder_gym.choices import Features, Offer
 from o1coder_gym.errors import (
     BudgetExhausted,
@@ -34,7 +34,7 @@ from o1coder_gym.errors import (
 )
 from o1coder_gym.queries import Advance, Propose, Search
 from o1coder_gym.rewards import Schedule
-from o1coder_gym.types import Problem, Sampling, SearchResult, State
+from o1coder_gym.types import Outcome, Problem, Sampling, SearchResult, State, Transition
 
 try:
     import torch
@@ -218,24 +218,23 @@ def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
     if not path:
         raise UsageError("choice_ppo needs path=FOLDER, a folder written by: o1coder rl choice")
     chooser = _loaded(path)
-    best = SearchResult(None)
+    best: Transition | None = None
     state = root
     try:
         while True:
             offers = yield from _offers(state, chooser)
             if not offers:
-                return best
+                return _answer(best)
             for offer in offers:
                 best = _better(best, offer)
             k = chooser.features.k
             mask = choices.mask(offers, k)
             chosen = offers[chooser.choose(chooser.features.observe(problem, state, offers), mask)].transition
             if chosen.done:
-                value = end_value(chosen)
-                return SearchResult(chosen.state if chosen.terminated else None, value or 0.0)
+                return _answer(chosen if chosen.terminated else None)
             state = chosen.state
     except BudgetExhausted:
-        return best
+        return _answer(best)
 
 
 def save(ppo: OnPolicyAlgorithm, path: Path) -> None:
@@ -326,9 +325,18 @@ def _offers(state: State, chooser: Chooser) -> Part[list[Offer]]:
     return [Offer(*pair) for pair in pairs if pair[1].state != state]
 
 
-def _better(best: SearchResult, offer: Offer) -> SearchResult:
-    """Returns the better of the best program so far and the one on offer."""
-    value = end_value(offer.transition) if offer.transition.terminated else None
-    if value is None or (best.state is not None and value <= best.value):
+def _answer(end: Transition | None) -> SearchResult:
+    """Returns an end with a program as the answer, if there is one."""
+    return SearchResult(None) if end is None else SearchResult(end.state, end_value(end) or 0.0)
+
+
+def _better(best: Transition | None, offer: Offer) -> Transition | None:
+    """Returns the better of the best program so far and the one on offer; none on which the judge failed."""
+    end = offer.transition
+    if end.verdict is None or end.verdict.outcome is Outcome.INFRASTRUCTURE:
         return best
-    return SearchResult(offer.transition.state, value)
+    return end if best is None or _standing(end) > _standing(best) else best
+
+
+def _standing(end: Transition) -> float:
+    return standing(end_value(end), end.verdict.outcome if end.verdict is not None else None)

@@ -59,7 +59,7 @@ class Episode:
         return sum(proposal.tokens for proposal in self.proposals)
 
     def outcome(self, tau_pass: float, tau_fail: float, *, fractional: bool = False) -> float:
-        """Returns R; NaN where the judge failed."""
+        """Returns R; NaN where the judge failed, and where there are no tests."""
         grade = fractional_outcome if fractional else outcome_reward
         return grade(self.last.verdict, tau_pass, tau_fail)
 
@@ -156,11 +156,12 @@ def metrics(episodes: Sequence[Episode]) -> dict[str, float]:
     """Returns what is logged of a batch of episodes; means over those that could be judged.
 
     Returns:
-        ``pass_rate``, ``compile_rate``, ``pass_ratio``, ``format_compliance``, ``steps``, ``tokens`` and
-        ``judge_failures``; NaN for a mean over nothing.
+        ``pass_rate``, ``compile_rate``, ``pass_ratio``, ``format_compliance``, ``steps``, ``tokens``,
+        ``judge_failures`` and ``untested`` (episodes without tests); NaN for a mean over nothing.
     """
     terms = [episode.last.reward_terms for episode in episodes]
     judged = [term for term in terms if not math.isnan(term["value"])]
+    untested = sum(math.isnan(term["value"]) and not math.isnan(term["compile"]) for term in terms)
     return {
         "pass_rate": _mean([float(term["pass"] == 1.0) for term in judged]),
         "compile_rate": _mean([term["compile"] for term in judged]),
@@ -169,7 +170,8 @@ def metrics(episodes: Sequence[Episode]) -> dict[str, float]:
         "format_compliance": _mean([float(episode.well_formed) for episode in episodes]),
         "steps": _mean([float(len(episode.proposals)) for episode in episodes]),
         "tokens": _mean([float(episode.tokens) for episode in episodes]),
-        "judge_failures": float(len(terms) - len(judged)),
+        "judge_failures": float(len(terms) - len(judged) - untested),
+        "untested": float(untested),
     }
 
 

@@ -72,11 +72,17 @@ def source_id(source: Mapping[str, Any]) -> str:
 def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[PrefixRow]:
     """Yields a row for each prefix of a tree that was evaluated; labels and split are still blank.
 
+    None of a search without tests: its programs that load have no value, so what failed would be all that
+    counts, and every step of it would look like a bad one.
+
     Args:
         tree: A finished search.
         source: Id of what made it.
         drops: Counts what is left out.
     """
+    if any(node.outcome is Outcome.NO_TESTS for node in tree.nodes):
+        drops["prefix: the problem has no tests"] += len(tree.nodes) - 1
+        return
     ends, passing = _below(tree, _is_end), _below(tree, _passes)
     for index, node in enumerate(tree.nodes):
         if node.parent is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from o1coder_gym.agents.asking import Turns, advance, propose
 from o1coder_gym.agents.values import end_value, passes
 from o1coder_gym.queries import Advance, Propose
-from o1coder_gym.types import Proposal, Sampling, State, Transition
+from o1coder_gym.types import Outcome, Proposal, Sampling, State, Transition
 
 
 @dataclass(slots=True)
@@ -41,8 +41,14 @@ class Rollout:
 
     @property
     def value(self) -> float | None:
-        """Its end's value in [0, 1]; None before the end, and where the judge failed."""
+        """Its end's value in [0, 1]; None before the end, where the judge failed, and without tests."""
         return end_value(self.last) if self.last is not None and self.last.done else None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """That of its program, None without one."""
+        verdict = self.last.verdict if self.last is not None else None
+        return verdict.outcome if verdict is not None else None
 
     @property
     def solved(self) -> bool:

@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from o1coder_gym.agents.values import end_value, passes
+from o1coder_gym.agents.values import end_value, passes, standing
 from o1coder_gym.errors import UsageError
 from o1coder_gym.search_tree import SearchTree, TreeNode
 from o1coder_gym.types import ActionType, Outcome, Problem, Proposal, SearchResult, State, Step, Transition
@@ -43,7 +43,7 @@ class Node:
         logprob: Log-probability of the first of them, ≤ 0, None if not known.
         prior: P(step | parent) in [0, 1], 0 where no agent set one.
         score: The step scorer's value in [0, 1], None if not asked.
-        value: v of an end in [0, 1]; None for other nodes and where the judge failed.
+        value: v of an end in [0, 1]; None for other nodes, where the judge failed, and without tests.
         verdict: The outcome of committed code, None without code.
         bits: One character per test, ``"1"`` if passed; empty without code.
         ended: Whether the episode is over here; a step that cannot be read is an end of value 0.
@@ -345,7 +345,8 @@ def _node_to_row(node: Node) -> dict[str, Any]:
 def _fill(node: Node, row: Mapping[str, Any]) -> None:
     for name in (*_PLAIN, *_FLAGS):
         setattr(node, name, row[name])
-    node.verdict = Outcome(row["verdict"]) if row["verdict"] else None
+    node.verdict = Outcome(row["verdict"]).after(len(node.bits)) if row["verdict"] else None
+    node.value = None if node.verdict is Outcome.NO_TESTS else node.value  # 1.0 in rows of earlier versions
 
 
 def _below(node: Node) -> Iterator[Node]:
@@ -357,4 +358,4 @@ def _below(node: Node) -> Iterator[Node]:
 
 
 def _rank(node: Node) -> tuple[float, float, int]:
-    return (-1.0 if node.value is None else node.value, node.mean_logprob(), -node.index)
+    return (standing(node.value, node.verdict), node.mean_logprob(), -node.index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from o1coder_gym.rewards import terminal_value
-from o1coder_gym.types import Transition
+from o1coder_gym.types import Outcome, Transition
 
 
 def end_value(transition: Transition, alpha_compile: float = 0.0) -> float | None:
@@ -17,13 +17,24 @@ def end_value(transition: Transition, alpha_compile: float = 0.0) -> float | Non
 
     Returns:
         The terminal value of the committed program on the model's tests; 0 for an episode that ended
-        without code; None where there is no verdict to be had (the judge failed, or the budget could
-        not pay for it), which must be masked and never counted as 0.
+        without code; None where there is no verdict to be had (the judge failed, there are no tests, or
+        the budget could not pay for it), which must be masked and never counted as 0.
     """
     if transition.verdict is not None:
         value = terminal_value(transition.verdict, alpha_compile)
         return None if math.isnan(value) else value
     return None if math.isnan(transition.reward) else 0.0
+
+
+def standing(value: float | None, outcome: Outcome | None) -> float:
+    """Ranks the ends of one problem for its answer, highest first.
+
+    Without tests every program that loads stands alike and above those that do not, so that the next merit
+    decides among them; one on which the judge failed comes last.
+    """
+    if outcome is Outcome.NO_TESTS:
+        return 1.0
+    return -1.0 if value is None else value
 
 
 def passes(transition: Transition) -> bool:

@@ -51,7 +51,8 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
 
     ## Reward
     Modes ``outcome``, ``process``, ``phi``, ``phi_dense``; see `rewards`. NaN, with
-    ``info["outcome"] == "infrastructure"``, when the judge itself failed: mask such a step.
+    ``info["outcome"] == "infrastructure"``, when the judge itself failed: mask such a step. A problem
+    without public tests pays nothing for its program, ``info["outcome"] == "no_tests"``, and is no success.
 
     ## State
     `get_state`, `set_state` and `fork`; through wrappers use the functions of the same names in

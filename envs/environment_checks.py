@@ -169,10 +169,17 @@ def _comparable(records: Sequence[Record]) -> list[Any]:
     return [
         [
             record.observation,
-            "nan" if record.reward != record.reward else record.reward,
+            _nan_by_name(record.reward),
             record.terminated,
             record.truncated,
-            {key: value for key, value in record.info.items() if key not in CLOCKS},
+            {key: _nan_by_name(value) for key, value in record.info.items() if key not in CLOCKS},
         ]
         for record in records
     ]
+
+
+def _nan_by_name(value: Any) -> Any:
+    """Returns a value of an info dict with NaN, which equals nothing, written out: unknown reward terms."""
+    if isinstance(value, dict):
+        return {key: _nan_by_name(inner) for key, inner in value.items()}
+    return "nan" if isinstance(value, float) and math.isnan(value) else value

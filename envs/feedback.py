@@ -41,7 +41,9 @@ def describe(problem: Problem, verdict: Verdict) -> str:
     if verdict.outcome is Outcome.COMPILE_ERROR:
         return f"The program does not compile: {clip(verdict.error)}"
     if not verdict.tests:
-        return "The program loads." if verdict.outcome is Outcome.PASS else _reason(verdict)
+        if verdict.outcome is Outcome.NO_TESTS:
+            return "The program loads; there are no tests that it could pass."
+        return _reason(verdict)
     public = verdict.tests[: len(problem.public_tests)]
     further = verdict.tests[len(problem.public_tests) :]
     lines = [*_scores(public, further), *_failures(problem, public)]

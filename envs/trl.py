@@ -24,7 +24,7 @@ from o1coder_gym.envs.settings import Settings, SharedJudge
 from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.formats import load_format
 from o1coder_gym.rewards import trl
-from o1coder_gym.types import State, Tests
+from o1coder_gym.types import Outcome, State, Tests
 
 
 class O1CoderSpec:
@@ -128,12 +128,14 @@ class ReasoningTools:
         self._model = model
         self._state = State("")
         self._rewards: list[float] = []
+        self._untested = False
         self._over = True
 
     def reset(self, task_id: str, **columns: Any) -> None:
         """Begins an episode; the question is in the prompt already."""
         self._state = self._model.initial(task_id)
         self._rewards = []
+        self._untested = False
         self._over = False
 
     def step(self, action: str) -> str:
@@ -150,11 +152,12 @@ class ReasoningTools:
         (transition,) = self._model.advance([(self._state, action)])
         self._state = transition.state
         self._rewards.append(transition.reward)
+        self._untested = transition.verdict is not None and transition.verdict.outcome is Outcome.NO_TESTS
         self._over = transition.done
         return transition.feedback or "Go on."
 
     @property
     def reward(self) -> float | None:
-        """The sum of the rewards so far; None where the judge failed."""
+        """The sum of the rewards so far; None where the judge failed or had no tests, which TRL masks."""
         total = math.fsum(self._rewards) if self._rewards else 0.0
-        return None if math.isnan(total) else total
+        return None if self._untested or math.isnan(total) else total

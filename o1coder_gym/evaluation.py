@@ -28,8 +28,9 @@ class HiddenVerdict:
     """All that is told about a candidate.
 
     Attributes:
-        outcome: `PASS` iff all hidden tests passed; `INFRASTRUCTURE` if the judge failed, which is not
-            remembered, so that the candidate may be brought again.
+        outcome: `PASS` iff there are hidden tests and all passed; `NO_TESTS` if there are none and the
+            program loads; `INFRASTRUCTURE` if the judge failed, which is not remembered, so that the
+            candidate may be brought again.
         passed: Hidden tests passed.
         total: Hidden tests.
     """
@@ -37,6 +38,10 @@ class HiddenVerdict:
     outcome: Outcome
     passed: int
     total: int
+
+    def __post_init__(self) -> None:
+        """Reads a pass of no tests, which the logs of earlier versions have, as `NO_TESTS`."""
+        object.__setattr__(self, "outcome", self.outcome.after(self.total))
 
 
 class Evaluation:

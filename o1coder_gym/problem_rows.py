@@ -15,6 +15,10 @@ from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTes
 _Value = TypeVar("_Value")
 _FIELDS = ("task_id", "prompt", "entry_point", "public_tests", "tests", "reference", "meta")
 _OPTIONAL_FIELDS = ("entry_point", "public_tests", "reference", "meta")
+_HIDDEN = ("tests", "reference")
+
+LEFT_OUT = "left_out"
+"""Field that names what a row was shown without; no row of a problem file has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,24 @@ def problem_row_to_json(row: ProblemRow) -> dict[str, Any]:
     }
 
 
+def public_row_to_json(row: ProblemRow) -> dict[str, Any]:
+    """Returns the object of a row without what is hidden, and says so: it is refused as a problem file's row.
+
+    An empty list of hidden tests would not do, for that is a problem which nothing solves.
+    """
+    fields = problem_row_to_json(row)
+    return {name: value for name, value in fields.items() if name not in _HIDDEN} | {LEFT_OUT: list(_HIDDEN)}
+
+
 def problem_row_from_json(raw: object) -> ProblemRow:
     """Reads one object of a problem file.
 
     Raises:
         ProblemFileError: When the object is not a row; the message begins with the field.
     """
+    if isinstance(raw, Mapping) and LEFT_OUT in raw:
+        reason = "was left out when the row was shown; o1coder data show --json --hidden has it"
+        raise ProblemFileError(f"field 'tests': {reason}")
     fields = _fields(raw, _FIELDS, _OPTIONAL_FIELDS)
     entry_point = _read(fields, "entry_point", _optional(_identifier))
     row = ProblemRow(

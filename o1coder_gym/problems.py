@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import overload
 
 from o1coder_gym.errors import ProblemFileError, UnknownNameError
-from o1coder_gym.problem_rows import ProblemRow, problem_row_from_json, problem_row_to_json
+from o1coder_gym.problem_rows import (
+    ProblemRow,
+    problem_row_from_json,
+    problem_row_to_json,
+    public_row_to_json,
+)
 from o1coder_gym.problem_sets import Converter, converter_for
 from o1coder_gym.problem_sources import KNOWN_SETS, KnownSet, Line, find_files, open_source
 from o1coder_gym.types import Limits, Problem
@@ -30,6 +35,7 @@ __all__ = [
     "load_rows",
     "problem_row_from_json",
     "problem_row_to_json",
+    "public_row_to_json",
 ]
 
 

@@ -6,8 +6,8 @@ N nodes, E evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ class TreeNode:
         prior: P(step | parent) in [0, 1]; 0 where no agent set one.
         logprob: Log-probability of the step, ≤ 0; None if not known.
         score: The step scorer's value in [0, 1]; None if not asked.
-        end: v of a finished episode in [0, 1]; None for other nodes and where the judge failed.
+        end: v of a finished episode in [0, 1]; None for other nodes, where the judge failed and where there
+            are no tests.
         outcome: Of committed code on the tests of the search; None without code.
         bits: One character per test of the search, ``"1"`` if passed; empty without code.
     """
@@ -140,13 +141,15 @@ class SearchTree:
         if row.get("schema") != SCHEMA:
             raise JournalError(f"search tree: got schema {row.get('schema')}, expected {SCHEMA}")
         try:
+            nodes, trace = _nodes(row), tuple(zip(*row["trace"], strict=True))
+            untested = {index for index, node in enumerate(nodes) if _valued_untested(node)}
             return cls(
                 problem=problem_row_from_json(row["problem"]).problem,
                 agent=row["agent"],
                 seed=row["seed"],
                 format=row["format"],
-                nodes=_nodes(row),
-                trace=tuple(zip(*row["trace"], strict=True)),
+                nodes=_without_values(nodes, untested) if untested else nodes,
+                trace=tuple(entry for entry in trace if entry[1] not in untested),
                 chosen=row["chosen"],
                 usage=Usage(**row["usage"]),
             )
@@ -161,9 +164,31 @@ def _nodes(row: Mapping[str, Any]) -> tuple[TreeNode, ...]:
     nodes = []
     for step, *cells in zip(row["steps"], *(row[name] for name in _COLUMNS), strict=True):
         fields = dict(zip(_COLUMNS, cells, strict=True))
-        fields["outcome"] = Outcome(fields["outcome"]) if fields["outcome"] else None
+        outcome = Outcome(fields["outcome"]).after(len(fields["bits"])) if fields["outcome"] else None
+        fields["outcome"] = outcome
         nodes.append(TreeNode(step=Step(ActionType(step[0]), step[1]) if step else None, **fields))
     return tuple(nodes)
+
+
+def _valued_untested(node: TreeNode) -> bool:
+    """Whether an end without tests was counted as a success, as earlier versions did."""
+    return node.outcome is Outcome.NO_TESTS and node.end is not None
+
+
+def _without_values(nodes: Sequence[TreeNode], untested: Iterable[int]) -> tuple[TreeNode, ...]:
+    """Takes the one evaluation of each of these ends back, from it and from the nodes above: N − 1, W − v."""
+    found = list(nodes)
+    for end in untested:
+        lost = nodes[end].end or 0.0
+        place: int | None = end
+        while place is not None:
+            node = found[place]
+            visits = node.visits - 1
+            total = (node.value or 0.0) * node.visits - lost
+            value = min(1.0, max(0.0, total / visits)) if visits > 0 else None  # within [0, 1] after rounding
+            found[place] = replace(node, visits=visits, value=value, end=None if place == end else node.end)
+            place = node.parent
+    return tuple(found)
 
 
 def tree_rows(folder: Path) -> Iterator[dict[str, Any]]:

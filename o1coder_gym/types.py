@@ -217,8 +217,19 @@ class Outcome(enum.StrEnum):
     COMPILE_ERROR = "compile_error"
     TIMEOUT = "timeout"
     MEMORY = "memory"
+    NO_TESTS = "no_tests"
+    """The program loads, and there was nothing to test it with: neither solved nor failed, never a reward."""
     INFRASTRUCTURE = "infrastructure"
     """Our failure, not the program's: retried, then masked, never a reward."""
+
+    @property
+    def decided(self) -> bool:
+        """Whether it says if the program is right; what it does not decide is masked, never counted as 0."""
+        return self not in (Outcome.NO_TESTS, Outcome.INFRASTRUCTURE)
+
+    def after(self, tests: int) -> Outcome:
+        """Returns the outcome as that many tests can show it: a pass of none is `NO_TESTS`."""
+        return Outcome.NO_TESTS if self is Outcome.PASS and not tests else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +288,8 @@ class Verdict:
     """The judge's answer to one submission.
 
     Attributes:
-        outcome: `PASS` iff every test passed; else the first failure by severity of the whole run.
+        outcome: `PASS` iff there are tests and all passed; `NO_TESTS` if there are none and the program
+            loads; else the first failure by severity of the whole run.
         tests: One result per test, in order.
         cpu_s: CPU seconds used; varies from run to run, so it never enters an observation.
         error: One line on what went wrong, empty on a pass.
@@ -287,6 +299,10 @@ class Verdict:
     tests: tuple[CaseResult, ...] = ()
     cpu_s: float = 0.0
     error: str = ""
+
+    def __post_init__(self) -> None:
+        """Reads a pass of no tests, as judges of one's own and earlier run folders have it, as `NO_TESTS`."""
+        object.__setattr__(self, "outcome", self.outcome.after(len(self.tests)))
 
     @property
     def passed(self) -> int:
@@ -300,8 +316,8 @@ class Verdict:
 
     @property
     def pass_ratio(self) -> float:
-        """Share of tests passed in [0, 1]; without tests 1.0 if the program loads, else 0.0."""
-        return self.passed / self.total if self.tests else float(self.outcome is Outcome.PASS)
+        """Share of tests passed in [0, 1]; 0.0 of none, which only `Outcome.decided` tells from a failure."""
+        return self.passed / self.total if self.tests else 0.0
 
     @property
     def compiles(self) -> bool:
@@ -316,12 +332,13 @@ class Transition:
     Attributes:
         state: s_{t+1}.
         reward: Paid for this action under the model's reward mode; NaN if the judge failed for
-            reasons of its own (`Outcome.INFRASTRUCTURE`), so that it can only be masked.
+            reasons of its own (`Outcome.INFRASTRUCTURE`), so that it can only be masked. Without tests
+            (`Outcome.NO_TESTS`) nothing is paid for the program.
         terminated: Code was committed.
         truncated: The step limit was reached without code; excludes `terminated`.
         feedback: What the agent is told: malformed action, failed public tests; never hidden ones.
         verdict: Of the committed code on the model's tests; None before code is committed.
-        reward_terms: All components of the reward, in [0, 1] each.
+        reward_terms: All components of the reward, in [0, 1] each; NaN where they are not known.
     """
 
     state: State

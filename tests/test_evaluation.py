@@ -11,6 +11,7 @@ from o1coder_gym.evaluation import Evaluation, HiddenVerdict
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems import ProblemRow
+from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import AssertTest, CaseResult, Outcome, Problem, Submission, Verdict
 
 PUBLIC = (AssertTest("assert double(1) == 2"),)
@@ -121,3 +122,14 @@ def test_a_program_made_for_the_public_tests_gains_nothing() -> None:
     assert result.result.code is not None
     hidden = Evaluation([ROW], CountingJudge()).evaluate("p", result.result.code)
     assert hidden == HiddenVerdict(Outcome.WRONG_ANSWER, 1, 2)
+
+
+def test_without_hidden_tests_nothing_is_solved(tmp_path: Path) -> None:
+    bare = ProblemRow(Problem("bare", "?", "f"), tests=())
+    with RunFolder.open(tmp_path / "run", {}) as folder:
+        evaluation = Evaluation([bare], default_judge(), log=folder)
+        assert evaluation.evaluate("bare", "def f(): return None") == HiddenVerdict(Outcome.NO_TESTS, 0, 0)
+        assert evaluation.evaluate("bare", "def f(:").outcome is Outcome.COMPILE_ERROR
+    assert (
+        HiddenVerdict(Outcome.PASS, 0, 0).outcome is Outcome.NO_TESTS
+    )  # as logs of earlier versions have it

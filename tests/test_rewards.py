@@ -34,7 +34,6 @@ FAILED_JUDGE = verdict(Outcome.INFRASTRUCTURE, Outcome.INFRASTRUCTURE)
         (HALF, 0.2, 0.6),  # 0.2·1 + 0.8·0.5
         (BROKEN, 0.2, 0.0),
         (verdict(Outcome.TIMEOUT), 0.2, 0.2),  # it compiles
-        (Verdict(Outcome.PASS), 0.0, 1.0),  # no tests: it loads
     ],
 )
 def test_terminal_value(result: Verdict, alpha_compile: float, value: float) -> None:
@@ -47,6 +46,41 @@ def test_an_infrastructure_failure_has_no_value() -> None:
     evidence = Evidence((0.5,), FAILED_JUDGE)
     for mode in rewards.REWARDS:
         assert math.isnan(rewards.load_reward(mode)(evidence).value)
+
+
+def test_without_tests_a_program_has_no_value_and_is_paid_nothing() -> None:
+    untested = Verdict(Outcome.PASS)
+    assert math.isnan(rewards.terminal_value(untested))
+    assert math.isnan(rewards.outcome_reward(untested))
+    assert math.isnan(rewards.fractional_outcome(untested))
+    for mode in ("outcome", "phi", "phi_dense"):
+        paid = rewards.load_reward(mode)(Evidence((0.0,), untested))
+        assert paid.value == 0.0
+        assert [name for name, term in paid.terms.items() if math.isnan(term)] == [
+            "pass",
+            "value",
+            "outcome",
+            "phi",
+        ]
+
+
+def test_without_tests_the_process_rewards_are_still_paid() -> None:
+    process = (0.5, 1.0)  # (0.9·0.5 + 0.81·1)/2 = 0.63; before the last step 0.9·0.5 = 0.45
+    evidence = Evidence(process, Verdict(Outcome.NO_TESTS))
+    constants = RewardConstants(alpha=0.4)
+    assert rewards.load_reward("process", constants)(evidence).value == 1.0
+    assert rewards.load_reward("phi", constants)(evidence).value == pytest.approx(0.6 * 0.63)
+    assert rewards.load_reward("phi_dense", constants)(evidence).value == pytest.approx(0.6 * (0.63 - 0.45))
+
+
+def test_without_tests_no_failure_is_paid_more_than_a_program_that_loads() -> None:
+    constants = RewardConstants(alpha_compile=0.2, tau_fail=0.1)
+    for mode in rewards.REWARDS:
+        pay = rewards.load_reward(mode, constants)
+        crash, loads = (
+            pay(Evidence((0.5,), Verdict(o))).value for o in (Outcome.RUNTIME_ERROR, Outcome.NO_TESTS)
+        )
+        assert loads == pytest.approx(crash)
 
 
 def test_the_outcome_is_tau_and_not_a_fraction() -> None:

@@ -58,3 +58,23 @@ def test_a_tree_written_twice_is_read_once_the_last(tmp_path):
     (tmp_path / "trees.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert [(row["seed"], row["chosen"]) for row in tree_rows(tmp_path)] == [(3, 3), (4, 2)]
     assert list(tree_rows(tmp_path / "nowhere")) == []
+
+
+def test_a_pass_of_no_tests_in_an_earlier_tree_is_taken_back() -> None:
+    # Counted then: two ends of value 1 without tests, and one program that does not load, of value 0.
+    nodes = (
+        TreeNode(None, None, visits=3, value=2 / 3),
+        TreeNode(0, CODE, visits=1, value=1.0, end=1.0, outcome=Outcome.NO_TESTS),
+        TreeNode(0, Step(ActionType.DEFINE, "plan"), visits=2, value=0.5),
+        TreeNode(2, CODE, visits=1, value=1.0, end=1.0, outcome=Outcome.NO_TESTS),
+        TreeNode(2, CODE, visits=1, value=0.0, end=0.0, outcome=Outcome.COMPILE_ERROR),
+    )
+    trace = ((1, 1, 1.0), (2, 3, 1.0), (3, 4, 0.0))
+    row = SearchTree(Problem("p", "?"), "mcts", 0, "pseudocode", nodes, trace, chosen=3).to_row()
+    row["outcome"] = ["pass" if outcome == "no_tests" else outcome for outcome in row["outcome"]]
+    tree = SearchTree.from_row(row)
+    assert [node.outcome for node in tree.nodes] == [node.outcome for node in nodes]
+    assert [node.visits for node in tree.nodes] == [1, 0, 1, 0, 1]
+    assert [node.value for node in tree.nodes] == [0.0, None, 0.0, None, 0.0]
+    assert [node.end for node in tree.nodes] == [None, None, None, None, 0.0]
+    assert tree.trace == ((3, 4, 0.0),)

@@ -14,6 +14,7 @@ from rich.progress import TaskID
 from o1coder_gym.cli import aspr, compare
 from o1coder_gym.cli.bench_tools import open_tools, session_row
 from o1coder_gym.cli.benchmark import Plan, run_plan
+from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     JsonOption,
@@ -205,6 +206,7 @@ def run_bench(
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         with console.status(f"loading {plan.policy}"):
             tools = open_tools(plan, rows, folder)
+        warn(without_visible_tests(rows, tools.tests or {}), without_hidden_tests(rows))
         folder.append(SESSIONS, session_row())
         with resumable(out), Board(console, plan) as board:
             results = run_plan(plan, rows, tools, folder, board.add)

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import JsonOption, SkipBadOption, SplitOption
 from o1coder_gym.cli.progress import tracked
 from o1coder_gym.problems import (
@@ -21,6 +22,7 @@ from o1coder_gym.problems import (
     limits_for,
     load_rows,
     problem_row_to_json,
+    public_row_to_json,
 )
 from o1coder_gym.protocols import Judge
 from o1coder_gym.sandbox import default_judge
@@ -47,8 +49,8 @@ class Validation:
 
     @property
     def failed(self) -> bool:
-        """Whether there is a reference and it does not pass."""
-        return self.verdict is not None and self.verdict.outcome is not Outcome.PASS
+        """Whether there is a reference and it does not pass; one without tests has nothing to pass."""
+        return self.verdict is not None and self.verdict.outcome not in (Outcome.PASS, Outcome.NO_TESTS)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the row that ``--json`` prints."""
@@ -92,12 +94,14 @@ def show(
     hidden: Annotated[bool, typer.Option("--hidden", help="Hidden tests and reference too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the problems of a set, or one of them; with --json as rows of this project's schema."""
+    """Show the problems of a set, or one of them; with --json --hidden as rows of a problem file."""
     found = load_rows(name, split=split, skip_bad=skip_bad)
     _report_skipped(found)
     if as_json:
         for row in [found.row(task)] if task else found:
             typer.echo(json.dumps(_shown(row, hidden), ensure_ascii=False))
+        if not hidden:
+            typer.echo("hidden tests and references are left out: no problem file; see --hidden", err=True)
     elif task:
         _show_task(_shown(found.row(task), hidden))
     else:
@@ -118,7 +122,10 @@ def validate(
     ] = 10.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Run every reference against its public and hidden tests; name those that fail, exit 1 if any does."""
+    """Run every reference against its public and hidden tests; name those that fail, exit 1 if any does.
+
+    Warns of problems without public or hidden tests.
+    """
     found = load_rows(name, split=split, skip_bad=skip_bad)
     judged = validations(found, default_judge(), Limits(cpu_s=cpu_s, wall_s=5 * cpu_s))
     results = list(tracked(judged, len(found), f"validating {name}"))
@@ -128,6 +135,7 @@ def validate(
             typer.echo(json.dumps(result.to_json()))
     else:
         _report(found, results)
+    warn(without_visible_tests(found), without_hidden_tests(found))
     if any(result.failed for result in results):
         raise typer.Exit(1)
 
@@ -163,8 +171,10 @@ def _report(found: ProblemSet, results: Sequence[Validation]) -> None:
         typer.echo(
             f"{result.row.problem.task_id}\tpasses, but takes more than the usual {usual:g} CPU seconds"
         )
-    passed = sum(not result.failed for result, _ in judged)
+    passed = sum(verdict.outcome is Outcome.PASS for _, verdict in judged)
     summary = f"{found.name}: {passed} of {len(judged)} references pass"
+    if untested := sum(verdict.outcome is Outcome.NO_TESTS for _, verdict in judged):
+        summary += f"; {untested} have no tests to pass"
     if len(judged) < len(results):
         summary += f"; {len(results) - len(judged)} problems have none"
     typer.echo(summary)
@@ -179,8 +189,7 @@ def _report_skipped(found: ProblemSet) -> None:
 
 def _shown(row: ProblemRow, hidden: bool) -> dict[str, Any]:
     """Returns a row as JSON, without what is hidden unless that is asked for."""
-    fields = problem_row_to_json(row)
-    return fields if hidden else fields | {"tests": [], "reference": None}
+    return problem_row_to_json(row) if hidden else public_row_to_json(row)
 
 
 def _show_task(fields: dict[str, Any]) -> None:
@@ -188,7 +197,7 @@ def _show_task(fields: dict[str, Any]) -> None:
     typer.echo(f"meta: {json.dumps(fields['meta'], ensure_ascii=False)}\n")
     typer.echo(fields["prompt"].rstrip() + "\n")
     for title, name in (("public tests", "public_tests"), ("hidden tests", "tests")):
-        for test in fields[name]:
+        for test in fields.get(name, ()):
             typer.echo(f"{title[:-1]}: {json.dumps(test, ensure_ascii=False)}")
-    if fields["reference"]:
+    if fields.get("reference"):
         typer.echo(f"\nreference:\n{fields['reference'].rstrip()}")

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import ProblemsOption, SkipBadOption, SplitOption
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems import ProblemRow, limits_for, load_rows
@@ -49,6 +50,7 @@ def judge(
     rows = {row.problem.task_id: row for row in load_rows(problems, split=split, skip_bad=skip_bad)}
     asked = list(_read(solutions, rows))
     console = Console(stderr=True)
+    warn(without_visible_tests(rows.values()), without_hidden_tests(list(rows.values())))
     with (
         Judge(workers, require=require or ()) as sandbox,
         Progress(console=console, transient=True) as progress,

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli import rl_policy
+from o1coder_gym.cli.missing_tests import warn, without_visible_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     FormatOption,
@@ -31,6 +32,7 @@ from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import wilson_interval
+from o1coder_gym.problems import load_problems
 from o1coder_gym.rewards import Schedule, load_schedule
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ def choice(
     del row["steps"]  # a resumed run may go further
     out = out or default_folder("rl-choice")
     console = Console(stderr=True)
+    warn(without_visible_tests(load_problems(problems, split=split)))
     with RunFolder.open(out, {**row, "alpha": alpha}, resume=resume) as folder:
         with resumable(out):
             chooser = _train(training, folder, schedule, resume, console)

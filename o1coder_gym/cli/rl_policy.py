@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from rich.table import Table
 from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
 from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.held_out import HeldOut
+from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (
     FormatOption,
     JsonOption,
@@ -45,7 +46,7 @@ from o1coder_gym.metrics import paired_difference
 from o1coder_gym.models import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.problems import load_rows
+from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.provenance import Provenance, input_hashes, package_versions
@@ -142,22 +143,26 @@ def policy(
     out = out or default_folder("rl-policy")
     with RunFolder.open(out, config, resume=resume) as folder:
         measured = None
+        watched: Sequence[ProblemRow] = ()
         if held_out is not None:
+            watched = load_rows(problems, split=held_out)[:held_out_limit]
             measured = HeldOut(
-                load_rows(problems, split=held_out)[:held_out_limit],
+                watched,
                 default_judge(),
                 step_format=step_format,
                 max_steps=max_steps,
                 sampling=settings.sampling,
                 samples=samples,
             )
+        further = generated_tests(generator, rows, tests, out)
+        warn(without_visible_tests(rows, further), without_hidden_tests(watched))
         process = ReasoningModel(
             [row.problem for row in rows],
             default_judge(),
             format=step_format,
             max_steps=max_steps,
             scorer=load_scorer(scorer) if scorer else None,
-            tests=generated_tests(generator, rows, tests, out),
+            tests=further,
         )
         train(model, process, out, folder, settings, format, held_out=measured, resume=resume)
         made = Provenance("rl policy", config, config["inputs"], package_versions("torch", "trl"))

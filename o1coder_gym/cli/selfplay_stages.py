@@ -15,6 +15,7 @@ from o1coder_gym.agents.self_play import Learned
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.held_out import HeldOut
+from o1coder_gym.cli.missing_tests import warn, without_visible_tests
 from o1coder_gym.cli.rl_policy import train
 from o1coder_gym.cli.selfplay_config import SelfPlayConfig
 from o1coder_gym.cli.sharded_search import search_shown
@@ -178,7 +179,9 @@ class RealStages:
     @cached_property
     def _tests(self) -> dict[str, tuple[TestCase, ...]]:
         section = self._config.synthesis
-        return generated_tests(section.generator, self._train, section.tests, self._out)
+        tests = generated_tests(section.generator, self._train, section.tests, self._out)
+        warn(without_visible_tests(self._train, tests))
+        return tests
 
     def _policy(self, model: str) -> Any:
         return load_policy(self._spec(model), format=self._config.run.format)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import JsonOption, ProcessDataOption, ResumeOption, SeedOption, SplitOption
 from o1coder_gym.cli.policy_quality import compared, policy_quality
 from o1coder_gym.cli.training_options import (
@@ -109,6 +110,7 @@ def _quality(
     before: str, after: Path, problems: str, split: str | None, limit: int | None, format: str
 ) -> dict[str, Any]:
     rows = load_rows(problems, split=split)[:limit]
+    warn(without_visible_tests(rows), without_hidden_tests(rows))
     measured = []
     for name in (before, str(after)):
         with Console(stderr=True).status(f"measuring {name} on {len(rows)} problems"):

@@ -17,6 +17,7 @@ from o1coder_gym.agents.driver import Driver, Task, TaskResult
 from o1coder_gym.agents.sweep import Recorder, Recording
 from o1coder_gym.agents.tree_records import tree_record
 from o1coder_gym.budget import Budget
+from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     CallsOption,
@@ -44,7 +45,7 @@ from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.queries import Advance, Answer, Query
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.search_tree import TREES
-from o1coder_gym.types import ActionType, Problem, Step, Transition, Usage
+from o1coder_gym.types import ActionType, Outcome, Problem, Step, Transition, Usage, Verdict
 
 
 def solve(
@@ -79,6 +80,7 @@ def solve(
     config |= {"seconds": seconds, "max_steps": max_steps, "seed": seed, "scorer": scorer}
     with optional_folder(out, config, resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
+        warn(without_visible_tests([row]), without_hidden_tests([row]) if prompt is None else "")
         with console.status(f"loading {policy}"):
             sampler = load_policy(policy, format=format)
             steps = load_scorer(scorer or "heuristic")
@@ -153,9 +155,7 @@ def _step(transition: Transition, usage: Usage) -> Panel:
     lines: list[Text | Syntax] = [_body(step)]
     verdict = transition.verdict
     if verdict is not None:
-        colour = "green" if verdict.pass_ratio == 1.0 else "yellow"
-        tests = f"{verdict.passed} of {verdict.total} public tests" if verdict.total else "no public tests"
-        lines.append(Text(f"{verdict.outcome}: {tests}", style=colour))
+        lines.append(_told(verdict))
     if transition.feedback:
         lines.append(Text(transition.feedback, style="dim"))
     title = f"step {transition.state.depth} · {_TITLES[step.type]}"
@@ -167,6 +167,14 @@ def _step(transition: Transition, usage: Usage) -> Panel:
         subtitle_align="right",
         border_style=_COLOURS[step.type],
     )
+
+
+def _told(verdict: Verdict) -> Text:
+    words = verdict.outcome.replace("_", " ")
+    if not verdict.total:
+        return Text(words, style="dim" if verdict.outcome is Outcome.NO_TESTS else "yellow")
+    colour = "green" if verdict.outcome is Outcome.PASS else "yellow"
+    return Text(f"{words}: {verdict.passed} of {verdict.total} public tests", style=colour)
 
 
 def _body(step: Step) -> Text | Syntax:
@@ -184,7 +192,7 @@ def _conclude(console: Console, notes: Console, finished: TaskResult, hidden: Hi
         notes.rule("chosen program")
         console.print(_body(Step(ActionType.CODE, code)))
     if hidden is not None:
-        colour = "green" if hidden.passed == hidden.total else "red"
+        colour = "green" if hidden.outcome is Outcome.PASS else "red"
         notes.print(f"hidden tests: [{colour}]{hidden.outcome}[/], {hidden.passed} of {hidden.total} passed")
     notes.print(
         f"{usage.tokens:,} tokens, {usage.calls} calls, {usage.executions} executions, {usage.seconds:.1f} s"

@@ -16,6 +16,7 @@ from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.harvest import harvest, source_id
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.generated_tests import generated_tests
+from o1coder_gym.cli.missing_tests import warn, without_visible_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     CallsOption,
@@ -145,6 +146,7 @@ def _search(
     if not missing(plan, folder):
         return []
     tests = generated_tests(plan.generator, rows, plan.tests, folder.path)
+    warn(without_visible_tests(rows, tests))
     return search_shown(plan, [row.problem for row in rows], tests, folder, executor)
 
 

@@ -107,9 +107,9 @@ def problems_figure(rows: Sequence[ResultRow]) -> Figure:
     largest = {agent: max(row.budget.tokens or 0 for row in rows if row.agent == agent) for agent in agents}
     totals, counts = np.zeros((len(agents), len(tasks))), np.zeros((len(agents), len(tasks)))
     for row in rows:
-        if row.outcome is not None and (row.budget.tokens or 0) == largest[row.agent]:
+        if row.outcome is not None and row.total and (row.budget.tokens or 0) == largest[row.agent]:
             place = agents.index(row.agent), tasks.index(row.task_id)
-            totals[place] += row.passed / max(row.total, 1)
+            totals[place] += row.passed / row.total
             counts[place] += 1
     shares = np.divide(totals, counts, out=np.full(totals.shape, np.nan), where=counts > 0)
     order = np.argsort(-np.nan_to_num(shares).sum(axis=0), kind="stable")

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
 from o1coder_gym.metrics import PairedDifference
 from o1coder_gym.reporting.charts import curves_chart, reliability_chart, series_class
-from o1coder_gym.reporting.colours import value_colour
+from o1coder_gym.reporting.colours import UNKNOWN, value_colour
 from o1coder_gym.reporting.page import html_page
-from o1coder_gym.reporting.results import AgentSummary, ResultRow, Setting, budget_words
+from o1coder_gym.reporting.results import (
+    AgentSummary,
+    ResultRow,
+    Setting,
+    budget_words,
+    share_of_tests,
+    untested_note,
+)
 from o1coder_gym.reporting.run_report import RunReport
 from o1coder_gym.reporting.search_reliability import calibration_error
 
@@ -77,8 +85,13 @@ def _results(report: RunReport) -> str:
     )
     return (
         f'<section><h2>Results</h2><div class="scroll"><table class="results"><thead><tr>{head}</tr></thead>'
-        f'{"".join(bodies)}</table></div><p class="note">{legend}</p></section>'
+        f'{"".join(bodies)}</table></div><p class="note">{legend}</p>{_untested(report)}</section>'
     )
+
+
+def _untested(report: RunReport) -> str:
+    note = untested_note(report.rows)
+    return f'<p class="note"><strong>{escape(note)}</strong></p>' if note else ""
 
 
 def _result(summary: AgentSummary, difference: PairedDifference | None, place: int) -> str:
@@ -95,7 +108,7 @@ def _result(summary: AgentSummary, difference: PairedDifference | None, place: i
         f"<td>{summary.solved}/{total}</td>",
         f'<td class="wide"><strong>{100 * rate:.1f}</strong>{bar}</td>',
         f"<td>{_difference(difference)}</td>",
-        f"<td>{100 * summary.tests_passed:.0f} %</td>",
+        "<td>–</td>" if math.isnan(summary.tests_passed) else f"<td>{100 * summary.tests_passed:.0f} %</td>",
         f"<td>{summary.committed}/{total}</td>",
         f"<td>{usage.tokens / total:,.0f}</td>",
         f"<td>{usage.calls / total:,.1f}</td>",
@@ -143,16 +156,18 @@ def _problems(report: RunReport) -> str:
     return (
         '<section class="problems"><h2>Problems</h2>'
         '<p class="note">A column is a problem, from those that most agents solve to those that none does. '
-        f"{_grid_key()}</p>{''.join(bands)}{_problem_table(report, tasks, settings, cells)}</section>"
+        f"{_grid_key(report)}</p>{''.join(bands)}{_problem_table(report, tasks, settings, cells)}</section>"
     )
 
 
-def _grid_key() -> str:
+def _grid_key(report: RunReport) -> str:
     keys = [
         (value_colour(1.0), "solved"),
         (value_colour(0.5), "half of the hidden tests"),
         (value_colour(0.0), "none of them"),
     ]
+    if any(row.untested for row in report.rows):
+        keys.append((UNKNOWN, "no tests"))
     parts = [f'<span class="key"><i style="background:{colour}"></i>{word}</span>' for colour, word in keys]
     parts.append('<span class="key"><i class="none"></i>no program</span>')
     return "".join(parts)
@@ -179,7 +194,9 @@ def _band(
 
 def _mark(report: RunReport, task: str, rows: Sequence[ResultRow]) -> str:
     told = escape(f"{task}: {_told(rows)}", quote=True)
-    style = "" if _blank(rows) else f' style="background:{value_colour(_ratio(rows))}"'
+    share = share_of_tests(rows)
+    colour = value_colour(None if math.isnan(share) else share)
+    style = "" if _blank(rows) else f' style="background:{colour}"'
     kind = ' class="none"' if _blank(rows) else ' class="solved"' if _share(rows) == 1.0 else ""
     page = report.pages.get(task)
     if page is None:
@@ -231,7 +248,8 @@ def _cell(rows: Sequence[ResultRow]) -> str:
         return f'<span class="fail" title="{escape(row.error, quote=True)}">error</span>'
     if row.outcome is None:
         return '<span class="soft">no program</span>'
-    return f'<span class="soft">{row.outcome.replace("_", " ")}</span> {row.passed}/{row.total}'
+    count = "" if row.untested else f" {row.passed}/{row.total}"
+    return f'<span class="soft">{row.outcome.replace("_", " ")}</span>{count}'
 
 
 def _reliability(report: RunReport) -> str:
@@ -294,10 +312,6 @@ def _share(rows: Sequence[ResultRow]) -> float:
     return sum(row.solved for row in rows) / len(rows) if rows else 0.0
 
 
-def _ratio(rows: Sequence[ResultRow]) -> float:
-    return sum(row.passed / max(row.total, 1) for row in rows) / len(rows)
-
-
 def _blank(rows: Sequence[ResultRow]) -> bool:
     return all(row.outcome is None for row in rows)
 
@@ -310,8 +324,7 @@ def _told(rows: Sequence[ResultRow]) -> str:
     (row,) = rows
     if row.outcome is None:
         return row.error or "no program"
-    return (
-        "solved"
-        if row.solved
-        else f"{row.outcome.replace('_', ' ')}, {row.passed} of {row.total} hidden tests"
-    )
+    if row.solved:
+        return "solved"
+    words = row.outcome.replace("_", " ")
+    return words if row.untested else f"{words}, {row.passed} of {row.total} hidden tests"

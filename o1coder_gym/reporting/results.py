@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -51,7 +52,7 @@ class ResultRow:
         agent: The agent as it was named on the command line, parameters included.
         seed: Run seed.
         outcome: Of the chosen code on the hidden tests; None if the agent committed no code, or
-            if the run of it failed for a reason given in `error`.
+            if the run of it failed for a reason given in `error`. `NO_TESTS` where there are none.
         passed: Hidden tests passed.
         total: Hidden tests.
         value: The agent's own estimate in [0, 1].
@@ -90,10 +91,20 @@ class ResultRow:
     run: str = ""
     version: str = ""
 
+    def __post_init__(self) -> None:
+        """Reads a pass of no tests, which the rows of earlier versions have, as `NO_TESTS`."""
+        if self.outcome is not None:
+            object.__setattr__(self, "outcome", self.outcome.after(self.total))
+
     @property
     def solved(self) -> bool:
-        """Whether every hidden test passed."""
+        """Whether there are hidden tests and every one passed."""
         return self.outcome is Outcome.PASS
+
+    @property
+    def untested(self) -> bool:
+        """Whether the problem has no hidden tests, so that nothing solves it."""
+        return not self.total
 
     @property
     def setting(self) -> Setting:
@@ -143,8 +154,9 @@ class AgentSummary:
         interval: 95 % Wilson interval of solved / total.
         committed: Rows with code.
         usage: Sums over the rows; `seconds` is the sum of the per-problem latencies.
-        tests_passed: Mean share of hidden tests passed, in [0, 1].
+        tests_passed: Mean share of hidden tests passed, in [0, 1], of rows that have some; NaN if none has.
         timed: Whether the seconds are what the agent took.
+        untested: Rows without hidden tests; they stay in `total`, and none of them is solved.
     """
 
     agent: str
@@ -156,6 +168,7 @@ class AgentSummary:
     usage: Usage
     tests_passed: float
     timed: bool
+    untested: int = 0
 
 
 def summarize(rows: Iterable[ResultRow]) -> list[AgentSummary]:
@@ -199,8 +212,28 @@ def _summary(name: str, rows: Sequence[ResultRow]) -> AgentSummary:
         interval=wilson_interval(solved, len(rows)),
         committed=sum(row.code is not None for row in rows),
         usage=sum((row.usage for row in rows), Usage()),
-        tests_passed=sum(row.passed / max(row.total, 1) for row in rows) / len(rows),
+        tests_passed=share_of_tests(rows),
         timed=all(row.timed for row in rows),
+        untested=sum(row.untested for row in rows),
+    )
+
+
+def share_of_tests(rows: Iterable[ResultRow]) -> float:
+    """Returns the mean share of hidden tests passed, in [0, 1], of the rows that have some; else NaN."""
+    shares = [row.passed / row.total for row in rows if not row.untested]
+    return sum(shares) / len(shares) if shares else math.nan
+
+
+def untested_note(rows: Iterable[ResultRow]) -> str:
+    """Says which problems have no hidden tests; empty if all have some."""
+    found = list(rows)
+    lacking = list(dict.fromkeys(row.task_id for row in found if row.untested))
+    if not lacking:
+        return ""
+    problems = len({row.task_id for row in found})
+    return (
+        f"No hidden tests: {len(lacking)} of {problems} problems ({', '.join(lacking)}). "
+        "They are counted, and never as solved."
     )
 
 
@@ -217,9 +250,9 @@ def _cells(summary: AgentSummary) -> tuple[str, ...]:
     usage = summary.usage
     return (
         summary.agent,
-        f"{summary.solved}/{total}",
+        f"{summary.solved}/{total}" + ("*" if summary.untested else ""),
         f"{100 * summary.solved / total:.1f} ({100 * low:.0f} to {100 * high:.0f})",
-        f"{100 * summary.tests_passed:.0f}",
+        "–" if math.isnan(summary.tests_passed) else f"{100 * summary.tests_passed:.0f}",
         f"{summary.committed}/{total}",
         f"{usage.tokens / total:,.0f}",
         f"{usage.calls / total:,.1f}",
@@ -230,7 +263,9 @@ def _cells(summary: AgentSummary) -> tuple[str, ...]:
 
 def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
     """Builds the table that the terminal shows."""
-    table = Table(title=title, caption=LEGEND, padding=(0, 1, 0, 0))
+    counts = dict.fromkeys(f"{one.untested} of {one.total}" for one in summaries if one.untested)
+    note = f"; *: {', '.join(counts)} rows have no hidden tests and are never solved" if counts else ""
+    table = Table(title=title, caption=LEGEND + note, padding=(0, 1, 0, 0))
     for column, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="right" if column else "left", no_wrap=column > 0, overflow="fold")
     for summary in summaries:
@@ -257,6 +292,8 @@ def markdown_report(
     lines += [f"- **{key}**: `{value}`" for key, value in config.items()]
     lines += ["", f"{LEGEND.capitalize()}. Agents see public tests only.", ""]
     lines += _markdown_table(HEADINGS, [_cells(summary) for summary in summaries])
+    if note := untested_note(rows):
+        lines += ["", f"\\* {note}"]
     lines += ["", "## By problem", ""]
     lines += _markdown_table(
         ("problem", *(summary.agent for summary in summaries)), _grid(rows, summaries, pages)

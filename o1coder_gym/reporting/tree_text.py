@@ -41,6 +41,9 @@ def terminal_tree(tree: SearchTree, *, most: int = LINES, title: str | None = No
     return branches[0]
 
 
+_STYLES = {Outcome.PASS: "green", Outcome.NO_TESTS: "dim", Outcome.INFRASTRUCTURE: "dim"}
+"""Colours of outcomes; failures of programs are red."""
+
 _MERMAID = str.maketrans(
     {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "`": "#96;", "\n": "<br/>"}
 )
@@ -102,7 +105,7 @@ def _line(node: TreeNode, in_answer: bool) -> Text:
     if node.score is not None:
         line.append(f"  PRM {node.score:.2f}", style="magenta")
     if node.outcome is not None:
-        line.append(f"  {_tests(node)}", style="green" if node.outcome is Outcome.PASS else "red")
+        line.append(f"  {_tests(node)}", style=_STYLES.get(node.outcome, "red"))
     line.append(f"  {_headline(node)}", style="bold" if in_answer else "dim")
     line.no_wrap = True
     line.overflow = "ellipsis"

@@ -5,6 +5,12 @@ together with all of its terms, so that what was paid can always be taken apart.
 
 Choices where the paper names no value: m counts every action of the chain, the code step included;
 R is `tau_pass` only when *all* tests pass; a chain that is cut at the step limit has R = `tau_fail`.
+
+A program that loads where there are no tests (`Outcome.NO_TESTS`) has no v and no R: both are NaN among the
+terms, and whoever learns from them masks it. What is *paid* stays finite, unlike after a failure of the
+judge: trainers of other projects take every reward of an environment as a number, and such a problem comes
+up in every epoch. It is the least that a program which loads can earn (α_c in place of v, `tau_fail` in place
+of R: 0 by default), so that no program is preferred to one that loads, and none looks solved.
 """
 
 from __future__ import annotations
@@ -75,7 +81,8 @@ class Reward:
         value: What is paid; NaN when the judge itself failed.
         terms: Always the keys ``compile``, ``pass``, ``value`` (v), ``outcome`` (R), ``process`` (r_t),
             ``process_return`` ((1/t) Σ γ^j r^j), ``alpha`` and ``phi``, each in [0, 1]; those that need
-            a verdict are 0 before the end and NaN when the judge itself failed.
+            a verdict are 0 before the end and NaN when the judge itself failed. Without tests those that
+            need some are NaN: ``pass``, ``value``, ``outcome`` and ``phi``.
     """
 
     value: float
@@ -92,27 +99,30 @@ def terminal_value(verdict: Verdict, alpha_compile: float = 0.0) -> float:
     """Computes v^m = α_c·compile + (1 − α_c)·pass, pass = passed / total (paper, MCTS data synthesis).
 
     Returns:
-        A number in [0, 1]; NaN for `Outcome.INFRASTRUCTURE`, which has no value.
+        A number in [0, 1]; NaN for `Outcome.INFRASTRUCTURE` and `Outcome.NO_TESTS`, which have no value.
     """
-    if verdict.outcome is Outcome.INFRASTRUCTURE:
+    if not verdict.outcome.decided:
         return math.nan
     return alpha_compile * verdict.compiles + (1.0 - alpha_compile) * verdict.pass_ratio
 
 
 def outcome_reward(verdict: Verdict | None, tau_pass: float = 1.0, tau_fail: float = 0.0) -> float:
-    """Computes R (Algorithm 1, step 5): `tau_pass` iff all tests pass; no program counts as a failure."""
+    """Computes R (Algorithm 1, step 5): `tau_pass` iff all tests pass; no program counts as a failure.
+
+    NaN, to be masked, where the judge failed and where there are no tests.
+    """
     if verdict is None:
         return tau_fail
-    if verdict.outcome is Outcome.INFRASTRUCTURE:
+    if not verdict.outcome.decided:
         return math.nan
     return tau_pass if verdict.outcome is Outcome.PASS else tau_fail
 
 
 def fractional_outcome(verdict: Verdict | None, tau_pass: float = 1.0, tau_fail: float = 0.0) -> float:
-    """Computes R = τ_fail + (τ_pass − τ_fail)·pass, as the authors' code does."""
+    """Computes R = τ_fail + (τ_pass − τ_fail)·pass, as the authors' code does; NaN as `outcome_reward`."""
     if verdict is None:
         return tau_fail
-    if verdict.outcome is Outcome.INFRASTRUCTURE:
+    if not verdict.outcome.decided:
         return math.nan
     return tau_fail + (tau_pass - tau_fail) * verdict.pass_ratio
 
@@ -143,19 +153,20 @@ def phi(outcome: float, process: Sequence[float], alpha: float, gamma: float) ->
 def sparse_outcome(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> Reward:
     """Pays the terminal value v when code is committed, 0 before (mode ``outcome``)."""
     terms = reward_terms(evidence, constants)
-    return Reward(terms["value"], terms)
+    return Reward(_paid(terms["value"], evidence, without_tests=constants.alpha_compile), terms)
 
 
 def dense_process(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> Reward:
     """Pays r_t = ρ_PRM(s_{t-1}, a_t) for every step, and nothing for the outcome (mode ``process``)."""
     terms = reward_terms(evidence, constants)
-    return Reward(_unless_failed(terms["process"], terms), terms)
+    return Reward(_paid(terms["process"], evidence, without_tests=terms["process"]), terms)
 
 
 def phi_reward(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> Reward:
     """Pays φ at the end of the episode, 0 before (mode ``phi``, the paper's)."""
     terms = reward_terms(evidence, constants)
-    return Reward(terms["phi"], terms)
+    least = phi(constants.tau_fail, evidence.process, constants.alpha, constants.gamma)
+    return Reward(_paid(terms["phi"], evidence, without_tests=least), terms)
 
 
 def phi_dense(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> Reward:
@@ -168,7 +179,8 @@ def phi_dense(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> Rewa
     terms = reward_terms(evidence, constants)
     before = process_return(evidence.process[:-1], constants.gamma)
     rise = (1.0 - constants.alpha) * (terms["process_return"] - before)
-    return Reward(_unless_failed(rise + constants.alpha * terms["outcome"], terms), terms)
+    least = rise + constants.alpha * constants.tau_fail
+    return Reward(_paid(rise + constants.alpha * terms["outcome"], evidence, without_tests=least), terms)
 
 
 REWARDS: Mapping[str, Callable[..., Reward]] = MappingProxyType(
@@ -194,9 +206,10 @@ def reward_terms(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> d
     gain = process_return(process, constants.gamma)
     outcome = outcome_reward(verdict, constants.tau_pass, constants.tau_fail) if ended else 0.0
     failed = verdict is not None and verdict.outcome is Outcome.INFRASTRUCTURE
+    unknown = verdict is not None and not verdict.outcome.decided
     return {
         "compile": math.nan if failed else float(verdict is not None and verdict.compiles),
-        "pass": math.nan if failed else verdict.pass_ratio if verdict else 0.0,
+        "pass": math.nan if unknown else verdict.pass_ratio if verdict else 0.0,
         "value": terminal_value(verdict, constants.alpha_compile) if verdict else 0.0,
         "outcome": outcome,
         "process": process[-1] if process else 0.0,
@@ -260,6 +273,9 @@ def _elapsed(t: int, horizon: int) -> float:
     return min(t / horizon, 1.0)
 
 
-def _unless_failed(value: float, terms: Mapping[str, float]) -> float:
+def _paid(value: float, evidence: Evidence, *, without_tests: float) -> float:
     """Returns `value`, or NaN where the judge itself failed, whatever the mode."""
-    return math.nan if math.isnan(terms["value"]) else value
+    outcome = evidence.verdict.outcome if evidence.verdict is not None else None
+    if outcome is Outcome.INFRASTRUCTURE:
+        return math.nan
+    return without_tests if outcome is Outcome.NO_TESTS else value

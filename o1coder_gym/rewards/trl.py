@@ -1,19 +1,21 @@
 """Reward functions for other trainers: ``trl grpo --reward_funcs o1coder_gym.rewards.trl.outcome …``.
 
 Each takes the columns that `rows` writes (or `O1CoderSpec.train_dataset` has) and returns one number per
-completion, None where the judge itself failed. Completions are whole chains of steps, as text or as messages.
+completion, None where the judge itself failed, or where what is rewarded needs tests and there are none.
+Completions are whole chains of steps, as text or as messages.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from o1coder_gym.formats import StepFormat, load_format
 from o1coder_gym.problem_rows import case_from_json, case_to_json
 from o1coder_gym.protocols import StepScorer
-from o1coder_gym.rewards.terms import DEFAULTS, RewardConstants, outcome_reward
+from o1coder_gym.rewards.terms import DEFAULTS, RewardConstants, fractional_outcome, outcome_reward
 from o1coder_gym.rewards.terms import phi as phi_of
 from o1coder_gym.types import (
     ActionType,
@@ -65,19 +67,19 @@ def rows(
 
 def outcome(completions: Sequence[Completion], **columns: Any) -> Rewards:
     """R: 1 iff the program of a chain passes all tests, else 0."""
-    return [_unless_failed(verdict, outcome_reward(verdict)) for verdict in _judged(completions, columns)]
+    return [_if_known(outcome_reward(verdict)) for verdict in _judged(completions, columns)]
 
 
 def pass_ratio(completions: Sequence[Completion], **columns: Any) -> Rewards:
     """Returns the share of tests passed; 0 without a program."""
     verdicts = _judged(completions, columns)
-    return [_unless_failed(verdict, verdict.pass_ratio if verdict else 0.0) for verdict in verdicts]
+    return [_if_known(fractional_outcome(verdict)) for verdict in verdicts]
 
 
 def compiles(completions: Sequence[Completion], **columns: Any) -> Rewards:
     """1 iff there is a program and it compiles."""
     verdicts = _judged(completions, columns)
-    return [_unless_failed(verdict, float(verdict is not None and verdict.compiles)) for verdict in verdicts]
+    return [_compile_bit(verdict) for verdict in verdicts]
 
 
 def well_formed(completions: Sequence[Completion], **columns: Any) -> Rewards:
@@ -107,7 +109,7 @@ class Phi:
         rewards: Rewards = []
         for scores, verdict in zip(process, verdicts, strict=True):
             earned = outcome_reward(verdict, constants.tau_pass, constants.tau_fail)
-            rewards.append(_unless_failed(verdict, phi_of(earned, scores, constants.alpha, constants.gamma)))
+            rewards.append(_if_known(phi_of(earned, scores, constants.alpha, constants.gamma)))
         return rewards
 
     def _process(self, chains: Sequence[tuple[Step, ...]], columns: Mapping[str, Any]) -> list[list[float]]:
@@ -192,6 +194,11 @@ def _is_whole(steps: Sequence[Step]) -> bool:
     return bool(kinds) and kinds[-1] is ActionType.CODE and ActionType.MALFORMED not in kinds
 
 
-def _unless_failed(verdict: Verdict | None, reward: float) -> float | None:
-    failed = verdict is not None and verdict.outcome is Outcome.INFRASTRUCTURE
-    return None if failed else reward
+def _compile_bit(verdict: Verdict | None) -> float | None:
+    if verdict is None:
+        return 0.0
+    return None if verdict.outcome is Outcome.INFRASTRUCTURE else float(verdict.compiles)
+
+
+def _if_known(reward: float) -> float | None:
+    return None if math.isnan(reward) else reward

@@ -32,6 +32,7 @@ _SEVERITY = (
     Outcome.TIMEOUT,
     Outcome.RUNTIME_ERROR,
     Outcome.WRONG_ANSWER,
+    Outcome.NO_TESTS,
     Outcome.PASS,
 )
 """From worst to best."""
@@ -133,7 +134,7 @@ def combine(results: Sequence[CaseResult], program: CaseResult | None, cpu_s: fl
     graded = results if program is None else [program]
     worst = min(graded, key=lambda result: _SEVERITY.index(result.outcome))
     error = ""
-    if worst.outcome is not Outcome.PASS:
+    if worst.outcome not in (Outcome.PASS, Outcome.NO_TESTS):
         detail = worst.error or (f"got {worst.got}" if worst.got is not None else "")
         where = f"test {results.index(worst)}: " if results else ""
         error = f"{where}{worst.outcome.value.replace('_', ' ')}" + (f": {detail}" if detail else "")
@@ -176,7 +177,7 @@ def _grade_answer(
     ending = _ending(frames, status, cut_short)
     if not run.calls:
         loaded = ended_well and FrameKind.DONE in {frame.kind for frame in frames}
-        return {WHOLE: CaseResult(Outcome.PASS) if loaded else ending}
+        return {WHOLE: CaseResult(Outcome.NO_TESTS) if loaded else ending}
     return _grade_calls(run, frames, None if stopped else ending)
 
 

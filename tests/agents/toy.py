@@ -1,7 +1,8 @@
 """A toy decision process and policies for it; a module of its own, so that killed subprocesses use it too.
 
-Actions: ``think X`` is a define step, ``code K`` commits a program that passes K of 4 tests, ``judge down``
-commits one on which the judge fails, anything else is malformed.
+Actions: ``think X`` is a define step, ``code K`` commits a program that passes K of 4 tests, ``bare X`` one
+for which there are no tests, ``broken X`` likewise one that does not load, ``judge down`` one on which the
+judge fails; anything else is malformed.
 """
 
 import math
@@ -60,6 +61,9 @@ class ToyModel:
             return Transition(
                 state.then(Step(ActionType.CODE, action)), found.pass_ratio, True, False, verdict=found
             )
+        if kind in ("bare", "broken"):
+            found = Verdict(Outcome.NO_TESTS if kind == "bare" else Outcome.COMPILE_ERROR)
+            return Transition(state.then(Step(ActionType.CODE, action)), 0.0, True, False, verdict=found)
         if action == "judge down":
             after = state.then(Step(ActionType.CODE, action))
             return Transition(after, math.nan, True, False, verdict=Verdict(Outcome.INFRASTRUCTURE))

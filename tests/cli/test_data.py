@@ -80,10 +80,20 @@ def test_show_exports_rows_that_can_be_read_again(run, problem_file, tmp_path):
     copy = tmp_path / "copy.jsonl"
     copy.write_text(run("show", path, "--json", "--hidden").stdout)
     assert load_rows(copy).rows == load_rows(path).rows
-    copy.write_text(run("show", path, "t/wrong", "--json").stdout)
-    (public,) = load_rows(copy)
-    assert public.problem == load_rows(path).row("t/wrong").problem
-    assert (public.tests, public.reference) == ((), None)
+
+
+def test_show_without_hidden_tests_makes_no_problem_file(run, problem_file, tmp_path):
+    path, copy = problem_file(RIGHT), tmp_path / "copy.jsonl"
+    shown = run("show", path, "--json")
+    assert json.loads(shown.stdout) == {
+        **{name: RIGHT[name] for name in ("task_id", "prompt", "entry_point", "public_tests", "meta")},
+        "left_out": ["tests", "reference"],
+    }
+    assert shown.stderr == "hidden tests and references are left out: no problem file; see --hidden\n"
+    copy.write_text(shown.stdout)
+    with pytest.raises(ProblemFileError, match=r"line 1: field 'tests': was left out .* --json --hidden"):
+        load_rows(copy)
+    assert run("show", path, "--json", "--hidden").stderr == ""
 
 
 def test_show_does_not_know_every_task(run, problem_file):
@@ -96,6 +106,23 @@ def test_validate_passes_right_references(run, problem_file):
     result = run("validate", path)
     assert result.exit_code == 0
     assert result.stdout == f"{path}: 1 of 1 references pass; 1 problems have none\n"
+
+
+def test_validate_warns_of_missing_tests(run, problem_file):
+    unseen = RIGHT | {"task_id": "t/unseen", "public_tests": []}
+    bare = [RIGHT | {"task_id": f"t/bare{number}", "public_tests": [], "tests": []} for number in range(3)]
+    path = problem_file(RIGHT, unseen, *bare)
+    result = run("validate", path)
+    assert result.exit_code == 0
+    assert result.stdout == f"{path}: 2 of 5 references pass; 3 have no tests to pass\n"
+    assert (
+        "warning: 4 of 5 problems have no public tests: no reward and no signal "
+        "(t/unseen, t/bare0, t/bare1, …); "
+        "3 of 5 problems have no hidden tests: never solved (t/bare0, t/bare1, t/bare2)"
+    ) in result.stderr.splitlines()
+    rows = [json.loads(line) for line in run("validate", path, "--json").stdout.splitlines()]
+    assert [row["outcome"] for row in rows] == ["pass", "pass", "no_tests", "no_tests", "no_tests"]
+    assert "warning" not in run("validate", problem_file(RIGHT)).stderr
 
 
 def test_validate_names_wrong_references(run, problem_file):

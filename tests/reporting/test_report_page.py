@@ -1,11 +1,13 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from o1coder_gym.budget import Budget
 from o1coder_gym.reporting.charts import curves_chart
-from o1coder_gym.reporting.figures import write_figures
+from o1coder_gym.reporting.colours import UNKNOWN
+from o1coder_gym.reporting.figures import problems_figure, write_figures
 from o1coder_gym.reporting.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, CurvePoint, RunReport, make_report
@@ -131,3 +133,20 @@ def test_figures_as_files(tmp_path):
         start = file.read_bytes()[:5]
         assert start == (b"<?xml" if file.suffix == ".svg" else b"\x89PNG\r")
     assert "best_of_n_random" in (tmp_path / "figures/solved_against_tokens.svg").read_text()
+
+
+def test_what_has_no_tests_is_neutral_and_named():
+    bare = [replace(row("p/9", agent, Outcome.PASS, 512), passed=0, total=0) for agent in AGENTS]
+    page = report_page(make_report([*report((512,)).rows, *bare], [], (), {}))
+    assert "No hidden tests: 1 of 5 problems (p/9)." in page
+    assert f'<span class="key"><i style="background:{UNKNOWN}"></i>no tests</span>' in page
+    assert page.count(f'<i title="p/9: no tests" style="background:{UNKNOWN}"></i>') == len(AGENTS)
+    assert page.count('<span class="soft">no tests</span>') == len(AGENTS)
+    assert "0/0" not in page
+    assert "no tests" not in report_page(report())
+
+
+def test_figures_leave_what_has_no_tests_blank():
+    bare = replace(row("p/9", "greedy", Outcome.RUNTIME_ERROR, 512), passed=0, total=0)
+    axes = problems_figure([row("p/0", "greedy", Outcome.PASS, 512), bare]).axes[0]
+    assert np.ma.getmaskarray(axes.collections[0].get_array()).tolist() == [[False, True]]

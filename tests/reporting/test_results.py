@@ -1,4 +1,6 @@
 import io
+import math
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -63,3 +65,36 @@ def test_report_names_every_problem_and_every_failure():
     assert "| p/2 | wrong answer | no code |" in report
     assert "- `p/2` · mcts:width=4: policy: no answer within 5 s" in report
     assert "- **policy**: `scripted:x`" in report
+
+
+def untested(agent: str = "greedy", outcome: Outcome | None = Outcome.NO_TESTS) -> ResultRow:
+    return replace(row("p/3", agent, Outcome.WRONG_ANSWER, 100), outcome=outcome, passed=0, total=0)
+
+
+def test_rows_of_earlier_versions_without_tests_are_not_solved():
+    old = ROWS[0].to_row() | {"outcome": "pass", "passed": 0, "total": 0, "solved": True}
+    found = ResultRow.from_row(old)
+    assert (found.outcome, found.solved, found.untested) == (Outcome.NO_TESTS, False, True)
+    assert found.to_row()["solved"] is False
+
+
+def test_rows_without_tests_are_counted_and_never_solved():
+    (greedy,) = summarize([*ROWS[:2], untested()])
+    assert (greedy.solved, greedy.total, greedy.untested) == (1, 3, 1)
+    assert greedy.tests_passed == 2 / 3  # (3/3 + 1/3) / 2: what has no tests passes no share of them
+    (nothing,) = summarize([untested(outcome=None)])
+    assert math.isnan(nothing.tests_passed)
+
+
+def test_tables_say_what_has_no_tests():
+    rows = [*ROWS, untested()]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(terminal_table(summarize(rows), "title"))
+    text = " ".join(console.export_text().split())
+    assert "1/3*" in text
+    assert "*: 1 of 3 rows have no hidden tests and are never solved" in text
+    report = markdown_report("three problems", rows, {})
+    assert "| greedy | 1/3* |" in report
+    assert "No hidden tests: 1 of 3 problems (p/3)." in report
+    assert "| p/3 | no tests |  |" in report
+    assert "No hidden tests" not in markdown_report("two problems", ROWS, {})

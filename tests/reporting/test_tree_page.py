@@ -208,3 +208,15 @@ def _check_layout(parents: list, places: list[float]) -> None:
             if below := children[node]:
                 assert places[node] == pytest.approx((places[below[0]] + places[below[-1]]) / 2)
         level = [child for node in level for child in children[node]]
+
+
+def test_an_answer_without_tests_is_neither_right_nor_wrong():
+    code = TreeNode(0, Step(ActionType.CODE, "right = 1"), outcome=Outcome.NO_TESTS)
+    bare = replace(tree(), nodes=(TreeNode(None, None), code), trace=(), chosen=1)
+    hidden = {("p/1", candidate_name("right = 1")): HiddenVerdict(Outcome.PASS, 0, 0)}
+    (one,) = data(tree_page([bare], hidden))["trees"]
+    assert one["hidden"] == {"outcome": "no_tests", "passed": 0, "total": 0}
+    assert (one["nodes"]["outcome"], one["nodes"]["value"]) == ([None, "no_tests"], [None, None])
+    script = asset("tree.js")
+    assert 'no_tests: "soft"' in script
+    assert '"no hidden tests"' in script

@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
-from o1coder_gym.reporting.colours import BAD, GOOD, MIDDLE, value_colour
+from o1coder_gym.reporting.colours import BAD, GOOD, MIDDLE, UNKNOWN, value_colour
 from o1coder_gym.reporting.tree_text import dot, mermaid, terminal_tree
 from o1coder_gym.search_tree import SearchTree, TreeNode
 from o1coder_gym.types import ActionType, Outcome, Problem, Step, Usage
@@ -68,3 +69,17 @@ def test_colours_between_are_mixed():
     # half way from d9c98f to 0d7a70
     assert value_colour(0.75) == "#73a280"
     assert value_colour(None) not in (BAD, MIDDLE, GOOD)
+
+
+def test_without_tests_a_program_is_shown_in_a_neutral_colour():
+    code = TreeNode(0, Step(ActionType.CODE, "a = 1"), outcome=Outcome.NO_TESTS)
+    bare = replace(TREE, nodes=(TreeNode(None, None), code), chosen=1)
+    assert "code  v –  N 0  no tests  a = 1" in text(bare)
+    (line,) = terminal_tree(bare).children
+    told = line.label
+    assert isinstance(told, Text)
+    assert {str(span.style) for span in told.spans if told.plain[span.start : span.end] == "  no tests"} == {
+        "dim"
+    }
+    assert f"style n1 fill:{UNKNOWN}" in mermaid(bare)
+    assert f'fillcolor="{UNKNOWN}"' in dot(bare)

@@ -37,6 +37,24 @@ def test_rewards_by_hand() -> None:
     assert trl.outcome(completions=talk, **columns(1)) == [1.0]
 
 
+def test_without_tests_there_is_no_reward() -> None:
+    (row,) = trl.rows([Problem("bare", "def f(x): ...", "f")])
+    given = {name: [value] * 3 for name, value in row.items() if name != "prompt"}
+    texts = [RIGHT, SILENT, MALFORMED]
+    assert trl.outcome(completions=texts, **given) == [None, 0.0, 0.0]
+    assert trl.pass_ratio(completions=texts, **given) == [None, 0.0, 0.0]
+    assert trl.phi(completions=texts, **given)[0] is None
+    assert trl.compiles(completions=texts, **given) == [1.0, 0.0, 0.0]
+    assert trl.well_formed(completions=texts, **given)[0] == 1.0
+
+
+def test_a_played_episode_without_tests_has_no_reward(tmp_path: Path) -> None:
+    row = {"task_id": "bare", "prompt": "def f(x): ...", "entry_point": "f", "tests": []}
+    (tmp_path / "bare.jsonl").write_text(json.dumps(row))
+    spec = O1CoderSpec(str(tmp_path / "bare.jsonl"), reward="outcome")
+    assert spec.episode_reward([RIGHT, SILENT], task_id=["bare", "bare"]) == [None, 0.0]
+
+
 def test_phi_by_hand() -> None:
     class Halves:
         def score(self, items: Any, /) -> list[float]:

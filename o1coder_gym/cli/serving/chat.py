@@ -138,9 +138,9 @@ def thought(transition: Transition) -> str:
     step = transition.state.steps[-1]
     lines = [f"### Step {transition.state.depth} ({step.type.name.lower()})", _body(step)]
     if (verdict := transition.verdict) is not None:
-        lines.append(
-            f"→ {verdict.outcome.replace('_', ' ')}, {verdict.passed} of {verdict.total} public tests passed"
-        )
+        tests = f"{verdict.passed} of {verdict.total} public tests passed"
+        known = tests if verdict.total else "the question shows no public tests"
+        lines.append(f"→ {verdict.outcome.replace('_', ' ')}, {known}")
     return "\n".join(lines) + "\n\n"
 
 

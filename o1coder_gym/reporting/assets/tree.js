@@ -330,11 +330,15 @@ function codeLine(lines) {
 
 const words = (outcome) => outcome.replaceAll("_", " ");
 
+/** The class of an outcome: without tests a program is neither right nor wrong. */
+const tone = (outcome) => ({ pass: "pass", no_tests: "soft", infrastructure: "soft" })[outcome] ?? "fail";
+
 function verdictMark(tree) {
   if (tree.chosen === null) return make("span", { class: "verdict fail" }, "no answer");
   if (!tree.hidden) return "";
   const { outcome, passed, total } = tree.hidden;
-  return make("span", { class: `verdict ${outcome === "pass" ? "pass" : "fail"}` }, `hidden tests: ${outcome === "pass" ? "solved" : words(outcome)}, ${passed}/${total}`);
+  if (!total) return make("span", { class: "verdict soft" }, "no hidden tests");
+  return make("span", { class: `verdict ${tone(outcome)}` }, `hidden tests: ${outcome === "pass" ? "solved" : words(outcome)}, ${passed}/${total}`);
 }
 
 function showTip(tree, v, event) {
@@ -385,8 +389,7 @@ function facts(tree, v) {
 }
 
 function tests(tree, v) {
-  const passed = tree.outcome[v] === "pass";
-  const mark = make("span", { class: `verdict ${passed ? "pass" : "fail"}` }, words(tree.outcome[v] ?? "not judged"));
+  const mark = make("span", { class: `verdict ${tone(tree.outcome[v])}` }, words(tree.outcome[v] ?? "not judged"));
   const items = [...tree.bits[v]].map((bit, i) => make("li", {},
     make("span", { class: bit === "1" ? "pass" : "fail" }, bit === "1" ? "✓" : "✗"), make("code", {}, data.problem.tests[i] ?? `generated test ${i + 1}`)));
   return make("div", {}, mark, make("ul", { class: "tests" }, ...items));
@@ -466,7 +469,7 @@ function setFilter() {
   const query = find("query").value.toLowerCase(), kind = find("kind").value, visits = Number(find("visits").value);
   const kindFits = {
     "": () => true, pass: (tree, v) => tree.outcome[v] === "pass", chosen: (tree, v) => tree.chosenPath.has(v),
-    fail: (tree, v) => tree.kind[v] === 3 && tree.outcome[v] !== "pass",
+    fail: (tree, v) => tree.kind[v] === 3 && tone(tree.outcome[v]) === "fail",
   }[kind] ?? ((tree, v) => v > 0 && tree.kind[v] === Number(kind));
   view.filtering = Boolean(query || kind || visits);
   view.filter = (tree, v) => kindFits(tree, v) && tree.visits[v] >= visits && (!query || tree.text[v].toLowerCase().includes(query));

@@ -1,0 +1,53 @@
+"""One line on problems that lack tests.
+
+Without public ones nothing guides a search or a training; without hidden ones nothing is ever solved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+import typer
+
+from o1coder_gym.problems import ProblemRow
+from o1coder_gym.types import Problem, Tests
+
+NAMED = 3
+"""Problems that a line names at most."""
+
+NO_FURTHER_TESTS: Mapping[str, Tests] = MappingProxyType({})
+
+
+def without_visible_tests(
+    problems: Iterable[Problem | ProblemRow], further: Mapping[str, Tests] = NO_FURTHER_TESTS
+) -> str:
+    """Says how many problems have no test that a search or a training may see; empty if all have one.
+
+    Args:
+        problems: The questions.
+        further: Tests by task id that are seen beside the public ones, e.g. generated ones.
+    """
+    found = [one.problem if isinstance(one, ProblemRow) else one for one in problems]
+    lacking = [one.task_id for one in found if not one.public_tests and not further.get(one.task_id)]
+    return _line(lacking, len(found), "no public tests: no reward and no signal")
+
+
+def without_hidden_tests(rows: Sequence[ProblemRow]) -> str:
+    """Says how many problems have no hidden test; empty if all have one."""
+    lacking = [row.problem.task_id for row in rows if not row.tests]
+    return _line(lacking, len(rows), "no hidden tests: never solved")
+
+
+def warn(*lacks: str) -> None:
+    """Says on one line of the standard error what problems lack, and nothing if they lack nothing."""
+    if told := "; ".join(filter(None, lacks)):
+        typer.echo(f"warning: {told}", err=True)
+
+
+def _line(lacking: Sequence[str], total: int, what: str) -> str:
+    if not lacking:
+        return ""
+    names = ", ".join(lacking[:NAMED]) + (", …" if len(lacking) > NAMED else "")
+    have = "has" if len(lacking) == 1 else "have"
+    return f"{len(lacking)} of {total} problems {have} {what} ({names})"
