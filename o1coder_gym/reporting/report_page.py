@@ -230,7 +230,7 @@ def _cell(rows: Sequence[ResultRow]) -> str:
     if row.error:
         return f'<span class="fail" title="{escape(row.error, quote=True)}">error</span>'
     if row.outcome is None:
-        return '<span class="soft">no program</span>'
+        return f'<span class="soft">{row.missing}</span>'
     return f'<span class="soft">{row.outcome.replace("_", " ")}</span> {row.passed}/{row.total}'
 
 
@@ -309,7 +309,7 @@ def _told(rows: Sequence[ResultRow]) -> str:
         return f"solved with {sum(row.solved for row in rows)} of {len(rows)} seeds"
     (row,) = rows
     if row.outcome is None:
-        return row.error or "no program"
+        return row.error or row.missing
     return (
         "solved"
         if row.solved

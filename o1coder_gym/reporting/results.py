@@ -68,6 +68,7 @@ class ResultRow:
             larger budget, or samples were shared between agents.
         run: Digest of the run's configuration, which its folder has in full.
         version: Of this package.
+        cut: Whether the budget cut a sample before its end; the agent did not get it.
     """
 
     task_id: str
@@ -89,6 +90,14 @@ class ResultRow:
     timed: bool = True
     run: str = ""
     version: str = ""
+    cut: bool = False
+
+    @property
+    def missing(self) -> str:
+        """Says why there is no program, where there is none."""
+        if self.error:
+            return "error"
+        return "cut by the budget" if self.cut else "no program"
 
     @property
     def solved(self) -> bool:
@@ -102,7 +111,10 @@ class ResultRow:
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; `from_row` is its inverse."""
-        return asdict(self) | {"solved": self.solved}
+        row = asdict(self) | {"solved": self.solved}
+        if not self.cut:  # rows of earlier versions do not have it
+            del row["cut"]
+        return row
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ResultRow:
@@ -273,7 +285,7 @@ def _grid(
 ) -> list[tuple[str, ...]]:
     cells: dict[tuple[str, Setting], list[str]] = {}
     for row in rows:
-        cell = "solved" if row.solved else (row.outcome or "no code").replace("_", " ")
+        cell = "solved" if row.solved else (row.outcome or row.missing).replace("_", " ")
         cells.setdefault((row.task_id, row.setting), []).append(cell)
     tasks = dict.fromkeys(row.task_id for row in rows)
     names = {task: f"[{task}]({pages[task]})" if task in pages else task for task in tasks}

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -60,6 +61,10 @@ def test_terminal_table_fits_eighty_columns():
 def test_report_names_every_problem_and_every_failure():
     report = markdown_report("two problems", ROWS, {"policy": "scripted:x"})
     assert "| greedy | 1/2 | 50.0 (9 to 91) | 67 | 2/2 | 150 | 2.0 | 1.0 | 0.5 |" in report
-    assert "| p/2 | wrong answer | no code |" in report
+    assert "| p/2 | wrong answer | error |" in report
+    cut = replace(ROWS[-1], error="", cut=True)
+    assert "| p/2 | wrong answer | cut by the budget |" in markdown_report("", [*ROWS[:-1], cut], {})
+    assert ResultRow.from_row(cut.to_row()) == cut
+    assert "cut" not in ROWS[0].to_row()
     assert "- `p/2` · mcts:width=4: policy: no answer within 5 s" in report
     assert "- **policy**: `scripted:x`" in report
