@@ -209,7 +209,8 @@ class Session:
         if self.outcome is not None:
             return
         slot = self._turn[request.slot]
-        if isinstance(answer, tuple):
+        query = slot.query
+        if isinstance(query, Propose) and isinstance(answer, tuple):
             self._meter.settle_samples(
                 request.grant,
                 sum(proposal.tokens for proposal in answer),
@@ -217,11 +218,12 @@ class Session:
                 prompt_tokens=sum(proposal.prompt_tokens for proposal in answer),
                 cached_tokens=sum(proposal.cached_tokens for proposal in answer),
             )
-            slot.samples.extend(self._remembered(slot.query, request.grant, answer))
+            slot.samples.extend(self._remembered(query, request.grant, answer))
             return
-        if isinstance(answer, Transition):
+        if isinstance(query, Advance) and isinstance(answer, Transition):
             self._meter.settle_executions(request.grant, int(answer.verdict is not None))
-            answer = self._attributed(slot.query, answer)
+            answer = self._attributed(query, answer)
+        assert not isinstance(answer, tuple)  # `check_reply` lets none through
         slot.answer = answer
 
     def _remembered(self, query: Propose, grant: Grant, answer: Sequence[Proposal]) -> list[Proposal]:

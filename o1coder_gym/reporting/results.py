@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from o1coder_gym.budget import UNLIMITED, Budget
 from o1coder_gym.errors import JournalError, UsageError
@@ -169,6 +172,13 @@ class AgentSummary:
     tests_passed: float
     timed: bool
 
+    @property
+    def spent(self) -> float | None:
+        """Share of the budget that was spent, in [0, 1], of the limit that came closest; None without one."""
+        limits, costs = asdict(self.setting.budget), asdict(self.usage)
+        counted = [(costs[unit], limits[unit]) for unit in ("tokens", "calls", "executions") if limits[unit]]
+        return max((cost / (self.total * limit) for cost, limit in counted), default=None)
+
 
 def summarize(rows: Iterable[ResultRow]) -> list[AgentSummary]:
     """Groups rows by setting, in order of first appearance."""
@@ -216,10 +226,10 @@ def _summary(name: str, rows: Sequence[ResultRow]) -> AgentSummary:
     )
 
 
-HEADINGS = ("agent", "solved", "%, 95 % int.", "tests", "code", "tokens", "calls", "runs", "s")
+HEADINGS = ("agent", "solved", "%, 95 % int.", "tests", "code", "tokens", "spent", "calls", "runs", "s")
 LEGEND = (
     "solved: every hidden test passed; tests: % of hidden tests passed; code: programs committed; "
-    "costs: means per problem, s: seconds"
+    "spent: share of the budget; runs: programs judged; costs: means per problem, s: seconds"
 )
 
 
@@ -234,20 +244,102 @@ def _cells(summary: AgentSummary) -> tuple[str, ...]:
         f"{100 * summary.tests_passed:.0f}",
         f"{summary.committed}/{total}",
         f"{usage.tokens / total:,.0f}",
+        share_words(summary.spent),
         f"{usage.calls / total:,.1f}",
         f"{usage.executions / total:,.1f}",
         f"{usage.seconds / total:,.1f}" if summary.timed else "",
     )
 
 
+def share_words(share: float | None) -> str:
+    """Says a share in [0, 1], e.g. "98 %"; nothing for None."""
+    return "" if share is None else f"{100 * share:.0f} %"
+
+
+TERMINAL_HEADINGS = ("agent", "solved", "% (95 %)", "tests", "tokens", "spent", "runs", "s")
+TERMINAL_LEGEND = (
+    "solved: problems whose hidden tests all pass; % with its 95 % interval\n"
+    "tests: share of the hidden tests passed · spent: share of the budget\n"
+    "tokens, runs (programs judged) and s (seconds): means per problem"
+)
+TERMINAL_WIDTH = 80
+"""Columns that the table takes at most, as long as its numbers leave room for a name."""
+
+
 def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
-    """Builds the table that the terminal shows."""
-    table = Table(title=title, caption=LEGEND, padding=(0, 1, 0, 0))
-    for column, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="right" if column else "left", no_wrap=column > 0, overflow="fold")
-    for summary in summaries:
-        table.add_row(*_cells(summary))
+    """Builds the table that the terminal shows, in 80 columns: a part per budget, the largest first.
+
+    It leaves out the programs committed and the samples drawn, which the report has.
+    """
+    table = Table(
+        title=title,
+        caption=TERMINAL_LEGEND,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for column, heading in enumerate(TERMINAL_HEADINGS):
+        table.add_column(heading, justify="right" if column else "left", no_wrap=True)
+    names = labels([_at_any_budget(summary) for summary in summaries])
+    numbers = [_numbers(summary) for summary in summaries]
+    room = _room_for_names(numbers)
+    budgets = list(dict.fromkeys(summary.setting.budget for summary in summaries))
+    for budget in sorted(budgets, key=lambda budget: -(budget.tokens or 0)):
+        if len(budgets) > 1:
+            table.add_section()
+            table.add_row(Text("\n".join(name_lines(budget_words(budget), room)), style="bold"))
+        for summary, cells in zip(summaries, numbers, strict=True):
+            if summary.setting.budget == budget:
+                name = names[_at_any_budget(summary)]
+                table.add_row(Text("\n".join(name_lines(name, room))), *map(Text, cells))
     return table
+
+
+def _at_any_budget(summary: AgentSummary) -> Setting:
+    return replace(summary.setting, budget=UNLIMITED)
+
+
+def _numbers(summary: AgentSummary) -> tuple[str, ...]:
+    """Returns what the terminal shows of a setting behind its name."""
+    low, high = summary.interval
+    total, usage = summary.total, summary.usage
+    return (
+        f"{summary.solved}/{total}",
+        f"{100 * summary.solved / total:.0f} ({100 * low:.0f}–{100 * high:.0f})",
+        share_words(summary.tests_passed),
+        f"{usage.tokens / total:,.0f}",
+        share_words(summary.spent),
+        f"{usage.executions / total:,.1f}",
+        f"{usage.seconds / total:,.1f}" if summary.timed else "",
+    )
+
+
+def _room_for_names(numbers: Sequence[Sequence[str]]) -> int:
+    """Returns how long a name's line may be; two blanks stand between columns, one at each edge."""
+    columns = zip(TERMINAL_HEADINGS[1:], *numbers, strict=True)
+    return max(12, TERMINAL_WIDTH - 2 - sum(2 + max(map(len, column)) for column in columns))
+
+
+_ARGUMENTS = re.compile(r"[^\s:,/]+[:,/]?|\s+|[:,/]")
+"""What a spec is made of: it may be broken behind each of them."""
+_WORDS = re.compile(r"[^=_]+[=_]?|[=_]")
+"""What an argument is made of that is too long for a line."""
+
+
+def name_lines(name: str, width: int) -> list[str]:
+    """Breaks a name into lines of at most `width` characters, between its words and arguments.
+
+    A word that is longer than that stands on a line of its own.
+    """
+    arguments = _ARGUMENTS.findall(name)
+    pieces = [piece for one in arguments for piece in (_WORDS.findall(one) if len(one) > width else [one])]
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+    return [line.rstrip() for line in lines]
 
 
 def markdown_report(
