@@ -27,6 +27,8 @@ def check_proposals(request: PolicyRequest, proposals: tuple[Proposal, ...]) -> 
             raise PolicyError(
                 f"{where}: got {proposal.tokens} tokens, expected 0 to {request.sampling.max_tokens}"
             )
+        if proposal.finish == "budget":
+            raise PolicyError(f"{where}: got finish 'budget'; a policy says 'stop' or 'length'")
         if proposal.logprob is not None and not -math.inf < proposal.logprob <= _ROUNDING:
             raise PolicyError(f"{where}: got log-probability {proposal.logprob}, expected a finite one ≤ 0")
     return tuple(proposals)

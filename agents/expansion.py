@@ -57,9 +57,9 @@ def grow(tree: Tree, nodes: Sequence[Node], n: int, *, sampling: Sampling) -> Pa
         transitions = yield from advance([Advance(node.state, first.text) for _, node, first, _ in steps])
         fresh: list[Node] = []
         for (place, node, proposal, count), transition in zip(steps, transitions, strict=True):
-            drawn[place] += count
             if len(transition.state.steps) == len(node.state.steps):
                 continue  # the budget could not pay for its execution
+            drawn[place] += count
             child = tree.add(node, proposal, transition, count)
             if child is not None:
                 fresh.append(child)

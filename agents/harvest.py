@@ -30,8 +30,11 @@ def harvest(
     """Makes a data set of finished searches.
 
     Steps that cannot be read have no row (environments and searches give them 0 without asking a scorer),
-    nor have steps that were never evaluated, or on which the judge failed. Values are those of the search:
-    a search whose leaves were valued by a step scorer passes that scorer's opinion on.
+    nor have steps that were never evaluated, on which the judge failed, or that the budget cut. Only the
+    policy's own steps are data: notes that an agent wrote stay in the states of the steps below them, as
+    context, but have no row, and no path that holds one is learned as if the policy had written it. Values
+    are those of the search: a search whose leaves were valued by a step scorer passes that scorer's opinion
+    on.
 
     Args:
         trees: Of one step format; trees of the same problem are merged.
@@ -147,6 +150,8 @@ def _passing_paths(tree: SearchTree, source: str, drops: Counter[str]) -> Iterat
         state = tree.state(index)
         if any(step.type is ActionType.MALFORMED for step in state.steps):
             drops["path: a step cannot be read"] += 1
+        elif any(tree.nodes[place].author != "policy" for place in tree.path(index)):
+            drops["path: holds a note of the agent"] += 1
         else:
             yield PathRow(state, 0, *_cost(tree, index), "", (source,))
 
@@ -159,6 +164,10 @@ def _submission(path: PathRow, problem: Problem, tests: Mapping[str, Tests]) -> 
 
 
 def _reason_to_drop(node: TreeNode) -> str | None:
+    if node.author != "policy":
+        return "prefix: a note of the agent"
+    if node.finish == "budget":
+        return "prefix: cut by the budget"
     if node.step is not None and node.step.type is ActionType.MALFORMED:
         return "prefix: step cannot be read"
     if node.outcome is Outcome.INFRASTRUCTURE:

@@ -19,9 +19,10 @@ def rollout(tree: Tree, flight: Flight, expand: Expand) -> Part[float | None]:
     """Follows the policy, one sample a step, until the episode ends; keeps every step in the tree."""
     while True:
         node = flight.node
+        asked = node.asked
         fresh = yield from expand(tree, node, 1)
         if not fresh:
-            return _known(node)
+            return _known(node) if node.asked > asked else None  # without a sample nothing has happened
         if fresh[0].ended:
             return None
         flight.enter(fresh[0])

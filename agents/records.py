@@ -26,7 +26,10 @@ def read_proposals(row: Sequence[Sequence[Any]]) -> tuple[Proposal, ...]:
 
 
 def write_transition(transition: Transition) -> dict[str, Any]:
-    """Returns a JSON-able dict; of the state only the last step, NaN as null."""
+    """Returns a JSON-able dict; of the state only the last step, NaN as null.
+
+    Author and finish are left out: the session finds them again from the samples.
+    """
     step = transition.state.steps[-1]
     return {
         "step": [int(step.type), step.text],

@@ -4,6 +4,10 @@ A turn is the list of queries that the agent yielded. It is served in waves: a w
 budget can pay for at its worst-case price; when the whole wave is back and settled at its true
 price, the next wave asks for what is still missing. So what an agent gets depends on its budget and
 on the answers alone, never on the timing of batches.
+
+What was sampled is told apart from what happened to the policy by accident: a sample that ended because
+the budget granted it fewer tokens than were asked for is settled, recorded and shown to the observer as
+``finish="budget"``, but no agent gets it, so that none can have it judged.
 """
 
 from __future__ import annotations
@@ -21,12 +25,12 @@ from o1coder_gym.agents.tasks import Observer, Task, TaskResult
 from o1coder_gym.budget import Grant, Meter
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, O1CoderError
 from o1coder_gym.queries import Advance, Answer, Propose, Query, Score, Search
-from o1coder_gym.types import PolicyRequest, Problem, Proposal, SearchResult, State, Transition
+from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
 
 
 @dataclass(slots=True)
 class _Slot:
-    """A query of the turn and what has been answered to it."""
+    """A query of the turn and what has been answered to it, samples that the budget cut included."""
 
     query: Query
     samples: list[Proposal] = field(default_factory=list)
@@ -40,9 +44,14 @@ class _Slot:
         return self.answer is None
 
     @property
+    def whole(self) -> tuple[Proposal, ...]:
+        """The samples that the budget did not cut."""
+        return tuple(sample for sample in self.samples if sample.finish != "budget")
+
+    @property
     def served(self) -> bool:
-        """Whether anything was answered."""
-        return bool(self.samples) or self.answer is not None
+        """Whether there is anything for the agent."""
+        return self.answer is not None or bool(self.whole)
 
 
 class Session:
@@ -92,6 +101,7 @@ class Session:
         self._observer = observer
         self._meter = Meter(task.budget)
         self._counts: dict[State, int] = {}
+        self._sampled: dict[State, dict[str, Finish]] = {}
         self._serial = 0
         self._expired = False
         self._exhausted = False
@@ -199,7 +209,8 @@ class Session:
         if self.outcome is not None:
             return
         slot = self._turn[request.slot]
-        if isinstance(answer, tuple):
+        query = slot.query
+        if isinstance(query, Propose) and isinstance(answer, tuple):
             self._meter.settle_samples(
                 request.grant,
                 sum(proposal.tokens for proposal in answer),
@@ -207,11 +218,34 @@ class Session:
                 prompt_tokens=sum(proposal.prompt_tokens for proposal in answer),
                 cached_tokens=sum(proposal.cached_tokens for proposal in answer),
             )
-            slot.samples.extend(answer)
+            slot.samples.extend(self._remembered(query, request.grant, answer))
             return
-        if isinstance(answer, Transition):
+        if isinstance(query, Advance) and isinstance(answer, Transition):
             self._meter.settle_executions(request.grant, int(answer.verdict is not None))
+            answer = self._attributed(query, answer)
+        assert not isinstance(answer, tuple)  # `check_reply` lets none through
         slot.answer = answer
+
+    def _remembered(self, query: Propose, grant: Grant, answer: Sequence[Proposal]) -> list[Proposal]:
+        """Marks the samples that the budget cut, and remembers how the others ended."""
+        granted_less = grant.max_tokens < query.sampling.max_tokens
+        samples = []
+        sampled = self._sampled.setdefault(query.state, {})
+        for proposal in answer:
+            if granted_less and proposal.finish == "length":
+                samples.append(replace(proposal, finish="budget"))
+                continue
+            samples.append(proposal)
+            if sampled.get(proposal.text) != "stop":
+                sampled[proposal.text] = proposal.finish
+        return samples
+
+    def _attributed(self, query: Advance, transition: Transition) -> Transition:
+        """Says who wrote the step, and how its sample ended."""
+        finish = self._sampled.get(query.state, {}).get(query.action)
+        if finish is None:
+            return replace(transition, author="agent")
+        return transition if finish == transition.finish else replace(transition, finish=finish)
 
     def _end_turn(self) -> None:
         """Hands the answers to the agent, or tells it that the budget paid for none of them."""
@@ -222,16 +256,23 @@ class Session:
                 self._abandon(ConformanceError(f"{name}: the agent went on after its budget was exhausted"))
                 return
             self._exhausted = True
+            self._observe([slot for slot in paid if slot.samples])
             self._exhaust(f"{self.task.key}: the budget is spent")
             return
+        self._observe(self._turn)
         answers = [_answer(slot) for slot in self._turn]
-        if self._observer is not None:
-            usage = self._meter.usage
-            for slot, answer in zip(self._turn, answers, strict=True):
-                self._observer(self.task, slot.query, answer, usage)
         search = self._search
         assert search is not None
         self._resume(lambda: search.send(answers))
+
+    def _observe(self, slots: Sequence[_Slot]) -> None:
+        """Tells the observer what each query was answered, and of the samples that the budget cut."""
+        if self._observer is None:
+            return
+        usage = self._meter.usage
+        for slot in slots:
+            answer = tuple(slot.samples) if isinstance(slot.query, Propose) else _answer(slot)
+            self._observer(self.task, slot.query, answer, usage)
 
     def _exhaust(self, message: str) -> None:
         """Asks the agent for its best so far."""
@@ -296,7 +337,7 @@ def _checked(query: Query) -> Query:
 def _answer(slot: _Slot) -> Answer:
     """What the agent gets; an `Advance` that could not be paid comes back masked."""
     if isinstance(slot.query, Propose):
-        return tuple(slot.samples)
+        return slot.whole
     if slot.answer is None:
         return Transition(slot.query.state, math.nan, False, True, "the budget is spent")
     return slot.answer

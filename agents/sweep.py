@@ -2,17 +2,18 @@
 
 A run is recorded by an observer; then the agent is played again from the record with a smaller budget,
 at no cost. It gets the same samples, as many as the smaller budget pays for in full, and is thrown
-`BudgetExhausted` where the budget ends. Unlike the driver it does not try a shortened last sample.
+`BudgetExhausted` where the budget ends. As in the driver, the sample that the budget would have cut costs
+what was left, and the agent does not get it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from o1coder_gym.agents.tasks import Task
-from o1coder_gym.budget import Budget
+from o1coder_gym.budget import SMALLEST_SAMPLE, Budget
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
 from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
@@ -23,7 +24,7 @@ class Recording:
     """All that one search was answered. Mutable; grows as an observer of a driver.
 
     Attributes:
-        samples: Drawn proposals by state and sampling, in order.
+        samples: Drawn proposals by state and sampling, in order; those that the budget cut are among them.
         transitions: By state and action.
         scores: By state.
     """
@@ -44,6 +45,16 @@ class Recording:
         else:
             assert isinstance(answer, float)
             self.scores[query.state] = answer
+
+    @property
+    def cut(self) -> list[tuple[State, Proposal]]:
+        """The samples that the budget cut, and where they were drawn."""
+        return [
+            (state, proposal)
+            for (state, _), proposals in self.samples.items()
+            for proposal in proposals
+            if proposal.finish == "budget"
+        ]
 
     def programs(self) -> list[State]:
         """Returns the terminal states whose programs were judged, in order."""
@@ -70,11 +81,13 @@ class Replay:
         result: Its answer.
         usage: What it spends; no seconds.
         programs: The terminal states whose programs were judged on the way, in order.
+        cut: Whether the budget cut a sample.
     """
 
     result: SearchResult
     usage: Usage
     programs: list[State]
+    cut: bool = False
 
 
 def answer_within(task: Task, problem: Problem, root: State, recording: Recording, budget: Budget) -> Replay:
@@ -98,21 +111,22 @@ def answer_within(task: Task, problem: Problem, root: State, recording: Recordin
             queries = search.send(answers)
         search.throw(BudgetExhausted(f"{task.key}: the budget is spent"))
     except StopIteration as end:
-        return Replay(end.value, teller.usage, teller.told.programs())
+        return Replay(end.value, teller.usage, teller.told.programs(), teller.cut)
     except BudgetExhausted:
-        return Replay(SearchResult(None), teller.usage, teller.told.programs())
+        return Replay(SearchResult(None), teller.usage, teller.told.programs(), teller.cut)
     raise ConformanceError(f"{task.key}: the agent went on after its budget was exhausted")
 
 
 @dataclass(slots=True)
 class _Teller:
-    """Answers from a recording while the budget lasts. Mutable; `over` once a sample was refused."""
+    """Answers from a recording while the budget lasts. Mutable; `over` once a sample was refused or cut."""
 
     recording: Recording
     budget: Budget
     usage: Usage = field(default_factory=Usage)
     told: Recording = field(default_factory=Recording)
     over: bool = False
+    cut: bool = False
     drawn: dict[tuple[State, Sampling], int] = field(default_factory=dict)
 
     def answer(self, queries: Sequence[Query]) -> list[Answer] | None:
@@ -137,12 +151,21 @@ class _Teller:
         start = self.drawn.get(place, 0)
         taken: list[Proposal] = []
         for proposal in self.recording.samples.get(place, [])[start : start + query.n]:
-            self.over = self.over or not self._pay(_price(proposal))
+            self.over = self.over or not self._draw(proposal, query.sampling.max_tokens)
             if self.over:
                 break
             taken.append(proposal)
         self.drawn[place] = start + len(taken)
         return tuple(taken)
+
+    def _draw(self, proposal: Proposal, max_tokens: int) -> bool:
+        """Pays for a sample; returns whether the budget reaches to its end."""
+        left = math.inf if self.budget.tokens is None else self.budget.tokens - self.usage.tokens
+        if left < min(max_tokens, SMALLEST_SAMPLE):
+            return False  # the driver would not begin it
+        paid = self._pay(replace(_price(proposal), tokens=int(min(left, proposal.tokens))))
+        self.cut = paid and (proposal.finish == "budget" or left < proposal.tokens)
+        return paid and not self.cut
 
     def _transition(self, query: Advance) -> Transition:
         found = self.recording.transitions.get((query.state, query.action))

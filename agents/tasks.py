@@ -57,4 +57,8 @@ class TaskResult:
 
 
 Observer = Callable[[Task, Query, Answer, Usage], None]
-"""Told of each answered query, in the agent's order, before the agent is; usage is the task's."""
+"""Told of each answered query, in the agent's order, before the agent is; usage is the task's.
+
+Of a `Propose` it is told all samples that were paid for: those that the budget cut (`Proposal.finish`), which
+the agent does not get, too.
+"""

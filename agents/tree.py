@@ -18,7 +18,18 @@ from typing import Any
 from o1coder_gym.agents.values import end_value, passes, standing
 from o1coder_gym.errors import UsageError
 from o1coder_gym.search_tree import SearchTree, TreeNode
-from o1coder_gym.types import ActionType, Outcome, Problem, Proposal, SearchResult, State, Step, Transition
+from o1coder_gym.types import (
+    ActionType,
+    Author,
+    Finish,
+    Outcome,
+    Problem,
+    Proposal,
+    SearchResult,
+    State,
+    Step,
+    Transition,
+)
 
 SCHEMA = 1
 """Version of the rows that `Tree.to_row` writes."""
@@ -49,11 +60,14 @@ class Node:
         ended: Whether the episode is over here; a step that cannot be read is an end of value 0.
         closed: Whether nothing new can come from here.
         born: Simulations that had begun when the node was made.
+        author: Who wrote the step.
+        finish: Why the sample ended that the step is.
     """
 
     __slots__ = (
-        "asked", "bits", "born", "children", "closed", "count", "ended", "index", "logprob", "own", "parent",
-        "pending", "prior", "score", "state", "tokens", "total", "unobserved", "value", "verdict", "visits",
+        "asked", "author", "bits", "born", "children", "closed", "count", "ended", "finish", "index",
+        "logprob", "own", "parent", "pending", "prior", "score", "state", "tokens", "total", "unobserved",
+        "value", "verdict", "visits",
     )  # fmt: skip
 
     def __init__(self, state: State, parent: Node | None, index: int, born: int) -> None:
@@ -72,6 +86,8 @@ class Node:
         self.verdict: Outcome | None = None
         self.bits = ""
         self.ended = self.closed = False
+        self.author: Author = "policy"
+        self.finish: Finish = "stop"
 
     @property
     def step(self) -> Step | None:
@@ -173,6 +189,8 @@ class Tree:
         child.count = count
         child.tokens = proposal.tokens
         child.logprob = proposal.logprob
+        child.author = transition.author
+        child.finish = proposal.finish
         self.nodes.append(child)
         parent.children.append(child)
         return child
@@ -326,11 +344,15 @@ def _recorded(node: Node) -> TreeNode:
         end=node.value,
         outcome=node.verdict,
         bits=node.bits,
+        author=node.author,
+        finish=node.finish,
     )
 
 
 _PLAIN = ("visits", "own", "total", "asked", "count", "tokens", "logprob", "prior", "score", "value", "bits")
 _FLAGS = ("ended", "closed")
+_ORIGINS = {"author": "policy", "finish": "stop"}
+"""Fields that a row has only where they differ from this, as rows of earlier versions do."""
 
 
 def _node_to_row(node: Node) -> dict[str, Any]:
@@ -339,12 +361,15 @@ def _node_to_row(node: Node) -> dict[str, Any]:
         row["step"] = [int(step.type), step.text]
     row |= {name: getattr(node, name) for name in (*_PLAIN, *_FLAGS)}
     row["verdict"] = node.verdict.value if node.verdict else None
+    row |= {name: getattr(node, name) for name, usual in _ORIGINS.items() if getattr(node, name) != usual}
     return row
 
 
 def _fill(node: Node, row: Mapping[str, Any]) -> None:
     for name in (*_PLAIN, *_FLAGS):
         setattr(node, name, row[name])
+    for name, usual in _ORIGINS.items():
+        setattr(node, name, row.get(name, usual))
     node.verdict = Outcome(row["verdict"]).after(len(node.bits)) if row["verdict"] else None
     node.value = None if node.verdict is Outcome.NO_TESTS else node.value  # 1.0 in rows of earlier versions
 

@@ -7,14 +7,15 @@ from dataclasses import replace
 from o1coder_gym.agents.sweep import Recording
 from o1coder_gym.agents.tasks import TaskResult
 from o1coder_gym.agents.tree import Node, Tree
-from o1coder_gym.search_tree import SearchTree
-from o1coder_gym.types import Problem, Proposal, State, Transition
+from o1coder_gym.formats import FORMATS
+from o1coder_gym.search_tree import SearchTree, TreeNode
+from o1coder_gym.types import ActionType, Problem, Proposal, State, Step, Transition
 
 
 def tree_record(
     finished: TaskResult, problem: Problem, recording: Recording, *, seed: int, format: str
 ) -> SearchTree:
-    """Returns the search tree of a task that is over.
+    """Returns the search tree of a task that is over, the samples that the budget cut among its leaves.
 
     Args:
         finished: The task's result.
@@ -27,6 +28,7 @@ def tree_record(
     root = State(problem.task_id)
     tree = found.tree if found is not None and isinstance(found.tree, Tree) else observed(recording, root)
     record = tree.record(problem, found.state if found is not None else None)
+    record = replace(record, nodes=(*record.nodes, *_cut_leaves(tree, recording, format)))
     return replace(record, agent=finished.task.name, seed=seed, format=format, usage=finished.usage)
 
 
@@ -55,21 +57,58 @@ def observed(recording: Recording, root: State) -> Tree:
     return tree
 
 
+def _cut_leaves(tree: Tree, recording: Recording, format: str) -> list[TreeNode]:
+    """Returns a leaf per sample that the budget cut, and what it needs to hang there.
+
+    They are read as steps for the record alone: the model has never taken them, and nothing counts them.
+    """
+    if not recording.cut:
+        return []
+    places = {node.state: node.index for node in tree.nodes}
+    leaves: list[TreeNode] = []
+
+    def place(state: State) -> int:
+        """Returns the node of a state; a note of the agent below which nothing was taken becomes one."""
+        if state not in places and state.steps:
+            note = TreeNode(place(_parent(state)), state.steps[-1], born=tree.simulations, author="agent")
+            leaves.append(note)
+            places[state] = len(tree.nodes) + len(leaves) - 1
+        return places.get(state, 0)
+
+    for state, sample in recording.cut:
+        leaf = TreeNode(place(state), _read(sample.text, format), born=tree.simulations, tokens=sample.tokens)
+        leaves.append(replace(leaf, logprob=sample.logprob, finish=sample.finish))
+    return leaves
+
+
+def _parent(state: State) -> State:
+    return State(state.problem_id, state.steps[:-1])
+
+
+def _read(text: str, format: str) -> Step:
+    """Reads a step in a format; one of a format that is not known here is kept as text."""
+    step_format = FORMATS.get(format)
+    return Step(ActionType.MALFORMED, text) if step_format is None else step_format.parse(text)
+
+
 def _place(tree: Tree, places: dict[State, Node], state: State) -> Node | None:
     """Returns the node of a state; a step that the agent wrote itself (self-repair's notes) becomes one."""
     if state not in places and state.steps:
-        above = _place(tree, places, State(state.problem_id, state.steps[:-1]))
+        above = _place(tree, places, _parent(state))
         if above is not None:
-            note = tree.attach(above, Proposal("", 0), Transition(state, 0.0, False, False), 1)
+            taken = Transition(state, 0.0, False, False, author="agent")
+            note = tree.attach(above, Proposal("", 0), taken)
             if note is not None:
                 places[state] = note
     return places.get(state)
 
 
 def _samples(recording: Recording) -> dict[tuple[State, str], list[Proposal]]:
-    """Returns the equal samples of each action taken in a state."""
+    """Returns the equal samples of each action taken in a state, without those that the budget cut."""
     found: dict[tuple[State, str], list[Proposal]] = {}
     for (state, _), proposals in recording.samples.items():
         for proposal in proposals:
+            if proposal.finish == "budget":
+                continue
             found.setdefault((state, proposal.text), []).append(proposal)
     return found

@@ -18,7 +18,8 @@ from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, 
 class Propose:
     """Asks the policy for `n` actions in `state`. Answer: a tuple of at most `n` `Proposal`.
 
-    Fewer than `n` come back only when the budget cut the request.
+    Fewer than `n` come back only when the budget cut the request; a sample that it cut in the middle is
+    paid for, but not among them.
     """
 
     state: State

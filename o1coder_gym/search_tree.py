@@ -14,7 +14,7 @@ from typing import Any
 from o1coder_gym.errors import JournalError, O1CoderError
 from o1coder_gym.journal import read_rows
 from o1coder_gym.problem_rows import ProblemRow, problem_row_from_json, problem_row_to_json
-from o1coder_gym.types import ActionType, Outcome, Problem, State, Step, Usage
+from o1coder_gym.types import ActionType, Author, Finish, Outcome, Problem, State, Step, Usage
 
 SCHEMA = 1
 """Version of the rows that `SearchTree.to_row` writes."""
@@ -42,6 +42,8 @@ class TreeNode:
             are no tests.
         outcome: Of committed code on the tests of the search; None without code.
         bits: One character per test of the search, ``"1"`` if passed; empty without code.
+        author: Who wrote the step: the policy, or the agent as a note.
+        finish: Why its sample ended; one that the budget cut is a leaf that was never taken.
     """
 
     parent: int | None
@@ -57,6 +59,8 @@ class TreeNode:
     end: float | None = None
     outcome: Outcome | None = None
     bits: str = ""
+    author: Author = "policy"
+    finish: Finish = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,15 @@ class SearchTree:
             "chosen": self.chosen,
             "trace": [list(column) for column in zip(*self.trace, strict=True)],
             "steps": [node.step and [int(node.step.type), node.step.text] for node in self.nodes],
-            **{name: [getattr(node, name) for node in self.nodes] for name in _COLUMNS},
+            **{name: self._column(name) for name in _COLUMNS},
+            **{name: self._column(name) for name, usual in _ORIGINS.items() if self._differs(name, usual)},
         }
+
+    def _column(self, name: str) -> list[Any]:
+        return [getattr(node, name) for node in self.nodes]
+
+    def _differs(self, name: str, usual: str) -> bool:
+        return any(getattr(node, name) != usual for node in self.nodes)
 
     def _repr_html_(self) -> str:
         """Shows the tree in a notebook."""
@@ -157,13 +168,17 @@ class SearchTree:
             raise JournalError(f"search tree: not a row of one: {type(error).__name__}: {error}") from error
 
 
-_COLUMNS = tuple(name for name in TreeNode.__slots__ if name != "step")
+_ORIGINS: Mapping[str, str] = {"author": "policy", "finish": "stop"}
+"""Columns that a row has only where a node differs from this, as rows of earlier versions do."""
+
+_COLUMNS = tuple(name for name in TreeNode.__slots__ if name not in ("step", *_ORIGINS))
 
 
 def _nodes(row: Mapping[str, Any]) -> tuple[TreeNode, ...]:
     nodes = []
-    for step, *cells in zip(row["steps"], *(row[name] for name in _COLUMNS), strict=True):
-        fields = dict(zip(_COLUMNS, cells, strict=True))
+    names = (*_COLUMNS, *(name for name in _ORIGINS if name in row))
+    for step, *cells in zip(row["steps"], *(row[name] for name in names), strict=True):
+        fields = dict(zip(names, cells, strict=True))
         outcome = Outcome(fields["outcome"]).after(len(fields["bits"])) if fields["outcome"] else None
         fields["outcome"] = outcome
         nodes.append(TreeNode(step=Step(ActionType(step[0]), step[1]) if step else None, **fields))

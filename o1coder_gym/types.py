@@ -163,6 +163,18 @@ class Sampling:
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 
+Finish: TypeAlias = Literal["stop", "length", "budget"]
+"""Why a sample ended.
+
+``"stop"``: at a step boundary or at the end of the model's text. ``"length"``: at the limit of the
+sampling itself or of the context; a failure of the policy like any other. ``"budget"``: at a limit below
+the one that was asked for, because the budget paid for no more; an accident that says nothing about the
+policy, so that such a sample is paid for and recorded but never taken, judged or learned from.
+"""
+
+Author: TypeAlias = Literal["policy", "agent"]
+"""Who wrote a step: the policy, as a sample, or the search itself, as a note to the policy."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -174,7 +186,7 @@ class Proposal:
         logprob: Sum of the log-probabilities of the generated tokens, ≤ 0, under the model's own
             distribution (temperature 1, no truncation); None where a backend cannot tell.
         token_ids: The generated tokens, empty where a backend does not expose them.
-        finish: ``"stop"`` at a step boundary, ``"length"`` when `max_tokens` cut it.
+        finish: Why it ended; policies say ``"stop"`` or ``"length"``, the driver knows the budget.
         prompt_tokens: Prompt tokens computed for it; what samples of one request share counts at the
             first of them. 0 where a backend cannot tell.
         cached_tokens: Prompt tokens whose computation was reused, likewise.
@@ -184,7 +196,7 @@ class Proposal:
     tokens: int
     logprob: float | None = None
     token_ids: tuple[int, ...] = ()
-    finish: Literal["stop", "length"] = "stop"
+    finish: Finish = "stop"
     prompt_tokens: int = field(default=0, compare=False)
     cached_tokens: int = field(default=0, compare=False)
 
@@ -339,6 +351,9 @@ class Transition:
         feedback: What the agent is told: malformed action, failed public tests; never hidden ones.
         verdict: Of the committed code on the model's tests; None before code is committed.
         reward_terms: All components of the reward, in [0, 1] each; NaN where they are not known.
+        author: Who wrote the step. Set by the driver: ``"agent"`` for a text that was not sampled in the
+            state before. A model leaves the default.
+        finish: Why the sample that the step is ended, likewise.
     """
 
     state: State
@@ -348,6 +363,8 @@ class Transition:
     feedback: str = ""
     verdict: Verdict | None = None
     reward_terms: Mapping[str, float] = field(default_factory=dict, hash=False)
+    author: Author = "policy"
+    finish: Finish = "stop"
 
     @property
     def done(self) -> bool:

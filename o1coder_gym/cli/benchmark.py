@@ -11,7 +11,7 @@ import o1coder_gym
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.cache import CachedPolicy
 from o1coder_gym.agents.driver import Driver, Task, TaskResult
-from o1coder_gym.agents.sweep import Recorder, Recording, answer_within
+from o1coder_gym.agents.sweep import Recorder, Recording, Replay, answer_within
 from o1coder_gym.agents.tree_records import tree_record
 from o1coder_gym.budget import Budget
 from o1coder_gym.envs.reasoning_model import ReasoningModel
@@ -171,6 +171,7 @@ class _Answer:
     usage: Usage
     timed: bool
     error: str = ""
+    cut: bool = False
 
 
 class _Answers:
@@ -194,7 +195,7 @@ class _Answers:
 
     def judged(self, finished: TaskResult, seed: int, recording: Recording) -> list[ResultRow]:
         """Asks the hidden tests about all answers of a task; that of the whole budget is the first row."""
-        answers = [self._whole(finished)]
+        answers = [self._whole(finished, cut=bool(recording.cut))]
         programs = [recording.programs()]
         if not finished.error:
             for budget in self._plan.sweep:
@@ -205,10 +206,7 @@ class _Answers:
                     recording,
                     budget,
                 )
-                found = replay.result
-                answers.append(
-                    _Answer(finished.task.name, budget, found.state, found.value, replay.usage, timed=False)
-                )
+                answers.append(self._replayed(finished, budget, replay))
                 programs.append(replay.programs)
         if finished.task.name.partition(":")[0] == RANDOM_PICK and not finished.error:
             answers += [
@@ -217,7 +215,7 @@ class _Answers:
             ]
         return [self._judge(finished.task.task_id, seed, answer) for answer in answers]
 
-    def _whole(self, finished: TaskResult) -> _Answer:
+    def _whole(self, finished: TaskResult, *, cut: bool) -> _Answer:
         found = finished.result
         return _Answer(
             finished.task.name,
@@ -227,6 +225,13 @@ class _Answers:
             finished.usage,
             timed=not self._plan.share_samples,
             error=str(finished.error) if finished.error else "",
+            cut=cut,
+        )
+
+    def _replayed(self, finished: TaskResult, budget: Budget, replay: Replay) -> _Answer:
+        found = replay.result
+        return _Answer(
+            finished.task.name, budget, found.state, found.value, replay.usage, timed=False, cut=replay.cut
         )
 
     def _oracle(self, task_id: str, blind: _Answer, programs: Sequence[State]) -> _Answer:
@@ -240,6 +245,7 @@ class _Answers:
             value=0.0 if best is None else verdicts[best].passed / max(verdicts[best].total, 1),
             usage=blind.usage,
             timed=blind.timed,
+            cut=blind.cut,
         )
 
     def _judge(self, task_id: str, seed: int, answer: _Answer) -> ResultRow:
@@ -261,4 +267,5 @@ class _Answers:
             error=answer.error,
             budget=answer.budget,
             timed=answer.timed,
+            cut=answer.cut,
         )

@@ -42,10 +42,21 @@ from o1coder_gym.formats import load_format
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems import ProblemRow, load_rows
-from o1coder_gym.queries import Advance, Answer, Query
+from o1coder_gym.queries import Advance, Answer, Propose, Query
+from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.search_tree import TREES
-from o1coder_gym.types import ActionType, Outcome, Problem, Step, Transition, Usage, Verdict
+from o1coder_gym.types import (
+    ActionType,
+    Outcome,
+    Problem,
+    Proposal,
+    State,
+    Step,
+    Transition,
+    Usage,
+    Verdict,
+)
 
 
 def solve(
@@ -90,8 +101,8 @@ def solve(
         driver = Driver(model, sampler, steps, seed=seed, journal=folder, observer=narrator)
         with resumable(out):
             (finished,) = driver.run([Task(row.problem.task_id, search, budget, name=agent)])
+        recording = narrator.recorder.recordings.get(finished.task.key, Recording())
         if folder is not None:
-            recording = narrator.recorder.recordings.get(finished.task.key, Recording())
             tree = tree_record(finished, row.problem, recording, seed=seed, format=format)
             folder.append(TREES, tree.to_row())
         if finished.error is not None:
@@ -103,7 +114,7 @@ def solve(
     if as_json:
         typer.echo(json.dumps(_json(finished, hidden)))
     else:
-        _conclude(Console(), console, finished, hidden)
+        _conclude(Console(), console, finished, hidden, cut=bool(recording.cut))
     if code is None:
         raise typer.Exit(1)
 
@@ -118,7 +129,9 @@ def _row(
 
 
 class Narrator:
-    """An observer that prints each step taken, with what its tests said, and records the search.
+    """An observer that prints each step taken, with what its tests said, and what the budget cut.
+
+    It records the search.
 
     Attributes:
         recorder: Has the search.
@@ -127,13 +140,22 @@ class Narrator:
     def __init__(self, console: Console) -> None:
         """Prints to `console`."""
         self._console = console
+        self._tokens: dict[tuple[State, str], int] = {}
         self.recorder = Recorder()
 
     def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
         """Told of each answered query by the driver."""
         self.recorder(task, query, answer, usage)
-        if isinstance(query, Advance) and isinstance(answer, Transition) and answer.state is not query.state:
-            self._console.print(_step(answer, usage))
+        if isinstance(query, Propose) and isinstance(answer, tuple):
+            self._tokens |= {(query.state, sample.text): sample.tokens for sample in answer}
+            for sample in answer:
+                if sample.finish == "budget":
+                    self._console.print(_cut(sample, query.state.depth + 1, usage))
+        elif (
+            isinstance(query, Advance) and isinstance(answer, Transition) and answer.state is not query.state
+        ):
+            tokens = self._tokens.get((query.state, query.action), 0)
+            self._console.print(_step(answer, tokens, usage))
 
 
 _TITLES = {
@@ -150,7 +172,7 @@ _COLOURS = {
 }
 
 
-def _step(transition: Transition, usage: Usage) -> Panel:
+def _step(transition: Transition, tokens: int, usage: Usage) -> Panel:
     step = transition.state.steps[-1]
     lines: list[Text | Syntax] = [_body(step)]
     verdict = transition.verdict
@@ -158,14 +180,25 @@ def _step(transition: Transition, usage: Usage) -> Panel:
         lines.append(_told(verdict))
     if transition.feedback:
         lines.append(Text(transition.feedback, style="dim"))
-    title = f"step {transition.state.depth} · {_TITLES[step.type]}"
+    told = origin(transition.author, transition.finish, tokens)
+    title = " · ".join(word for word in (f"step {transition.state.depth}", _TITLES[step.type], told) if word)
+    return _panel(Group(*lines), title, usage, _COLOURS[step.type])
+
+
+def _cut(sample: Proposal, number: int, usage: Usage) -> Panel:
+    """A sample that was not taken."""
+    told = origin("policy", sample.finish, sample.tokens)
+    return _panel(Text(sample.text.strip(), style="dim"), f"step {number} · {told}", usage, "dim")
+
+
+def _panel(body: Group | Text, title: str, usage: Usage, colour: str) -> Panel:
     return Panel(
-        Group(*lines),
+        body,
         title=title,
         title_align="left",
         subtitle=f"{usage.tokens:,} tokens",
         subtitle_align="right",
-        border_style=_COLOURS[step.type],
+        border_style=colour,
     )
 
 
@@ -183,11 +216,13 @@ def _body(step: Step) -> Text | Syntax:
     return Text(step.text.strip())
 
 
-def _conclude(console: Console, notes: Console, finished: TaskResult, hidden: HiddenVerdict | None) -> None:
+def _conclude(
+    console: Console, notes: Console, finished: TaskResult, hidden: HiddenVerdict | None, *, cut: bool
+) -> None:
     usage = finished.usage
     code = finished.result.code if finished.result else None
     if code is None:
-        notes.print("[red]no code was committed[/] within the budget")
+        notes.print("[red]no code was committed[/] within the budget" + ", which cut a step" * cut)
     else:
         notes.rule("chosen program")
         console.print(_body(Step(ActionType.CODE, code)))

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from html import escape
 
 from o1coder_gym.reporting.colours import SERIES
-from o1coder_gym.reporting.run_report import Curve
+from o1coder_gym.reporting.page import breakable
+from o1coder_gym.reporting.run_report import Curve, CurvePoint
 from o1coder_gym.reporting.search_reliability import ReliabilityBin
 
 WIDTH, HEIGHT = 1080, 430
-LEFT, RIGHT, TOP, BOTTOM = 56, 290, 16, 52
+LEFT, RIGHT, TOP, BOTTOM = 56, 345, 16, 52
 LINE = 18
 """Height of a label's line."""
 
@@ -32,24 +33,59 @@ class _Frame:
     bottom: float
 
 
-def curves_chart(curves: Sequence[Curve], *, swept: bool) -> str:
-    """Returns solved against tokens: a line per agent with its 95 % band, named at its end.
+def curves_chart(curves: Sequence[Curve]) -> str:
+    """Returns solved against budgets: a line per agent with its 95 % band, named at its end.
+
+    The axis is logarithmic and its ticks are the budgets. A point is hollow where more than a tenth of the
+    budget was left unspent.
 
     Args:
         curves: At least one.
-        swept: Whether budgets were swept; then the axis is logarithmic and its ticks are the budgets.
     """
     tokens = sorted({point.tokens for curve in curves for point in curve.points})
     highest = max(point.interval[1] for curve in curves for point in curve.points)
     step = next(step for step in (0.05, 0.1, 0.2) if highest <= 5 * step)
     top = 5 * step
-    ticks = tokens if swept else _round_ticks(tokens[-1])
-    frame = _frame(_axis(ticks, logarithmic=swept), top)
-    word = "budget: generated tokens per problem" if swept else "generated tokens spent per problem (mean)"
-    parts = [_grid(frame, [(tick, f"{tick:,.0f}") for tick in ticks], top, word, "problems solved")]
+    frame = _frame(_axis(tokens), top)
+    word = "budget: generated tokens per problem"
+    parts = [_grid(frame, [(tick, f"{tick:,.0f}") for tick in tokens], top, word, "problems solved")]
     parts += [_curve(curve, place, frame) for place, curve in enumerate(curves)]
     parts.append(_names(curves, frame))
-    return _svg(parts, WIDTH, HEIGHT, "Share of problems solved against generated tokens")
+    return _svg(parts, WIDTH, HEIGHT, "Share of problems solved against the budget")
+
+
+def spending_chart(curves: Sequence[Curve]) -> str:
+    """Returns what was solved within one budget, and beside it how much of that budget was spent.
+
+    Rows of HTML instead of an SVG, so that they fit any width.
+
+    Args:
+        curves: Of one point each, at least one.
+    """
+    points = [curve.points[-1] for curve in curves]
+    most = max(max(point.tokens for point in points), 1.0)
+    lines = []
+    for place, (curve, point) in enumerate(zip(curves, points, strict=True)):
+        spent = point.tokens if point.spent is None else point.spent
+        chip = f'<i class="chip {series_class(place)}">{place + 1}</i>'
+        lines.append(
+            f'<div class="series {series_class(place)}" data-series="{place}">'
+            f'<span class="name">{chip}{breakable(curve.name)}</span>'
+            f'{interval_bar(point.rate, point.interval)}<b class="rate">{100 * point.rate:.0f} %</b>'
+            f'<span class="spent"><i style="width:{100 * spent / most:.1f}%"></i></span>'
+            f'<span class="cost">spent {point.cost}</span></div>'
+        )
+    return f'<div class="spending">{"".join(lines)}</div>'
+
+
+def interval_bar(rate: float, interval: tuple[float, float]) -> str:
+    """Returns a share in [0, 1] as a dot in its interval, on a line from 0 to 1."""
+    low, high = interval
+    return (
+        f'<span class="interval" title="{100 * rate:.1f} % ({100 * low:.1f} to {100 * high:.1f})">'
+        f'<i style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></i>'
+        f'<b style="left:{100 * rate:.1f}%"></b></span>'
+    )
 
 
 def reliability_chart(bins: Sequence[ReliabilityBin]) -> str:
@@ -97,11 +133,14 @@ def _curve(curve: Curve, place: int, frame: _Frame) -> str:
         low, high = point.interval
         x, y = frame.x(point.tokens), frame.y(point.rate)
         interval = f"({100 * low:.0f} to {100 * high:.0f})"
-        told = f"{curve.name}: {100 * point.rate:.1f} % {interval} at {point.tokens:,.0f} tokens"
+        told = f"{curve.name}: {100 * point.rate:.1f} % {interval}, {point.cost} spent"
         if len(points) == 1:
             ends = f'y1="{frame.y(low):.1f}" y2="{frame.y(high):.1f}"'
             parts.append(f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5"><title>{escape(told)}</title></circle>')
+        kind = ' class="hollow"' if point.thrifty else ""
+        parts.append(
+            f'<circle{kind} cx="{x:.1f}" cy="{y:.1f}" r="4.5"><title>{escape(told)}</title></circle>'
+        )
     return "".join([*parts, "</g>"])
 
 
@@ -119,20 +158,28 @@ def _names(curves: Sequence[Curve], frame: _Frame) -> str:
         curve = curves[index]
         end = curve.points[-1]
         x0, y0, y1 = frame.x(end.tokens), frame.y(end.rate), y - overflow
-        name = curve.name if len(curve.name) <= 34 else f"{curve.name[:33]}…"
+        name = curve.name if len(curve.name) <= 30 else f"{curve.name[:29]}…"
         parts.append(
             f'<g class="series {series_class(index)}" data-series="{index}">'
             f'<path class="lead" d="M{x0 + 6:.1f},{y0:.1f} L{frame.right + 10:.1f},{y1:.1f}"/>'
             f'<text x="{frame.right + 15:.1f}" y="{y1 + 4:.1f}"><title>{escape(curve.name)}</title>'
-            f'{escape(name)}<tspan class="rate" dx="7">{100 * end.rate:.1f} %</tspan></text></g>'
+            f'{escape(name)}<tspan class="rate" dx="7">{100 * end.rate:.1f} %{_share_spent(end)}</tspan>'
+            "</text></g>"
         )
     return "".join(parts)
 
 
-def _axis(ticks: Sequence[float], *, logarithmic: bool) -> Scale:
-    """Returns tokens → [0, 1]; the ends of a logarithmic axis are the ends of the ticks."""
-    if not logarithmic:
-        return lambda v: v / ticks[-1]
+def _share_spent(point: CurvePoint) -> str:
+    """Says how much was spent where a point has left tokens unspent."""
+    return (
+        f", {100 * point.spent / point.tokens:.0f} % spent"
+        if point.thrifty and point.spent is not None
+        else ""
+    )
+
+
+def _axis(ticks: Sequence[float]) -> Scale:
+    """Returns tokens → [0, 1], logarithmic; the ends of the axis are the ends of the ticks."""
     low, high = math.log(max(ticks[0], 1)), math.log(max(ticks[-1], 2))
     return lambda v: (math.log(max(v, 1)) - low) / max(high - low, 1e-9)
 
@@ -169,14 +216,6 @@ def _grid(frame: _Frame, ticks: Sequence[tuple[float, str]], top: float, below: 
     turned = f'transform="translate(14,{height:.1f}) rotate(-90)"'
     parts.append(f'<text class="axis" {turned} text-anchor="middle">{beside}, %</text>')
     return "".join(parts)
-
-
-def _round_ticks(highest: float) -> list[float]:
-    """Returns about five round numbers from 0 to at least `highest`."""
-    highest = max(highest, 1.0)
-    step = 10 ** math.floor(math.log10(highest))
-    step = next(step * part for part in (0.2, 0.5, 1, 2) if step * part * 5 >= highest)
-    return [step * i for i in range(math.ceil(highest / step) + 1)]
 
 
 def _svg(parts: Sequence[str], width: int, height: int, title: str) -> str:

@@ -51,7 +51,9 @@ def write_figures(report: RunReport, folder: Path) -> list[Path]:
     except ModuleNotFoundError as error:
         raise MissingExtraError("matplotlib", "plots") from error
     makers: dict[str, Callable[[], Figure]] = {
-        "solved_against_tokens": lambda: curves_figure(report.curves, swept=report.swept),
+        "solved_against_tokens": lambda: (
+            curves_figure(report.curves) if report.swept else spending_figure(report.curves)
+        ),
         "problems": lambda: problems_figure(report.rows),
     }
     if report.reliability:
@@ -67,8 +69,8 @@ def write_figures(report: RunReport, folder: Path) -> list[Path]:
     return files
 
 
-def curves_figure(curves: Sequence[Curve], *, swept: bool) -> Figure:
-    """Draws solved against tokens, with 95 % bands, or bars where one budget was run."""
+def curves_figure(curves: Sequence[Curve]) -> Figure:
+    """Draws solved against the budget, with 95 % bands; a point that left tokens unspent is hollow."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 4.2))
@@ -79,20 +81,36 @@ def curves_figure(curves: Sequence[Curve], *, swept: bool) -> Figure:
         rates = [100 * point.rate for point in curve.points]
         low = [100 * point.interval[0] for point in curve.points]
         high = [100 * point.interval[1] for point in curve.points]
-        axes.plot(tokens, rates, marker="o", markersize=5, color=colour, label=curve.name)
-        if len(tokens) > 1:
-            axes.fill_between(tokens, low, high, color=colour, alpha=0.08, linewidth=0)
-        else:
-            axes.vlines(tokens, low, high, color=colour, alpha=0.5)
-    if swept:
-        ticks = sorted({point.tokens for curve in curves for point in curve.points})
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
-        axes.minorticks_off()
-    axes.set_xlabel("budget: generated tokens per problem" if swept else "generated tokens spent per problem")
+        axes.plot(tokens, rates, color=colour, label=curve.name)
+        inside = ["white" if point.thrifty else colour for point in curve.points]
+        axes.scatter(tokens, rates, s=25, color=inside, edgecolors=colour, zorder=3)
+        axes.fill_between(tokens, low, high, color=colour, alpha=0.08, linewidth=0)
+    ticks = sorted({point.tokens for curve in curves for point in curve.points})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("budget: generated tokens per problem (hollow: over a tenth of it unspent)")
     axes.set_ylabel("problems solved, %")
     axes.set_ylim(bottom=0)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def spending_figure(curves: Sequence[Curve]) -> Figure:
+    """Draws what was solved within one budget, with 95 % intervals; the names say what was spent."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 1.0 + 0.5 * len(curves)))
+    axes = figure.add_subplot()
+    for place, curve in enumerate(curves):
+        point, colour = curve.points[-1], SERIES[place % len(SERIES)]
+        low, high = point.interval
+        axes.hlines(place, 100 * low, 100 * high, color=colour, alpha=0.5)
+        axes.plot(100 * point.rate, place, marker="o", markersize=6, color=colour)
+    axes.set_yticks(range(len(curves)), [f"{one.name}\nspent {one.points[-1].cost}" for one in curves])
+    axes.set_ylim(len(curves) - 0.5, -0.5)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("problems solved, %")
     return figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -70,3 +71,8 @@ def embedded(page: str, *, height: int) -> str:
     """
     frame = "width:100%;border:1px solid #8884;border-radius:8px"
     return f'<iframe srcdoc="{html.escape(page)}" style="{frame};height:{height}px"></iframe>'
+
+
+def breakable(name: str) -> str:
+    """Returns a name as HTML that may break behind its colons, commas and equals signs, but in no word."""
+    return re.sub(r"([:,=/])", r"\1<wbr>", html.escape(name, quote=False))

@@ -7,15 +7,22 @@ from collections.abc import Sequence
 from html import escape
 
 from o1coder_gym.metrics import PairedDifference
-from o1coder_gym.reporting.charts import curves_chart, reliability_chart, series_class
+from o1coder_gym.reporting.charts import (
+    curves_chart,
+    interval_bar,
+    reliability_chart,
+    series_class,
+    spending_chart,
+)
 from o1coder_gym.reporting.colours import UNKNOWN, value_colour
-from o1coder_gym.reporting.page import html_page
+from o1coder_gym.reporting.page import breakable, html_page
 from o1coder_gym.reporting.results import (
     AgentSummary,
     ResultRow,
     Setting,
     budget_words,
     share_of_tests,
+    share_words,
     untested_note,
 )
 from o1coder_gym.reporting.run_report import RunReport
@@ -32,6 +39,7 @@ _HEADINGS: tuple[str, ...] = (
     "tests",
     "programs",
     "tokens",
+    "spent",
     "calls",
     "runs",
     "s",
@@ -80,8 +88,9 @@ def _results(report: RunReport) -> str:
         bodies.append(f"<tbody>{title if len(budgets) > 1 else ''}{''.join(rows)}</tbody>")
     legend = (
         "Solved: every hidden test passed; agents see public tests only. Interval: Wilson, 95 %. Tests: "
-        "hidden tests passed. Costs are means per problem. Differences: percentage points, paired by "
-        "problem, 95 % bootstrap; where the interval holds 0, no difference is shown."
+        "hidden tests passed. Costs are means per problem; spent is the share of the budget. Differences: "
+        "percentage points, paired by problem, 95 % bootstrap; where the interval holds 0, no difference is "
+        "shown."
     )
     return (
         f'<section><h2>Results</h2><div class="scroll"><table class="results"><thead><tr>{head}</tr></thead>'
@@ -95,22 +104,18 @@ def _untested(report: RunReport) -> str:
 
 
 def _result(summary: AgentSummary, difference: PairedDifference | None, place: int) -> str:
-    low, high = summary.interval
     total, usage = summary.total, summary.usage
     rate = summary.solved / total
-    bar = (
-        f'<span class="interval" title="{100 * rate:.1f} % ({100 * low:.1f} to {100 * high:.1f})">'
-        f'<i style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></i>'
-        f'<b style="left:{100 * rate:.1f}%"></b></span>'
-    )
+    bar = interval_bar(rate, summary.interval)
     cells = [
-        f'<th scope="row">{_chip(place)}{escape(summary.setting.agent)}</th>',
+        f'<th scope="row">{_chip(place)}{breakable(summary.setting.agent)}</th>',
         f"<td>{summary.solved}/{total}</td>",
         f'<td class="wide"><strong>{100 * rate:.1f}</strong>{bar}</td>',
         f"<td>{_difference(difference)}</td>",
         "<td>–</td>" if math.isnan(summary.tests_passed) else f"<td>{100 * summary.tests_passed:.0f} %</td>",
         f"<td>{summary.committed}/{total}</td>",
         f"<td>{usage.tokens / total:,.0f}</td>",
+        f"<td>{share_words(summary.spent)}</td>",
         f"<td>{usage.calls / total:,.1f}</td>",
         f"<td>{usage.executions / total:,.1f}</td>",
         f"<td>{usage.seconds / total:,.1f}</td>" if summary.timed else "<td></td>",
@@ -129,14 +134,20 @@ def _difference(difference: PairedDifference | None) -> str:
 
 
 def _curves(report: RunReport) -> str:
-    chart = curves_chart(report.curves, swept=report.swept)
-    told = (
-        "Bands are 95 % intervals. Smaller budgets are read off the run with the largest."
-        if report.swept
-        else "Bars are 95 % intervals. One budget was run; agents may end before it is spent."
-    )
+    if report.swept:
+        title, kind, chart = "Solved against the budget", "curves scroll", curves_chart(report.curves)
+        told = (
+            "Bands are 95 % intervals. Smaller budgets are read off the run with the largest. A hollow point "
+            "left more than a tenth of its budget unspent."
+        )
+    else:
+        title, kind, chart = "Solved within the budget", "", spending_chart(report.curves)
+        told = (
+            "Dots: problems solved, with 95 % intervals. Bars: tokens spent of those allowed, means per "
+            "problem. Tokens left unspent are no merit: all agents were given the same."
+        )
     return (
-        f'<section><h2>Solved against tokens</h2><figure class="curves">{chart}'
+        f'<section><h2>{title}</h2><figure class="{kind}">{chart}'
         f'<figcaption class="note">{told}</figcaption></figure></section>'
     )
 
@@ -247,7 +258,7 @@ def _cell(rows: Sequence[ResultRow]) -> str:
     if row.error:
         return f'<span class="fail" title="{escape(row.error, quote=True)}">error</span>'
     if row.outcome is None:
-        return '<span class="soft">no program</span>'
+        return f'<span class="soft">{row.missing}</span>'
     count = "" if row.untested else f" {row.passed}/{row.total}"
     return f'<span class="soft">{row.outcome.replace("_", " ")}</span>{count}'
 
@@ -323,7 +334,7 @@ def _told(rows: Sequence[ResultRow]) -> str:
         return f"solved with {sum(row.solved for row in rows)} of {len(rows)} seeds"
     (row,) = rows
     if row.outcome is None:
-        return row.error or "no program"
+        return row.error or row.missing
     if row.solved:
         return "solved"
     words = row.outcome.replace("_", " ")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from o1coder_gym.budget import UNLIMITED, Budget
 from o1coder_gym.errors import JournalError, UsageError
@@ -69,6 +72,7 @@ class ResultRow:
             larger budget, or samples were shared between agents.
         run: Digest of the run's configuration, which its folder has in full.
         version: Of this package.
+        cut: Whether the budget cut a sample before its end; the agent did not get it.
     """
 
     task_id: str
@@ -90,6 +94,14 @@ class ResultRow:
     timed: bool = True
     run: str = ""
     version: str = ""
+    cut: bool = False
+
+    @property
+    def missing(self) -> str:
+        """Says why there is no program, where there is none."""
+        if self.error:
+            return "error"
+        return "cut by the budget" if self.cut else "no program"
 
     def __post_init__(self) -> None:
         """Reads a pass of no tests, which the rows of earlier versions have, as `NO_TESTS`."""
@@ -113,7 +125,10 @@ class ResultRow:
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; `from_row` is its inverse."""
-        return asdict(self) | {"solved": self.solved}
+        row = asdict(self) | {"solved": self.solved}
+        if not self.cut:  # rows of earlier versions do not have it
+            del row["cut"]
+        return row
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ResultRow:
@@ -169,6 +184,13 @@ class AgentSummary:
     tests_passed: float
     timed: bool
     untested: int = 0
+
+    @property
+    def spent(self) -> float | None:
+        """Share of the budget that was spent, in [0, 1], of the limit that came closest; None without one."""
+        limits, costs = asdict(self.setting.budget), asdict(self.usage)
+        counted = [(costs[unit], limits[unit]) for unit in ("tokens", "calls", "executions") if limits[unit]]
+        return max((cost / (self.total * limit) for cost, limit in counted), default=None)
 
 
 def summarize(rows: Iterable[ResultRow]) -> list[AgentSummary]:
@@ -237,10 +259,10 @@ def untested_note(rows: Iterable[ResultRow]) -> str:
     )
 
 
-HEADINGS = ("agent", "solved", "%, 95 % int.", "tests", "code", "tokens", "calls", "runs", "s")
+HEADINGS = ("agent", "solved", "%, 95 % int.", "tests", "code", "tokens", "spent", "calls", "runs", "s")
 LEGEND = (
     "solved: every hidden test passed; tests: % of hidden tests passed; code: programs committed; "
-    "costs: means per problem, s: seconds"
+    "spent: share of the budget; runs: programs judged; costs: means per problem, s: seconds"
 )
 
 
@@ -255,22 +277,104 @@ def _cells(summary: AgentSummary) -> tuple[str, ...]:
         "–" if math.isnan(summary.tests_passed) else f"{100 * summary.tests_passed:.0f}",
         f"{summary.committed}/{total}",
         f"{usage.tokens / total:,.0f}",
+        share_words(summary.spent),
         f"{usage.calls / total:,.1f}",
         f"{usage.executions / total:,.1f}",
         f"{usage.seconds / total:,.1f}" if summary.timed else "",
     )
 
 
+def share_words(share: float | None) -> str:
+    """Says a share in [0, 1], e.g. "98 %"; nothing for None."""
+    return "" if share is None else f"{100 * share:.0f} %"
+
+
+TERMINAL_HEADINGS = ("agent", "solved", "% (95 %)", "tests", "tokens", "spent", "runs", "s")
+TERMINAL_LEGEND = (
+    "solved: problems whose hidden tests all pass; % with its 95 % interval\n"
+    "tests: share of the hidden tests passed · spent: share of the budget\n"
+    "tokens, runs (programs judged) and s (seconds): means per problem"
+)
+TERMINAL_WIDTH = 80
+"""Columns that the table takes at most, as long as its numbers leave room for a name."""
+
+
 def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
-    """Builds the table that the terminal shows."""
+    """Builds the table that the terminal shows, in 80 columns: a part per budget, the largest first.
+
+    It leaves out the programs committed and the samples drawn, which the report has.
+    """
     counts = dict.fromkeys(f"{one.untested} of {one.total}" for one in summaries if one.untested)
-    note = f"; *: {', '.join(counts)} rows have no hidden tests and are never solved" if counts else ""
-    table = Table(title=title, caption=LEGEND + note, padding=(0, 1, 0, 0))
-    for column, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="right" if column else "left", no_wrap=column > 0, overflow="fold")
-    for summary in summaries:
-        table.add_row(*_cells(summary))
+    note = f"\n*: {', '.join(counts)} rows have no hidden tests and are never solved" if counts else ""
+    table = Table(
+        title=title,
+        caption=TERMINAL_LEGEND + note,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for column, heading in enumerate(TERMINAL_HEADINGS):
+        table.add_column(heading, justify="right" if column else "left", no_wrap=True)
+    names = labels([_at_any_budget(summary) for summary in summaries])
+    numbers = [_numbers(summary) for summary in summaries]
+    room = _room_for_names(numbers)
+    budgets = list(dict.fromkeys(summary.setting.budget for summary in summaries))
+    for budget in sorted(budgets, key=lambda budget: -(budget.tokens or 0)):
+        if len(budgets) > 1:
+            table.add_section()
+            table.add_row(Text("\n".join(name_lines(budget_words(budget), room)), style="bold"))
+        for summary, cells in zip(summaries, numbers, strict=True):
+            if summary.setting.budget == budget:
+                name = names[_at_any_budget(summary)]
+                table.add_row(Text("\n".join(name_lines(name, room))), *map(Text, cells))
     return table
+
+
+def _at_any_budget(summary: AgentSummary) -> Setting:
+    return replace(summary.setting, budget=UNLIMITED)
+
+
+def _numbers(summary: AgentSummary) -> tuple[str, ...]:
+    """Returns what the terminal shows of a setting behind its name."""
+    low, high = summary.interval
+    total, usage = summary.total, summary.usage
+    return (
+        f"{summary.solved}/{total}" + ("*" if summary.untested else ""),
+        f"{100 * summary.solved / total:.0f} ({100 * low:.0f}–{100 * high:.0f})",
+        "–" if math.isnan(summary.tests_passed) else share_words(summary.tests_passed),
+        f"{usage.tokens / total:,.0f}",
+        share_words(summary.spent),
+        f"{usage.executions / total:,.1f}",
+        f"{usage.seconds / total:,.1f}" if summary.timed else "",
+    )
+
+
+def _room_for_names(numbers: Sequence[Sequence[str]]) -> int:
+    """Returns how long a name's line may be; two blanks stand between columns, one at each edge."""
+    columns = zip(TERMINAL_HEADINGS[1:], *numbers, strict=True)
+    return max(12, TERMINAL_WIDTH - 2 - sum(2 + max(map(len, column)) for column in columns))
+
+
+_ARGUMENTS = re.compile(r"[^\s:,/]+[:,/]?|\s+|[:,/]")
+"""What a spec is made of: it may be broken behind each of them."""
+_WORDS = re.compile(r"[^=_]+[=_]?|[=_]")
+"""What an argument is made of that is too long for a line."""
+
+
+def name_lines(name: str, width: int) -> list[str]:
+    """Breaks a name into lines of at most `width` characters, between its words and arguments.
+
+    A word that is longer than that stands on a line of its own.
+    """
+    arguments = _ARGUMENTS.findall(name)
+    pieces = [piece for one in arguments for piece in (_WORDS.findall(one) if len(one) > width else [one])]
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+    return [line.rstrip() for line in lines]
 
 
 def markdown_report(
@@ -310,7 +414,7 @@ def _grid(
 ) -> list[tuple[str, ...]]:
     cells: dict[tuple[str, Setting], list[str]] = {}
     for row in rows:
-        cell = "solved" if row.solved else (row.outcome or "no code").replace("_", " ")
+        cell = "solved" if row.solved else (row.outcome or row.missing).replace("_", " ")
         cells.setdefault((row.task_id, row.setting), []).append(cell)
     tasks = dict.fromkeys(row.task_id for row in rows)
     names = {task: f"[{task}]({pages[task]})" if task in pages else task for task in tasks}

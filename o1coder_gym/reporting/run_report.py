@@ -29,14 +29,30 @@ class CurvePoint:
     """Share of problems solved at a budget.
 
     Attributes:
-        tokens: Generated tokens: allowed ones where several budgets were run, else spent ones.
+        tokens: Generated tokens that the budget allowed; those spent where it allowed any number.
         rate: Share solved, in [0, 1].
         interval: Its 95 % interval.
+        spent: Mean of the tokens spent; None where the budget allowed any number.
     """
 
     tokens: float
     rate: float
     interval: tuple[float, float]
+    spent: float | None = None
+
+    @property
+    def thrifty(self) -> bool:
+        """Whether more than a tenth of the budget was left unspent."""
+        return self.spent is not None and self.spent < 0.9 * self.tokens
+
+    @property
+    def cost(self) -> str:
+        """Says what was spent, e.g. "96 of 1,024 tokens"."""
+        return (
+            f"{self.tokens:,.0f} tokens"
+            if self.spent is None
+            else f"{self.spent:,.0f} of {self.tokens:,.0f} tokens"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +180,12 @@ def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]
         setting = summary.setting
         name = " ".join([setting.agent, *(getattr(setting, each) for each in vary)])
         spent = summary.usage.tokens / summary.total
-        tokens = setting.budget.tokens if swept and setting.budget.tokens is not None else spent
-        interval = wilson_interval(summary.solved, summary.total)
-        points.setdefault(name, []).append(CurvePoint(tokens, summary.solved / summary.total, interval))
+        rate, interval = summary.solved / summary.total, wilson_interval(summary.solved, summary.total)
+        limit = setting.budget.tokens
+        point = (
+            CurvePoint(spent, rate, interval) if limit is None else CurvePoint(limit, rate, interval, spent)
+        )
+        points.setdefault(name, []).append(point)
     curves = (
         Curve(name, tuple(sorted(found, key=lambda point: point.tokens))) for name, found in points.items()
     )

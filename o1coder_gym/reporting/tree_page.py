@@ -10,6 +10,7 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.evaluation import HiddenVerdict, candidate_name
 from o1coder_gym.formats import FORMATS, StepFormat
 from o1coder_gym.reporting.page import asset, embedded, html_page
+from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.search_tree import SearchTree
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, Step, TestCase
 
@@ -81,6 +82,12 @@ def _tree(tree: SearchTree, hidden: Verdicts) -> dict[str, Any]:
     step_format = FORMATS.get(tree.format)
     columns: dict[str, Any] = {name: [getattr(node, name) for node in nodes] for name in _COLUMNS}
     columns |= {name: [_rounded(getattr(node, name)) for node in nodes] for name in _NUMBERS}
+    columns["origin"] = {
+        index: told
+        for index, node in enumerate(nodes)
+        if (told := origin(node.author, node.finish, node.tokens))
+    }
+    columns["cut"] = [index for index, node in enumerate(nodes) if node.finish == "budget"]
     columns["samples"] = [node.count for node in nodes]
     columns["kind"] = [int(node.step.type) if node.step else -1 for node in nodes]
     columns["text"] = [node.step.text if node.step else "" for node in nodes]

@@ -9,7 +9,7 @@ from rich.tree import Tree as Branches
 
 from o1coder_gym.reporting.colours import value_colour
 from o1coder_gym.search_tree import SearchTree, TreeNode
-from o1coder_gym.types import ActionType, Outcome
+from o1coder_gym.types import ActionType, Author, Finish, Outcome
 
 LINES = 60
 """Nodes that the terminal shows at most, unless more are asked for."""
@@ -43,6 +43,22 @@ def terminal_tree(tree: SearchTree, *, most: int = LINES, title: str | None = No
 
 _STYLES = {Outcome.PASS: "green", Outcome.NO_TESTS: "dim", Outcome.INFRASTRUCTURE: "dim"}
 """Colours of outcomes; failures of programs are red."""
+
+
+def origin(author: Author, finish: Finish, tokens: int) -> str:
+    """Says what is to be known of how a step came about; empty for a whole step of the policy.
+
+    Args:
+        author: Who wrote it.
+        finish: Why its sample ended.
+        tokens: Generated tokens of it.
+    """
+    if author == "agent":
+        return "note of the agent"
+    if finish == "budget":
+        return "cut by the budget"
+    return f"cut at {tokens:,} tokens" if finish == "length" else ""
+
 
 _MERMAID = str.maketrans(
     {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "`": "#96;", "\n": "<br/>"}
@@ -101,7 +117,10 @@ def _line(node: TreeNode, in_answer: bool) -> Text:
     mark = "■" if node.outcome is not None else "●"
     line = Text(f"{mark} ", style=value_colour(node.value))
     line.append(_kind(node), style="bold" if in_answer else "")
-    line.append(f"  v {_number(node.value)}  N {node.visits}", style="cyan")
+    if told := _origin(node):
+        line.append(f"  {told}", style="yellow")
+    if node.finish != "budget":
+        line.append(f"  v {_number(node.value)}  N {node.visits}", style="cyan")
     if node.score is not None:
         line.append(f"  PRM {node.score:.2f}", style="magenta")
     if node.outcome is not None:
@@ -115,7 +134,9 @@ def _line(node: TreeNode, in_answer: bool) -> Text:
 def _label(tree: SearchTree, node: TreeNode) -> str:
     if node.step is None:
         return f"{tree.problem.task_id}\nN {node.visits}, v {_number(node.value)}"
-    tests = f"\n{_tests(node)}" if node.outcome is not None else ""
+    if node.finish == "budget":
+        return f"{_kind(node)}: {_headline(node)[:40]}\n{_origin(node)}"
+    tests = "".join(f"\n{words}" for words in (_origin(node), _tests(node)) if words)
     return f"{_kind(node)}: {_headline(node)[:40]}\nN {node.visits}, v {_number(node.value)}{tests}"
 
 
@@ -123,8 +144,13 @@ def _kind(node: TreeNode) -> str:
     return ActionType(node.step.type).name.lower() if node.step else "question"
 
 
+def _origin(node: TreeNode) -> str:
+    return origin(node.author, node.finish, node.tokens)
+
+
 def _tests(node: TreeNode) -> str:
-    assert node.outcome is not None
+    if node.outcome is None:
+        return ""
     passed = f", {node.bits.count('1')}/{len(node.bits)} tests" if node.bits else ""
     return node.outcome.replace("_", " ") + passed
 

@@ -126,6 +126,16 @@ class FixedPolicy:
         ]
 
 
+class WordyPolicy(ToyPolicy):
+    """Says how its samples ended; one that `max_tokens` cut is a program that passes nothing."""
+
+    def _proposal(self, generator: random.Random, max_tokens: int) -> Proposal:
+        whole = super()._proposal(generator, 1000)
+        if whole.tokens <= max_tokens:
+            return whole
+        return Proposal("code 0", max_tokens, -1.0, finish="length")
+
+
 class BrokenPolicy(ToyPolicy):
     """Fails whenever one of the requests is for `victim`."""
 

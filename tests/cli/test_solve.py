@@ -52,3 +52,27 @@ def test_unknown_problem_is_named(o1coder, problems, script):
     done = o1coder("solve", "toy/none", "--problems", problems, "--policy", f"scripted:{script}")
     assert done.returncode == 2
     assert "toy/none" in done.stderr
+
+
+def test_what_the_budget_cut_is_told_and_not_judged(o1coder, problems, tmp_path):
+    plan = {"type": "define", "text": "Double it."}  # 6 words with its header
+    code = {"type": "code", "text": "def double(x):\n" + "    x = x + 0\n" * 9 + "    return 2 * x"}
+    path = tmp_path / "long.json"
+    path.write_text(json.dumps({"problems": {"*": {"depths": [[plan], [code]]}}}))
+    done = o1coder(
+        "solve",
+        "toy/double",
+        "--problems",
+        problems,
+        "--policy",
+        f"scripted:{path}",
+        "--agent",
+        "greedy",
+        "--tokens",
+        26,
+    )
+    assert done.returncode == 1
+    assert "step 2 · cut by the budget" in done.stderr
+    assert "compile error" not in done.stderr.replace("_", " ")
+    assert "no code was committed within the budget, which cut a step" in done.stderr
+    assert "26 tokens, 2 calls, 0 executions" in done.stderr

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from o1coder_gym.budget import Budget
-from o1coder_gym.reporting.charts import curves_chart
+from o1coder_gym.reporting.charts import curves_chart, spending_chart
 from o1coder_gym.reporting.colours import UNKNOWN
 from o1coder_gym.reporting.figures import problems_figure, write_figures
 from o1coder_gym.reporting.report_page import report_page
@@ -82,11 +82,9 @@ def test_what_has_no_answer_is_said():
 
 
 def test_names_at_the_ends_of_curves_keep_apart():
-    curves = [Curve(f"agent {i}", (CurvePoint(512, 0.5, (0.4, 0.6)),)) for i in range(9)]
-    heights = [
-        float(y)
-        for y in re.findall(r'<text x="[\d.]+" y="([\d.]+)"><title>', curves_chart(curves, swept=False))
-    ]
+    points = (CurvePoint(512, 0.5, (0.4, 0.6)), CurvePoint(1024, 0.5, (0.4, 0.6)))
+    curves = [Curve(f"agent {i}", points) for i in range(9)]
+    heights = [float(y) for y in re.findall(r'<text x="[\d.]+" y="([\d.]+)"><title>', curves_chart(curves))]
     assert len(heights) == 9
     assert all(
         below - above >= 17.9 for above, below in zip(sorted(heights), sorted(heights)[1:], strict=False)
@@ -95,9 +93,32 @@ def test_names_at_the_ends_of_curves_keep_apart():
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
 def test_curves_at_the_edges(rate):
-    chart = curves_chart([Curve("a", (CurvePoint(0, rate, (rate, rate)),))], swept=False)
+    chart = curves_chart([Curve("a", (CurvePoint(0, rate, (rate, rate)),))])
     assert "nan" not in chart
     assert "inf" not in chart
+
+
+def test_tokens_left_unspent_are_no_merit():
+    thrifty, busy = (
+        CurvePoint(1024, 0.5, (0.4, 0.6), spent=96.0),
+        CurvePoint(1024, 0.5, (0.4, 0.6), spent=1000.0),
+    )
+    chart = spending_chart([Curve("greedy", (thrifty,)), Curve("mcts", (busy,))])
+    # both have the same dot; what differs is the bar: 96 / 1024 = 9.4 %, 1000 / 1024 = 97.7 %
+    assert chart.count('<b style="left:50.0%">') == 2
+    assert re.findall(r'"spent"><i style="width:([\d.]+)%"', chart) == ["9.4", "97.7"]
+    assert "spent 96 of 1,024 tokens" in chart
+    lines = curves_chart(
+        [Curve("greedy", (replace(thrifty, tokens=512), thrifty)), Curve("mcts", (busy, busy))]
+    )
+    assert lines.count('class="hollow"') == 2
+    assert "50.0 %, 9 % spent" in lines
+
+
+def test_the_page_of_one_budget_has_no_line():
+    page = report_page(report((512,)))
+    assert "Solved within the budget" in page
+    assert 'class="curves' not in page
 
 
 def test_the_page_opens_and_filters(ask):

@@ -35,10 +35,25 @@ def test_a_sweep_is_a_curve_over_its_budgets():
     assert 0.3 < low < 0.75 < high < 1.0
 
 
-def test_one_budget_is_a_point_at_what_was_spent():
+def test_points_stand_at_the_budget_and_say_what_was_spent_of_it():
     report = make_report([one for one in ROWS if one.budget.tokens == 1024])
     assert not report.swept
-    assert [curve.points[0].tokens for curve in report.curves] == [512, 512]
+    (point,) = report.curves[0].points
+    assert (point.tokens, point.spent, point.cost, point.thrifty) == (1024, 512, "512 of 1,024 tokens", True)
+    free = make_report([replace(one, budget=Budget(), usage=Usage(tokens=300)) for one in ROWS])
+    (point,) = free.curves[0].points
+    assert (point.tokens, point.spent, point.cost, point.thrifty) == (300, None, "300 tokens", False)
+
+
+def test_the_share_of_a_budget_is_that_of_the_limit_that_came_closest():
+    def spent(usage: Usage, budget: Budget) -> float | None:
+        two = [replace(one, usage=usage, budget=budget) for one in ROWS[:2]]
+        return make_report(two).summaries[0].spent
+
+    usage = Usage(tokens=96, calls=3, executions=2)
+    assert spent(usage, Budget(tokens=1024)) == 0.09375  # 2 · 96 of 2 · 1,024
+    assert spent(usage, Budget(tokens=1024, calls=4)) == 0.75
+    assert spent(usage, Budget(seconds=5)) is None
 
 
 def test_differences_are_to_the_control_at_the_same_budget():

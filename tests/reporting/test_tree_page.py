@@ -78,6 +78,35 @@ def test_the_page_has_all_of_the_tree_and_nothing_from_elsewhere():
     assert one["hidden"] == {"outcome": "pass", "passed": 7, "total": 7}
 
 
+def with_accidents() -> SearchTree:
+    """The tree with a program that the budget cut below its plan; the refinement is the agent's note."""
+    one = tree()
+    cut = TreeNode(1, Step(ActionType.CODE, "half = "), born=2, tokens=70, finish="budget")
+    noted = replace(one.nodes[2], author="agent")
+    return replace(one, nodes=(*one.nodes[:2], noted, *one.nodes[3:], cut))
+
+
+def test_the_page_says_how_a_step_came_about():
+    (one,) = data(tree_page([with_accidents()]))["trees"]
+    assert one["nodes"]["origin"] == {"2": "note of the agent", "5": "cut by the budget"}
+    assert one["nodes"]["cut"] == [5]
+
+
+def test_a_cut_sample_is_no_failing_code(ask):
+    told = ask(
+        tree_page([with_accidents()]),
+        """select(0, 5);
+        const details = document.getElementById("details").textContent;
+        const told = [details.includes("cut by the budget"), headline(view.panes[0].tree, 5)];
+        for (const kind of ["fail", "cut"]) {
+          document.getElementById("kind").value = kind; setFilter();
+          told.push(document.getElementById("matches").textContent);
+        }
+        return told;""",
+    )
+    assert told == [True, "cut by the budget · half =", "1 of 6", "1 of 6"]
+
+
 def test_texts_of_a_model_stay_texts():
     page = tree_page([tree()])
     assert "<script>document" not in page

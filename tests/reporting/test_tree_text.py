@@ -33,6 +33,29 @@ def test_the_terminal_shows_steps_values_and_tests():
     assert "code  v 0.50  N 1  timeout, 1/2 tests  b = 1" in shown
 
 
+def accidents() -> SearchTree:
+    """The tree with a program at the sampling's limit, one that the budget cut, and a note of the agent."""
+    code = Step(ActionType.CODE, "c = ")
+    more = (
+        TreeNode(
+            1, code, 3, 1, 0.0, tokens=384, end=0.0, outcome=Outcome.COMPILE_ERROR, bits="00", finish="length"
+        ),
+        TreeNode(1, code, 3, tokens=70, finish="budget"),
+        TreeNode(0, Step(ActionType.REFINE, "It is wrong."), 3, author="agent"),
+    )
+    return replace(TREE, nodes=NODES + more)
+
+
+def test_how_a_step_came_about_is_said():
+    shown = text(accidents())
+    assert "code  cut at 384 tokens  v 0.00  N 1  compile error, 0/2 tests  c =" in shown
+    assert "code  cut by the budget  c =" in shown
+    assert "refine  note of the agent  v –  N 0  It is wrong." in shown
+    graph = mermaid(accidents())
+    assert '["code: c =<br/>N 1, v 0.00<br/>cut at 384 tokens<br/>compile error, 0/2 tests"]' in graph
+    assert '("code: c =<br/>cut by the budget")' in graph
+
+
 def test_a_large_tree_is_cut_where_it_was_visited_least():
     more = tuple(TreeNode(0, Step(ActionType.DEFINE, f"idea {i}"), visits=i, value=0.0) for i in range(9))
     shown = text(replace(TREE, nodes=NODES + more), most=5)

@@ -31,6 +31,7 @@ function readTree(row) {
   tree.simulations = Math.max(born.reduce((a, b) => Math.max(a, b), 0), ...row.trace[0] ?? [0]);
   if (row.chosen !== null) for (const v of pathTo(tree, row.chosen)) tree.chosenPath.add(v);
   tree.guided = row.nodes.prior.some((p) => p > 0);
+  tree.cut = new Set(row.nodes.cut); // samples that the budget cut: never taken, never judged
   return tree;
 }
 
@@ -244,7 +245,9 @@ class Pane {
     pen.fill();
     pen.lineWidth = chosen ? 3 : 1;
     pen.strokeStyle = chosen ? palette.ink : frame.value[v] === null ? palette.soft : palette.paper;
+    if (tree.cut.has(v)) pen.setLineDash([2.5, 2]);
     pen.stroke();
+    pen.setLineDash([]);
     if (tree.outcome[v] === "pass" && r > 2.5) this.ring(x, y, r + 2.6);
     if (kind === 0 && r > 2.5) this.cross(x, y, Math.max(2, r * 0.45));
     if (frame.now.has(v) && tree.children[v].every((w) => !frame.now.has(w))) this.pulse(x, y, r + 6);
@@ -314,6 +317,10 @@ function clip(pen, text, room, font) {
 
 function headline(tree, v) {
   if (!v) return "question";
+  return tree.origin[v] ? `${tree.origin[v]} · ${stepLine(tree, v)}` : stepLine(tree, v);
+}
+
+function stepLine(tree, v) {
   const lines = tree.text[v].split("\n").map((line) => line.trim()).filter(Boolean);
   if (tree.kind[v] === 3) {
     const plain = ["pass", "wrong_answer", null].includes(tree.outcome[v]);
@@ -345,7 +352,7 @@ function showTip(tree, v, event) {
   const tip = find("tip");
   tip.hidden = v === null;
   if (v === null) return;
-  const value = tree.value[v] === null ? "not evaluated" : `v = ${tree.value[v].toFixed(2)}`;
+  const value = tree.cut.has(v) ? tree.origin[v] : tree.value[v] === null ? "not evaluated" : `v = ${tree.value[v].toFixed(2)}`;
   tip.replaceChildren(make("b", {}, title(tree, v)), make("span", { class: "soft" }, `  ${value}, N = ${tree.visits[v]}`),
     make("pre", {}, v ? tree.text[v].trim().slice(0, 400) : data.problem.prompt.trim().slice(0, 400)));
   const left = Math.min(event.clientX + 16, innerWidth - tip.offsetWidth - 12);
@@ -371,6 +378,7 @@ function select(place, v) {
 function describe(tree, v, place) {
   const parts = [make("span", { class: "kicker" }, tree.agent), make("h2", {}, title(tree, v))];
   if (v === 0) parts.push(make("div", { class: "step", style: "margin-top:12px" }, make("pre", {}, data.problem.prompt.trim())), publicTests());
+  if (tree.origin[v]) parts.push(make("span", { class: "verdict soft" }, tree.origin[v]));
   parts.push(facts(tree, v));
   if (tree.bits[v] || tree.outcome[v]) parts.push(tests(tree, v));
   if (v) parts.push(make("div", { class: "step" }, tree.kind[v] === 3 ? highlighted(tree.text[v]) : make("pre", {}, tree.text[v].trim() || "(empty)")));
@@ -469,7 +477,8 @@ function setFilter() {
   const query = find("query").value.toLowerCase(), kind = find("kind").value, visits = Number(find("visits").value);
   const kindFits = {
     "": () => true, pass: (tree, v) => tree.outcome[v] === "pass", chosen: (tree, v) => tree.chosenPath.has(v),
-    fail: (tree, v) => tree.kind[v] === 3 && tone(tree.outcome[v]) === "fail",
+    fail: (tree, v) => tree.kind[v] === 3 && tone(tree.outcome[v]) === "fail" && !tree.cut.has(v),
+    cut: (tree, v) => tree.cut.has(v),
   }[kind] ?? ((tree, v) => v > 0 && tree.kind[v] === Number(kind));
   view.filtering = Boolean(query || kind || visits);
   view.filter = (tree, v) => kindFits(tree, v) && tree.visits[v] >= visits && (!query || tree.text[v].toLowerCase().includes(query));
