@@ -22,6 +22,7 @@ from typing import Annotated, Any
 
 import typer
 
+from o1coder_gym.agents.self_play import CURVE
 from o1coder_gym.cli.selfplay import TESTED, gains
 from o1coder_gym.journal import config_hash, read_rows
 from o1coder_gym.micro.tiny_model import RECIPE
@@ -63,9 +64,13 @@ def _write_selfplay(run: Path, out: Path, inputs: Mapping[str, str]) -> None:
         "date": ended.date().isoformat(),
         "seed": plan["run"]["seed"],
         "test": {"problems": len(tables["before"]), "samples": plan["run"]["samples"], **gains(tables)},
-        "validation": list(read_rows(run / "curve.jsonl")),
+        "validation": [_without_path(row) for row in read_rows(run / f"{CURVE}.jsonl")],
     }
     (out / "tiny" / "selfplay.json").write_text(json.dumps(told, indent=2) + "\n")
+
+
+def _without_path(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "policy"}
 
 
 def _write_model(source: Path, target: Path, recipe: Mapping[str, Any]) -> None:
