@@ -14,6 +14,7 @@ from o1coder_gym.types import (
     GREEDY,
     AssertTest,
     CallTest,
+    CaseResult,
     Limits,
     Outcome,
     PolicyRequest,
@@ -102,10 +103,11 @@ def test_a_judge_is_asked_once(tmp_path: Path) -> None:
 
         def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
             self.asked += submissions
-            return [
-                Verdict(Outcome.INFRASTRUCTURE if submission.code == "down" else Outcome.PASS)
+            outcomes = [
+                Outcome.INFRASTRUCTURE if submission.code == "down" else Outcome.PASS
                 for submission in submissions
             ]
+            return [Verdict(outcome, (CaseResult(outcome),)) for outcome in outcomes]
 
     code = Submission("code", "f", (AssertTest("assert f(1)"),))
     others = [

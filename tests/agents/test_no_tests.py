@@ -1,5 +1,6 @@
 """Search on a problem without tests: nothing counts as solved, and there is still an answer."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
@@ -19,10 +20,12 @@ from o1coder_gym.agents import (
     self_repair,
 )
 from o1coder_gym.agents.answers import Program, choose_program
+from o1coder_gym.agents.episodes import Episode, metrics
 from o1coder_gym.agents.harvest import harvest
 from o1coder_gym.agents.sweep import Recorder, Recording
 from o1coder_gym.agents.tree_records import tree_record
 from o1coder_gym.budget import Budget
+from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.process_data import ProcessData
 from o1coder_gym.search_tree import SearchTree
 from o1coder_gym.tcg.selection import SCORES
@@ -162,3 +165,14 @@ def test_a_tested_problem_is_harvested_beside_it(toy: ModuleType) -> None:
     )
     data = harvest([bare, tested], Approving(), source={"run": "x"})
     assert [problem.task_id for problem in data.problems] == ["p", "q"]
+
+
+def test_training_masks_and_counts_what_has_no_tests() -> None:
+    model = ReasoningModel([Problem("bare", "?", "f")], Approving(), max_steps=2)
+    (end,) = model.advance([(State("bare"), "### Step 1 (code)\n```python\nx = 1\n```\n")])
+    episode = Episode(model.problem("bare"), (Proposal("", 1),), (end,))
+    assert (end.reward, math.isnan(episode.outcome(1.0, 0.0))) == (0.0, True)
+    assert math.isnan(episode.outcome(1.0, 0.0, fractional=True))
+    told = metrics([episode])
+    assert (told["untested"], told["judge_failures"]) == (1.0, 0.0)
+    assert math.isnan(told["pass_rate"])

@@ -170,4 +170,4 @@ def test_what_has_no_tests_is_neutral_and_named():
 def test_figures_leave_what_has_no_tests_blank():
     bare = replace(row("p/9", "greedy", Outcome.RUNTIME_ERROR, 512), passed=0, total=0)
     axes = problems_figure([row("p/0", "greedy", Outcome.PASS, 512), bare]).axes[0]
-    assert np.ma.getmaskarray(axes.collections[0].get_array()).tolist() == [[False, True]]
+    assert np.ma.getmaskarray(np.ma.asarray(axes.collections[0].get_array())).tolist() == [[False, True]]
