@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import TaskID
 
 from o1coder_gym.cli import aspr, compare
@@ -263,6 +264,12 @@ def _refuse_others(context: typer.Context) -> None:
             raise UsageError(f"--{name.replace('_', '-')} does not go with --suite; say it in the file")
 
 
+def _short_names(agents: Sequence[str]) -> dict[str, str]:
+    """Names each agent without its arguments, where that tells it from the others."""
+    names = [agent.partition(":")[0] for agent in agents]
+    return {a: n if names.count(n) == 1 else a for a, n in zip(agents, names, strict=True)}
+
+
 class Board:
     """The progress bars: one line per agent."""
 
@@ -271,13 +278,16 @@ class Board:
         self._progress = progress_bars(console, "{task.fields[solved]} solved")
         total = len(plan.task_ids) * len(plan.seeds)
         self._bars: dict[str, TaskID] = {
-            agent: self._progress.add_task(agent, total=total, solved=0) for agent in plan.agents
+            agent: self._progress.add_task(escape(name), total=total, solved=0, start=False)
+            for agent, name in _short_names(plan.agents).items()
         }
         self._solved = dict.fromkeys(plan.agents, 0)
 
     def add(self, result: ResultRow) -> None:
         """Counts a new row."""
         self._solved[result.agent] += result.solved
+        if not self._progress.tasks[self._bars[result.agent]].started:
+            self._progress.start_task(self._bars[result.agent])
         self._progress.update(self._bars[result.agent], advance=1, solved=self._solved[result.agent])
 
     def __enter__(self) -> Board:

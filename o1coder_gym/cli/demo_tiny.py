@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,9 @@ from o1coder_gym.models import BUNDLED_MODELS
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.protocols import Policy
+from o1coder_gym.reporting.colours import GOOD
 from o1coder_gym.reporting.comparison import compare_rows, group
-from o1coder_gym.reporting.results import ResultRow
+from o1coder_gym.reporting.results import ORACLE, ResultRow, summarize, terminal_table
 from o1coder_gym.reporting.run_trees import PAGES, page_names
 from o1coder_gym.reporting.tree_page import test_lines
 from o1coder_gym.sandbox import Judge, default_judge
@@ -47,18 +49,20 @@ PROBLEMS, SPLIT, SELF_PLAY = "micro", "test", "selfplay.json"
 POLICY = "hf:tiny?dtype=float32"
 """In float32 draws are exact: the same problem, tree and table for the same seed on the same machine."""
 
-TOKENS = 1024
-"""Budget per problem and agent."""
+LEARNED = "hf:tiny-selfplay?dtype=float32"
+"""The same model after two turns of self-play."""
+
+TOKENS, MAX_STEPS, SIMULATIONS = 512, 5, 1000
+"""Budget per problem and agent (some seven programs); steps an episode; simulations, never the limit."""
 
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_tokens=96)
 _DRAWN = "temperature=1.0,top_p=1.0,top_k=0,max_tokens=96"
-_SIMULATIONS, MAX_STEPS = 64, 5
 AGENTS = (
     "greedy:max_tokens=96",
-    f"best_of_n_random:n=64,{_DRAWN}",
-    f"best_of_n:n=64,{_DRAWN}",
-    f"mcts:simulations={_SIMULATIONS},{_DRAWN}",
-    f"puct:simulations={_SIMULATIONS},{_DRAWN}",
+    f"best_of_n_random:n=100,{_DRAWN}",
+    f"best_of_n:n=100,{_DRAWN}",
+    f"mcts:simulations={SIMULATIONS},width=4,{_DRAWN}",
+    f"puct:simulations={SIMULATIONS},width=8,{_DRAWN}",
 )
 """Greedy has one program to spend on; the others draw until the budget ends, none has another limit."""
 
@@ -69,6 +73,7 @@ _COMPARED = (
     ("mcts", "best_of_n"),
     ("puct", "best_of_n"),
 )
+_STAGES = {"sft": "after SFT", "end": "after SFT and RL"}
 _LOOKED_AT, _TRIED = 16, 4
 """Problems that greedy decoding is tried on for the first picture; searches drawn at most."""
 
@@ -97,15 +102,35 @@ def tiny_demo(console: Console, out: Path, *, seed: int, resume: bool) -> dict[s
         policy.propose([])  # loads the weights now, so that the first tree grows at full speed
     shown = _one_problem(console, rows, policy, judge, seed)
     console.rule("2 · All of them: five agents, the same budget")
-    results = run_bench(_plan(rows, seed), rows, out / "agents", resume=resume)
+    results = run_bench(_plan(rows, seed), rows, out / "agents", resume=resume, quiet=True)
+    Console().print(_table(results))
     sentences = _sentences(results)
-    console.print("\n".join(f"  {escape(line)}" for line in sentences), highlight=False)
+    for sentence in sentences:
+        console.print(f"· {sentence}", highlight=False, markup=False)
     console.rule("3 · Learning from its own searches")
-    learned = json.loads((BUNDLED_MODELS["tiny"].folder / SELF_PLAY).read_text())
-    console.print(_curve(learned), highlight=False)
+    recorded = json.loads((BUNDLED_MODELS["tiny"].folder / SELF_PLAY).read_text())
+    console.print(_curve(recorded))
+    answers = _greedy(rows, load_policy(LEARNED), judge, seed)
+    before, after = _solved_by("greedy", results), sum(_solved(verdict) for _, verdict in answers)
+    told = f"Measured now: greedy decoding solves {before} before self-play, {after} after, of {len(rows)}."
+    console.print(told, highlight=False)
     console.rule("What next")
     console.print(_next(out, shown["task_id"]), highlight=False, soft_wrap=True)
-    return {"shown": shown, "sentences": sentences, "self_play": learned["test"], "out": str(out)}
+    learned = {"recorded": recorded["test"], "greedy": {"before": before, "after": after}}
+    return {"shown": shown, "sentences": sentences, "self_play": learned, "out": str(out)}
+
+
+def _greedy(
+    rows: Sequence[ProblemRow], policy: Policy, judge: Judge, seed: int
+) -> list[tuple[TaskResult, HiddenVerdict | None]]:
+    """Returns what greedy decoding answers to each problem, and what the hidden tests say of it."""
+    problems = [row.problem for row in rows]
+    model = ReasoningModel(problems, judge, format=PSEUDOCODE, max_steps=MAX_STEPS)
+    evaluation = Evaluation(rows, judge)
+    agent = partial(greedy, max_tokens=SAMPLING.max_tokens)
+    tasks = [Task(problem.task_id, agent, name="greedy") for problem in problems]
+    answers = Driver(model, policy, seed=seed).run(tasks)
+    return [(answer, judged(evaluation, answer)) for answer in answers]
 
 
 def _one_problem(
@@ -113,40 +138,31 @@ def _one_problem(
 ) -> dict[str, Any]:
     """Draws the search on the first problem that greedy decoding fails and the search solves."""
     console.rule("1 · One problem that greedy decoding fails")
-    problems = [row.problem for row in rows]
-    model = ReasoningModel(problems, judge, format=PSEUDOCODE, max_steps=5)
-    evaluation = Evaluation(rows, judge)
-    tasks = [Task(problem.task_id, greedy, name="greedy") for problem in problems[:_LOOKED_AT]]
-    answers = Driver(model, policy, seed=seed).run(tasks)
-    verdicts = [judged(evaluation, answer) for answer in answers]
-    failed = [
-        (answer, verdict) for answer, verdict in zip(answers, verdicts, strict=True) if not _solved(verdict)
-    ]
-    told = (
-        f"Greedy decoding solves {len(answers) - len(failed)} of the first {len(answers)} held-out problems."
-    )
+    answers = _greedy(rows[:_LOOKED_AT], policy, judge, seed)
+    failed = [(answer.task.task_id, verdict) for answer, verdict in answers if not _solved(verdict)]
+    told = f"Greedy decoding fails {len(failed)} of the first {len(answers)} held-out problems."
     console.print(told, highlight=False)
-    found: dict[str, Any] = {}
-    for answer, verdict in failed[:_TRIED]:
-        problem = model.problem(answer.task.task_id)
-        console.print(_question(problem))
-        console.print(_greedy_line(answer, verdict))
-        searched = _search(console, model, policy, problem, seed)
-        verdict = judged(evaluation, searched)
-        console.print(_search_line(searched, verdict))
-        found = {"task_id": problem.task_id, "solved": _solved(verdict), "tokens": searched.usage.tokens}
+    found: dict[str, Any] = {"task_id": rows[0].problem.task_id, "solved": None}
+    chosen = {row.problem.task_id: row for row in rows}
+    for task_id, verdict in failed[:_TRIED]:
+        row = chosen[task_id]
+        console.print(_question(row.problem))
+        console.print(Text.assemble("Greedy decoding: ", verdict_words(verdict), ". The search:\n"))
+        answer = _search(console, row.problem, policy, judge, seed)
+        verdict = judged(Evaluation([row], judge), answer)
+        console.print(_answer(answer, verdict))
+        found = {"task_id": task_id, "solved": _solved(verdict), "tokens": answer.usage.tokens}
         if _solved(verdict):
             break
-        console.print("The search fails it too; here is the next one that greedy fails.\n")
+        console.print("The search fails it too; here is the next one that greedy decoding fails.\n")
     return found
 
 
-def _search(
-    console: Console, model: ReasoningModel, policy: Policy, problem: Problem, seed: int
-) -> TaskResult:
+def _search(console: Console, problem: Problem, policy: Policy, judge: Judge, seed: int) -> TaskResult:
     """Runs MCTS on one problem while its tree is drawn."""
+    model = ReasoningModel([problem], judge, format=PSEUDOCODE, max_steps=MAX_STEPS)
     tree = Tree(State(problem.task_id))
-    agent = partial(mcts, simulations=_SIMULATIONS, sampling=SAMPLING, tree=tree)
+    agent = partial(mcts, simulations=SIMULATIONS, sampling=SAMPLING, tree=tree)
     with LiveSearch(console, problem, tree, TOKENS) as live:
         driver = Driver(model, policy, seed=seed, observer=live)
         (done,) = driver.run([Task(problem.task_id, agent, Budget(tokens=TOKENS), name="mcts")])
@@ -194,46 +210,57 @@ def verdict_words(verdict: HiddenVerdict | None) -> Text:
     return Text(told, "green" if _solved(verdict) else "red")
 
 
-def _greedy_line(answer: TaskResult, verdict: HiddenVerdict | None) -> Text:
-    tokens = f" ({answer.usage.tokens} tokens). The search:\n"
-    return Text.assemble("Greedy decoding: ", verdict_words(verdict), tokens)
-
-
-def _search_line(answer: TaskResult, verdict: HiddenVerdict | None) -> RenderableType:
+def _answer(answer: TaskResult, verdict: HiddenVerdict | None) -> RenderableType:
+    """Shows the program that the search chose, and what the hidden tests say of it."""
     line = Text.assemble("MCTS chose by the examples alone: ", verdict_words(verdict), ".\n")
     code = answer.result.code if answer.result else None
-    if code is None:
-        return line
-    return Group(Syntax(code, "python", background_color="default"), line)
+    return line if code is None else Group(Syntax(code, "python", background_color="default"), line)
+
+
+def _table(rows: Sequence[ResultRow]) -> Table:
+    """Returns the result table, the agents by their names alone: all of them are told above."""
+    named = [replace(row, agent=_NAMES.get(_name(row.agent), _name(row.agent))) for row in rows]
+    kept = [row for row in named if _name(row.agent) != ORACLE]
+    title = f"{len({row.task_id for row in rows})} held-out problems, {TOKENS} tokens a problem"
+    return terminal_table(summarize(kept), title)
+
+
+def _name(agent: str) -> str:
+    return agent.partition(":")[0]
+
+
+def _solved_by(name: str, rows: Sequence[ResultRow]) -> int:
+    return sum(row.solved for row in rows if _name(row.agent) == name)
 
 
 def _sentences(rows: Sequence[ResultRow]) -> list[str]:
     """Says what the comparison shows, whatever came out."""
-    groups = {setting.agent.partition(":")[0]: found for setting, found in group(rows).items()}
+    groups = {_name(setting.agent): found for setting, found in group(rows).items()}
     compared = [
         compare_rows(groups[a], groups[b], (_NAMES.get(a, a), _NAMES.get(b, b)))
         for a, b in _COMPARED
         if a in groups and b in groups
     ]
-    spent = {name: sum(row.usage.tokens for row in found) / len(found) for name, found in groups.items()}
-    shares = ", ".join(f"{_NAMES.get(name, name)} {tokens / TOKENS:.0%}" for name, tokens in spent.items())
-    return [*(one.sentence() for one in compared), f"Share of the budget spent: {shares}."]
+    return [one.sentence() for one in compared]
 
 
-def _curve(learned: Mapping[str, Any]) -> RenderableType:
+def _curve(recorded: Mapping[str, Any]) -> RenderableType:
     """Draws the share of held-out samples that pass, stage by stage, and says what the test split gained."""
     grid = Table.grid(padding=(0, 2, 0, 0))
-    for row in learned["validation"]:
-        bar = ProgressBar(total=1.0, completed=row["pass_rate"], width=36, complete_style="#0d7a70")
-        grid.add_row(f"  turn {row['iteration']}, after {row['stage']}", bar, f"{row['pass_rate']:.0%}")
-    test = learned["test"]
+    for row in recorded["validation"]:
+        bar = ProgressBar(total=1.0, completed=row["pass_rate"], width=30, complete_style=GOOD)
+        stage = (
+            "before" if row["stage"] == "start" else f"turn {row['iteration'] + 1}, {_STAGES[row['stage']]}"
+        )
+        grid.add_row(Text(stage), bar, Text(f"{row['pass_rate']:.0%} of samples pass", "dim"))
+    test = recorded["test"]
     gain = test["pass_rate"]
     low, high = gain["interval"]
     told = (
-        f"  Test split, {test['problems']} problems: {gain['before']:.1%} of samples pass before, "
-        f"{gain['after']:.1%} after,\n"
-        f"  {100 * gain['gain']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]. "
-        f"Recorded {learned['date']} by {learned['command']}, seed {learned['seed']}."
+        f"Bars: the validation split. Test split, {test['problems']} problems: {gain['before']:.1%} of samples pass before, "
+        f"{gain['after']:.1%} after, {100 * gain['gain']:+.1f} points "
+        f"[{100 * low:+.1f}, {100 * high:+.1f}]. Recorded {recorded['date']} by {recorded['command']}, "
+        f"seed {recorded['seed']}."
     )
     return Group(grid, Text(told))
 

@@ -1,6 +1,6 @@
 """Progress on standard error, so that standard output stays the command's own.
 
-A terminal gets bars; a file or a pipe, such as the log of a batch system, gets a line per tenth of the work.
+A terminal gets bars; a file or a pipe, such as a batch system's log, gets a line per quarter of the work.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rich.progress import (
 Item = TypeVar("Item")
 
 _SILENCE_S = 30.0
-"""A log gets a line after this many seconds even where less than a tenth was done."""
+"""A log gets a line after this many seconds even where less than a quarter was done."""
 
 
 def progress_bars(console: Console, words: str = "{task.fields[told]}") -> Progress:
@@ -61,7 +61,7 @@ class ProgressLines(Progress):
         """Leaves the lines as they are."""
 
     def update(self, task_id: TaskID, **fields: Any) -> None:
-        """Updates a task, and prints its line if a tenth of it was done since the last."""
+        """Updates a task, and prints its line if a quarter of it was done since the last."""
         super().update(task_id, **fields)
         self._say(task_id)
 
@@ -72,10 +72,10 @@ class ProgressLines(Progress):
 
     def _say(self, task_id: TaskID) -> None:
         task = self._tasks[task_id]
-        tenth, now = int(task.percentage // 10), time.monotonic()
+        quarter, now = int(task.percentage // 25), time.monotonic()
         said, at = self._said.get(task_id, (0, now))
-        if tenth > said or (now - at > _SILENCE_S and not task.finished):
-            self._said[task_id] = tenth, now
+        if quarter > said or (now - at > _SILENCE_S and not task.finished):
+            self._said[task_id] = quarter, now
             parts = [column(task) for column in self.columns if not isinstance(column, str | BarColumn)]
             self.console.print(" ".join(str(part) for part in parts), markup=False, highlight=False)
         elif task_id not in self._said:
