@@ -257,8 +257,8 @@ def _curve(recorded: Mapping[str, Any]) -> RenderableType:
     gain = test["pass_rate"]
     low, high = gain["interval"]
     told = (
-        f"Bars: the validation split. Test split, {test['problems']} problems: {gain['before']:.1%} of samples pass before, "
-        f"{gain['after']:.1%} after, {100 * gain['gain']:+.1f} points "
+        f"Bars: the validation split. Test split, {test['problems']} problems: {gain['before']:.1%} of "
+        f"samples pass before, {gain['after']:.1%} after, {100 * gain['gain']:+.1f} points "
         f"[{100 * low:+.1f}, {100 * high:+.1f}]. Recorded {recorded['date']} by {recorded['command']}, "
         f"seed {recorded['seed']}."
     )
