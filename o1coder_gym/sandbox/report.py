@@ -38,8 +38,13 @@ class SandboxReport:
     imports: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def protects(self) -> bool:
+        """Whether every layer is there and every guarantee held."""
+        return not self.missing_layers and not self.broken
+
+    @property
     def full(self) -> bool:
-        """Whether every layer is there, every guarantee held, and programs can import what they should."""
+        """Whether it protects, and programs can import what they should."""
         return not self.gaps
 
     @property
@@ -92,8 +97,7 @@ class SandboxReport:
         """Warns if anything is absent."""
         if self.full:
             return
-        reduced = self.broken or self.missing_layers
-        what = "RUN WITH REDUCED PROTECTION" if reduced else "LACK WHAT THEY SHOULD IMPORT"
+        what = "LACK WHAT THEY SHOULD IMPORT" if self.protects else "RUN WITH REDUCED PROTECTION"
         message = f"PROGRAMS {what} - {'; '.join(self.gaps)} (see docs/security.md)"
         warnings.warn(message, SandboxWarning, stacklevel=3)
 
