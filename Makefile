@@ -1,13 +1,15 @@
-# Six verbs; each makes .venv by itself when it is missing or older than pyproject.toml.
+# Six verbs; each installs into .venv what it needs, when that is missing or older than pyproject.toml: `make demo` the
+# package and what runs models, the others all of it.
 PYTHON ?= python3
 BIN := .venv/bin
+MODELS := .venv/.models
 READY := .venv/.ready
+INSTALL := .ci/install $(PYTHON)
 
 .PHONY: demo test lint type docs bench selfplay vllm clean
 .DELETE_ON_ERROR:
 
-demo: $(READY)
-	$(BIN)/o1coder models fetch qwen2.5-coder-0.5b
+demo: $(if $(wildcard $(READY)),$(READY),$(MODELS))
 	$(BIN)/o1coder demo
 
 test: $(READY)
@@ -42,12 +44,16 @@ selfplay: $(READY)
 	$(BIN)/o1coder micro --out runs/micro --resume
 	$(BIN)/o1coder selfplay --config benchmarks/selfplay/tiny.toml --out runs/selfplay --resume
 
+$(MODELS): pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'o1coder-gym needs Python 3.11 or newer')"
+	@$(BIN)/python -c "import torch" 2>/dev/null || $(INSTALL) 'torch, the largest part' torch==2.13.0
+	@$(INSTALL) 'o1coder-gym and what runs models' --editable '.[hf]'
+	@touch $@
+
 $(READY): pyproject.toml
-	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'o1coder-gym needs Python 3.11 or newer')"
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --editable '.[dev]'
-	touch $(READY)
+	@$(MAKE) --no-print-directory $(MODELS)
+	@$(INSTALL) 'what trains, tests and documents' --editable '.[dev]'
+	@touch $@
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -143,12 +143,18 @@ KNOWN_MODELS: Mapping[str, KnownModel] = {
 
 
 def cache_folder() -> Path:
-    """Returns where fetched models live: ``O1CODER_CACHE``, else the user's cache folder."""
+    """Returns where fetched models live: ``O1CODER_CACHE``, else the user's cache folder.
+
+    A user without a home, as in many containers, has it among the temporary files.
+    """
     if chosen := os.environ.get("O1CODER_CACHE"):
         return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "o1coder-gym"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "o1coder-gym"
+    try:
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "o1coder-gym"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "o1coder-gym"
+    except RuntimeError:  # no HOME, and no such user in the password file
+        return Path(tempfile.gettempdir()) / f"o1coder-gym-{os.getuid()}"
 
 
 def find_model(name: str) -> Path | None:

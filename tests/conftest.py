@@ -1,6 +1,8 @@
 """What tests of several parts share: a tiny model to train, and a way to import files of no package."""
 
 import importlib.util
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,22 @@ _TEMPLATE = (
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
 _SPECIAL = ["<pad>", "<eos>", "<user>", "<assistant>", "<system>", "<extra_0>"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says in one line what the tests of the sandbox ran under; nothing if no test imported it."""
+    if "o1coder_gym.sandbox" not in sys.modules:
+        return
+    from o1coder_gym.errors import O1CoderError
+    from o1coder_gym.sandbox import Judge
+
+    with warnings.catch_warnings(), Judge(1) as judge:
+        warnings.simplefilter("ignore")
+        try:
+            line = judge.report().summary
+        except O1CoderError as error:
+            line = str(error)
+    terminalreporter.write_line(f"sandbox: {line}")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """Model names: known ones are fetched and converted once, whole or not at all."""
 
 import hashlib
+import os
 import shutil
+import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -246,6 +248,16 @@ def test_the_cache_is_the_users_unless_chosen(monkeypatch):
     assert models.cache_folder() == Path("/somewhere/o1coder-gym")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert models.cache_folder() == Path.home() / ".cache" / "o1coder-gym"
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("O1CODER_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(models.Path, "home", homeless)
+    assert models.cache_folder() == Path(tempfile.gettempdir(), f"o1coder-gym-{os.getuid()}")
 
 
 def test_progress_may_be_ignored():

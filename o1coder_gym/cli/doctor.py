@@ -65,7 +65,7 @@ def doctor(as_json: JsonOption = False) -> None:
         place = escape(str(path)) if path else f"not fetched: o1coder models fetch {name}"
         console.print(f"model {name}: {place}", highlight=False, soft_wrap=True)
     console.print(f"cache: {cache_folder()}", highlight=False, soft_wrap=True)
-    verdict = "[green]full protection[/]" if sandbox.full else "[red]reduced protection[/]"
+    verdict = "[green]full protection[/]" if sandbox.protects else "[red]reduced protection[/]"
     console.print(f"\nsandbox: {verdict}")
     for line in sandbox.lines():
         console.print(f"  {escape(line)}", style="red" if "BROKEN" in line else "", highlight=False)
@@ -102,8 +102,10 @@ def _speed(machine: Machine) -> list[str]:
 def _advice(machine: Machine, sandbox: SandboxReport, found: Mapping[str, str | None]) -> list[str]:
     """Returns what would help, a sentence each."""
     advice = []
-    if not sandbox.full:
+    if not sandbox.protects:
         advice.append("programs run with reduced protection here; docs/security.md says what is lost")
+    if any(sandbox.imports.values()):
+        advice.append("programs cannot import all that they should; docs/faq.md says what to do")
     if machine.accelerator is not None and not found["vllm"]:
         advice.append("vLLM batches far better on an accelerator: pip install 'o1coder-gym[vllm]'")
     if machine.accelerator is None:

@@ -12,13 +12,17 @@ from typing import Any, NamedTuple
 LAYERS = ("namespaces", "landlock", "seccomp")
 """The layers that can be left out. Resource limits and the loss of privileges always apply."""
 
+INTERPRETER_VARIABLES = ("LD_LIBRARY_PATH", "PYTHONHOME")
+"""Environment variables without which some interpreters do not start."""
+
 
 class Blueprint(NamedTuple):
     """How to set up a zygote; the same for all zygotes of a judge.
 
     Attributes:
         layers: Which of `LAYERS` to try.
-        readable: Files and folders that candidates may read: standard library and shared libraries.
+        readable: Files and folders that candidates may read: standard library and shared libraries,
+            wherever they lie.
         hidden: Folders below them that they may not: installed packages, this project among them.
         packages: Extra packages that candidates may import, by name: the folder of each.
         package_files: Folders that these packages need besides their own.

@@ -6,7 +6,8 @@ the trusted process has put there to be found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib.util
+from collections.abc import Iterable, Mapping
 
 BAIT = "BAIT_PATH"
 
@@ -171,3 +172,24 @@ DESCRIPTIONS: Mapping[str, str] = {
     "leftovers": "nothing is left for the next program",
 }
 """What each guarantee says."""
+
+STANDARD_LIBRARY = "the standard library"
+_EXTENSION_MODULES = ("_bz2", "_ctypes", "_decimal", "_hashlib", "_lzma", "_sqlite3", "_ssl", "zlib")
+"""Modules that lie in files of their own and want shared libraries; an interpreter may lack some."""
+
+
+def imports(packages: Iterable[str]) -> dict[str, str]:
+    """Returns canaries that import what programs are given, by the names that a report calls it."""
+    extensions = [name for name in _EXTENSION_MODULES if importlib.util.find_spec(name)]
+    wanted = {STANDARD_LIBRARY: [*extensions, "this"], **{name: [name] for name in packages}}
+    return {name: _IMPORT.replace("MODULES", repr(modules)) for name, modules in wanted.items()}
+
+
+_IMPORT = """
+import contextlib, importlib, io
+def probe():
+    for name in MODULES:
+        with contextlib.redirect_stdout(io.StringIO()):
+            importlib.import_module(name)
+    return True
+"""

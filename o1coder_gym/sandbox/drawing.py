@@ -41,7 +41,7 @@ def draw(layers: Iterable[str], packages: Iterable[str], preload: Sequence[str])
     layers = tuple(layers)
     if unknown := set(layers) - set(LAYERS):
         raise UsageError(f"unknown sandbox layers {sorted(unknown)}; known: {', '.join(LAYERS)}")
-    readable = _existing([*_LIBRARIES, *_SYSTEM_FILES, *_standard_library()])
+    readable = _existing([*_LIBRARIES, *_SYSTEM_FILES, *_standard_library(), *_linked_libraries()])
     folders = {name: folder for name in packages if (folder := _package_folder(name))}
     return Blueprint(
         layers=layers,
@@ -50,7 +50,7 @@ def draw(layers: Iterable[str], packages: Iterable[str], preload: Sequence[str])
             filter(below(readable), [*_package_stores(readable), str(Path(__file__).parents[1])])
         ),
         packages=folders,
-        package_files=_existing([*folders.values(), *(f"{folder}.libs" for folder in folders.values())]),
+        package_files=_existing(file for folder in folders.values() for file in _package_files(folder)),
         preload=(*STANDARD_MODULES, *preload),
     )
 
@@ -69,11 +69,22 @@ _BASE_VARIABLES = {
 """Paths of the interpreter under a virtual environment."""
 
 
+def _linked_libraries() -> list[str]:
+    """Returns the shared libraries that ``LD_LIBRARY_PATH`` leads to, one by one: folders may hold more."""
+    folders = os.environ.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":")
+    found = [
+        library
+        for folder in filter(os.path.isabs, folders)
+        for library in glob.glob(f"{glob.escape(os.path.normpath(folder))}/*.so*")
+    ]
+    return [*found, *map(os.path.realpath, found)]
+
+
 def _package_stores(readable: Iterable[str]) -> list[str]:
     """Returns the folders of installed packages up to two levels below `readable`."""
     return [
         os.path.realpath(found)
-        for folder in readable
+        for folder in filter(os.path.isdir, readable)
         for middle in ("", "*/")
         for name in _PACKAGE_FOLDERS
         for found in glob.glob(f"{glob.escape(folder)}/{middle}{name}")
@@ -86,6 +97,15 @@ def _package_folder(name: str) -> str | None:
     if found is None or not found.submodule_search_locations:
         return None
     return os.path.realpath(found.submodule_search_locations[0])
+
+
+def _package_files(folder: str) -> list[str]:
+    """Returns the folders that hold a package and its shared libraries.
+
+    An installer may have linked each file of the package to its own store instead of copying it.
+    """
+    linked = os.path.dirname(os.path.realpath(os.path.join(folder, "__init__.py")))
+    return [f"{place}{ending}" for place in {folder, linked} for ending in ("", ".libs")]
 
 
 def _existing(paths: Iterable[str]) -> tuple[str, ...]:

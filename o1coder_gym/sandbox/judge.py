@@ -165,10 +165,10 @@ class Judge:
 
     def _examine(self) -> SandboxReport:
         """Runs the canaries, unless a judge of this kind has done so; warns, and checks what is required."""
-        kind = (self._blueprint.layers, os.geteuid())
+        kind = (self._blueprint.layers, tuple(self._blueprint.packages), os.geteuid())
         if kind not in _reports:
             pool = self._own_pool()
-            _reports[kind] = examine(self._run, lambda: pool.missing)
+            _reports[kind] = examine(self._run, lambda: pool.missing, self._blueprint.packages)
             if self._blueprint.layers == LAYERS:
                 _reports[kind].warn()
         _reports[kind].demand(self._required)
@@ -216,8 +216,8 @@ class Judge:
         return self._pool
 
 
-_reports: dict[tuple[tuple[str, ...], int], SandboxReport] = {}
-"""By layers and user id: what canaries have found in this process."""
+_reports: dict[tuple[tuple[str, ...], tuple[str, ...], int], SandboxReport] = {}
+"""By layers, packages and user id: what canaries have found in this process."""
 _default: Judge | None = None
 
 

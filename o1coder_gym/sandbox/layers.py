@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import resource
 import sys
@@ -18,6 +19,16 @@ _UNKNOWN_ADDRESS_SPACE = 512 << 20
 _ZYGOTE_PROCESSES = 4
 _SHARED_USER_ROOM = 512
 """Processes and threads above those of the whole user, where candidates cannot be counted alone."""
+
+
+class _Access(enum.Enum):
+    """How programs of another user than root read the library and the packages."""
+
+    DIRECT = enum.auto()
+    HELD = enum.auto()
+    """By descriptors of their folders, for the way there is closed to them."""
+    OF_ROOT = enum.auto()
+    """As root without capabilities, for the files themselves are closed to others."""
 
 
 class Surroundings(NamedTuple):
@@ -50,8 +61,9 @@ def put_on(blueprint: Blueprint) -> Surroundings:
     filters = "seccomp" in blueprint.layers and seccomp.available()
     inside = _wanted(blueprint, "namespaces", missing) and _enter_namespaces(blueprint, uid, missing)
     rules = _landlock_rules(blueprint, inside, missing) if _wanted(blueprint, "landlock", missing) else None
-    held = not inside and uid is not None and _hold_library(blueprint)
-    switched = uid is not None and _switch_user(blueprint, uid, inside or held, not filters, missing)
+    confined = filters and (inside or rules is not None)
+    access = _Access.DIRECT if uid is None else _open_library(blueprint, inside, confined)
+    switched = uid is not None and _switch_user(uid, access, not filters, inside, missing)
     _drop_privileges(inside, missing)
     alone = switched or inside
     rlimits.bound_zygote(
@@ -77,7 +89,7 @@ def put_on(blueprint: Blueprint) -> Surroundings:
             dies_with_parent=not inside,
             own_uid=os.geteuid() if os.getuid() != os.geteuid() and not filtered else None,
             forgets_keys=not filtered and alone and traces.keyrings_are_private(switched),
-            kept_from=library.LOWEST_DESCRIPTOR if held else MAX_DESCRIPTOR,
+            kept_from=library.LOWEST_DESCRIPTOR if access is _Access.HELD else MAX_DESCRIPTOR,
         ),
         scratch=namespaces.SCRATCH if inside else None,
         first_process=inside,
@@ -108,35 +120,45 @@ def _enter_namespaces(blueprint: Blueprint, uid: int | None, missing: dict[str, 
     return True
 
 
-def _hold_library(blueprint: Blueprint) -> bool:
-    """Keeps the library within reach of another user, if it is not; returns whether that had to be done."""
-    folders = library.folders(blueprint.packages.values())
-    if all(map(privileges.open_to_all, blueprint.readable)) or not library.can_be_held(folders):
-        return False
-    library.hold(folders)
-    return True
-
-
-def _switch_user(
-    blueprint: Blueprint, uid: int, reachable: bool, oversees: bool, missing: dict[str, str]
-) -> bool:
-    """Takes a user id of its own; returns whether it has.
+def _open_library(blueprint: Blueprint, inside: bool, confined: bool) -> _Access:
+    """Sees to it that another user can read the library and the packages; returns how.
 
     Args:
         blueprint: Says what has to be read.
+        inside: Whether the new root already leads there.
+        confined: Whether other layers bound what root's eyes would see.
+    """
+    for packages, files in ((blueprint.packages, blueprint.package_files), ({}, ())):
+        folders = library.folders(packages.values())
+        if library.for_all(folders):
+            if inside or all(map(privileges.open_to_all, (*blueprint.readable, *files))):
+                return _Access.DIRECT
+            if library.can_be_held(folders):
+                library.hold(folders)
+                return _Access.HELD
+        if confined:
+            return _Access.OF_ROOT
+    return _Access.DIRECT if inside else _Access.OF_ROOT
+
+
+def _switch_user(uid: int, access: _Access, oversees: bool, inside: bool, missing: dict[str, str]) -> bool:
+    """Takes a user id of its own; returns whether it has.
+
+    Args:
         uid: The id to take.
-        reachable: Whether every user reaches that, by the new root or by open descriptors.
+        access: How the library is read under it.
         oversees: Whether children shall not be able to signal this process; they take `uid` themselves.
+        inside: Whether there is a scratch folder, which belongs to who opens files.
         missing: Takes the reason why not.
     """
-    if os.geteuid() != 0:
-        return False
-    reachable = reachable or all(map(privileges.open_to_all, blueprint.readable))
+    of_root = access is _Access.OF_ROOT
     try:
-        if reachable and oversees:
+        if of_root and inside:
+            os.chown(namespaces.SCRATCH, os.geteuid(), os.getegid())
+        if oversees and not of_root:
             privileges.switch_to_overseer(uid)
         else:
-            privileges.switch_user(uid, keep_file_access=not reachable)
+            privileges.switch_user(uid, keep_file_access=of_root)
     except OSError as error:  # a user namespace has no other user
         missing["privileges"] = f"still user {os.geteuid()}: {error}"
         return False

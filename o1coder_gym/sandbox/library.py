@@ -34,16 +34,23 @@ def folders(packages: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def for_all(found: Iterable[str]) -> bool:
+    """Whether every user may read these folders, once they are reached; a file mode mask may forbid it.
+
+    Looks at the folders and at a few files, as all of them were made under the same mask.
+    """
+    names = ("__init__.py", "os.py", "this.py")
+    found = tuple(found)
+    files = (os.path.join(folder, name) for folder in found for name in names)
+    return all(os.stat(folder).st_mode & _FOR_ALL == _FOR_ALL for folder in found) and all(
+        os.stat(file).st_mode & stat.S_IROTH for file in files if os.path.exists(file)
+    )
+
+
 def can_be_held(found: Iterable[str]) -> bool:
     """Whether every user could read these folders, if only the way to them were open."""
     found = tuple(found)
-    files = (os.path.join(os.path.dirname(os.__file__), name) for name in ("os.py", "this.py"))
-    return (
-        len(found) <= MOST_FOLDERS
-        and os.path.isdir("/proc/self/fd")
-        and all(os.stat(folder).st_mode & _FOR_ALL == _FOR_ALL for folder in found)
-        and all(os.stat(file).st_mode & stat.S_IROTH for file in files if os.path.exists(file))
-    )
+    return len(found) <= MOST_FOLDERS and os.path.isdir("/proc/self/fd") and for_all(found)
 
 
 def hold(found: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ _SITE = "/proc"
 """Where the new root is built: it is on every system, and nothing in it is shown."""
 
 SCRATCH = "/tmp"
-"""The one writable folder of the new root."""
+"""The one writable folder of the new root. Nothing of the old one is seen in it but what is shown there."""
 SCRATCH_BYTES = 32 << 20
 SCRATCH_INODES = 1024
 
@@ -129,6 +129,7 @@ def _build(root: Root) -> None:
     """Mounts what `root` says."""
     mount(None, "/", None, _RECURSIVE | _PRIVATE)
     _mount_memory(_SITE, "size=1m,mode=755,nr_inodes=4096", 0)
+    islands = _mount_scratch(root)
     for path in root.readable:
         _show(path)
     for path in filter(os.path.isdir, root.hidden):
@@ -140,10 +141,32 @@ def _build(root: Root) -> None:
     for path in root.hidden:
         if os.path.isdir(path):
             _set_read_only(_SITE + path)
+    for island in islands:
+        _set_read_only(island)
+
+
+def _mount_scratch(root: Root) -> list[str]:
+    """Mounts the scratch folder, and a small file system for each name in it that leads to what is shown.
+
+    An interpreter or a package may lie below the scratch folder's place. The way to it is mounted, so that
+    programs, who own the scratch folder, can neither write there nor rename it: the kernel refuses that for
+    a mount point, and not for a folder above one.
+
+    Returns:
+        The places of these file systems, to be made read-only when they are filled.
+    """
     scratch = _SITE + SCRATCH
     os.makedirs(scratch, exist_ok=True)
     options = f"size={SCRATCH_BYTES},nr_inodes={SCRATCH_INODES},mode=700,uid={root.owner}"
     _mount_memory(scratch, options, _NO_EXECUTION)
+    shown = [
+        path.split("/")[2] for path in (*root.readable, *root.packages) if path.startswith(f"{SCRATCH}/")
+    ]
+    islands = [f"{scratch}/{name}" for name in sorted({*shown}) if os.path.isdir(f"{SCRATCH}/{name}")]
+    for island in islands:
+        os.mkdir(island)
+        _mount_memory(island, "size=64k,mode=755,nr_inodes=4096", 0)
+    return islands
 
 
 def _pivot() -> None:

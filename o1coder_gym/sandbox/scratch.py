@@ -12,7 +12,8 @@ _MODE = 0o700
 def sweep(folder: str) -> bool:
     """Empties a folder and resets its own mode and times.
 
-    Works on what defeats ``shutil.rmtree``: folders that cannot be listed, chains thousands deep.
+    Works on what defeats ``shutil.rmtree``: folders that cannot be listed, chains thousands deep. What is
+    mounted in the folder stays: programs can neither write there nor move it.
 
     Returns:
         Whether the folder is empty and as it was.
@@ -21,7 +22,7 @@ def sweep(folder: str) -> bool:
         if stat.S_IMODE(os.stat(folder).st_mode) != _MODE:
             os.chmod(folder, _MODE)
         if os.listdir(folder):
-            _empty(folder)
+            _empty(folder, os.stat(folder).st_dev)
         if os.stat(folder).st_mtime_ns:
             os.utime(folder, (0, 0))
     except OSError:
@@ -29,10 +30,10 @@ def sweep(folder: str) -> bool:
     return True
 
 
-def _empty(folder: str) -> None:
-    """Removes all below `folder`: pulls the inside of each folder up, so that no path grows long."""
+def _empty(folder: str, device: int) -> None:
+    """Removes all below `folder` on its device: pulls the inside of each folder up, so that no path grows."""
     names = (f".{number}.swept" for number in itertools.count())
-    while entries := list(os.scandir(folder)):
+    while entries := [entry for entry in os.scandir(folder) if _device(entry) == device]:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)
@@ -43,3 +44,8 @@ def _empty(folder: str) -> None:
                     os.chmod(inside.path, _MODE)
                 os.rename(inside.path, os.path.join(folder, next(names)))
             os.rmdir(entry.path)
+
+
+def _device(entry: os.DirEntry[str]) -> int:
+    """Returns the device that an entry of a folder lies on; a mount point's is that of what is mounted."""
+    return entry.stat(follow_symlinks=False).st_dev

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import math
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from o1coder_gym.errors import InfrastructureError
-from o1coder_gym.sandbox.blueprint import Blueprint
+from o1coder_gym.sandbox.blueprint import INTERPRETER_VARIABLES, Blueprint
 from o1coder_gym.sandbox.wire import (
     BEGUN_FRAME,
     FAILED,
@@ -124,7 +125,7 @@ class Worker:
         self._greeting = b""
         self._lines: list[_Line] = []
         self._stop_sent = False
-        self._control, remote = socket.socketpair()
+        self._control, remote = map(_above_standard_streams, socket.socketpair())
         try:
             with remote:
                 self._process = _launch(remote)
@@ -366,7 +367,7 @@ def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             command,
             pass_fds=[control.fileno()],
-            env=_ENVIRONMENT,
+            env=_environment(),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -375,6 +376,21 @@ def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
         )
     except OSError as error:
         raise InfrastructureError(f"cannot start {command[0]}: {error}") from error
+
+
+def _environment() -> dict[str, str]:
+    """Returns the clean environment, and what the interpreter may need to start at all."""
+    needed = {name: os.environ[name] for name in INTERPRETER_VARIABLES if name in os.environ}
+    return _ENVIRONMENT | needed
+
+
+def _above_standard_streams(one: socket.socket) -> socket.socket:
+    """Moves a socket out of the place of a standard stream, where a caller without streams gets it."""
+    if one.fileno() > 2:
+        return one
+    moved = socket.socket(fileno=fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 3))
+    one.close()
+    return moved
 
 
 def _file_of(content: bytes) -> BinaryIO:

@@ -7,10 +7,12 @@ process to the children by descriptors that it only passes on.
 
 from __future__ import annotations
 
+import _thread
 import gc
 import importlib
 import json
 import os
+import signal
 import sys
 import types
 from _socket import socket
@@ -26,6 +28,8 @@ NOWHERE = "/proc"
 """Where candidates without a scratch folder start: not even root can make a file there."""
 RECURSION_LIMIT = 1020
 """Python's own limit, and the frames that lie below a candidate here."""
+_THREAD_STACK_BYTES = 8 << 20
+_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 
 
 def main() -> None:
@@ -33,6 +37,7 @@ def main() -> None:
     os.dup2(int(sys.argv[1]), CONTROL, inheritable=False)
     os.closerange(CONTROL + 1, 1 << 16)
     control = socket(fileno=CONTROL)
+    forget_heritage()
     link_package()
     # The hooks of `random` and `threading` would run in every child, for 0.4 ms: this process has one
     # thread, and a fixed seed makes verdicts repeatable.
@@ -44,6 +49,21 @@ def main() -> None:
         raise
     server.serve()
     os._exit(0)
+
+
+def forget_heritage() -> None:
+    """Undoes what this process inherits of the way in which its parent was started.
+
+    Signals that a parent ignores or blocks, its file mode mask and its stack limit outlive exec. An ignored
+    SIGCHLD takes away the children's exit statuses, a mask of 077 closes the new root to its programs, and a
+    large stack limit is what each thread reserves of the address space.
+    """
+    os.umask(0o022)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - _IGNORED_BY_PYTHON:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    _thread.stack_size(_THREAD_STACK_BYTES)
 
 
 def link_package() -> None:
@@ -65,8 +85,10 @@ def _unlink_package() -> None:
 def _set_up(control: socket) -> Server:
     """Builds all that children will inherit, and says what of the sandbox holds."""
     from o1coder_gym.sandbox import layers, serving, warm_up
-    from o1coder_gym.sandbox.blueprint import Blueprint
+    from o1coder_gym.sandbox.blueprint import INTERPRETER_VARIABLES, Blueprint
 
+    for name in INTERPRETER_VARIABLES:
+        os.environ.pop(name, None)  # read when the interpreter started; programs need not see them
     blueprint = Blueprint.from_json(_receive_line(control))
     _preload(blueprint)
     surroundings = layers.put_on(blueprint)

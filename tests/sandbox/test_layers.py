@@ -160,6 +160,42 @@ def test_a_report_reads_well():
     assert "layer seccomp: on" in lines
 
 
+def test_what_programs_cannot_import_is_part_of_the_report():
+    report = SandboxReport({"network": True}, {}, {"numpy": "ImportError: no numpy", "this": ""})
+    assert report.protects
+    assert not report.full
+    assert report.lines()[-2:] == [
+        "programs import numpy: ImportError: no numpy",
+        "programs import this: yes",
+    ]
+    assert report.summary == (
+        "layers in force: namespaces, landlock, seccomp; programs cannot import numpy: ImportError: no numpy"
+    )
+    with pytest.warns(SandboxWarning, match="LACK WHAT THEY SHOULD IMPORT"):
+        report.warn()
+    with pytest.raises(SandboxError, match="numpy"):
+        report.demand({"full"})
+    report.demand({"network"})
+
+
+def test_a_report_says_in_one_line_what_is_missing():
+    report = SandboxReport({"network": False}, dict.fromkeys(LAYERS, "not here"))
+    assert report.summary.startswith(
+        "layers in force: none; not guaranteed: network; no namespaces: not here"
+    )
+    assert SandboxReport({"network": True}, {}).summary.endswith("; nothing is missing")
+
+
+@pytest.mark.parametrize(("mode", "readable"), [(0o644, True), (0o640, False), (0o600, False)])
+def test_files_that_a_mask_closed_to_others_are_noticed(tmp_path, mode, readable):
+    tmp_path.chmod(0o755)
+    (tmp_path / "__init__.py").touch()
+    (tmp_path / "__init__.py").chmod(mode)
+    assert library.for_all([str(tmp_path)]) is readable
+    tmp_path.chmod(0o750)
+    assert not library.for_all([str(tmp_path)])
+
+
 def test_every_canary_sings_outside_the_sandbox(tmp_path):
     """A canary that could not get out even without a sandbox would prove nothing."""
     bait = tmp_path / "bait"
