@@ -59,7 +59,7 @@ class Watch:
                 action = query.state, proposal.text
                 self._samples[action] += 1
                 logprob = float("-inf") if proposal.logprob is None else proposal.logprob
-                self._logprobs.setdefault(action, (logprob, proposal.tokens))
+                self._logprobs.setdefault(action, (logprob, proposal.kept_tokens))
         elif isinstance(query, Advance) and isinstance(answer, Transition):
             action = query.state, query.action
             logprob, tokens = self._logprobs.get(action, (0.0, 0))

@@ -17,6 +17,8 @@
   running the same tasks with the same folder: recorded answers are not computed again.
 - A request that fails in a batch is tried alone, and ends its own task only: the agent is asked for its
   best so far by the same exception, and the task's result has the typed error too.
+- A prompt that does not fit the context of the policy's model ends nothing: it is answered by empty samples
+  of 0 tokens, as if the context had cut them at once. No step can be read in them: a dead end.
 """
 
 from __future__ import annotations
@@ -35,12 +37,13 @@ from o1coder_gym.errors import (
     InfrastructureError,
     O1CoderError,
     PolicyError,
+    PromptTooLongError,
     ScorerError,
     UsageError,
 )
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.protocols import Model, Policy, StepScorer
-from o1coder_gym.types import PolicyRequest, Problem
+from o1coder_gym.types import PolicyRequest, Problem, Proposal
 
 __all__ = ["Driver", "Observer", "Task", "TaskResult"]
 
@@ -309,16 +312,23 @@ class _Run:
             self._pump(session)
 
     def _failed(self, batch: Batch, error: BaseException) -> None:
-        """Tries the requests of a failed batch one by one; one that fails alone ends its task."""
+        """Tries the requests of a failed batch one by one; one that fails alone ends its task.
+
+        Unless its prompt was too long: that is no failure of the backend, and the search goes on elsewhere.
+        """
         if len(batch.requests) > 1:
             for request in batch.requests:
                 request.alone = True
                 if request.owner.outcome is None:
                     batch.lane.put(request)
             return
+        (request,) = batch.requests
+        if isinstance(error, PromptTooLongError) and isinstance(request.payload, PolicyRequest):
+            request.owner.receive(request, (Proposal("", 0, finish="length"),) * request.payload.n)
+            return
         typed = error if isinstance(error, O1CoderError) else _failure(batch.lane, repr(error))
         typed.__cause__ = None if typed is error else error
-        batch.requests[0].owner.fail(typed)
+        request.owner.fail(typed)
 
     def _write(self, sessions: Iterable[Session]) -> None:
         rows: list[dict[str, Any]] = []

@@ -122,6 +122,8 @@ def sample_episodes(
     for result in driver.run(tasks):
         if result.error is not None:
             raise O1CoderError(f"an episode failed: {result.error}") from result.error
+        if any(one.finish == "length" and not one.tokens for one in recorder.proposals[result.task.key]):
+            raise O1CoderError(f"{result.task.task_id}: an episode grew longer than the model's context")
     return [
         Episode(
             model.problem(task.task_id),

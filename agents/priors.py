@@ -36,7 +36,7 @@ def by_logprob(node: Node, fresh: Sequence[Node], *, temperature: float = 1.0) -
         if child.logprob is None:
             yield from by_count(node, fresh)
             return
-        weights.append(child.count * exp(child.logprob / max(child.tokens, 1) / temperature))
+        weights.append(child.count * exp(child.logprob / max(child.kept, 1) / temperature))
     _normalise(node, weights)
 
 

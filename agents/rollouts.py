@@ -18,6 +18,7 @@ class Rollout:
     Attributes:
         state: Where it is.
         tokens: Generated tokens so far.
+        kept: Those that `logprob` sums over.
         logprob: Sum of the log-probabilities of its tokens; None once a backend did not tell one.
         last: The transition that led to `state`, None at the start.
         cut: Whether the budget ended it early.
@@ -25,6 +26,7 @@ class Rollout:
 
     state: State
     tokens: int = 0
+    kept: int = 0
     logprob: float | None = 0.0
     last: Transition | None = None
     cut: bool = False
@@ -58,12 +60,13 @@ class Rollout:
     @property
     def mean_logprob(self) -> float:
         """Mean log-probability per token (Codex, arXiv 2107.03374, section 3.3), −inf if not known."""
-        return self.logprob / max(self.tokens, 1) if self.logprob is not None else float("-inf")
+        return self.logprob / max(self.kept, 1) if self.logprob is not None else float("-inf")
 
     def extend(self, proposal: Proposal, transition: Transition) -> None:
         """Takes one step."""
         self.state, self.last = transition.state, transition
         self.tokens += proposal.tokens
+        self.kept += proposal.kept_tokens
         known = self.logprob is not None and proposal.logprob is not None
         self.logprob = self.logprob + proposal.logprob if known else None  # pyright: ignore[reportOperatorIssue]
 

@@ -52,6 +52,7 @@ class Node:
         count: Samples that led to this step; > 1 if identical ones were merged.
         tokens: Generated tokens of the first of them.
         logprob: Log-probability of the first of them, ≤ 0, None if not known.
+        kept: Tokens that `logprob` sums over; fewer than `tokens` where some only showed the end of the step.
         prior: P(step | parent) in [0, 1], 0 where no agent set one.
         score: The step scorer's value in [0, 1], None if not asked.
         value: v of an end in [0, 1]; None for other nodes, where the judge failed, and without tests.
@@ -66,8 +67,8 @@ class Node:
 
     __slots__ = (
         "asked", "author", "bits", "born", "children", "closed", "count", "ended", "finish", "index",
-        "logprob", "own", "parent", "pending", "prior", "score", "state", "tokens", "total", "unobserved",
-        "value", "verdict", "visits",
+        "kept", "logprob", "own", "parent", "pending", "prior", "score", "state", "tokens", "total",
+        "unobserved", "value", "verdict", "visits",
     )  # fmt: skip
 
     def __init__(self, state: State, parent: Node | None, index: int, born: int) -> None:
@@ -77,7 +78,7 @@ class Node:
         self.index = index
         self.born = born
         self.children: list[Node] = []
-        self.visits = self.own = self.unobserved = self.asked = self.pending = self.tokens = 0
+        self.visits = self.own = self.unobserved = self.asked = self.pending = self.tokens = self.kept = 0
         self.total = self.prior = 0.0
         self.count = 1
         self.logprob: float | None = None
@@ -115,7 +116,7 @@ class Node:
             if node.logprob is None:
                 return float("-inf")
             total += node.logprob
-            tokens += node.tokens
+            tokens += node.kept
         return total / max(tokens, 1)
 
 
@@ -188,6 +189,7 @@ class Tree:
         child = Node(transition.state, parent, len(self.nodes), self.simulations)
         child.count = count
         child.tokens = proposal.tokens
+        child.kept = proposal.kept_tokens
         child.logprob = proposal.logprob
         child.author = transition.author
         child.finish = proposal.finish
@@ -362,6 +364,8 @@ def _node_to_row(node: Node) -> dict[str, Any]:
     row |= {name: getattr(node, name) for name in (*_PLAIN, *_FLAGS)}
     row["verdict"] = node.verdict.value if node.verdict else None
     row |= {name: getattr(node, name) for name, usual in _ORIGINS.items() if getattr(node, name) != usual}
+    if node.kept != node.tokens:
+        row["kept"] = node.kept
     return row
 
 
@@ -370,6 +374,7 @@ def _fill(node: Node, row: Mapping[str, Any]) -> None:
         setattr(node, name, row[name])
     for name, usual in _ORIGINS.items():
         setattr(node, name, row.get(name, usual))
+    node.kept = row.get("kept", node.tokens)
     node.verdict = Outcome(row["verdict"]).after(len(node.bits)) if row["verdict"] else None
     node.value = None if node.verdict is Outcome.NO_TESTS else node.value  # 1.0 in rows of earlier versions
 

@@ -144,4 +144,4 @@ def _mean_probability(proposal: Proposal) -> float:
     """Returns the geometric mean of the tokens' probabilities; 0 where the policy cannot tell."""
     if proposal.logprob is None:
         return 0.0
-    return math.exp(min(0.0, proposal.logprob) / max(1, proposal.tokens))
+    return math.exp(min(0.0, proposal.logprob) / max(1, proposal.kept_tokens))

@@ -46,6 +46,10 @@ class PolicyError(O1CoderError):
     """Raised when a policy's backend fails or breaks its contract."""
 
 
+class PromptTooLongError(PolicyError):
+    """Raised when a prompt does not fit the context of a policy's model; other requests are not affected."""
+
+
 class ScorerError(O1CoderError):
     """Raised when a step scorer returns something that is not a number in [0, 1]."""
 

@@ -183,9 +183,9 @@ class Proposal:
     Attributes:
         text: The whole action as `ReasoningModel.advance` takes it, header included.
         tokens: Number of generated tokens, the unit of budgets; ≥ 0.
-        logprob: Sum of the log-probabilities of the generated tokens, ≤ 0, under the model's own
+        logprob: Sum of the log-probabilities of the `kept_tokens`, ≤ 0, under the model's own
             distribution (temperature 1, no truncation); None where a backend cannot tell.
-        token_ids: The generated tokens, empty where a backend does not expose them.
+        token_ids: The tokens of `text` behind its opening, empty where a backend does not expose them.
         finish: Why it ended; policies say ``"stop"`` or ``"length"``, the driver knows the budget.
         prompt_tokens: Prompt tokens computed for it; what samples of one request share counts at the
             first of them. 0 where a backend cannot tell.
@@ -199,6 +199,15 @@ class Proposal:
     finish: Finish = "stop"
     prompt_tokens: int = field(default=0, compare=False)
     cached_tokens: int = field(default=0, compare=False)
+
+    @property
+    def kept_tokens(self) -> int:
+        """Tokens that `logprob` sums over: `token_ids`, or all of them where a backend exposes no ids.
+
+        Tokens that only showed where the action ends are generated and paid for, but are no part of it; a
+        mean over them too would favour short actions.
+        """
+        return len(self.token_ids) or self.tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ class Engine(Protocol):
         """Answers all requests, ``request.n`` completions each, in order.
 
         Raises:
-            PolicyError: When the engine fails, or a prompt does not fit its context; the latter before
-                anything is computed.
+            PromptTooLongError: When a prompt does not fit its context; before anything is computed.
+            PolicyError: When the engine fails.
         """
         ...

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
+from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError, UsageError
 from o1coder_gym.formats import Prompt
 from o1coder_gym.models import model_path
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
@@ -144,7 +144,8 @@ class HFEngine:
         """Answers all requests; batches of similar prompt lengths, bounded by rows and memory.
 
         Raises:
-            PolicyError: When a prompt does not fit the context, or torch fails.
+            PromptTooLongError: When a prompt does not fit the context.
+            PolicyError: When torch fails.
         """
         asked = time.monotonic()
         with self._lock:
@@ -225,6 +226,6 @@ def _start_rows(request: Generate, context: int) -> list[Row]:
 
     length = len(request.prompt_ids)
     if length >= context:
-        raise PolicyError(f"the prompt has {length} tokens; the model's context is {context}")
+        raise PromptTooLongError(f"the prompt has {length} tokens; the model's context is {context}")
     limit = min(request.sampling.max_tokens, context - length)
     return [Row.start(request, sample, limit) for sample in range(request.n)]

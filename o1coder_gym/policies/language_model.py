@@ -42,7 +42,8 @@ class LanguageModelPolicy:
         """Samples `request.n` actions for each request, in one engine call.
 
         Raises:
-            PolicyError: When the engine fails, or a prompt does not fit its context.
+            PromptTooLongError: When a prompt does not fit the engine's context.
+            PolicyError: When the engine fails.
         """
         asked = [self._generate(request) for request in requests]
         answers = self.engine.generate(asked)

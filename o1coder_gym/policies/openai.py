@@ -8,6 +8,7 @@ the opening of the next one go into the last user message.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, Literal
 
-from o1coder_gym.errors import PolicyError, UsageError
+from o1coder_gym.errors import PolicyError, PromptTooLongError, UsageError
 from o1coder_gym.formats import Prompt
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.servers import Refused, Servers
@@ -57,6 +58,9 @@ class OpenAISettings:
 
 
 DEFAULTS = OpenAISettings()
+
+_TOO_LONG = re.compile(r"context.?(length|size|window)", re.I)
+"""How servers word that a prompt does not fit: OpenAI, vLLM, SGLang and llama.cpp."""
 
 
 class OpenAIEngine:
@@ -122,7 +126,8 @@ class OpenAIEngine:
         does not tell its continuations of one request apart.
 
         Raises:
-            PolicyError: When a server refuses a prompt, or none answers after all tries.
+            PromptTooLongError: When a server says that a prompt does not fit the model's context.
+            PolicyError: When a server refuses a prompt for another reason, or none answers after all tries.
         """
         asked = time.monotonic()
         if self._settings.draws == "server":
@@ -139,7 +144,12 @@ class OpenAIEngine:
         found: list[Completion] = []
         while len(found) < len(samples):
             path, body = self._body(request, samples[len(found) :])
-            answer = self._servers.post(path, body, affinity=request.prompt.messages[-1][1])
+            try:
+                answer = self._servers.post(path, body, affinity=request.prompt.messages[-1][1])
+            except Refused as error:
+                if _TOO_LONG.search(str(error)):
+                    raise PromptTooLongError(str(error)) from error
+                raise
             try:
                 usage = answer.get("usage") or {}
                 tokens = int(usage.get("completion_tokens") or 0) // max(1, len(answer["choices"]))

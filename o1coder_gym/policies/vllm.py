@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
+from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError, UsageError
 from o1coder_gym.formats import Prompt
 from o1coder_gym.models import model_path
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
@@ -100,12 +100,13 @@ class VLLMEngine:
         """Answers all requests; vLLM makes the batches.
 
         Raises:
-            PolicyError: When a prompt does not fit the context, or vLLM fails; after a failure with
-                work left inside, always.
+            PromptTooLongError: When a prompt does not fit the context.
+            PolicyError: When vLLM fails; after a failure with work left inside, always.
         """
         longest = max((len(request.prompt_ids) for request in requests), default=0)
         if longest >= self._settings.context:
-            raise PolicyError(f"the prompt has {longest} tokens; the context is {self._settings.context}")
+            context = self._settings.context
+            raise PromptTooLongError(f"the prompt has {longest} tokens; the context is {context}")
         engine, _ = self._ready()
         asked = time.monotonic()
         outputs = self._thread.call(lambda: self._run(engine, requests, asked))

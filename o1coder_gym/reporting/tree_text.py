@@ -57,7 +57,9 @@ def origin(author: Author, finish: Finish, tokens: int) -> str:
         return "note of the agent"
     if finish == "budget":
         return "cut by the budget"
-    return f"cut at {tokens:,} tokens" if finish == "length" else ""
+    if finish == "length":
+        return f"cut at {tokens:,} tokens" if tokens else "no room in the context"
+    return ""
 
 
 _MERMAID = str.maketrans(

@@ -4,12 +4,13 @@ import math
 import threading
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from o1coder_gym.agents import Driver, Task, greedy, mcts
+from o1coder_gym.agents import AGENTS, Driver, Task, greedy, load_agent, mcts
 from o1coder_gym.budget import Budget
 from o1coder_gym.errors import (
     BudgetExhausted,
@@ -17,9 +18,11 @@ from o1coder_gym.errors import (
     InfrastructureError,
     O1CoderError,
     PolicyError,
+    PromptTooLongError,
     ScorerError,
     UsageError,
 )
+from o1coder_gym.journal import RunFolder
 from o1coder_gym.queries import Propose, Score, Search
 from o1coder_gym.types import (
     ActionType,
@@ -116,6 +119,51 @@ def test_a_request_that_fails_ends_its_own_task_only(toy: ModuleType) -> None:
     assert isinstance(found[5].error, PolicyError)
     assert "does not fit" in str(found[5].error)
     assert toy.answers(found[:5] + found[6:]) == toy.answers(expected[:5] + expected[6:])
+
+
+class Narrow:
+    """A policy whose prompts must not be longer than `room` steps."""
+
+    def __init__(self, toy: ModuleType, room: int) -> None:
+        self.inner, self.room, self.calls = toy.ToyPolicy(malformed=0.0), room, 0
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        self.calls += 1
+        if any(request.state.depth > self.room for request in requests):
+            raise PromptTooLongError("the prompt has 99 tokens; the context is 9")
+        return self.inner.propose(requests)
+
+
+@pytest.mark.parametrize("spec", AGENTS)
+def test_a_prompt_that_does_not_fit_is_a_dead_end_and_ends_no_search(toy: ModuleType, spec: str) -> None:
+    tasks = [Task(f"p{i}", load_agent(spec), Budget(tokens=1500)) for i in range(6)]
+    for room in (0, 1):
+        found = Driver(toy.ToyModel(), Narrow(toy, room), toy.ToyScorer()).run(tasks)
+        assert [result.error for result in found] == [None] * 6
+        for result in found:
+            assert result.result is not None
+            state = result.result.state
+            assert state is None or state.depth <= room + 1
+        assert any(result.result is not None and result.result.state for result in found)
+
+
+def test_the_dead_end_is_worth_nothing_and_costs_no_token(toy: ModuleType, tmp_path: Path) -> None:
+    policy = Narrow(toy, -1)
+    with RunFolder.open(tmp_path, {}) as folder:
+        result = toy.one(partial(mcts, width=3, simulations=1), policy, journal=folder)
+    assert (result.usage.tokens, result.usage.calls, result.usage.executions) == (0, 3, 0)
+    root, end = result.result.tree.nodes
+    assert (end.state.steps[-1].type, end.value, end.count, end.finish) == (
+        ActionType.MALFORMED,
+        0.0,
+        3,
+        "length",
+    )
+    assert (root.visits, root.mean) == (1, 0.0)
+    with RunFolder.open(tmp_path, {}, resume=True) as folder:
+        again = Narrow(toy, -1)
+        assert toy.one(partial(mcts, width=3, simulations=1), again, journal=folder).usage.calls == 3
+    assert again.calls == 0
 
 
 def test_what_was_found_before_a_failure_is_kept(toy: ModuleType) -> None:

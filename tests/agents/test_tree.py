@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from o1coder_gym.agents.answers import Watch
+from o1coder_gym.agents.priors import by_logprob
+from o1coder_gym.agents.rollouts import Rollout
 from o1coder_gym.agents.tree import Node, Tree
 from o1coder_gym.errors import UsageError
+from o1coder_gym.queries import Advance, Propose
 from o1coder_gym.types import ActionType, Outcome, Proposal, State, Step, Transition
 
 ROOT = State("p")
@@ -211,3 +215,36 @@ def test_a_subtree_keeps_its_statistics(toy: ModuleType) -> None:
 def test_a_width_below_one_is_refused() -> None:
     with pytest.raises(UsageError, match="width"):
         Tree(ROOT, width=0)
+
+
+def test_means_are_over_the_tokens_that_were_kept(toy: ModuleType) -> None:
+    # both cost 10 tokens, 6 of the short one only showed its end: −4 / 4 is less likely than −6.3 / 9 = −0.7
+    short = Proposal("code 2", 10, -4.0, tuple(range(4)))
+    long = Proposal("code 02", 10, -6.3, tuple(range(9)))
+    tree = Tree(ROOT)
+    nodes = []
+    for proposal in (short, long):
+        (transition,) = toy.ToyModel().advance([(ROOT, proposal.text)])
+        nodes.append(tree.add(tree.root, proposal, transition))
+    assert [node.mean_logprob() for node in nodes] == pytest.approx([-1.0, -0.7])
+    assert tree.best() is nodes[1]
+    assert [node.tokens for node in nodes] == [10, 10]
+    again = Tree.from_row(json.loads(json.dumps(tree.to_row())))
+    assert [node.kept for node in again.nodes] == [0, 4, 9]
+    assert by_logprob_priors(tree) == pytest.approx([math.exp(-1) / (math.exp(-1) + math.exp(-0.7))])
+    rollouts = [Rollout(ROOT), Rollout(ROOT)]
+    watch = Watch()
+    for rollout, proposal in zip(rollouts, (short, long), strict=True):
+        (transition,) = toy.ToyModel().advance([(ROOT, proposal.text)])
+        rollout.extend(proposal, transition)
+        watch.add(Propose(ROOT), (proposal,))
+        watch.add(Advance(ROOT, proposal.text), transition)
+    assert [rollout.mean_logprob for rollout in rollouts] == pytest.approx([-1.0, -0.7])
+    assert [program.mean_logprob for program in watch.programs()] == pytest.approx([-1.0, -0.7])
+
+
+def by_logprob_priors(tree: Tree) -> list[float]:
+    """The prior of the root's first child."""
+    for _ in by_logprob(tree.root, ()):
+        raise AssertionError("it asks for nothing")
+    return [tree.root.children[0].prior]

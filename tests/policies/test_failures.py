@@ -61,9 +61,9 @@ def check_only_the_victim_fails(results, message):
         ((200, {"choices": "none"}), "the answer lacks"),
         ((200, {"choices": [{"text": None}]}), "the answer lacks"),
         ((0, ""), "RemoteProtocolError"),
-        ((400, {"error": "the prompt is longer than the maximum context length"}), "maximum context length"),
+        ((400, {"error": "the prompt holds a forbidden token"}), "forbidden token"),
     ],
-    ids=["500", "no JSON", "no choices", "no text", "connection dropped", "prompt too long"],
+    ids=["500", "no JSON", "no choices", "no text", "connection dropped", "refused"],
 )
 def test_a_server_that_fails_one_tree_serves_the_others(serve, failure, message):
     _, engine = serve(settings=IMPATIENT, misbehave=Program(failure))
@@ -121,13 +121,22 @@ def test_a_model_without_chat_template_is_shown_plain_text(serve):
     assert shown.endswith("### Step 1 (define)\n")
 
 
-def test_a_prompt_beyond_the_context_fails_its_own_tree_only(tiny):
+def test_a_server_that_has_no_room_for_a_prompt_makes_it_a_dead_end(serve):
+    long = (400, {"error": "This model's maximum context length is 2048 tokens"})
+    _, engine = serve(settings=IMPATIENT, misbehave=Program(long))
+    *others, victim = search(LanguageModelPolicy(engine))
+    assert [result.error for result in (*others, victim)] == [None] * (len(others) + 1)
+    assert victim.result is not None
+    assert (victim.result.code, victim.usage.tokens) == (None, 0)
+
+
+def test_a_prompt_beyond_the_context_is_a_dead_end_and_no_error(tiny):
     policy = LanguageModelPolicy(HFEngine.from_model(*tiny))
     long = Problem("t/victim", "x" * 5000)
     *others, victim = search(policy, [*PROBLEMS[:2], long], partial(greedy, max_tokens=4))
-    assert isinstance(victim.error, PolicyError)
-    assert "the model's context is 4096" in str(victim.error)
-    assert [result.error for result in others] == [None, None]
+    assert [result.error for result in (*others, victim)] == [None] * 3
+    assert victim.result is not None
+    assert (victim.result.code, victim.usage.tokens) == (None, 0)
     assert all(result.usage.calls > 0 for result in others)
 
 

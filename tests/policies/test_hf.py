@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError, WeightsError  # noqa: E402
+from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError, UsageError, WeightsError  # noqa: E402
 from o1coder_gym.formats import Prompt  # noqa: E402
 from o1coder_gym.policies import Generate, HFEngine, HFSettings  # noqa: E402
 from o1coder_gym.policies.causal_model import CausalModel  # noqa: E402
@@ -186,7 +186,7 @@ def test_the_end_of_the_context_cuts_and_a_longer_prompt_is_an_error(tiny):
     completion = engine.generate([fits])[0][0]
     assert completion.tokens <= 6
     before = engine.counters
-    with pytest.raises(PolicyError, match="the prompt has 4102 tokens; the model's context is 4096"):
+    with pytest.raises(PromptTooLongError, match="the prompt has 4102 tokens; the model's context is 4096"):
         engine.generate([request(engine, "fine"), request(engine, "x" * 4100)])
     assert engine.counters == before
 

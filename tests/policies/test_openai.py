@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
+from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError, UsageError
 from o1coder_gym.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.policies import (
     Generate,
@@ -179,9 +179,13 @@ def test_lasting_failures_are_a_typed_error(serve):
 def test_a_refused_prompt_is_an_error_at_once(serve):
     server, engine = serve()
     server.failures = [(400, {"error": "maximum context length is 2048"})]
-    with pytest.raises(PolicyError, match=r"HTTP 400: .*maximum context length"):
+    with pytest.raises(PromptTooLongError, match=r"HTTP 400: .*maximum context length"):
         propose(engine)
     assert len(server.seen) == 1
+    server.failures = [(400, {"error": "temperature must be at most 2"})]
+    with pytest.raises(PolicyError) as refused:
+        propose(engine)
+    assert not isinstance(refused.value, PromptTooLongError)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from o1coder_gym.agents import Driver, Task, greedy
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.main import app
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.errors import PolicyError
+from o1coder_gym.errors import PolicyError, PromptTooLongError
 from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.journal import RunFolder, read_rows
 from o1coder_gym.models import model_path
@@ -202,7 +202,7 @@ def test_forgetting_drops_all_prefixes(policy):
 def test_a_prompt_beyond_the_context_is_refused_before_anything_runs(policy):
     before = policy.counters
     long = PolicyRequest(Problem("t/long", "number " * 3000), State("t/long"))
-    with pytest.raises(PolicyError, match=r"the prompt has \d+ tokens; the context is 2048"):
+    with pytest.raises(PromptTooLongError, match=r"the prompt has \d+ tokens; the context is 2048"):
         policy.propose([PolicyRequest(ADD, ROOT), long])
     assert policy.counters == before
     assert ask(policy)
