@@ -22,6 +22,7 @@ from o1coder_gym.problems import ProblemRow
 from o1coder_gym.protocols import Judge, Policy, StepScorer
 from o1coder_gym.reporting.results import ORACLE, RESULTS, ResultRow
 from o1coder_gym.search_tree import TREES
+from o1coder_gym.specs import name_of
 from o1coder_gym.types import State, Tests, Usage
 
 FAILURES = "failures"
@@ -210,7 +211,7 @@ class _Answers:
                     _Answer(finished.task.name, budget, found.state, found.value, replay.usage, timed=False)
                 )
                 programs.append(replay.programs)
-        if finished.task.name.partition(":")[0] == RANDOM_PICK and not finished.error:
+        if name_of(finished.task.name) == RANDOM_PICK and not finished.error:
             answers += [
                 self._oracle(finished.task.task_id, answer, found)
                 for answer, found in zip(answers, programs, strict=True)
