@@ -158,8 +158,9 @@ def _single_selectors(spec: Spec) -> Iterator[tuple[str, str]]:
 
 def _check_selectors(name: str, arguments: list[tuple[str, str]], shown: str) -> None:
     """Refuses what is neither a selector nor an argument of an agent that has one of that name."""
-    for key, value in arguments:
-        own = {parameter.name for parameter in registry.find("agent", name).parameters()}
-        if key == "select" and "select" not in own:
-            known = [*SCORES, *SCORER_SELECTORS]
-            raise UnknownNameError("selector", value, known, where=f"agent {shown}: ")
+    value = dict(arguments).get("select")
+    if value is None:
+        return
+    where = f"agent {shown}: "
+    if all(one.name != "select" for one in registry.find("agent", name, where=where).parameters()):
+        raise UnknownNameError("selector", value, [*SCORES, *SCORER_SELECTORS], where=where)

@@ -1,7 +1,7 @@
 """Text as a vector, for agents that read numbers: hashed words by default, or a function of yours.
 
-``hash?dimensions=64`` (or ``hash:64``) is `hashed_words`; ``package.module:function?key=value`` is any function
-from a text to a vector, with its keyword-only arguments.
+``hash?dimensions=64`` (or ``hash:64``) is `hashed_words`; ``package.module:function?key=value`` is any
+function from a text to a vector, with its keyword-only arguments.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Parameters: what a function or a dataclass takes by name, read off its signature and its docstring.
 
-A parameter has a name, a type, a default, a range and a meaning. `bind` reads the arguments of a spec by them,
-so that a wrong one is told before anything runs. One that is a dataclass, `Sampling` for instance, is given by
-its fields.
+A parameter has a name, a type, a default, a range and a meaning. `bind` reads the arguments of a spec by
+them, so that a wrong one is told before anything runs. One that is a dataclass, `Sampling` for instance, is
+given by its fields.
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ class Parameter:
 
     def _wrong(self, value: Any, where: str) -> UsageError:
         if get_origin(self.type) is Literal:
-            return UsageError(f"{where}{self.name} is {_expected(self.type)}, not {value!r}")
-        return UsageError(f"{where}{self.name} must be {_expected(self.type)}, got {value!r}")
+            return UsageError(f"{where}{self.name} is {_expected(self.type)}, not {value!r:.80}")
+        return UsageError(f"{where}{self.name} must be {_expected(self.type)}, got {value!r:.80}")
 
 
 def parameters(
@@ -371,7 +371,6 @@ def _readable(kind: Any) -> bool:
     return any(
         member in _SCALARS or member is Any or _container(member) in (Literal, *_LISTS, *_OBJECTS)
         for member in _members(kind)
-        if member.__hash__ is not None
     )
 
 

@@ -1,7 +1,7 @@
 """The registry: agents, policies, scorers, … by name, those of this project and of installed packages.
 
-What is built in is listed by dotted path and imported when it is asked for. Another package adds to a kind by an
-entry point of the group ``o1coder_gym.plugins``, whose name says kind and name::
+What is built in is listed by dotted path and imported when it is asked for. Another package adds to a kind
+by an entry point of the group ``o1coder_gym.plugins``, whose name says kind and name::
 
     [project.entry-points."o1coder_gym.plugins"]
     "agent.widest" = "my_package.agents:widest"
@@ -22,9 +22,9 @@ kind            what is registered                                              
 ``problems``    a `RowFormat`                                                    none
 ==============  ===============================================================  =========================
 
-A policy, scorer or generator takes those of the named parameters that it needs; one without `target` is named
-without ``:``. Names offered twice and objects that cannot be used are refused when they are asked for, and disturb
-no others.
+A policy, scorer or generator takes those of the named parameters that it needs; one without `target` is
+named without ``:``. Names offered twice and objects that cannot be used are refused when they are asked
+for, and disturb no others.
 """
 
 from __future__ import annotations
@@ -315,7 +315,9 @@ def register(kind: str, name: str, value: Any) -> None:
 
 def entries(kind: str) -> dict[str, tuple[Entry, ...]]:
     """Returns all that is registered of a kind, by name; more than one entry a name is a conflict."""
-    found = {name: (entry,) for name, entry in (_own(kind) | _local(kind)).items()}
+    found: dict[str, tuple[Entry, ...]] = {
+        name: (entry,) for name, entry in (_own(kind) | _local(kind)).items()
+    }
     for entry in _plugins(tuple(sys.path))[0]:
         if entry.kind == kind and entry not in found.get(entry.name, ()):
             found[entry.name] = (*found.get(entry.name, ()), entry)
@@ -345,15 +347,15 @@ def find(kind: str, name: str, *, where: str = "") -> Entry:
 
 def usable(kind: str) -> Iterator[Any]:
     """Yields all objects of a kind that work, those of this project first; warns of each that does not."""
-    for name, offered in entries(kind).items():
-        own = not offered[0].group
-        if len(offered) > 1:
-            warnings.warn(_twice(kind, name, offered), RuntimeWarning, stacklevel=2)
-        if len(offered) == 1 or own:
-            try:
-                yield offered[0].object()
-            except PluginError as error:
-                warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+    for name, (first, *others) in entries(kind).items():
+        if others:
+            warnings.warn(_twice(kind, name, (first, *others)), RuntimeWarning, stacklevel=2)
+        if others and first.group:
+            continue  # a name of this project's keeps its meaning; of two strangers neither is right
+        try:
+            yield first.object()
+        except PluginError as error:
+            warnings.warn(str(error), RuntimeWarning, stacklevel=2)
 
 
 def make(kind: str, spec: Spec, shown: str, **context: Any) -> Any:

@@ -1,9 +1,9 @@
 """Specs: one string that names a thing and its arguments, ``name:target?key=value&key=value``.
 
 ``mcts?width=4&c=1.4``, ``hf:FOLDER?dtype=float32``, ``heuristic``. The target, a folder or an address for
-instance, and the arguments may be left out. A value is JSON, or text as it is; `parameters.bind` reads it by the
-type of the parameter that it is for. A character that would end its part is written as in web addresses: ``%26``
-for ``&`` in a value, ``%3F`` for ``?`` in a target.
+instance, and the arguments may be left out. A value is JSON, or text as it is; `parameters.bind` reads it
+by the type of the parameter that it is for. A character that would end its part is written as in web
+addresses: ``%26`` for ``&`` in a value, ``%3F`` for ``?`` in a target.
 
 This module knows nothing of what is named; `registry` does.
 """

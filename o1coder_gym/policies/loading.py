@@ -11,8 +11,9 @@ scheme         target                               example
 =============  ===================================  ==================================================
 
 ``openai:URL?key=value#MODEL`` and ``fake:key=value`` are read too. Packages add schemes as plug-ins, see
-`registry`; those of the group ``o1coder_gym.policies`` are functions ``(rest, step_format) -> Policy`` that read
-what follows the colon themselves. Engines are shared: one per process for the same target and settings.
+`registry`; those of the group ``o1coder_gym.policies`` are functions ``(rest, step_format) -> Policy`` that
+read what follows the colon themselves. Engines are shared: one per process for the same target and
+settings.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def load_policy(spec: str, *, format: str = "pseudocode") -> Policy:
         PolicyError: When a script cannot be read.
     """
     step_format = load_format(format)
-    if ":" in spec and (entry := registry.find("policy", name_of(spec))).earlier:
+    entry = registry.find("policy", name_of(spec), where=f"policy {spec}: ")
+    if entry.earlier and ":" in spec:
         return entry.object()(spec.partition(":")[2], step_format)
     policy = registry.make("policy", policy_spec(spec), spec, step_format=step_format)
     if not isinstance(policy, Policy):

@@ -1,13 +1,13 @@
 """From the string that names a step scorer to the scorer.
 
-===================================  =======================================  ====================================
+===================================  =======================================  ================================
 spec                                 scorer                                   example
-===================================  =======================================  ====================================
+===================================  =======================================  ================================
 ``heuristic``                        no model: the form of a step             ``heuristic``
-``prm:FOLDER?key=value&…``           trained by `o1coder prm train`           ``prm:runs/prm/model?dtype=float32``
+``prm:FOLDER?key=value&…``           trained by `o1coder prm train`           ``prm:RUN/model?dtype=float32``
 ``prm:NAME``                         a public PRM (`o1coder prm list`)        ``prm:skywork-o1-prm-1.5b``
 ``package.module:make?key=value&…``  what the factory makes of the arguments  ``mine.scorers:make?depth=3``
-===================================  =======================================  ====================================
+===================================  =======================================  ================================
 
 Packages add scorers as plug-ins, see `registry`. Scorers are shared: equal strings, one scorer per process.
 """
