@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class O1CoderError(Exception):
@@ -19,6 +18,8 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str] = (), *, where: str = "") -> None:
         """Args: kind of thing ("agent"), the name asked for, the names known, how the message starts."""
+        from difflib import get_close_matches  # here, for every program imports this module
+
         names = sorted(known)
         listed = f"; known: {', '.join(names)}" if names else ""
         nearest = get_close_matches(name, names, n=1)

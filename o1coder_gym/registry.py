@@ -36,13 +36,15 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from o1coder_gym.errors import O1CoderError, PluginError, UnknownNameError, UsageError
 from o1coder_gym.parameters import NO_HINTS, Hints, Parameter, bind, parameters
 from o1coder_gym.specs import Spec
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 PLUGINS = "o1coder_gym.plugins"
 """Group of entry points under which packages offer things of any kind."""
@@ -456,6 +458,8 @@ def _local(kind: str) -> dict[str, Entry]:
 @lru_cache(maxsize=4)
 def _plugins(path: tuple[str, ...]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     """Reads what installed packages offer, once for each search path; what has no kind is told apart."""
+    from importlib.metadata import entry_points  # slow to import, and not needed to import the package
+
     found: list[Entry] = []
     wrong: list[str] = []
     for point in entry_points(group=PLUGINS):

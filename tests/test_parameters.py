@@ -140,7 +140,7 @@ def test_values_of_every_type(key: str, text: str, value: Any) -> None:
         assert found[key] == value
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(value=JSON)
 def test_any_json_value_is_read_back(value: Any) -> None:
     assert read(anything=json.dumps(value))["anything"] == value

@@ -1,7 +1,7 @@
 """The grammar of specs: what is written is read back, and what was written before is read as it was."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from o1coder_gym.errors import UsageError
@@ -13,12 +13,14 @@ CHARACTERS = st.text(st.sampled_from("%?#&=:/+235Ff \n\u2028é\"'[]{},"))
 TARGETS = st.none() | st.text() | CHARACTERS
 
 
+@settings(deadline=None)
 @given(name=NAMES, target=TARGETS, arguments=PAIRS)
 def test_what_is_written_is_read_back(name: str, target: str | None, arguments: tuple) -> None:
     spec = Spec(name, target, arguments)
     assert parse(str(spec)) == spec
 
 
+@settings(deadline=None)
 @given(value=CHARACTERS)
 def test_a_value_stays_in_its_place(value: str) -> None:
     spec = Spec("mcts", value, (("path", value), ("width", "4")))

@@ -39,7 +39,7 @@ class Plan:
     Attributes:
         problems: Name or path of the problem set.
         task_ids: The problems, in order.
-        agents: Agent specs, e.g. ``"mcts:width=4"``.
+        agents: Agent specs, e.g. ``"mcts?width=4"``.
         policy: Policy spec.
         format: Step format.
         budget: Per problem and agent.

@@ -30,7 +30,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def serve(
     agent: Annotated[
-        list[str], typer.Option("--agent", help="An agent to offer, e.g. mcts:width=4; may be repeated.")
+        list[str], typer.Option("--agent", help="An agent to offer, e.g. mcts?width=4; may be repeated.")
     ] = DEFAULT_AGENTS,
     policy: PolicyOption = DEFAULT_POLICY,
     format: FormatOption = "pseudocode",
