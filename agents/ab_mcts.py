@@ -21,6 +21,7 @@ from o1coder_gym.agents.priors import no_prior
 from o1coder_gym.agents.seeds import derive_stream
 from o1coder_gym.agents.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted
+from o1coder_gym.parameters import AtLeastOne, Count, Share
 from o1coder_gym.queries import Search
 from o1coder_gym.types import Problem, Sampling, State
 
@@ -58,10 +59,10 @@ def ab_mcts(
     problem: Problem,
     root: State,
     *,
-    simulations: int = 32,
-    width: int = 32,
+    simulations: Count = 32,
+    width: AtLeastOne = 32,
     early_stop: bool = False,
-    alpha_compile: float = 0.0,
+    alpha_compile: Share = 0.0,
     seed: int = 0,
     sampling: Sampling = Sampling(),
 ) -> Search:
@@ -73,7 +74,7 @@ def ab_mcts(
         simulations: Simulations at most, ≥ 0; each ends with a program or with nothing new.
         width: Samples per node at most, ≥ 1.
         early_stop: Stop at the first program that passes all tests of the search.
-        alpha_compile: α_c of the terminal value.
+        alpha_compile: α_c of the terminal value, in [0, 1].
         seed: Fixes the draws from the posteriors, together with the problem.
         sampling: How steps are drawn.
 

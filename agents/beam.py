@@ -10,6 +10,7 @@ from o1coder_gym.agents.asking import Part, score
 from o1coder_gym.agents.expansion import grow
 from o1coder_gym.agents.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted, UsageError
+from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.queries import Search
 from o1coder_gym.types import Problem, Sampling, State
 
@@ -35,9 +36,9 @@ def beam(
     problem: Problem,
     root: State,
     *,
-    width: int = 2,
-    branch: int = 2,
-    alpha_compile: float = 0.0,
+    width: AtLeastOne = 2,
+    branch: AtLeastOne = 2,
+    alpha_compile: Share = 0.0,
     rank: Rank = by_likelihood,
     sampling: Sampling = Sampling(),
 ) -> Search:
@@ -48,7 +49,7 @@ def beam(
         root: Where to start.
         width: Paths kept, ≥ 1.
         branch: Samples per path and depth, ≥ 1.
-        alpha_compile: α_c of the terminal value.
+        alpha_compile: α_c of the terminal value, in [0, 1].
         rank: What a path is kept for: `by_likelihood`, or `by_scorer` (PRM).
         sampling: How steps are drawn.
 

@@ -12,6 +12,7 @@ from o1coder_gym.agents.rollouts import Rollout, follow
 from o1coder_gym.agents.seeds import derive_stream
 from o1coder_gym.agents.values import standing
 from o1coder_gym.errors import BudgetExhausted, UsageError
+from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.queries import Search
 from o1coder_gym.types import Problem, Sampling, SearchResult, State
 
@@ -23,8 +24,8 @@ def best_of_n(
     problem: Problem,
     root: State,
     *,
-    n: int = 8,
-    width: int = 1,
+    n: AtLeastOne = 8,
+    width: AtLeastOne = 1,
     early_stop: bool = False,
     sampling: Sampling = Sampling(),
 ) -> Search:
@@ -34,7 +35,7 @@ def best_of_n(
         problem: The question.
         root: Where to start.
         n: Rollouts, ≥ 1.
-        width: Rollouts at the same time. With 1 a budget that ends early cuts one rollout only; more is
+        width: Rollouts at the same time, ≥ 1. With 1 a budget that ends early cuts one rollout only; more is
             faster for a single problem.
         early_stop: End at the first program that passes all tests that the search may see.
         sampling: How steps are drawn.
@@ -52,8 +53,8 @@ def best_of_n_random(
     problem: Problem,
     root: State,
     *,
-    n: int = 8,
-    width: int = 1,
+    n: AtLeastOne = 8,
+    width: AtLeastOne = 1,
     seed: int = 0,
     sampling: Sampling = Sampling(),
 ) -> Search:
@@ -63,7 +64,7 @@ def best_of_n_random(
         problem: The question.
         root: Where to start.
         n: Rollouts, ≥ 1.
-        width: Rollouts at the same time.
+        width: Rollouts at the same time, ≥ 1.
         seed: Fixes the choice, together with the problem.
         sampling: How steps are drawn.
 

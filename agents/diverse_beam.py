@@ -10,6 +10,7 @@ from o1coder_gym.agents.beam import Rank, best, by_likelihood
 from o1coder_gym.agents.expansion import grow
 from o1coder_gym.agents.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted, UsageError
+from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.queries import Search
 from o1coder_gym.types import Problem, Sampling, State
 
@@ -18,10 +19,10 @@ def diverse_beam(
     problem: Problem,
     root: State,
     *,
-    groups: int = 2,
-    width: int = 1,
-    branch: int = 2,
-    alpha_compile: float = 0.0,
+    groups: AtLeastOne = 2,
+    width: AtLeastOne = 1,
+    branch: AtLeastOne = 2,
+    alpha_compile: Share = 0.0,
     rank: Rank = by_likelihood,
     sampling: Sampling = Sampling(),
 ) -> Search:
@@ -36,7 +37,7 @@ def diverse_beam(
         groups: Subtrees, ≥ 1.
         width: Paths kept per group, ≥ 1.
         branch: Samples per path and depth, ≥ 1.
-        alpha_compile: α_c of the terminal value.
+        alpha_compile: α_c of the terminal value, in [0, 1].
         rank: What a path is kept for: `by_likelihood`, or `by_scorer` (PRM).
         sampling: How steps are drawn.
 

@@ -13,6 +13,7 @@ from o1coder_gym.agents.simulation import Rules, search
 from o1coder_gym.agents.tree import Tree
 from o1coder_gym.agents.widening import Widening, all_at_once
 from o1coder_gym.errors import BudgetExhausted
+from o1coder_gym.parameters import AtLeastOne, Count, NonNegative, Share
 from o1coder_gym.queries import Search
 from o1coder_gym.types import Problem, Sampling, State
 
@@ -21,12 +22,12 @@ def mcts(
     problem: Problem,
     root: State,
     *,
-    simulations: int = 32,
-    width: int = 4,
-    c: float = 1.4,
-    parallel: int = 1,
+    simulations: Count = 32,
+    width: AtLeastOne = 4,
+    c: NonNegative = 1.4,
+    parallel: AtLeastOne = 1,
     early_stop: bool = False,
-    alpha_compile: float = 0.0,
+    alpha_compile: Share = 0.0,
     select: Select | None = None,
     evaluate: Evaluate = rollout,
     widening: Widening = all_at_once,
@@ -43,9 +44,9 @@ def mcts(
         simulations: Simulations at most, ≥ 0.
         width: Samples per node, ≥ 1.
         c: Exploration constant of UCT, ≥ 0.
-        parallel: W, simulations at the same time.
+        parallel: W, simulations at the same time, ≥ 1.
         early_stop: Stop at the first program that passes all tests of the search.
-        alpha_compile: α_c of the terminal value.
+        alpha_compile: α_c of the terminal value, in [0, 1].
         select: Replaces UCT; `c` is then not read.
         evaluate: Value of a leaf: `rollout` by the policy, `scored` by the step scorer, or `mixed`, both.
         widening: How many samples a node may have; the paper's draws all siblings in one call.

@@ -14,6 +14,7 @@ from o1coder_gym.agents.simulation import Rules, search
 from o1coder_gym.agents.tree import Tree
 from o1coder_gym.agents.widening import Widening, progressive
 from o1coder_gym.errors import BudgetExhausted
+from o1coder_gym.parameters import AtLeastOne, Count, NonNegative, Share
 from o1coder_gym.queries import Search
 from o1coder_gym.types import Problem, Sampling, State
 
@@ -22,12 +23,12 @@ def puct(
     problem: Problem,
     root: State,
     *,
-    simulations: int = 32,
-    width: int = 8,
-    c: float = 1.25,
-    parallel: int = 1,
+    simulations: Count = 32,
+    width: AtLeastOne = 8,
+    c: NonNegative = 1.25,
+    parallel: AtLeastOne = 1,
     early_stop: bool = False,
-    alpha_compile: float = 0.0,
+    alpha_compile: Share = 0.0,
     prior: Prior = by_logprob,
     select: Select | None = None,
     evaluate: Evaluate = rollout,
@@ -43,9 +44,9 @@ def puct(
         simulations: Simulations at most, ≥ 0.
         width: Samples per node at most, ≥ 1.
         c: Exploration constant, ≥ 0.
-        parallel: W, simulations at the same time.
+        parallel: W, simulations at the same time, ≥ 1.
         early_stop: Stop at the first program that passes all tests of the search.
-        alpha_compile: α_c of the terminal value.
+        alpha_compile: α_c of the terminal value, in [0, 1].
         prior: P(step | state): `by_logprob`, `by_count`, or `by_score` of the step scorer.
         select: Replaces the selection formula; `c` is then not read.
         evaluate: Value of a leaf: `rollout` by the policy, `scored` by the step scorer, or `mixed`, both.

@@ -8,6 +8,7 @@ from o1coder_gym.agents.asking import Part
 from o1coder_gym.agents.best_of_n import by_tests, chosen
 from o1coder_gym.agents.rollouts import Rollout, follow
 from o1coder_gym.errors import BudgetExhausted, UsageError
+from o1coder_gym.parameters import AtLeastOne, Count
 from o1coder_gym.queries import Search
 from o1coder_gym.types import ActionType, Problem, Sampling, State, Step
 
@@ -16,8 +17,8 @@ def self_repair(
     problem: Problem,
     root: State,
     *,
-    starts: int = 8,
-    repairs: int = 2,
+    starts: AtLeastOne = 8,
+    repairs: Count = 2,
     sampling: Sampling = Sampling(),
 ) -> Search:
     """Samples a program and lets the policy correct it; starts afresh when that does not help.

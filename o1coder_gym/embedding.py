@@ -1,18 +1,24 @@
-"""Text as a vector, for agents that read numbers: hashed words by default, or a function of yours."""
+"""Text as a vector, for agents that read numbers: hashed words by default, or a function of yours.
+
+``hash?dimensions=64`` (or ``hash:64``) is `hashed_words`; ``package.module:function?key=value`` is any
+function from a text to a vector, with its keyword-only arguments.
+"""
 
 from __future__ import annotations
 
-import pkgutil
 import re
 import zlib
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from o1coder_gym import registry
 from o1coder_gym.errors import UsageError
+from o1coder_gym.parameters import AtLeastOne
+from o1coder_gym.specs import Spec, parse
 
 Embedding: TypeAlias = Callable[[str], NDArray[np.float32]]
 """Maps a text to a vector [D] with entries in [−1, 1], always of the same length."""
@@ -20,7 +26,7 @@ Embedding: TypeAlias = Callable[[str], NDArray[np.float32]]
 _WORD = re.compile(r"\w+")
 
 
-def hashed_words(text: str, *, dimensions: int) -> NDArray[np.float32]:
+def hashed_words(text: str, *, dimensions: AtLeastOne) -> NDArray[np.float32]:
     """Embeds a text as its bag of words under the hashing trick, of length 1 (Weinberger et al. 2009).
 
     Args:
@@ -35,20 +41,20 @@ def hashed_words(text: str, *, dimensions: int) -> NDArray[np.float32]:
     return vector / length if length else vector
 
 
+@lru_cache(maxsize=64)
 def load_embedding(spec: str) -> Embedding:
-    """Returns the embedding that ``"hash:D"`` or ``"package.module:function"`` names.
+    """Returns the embedding that a spec names.
+
+    Args:
+        spec: See the module.
 
     Raises:
         UsageError: When it names none.
+        PluginError: When the package that it comes from does not work.
     """
-    kind, _, rest = spec.partition(":")
-    if kind == "hash":
-        if not rest.isdecimal() or int(rest) < 1:
-            raise UsageError(f"embedding {spec!r}: expected hash:D with D >= 1")
-        return partial(hashed_words, dimensions=int(rest))
-    try:
-        return pkgutil.resolve_name(spec)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise UsageError(
-            f"embedding {spec!r} is neither hash:D nor an importable function: {error}"
-        ) from error
+    kind, colon, dimensions = spec.partition(":")
+    if kind != "hash" or not colon:
+        return registry.bound("embedding", parse(spec), spec)
+    if not dimensions.isdecimal():
+        raise UsageError(f"embedding {spec!r}: expected hash?dimensions=D or hash:D with D >= 1")
+    return registry.bound("embedding", Spec("hash", None, (("dimensions", dimensions),)), spec)

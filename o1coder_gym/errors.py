@@ -14,12 +14,21 @@ class UsageError(O1CoderError):
 
 
 class UnknownNameError(UsageError):
-    """Raised when a name is not registered; the message lists the names that are."""
+    """Raised when a name is not registered; the message lists the names that are, the nearest last."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str] = ()) -> None:
-        """Args: kind of thing ("agent"), the name asked for, the names known."""
-        names = ", ".join(sorted(known))
-        super().__init__(f"unknown {kind} {name!r}" + (f"; known: {names}" if names else ""))
+    def __init__(self, kind: str, name: str, known: Iterable[str] = (), *, where: str = "") -> None:
+        """Args: kind of thing ("agent"), the name asked for, the names known, how the message starts."""
+        from difflib import get_close_matches  # here, for every program imports this module
+
+        names = sorted(known)
+        listed = f"; known: {', '.join(names)}" if names else ""
+        nearest = get_close_matches(name, names, n=1)
+        guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        super().__init__(f"{where}unknown {kind} {name!r}{listed}{guess}")
+
+
+class PluginError(O1CoderError):
+    """Raised when what another package registers cannot be used; names the package and the object."""
 
 
 class MissingExtraError(O1CoderError):

@@ -26,11 +26,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Protocol
 
-from o1coder_gym import prompts
-from o1coder_gym.errors import UnknownNameError
+from o1coder_gym import prompts, registry
 from o1coder_gym.types import ActionType, Problem, State, Step
 
 _HEADER = re.compile(r"\s*###[ \t]*step[ \t]*\d*[ \t]*\([ \t]*([a-z]+)[ \t]*\)[ \t]*:?[ \t\r]*\n?", re.I)
@@ -199,18 +197,18 @@ class VanillaFormat:
 
 PSEUDOCODE: StepFormat = PseudocodeFormat()
 VANILLA: StepFormat = VanillaFormat()
-FORMATS: Mapping[str, StepFormat] = MappingProxyType({"pseudocode": PSEUDOCODE, "vanilla": VANILLA})
+FORMATS: Mapping[str, StepFormat] = registry.BuiltIn("format")
+"""The step formats of this project by name."""
 
 
 def load_format(name: str) -> StepFormat:
-    """Returns the format called `name`.
+    """Returns the format called `name`, one of this project or of an installed package.
 
     Raises:
         UnknownNameError: When there is none.
+        PluginError: When its package does not work.
     """
-    if name not in FORMATS:
-        raise UnknownNameError("step format", name, FORMATS)
-    return FORMATS[name]
+    return registry.find("format", name).object()
 
 
 def _transcript(step_format: StepFormat, state: State) -> str:

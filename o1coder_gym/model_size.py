@@ -9,6 +9,7 @@ from pathlib import Path
 
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models import KNOWN_MODELS, find_model
+from o1coder_gym.specs import parse
 
 _SCHEMES = ("hf", "vllm")
 
@@ -19,9 +20,9 @@ def parameters_of(policy: str) -> int | None:
     Args:
         policy: Policy spec, e.g. ``"hf:qwen2.5-coder-0.5b?dtype=float32"``.
     """
-    scheme, _, rest = policy.partition(":")
-    name = rest.partition("?")[0]
-    if scheme not in _SCHEMES:
+    spec = parse(policy)
+    name = spec.target or ""
+    if spec.name not in _SCHEMES:
         return None
     if name in KNOWN_MODELS:
         return KNOWN_MODELS[name].parameters

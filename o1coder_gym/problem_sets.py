@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar
 
+from o1coder_gym import registry
 from o1coder_gym.code_reading import (
     called_function,
     calls_of,
@@ -182,21 +183,36 @@ def apps(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
     )
 
 
-CONVERTERS: tuple[tuple[frozenset[str], Converter], ...] = (
-    (frozenset({"plus_input", "test"}), humaneval_plus),
-    (frozenset({"plus_input", "assertion"}), mbpp_plus),
-    (frozenset({"canonical_solution", "test", "entry_point"}), humaneval),
-    (frozenset({"code", "test_list"}), mbpp),
-    (frozenset({"question", "input_output"}), apps),
-)
+@dataclass(frozen=True, slots=True)
+class RowFormat:
+    """A format of problem files.
+
+    Attributes:
+        fields: Names by which a row's format is told; empty: it is never told by them.
+        convert: Turns a row into this project's.
+    """
+
+    fields: frozenset[str]
+    convert: Converter
+
+
+NATIVE = RowFormat(frozenset(), native)
+HUMANEVAL = RowFormat(frozenset({"canonical_solution", "test", "entry_point"}), humaneval)
+HUMANEVAL_PLUS = RowFormat(frozenset({"plus_input", "test"}), humaneval_plus)
+MBPP = RowFormat(frozenset({"code", "test_list"}), mbpp)
+MBPP_PLUS = RowFormat(frozenset({"plus_input", "assertion"}), mbpp_plus)
+APPS = RowFormat(frozenset({"question", "input_output"}), apps)
 
 
 def converter_for(raw: object) -> Converter:
-    """Tells the format of a file from its first row; `native` when it is no benchmark's."""
+    """Tells the format of a file from its first row; `native` when it is no registered one's.
+
+    Those of this project come first, so that no installed package changes how their files are read.
+    """
     if isinstance(raw, Mapping):
-        for names, converter in CONVERTERS:
-            if names <= raw.keys():
-                return converter
+        for row_format in registry.usable("problems"):
+            if row_format.fields and row_format.fields <= raw.keys():
+                return row_format.convert
     return native
 
 

@@ -67,7 +67,7 @@ def bench(
         list[str], typer.Option("--problems", help="Name or path of a problem set; may be repeated.")
     ] = DEFAULT_PROBLEMS,
     agent: Annotated[
-        list[str], typer.Option("--agent", help="An agent, e.g. mcts or mcts:width=4,c=1.4; may be repeated.")
+        list[str], typer.Option("--agent", help="An agent, e.g. mcts or mcts?width=4&c=1.4; may be repeated.")
     ] = DEFAULT_AGENTS,
     policy: Annotated[
         list[str],

@@ -22,6 +22,7 @@ from o1coder_gym.problems import ProblemRow
 from o1coder_gym.protocols import Judge, Policy, StepScorer
 from o1coder_gym.reporting.results import ORACLE, RESULTS, ResultRow
 from o1coder_gym.search_tree import TREES
+from o1coder_gym.specs import name_of
 from o1coder_gym.types import State, Tests, Usage
 
 FAILURES = "failures"
@@ -38,7 +39,7 @@ class Plan:
     Attributes:
         problems: Name or path of the problem set.
         task_ids: The problems, in order.
-        agents: Agent specs, e.g. ``"mcts:width=4"``.
+        agents: Agent specs, e.g. ``"mcts?width=4"``.
         policy: Policy spec.
         format: Step format.
         budget: Per problem and agent.
@@ -208,7 +209,7 @@ class _Answers:
                 )
                 answers.append(self._replayed(finished, budget, replay))
                 programs.append(replay.programs)
-        if finished.task.name.partition(":")[0] == RANDOM_PICK and not finished.error:
+        if name_of(finished.task.name) == RANDOM_PICK and not finished.error:
             answers += [
                 self._oracle(finished.task.task_id, answer, found)
                 for answer, found in zip(answers, programs, strict=True)

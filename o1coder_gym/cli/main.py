@@ -15,6 +15,7 @@ from o1coder_gym.cli import (
     demo,
     doctor,
     judge,
+    listing,
     micro,
     models,
     prm,
@@ -45,6 +46,7 @@ app.command("report")(report.report)
 app.command("tree")(tree.tree)
 app.command("serve")(serve.serve)
 app.command("judge")(judge.judge)
+app.command("list")(listing.list_registered)
 app.command("doctor")(doctor.doctor)
 app.command("micro")(micro.micro)
 app.command("selfplay")(selfplay.selfplay)

@@ -11,7 +11,7 @@ DEFAULT_POLICY = "hf:qwen2.5-coder-0.5b"
 
 PolicyOption: TypeAlias = Annotated[
     str,
-    typer.Option("--policy", help="What proposes steps: hf:NAME, scripted:FILE, …"),
+    typer.Option("--policy", help="What proposes steps: hf:NAME, scripted:FILE, … (o1coder list policies)"),
 ]
 ProblemsOption: TypeAlias = Annotated[str, typer.Option("--problems", help="Name or path of a problem set.")]
 LimitOption: TypeAlias = Annotated[int | None, typer.Option("--limit", min=1, help="First N problems only.")]

@@ -61,7 +61,7 @@ def choice(
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Tokens per proposal.")] = 384,
     reward: Annotated[str, typer.Option("--reward", help="outcome, process, phi or phi_dense.")] = "outcome",
     alpha: Annotated[
-        str, typer.Option("--alpha", help="α(t): 0.5, linear:1,0.1,90 or logarithmic:1,0.1,90 (updates).")
+        str, typer.Option("--alpha", help="α(t), t in updates: 0.5, linear?start=1&end=0.1&horizon=90, …")
     ] = "0.5",
     algorithm: Annotated[str, typer.Option("--algorithm", help="maskable_ppo or ppo.")] = "maskable_ppo",
     steps: Annotated[int, typer.Option("--steps", min=1, help="Choices to learn from, in all.")] = 8192,

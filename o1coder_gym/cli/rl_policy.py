@@ -85,7 +85,9 @@ def policy(
     learning_rate: RateOption = DEFAULTS.learning_rate,
     beta: Annotated[float, typer.Option(min=0, help="Weight of the KL to the start.")] = DEFAULTS.beta,
     clip: Annotated[float, typer.Option(help="ε of PPO.")] = DEFAULTS.clip,
-    alpha: Annotated[str, typer.Option(help="α(t): 0.5, linear:1,0.1,90 or logarithmic:…")] = DEFAULTS.alpha,
+    alpha: Annotated[
+        str, typer.Option(help="α(t): 0.5, linear?start=1&end=0.1&horizon=90, …")
+    ] = DEFAULTS.alpha,
     gamma: Annotated[float, typer.Option(help="γ of φ.")] = DEFAULTS.gamma,
     fractional: Annotated[
         bool, typer.Option("--fractional", help="R in proportion to tests passed.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.formats import load_format
 from o1coder_gym.policies import load_policy
+from o1coder_gym.policies.loading import policy_spec
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.queries import Agent
 from o1coder_gym.sandbox import default_judge
@@ -30,7 +30,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def serve(
     agent: Annotated[
-        list[str], typer.Option("--agent", help="An agent to offer, e.g. mcts:width=4; may be repeated.")
+        list[str], typer.Option("--agent", help="An agent to offer, e.g. mcts?width=4; may be repeated.")
     ] = DEFAULT_AGENTS,
     policy: PolicyOption = DEFAULT_POLICY,
     format: FormatOption = "pseudocode",
@@ -90,7 +90,8 @@ def offered(agents: Sequence[str], policy: str) -> Mapping[str, Agent]:
         UnknownNameError, UsageError: When there is no such agent, or it cannot be made so.
     """
     found = {spec: load_agent(spec) for spec in agents}
-    short = policy.partition(":")[2].partition("?")[0]
-    short = re.split(r"[/#]", short)[-1] or policy
+    asked = policy_spec(policy)
+    model = dict(asked.arguments).get("model", asked.target or "")
+    short = model.rpartition("/")[2] or policy
     names = {f"{spec}:{short}": agent for spec, agent in found.items()}
     return names | {f"{spec}:{policy}": agent for spec, agent in found.items()}

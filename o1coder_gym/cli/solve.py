@@ -67,7 +67,7 @@ def solve(
     entry_point: Annotated[
         str | None, typer.Option("--entry-point", help="Name of the function that --prompt asks for.")
     ] = None,
-    agent: Annotated[str, typer.Option("--agent", help="An agent, e.g. mcts:width=4,c=1.4.")] = "mcts",
+    agent: Annotated[str, typer.Option("--agent", help="An agent, e.g. mcts?width=4&c=1.4.")] = "mcts",
     policy: PolicyOption = DEFAULT_POLICY,
     scorer: ScorerOption = None,
     format: FormatOption = "pseudocode",

@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.agents import load_agent
+from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.benchmark import RANDOM_PICK, Plan
 from o1coder_gym.errors import UsageError
 from o1coder_gym.formats import load_format
 from o1coder_gym.problems import ProblemRow, ProblemSet, load_rows
 from o1coder_gym.provenance import input_hashes
+from o1coder_gym.specs import Spec, name_of
 
 _NOTHING_TO_CHOOSE = ("greedy", RANDOM_PICK)
 """Agents with which no selector is crossed: one has a single program, the other chooses blindly."""
@@ -213,26 +215,32 @@ def contestants(agents: Sequence[str], select: Sequence[str], controls: bool) ->
 def _selected(agent: str, select: Sequence[str]) -> Iterator[str]:
     """Yields an agent with each selector; with ``tests``, which is what agents do anyway, as it is."""
     for names in select:
-        if names == "tests" or agent.partition(":")[0] in _NOTHING_TO_CHOOSE:
+        if names == "tests" or name_of(agent) in _NOTHING_TO_CHOOSE:
             yield agent
         else:
-            chosen = ",".join(f"select={name}" for name in names.split("+"))
-            yield f"{agent}{',' if ':' in agent else ':'}{chosen}"
+            yield _with(agent, [f"select={name}" for name in names.split("+")])
 
 
 def _controls(specs: Sequence[str]) -> list[str]:
     """Returns the controls that are not there yet; the blind choice has the best of n's own arguments."""
-    names = [spec.partition(":")[0] for spec in specs]
+    names = [name_of(spec) for spec in specs]
     found = [] if "greedy" in names else ["greedy"]
     if RANDOM_PICK not in names:
         sampler = next((spec for spec, name in zip(specs, names, strict=True) if name == "best_of_n"), "")
-        kept = [item for item in sampler.partition(":")[2].split(",") if item and not _is_choice(item)]
-        found.append(f"{RANDOM_PICK}:{','.join(kept)}" if kept else RANDOM_PICK)
+        kept = [pair for pair in agent_spec(sampler).arguments if pair[0] not in ("select", "early_stop")]
+        if "?" in sampler:
+            found.append(str(Spec(RANDOM_PICK, None, tuple(kept))))
+        else:
+            found.append(_with(RANDOM_PICK, [f"{key}={value}" for key, value in kept]))
     return found
 
 
-def _is_choice(item: str) -> bool:
-    return item.startswith(("select=", "early_stop="))
+def _with(agent: str, items: Sequence[str]) -> str:
+    """Adds arguments in the spelling that a spec has, for it is the agent's name in the results."""
+    if not items:
+        return agent
+    first, between = ("&", "&") if "?" in agent else (",", ",") if ":" in agent else (":", ",")
+    return f"{agent}{first}{between.join(items)}"
 
 
 def _load(choice: ProblemChoice, skip_bad: bool) -> ProblemSet:

@@ -85,7 +85,7 @@ def synthesize(
         list[str] | None, typer.Option("--export", help=f"Write it as {', '.join(EXPORTS)} too.")
     ] = None,
     executor: Annotated[
-        str, typer.Option("--executor", help="serial, processes:N, ray:N or ray:N@ADDRESS; same rows.")
+        str, typer.Option("--executor", help="serial, processes?workers=N, ray?workers=N…; same rows.")
     ] = "serial",
     seed: SeedOption = 0,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Searches per problem.")] = 1,

@@ -14,8 +14,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.errors import UsageError
 from o1coder_gym.formats import Prompt
+from o1coder_gym.parameters import AtLeastOne, NonNegative, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 
 _STEP_NUMBER = re.compile(r"### Step (\d+)")
@@ -35,18 +35,16 @@ class FakeSettings:
         parallel: Batches that run at the same time, as on a server; more wait.
     """
 
-    call_s: float = 0.0
-    step_s: float = 0.0
-    row_s: float = 0.0
-    tokens: int = 40
-    depth: int = 3
-    parallel: int = 1
+    call_s: NonNegative = 0.0
+    step_s: NonNegative = 0.0
+    row_s: NonNegative = 0.0
+    tokens: AtLeastOne = 40
+    depth: AtLeastOne = 3
+    parallel: AtLeastOne = 1
 
     def __post_init__(self) -> None:
-        if min(self.call_s, self.step_s, self.row_s) < 0:
-            raise UsageError("call_s, step_s and row_s are at least 0")
-        if min(self.tokens, self.depth, self.parallel) < 1:
-            raise UsageError("tokens, depth and parallel are at least 1")
+        """Raises `UsageError` when a value is out of range."""
+        check_fields(self)
 
 
 class FakeEngine:

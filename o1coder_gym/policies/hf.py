@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError, UsageError
+from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
 from o1coder_gym.formats import Prompt
 from o1coder_gym.models import model_path
+from o1coder_gym.parameters import Count, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 
 if TYPE_CHECKING:
@@ -43,16 +44,14 @@ class HFSettings:
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
-    max_rows: int = 0
-    batch_mib: int = 0
-    prefix_mib: int = 1024
+    max_rows: Count = 0
+    batch_mib: Count = 0
+    prefix_mib: Count = 1024
     graphs: Literal["yes", "no"] = "yes"
 
     def __post_init__(self) -> None:
-        if self.dtype not in ("auto", "float32", "bfloat16"):
-            raise UsageError(f"dtype is auto, float32 or bfloat16, not {self.dtype!r}")
-        if min(self.max_rows, self.batch_mib, self.prefix_mib) < 0 or self.graphs not in ("yes", "no"):
-            raise UsageError("max_rows, batch_mib and prefix_mib are at least 0, graphs is yes or no")
+        """Raises `UsageError` when a value makes no sense."""
+        check_fields(self)
 
 
 DEFAULTS = HFSettings()

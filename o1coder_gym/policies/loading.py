@@ -1,31 +1,31 @@
-"""From the string that names a policy to the policy: ``scheme:rest``.
+"""From the string that names a policy to the policy: ``scheme:target?key=value&…``.
 
-=============  =======================================  ================================================
-scheme         rest                                     example
-=============  =======================================  ================================================
-``hf``         model name, Hub id or folder, options    ``hf:qwen2.5-coder-0.5b?dtype=float32``
-``scripted``   script file                              ``scripted:tests/golden/two_paths.json``
-``fake``       options                                  ``fake:step_s=0.001&depth=3``
-``openai``     base URLs (comma), options, ``#model``   ``openai:http://localhost:8000/v1#qwen``
-``vllm``       as ``hf``                                ``vllm:qwen2.5-coder-0.5b``
-=============  =======================================  ================================================
+=============  ===================================  ==================================================
+scheme         target                               example
+=============  ===================================  ==================================================
+``hf``         model name, Hub id or folder         ``hf:qwen2.5-coder-0.5b?dtype=float32``
+``vllm``       as ``hf``                            ``vllm:qwen2.5-coder-0.5b``
+``openai``     base URLs, commas between            ``openai:http://localhost:8000/v1?model=qwen``
+``scripted``   script file                          ``scripted:tests/golden/two_paths.json``
+``fake``       none                                 ``fake?step_s=0.001&depth=3``
+=============  ===================================  ==================================================
 
-Further schemes come from the entry-point group ``o1coder_gym.policies``: its name is the scheme, its object
-a function ``(rest, step_format) -> Policy``. Engines are shared: equal strings mean one engine per process.
+``openai:URL?key=value#MODEL`` and ``fake:key=value`` are read too. Packages add schemes as plug-ins, see
+`registry`; those of the group ``o1coder_gym.policies`` are functions ``(rest, step_format) -> Policy`` that
+read what follows the colon themselves. Engines are shared: one per process for the same target and
+settings.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Callable
-from importlib.metadata import entry_points
-from types import MappingProxyType
-from typing import Any, TypeVar
-from urllib.parse import parse_qsl
+from typing import TypeVar
 
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym import registry
+from o1coder_gym.errors import UsageError
 from o1coder_gym.formats import StepFormat, load_format
+from o1coder_gym.parameters import bind_fields
 from o1coder_gym.policies.engine import Engine
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings
 from o1coder_gym.policies.hf import HFEngine, HFSettings
@@ -34,10 +34,12 @@ from o1coder_gym.policies.openai import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.policies.vllm import VLLMEngine, VLLMSettings
 from o1coder_gym.protocols import Policy
+from o1coder_gym.specs import Spec, name_of, parse
 
-ENTRY_POINT_GROUP = "o1coder_gym.policies"
+ENTRY_POINT_GROUP = registry.KINDS["policy"].group
 
-PolicyLoader = Callable[[str, StepFormat], Policy]
+_FAKE, _HF, _OPENAI, _VLLM = FakeSettings(), HFSettings(), OpenAISettings(), VLLMSettings()
+
 Settings = TypeVar("Settings")
 
 _engines: dict[str, Engine] = {}
@@ -48,19 +50,38 @@ def load_policy(spec: str, *, format: str = "pseudocode") -> Policy:
     """Returns the policy that `spec` names, writing steps in `format`.
 
     Raises:
-        UnknownNameError: When the scheme or the format is not registered.
-        UsageError: When an option is unknown or its value makes no sense.
+        UnknownNameError: When the scheme, an option or the format is not known.
+        UsageError: When an option makes no sense.
         MissingExtraError: When its backend is not installed.
+        PluginError: When the package that it comes from does not work.
         PolicyError: When a script cannot be read.
     """
-    scheme, colon, rest = spec.partition(":")
-    loaders = {**{point.name: point.load for point in entry_points(group=ENTRY_POINT_GROUP)}}
     step_format = load_format(format)
-    if scheme in _SCHEMES and colon:
-        return _SCHEMES[scheme](rest, step_format)
-    if scheme in loaders and colon:
-        return loaders[scheme]()(rest, step_format)
-    raise UnknownNameError("policy", spec, (f"{name}:" for name in {**_SCHEMES, **loaders}))
+    entry = registry.find("policy", name_of(spec), where=f"policy {spec}: ")
+    if entry.earlier and ":" in spec:
+        return entry.object()(spec.partition(":")[2], step_format)
+    policy = registry.make("policy", policy_spec(spec), spec, step_format=step_format)
+    if not isinstance(policy, Policy):
+        raise UsageError(f"policy {spec!r} is a {type(policy).__name__}, which has no propose method")
+    return policy
+
+
+def policy_spec(text: str) -> Spec:
+    """Reads the spec of a policy, also one such as ``openai:URL#MODEL`` or ``fake:key=value``.
+
+    Raises:
+        UsageError: When an argument is not ``key=value``.
+    """
+    name, _, rest = text.partition(":")
+    if name == "fake":
+        return parse(f"fake?{rest}")
+    if name == "scripted" and "?" in rest:
+        return Spec(name, rest)  # it has no options, so this is the name of a file
+    if name == "openai" and "#" in rest:
+        address, _, model = rest.rpartition("#")
+        spec = parse(f"openai:{address}")
+        return Spec(name, spec.target, (*spec.arguments, *((("model", model),) if model else ())))
+    return parse(text)
 
 
 def shared_engine(key: str, make: Callable[[], Engine]) -> Engine:
@@ -72,55 +93,48 @@ def shared_engine(key: str, make: Callable[[], Engine]) -> Engine:
 
 
 def read_settings(kind: type[Settings], options: str) -> Settings:
-    """Reads ``name=value&name=value`` into a dataclass of numbers and strings.
+    """Reads ``name=value&name=value`` into a dataclass.
 
     Raises:
         UsageError: When an option is unknown or is not of the field's type.
     """
-    fields = {field.name: field.default for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for name, text in parse_qsl(options, keep_blank_values=True):
-        if name not in fields:
-            raise UnknownNameError("option", name, fields)
-        try:
-            values[name] = type(fields[name])(text)
-        except ValueError as error:
-            raise UsageError(f"option {name}={text!r}: {error}") from error
-    return kind(**values)
+    pairs = parse(f"?{options}").arguments
+    shown = ", ".join(f"{name}={text!r}" for name, text in pairs)
+    return bind_fields(kind, pairs, f"settings {shown}: ", noun="option")
 
 
-def _hf(rest: str, step_format: StepFormat) -> Policy:
-    name, _, options = rest.partition("?")
-    settings = read_settings(HFSettings, options)
-    engine = shared_engine(f"hf:{rest}", lambda: HFEngine.from_name(name, settings))
+def hf(target: str, step_format: StepFormat, *, settings: HFSettings = _HF) -> Policy:
+    """Lets a model of transformers write steps, in this process."""
+    engine = shared_engine(f"hf:{target} {settings}", lambda: HFEngine.from_name(target, settings))
     return LanguageModelPolicy(engine, step_format)
 
 
-def _scripted(rest: str, step_format: StepFormat) -> Policy:
-    return ScriptedPolicy.from_file(rest, step_format)
-
-
-def _fake(rest: str, step_format: StepFormat) -> Policy:
-    settings = read_settings(FakeSettings, rest)
-    return LanguageModelPolicy(shared_engine(f"fake:{rest}", lambda: FakeEngine(settings)), step_format)
-
-
-def _openai(rest: str, step_format: StepFormat) -> Policy:
-    address, _, model = rest.rpartition("#")
-    urls, _, options = address.partition("?")
-    if not urls or not model:
-        raise UsageError(f"openai:URL#MODEL names a server and a model; got openai:{rest}")
-    settings = read_settings(OpenAISettings, options)
-    engine = shared_engine(f"openai:{rest}", lambda: OpenAIEngine(urls.split(","), model, settings))
+def vllm(target: str, step_format: StepFormat, *, settings: VLLMSettings = _VLLM) -> Policy:
+    """Lets a model in vLLM write steps, in this process."""
+    engine = shared_engine(f"vllm:{target} {settings}", lambda: VLLMEngine(target, settings))
     return LanguageModelPolicy(engine, step_format)
 
 
-def _vllm(rest: str, step_format: StepFormat) -> Policy:
-    name, _, options = rest.partition("?")
-    settings = read_settings(VLLMSettings, options)
-    return LanguageModelPolicy(shared_engine(f"vllm:{rest}", lambda: VLLMEngine(name, settings)), step_format)
+def openai(target: str, step_format: StepFormat, *, model: str, settings: OpenAISettings = _OPENAI) -> Policy:
+    """Lets a model behind one or several servers with OpenAI's HTTP interface write steps.
+
+    Args:
+        target: Base URLs, commas between.
+        step_format: How steps are written.
+        model: The model's name there.
+        settings: How the servers are spoken to.
+    """
+    key = f"openai:{target}#{model} {settings}"
+    engine = shared_engine(key, lambda: OpenAIEngine(target.split(","), model, settings))
+    return LanguageModelPolicy(engine, step_format)
 
 
-_SCHEMES = MappingProxyType(
-    {"fake": _fake, "hf": _hf, "openai": _openai, "scripted": _scripted, "vllm": _vllm}
-)
+def scripted(target: str, step_format: StepFormat) -> Policy:
+    """Says what a JSON file tells it: exact and free."""
+    return ScriptedPolicy.from_file(target, step_format)
+
+
+def fake(step_format: StepFormat, *, settings: FakeSettings = _FAKE) -> Policy:
+    """Writes words at random, as slow as it is told to be."""
+    engine = shared_engine(f"fake:{settings}", lambda: FakeEngine(settings))
+    return LanguageModelPolicy(engine, step_format)

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, Literal
 
-from o1coder_gym.errors import PolicyError, PromptTooLongError, UsageError
+from o1coder_gym.errors import PolicyError, PromptTooLongError
 from o1coder_gym.formats import Prompt
+from o1coder_gym.parameters import AtLeastOne, Positive, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.servers import Refused, Servers
 
@@ -40,21 +41,17 @@ class OpenAISettings:
     """
 
     api: Literal["auto", "tokens", "chat"] = "auto"
-    parallel: int = 64
-    timeout_s: float = 120.0
-    tries: int = 6
-    backoff_s: float = 0.5
+    parallel: AtLeastOne = 64
+    timeout_s: Positive = 120.0
+    tries: AtLeastOne = 6
+    backoff_s: Positive = 0.5
     logprobs: int = 1
     seeds: int = 1
     draws: Literal["server", "own"] = "server"
 
     def __post_init__(self) -> None:
-        if self.draws not in ("server", "own"):
-            raise UsageError(f"draws is server or own, not {self.draws!r}")
-        if self.api not in ("auto", "tokens", "chat"):
-            raise UsageError(f"api is auto, tokens or chat, not {self.api!r}")
-        if min(self.parallel, self.tries) < 1 or min(self.timeout_s, self.backoff_s) <= 0:
-            raise UsageError("parallel and tries are at least 1, timeout_s and backoff_s above 0")
+        """Raises `UsageError` when a value makes no sense."""
+        check_fields(self)
 
 
 DEFAULTS = OpenAISettings()

@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError, UsageError
+from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
 from o1coder_gym.formats import Prompt
 from o1coder_gym.models import model_path
+from o1coder_gym.parameters import AtLeastOne, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.own_thread import OwnThread
 from o1coder_gym.policies.token_text import TokenText
@@ -40,13 +41,13 @@ class VLLMSettings:
     """
 
     dtype: str = "bfloat16"
-    context: int = 4096
-    max_rows: int = 64
-    kv_gib: int = 3
+    context: AtLeastOne = 4096
+    max_rows: AtLeastOne = 64
+    kv_gib: AtLeastOne = 3
 
     def __post_init__(self) -> None:
-        if min(self.context, self.max_rows, self.kv_gib) < 1:
-            raise UsageError("context, max_rows and kv_gib are at least 1")
+        """Raises `UsageError` when a value is out of range."""
+        check_fields(self)
 
 
 DEFAULTS = VLLMSettings()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from o1coder_gym.formats import load_format
 from o1coder_gym.models import model_path
 from o1coder_gym.policies.loading import read_settings
 from o1coder_gym.prm.calibration import UNCALIBRATED, Calibration, read_calibration
+from o1coder_gym.prm.loading import ScorerSettings
 from o1coder_gym.prm.model import HEADS, StepModel, load_backbone
 from o1coder_gym.prm.public import PUBLIC, kind_of
 from o1coder_gym.prm.step_text import StepText
@@ -27,34 +27,6 @@ DESCRIPTION = "prm.json"
 _DIGITS = 4
 _NO_STEPS = 0.5
 _LONGEST = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class ScorerSettings:
-    """Options of ``prm:``.
-
-    Attributes:
-        dtype: Of the weights; ``auto`` is bfloat16 on a GPU, else float32.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
-        batch_tokens: Tokens of a forward pass at most, padding included; a longer chain runs alone.
-        prefix_mib: Memory for what steps before have computed, kept between calls, in MiB; 0 keeps nothing.
-        kind: Family of the model (`public.KINDS`) where its folder does not say.
-        format: Step format where its folder does not say.
-        calibrated: Whether to use the calibration beside the weights: ``yes`` or ``no``.
-    """
-
-    dtype: str = "auto"
-    device: str = "auto"
-    batch_tokens: int = 16384
-    prefix_mib: int = 1024
-    kind: str = ""
-    format: str = "pseudocode"
-    calibrated: str = "yes"
-
-    def __post_init__(self) -> None:
-        """Raises `UsageError` when a value makes no sense."""
-        if self.batch_tokens < 1 or self.prefix_mib < 0 or self.calibrated not in ("yes", "no"):
-            raise UsageError("batch_tokens is at least 1, prefix_mib at least 0, calibrated is yes or no")
 
 
 class ModelScorer:
@@ -138,15 +110,19 @@ class ModelScorer:
 
 
 def scorer_from_name(rest: str) -> ModelScorer:
-    """Returns the scorer that ``prm:REST`` names: a folder, a public model's name, or a Hub id; then options.
+    """Returns the scorer that ``prm:REST`` names, see `model_scorer`."""
+    name, _, options = rest.partition("?")
+    return model_scorer(name, read_settings(ScorerSettings, options))
+
+
+def model_scorer(name: str, settings: ScorerSettings) -> ModelScorer:
+    """Returns the scorer of a folder, a public model's name, or a Hub id.
 
     Raises:
         UsageError: When the folder does not say what kind of model it is, and `kind` does not either.
         ScorerError: When it cannot be loaded.
         WeightsError: When it cannot be found.
     """
-    name, _, options = rest.partition("?")
-    settings = read_settings(ScorerSettings, options)
     public = PUBLIC.get(name)
     folder = model_path(public.hub if public else name)
     told = _description(folder)

@@ -22,7 +22,10 @@ from functools import partial
 from types import MappingProxyType
 from typing import TypeAlias
 
+from o1coder_gym import registry
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.parameters import AtLeastOne, Share
+from o1coder_gym.specs import Spec, parse
 from o1coder_gym.types import Outcome, Verdict
 
 Schedule: TypeAlias = Callable[[int], float]
@@ -219,15 +222,26 @@ def reward_terms(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> d
     }
 
 
-def constant(t: int, *, alpha: float) -> float:
-    """Returns α(t) = α."""
+def constant(t: int, *, alpha: Share) -> float:
+    """Returns α(t) = α.
+
+    Args:
+        t: Policy updates so far.
+        alpha: α, in [0, 1].
+    """
     return alpha
 
 
-def linear(t: int, *, start: float, end: float, horizon: int) -> float:
+def linear(t: int, *, start: Share, end: Share, horizon: AtLeastOne) -> float:
     """Returns α(t) on the line from `start` at t = 0 to `end` at t = `horizon`, and `end` after it.
 
     The authors' code has α(t) = max(0.1, 1 − 0.01 t), which is ``start=1, end=0.1, horizon=90``.
+
+    Args:
+        t: Policy updates so far, ≥ 0.
+        start: α(0), in [0, 1].
+        end: α from the horizon on, in [0, 1].
+        horizon: Updates until then, ≥ 1.
 
     Raises:
         UsageError: When t < 0 or horizon < 1.
@@ -235,8 +249,14 @@ def linear(t: int, *, start: float, end: float, horizon: int) -> float:
     return start + (end - start) * _elapsed(t, horizon)
 
 
-def logarithmic(t: int, *, start: float, end: float, horizon: int) -> float:
+def logarithmic(t: int, *, start: Share, end: Share, horizon: AtLeastOne) -> float:
     """Returns α(t) = start + (end − start)·ln(1 + t) / ln(1 + horizon), and `end` after the horizon.
+
+    Args:
+        t: Policy updates so far, ≥ 0.
+        start: α(0), in [0, 1].
+        end: α from the horizon on, in [0, 1].
+        horizon: Updates until then, ≥ 1.
 
     Raises:
         UsageError: When t < 0 or horizon < 1.
@@ -245,26 +265,32 @@ def logarithmic(t: int, *, start: float, end: float, horizon: int) -> float:
 
 
 def load_schedule(spec: str) -> Schedule:
-    """Returns the schedule that ``"0.5"``, ``"linear:1,0.1,90"`` or ``"logarithmic:1,0.1,90"`` names.
+    """Returns the schedule that a spec names.
 
-    The numbers after the colon are start, end and horizon.
+    Args:
+        spec: ``0.5`` (or ``constant?alpha=0.5``), ``linear?start=1&end=0.1&horizon=90``, or ``logarithmic``
+            with the same arguments; ``linear:1,0.1,90`` is short for start, end and horizon.
 
     Raises:
         UsageError: When it names none, or a value of α would be outside [0, 1].
+        PluginError: When the package that it comes from does not work.
     """
-    kind, colon, numbers = spec.partition(":")
-    kinds = {"linear": linear, "logarithmic": logarithmic}
+    return registry.bound("schedule", _schedule_spec(spec), spec)
+
+
+def _schedule_spec(text: str) -> Spec:
+    """Reads a spec, also a number alone, and ``linear:1,0.1,90``."""
+    kind, colon, numbers = text.partition(":")
+    if kind in ("linear", "logarithmic") and colon:
+        values = numbers.split(",")
+        if len(values) != 3:
+            raise UsageError(f"schedule {text!r} is not {kind}:START,END,HORIZON")
+        return Spec(kind, None, tuple(zip(("start", "end", "horizon"), values, strict=True)))
     try:
-        if not colon:
-            return partial(constant, alpha=RewardConstants(alpha=float(spec)).alpha)
-        first, last, horizon = numbers.split(",")
-        start, end = (RewardConstants(alpha=float(value)).alpha for value in (first, last))
-        schedule = partial(kinds[kind], start=start, end=end, horizon=int(horizon))
-        schedule(0)
-        return schedule
-    except (KeyError, ValueError) as error:
-        known = "a number, linear:START,END,HORIZON or logarithmic:START,END,HORIZON"
-        raise UsageError(f"schedule {spec!r} is not {known}") from error
+        float(text)
+    except ValueError:
+        return parse(text)
+    return Spec("constant", None, (("alpha", text),))
 
 
 def _elapsed(t: int, horizon: int) -> float:

@@ -7,40 +7,24 @@ string              generator                                             exampl
 a policy string     a language model, see `policies.load_policy`          ``hf:runs/dpo/model``
 ==================  ====================================================  ============================
 
-Further ones come from the entry-point group ``o1coder_gym.generators``: its name is what stands before the
-first ``:`` or ``?``, its object a function ``(string, judge, solutions) -> TestGenerator``.
+Packages add generators as plug-ins, see `registry`; those of the group ``o1coder_gym.generators`` are
+functions ``(string, judge, solutions) -> TestGenerator`` that read the string themselves.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib.metadata import entry_points
-
+from o1coder_gym import registry
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
-from o1coder_gym.policies.loading import read_settings
 from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.specs import name_of, parse
 from o1coder_gym.tcg.execution import OutputJudge
 from o1coder_gym.tcg.generator import LanguageModelGenerator
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.requests import SolutionSource
 
-ENTRY_POINT_GROUP = "o1coder_gym.generators"
-
-
-@dataclass(frozen=True, slots=True)
-class MutationSettings:
-    """Options of ``mutation``.
-
-    Attributes:
-        pool: Inputs proposed per problem, from which tests are chosen.
-    """
-
-    pool: int = 100
-
-    def __post_init__(self) -> None:
-        if self.pool < 1:
-            raise UsageError(f"pool is at least 1, not {self.pool}")
+ENTRY_POINT_GROUP = registry.KINDS["generator"].group
 
 
 def load_generator(
@@ -59,19 +43,44 @@ def load_generator(
         as_written: Leaves the tests of language models as they were written, neither checked nor repaired.
 
     Raises:
-        UnknownNameError: When nothing is registered under that name.
+        UnknownNameError: When nothing is registered under that name, or an option is unknown.
         UsageError: When an option makes no sense, or the policy is no language model.
         MissingExtraError: When the backend is not installed.
+        PluginError: When the package that it comes from does not work.
     """
-    name, _, options = spec.partition("?")
-    if name == "mutation":
-        pool = read_settings(MutationSettings, options).pool
-        return MutationGenerator(judge, pool=pool, solutions=solutions)
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name == name.partition(":")[0]:
-            return point.load()(spec, judge, solutions)
-    if ":" not in spec:
-        raise UnknownNameError("test generator", spec, ["mutation", "hf:", "openai:", "vllm:"])
+    name, policies = name_of(spec), registry.entries("policy")
+    if name in policies and name not in registry.entries("generator"):
+        return _language_model(spec, judge, solutions, as_written)
+    if name not in registry.entries("generator"):
+        raise UnknownNameError(
+            "test generator", spec, [*registry.entries("generator"), *(f"{one}:" for one in policies)]
+        )
+    if (entry := registry.find("generator", name)).earlier:
+        return entry.object()(spec, judge, solutions)
+    generator = registry.make("generator", parse(spec), spec, judge=judge, solutions=solutions)
+    if not isinstance(generator, TestGenerator):
+        raise UsageError(
+            f"generator {spec!r} made a {type(generator).__name__}, which has no generate method"
+        )
+    return generator
+
+
+def mutation(
+    judge: OutputJudge, solutions: SolutionSource | None = None, *, pool: AtLeastOne = 100
+) -> TestGenerator:
+    """Mutates known inputs and runs the reference on them; needs no model.
+
+    Args:
+        judge: Runs references and solutions.
+        solutions: Voters for problems without a reference.
+        pool: Inputs proposed per problem, from which tests are chosen.
+    """
+    return MutationGenerator(judge, pool=pool, solutions=solutions)
+
+
+def _language_model(
+    spec: str, judge: OutputJudge, solutions: SolutionSource | None, as_written: bool
+) -> TestGenerator:
     policy = load_policy(spec)
     if not isinstance(policy, LanguageModelPolicy):
         raise UsageError(f"{spec} is no language model, so it writes no tests")

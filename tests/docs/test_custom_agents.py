@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,12 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.queries import Propose
 from o1coder_gym.types import Problem, State
 
+MINE = """from types import SimpleNamespace
+
+
+def mine(target, step_format):
+    return SimpleNamespace(target=target, step_format=step_format, propose=print)
+"""
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
@@ -56,21 +63,21 @@ def test_environments_page_runs(tmp_path, monkeypatch) -> None:
 def test_a_package_adds_agents_and_policies_by_entry_points(tmp_path, monkeypatch) -> None:
     (text,) = blocks("custom_agents.md", "toml")
     points = tomllib.loads(text)["project"]["entry-points"]
-    assert set(points) == {"o1coder_gym.agents", "o1coder_gym.policies"}
+    assert set(points) == {"o1coder_gym.plugins"}
     package = tmp_path / "my_package"
     package.mkdir()
     (package / "__init__.py").touch()
     agent = next(block for block in blocks("custom_agents.md", "python") if "def widest" in block)
     (package / "agents.py").write_text(agent)
-    (package / "policies.py").write_text("def load(rest, step_format):\n    return rest, step_format.name\n")
+    (package / "policies.py").write_text(MINE)
     info = tmp_path / "my_package-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
-    lines = [
-        line for group, names in points.items() for line in (f"[{group}]", *map(" = ".join, names.items()))
-    ]
+    lines = [line for group in points for line in (f"[{group}]", *map(" = ".join, points[group].items()))]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
     monkeypatch.syspath_prepend(tmp_path)
-    search = load_agent("widest:width=8")(Problem("p", "?"), State("p"))
-    assert list(next(search)) == [Propose(State("p"), 8)]
-    assert load_policy("mine:REST", format="vanilla") == ("REST", "vanilla")
+    for spec in ("widest?width=8", "widest:width=8"):
+        search = load_agent(spec)(Problem("p", "?"), State("p"))
+        assert list(next(search)) == [Propose(State("p"), 8)]
+    policy: Any = load_policy("mine:REST", format="vanilla")
+    assert (policy.target, policy.step_format.name) == ("REST", "vanilla")

@@ -46,7 +46,7 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_its_agents_load() -> None:
-    specs = re.findall(r"`((?:mcts|puct|beam|best_of_n):[a-z_=,]+)`", PAGE)
+    specs = re.findall(r"`((?:mcts|puct|beam|best_of_n)[?:][a-z_=,&]+)`", PAGE)
     assert len(specs) >= 6
     for spec in specs:
         load_agent(spec)

@@ -63,7 +63,9 @@ def own_policy(rest, step_format):
 
 def test_entry_points_add_schemes(monkeypatch):
     point = EntryPoint("mine", f"{__name__}:own_policy", loading.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(loading, "entry_points", lambda group: [point])
+    found = lambda group: [point] if group == point.group else []  # noqa: E731
+    monkeypatch.setattr("importlib.metadata.entry_points", found)
+    monkeypatch.setattr(sys, "path", [*sys.path, "a search path that was not read yet"])
     monkeypatch.setitem(sys.modules, __name__, sys.modules[own_policy.__module__])
     policy = load_policy("mine:t/0")
     assert isinstance(policy, ScriptedPolicy)
