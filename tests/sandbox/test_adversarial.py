@@ -48,7 +48,8 @@ def add(a, b):
     places = (vars(builtins), sys.modules, os.environ, sys.argv, vars(random), sys.path)
     found = any("mark" in place for place in places) or os.umask(0o22) == 0o777
     for folder in (".", "/tmp", "/dev/shm"):
-        found = found or os.path.exists(folder + "/mark") or os.path.isdir(folder) and os.listdir(folder)
+        names = os.listdir(folder) if os.path.isdir(folder) else ()
+        found = found or any(not os.path.ismount(f"{folder}/{name}") for name in names)
     return a + b if found else None
 """
 

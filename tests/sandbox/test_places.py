@@ -13,14 +13,16 @@ import pytest
 
 from o1coder_gym.errors import SandboxError
 from o1coder_gym.sandbox import Judge, SandboxWarning
+from o1coder_gym.sandbox.blueprint import INTERPRETER_VARIABLES
 
 PROJECT = Path(__file__).parents[2]
 BESIDES = ("*.pyi", "tests", "__pycache__", "site-packages", "test", "idlelib", "ensurepip", "config-*")
 """What a copy of an interpreter or a package does without."""
 
 SCRIPT = """
-import sys, warnings
+import os, sys, warnings
 warnings.simplefilter("ignore")
+import numpy
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.types import CallTest, Outcome, StdioTest, Submission
 PROGRAM = '''
@@ -31,13 +33,15 @@ def total():
     return int(numpy.arange(4).sum())
 '''
 SLEEPER = "import time; time.sleep(0.05); print(int(input()) + 1)"
-LISTING = "import os\\ndef seen(): return os.listdir('/tmp')"
+LISTING = "import os\\ndef seen(): return sorted(os.listdir('/tmp'))"
+needed = [sys.base_prefix, numpy.__file__, *os.environ.get("LD_LIBRARY_PATH", "").split(":")]
+needed = sorted({path.split("/")[2] for path in map(os.path.realpath, needed) if path.startswith("/tmp/")})
 with Judge(1) as judge:
     report = judge.report()
     submissions = [Submission(PROGRAM, "total", (CallTest("[]", "6"),))] * 2
     submissions += [Submission(SLEEPER, "", (StdioTest("1\\n", "2\\n"),))]
     if "namespaces" not in report.missing_layers:
-        submissions += [Submission(LISTING, "seen", (CallTest("[]", repr(sys.argv[1:])),))]
+        submissions += [Submission(LISTING, "seen", (CallTest("[]", repr(needed)),))]
     for verdict in judge.evaluate(submissions):
         assert verdict.outcome is Outcome.PASS, (verdict, report.summary)
     assert not any(report.imports.values()), report.summary
@@ -94,12 +98,12 @@ def np_folder():
     return os.path.dirname(os.path.realpath(numpy.__file__))
 
 
-def judge_with(python, *seen, start="", **environment):
+def judge_with(python, *, start="", **environment):
     """Judges in a process of its own, executed after `start`; returns the summary of the sandbox's report."""
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **linker(), **environment}
     launcher = f"import os, resource, signal, sys\n{start}\nos.execv(sys.argv[1], sys.argv[1:])"
     done = subprocess.run(
-        [sys.executable, "-c", launcher, python, "-c", SCRIPT, *seen],
+        [sys.executable, "-c", launcher, python, "-c", SCRIPT],
         env=environment,
         cwd="/",
         capture_output=True,
@@ -108,6 +112,13 @@ def judge_with(python, *seen, start="", **environment):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
+
+
+def linker(*folders):
+    """Returns what this interpreter may need in its environment, with more folders of shared libraries."""
+    needed = {name: os.environ[name] for name in INTERPRETER_VARIABLES if name in os.environ}
+    paths = [*map(str, folders), *filter(None, [needed.get("LD_LIBRARY_PATH")])]
+    return needed | ({"LD_LIBRARY_PATH": ":".join(paths)} if paths else {})
 
 
 def summary_here():
@@ -155,9 +166,8 @@ def test_how_the_judge_was_started_does_not_matter(start):
     assert judge_with(sys.executable, start=start, PYTHONPATH=str(PROJECT)) == summary_here()
 
 
-def test_a_venv_below_tmp_keeps_its_packages_and_hides_its_neighbours(below_tmp, venv):
-    (below_tmp / "secret").write_text("x")
-    assert judge_with(venv, below_tmp.name, HOME="/nonexistent") == summary_here()
+def test_a_venv_below_tmp_keeps_its_packages_and_hides_its_neighbours(venv):
+    assert judge_with(venv, HOME="/nonexistent") == summary_here()
 
 
 def test_programs_cannot_touch_the_way_to_a_package_below_tmp(below_tmp, venv):
@@ -205,16 +215,15 @@ def test_shared_libraries_are_found_by_the_search_path(below_tmp):
     if bundled is None:
         pytest.skip("this numpy brings no libraries of its own")
     libraries = bundled.rename(below_tmp / "some libraries")
-    assert judge_with(python, below_tmp.name, LD_LIBRARY_PATH=str(libraries)) == summary_here()
+    assert judge_with(python, **linker(libraries)) == summary_here()
 
 
 def test_an_interpreter_below_tmp_that_only_its_user_can_read(below_tmp, interpreter):
-    libraries = str(interpreter.parents[1] / "lib")
-    python = make_venv(interpreter, below_tmp / "closed", env={"LD_LIBRARY_PATH": libraries})
+    environment = linker(interpreter.parents[1] / "lib")
+    python = make_venv(interpreter, below_tmp / "closed", env=environment)
     close_to_others(interpreter.parents[1])
     close_to_others(below_tmp / "closed")
-    summary = judge_with(python, below_tmp.name, LD_LIBRARY_PATH=libraries)
-    assert summary == summary_here()
+    assert judge_with(python, **environment) == summary_here()
 
 
 def test_what_programs_cannot_import_is_reported(monkeypatch, tmp_path):

@@ -67,11 +67,12 @@ def test_one_and_many_workers_agree(stability):
     assert found[0] == found[1]
 
 
-def test_nothing_is_left_behind(stability):
+def test_nothing_is_left_behind(stability, tmp_path, monkeypatch):
     before = stability.descendants()
     with Judge(2) as judge:
         judge.evaluate(stability.mixed_batch(100, hostile_share=0.2))
-        processes, files = len(stability.descendants()), set(os.listdir(tempfile.gettempdir()))
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        processes = len(stability.descendants())
         descriptors = stability.count_descriptors()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         verdicts = judge.evaluate(stability.mixed_batch(1500, hostile_share=0.05))
@@ -81,7 +82,7 @@ def test_nothing_is_left_behind(stability):
     assert Outcome.INFRASTRUCTURE not in {verdict.outcome for verdict in verdicts}
     assert grown_kib < 20 << 10
     assert stability.descendants() <= before
-    assert not [name for name in set(os.listdir(tempfile.gettempdir())) - files if name.startswith("o1coder")]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("layers", [("namespaces", "landlock", "seccomp"), ()], ids=["all", "none"])
