@@ -27,6 +27,10 @@ def demo(
         str | None,
         typer.Option("--policy", help="Likewise, but any policy: hf:FOLDER, vllm:NAME, openai:URL#NAME."),
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=2, help="Only the first N held-out problems of the tiny model."),
+    ] = None,
     seed: SeedOption = 0,
     out: OutOption = None,
     resume: ResumeOption = False,
@@ -40,7 +44,7 @@ def demo(
     folder = out or default_folder("demo")
     with resumable(folder):
         found = (
-            tiny_demo(console, folder, seed=seed, resume=resume)
+            tiny_demo(console, folder, seed=seed, limit=limit, resume=resume)
             if chosen is None
             else model_demo(console, chosen, folder, seed=seed, resume=resume)
         )

@@ -78,13 +78,16 @@ _LOOKED_AT, _TRIED = 16, 4
 """Problems that greedy decoding is tried on for the first picture; searches drawn at most."""
 
 
-def tiny_demo(console: Console, out: Path, *, seed: int, resume: bool) -> dict[str, Any]:
+def tiny_demo(
+    console: Console, out: Path, *, seed: int, limit: int | None = None, resume: bool = False
+) -> dict[str, Any]:
     """Runs the demo; pictures and tables go to the terminal, everything else to a folder.
 
     Args:
         console: Of standard error.
         out: The run folder; the comparison is in ``out/agents``.
         seed: Of all draws.
+        limit: Only the first problems; None takes all 128.
         resume: Whether to go on with a comparison that was interrupted.
 
     Returns:
@@ -96,7 +99,7 @@ def tiny_demo(console: Console, out: Path, *, seed: int, resume: bool) -> dict[s
         "a half.\n"
     )
     with console.status("loading the tiny model"):
-        rows = load_rows(PROBLEMS, split=SPLIT)
+        rows = load_rows(PROBLEMS, split=SPLIT)[:limit]
         policy = load_policy(POLICY)
         judge = default_judge()
         policy.propose([])  # loads the weights now, so that the first tree grows at full speed
