@@ -52,8 +52,11 @@ POLICY = "hf:tiny?dtype=float32"
 LEARNED = "hf:tiny-selfplay?dtype=float32"
 """The same model after two turns of self-play."""
 
-TOKENS, MAX_STEPS, SIMULATIONS = 512, 5, 1000
-"""Budget per problem and agent (some seven programs); steps an episode; simulations, never the limit."""
+TOKENS, TREE_TOKENS = 256, 512
+"""Budget per problem: of each agent, three or four programs; of the search that is drawn."""
+
+MAX_STEPS, SIMULATIONS = 5, 1000
+"""Steps of an episode; simulations of a search, more than any budget here pays for."""
 
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_tokens=96)
 _DRAWN = "temperature=1.0,top_p=1.0,top_k=0,max_tokens=96"
@@ -166,9 +169,9 @@ def _search(console: Console, problem: Problem, policy: Policy, judge: Judge, se
     model = ReasoningModel([problem], judge, format=PSEUDOCODE, max_steps=MAX_STEPS)
     tree = Tree(State(problem.task_id))
     agent = partial(mcts, simulations=SIMULATIONS, sampling=SAMPLING, tree=tree)
-    with LiveSearch(console, problem, tree, TOKENS) as live:
+    with LiveSearch(console, problem, tree, TREE_TOKENS) as live:
         driver = Driver(model, policy, seed=seed, observer=live)
-        (done,) = driver.run([Task(problem.task_id, agent, Budget(tokens=TOKENS), name="mcts")])
+        (done,) = driver.run([Task(problem.task_id, agent, Budget(tokens=TREE_TOKENS), name="mcts")])
     if done.error is not None:
         raise done.error
     return done
@@ -185,6 +188,7 @@ def _plan(rows: Sequence[ProblemRow], seed: int) -> Plan:
         budget=Budget(tokens=TOKENS),
         seeds=(seed,),
         max_steps=MAX_STEPS,
+        share_samples=True,  # the blind choice draws what best of n draws: the same programs, drawn once
     )
 
 

@@ -8,6 +8,7 @@ Shapes: B rows, S new tokens, V vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -119,6 +120,7 @@ class Decoder:
         self._prefixes = Prefixes(model.model.base_model, model.shape, capacity)
         self.tree = self._prefixes.tree
         self.on_token: OnToken | None = None
+        self._kept: torch.Tensor | None = None
 
     @torch.inference_mode()
     def run(self, rows: Sequence[Row]) -> None:
@@ -164,7 +166,22 @@ class Decoder:
     def _cache(self, rows: int, capacity: int) -> RowCache:
         if self._graphs is not None:
             return self._graphs.cache(rows, capacity)
-        return RowCache(self._causal.shape, rows, capacity)
+        shape = self._causal.shape
+        return RowCache(shape, rows, capacity, self._memory(RowCache.size(shape, rows, capacity)))
+
+    def _memory(self, size: tuple[int, ...]) -> torch.Tensor | None:
+        """Returns the memory of the last batch if this one fits in, None where an allocator keeps it anyway.
+
+        On a CPU memory of this size is given back to the system and taken anew for each batch, and its pages
+        cost more to map than their keys and values to write.
+        """
+        shape = self._causal.shape
+        if shape.device.type != "cpu":
+            return None
+        needed = math.prod(size)
+        if self._kept is None or self._kept.numel() < needed:
+            self._kept = torch.empty(needed, dtype=shape.dtype)
+        return self._kept[:needed].view(size)
 
     def _logits(self, cache: RowCache, tokens: Sequence[int]) -> torch.Tensor:
         """Feeds one token to each live row; returns ``[B, V]``."""

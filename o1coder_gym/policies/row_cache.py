@@ -90,13 +90,18 @@ class RowCache(Cache):
         self, shape: CacheShape, rows: int, capacity: int, buffer: torch.Tensor | None = None
     ) -> None:
         """Args: the model's shape, B, C, memory ``[2L, B, H, C, D]`` to use instead of its own."""
-        size = (2 * shape.layers, rows, shape.heads, capacity, shape.size)
+        size = self.size(shape, rows, capacity)
         own = torch.empty(size, dtype=shape.dtype, device=shape.device) if buffer is None else buffer
         self._buffer = own
         pairs = range(0, 2 * shape.layers, 2)
         self._views = [RowLayer(self._buffer[i], self._buffer[i + 1]) for i in pairs]
         super().__init__(layers=list(self._views))
         self.starts = [0] * rows
+
+    @staticmethod
+    def size(shape: CacheShape, rows: int, capacity: int) -> tuple[int, int, int, int, int]:
+        """Returns ``[2L, B, H, C, D]``, the size of the memory."""
+        return 2 * shape.layers, rows, shape.heads, capacity, shape.size
 
     @property
     def length(self) -> int:

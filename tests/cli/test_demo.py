@@ -49,7 +49,7 @@ def test_all_agents_but_greedy_spend_the_budget(shown) -> None:
     names = {row.agent.partition(":")[0] for row in rows}
     assert names == {"greedy", "best_of_n_random", "best_of_n", "mcts", "puct"}
     for name in names - {"greedy"}:
-        spent = [row.usage.tokens / 512 for row in rows if row.agent.partition(":")[0] == name]
+        spent = [row.usage.tokens / 256 for row in rows if row.agent.partition(":")[0] == name]
         assert sum(spent) / len(spent) > 0.85, name
 
 
