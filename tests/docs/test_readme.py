@@ -1,0 +1,60 @@
+"""The README does what it says: its samples run and succeed, its figures are those that were measured."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.envs import ReasoningModel
+from o1coder_gym.envs.conformance import check_agent
+from o1coder_gym.policies.scripted import ScriptedPolicy
+from o1coder_gym.problems import load_problems
+from o1coder_gym.sandbox import default_judge
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def sample(word: str) -> dict:
+    """Runs the Python block of the README that holds a word; returns its names."""
+    (block,) = [
+        block for block in re.findall(r"^```python\n(.*?)^```$", README, flags=re.M | re.S) if word in block
+    ]
+    namespace: dict = {"__name__": "readme"}
+    exec(compile(block, "README.md", "exec"), namespace)
+    return namespace
+
+
+def test_the_environment_sample_ends_with_success(capsys) -> None:
+    names = sample("gym.make")
+    assert names["info"]["is_success"]
+    assert names["reward"] == 1.0
+    assert capsys.readouterr().out.split() == ["True", "1.0", "pass"]
+
+
+def test_the_agent_sample_passes_the_conformance_kit() -> None:
+    agent = sample("def first_idea")["first_idea"]
+    problems = list(load_problems("starter")[:2])
+    steps = [[{"type": "define", "text": "a plan"}], [{"type": "code", "text": "def f():\n    return 0"}]]
+    policy = ScriptedPolicy.from_rows({"problems": {"*": {"depths": steps}}})
+    model = ReasoningModel(problems, default_judge(), max_steps=3)
+    check_agent(agent, model, policy, task_ids=[problem.task_id for problem in problems])
+
+
+def test_the_table_is_what_was_measured() -> None:
+    path = ROOT / "benchmarks" / "readme_pictures.py"
+    spec = importlib.util.spec_from_file_location("readme_pictures", path)
+    assert spec is not None
+    assert spec.loader is not None
+    pictures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pictures)
+    found = json.loads(pictures.FIGURES.read_text())
+    assert f"{pictures.BEGIN}\n{pictures.table(found)}\n{pictures.END}" in README
+
+
+@pytest.mark.parametrize("figure", ["14 to 39 %"])
+def test_a_figure_of_pseudocode_stands_beside_direct_answers(figure: str) -> None:
+    (paragraph,) = [part for part in README.split("\n\n") if figure in part]
+    assert "48 of 100" in paragraph
