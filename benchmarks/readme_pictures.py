@@ -89,7 +89,7 @@ def draw_tree(run: Path, rows: list[ResultRow], path: Path) -> None:
     (tree,) = trees.of(task_id, [agent])
     console = Console(width=84, record=True, file=io.StringIO(), force_terminal=True)
     question = tree.problem.prompt.strip().splitlines()[-1].strip(' "')
-    console.print(f"[bold]{question}[/]\n")
+    console.print(f"[bold]{question}[/]\n", highlight=False)
     console.print(terminal_tree(tree, most=22, title=f"{task_id} · mcts · {tree.usage.tokens} tokens"))
     console.save_svg(str(path), title="o1coder demo")
 

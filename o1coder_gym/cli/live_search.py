@@ -46,6 +46,7 @@ class LiveSearch:
         self._usage = Usage()
         self._begun = time.monotonic()
         self._seconds = 0.0
+        self._over = False
         self._live = Live(
             get_renderable=self._picture,
             console=console,
@@ -67,6 +68,7 @@ class LiveSearch:
 
     def __exit__(self, *_: object) -> None:
         """Leaves the last picture on the screen; without a terminal it is the only one."""
+        self._over = True
         if self._console.is_terminal:
             self._live.stop()
         else:
@@ -80,13 +82,13 @@ class LiveSearch:
         return Group(terminal_tree(record, most=most, title=title), Text(LEGEND, "dim"), self._pace())
 
     def _pace(self) -> RenderableType:
-        """Returns a line: the share of the budget spent, the speed, and how long it takes at most."""
+        """Returns a line: the share of the budget spent, the speed, and how long it took or takes at most."""
         spent = self._usage.tokens
         speed = spent / self._seconds if self._seconds else 0.0
         line = Table.grid(padding=(0, 1, 0, 0))
         words = f"{spent:,} of {self._tokens:,} tokens"
         if speed:
-            left = max(0.0, self._tokens - spent) / speed
-            words += f" · {speed:,.0f} tokens/s · at most {left:.0f} s more"
+            left = f"at most {max(0, self._tokens - spent) / speed:.0f} s more"
+            words += f" · {speed:,.0f} tokens/s · {f'{self._seconds:.1f} s' if self._over else left}"
         line.add_row(ProgressBar(total=self._tokens, completed=spent, width=16), Text(words))
         return line

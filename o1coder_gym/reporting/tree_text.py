@@ -157,9 +157,17 @@ def _tests(node: TreeNode) -> str:
     return node.outcome.replace("_", " ") + passed
 
 
+_HEADS = ("def ", "class ", "import ", "from ", "#", "@", '"""', "'''")
+"""How lines begin that most programs of a problem share."""
+
+
 def _headline(node: TreeNode) -> str:
-    lines = (line.strip() for line in (node.step.text if node.step else "").splitlines())
-    return next((line for line in lines if line), "(empty)")
+    """Returns the line that tells a step from its siblings; of a program the first that does something."""
+    lines = [line.strip() for line in (node.step.text if node.step else "").splitlines()]
+    lines = [line for line in lines if line]
+    if node.step is not None and node.step.type is ActionType.CODE:
+        lines = [line for line in lines if not line.startswith(_HEADS)] or lines
+    return lines[0] if lines else "(empty)"
 
 
 def _number(value: float | None) -> str:
