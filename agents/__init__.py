@@ -1,9 +1,9 @@
 """Search agents and the driver that runs them."""
 
 from o1coder_gym.agents.ab_mcts import ab_mcts
-from o1coder_gym.agents.answers import choosing
 from o1coder_gym.agents.beam import beam
 from o1coder_gym.agents.best_of_n import best_of_n, best_of_n_random
+from o1coder_gym.agents.choosing import choosing
 from o1coder_gym.agents.diverse_beam import diverse_beam
 from o1coder_gym.agents.driver import Driver, Observer, Task, TaskResult
 from o1coder_gym.agents.feed import Feed

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from o1coder_gym import registry
-from o1coder_gym.agents.answers import choosing, choosing_by_scorer
 from o1coder_gym.agents.beam import by_likelihood, by_scorer
+from o1coder_gym.agents.choosing import choosing, choosing_by_scorer
 from o1coder_gym.agents.leaf_values import Evaluate, mixed, rollout, scored
 from o1coder_gym.agents.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.selection import puct as select_by_puct

@@ -19,7 +19,7 @@ from o1coder_gym.agents import (
     mcts,
     self_repair,
 )
-from o1coder_gym.agents.answers import Program, choose_program
+from o1coder_gym.agents.choosing import Program, choose_program
 from o1coder_gym.agents.episodes import Episode, metrics
 from o1coder_gym.agents.harvest import harvest
 from o1coder_gym.agents.sweep import Recorder, Recording

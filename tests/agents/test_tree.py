@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.agents.answers import Watch
+from o1coder_gym.agents.choosing import Watch
 from o1coder_gym.agents.priors import by_logprob
 from o1coder_gym.agents.rollouts import Rollout
 from o1coder_gym.agents.tree import Node, Tree
