@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from o1coder_gym.agents.best_of_n import best_of_n
-from o1coder_gym.agents.driver import Driver, Task
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.seeds import derive_stream
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.policies import LanguageModelPolicy

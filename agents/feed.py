@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from o1coder_gym.agents.tasks import Task
+from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.errors import UsageError
 
 

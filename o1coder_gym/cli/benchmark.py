@@ -9,10 +9,11 @@ from typing import Any
 
 import o1coder_gym
 from o1coder_gym.agents import load_agent
-from o1coder_gym.agents.cache import CachedPolicy
-from o1coder_gym.agents.driver import Driver, Task, TaskResult
-from o1coder_gym.agents.sweep import Recorder, Recording, Replay, answer_within
-from o1coder_gym.agents.tree_records import tree_record
+from o1coder_gym.agents.driver.cache import CachedPolicy
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.sweep import Recorder, Recording, Replay, answer_within
+from o1coder_gym.agents.driver.tasks import Task, TaskResult
+from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.budget import Budget
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.evaluation import Evaluation, HiddenVerdict

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
-from o1coder_gym.agents.driver import Driver, Task
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.bench import run_bench

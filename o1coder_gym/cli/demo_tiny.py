@@ -22,7 +22,8 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from o1coder_gym.agents.driver import Driver, Task, TaskResult
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.mcts import mcts
 from o1coder_gym.agents.tree import Tree

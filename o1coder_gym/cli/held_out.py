@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from o1coder_gym.agents.best_of_n import best_of_n
-from o1coder_gym.agents.driver import Driver, Task
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.evaluation import Evaluation
 from o1coder_gym.formats import StepFormat

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from o1coder_gym.agents import Driver, Task, greedy
-from o1coder_gym.agents.sweep import Recorder
+from o1coder_gym.agents.driver.sweep import Recorder
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.evaluation import Evaluation
 from o1coder_gym.formats import load_format

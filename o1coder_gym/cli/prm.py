@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.agents.cache import CachedScorer
+from o1coder_gym.agents.driver.cache import CachedScorer
 from o1coder_gym.cli.options import JsonOption, OutOption, ProcessDataOption, ResumeOption, SeedOption
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.cli.training_options import (

@@ -13,9 +13,10 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from o1coder_gym.agents import load_agent
-from o1coder_gym.agents.driver import Driver, Task, TaskResult
-from o1coder_gym.agents.sweep import Recorder, Recording
-from o1coder_gym.agents.tree_records import tree_record
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.sweep import Recorder, Recording
+from o1coder_gym.agents.driver.tasks import Task, TaskResult
+from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (

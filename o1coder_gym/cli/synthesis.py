@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from o1coder_gym.agents import load_agent
-from o1coder_gym.agents.driver import Driver, Task
-from o1coder_gym.agents.sweep import Recorder, Recording
-from o1coder_gym.agents.tree_records import tree_record
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.sweep import Recorder, Recording
+from o1coder_gym.agents.driver.tasks import Task
+from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.benchmark import FAILURES
 from o1coder_gym.envs.reasoning_model import ReasoningModel

@@ -14,7 +14,8 @@ from functools import partial
 import toy
 
 from o1coder_gym.agents.best_of_n import best_of_n
-from o1coder_gym.agents.driver import Driver, Task
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.mcts import mcts
 from o1coder_gym.budget import Budget
 from o1coder_gym.journal import RunFolder

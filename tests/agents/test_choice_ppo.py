@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from o1coder_gym.agents import choice_ppo
 from o1coder_gym.agents.choice_ppo import Training
-from o1coder_gym.agents.driver import Driver, Task
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli import rl
 from o1coder_gym.envs import ReasoningModel, conformance

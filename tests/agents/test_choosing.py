@@ -9,7 +9,7 @@ import pytest
 from o1coder_gym.agents import AGENTS, Driver, Task, choosing, load_agent
 from o1coder_gym.agents.asking import propose
 from o1coder_gym.agents.choosing import Program, Watch, choose_program, codes, watched
-from o1coder_gym.agents.sweep import Recorder, answer_within
+from o1coder_gym.agents.driver.sweep import Recorder, answer_within
 from o1coder_gym.budget import Budget
 from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.errors import UnknownNameError

@@ -9,7 +9,8 @@ import gymnasium
 import pytest
 
 from o1coder_gym.agents.asking import advance, propose
-from o1coder_gym.agents.driver import Driver, Task
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.budget import Budget
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.envs.reach import find_text, reachable

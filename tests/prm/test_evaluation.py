@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.agents.cache import CachedScorer
+from o1coder_gym.agents.driver.cache import CachedScorer
 from o1coder_gym.errors import ScorerError
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.prm.evaluation import evaluate_scorer

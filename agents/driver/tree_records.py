@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from o1coder_gym.agents.sweep import Recording
-from o1coder_gym.agents.tasks import TaskResult
+from o1coder_gym.agents.driver.sweep import Recording
+from o1coder_gym.agents.driver.tasks import TaskResult
 from o1coder_gym.agents.tree import Node, Tree
 from o1coder_gym.formats import FORMATS
 from o1coder_gym.search_tree import SearchTree, TreeNode

@@ -17,7 +17,7 @@ from o1coder_gym.journal import RunFolder, read_rows
 from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy
 from o1coder_gym.types import ActionType, Proposal, State, Step
 
-SCRIPT = str(Path(__file__).with_name("resumable_run.py"))
+SCRIPT = str(Path(__file__).parents[1] / "resumable_run.py")
 KILLS = 20
 
 

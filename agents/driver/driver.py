@@ -28,10 +28,10 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from o1coder_gym.agents.driver.lanes import Batch, Lane, Request
+from o1coder_gym.agents.driver.session import Session
+from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
 from o1coder_gym.agents.feed import Feed
-from o1coder_gym.agents.lanes import Batch, Lane, Request
-from o1coder_gym.agents.session import Session
-from o1coder_gym.agents.tasks import Observer, Task, TaskResult
 from o1coder_gym.errors import (
     CalledOff,
     InfrastructureError,

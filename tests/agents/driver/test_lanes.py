@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.agents.lanes import Batch, Lane, Request
+from o1coder_gym.agents.driver.lanes import Batch, Lane, Request
 
 
 def double(payloads: Sequence[int]) -> list[int]:

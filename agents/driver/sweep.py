@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from o1coder_gym.agents.tasks import Task
+from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.budget import SMALLEST_SAMPLE, Budget
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
 from o1coder_gym.queries import Advance, Answer, Propose, Query

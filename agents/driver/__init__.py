@@ -1,0 +1,17 @@
+"""The driver: runs searches, one or thousands, and answers, meters, records and replays their queries."""
+
+from o1coder_gym.agents.driver.driver import ANSWERS, Driver
+from o1coder_gym.agents.driver.sweep import Recorder, Recording, Replay, answer_within
+from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
+
+__all__ = [
+    "ANSWERS",
+    "Driver",
+    "Observer",
+    "Recorder",
+    "Recording",
+    "Replay",
+    "Task",
+    "TaskResult",
+    "answer_within",
+]
