@@ -139,7 +139,7 @@ def choice_ppo(problem: Problem, root: State, *, path: str) -> Search:
     Returns:
         The program at the end; when the budget ends the search, the best one on offer so far.
     """
-    from o1coder_gym.agents.choice_ppo import choice_ppo as search
+    from o1coder_gym.agents.rl.choice_ppo import choice_ppo as search
 
     return (yield from search(problem, root, path=path))
 

@@ -36,7 +36,7 @@ from o1coder_gym.problems import load_problems
 from o1coder_gym.rewards import Schedule, load_schedule
 
 if TYPE_CHECKING:
-    from o1coder_gym.agents.choice_ppo import Chooser, Evaluation, Training
+    from o1coder_gym.agents.rl.choice_ppo import Chooser, Evaluation, Training
 
 app = typer.Typer(no_args_is_help=True, help="Reinforcement learning.")
 
@@ -80,7 +80,7 @@ def choice(
 
     The result serves as an agent: o1coder bench --agent choice_ppo:path=RUN_DIR.
     """
-    from o1coder_gym.agents.choice_ppo import Training
+    from o1coder_gym.agents.rl.choice_ppo import Training
 
     schedule = load_schedule(alpha)
     env: dict[str, Any] = {"problems": problems, "split": split, "policy": policy, "format": format}
@@ -106,7 +106,7 @@ def choice(
 def _train(
     training: Training, folder: RunFolder, schedule: Schedule, resume: bool, console: Console
 ) -> Chooser:
-    from o1coder_gym.agents.choice_ppo import train
+    from o1coder_gym.agents.rl.choice_ppo import train
 
     with progress_bars(console) as progress:
         bar = progress.add_task("training", total=training.steps, told="")
@@ -122,7 +122,7 @@ def _train(
 
 def _compare(chooser: Chooser, training: Training, episodes: int, console: Console) -> dict[str, Any]:
     """Evaluates random and learned choices on the same tasks and first proposals."""
-    from o1coder_gym.agents.choice_ppo import evaluate
+    from o1coder_gym.agents.rl.choice_ppo import evaluate
 
     play = partial(evaluate, training=training, episodes=episodes, seed=training.seed + 10_000)
     with console.status(f"evaluating on {episodes} episodes"):

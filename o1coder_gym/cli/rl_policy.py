@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
+from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.held_out import HeldOut
 from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
@@ -187,7 +187,7 @@ def train(
     resume: bool,
 ) -> Path:
     """Trains into `out` with a progress bar; `folder` keeps every batch's metrics in ``updates.jsonl``."""
-    from o1coder_gym.agents.step_grpo import train_policy
+    from o1coder_gym.agents.rl.grpo import train_policy
 
     with progress_bars(Console(stderr=True)) as progress:
         bar = progress.add_task("training", total=settings.updates, told="")
@@ -262,7 +262,7 @@ def dpo(
     as_json: JsonOption = False,
 ) -> None:
     """Train a policy on sibling pairs: one round of iterative DPO; synthesize anew for the next."""
-    from o1coder_gym.agents.step_dpo import train_dpo
+    from o1coder_gym.agents.rl.dpo import train_dpo
 
     settings = DPOSettings(
         learning_rate=learning_rate,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
+from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.finetuning import PRM_SETTINGS, TrainingSettings
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import o1coder_gym
 from o1coder_gym.agents.harvest import harvest
-from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
+from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.agents.self_play import Learned
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.generated_tests import generated_tests
@@ -119,7 +119,7 @@ class RealStages:
         assert settings is not None
         step_format = load_format(self._config.run.format)
         if isinstance(settings, DPOSettings):
-            from o1coder_gym.agents.step_dpo import train_dpo
+            from o1coder_gym.agents.rl.dpo import train_dpo
 
             assert learned.data is not None
             found = read_data(learned.data)

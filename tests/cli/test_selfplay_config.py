@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
+from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.cli.selfplay_config import read_config
 from o1coder_gym.errors import UsageError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.agents.rl_settings import RLSettings
+from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.types import (
     ActionType,

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.agents.rl_settings import DPOSettings
-from o1coder_gym.agents.step_grpo import common_arguments, lora
+from o1coder_gym.agents.rl.grpo import common_arguments, lora
+from o1coder_gym.agents.rl.settings import DPOSettings
 from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, load_weights, quiet, save_merged
 from o1coder_gym.errors import MissingExtraError, O1CoderError
 from o1coder_gym.formats import StepFormat

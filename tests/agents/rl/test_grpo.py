@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.agents.advantages import step_advantages, step_returns
-from o1coder_gym.agents.rl_settings import RLSettings
+from o1coder_gym.agents.rl.advantages import step_advantages, step_returns
+from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.policies import HFEngine, LanguageModelPolicy
@@ -24,18 +24,18 @@ INPUTS = [{"prompt": slot} for slot in ("0", "1") for _ in range(4)]
 def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) -> Any:
     from trl import GRPOConfig
 
-    from o1coder_gym.agents import step_grpo
-    from o1coder_gym.agents.actor import Actor
+    from o1coder_gym.agents.rl import grpo
+    from o1coder_gym.agents.rl.actor import Actor
     from o1coder_gym.checkpoints import load_weights
 
     model, tokenizer = load_weights(weights, "float32")
     actor = Actor(model, tokenizer, PSEUDOCODE)
-    sampler = step_grpo.Sampler(settings, process, process.task_ids, actor)
-    return step_grpo.StepGRPOTrainer(
+    sampler = grpo.Sampler(settings, process, process.task_ids, actor)
+    return grpo.StepGRPOTrainer(
         sampler,
         model=model,
-        args=GRPOConfig(**step_grpo._arguments(out, settings)),
-        train_dataset=step_grpo.slots(settings),
+        args=GRPOConfig(**grpo._arguments(out, settings)),
+        train_dataset=grpo.slots(settings),
         processing_class=tokenizer,
     )
 
@@ -102,7 +102,7 @@ def plain_loss(trainer: Any, settings: RLSettings, old: list[list[float]], by_st
 
 
 def test_headers_are_shown_and_not_learned(weights: Path, process: Any, settings: RLSettings) -> None:
-    from o1coder_gym.agents.episodes import sample_episodes, token_row
+    from o1coder_gym.agents.rl.episodes import sample_episodes, token_row
 
     policy = LanguageModelPolicy(HFEngine.from_name(str(weights)), PSEUDOCODE)
     (episode,) = sample_episodes(process, policy, ["one"], sampling=settings.sampling, seed=3)
@@ -124,7 +124,7 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
 ) -> None:
     from safetensors.torch import load_file
 
-    from o1coder_gym.agents.step_grpo import train_policy
+    from o1coder_gym.agents.rl.grpo import train_policy
 
     settings = replace(settings, lora_rank=lora_rank, iterations=2)
     seen: list[tuple[int, dict[str, float]]] = []
@@ -171,8 +171,8 @@ def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) ->
     import torch
     from peft import get_peft_model
 
-    from o1coder_gym.agents.actor import Actor
-    from o1coder_gym.agents.step_grpo import lora
+    from o1coder_gym.agents.rl.actor import Actor
+    from o1coder_gym.agents.rl.grpo import lora
     from o1coder_gym.checkpoints import load_weights
 
     model, tokenizer = load_weights(weights, "float32")
@@ -193,7 +193,7 @@ def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) ->
 def test_a_policy_that_never_writes_a_program_ends_the_training(
     weights: Path, silent: Any, settings: RLSettings, tmp_path: Path
 ) -> None:
-    from o1coder_gym.agents.step_grpo import train_policy
+    from o1coder_gym.agents.rl.grpo import train_policy
 
     with pytest.raises(O1CoderError, match="wrote no program in 3 batches of 8 episodes"):
         train_policy(
@@ -210,7 +210,7 @@ def test_a_policy_that_never_writes_a_program_ends_the_training(
 def test_a_scorer_that_returns_nan_is_one_sentence(
     weights: Path, settings: RLSettings, tmp_path: Path
 ) -> None:
-    from o1coder_gym.agents.step_grpo import train_policy
+    from o1coder_gym.agents.rl.grpo import train_policy
     from o1coder_gym.envs.reasoning_model import ReasoningModel
     from o1coder_gym.types import Problem
 
@@ -228,7 +228,7 @@ def test_a_scorer_that_returns_nan_is_one_sentence(
 
 
 def test_settings_that_make_no_sense_are_refused(settings: RLSettings, process: Any, tmp_path: Path) -> None:
-    from o1coder_gym.agents.step_grpo import train_policy
+    from o1coder_gym.agents.rl.grpo import train_policy
 
     for wrong in (
         {"credit": "token"}, {"updates": 0}, {"episodes": 1}, {"rows_at_once": 3}, {"learning_rate": 0.0},
@@ -243,7 +243,7 @@ def test_settings_that_make_no_sense_are_refused(settings: RLSettings, process: 
 def test_a_judge_that_failed_gives_no_reward(
     weights: Path, process: Any, settings: RLSettings, tmp_path: Path
 ) -> None:
-    from o1coder_gym.agents.step_grpo import batch_problems
+    from o1coder_gym.agents.rl.grpo import batch_problems
 
     honest = process.advance
     trainer = trainer_for(weights, process, settings, tmp_path)
@@ -267,7 +267,7 @@ def judge_failed(found: Transition) -> Transition:
 
 
 def test_every_problem_comes_once_before_one_comes_again() -> None:
-    from o1coder_gym.agents.step_grpo import batch_problems
+    from o1coder_gym.agents.rl.grpo import batch_problems
 
     tasks = ["a", "b", "c", "d"]
     batches = [batch_problems(tasks, 2, batch, seed=5) for batch in range(4)]

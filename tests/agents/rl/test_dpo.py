@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.agents.rl_settings import DPOSettings
+from o1coder_gym.agents.rl.settings import DPOSettings
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.process_data import LabelRule, PairRow, PairRule, ProcessData
@@ -37,7 +37,7 @@ def settings() -> DPOSettings:
 
 
 def test_pairs_are_the_tokens_that_search_would_see(weights: Path) -> None:
-    from o1coder_gym.agents.step_dpo import pair_tokens
+    from o1coder_gym.agents.rl.dpo import pair_tokens
     from o1coder_gym.checkpoints import load_weights
     from o1coder_gym.policies.token_text import TokenText
 
@@ -53,7 +53,7 @@ def test_pairs_are_the_tokens_that_search_would_see(weights: Path) -> None:
 
 
 def test_a_round_starts_at_log_two_and_learns_the_better_step(weights: Path, tmp_path: Path) -> None:
-    from o1coder_gym.agents.step_dpo import train_dpo
+    from o1coder_gym.agents.rl.dpo import train_dpo
 
     folder = train_dpo(str(weights), DATA, tmp_path, settings(), step_format=PSEUDOCODE)
     assert (folder / "model.safetensors").exists()
@@ -71,7 +71,7 @@ def test_a_round_starts_at_log_two_and_learns_the_better_step(weights: Path, tmp
 def test_imitation_adds_the_likelihood_of_the_better_step(weights: Path, tmp_path: Path) -> None:
     import torch
 
-    from o1coder_gym.agents.step_dpo import pair_tokens, train_dpo
+    from o1coder_gym.agents.rl.dpo import pair_tokens, train_dpo
     from o1coder_gym.checkpoints import load_weights
     from o1coder_gym.policies.token_text import TokenText
 
@@ -94,7 +94,7 @@ def losses_of(folder: Path) -> list[float]:
 
 
 def test_no_pairs_is_one_sentence(weights: Path, tmp_path: Path) -> None:
-    from o1coder_gym.agents.step_dpo import train_dpo
+    from o1coder_gym.agents.rl.dpo import train_dpo
 
     empty = replace(DATA, pairs=())
     with pytest.raises(O1CoderError, match="none of 0 pairs can be learned from; search wider"):

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.agents.actor import Actor
-from o1coder_gym.agents.advantages import step_advantages, step_returns
-from o1coder_gym.agents.episodes import Episode, TokenRow, metrics, sample_episodes, token_row
 from o1coder_gym.agents.reward_watch import divergence
-from o1coder_gym.agents.rl_settings import DPOSettings, RLSettings
+from o1coder_gym.agents.rl.actor import Actor
+from o1coder_gym.agents.rl.advantages import step_advantages, step_returns
+from o1coder_gym.agents.rl.episodes import Episode, TokenRow, metrics, sample_episodes, token_row
+from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.agents.seeds import derive_stream
 from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, load_weights, quiet, save_merged
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError

@@ -9,10 +9,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
-from o1coder_gym.agents import choice_ppo
-from o1coder_gym.agents.choice_ppo import Training
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
+from o1coder_gym.agents.rl import choice_ppo
+from o1coder_gym.agents.rl.choice_ppo import Training
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli import rl
 from o1coder_gym.envs import ReasoningModel, conformance
