@@ -12,8 +12,8 @@ from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.mcts import mcts
 from o1coder_gym.agents.puct import puct
 from o1coder_gym.agents.registry import AGENTS, load_agent
+from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.agents.self_repair import self_repair
-from o1coder_gym.agents.tree import Node, Tree
 
 __all__ = [
     "AGENTS",

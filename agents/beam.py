@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from o1coder_gym.agents.asking import Part, score
-from o1coder_gym.agents.expansion import grow
-from o1coder_gym.agents.tree import Node, Tree
+from o1coder_gym.agents.search.expansion import grow
+from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted, UsageError
 from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.queries import Search

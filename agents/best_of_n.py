@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from o1coder_gym.agents.asking import Turns
-from o1coder_gym.agents.rollouts import Rollout, follow
+from o1coder_gym.agents.search.rollouts import Rollout, follow
 from o1coder_gym.agents.seeds import derive_stream
 from o1coder_gym.agents.values import standing
 from o1coder_gym.errors import BudgetExhausted, UsageError

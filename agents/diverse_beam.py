@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from o1coder_gym.agents.asking import Part
 from o1coder_gym.agents.beam import Rank, best, by_likelihood
-from o1coder_gym.agents.expansion import grow
-from o1coder_gym.agents.tree import Node, Tree
+from o1coder_gym.agents.search.expansion import grow
+from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted, UsageError
 from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.queries import Search

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from o1coder_gym.agents.tree import Node
+from o1coder_gym.agents.search.tree import Node
 
 
 class Flight:

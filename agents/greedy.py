@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from o1coder_gym.agents.rollouts import Rollout, follow
+from o1coder_gym.agents.search.rollouts import Rollout, follow
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.queries import Search

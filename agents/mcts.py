@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-from o1coder_gym.agents.expansion import expand
-from o1coder_gym.agents.leaf_values import Evaluate, rollout
-from o1coder_gym.agents.priors import no_prior
-from o1coder_gym.agents.selection import Select, uct
-from o1coder_gym.agents.simulation import Rules, search
-from o1coder_gym.agents.tree import Tree
+from o1coder_gym.agents.search.expansion import expand
+from o1coder_gym.agents.search.leaf_values import Evaluate, rollout
+from o1coder_gym.agents.search.priors import no_prior
+from o1coder_gym.agents.search.selection import Select, uct
+from o1coder_gym.agents.search.simulation import Rules, search
+from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.agents.widening import Widening, all_at_once
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.parameters import AtLeastOne, Count, NonNegative, Share

@@ -11,10 +11,10 @@ from typing import Any
 from o1coder_gym import registry
 from o1coder_gym.agents.beam import by_likelihood, by_scorer
 from o1coder_gym.agents.choosing import choosing, choosing_by_scorer
-from o1coder_gym.agents.leaf_values import Evaluate, mixed, rollout, scored
-from o1coder_gym.agents.priors import by_count, by_logprob, by_score
-from o1coder_gym.agents.selection import puct as select_by_puct
-from o1coder_gym.agents.selection import uct, uct_virtual_loss
+from o1coder_gym.agents.search.leaf_values import Evaluate, mixed, rollout, scored
+from o1coder_gym.agents.search.priors import by_count, by_logprob, by_score
+from o1coder_gym.agents.search.selection import puct as select_by_puct
+from o1coder_gym.agents.search.selection import uct, uct_virtual_loss
 from o1coder_gym.agents.step_scores import AGGREGATES, Aggregate, by_path_scores, scored_path
 from o1coder_gym.agents.widening import all_at_once, progressive
 from o1coder_gym.errors import UnknownNameError, UsageError

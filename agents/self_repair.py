@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from o1coder_gym.agents.asking import Part
 from o1coder_gym.agents.best_of_n import by_tests, chosen
-from o1coder_gym.agents.rollouts import Rollout, follow
+from o1coder_gym.agents.search.rollouts import Rollout, follow
 from o1coder_gym.errors import BudgetExhausted, UsageError
 from o1coder_gym.parameters import AtLeastOne, Count
 from o1coder_gym.queries import Search

@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from o1coder_gym.agents.asking import Part, score
-from o1coder_gym.agents.expansion import Expand
 from o1coder_gym.agents.flight import Flight
-from o1coder_gym.agents.tree import Node, Tree
+from o1coder_gym.agents.search.expansion import Expand
+from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.types import ActionType, State
 
 Aggregate: TypeAlias = Callable[[Sequence[float]], float]

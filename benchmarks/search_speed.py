@@ -30,7 +30,7 @@ import search_peers
 from search_worlds import Endless, LatencyModel, LatencyPolicy, RandomTree, play
 
 from o1coder_gym.agents import Driver, Task, Tree, mcts, puct
-from o1coder_gym.agents.leaf_values import scored
+from o1coder_gym.agents.search.leaf_values import scored
 from o1coder_gym.metrics import paired_difference
 from o1coder_gym.types import Problem, State
 

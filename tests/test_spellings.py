@@ -7,7 +7,7 @@ import pytest
 
 from o1coder_gym import executors, rewards
 from o1coder_gym.agents.registry import AGENTS, agent_spec, load_agent
-from o1coder_gym.agents.selection import uct
+from o1coder_gym.agents.search.selection import uct
 from o1coder_gym.cli.serve import offered
 from o1coder_gym.cli.suite import contestants
 from o1coder_gym.embedding import hashed_words, load_embedding

@@ -26,7 +26,7 @@ from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.mcts import mcts
-from o1coder_gym.agents.tree import Tree
+from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.bench import run_bench
 from o1coder_gym.cli.benchmark import Plan

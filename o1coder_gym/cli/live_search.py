@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.agents.tree import Tree
+from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.queries import Answer, Query
 from o1coder_gym.reporting.tree_text import terminal_tree
 from o1coder_gym.types import Problem, Usage

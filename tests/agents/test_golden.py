@@ -10,8 +10,8 @@ import pytest
 
 from o1coder_gym.agents import Driver, Task, Tree, ab_mcts, beam, diverse_beam, mcts, puct
 from o1coder_gym.agents.beam import by_scorer
-from o1coder_gym.agents.leaf_values import mixed, scored
-from o1coder_gym.agents.priors import by_score
+from o1coder_gym.agents.search.leaf_values import mixed, scored
+from o1coder_gym.agents.search.priors import by_score
 from o1coder_gym.budget import Budget
 
 FOLDER = Path(__file__).parents[1] / "golden"

@@ -7,8 +7,8 @@ import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, load_agent
 from o1coder_gym.agents.beam import by_scorer
-from o1coder_gym.agents.leaf_values import scored
 from o1coder_gym.agents.registry import STRATEGIES
+from o1coder_gym.agents.search.leaf_values import scored
 from o1coder_gym.agents.widening import progressive
 from o1coder_gym.budget import Budget
 from o1coder_gym.errors import UnknownNameError, UsageError

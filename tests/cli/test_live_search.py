@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.agents.tree import Tree
+from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.cli.live_search import LiveSearch
 from o1coder_gym.cli.live_text import SideBySide
 from o1coder_gym.queries import Propose

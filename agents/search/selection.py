@@ -10,7 +10,7 @@ from collections.abc import Callable
 from math import inf, log, sqrt
 from typing import TypeAlias
 
-from o1coder_gym.agents.tree import Node
+from o1coder_gym.agents.search.tree import Node
 
 Select: TypeAlias = Callable[[Node], Node | None]
 """Chooses a child; None if all of them are closed or none has arrived."""

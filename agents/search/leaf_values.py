@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from o1coder_gym.agents.asking import Part, score
-from o1coder_gym.agents.expansion import Expand
 from o1coder_gym.agents.flight import Flight
-from o1coder_gym.agents.tree import Node, Tree
+from o1coder_gym.agents.search.expansion import Expand
+from o1coder_gym.agents.search.tree import Node, Tree
 
 Evaluate: TypeAlias = Callable[[Tree, Flight, Expand], Part[float | None]]
 """Evaluates the node where a flight is. Returns its value in [0, 1], or None if there is nothing to add:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents.choosing import Watch
-from o1coder_gym.agents.priors import by_logprob
-from o1coder_gym.agents.rollouts import Rollout
-from o1coder_gym.agents.tree import Node, Tree
+from o1coder_gym.agents.search.priors import by_logprob
+from o1coder_gym.agents.search.rollouts import Rollout
+from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import UsageError
 from o1coder_gym.queries import Advance, Propose
 from o1coder_gym.types import ActionType, Outcome, Proposal, State, Step, Transition

@@ -7,7 +7,7 @@ from math import exp
 from typing import TypeAlias
 
 from o1coder_gym.agents.asking import Turns, score
-from o1coder_gym.agents.tree import Node
+from o1coder_gym.agents.search.tree import Node
 
 Prior: TypeAlias = Callable[[Node, Sequence[Node]], Turns]
 """Sets the priors of a node's children, given those that are new. May ask for scores."""

@@ -1,0 +1,1 @@
+"""The parts of a tree search: the tree, selection, expansion, simulation, values of leaves."""
