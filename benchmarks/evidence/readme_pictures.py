@@ -1,7 +1,7 @@
 """Draws what the README shows of a demo: the picture of a search tree, and the table of agents.
 
     o1coder demo --out runs/demo
-    python benchmarks/readme_pictures.py runs/demo
+    python benchmarks/evidence/readme_pictures.py runs/demo
 
 Nothing of it is typed by hand: `docs/images/demo.json` has the figures, the README's table is made of them,
 and a test compares the two.
@@ -23,7 +23,7 @@ from o1coder_gym.reporting.results import ORACLE, ResultRow, read_results, summa
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.tree_text import terminal_tree
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "images"
 FIGURES = PICTURES / "demo.json"
 BEGIN, END = "<!-- demo-table -->", "<!-- /demo-table -->"

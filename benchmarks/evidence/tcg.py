@@ -2,10 +2,10 @@
 
 Commands, in the order in which the results in README.md were made::
 
-    python benchmarks/tcg.py mutation                    # without a model, beside the data sets' own tests
-    python benchmarks/tcg.py programs --out FILE         # samples programs of the default model
-    python benchmarks/tcg.py reward --programs FILE      # agreement of the reward with hidden tests
-    python benchmarks/tcg.py training --out runs/tcg     # base → SFT → DPO: the commands
+    python benchmarks/evidence/tcg.py mutation                    # without a model, beside the data sets' own tests
+    python benchmarks/evidence/tcg.py programs --out FILE         # samples programs of the default model
+    python benchmarks/evidence/tcg.py reward --programs FILE      # agreement of the reward with hidden tests
+    python benchmarks/evidence/tcg.py training --out runs/tcg     # base → SFT → DPO: the commands
 
 `training` prints the commands it would run; with ``--run`` it runs them (hours on a CPU, minutes on a GPU).
 """

@@ -3,8 +3,8 @@
 Commands, whose results are in benchmarks/README.md::
 
     o1coder micro --out runs/micro
-    python benchmarks/self_play.py gains --out runs/selfplay-gains     # three methods, five seeds each
-    python benchmarks/self_play.py kills --out runs/selfplay-kills     # killed ten times, resumed each time
+    python benchmarks/evidence/self_play.py gains --out runs/selfplay-gains     # three methods, five seeds each
+    python benchmarks/evidence/self_play.py kills --out runs/selfplay-kills     # killed ten times, resumed each time
 
 `gains` goes on where it was when it is called again.
 """
@@ -31,7 +31,7 @@ from o1coder_gym.process_data.store import FILES
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
-CONFIG = Path(__file__).parent / "selfplay" / "tiny.toml"
+CONFIG = Path(__file__).parents[1] / "selfplay" / "tiny.toml"
 SEEDS = 5
 _T = 2.776
 """Student's t of a two-sided 95 % interval with SEEDS − 1 degrees of freedom."""

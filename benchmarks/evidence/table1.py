@@ -1,7 +1,7 @@
 """The paper's Table 1 for any model: vanilla against pseudocode reasoning on MBPP, Pass@1 and ASPR.
 
-    python benchmarks/table1.py --policy hf:qwen2.5-coder-0.5b --limit 100 --out runs/table1
-    python benchmarks/table1.py … --out runs/table1 --resume
+    python benchmarks/evidence/table1.py --policy hf:qwen2.5-coder-0.5b --limit 100 --out runs/table1
+    python benchmarks/evidence/table1.py … --out runs/table1 --resume
 
 Pass@1 is that of greedy decoding; the paper tells neither temperature nor number of samples. ASPR freezes
 the passing paths of `--rollouts` samples and draws their last step again; it is conditioned on success, so K,

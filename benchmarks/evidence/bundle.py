@@ -3,7 +3,7 @@
 Commands, from nothing::
 
     make selfplay                        # runs/micro, runs/selfplay
-    python benchmarks/bundle.py          # o1coder_gym/data: micro.jsonl.gz, tiny, tiny-selfplay
+    python benchmarks/evidence/bundle.py          # o1coder_gym/data: micro.jsonl.gz, tiny, tiny-selfplay
 
 What is written is what the runs hold; nothing is typed by hand. Weights made elsewhere differ by rounding;
 ``recipe.json`` and the problems do not, and tests compare those.
