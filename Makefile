@@ -27,9 +27,9 @@ docs: $(READY)
 	@echo build/docs/index.html
 
 bench: $(READY)
-	$(BIN)/python benchmarks/judge_speed.py
-	$(BIN)/python benchmarks/env_speed.py
-	$(BIN)/python benchmarks/search_speed.py
+	$(BIN)/python benchmarks/speed/judge_speed.py
+	$(BIN)/python benchmarks/speed/env_speed.py
+	$(BIN)/python benchmarks/speed/search_speed.py
 
 # Where there is no GPU: vLLM's CPU build beside the torch that is there. Its other needs are installed by name,
 # for it asks for builds of torchvision, torchaudio and torchcodec that text models never import.

@@ -1,7 +1,7 @@
 """What the bench costs beside model and judge: the share of wall time in which neither of them works.
 
-python benchmarks/bench_overhead.py --policy hf:qwen2.5-coder-0.5b --limit 8
-python benchmarks/bench_overhead.py --policy "fake:step_s=0.02&depth=2" --limit 60
+python benchmarks/speed/bench_overhead.py --policy hf:qwen2.5-coder-0.5b --limit 8
+python benchmarks/speed/bench_overhead.py --policy "fake:step_s=0.02&depth=2" --limit 60
 """
 
 from __future__ import annotations

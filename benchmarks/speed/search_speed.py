@@ -1,6 +1,6 @@
 """Measures search without a language model: Python per simulation, parallelism, quality, memory.
 
-    python benchmarks/search_speed.py [--only SECTION …] [--small] [--json]
+    python benchmarks/speed/search_speed.py [--only SECTION …] [--small] [--json]
 
 Sections:
   peers       CPU µs of Python a simulation, beside TreeQuest and llm-reasoners (pip install treequest,

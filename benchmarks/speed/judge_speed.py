@@ -1,6 +1,6 @@
 """Measures the judge beside its peers, interleaved in one run.
 
-    python benchmarks/judge_speed.py [--rounds 5] [--executions 200] [--only NAME …] [--json]
+    python benchmarks/speed/judge_speed.py [--rounds 5] [--executions 200] [--only NAME …] [--json]
 
 How it is measured: see `contest.py`. One execution judges one program on all its tests.
 

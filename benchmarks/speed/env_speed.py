@@ -1,6 +1,6 @@
 """Measures the environments: how much they add to parsing, and to the judge.
 
-    python benchmarks/env_speed.py [--seconds 2] [--rounds 10] [--json]
+    python benchmarks/speed/env_speed.py [--seconds 2] [--rounds 10] [--json]
 
 Rows:
   advance     transitions per CPU second of `ReasoningModel.advance` with cached verdicts, batches of 64
