@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, load_agent
-from o1coder_gym.envs.clauses import require_nothing_hidden
+from o1coder_gym.envs.conformance.clauses import require_nothing_hidden
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.evaluation import Evaluation, HiddenVerdict

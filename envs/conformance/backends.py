@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from o1coder_gym.envs.clauses import require, require_nothing_hidden
+from o1coder_gym.envs.conformance.clauses import require, require_nothing_hidden
 from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, Sampling, State, Step
 

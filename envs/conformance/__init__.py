@@ -11,10 +11,10 @@ nothing if all do. Pass ``hidden=``, texts of tests or solutions that the object
 everything searched that can be reached from it.
 """
 
-from o1coder_gym.envs.agent_checks import check_agent
-from o1coder_gym.envs.backend_checks import check_policy, check_scorer
-from o1coder_gym.envs.clauses import CLAUSES
-from o1coder_gym.envs.environment_checks import check_environment
+from o1coder_gym.envs.conformance.agents import check_agent
+from o1coder_gym.envs.conformance.backends import check_policy, check_scorer
+from o1coder_gym.envs.conformance.clauses import CLAUSES
+from o1coder_gym.envs.conformance.environments import check_environment
 from o1coder_gym.envs.reach import find_text
 
 __all__ = ["CLAUSES", "check_agent", "check_environment", "check_policy", "check_scorer", "find_text"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from o1coder_gym.envs.clauses import broken, require, require_nothing_hidden
+from o1coder_gym.envs.conformance.clauses import broken, require, require_nothing_hidden
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.protocols import Model, Policy, StepScorer
 from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Score
