@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from o1coder_gym.choices import Features
 from o1coder_gym.envs import render
-from o1coder_gym.envs.choice import ChoiceInteraction, choice_interaction
-from o1coder_gym.envs.interaction import Cursor, Interaction, draw_start, model_of, with_alpha
+from o1coder_gym.envs.interactions.choice import ChoiceInteraction, choice_interaction
+from o1coder_gym.envs.interactions.interaction import Cursor, Interaction, draw_start, model_of, with_alpha
+from o1coder_gym.envs.interactions.text import text_interaction
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.envs.text import text_interaction
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.types import Sampling
 

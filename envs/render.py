@@ -11,8 +11,8 @@ from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.text import Text
 
-from o1coder_gym.envs.interaction import Cursor
-from o1coder_gym.envs.text import transcript
+from o1coder_gym.envs.interactions.interaction import Cursor
+from o1coder_gym.envs.interactions.text import transcript
 from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.formats import StepFormat
 from o1coder_gym.prompts import question

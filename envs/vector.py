@@ -15,11 +15,11 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array,
 from numpy.typing import NDArray
 
 from o1coder_gym.envs import render
-from o1coder_gym.envs.choice import ChoiceInteraction, choice_interaction
 from o1coder_gym.envs.env import METADATA, RENDER_MODES
-from o1coder_gym.envs.interaction import Cursor, Interaction, draw_start, model_of, with_alpha
+from o1coder_gym.envs.interactions.choice import ChoiceInteraction, choice_interaction
+from o1coder_gym.envs.interactions.interaction import Cursor, Interaction, draw_start, model_of, with_alpha
+from o1coder_gym.envs.interactions.text import text_interaction
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.envs.text import text_interaction
 from o1coder_gym.errors import UnknownNameError, UsageError
 
 Step = tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from o1coder_gym import choices
 from o1coder_gym.choices import Features, Offer
 from o1coder_gym.embedding import load_embedding
-from o1coder_gym.envs.interaction import Cursor, base_info, max_steps_of, model_of
+from o1coder_gym.envs.interactions.interaction import Cursor, base_info, max_steps_of, model_of
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings, shared_policy
 from o1coder_gym.errors import PolicyError, UsageError

@@ -8,7 +8,7 @@ from typing import Any
 
 from gymnasium import Space, spaces
 
-from o1coder_gym.envs.interaction import Cursor, base_info, max_steps_of, model_of
+from o1coder_gym.envs.interactions.interaction import Cursor, base_info, max_steps_of, model_of
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings
 from o1coder_gym.envs.spaces import UnicodeText
