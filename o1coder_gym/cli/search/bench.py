@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import TaskID
 
-from o1coder_gym.cli import aspr, compare
 from o1coder_gym.cli.bench_tools import open_tools, session_row
 from o1coder_gym.cli.benchmark import Plan, run_plan
 from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
@@ -30,8 +29,9 @@ from o1coder_gym.cli.options import (
     SplitOption,
 )
 from o1coder_gym.cli.progress import progress_bars
-from o1coder_gym.cli.report import write_report
 from o1coder_gym.cli.run_folders import default_folder, resumable
+from o1coder_gym.cli.search import aspr, compare
+from o1coder_gym.cli.search.report import write_report
 from o1coder_gym.cli.suite import ProblemChoice, Suite, parts, read_suite
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.journal import RunFolder

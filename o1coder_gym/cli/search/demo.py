@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from o1coder_gym.cli.demo_model import model_demo
-from o1coder_gym.cli.demo_tiny import tiny_demo
 from o1coder_gym.cli.options import JsonOption, OutOption, ResumeOption, SeedOption
 from o1coder_gym.cli.run_folders import default_folder, resumable
+from o1coder_gym.cli.search.demo_model import model_demo
+from o1coder_gym.cli.search.demo_tiny import tiny_demo
 from o1coder_gym.errors import UsageError
 
 

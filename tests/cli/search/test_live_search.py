@@ -5,8 +5,8 @@ from rich.console import Console
 
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.search.tree import Tree
-from o1coder_gym.cli.live_search import LiveSearch
-from o1coder_gym.cli.live_text import SideBySide
+from o1coder_gym.cli.search.live_search import LiveSearch
+from o1coder_gym.cli.search.live_text import SideBySide
 from o1coder_gym.queries import Propose
 from o1coder_gym.types import ActionType, Problem, Proposal, State, Step, Transition, Usage
 

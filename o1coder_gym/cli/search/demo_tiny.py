@@ -28,9 +28,9 @@ from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.mcts import mcts
 from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.budget import Budget
-from o1coder_gym.cli.bench import run_bench
 from o1coder_gym.cli.benchmark import Plan
-from o1coder_gym.cli.live_search import LiveSearch
+from o1coder_gym.cli.search.bench import run_bench
+from o1coder_gym.cli.search.live_search import LiveSearch
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.evaluation import Evaluation, HiddenVerdict
 from o1coder_gym.formats import PSEUDOCODE
