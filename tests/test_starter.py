@@ -7,7 +7,7 @@ from importlib import resources
 
 import pytest
 
-from o1coder_gym.cli.data import validations
+from o1coder_gym.cli.tools.data import validations
 from o1coder_gym.docstring_examples import docstring_examples
 from o1coder_gym.problems import load_rows, problem_row_to_json
 from o1coder_gym.sandbox import default_judge

@@ -18,9 +18,9 @@ import pytest
 import uvicorn
 
 from o1coder_gym.agents import best_of_n, greedy, mcts
-from o1coder_gym.cli.serve import offered
 from o1coder_gym.cli.serving.app import Bounds, make_app
 from o1coder_gym.cli.serving.desk import Desk
+from o1coder_gym.cli.tools.serve import offered
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import MissingExtraError, PolicyError, UnknownNameError
 from o1coder_gym.policies.scripted import ScriptedPolicy
@@ -362,7 +362,7 @@ def test_the_command_serves_and_ends_cleanly(tmp_path):
 
 
 def test_without_the_extra_it_is_said(monkeypatch):
-    from o1coder_gym.cli import serve as command
+    from o1coder_gym.cli.tools import serve as command
 
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingExtraError, match=r"o1coder-gym\[serve\]"):

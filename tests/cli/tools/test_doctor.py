@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from o1coder_gym.cli import doctor, machine
+from o1coder_gym.cli.tools import doctor, machine
 
 
 def test_doctor_says_what_the_sandbox_enforces(o1coder):

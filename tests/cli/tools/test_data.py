@@ -6,7 +6,7 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from o1coder_gym.cli.data import app
+from o1coder_gym.cli.tools.data import app
 from o1coder_gym.errors import ProblemFileError, UnknownNameError
 from o1coder_gym.problems import KNOWN_SETS, load_rows
 

@@ -1,0 +1,1 @@
+"""Commands around the judge, this machine, problem sets, models, and serving."""
