@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from o1coder_gym import __version__
-from o1coder_gym.cli import micro, prm, rl, selfplay, sft, tcg
 from o1coder_gym.cli.search import bench, demo, report, solve, synthesize, tree
 from o1coder_gym.cli.tools import data, doctor, judge, listing, models, serve
+from o1coder_gym.cli.training import micro, prm, rl, selfplay, sft, tcg
 from o1coder_gym.errors import O1CoderError, UsageError
 
 app = typer.Typer(

@@ -14,7 +14,7 @@ from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.rl import choice_ppo
 from o1coder_gym.agents.rl.choice_ppo import Training
 from o1coder_gym.budget import Budget
-from o1coder_gym.cli import rl
+from o1coder_gym.cli.training import rl
 from o1coder_gym.envs import ReasoningModel, conformance
 from o1coder_gym.errors import InfrastructureError, JournalError, UnknownNameError, UsageError
 from o1coder_gym.formats import PSEUDOCODE

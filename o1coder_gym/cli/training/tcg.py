@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.cli import tcg_training
 from o1coder_gym.cli.options import (
     JsonOption,
     LimitOption,
@@ -25,6 +24,7 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.progress import tracked
 from o1coder_gym.cli.run_folders import optional_folder
+from o1coder_gym.cli.training import tcg_training
 from o1coder_gym.errors import UsageError
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy

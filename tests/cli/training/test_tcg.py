@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from o1coder_gym.cli.tcg import app
+from o1coder_gym.cli.training.tcg import app
 from o1coder_gym.errors import UsageError
 from o1coder_gym.problems import load_rows
 

@@ -14,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.cli import rl_policy
 from o1coder_gym.cli.missing_tests import warn, without_visible_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
@@ -30,6 +29,7 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.run_folders import default_folder, resumable
+from o1coder_gym.cli.training import rl_policy
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import wilson_interval
 from o1coder_gym.problems import load_problems

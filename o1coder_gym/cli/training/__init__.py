@@ -1,0 +1,1 @@
+"""Commands that train: policies, process reward models, test generators, self-play."""
