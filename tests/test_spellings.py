@@ -8,11 +8,11 @@ import pytest
 from o1coder_gym import executors, rewards
 from o1coder_gym.agents.registry import AGENTS, agent_spec, load_agent
 from o1coder_gym.agents.search.selection import uct
-from o1coder_gym.cli.suite import contestants
 from o1coder_gym.cli.tools.serve import offered
 from o1coder_gym.embedding import hashed_words, load_embedding
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.executors import load_executor
+from o1coder_gym.experiments.suite import contestants
 from o1coder_gym.model_size import parameters_of
 from o1coder_gym.models import KNOWN_MODELS
 from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy, ScriptedPolicy, load_policy

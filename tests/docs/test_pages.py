@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from o1coder_gym.cli.main import app
-from o1coder_gym.cli.suite import read_suite
+from o1coder_gym.experiments.suite import read_suite
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.reporting.results import RESULTS, ResultRow
 from o1coder_gym.types import Outcome, Usage

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.cli.selfplay_config import read_config
+from o1coder_gym.experiments.self_play_config import read_config
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "self_play.md").read_text()

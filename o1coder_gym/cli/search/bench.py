@@ -12,8 +12,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import TaskID
 
-from o1coder_gym.cli.bench_tools import open_tools, session_row
-from o1coder_gym.cli.benchmark import Plan, run_plan
 from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
@@ -32,8 +30,10 @@ from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.search import aspr, compare
 from o1coder_gym.cli.search.report import write_report
-from o1coder_gym.cli.suite import ProblemChoice, Suite, parts, read_suite
 from o1coder_gym.errors import O1CoderError, UsageError
+from o1coder_gym.experiments.benchmark import Plan, run_plan
+from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_suite
+from o1coder_gym.experiments.tools import open_tools, session_row
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.problems import ProblemRow
 from o1coder_gym.reporting.results import (

@@ -18,12 +18,12 @@ from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.budget import Budget
-from o1coder_gym.cli.benchmark import Plan
 from o1coder_gym.cli.search.bench import run_bench
 from o1coder_gym.cli.search.demo_tiny import judged, verdict_words
 from o1coder_gym.cli.search.live_text import SideBySide
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.evaluation import Evaluation
+from o1coder_gym.experiments.benchmark import Plan
 from o1coder_gym.formats import load_format
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.engine import Generate

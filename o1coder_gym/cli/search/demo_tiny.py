@@ -28,11 +28,11 @@ from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.mcts import mcts
 from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.budget import Budget
-from o1coder_gym.cli.benchmark import Plan
 from o1coder_gym.cli.search.bench import run_bench
 from o1coder_gym.cli.search.live_search import LiveSearch
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.evaluation import Evaluation, HiddenVerdict
+from o1coder_gym.experiments.benchmark import Plan
 from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.models import BUNDLED_MODELS
 from o1coder_gym.policies import load_policy

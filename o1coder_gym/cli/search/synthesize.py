@@ -37,10 +37,10 @@ from o1coder_gym.cli.options import (
     TokensOption,
 )
 from o1coder_gym.cli.run_folders import default_folder, resumable
-from o1coder_gym.cli.sharded_search import search_shown
-from o1coder_gym.cli.synthesis import SynthesisPlan, missing
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.executors import load_executor
+from o1coder_gym.experiments.shards import search_shown
+from o1coder_gym.experiments.synthesis import SynthesisPlan, missing
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data

@@ -15,7 +15,6 @@ from rich.table import Table
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.cli.generated_tests import generated_tests
-from o1coder_gym.cli.held_out import HeldOut
 from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (
     FormatOption,
@@ -40,6 +39,7 @@ from o1coder_gym.cli.training_options import (
     rows_at_once_option,
 )
 from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.experiments.held_out import HeldOut
 from o1coder_gym.formats import load_format
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import paired_difference

@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from o1coder_gym.agents.self_play import CURVE, Learned, Schedule, self_play
 from o1coder_gym.cli.options import JsonOption, OutOption, ResumeOption
 from o1coder_gym.cli.run_folders import default_folder, resumable
-from o1coder_gym.cli.selfplay_config import SelfPlayConfig, read_config
-from o1coder_gym.cli.selfplay_stages import RealStages
 from o1coder_gym.errors import UsageError
 from o1coder_gym.executors import load_executor
+from o1coder_gym.experiments.self_play import CURVE, Learned, Schedule, self_play
+from o1coder_gym.experiments.self_play_config import SelfPlayConfig, read_config
+from o1coder_gym.experiments.stages import RealStages
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import paired_difference
 from o1coder_gym.models import find_model

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.cli.benchmark import Plan, Tools
+from o1coder_gym.experiments.benchmark import Plan, Tools
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.model_size import parameters_of
 from o1coder_gym.policies import load_policy

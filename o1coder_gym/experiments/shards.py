@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from o1coder_gym.cli.benchmark import FAILURES
 from o1coder_gym.cli.progress import progress_bars
-from o1coder_gym.cli.synthesis import SynthesisPlan, missing, synthesize_trees
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.executors import load_executor
+from o1coder_gym.experiments.benchmark import FAILURES
+from o1coder_gym.experiments.synthesis import SynthesisPlan, missing, synthesize_trees
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.agents.self_play import MARK, Learned, Schedule, self_play, stalled
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.experiments.self_play import MARK, Learned, Schedule, self_play, stalled
 from o1coder_gym.journal import RunFolder
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from o1coder_gym.agents import load_agent
 from o1coder_gym.budget import Budget
-from o1coder_gym.cli.suite import ProblemChoice, Suite, budgets, contestants, parts, read_suite
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.experiments.suite import ProblemChoice, Suite, budgets, contestants, parts, read_suite
 
 SUITES = Path(__file__).parents[2] / "benchmarks" / "suites"
 

@@ -22,8 +22,8 @@ from typing import Any
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.budget import Budget
-from o1coder_gym.cli.benchmark import RANDOM_PICK, Plan
 from o1coder_gym.errors import UsageError
+from o1coder_gym.experiments.benchmark import RANDOM_PICK, Plan
 from o1coder_gym.formats import load_format
 from o1coder_gym.problems import ProblemRow, ProblemSet, load_rows
 from o1coder_gym.provenance import input_hashes

@@ -9,8 +9,8 @@ import pytest
 from o1coder_gym.agents import registry
 from o1coder_gym.agents.asking import advance, propose
 from o1coder_gym.budget import Budget
-from o1coder_gym.cli.benchmark import Plan, Tools, run_plan
 from o1coder_gym.envs.reach import find_text, reachable
+from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
 from o1coder_gym.formats import FORMATS, PSEUDOCODE
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies.scripted import ScriptedPolicy

@@ -11,17 +11,17 @@ from typing import Any
 import o1coder_gym
 from o1coder_gym.agents.harvest import harvest
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
-from o1coder_gym.agents.self_play import Learned
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.generated_tests import generated_tests
-from o1coder_gym.cli.held_out import HeldOut
 from o1coder_gym.cli.missing_tests import warn, without_visible_tests
-from o1coder_gym.cli.selfplay_config import SelfPlayConfig
-from o1coder_gym.cli.sharded_search import search_shown
-from o1coder_gym.cli.synthesis import SynthesisPlan
 from o1coder_gym.cli.training.rl_policy import train
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.experiments.held_out import HeldOut
+from o1coder_gym.experiments.self_play import Learned
+from o1coder_gym.experiments.self_play_config import SelfPlayConfig
+from o1coder_gym.experiments.shards import search_shown
+from o1coder_gym.experiments.synthesis import SynthesisPlan
 from o1coder_gym.finetuning import finetune
 from o1coder_gym.formats import load_format
 from o1coder_gym.journal import RunFolder

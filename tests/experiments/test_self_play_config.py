@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
-from o1coder_gym.cli.selfplay_config import read_config
 from o1coder_gym.errors import UsageError
+from o1coder_gym.experiments.self_play_config import read_config
 
 LEAST = '[run]\nmodel = "m"\n[problems]\nset = "p"\n'
 
