@@ -24,7 +24,7 @@ def synthesize(problems: Path, out: Path, executor: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def problems(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from o1coder_gym.micro.problems import micro_rows, write_rows
+    from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
 
     path = tmp_path_factory.mktemp("micro") / "problems.jsonl"
     write_rows(micro_rows({"train": 5}), path)

@@ -115,7 +115,7 @@ def test_trl_trains_with_them(tmp_path: Path) -> None:
     pytest.importorskip("trl")
     from trl import GRPOConfig, GRPOTrainer
 
-    from o1coder_gym.micro.tiny_model import TinySettings, train_tiny_model
+    from o1coder_gym.experiments.micro.tiny_model import TinySettings, train_tiny_model
 
     size = TinySettings(layers=1, width=16, heads=2, vocabulary=300, traces=8, steps=1, batch_size=2)
     folder = train_tiny_model(tmp_path / "model", size)

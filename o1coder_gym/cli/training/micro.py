@@ -12,9 +12,9 @@ from rich.console import Console
 
 from o1coder_gym.cli.options import JsonOption, ResumeOption, SeedOption
 from o1coder_gym.cli.progress import progress_bars
+from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
+from o1coder_gym.experiments.micro.tiny_model import TinySettings, train_tiny_model
 from o1coder_gym.journal import RunFolder
-from o1coder_gym.micro.problems import micro_rows, write_rows
-from o1coder_gym.micro.tiny_model import TinySettings, train_tiny_model
 from o1coder_gym.models import find_model
 
 PROBLEMS, MODEL = "problems.jsonl", "model"

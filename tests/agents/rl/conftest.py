@@ -74,7 +74,7 @@ class SilentModel(LetterModel):
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained tiny model."""
     pytest.importorskip("trl")
-    from o1coder_gym.micro.tiny_model import TinySettings, train_tiny_model
+    from o1coder_gym.experiments.micro.tiny_model import TinySettings, train_tiny_model
 
     settings = TinySettings(layers=1, width=16, heads=2, vocabulary=300, traces=8, steps=1, batch_size=2)
     return train_tiny_model(tmp_path_factory.mktemp("tiny") / "model", settings)

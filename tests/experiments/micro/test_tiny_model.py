@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from o1coder_gym.cli.main import app
 from o1coder_gym.errors import MissingExtraError, UsageError
+from o1coder_gym.experiments.micro import tiny_model
+from o1coder_gym.experiments.micro.problems import micro_rows
+from o1coder_gym.experiments.micro.tiny_model import TinySettings, train_tiny_model, training_chats
 from o1coder_gym.formats import PSEUDOCODE
-from o1coder_gym.micro import tiny_model
-from o1coder_gym.micro.problems import micro_rows
-from o1coder_gym.micro.tiny_model import TinySettings, train_tiny_model, training_chats
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
 from o1coder_gym.types import PolicyRequest, Sampling, State
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from o1coder_gym.errors import MissingExtraError, UsageError
+from o1coder_gym.experiments.micro.operations import Pipeline
+from o1coder_gym.experiments.micro.problems import MOST, draw_pipelines, micro_problem
+from o1coder_gym.experiments.micro.splits import TRACES, is_held_out
+from o1coder_gym.experiments.micro.traces import trace
 from o1coder_gym.formats import PSEUDOCODE
-from o1coder_gym.micro.operations import Pipeline
-from o1coder_gym.micro.problems import MOST, draw_pipelines, micro_problem
-from o1coder_gym.micro.splits import TRACES, is_held_out
-from o1coder_gym.micro.traces import trace
 from o1coder_gym.prompts import question
 
 if TYPE_CHECKING:

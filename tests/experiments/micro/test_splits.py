@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.micro.behaviour import PROBES, behaviour, is_irreducible
-from o1coder_gym.micro.operations import Pipeline, Stage, program
-from o1coder_gym.micro.problems import draw_pipelines, micro_rows, question
-from o1coder_gym.micro.splits import HELD_OUT, SHARES, TRACES, is_held_out, split_of
-from o1coder_gym.micro.tiny_model import TinySettings, training_chats
-from o1coder_gym.micro.traces import trace
+from o1coder_gym.experiments.micro.behaviour import PROBES, behaviour, is_irreducible
+from o1coder_gym.experiments.micro.operations import Pipeline, Stage, program
+from o1coder_gym.experiments.micro.problems import draw_pipelines, micro_rows, question
+from o1coder_gym.experiments.micro.splits import HELD_OUT, SHARES, TRACES, is_held_out, split_of
+from o1coder_gym.experiments.micro.tiny_model import TinySettings, training_chats
+from o1coder_gym.experiments.micro.traces import trace
 from o1coder_gym.problems import load_rows
 
 COUNTS = {"test": 24, "validation": 12, "train": 60, TRACES: 80}

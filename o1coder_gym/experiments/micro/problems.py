@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.micro.behaviour import behaviour, is_irreducible
-from o1coder_gym.micro.operations import ENDS, STAGES, Operation, Pipeline, Stage, program, run
-from o1coder_gym.micro.splits import check_split, split_of
+from o1coder_gym.experiments.micro.behaviour import behaviour, is_irreducible
+from o1coder_gym.experiments.micro.operations import ENDS, STAGES, Operation, Pipeline, Stage, program, run
+from o1coder_gym.experiments.micro.splits import check_split, split_of
 from o1coder_gym.problem_rows import ProblemRow, problem_row_to_json
 from o1coder_gym.types import CallTest, Problem
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from o1coder_gym.micro.operations import Pipeline, Stage, program
+from o1coder_gym.experiments.micro.operations import Pipeline, Stage, program
 from o1coder_gym.types import ActionType, Step
 
 DIRECT = 0.2

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from o1coder_gym.errors import UnknownNameError
-from o1coder_gym.micro.behaviour import behaviour
-from o1coder_gym.micro.operations import Pipeline
+from o1coder_gym.experiments.micro.behaviour import behaviour
+from o1coder_gym.experiments.micro.operations import Pipeline
 
 TRACES = "traces"
 """The split that the tiny model is trained on before it meets any problem."""

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
-from o1coder_gym.micro.operations import Pipeline
+from o1coder_gym.experiments.micro.operations import Pipeline
 
 
 def _probes() -> tuple[tuple[int, ...], ...]:
