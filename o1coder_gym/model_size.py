@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 
 from o1coder_gym.errors import WeightsError
-from o1coder_gym.models import KNOWN_MODELS, find_model
+from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
 from o1coder_gym.specs import parse
 
 _SCHEMES = ("hf", "vllm")

@@ -23,7 +23,7 @@ from typing import Annotated
 
 import typer
 
-from o1coder_gym.models import DEFAULT_MODEL
+from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.process_data import read_data
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)

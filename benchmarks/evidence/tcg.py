@@ -25,7 +25,7 @@ import typer
 
 from o1coder_gym.cli.progress import tracked
 from o1coder_gym.metrics import bootstrap_interval
-from o1coder_gym.models import DEFAULT_MODEL
+from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import ProblemRow, load_problems, load_rows
 from o1coder_gym.sandbox import Judge

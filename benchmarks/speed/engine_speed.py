@@ -34,7 +34,7 @@ from o1coder_gym.budget import Budget
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.errors import UsageError
 from o1coder_gym.formats import Prompt
-from o1coder_gym.models import model_path
+from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies import (
     Completion,
     Counters,

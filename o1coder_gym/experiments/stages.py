@@ -22,9 +22,9 @@ from o1coder_gym.experiments.self_play import Learned
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import search_shown
 from o1coder_gym.experiments.synthesis import SynthesisPlan
-from o1coder_gym.finetuning import finetune
 from o1coder_gym.formats import load_format
 from o1coder_gym.journal import RunFolder
+from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems import ProblemRow, load_rows

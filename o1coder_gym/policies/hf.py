@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
 from o1coder_gym.formats import Prompt
-from o1coder_gym.models import model_path
+from o1coder_gym.models.lookup import model_path
 from o1coder_gym.parameters import Count, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 
@@ -86,7 +86,7 @@ class HFEngine:
 
     @classmethod
     def from_name(cls, name: str, settings: HFSettings = DEFAULTS) -> HFEngine:
-        """Makes an engine for a model that `models.model_path` knows: a name, a Hub id or a folder."""
+        """Makes an engine for a model that `models.lookup.model_path` knows: a name, a Hub id or a folder."""
 
         def load() -> CausalModel:
             from o1coder_gym.policies.causal_model import CausalModel

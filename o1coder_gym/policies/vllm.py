@@ -19,7 +19,7 @@ from typing import Any
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
 from o1coder_gym.formats import Prompt
-from o1coder_gym.models import model_path
+from o1coder_gym.models.lookup import model_path
 from o1coder_gym.parameters import AtLeastOne, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.own_thread import OwnThread
@@ -63,7 +63,7 @@ class VLLMEngine:
     parallel = 1
 
     def __init__(self, name: str, settings: VLLMSettings = DEFAULTS) -> None:
-        """Args: a model name as `models.model_path` takes it, how to run it.
+        """Args: a model name as `models.lookup.model_path` takes it, how to run it.
 
         Raises:
             MissingExtraError: When vllm is not installed.

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from o1coder_gym.checkpoints import MODEL
-from o1coder_gym.finetuning import (
+from o1coder_gym.models.checkpoints import MODEL
+from o1coder_gym.models.finetuning import (
     PRM_SETTINGS,
     TrainingResult,
     provenance,
@@ -20,7 +20,7 @@ from o1coder_gym.finetuning import (
     require_packages,
     write_result,
 )
-from o1coder_gym.models import model_path
+from o1coder_gym.models.lookup import model_path
 from o1coder_gym.prm.reading import open_reading
 from o1coder_gym.prm.training import (
     OBJECTIVES,

@@ -18,7 +18,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from o1coder_gym.journal import RunFolder, config_hash
-from o1coder_gym.models import model_path
+from o1coder_gym.models.lookup import model_path
 from o1coder_gym.prm.model import StepModel, load_backbone
 from o1coder_gym.prm.step_text import EncodedSteps
 from o1coder_gym.provenance import input_hashes, package_versions

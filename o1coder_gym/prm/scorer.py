@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from o1coder_gym.errors import ScorerError, UsageError
 from o1coder_gym.formats import load_format
-from o1coder_gym.models import model_path
+from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies.loading import read_settings
 from o1coder_gym.prm.calibration import UNCALIBRATED, Calibration, read_calibration
 from o1coder_gym.prm.loading import ScorerSettings

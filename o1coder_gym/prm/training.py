@@ -17,9 +17,10 @@ import transformers
 from torch import Tensor
 from transformers.utils import logging
 
-from o1coder_gym.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, quiet, save_merged
 from o1coder_gym.errors import O1CoderError, UnknownNameError
-from o1coder_gym.finetuning import (
+from o1coder_gym.formats import load_format
+from o1coder_gym.models.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, quiet, save_merged
+from o1coder_gym.models.finetuning import (
     PRM_SETTINGS,
     TrainingResult,
     TrainingSettings,
@@ -30,8 +31,8 @@ from o1coder_gym.finetuning import (
     trainer_arguments,
     write_result,
 )
-from o1coder_gym.formats import load_format
-from o1coder_gym.models import model_path
+from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.progress import show_progress
 from o1coder_gym.prm.batches import (
     Examples,
     PairwiseCollator,
@@ -53,7 +54,6 @@ from o1coder_gym.prm.scorer import DESCRIPTION
 from o1coder_gym.prm.step_text import StepText, Tokenizer
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
-from o1coder_gym.trainer_progress import show_progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import json
 
-from o1coder_gym.models import cache_folder
+from o1coder_gym.models.lookup import cache_folder
 from o1coder_gym.problems import load_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.loading import load_generator

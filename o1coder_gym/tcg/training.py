@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from o1coder_gym.finetuning import TrainingResult, TrainingSettings, finetune
+from o1coder_gym.models.finetuning import TrainingResult, TrainingSettings, finetune
 from o1coder_gym.splits import SPLITS
 from o1coder_gym.tcg.data_card import read_split
 
@@ -25,7 +25,7 @@ def train(
     resume: bool = False,
     push_to_hub: str | None = None,
 ) -> TrainingResult:
-    """Trains one stage and saves the model; see `finetuning.finetune`.
+    """Trains one stage and saves the model; see `models.finetuning.finetune`.
 
     Args:
         stage: ``"sft"``, or ``"dpo"`` with the given model as γ_ref (equation 1).

@@ -21,7 +21,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import PolicyError, PromptTooLongError
 from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.journal import RunFolder, read_rows
-from o1coder_gym.models import model_path
+from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
 from o1coder_gym.problems import load_problems
 from o1coder_gym.sandbox import default_judge

@@ -10,10 +10,10 @@ pytest.importorskip("peft", exc_type=ImportError)
 
 from typer.testing import CliRunner
 
-from o1coder_gym import finetuning
-from o1coder_gym.checkpoints import load_weights
 from o1coder_gym.cli.main import app
-from o1coder_gym.finetuning import TrainingSettings
+from o1coder_gym.models import finetuning
+from o1coder_gym.models.checkpoints import load_weights
+from o1coder_gym.models.finetuning import TrainingSettings
 from o1coder_gym.process_data import ProcessData
 from o1coder_gym.process_data.exports import demonstrations
 

@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
-from o1coder_gym.finetuning import PRM_SETTINGS  # noqa: E402
 from o1coder_gym.formats import PSEUDOCODE  # noqa: E402
+from o1coder_gym.models.finetuning import PRM_SETTINGS  # noqa: E402
 from o1coder_gym.prm import load_scorer  # noqa: E402
 from o1coder_gym.prm.batches import (  # noqa: E402
     PairwiseCollator,

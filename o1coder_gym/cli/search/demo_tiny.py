@@ -34,7 +34,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.evaluation import Evaluation, HiddenVerdict
 from o1coder_gym.experiments.benchmark import Plan
 from o1coder_gym.formats import PSEUDOCODE
-from o1coder_gym.models import BUNDLED_MODELS
+from o1coder_gym.models.lookup import BUNDLED_MODELS
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import ProblemRow, load_rows
 from o1coder_gym.protocols import Policy

@@ -12,17 +12,17 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from o1coder_gym import models
 from o1coder_gym.cli.options import JsonOption
 from o1coder_gym.errors import WeightsError
-from o1coder_gym.weights import Progress as OnProgress
+from o1coder_gym.models import lookup
+from o1coder_gym.models.weights import Progress as OnProgress
 
 app = typer.Typer(help="Fetch and find model weights.", no_args_is_help=True)
 
 
 @contextmanager
 def fetch_progress() -> Iterator[OnProgress]:
-    """Shows on stderr what `models.model_path` does; yields what to pass as its `on_progress`."""
+    """Shows on stderr what `models.lookup.model_path` does; yields what to pass as its `on_progress`."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -45,8 +45,8 @@ def fetch_progress() -> Iterator[OnProgress]:
 @app.command("list")
 def list_models(as_json: JsonOption = False) -> None:
     """List the known models and where they are."""
-    known = {**models.BUNDLED_MODELS, **models.KNOWN_MODELS}
-    found = {name: models.find_model(name) for name in known}
+    known = {**lookup.BUNDLED_MODELS, **lookup.KNOWN_MODELS}
+    found = {name: lookup.find_model(name) for name in known}
     if as_json:
         for name, model in known.items():
             row = {"name": name, "title": model.title, "license": model.license}
@@ -58,7 +58,7 @@ def list_models(as_json: JsonOption = False) -> None:
         table.add_row(name, model.title, model.license, f"{model.parameters / 1e6:.3g} M")
     Console().print(table)
     for name, folder in found.items():
-        where = f"bundled, {folder}" if name in models.BUNDLED_MODELS else folder or "not fetched"
+        where = f"bundled, {folder}" if name in lookup.BUNDLED_MODELS else folder or "not fetched"
         typer.echo(f"{name}: {where}")
     typer.echo("Any local model folder and any Hugging Face id (owner/model) works as a name too.")
 
@@ -67,14 +67,14 @@ def list_models(as_json: JsonOption = False) -> None:
 def fetch(name: Annotated[str, typer.Argument(help="Known name, or Hugging Face id.")]) -> None:
     """Fetch a model unless it is there, and print its folder."""
     with fetch_progress() as on_progress:
-        folder = models.model_path(name, on_progress=on_progress)
+        folder = lookup.model_path(name, on_progress=on_progress)
     typer.echo(folder)
 
 
 @app.command()
 def path(name: Annotated[str, typer.Argument(help="Known name, or local folder.")]) -> None:
     """Print the folder of a model that is on this machine."""
-    folder = models.find_model(name)
+    folder = lookup.find_model(name)
     if folder is None:
         raise WeightsError(f"model {name!r} is not on this machine; run: o1coder models fetch {name}")
     typer.echo(folder)

@@ -43,7 +43,7 @@ from o1coder_gym.experiments.held_out import HeldOut
 from o1coder_gym.formats import load_format
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import paired_difference
-from o1coder_gym.models import DEFAULT_MODEL
+from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems import ProblemRow, load_rows

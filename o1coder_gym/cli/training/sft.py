@@ -29,8 +29,8 @@ from o1coder_gym.cli.training_options import (
     rows_at_once_option,
 )
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.finetuning import TrainingSettings, finetune
-from o1coder_gym.models import DEFAULT_MODEL
+from o1coder_gym.models.finetuning import TrainingSettings, finetune
+from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import load_rows
 from o1coder_gym.process_data import read_data

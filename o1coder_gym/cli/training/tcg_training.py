@@ -24,8 +24,8 @@ from o1coder_gym.cli.training_options import (
     max_length_option,
     rows_at_once_option,
 )
-from o1coder_gym.finetuning import TrainingSettings
-from o1coder_gym.models import DEFAULT_MODEL
+from o1coder_gym.models.finetuning import TrainingSettings
+from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.tcg.training import train
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder made by o1coder tcg data.")]

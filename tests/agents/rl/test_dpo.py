@@ -38,7 +38,7 @@ def settings() -> DPOSettings:
 
 def test_pairs_are_the_tokens_that_search_would_see(weights: Path) -> None:
     from o1coder_gym.agents.rl.dpo import pair_tokens
-    from o1coder_gym.checkpoints import load_weights
+    from o1coder_gym.models.checkpoints import load_weights
     from o1coder_gym.policies.token_text import TokenText
 
     text = TokenText(load_weights(weights, "float32")[1])
@@ -72,7 +72,7 @@ def test_imitation_adds_the_likelihood_of_the_better_step(weights: Path, tmp_pat
     import torch
 
     from o1coder_gym.agents.rl.dpo import pair_tokens, train_dpo
-    from o1coder_gym.checkpoints import load_weights
+    from o1coder_gym.models.checkpoints import load_weights
     from o1coder_gym.policies.token_text import TokenText
 
     model, tokenizer = load_weights(weights, "float32")

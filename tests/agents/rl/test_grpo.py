@@ -26,7 +26,7 @@ def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) ->
 
     from o1coder_gym.agents.rl import grpo
     from o1coder_gym.agents.rl.actor import Actor
-    from o1coder_gym.checkpoints import load_weights
+    from o1coder_gym.models.checkpoints import load_weights
 
     model, tokenizer = load_weights(weights, "float32")
     actor = Actor(model, tokenizer, PSEUDOCODE)
@@ -173,7 +173,7 @@ def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) ->
 
     from o1coder_gym.agents.rl.actor import Actor
     from o1coder_gym.agents.rl.grpo import lora
-    from o1coder_gym.checkpoints import load_weights
+    from o1coder_gym.models.checkpoints import load_weights
 
     model, tokenizer = load_weights(weights, "float32")
     actor = Actor(model, tokenizer, PSEUDOCODE)

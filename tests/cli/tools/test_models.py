@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from o1coder_gym.cli.tools.models import app, fetch_progress
 from o1coder_gym.errors import WeightsError
-from o1coder_gym.models import BUNDLED_MODELS, KNOWN_MODELS, find_model
+from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
 
 
 @pytest.fixture

