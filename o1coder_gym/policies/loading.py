@@ -30,7 +30,7 @@ from o1coder_gym.policies.engine import Engine
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings
 from o1coder_gym.policies.hf import HFEngine, HFSettings
 from o1coder_gym.policies.language_model import LanguageModelPolicy
-from o1coder_gym.policies.openai import OpenAIEngine, OpenAISettings
+from o1coder_gym.policies.openai_server import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.policies.vllm import VLLMEngine, VLLMSettings
 from o1coder_gym.protocols import Policy

@@ -12,7 +12,7 @@ from o1coder_gym.policies import (
     OpenAIEngine,
     OpenAISettings,
     load_policy,
-    openai,
+    openai_server,
 )
 from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
 
@@ -76,7 +76,7 @@ def test_a_step_ends_between_tokens(pieces, kept):
         "logprobs": logprobs,
         "finish_reason": "stop",
     }
-    completion = openai._completion(choice, 0, request)
+    completion = openai_server._completion(choice, 0, request)
     assert completion.text == "".join(kept)
     assert completion.token_ids == tuple(range(len(kept)))
     assert (completion.tokens, completion.logprob) == (len(pieces), -0.5 * len(kept))
@@ -86,7 +86,7 @@ def test_ids_that_do_not_spell_the_text_are_not_kept():
     request = Generate(PSEUDOCODE.prompt(PROBLEM, ROOT), (1,), 1, Sampling(), 0, PSEUDOCODE.boundary)
     logprobs = {"tokens": ["some", "thing"], "token_logprobs": [-0.5, -0.5]}
     choice = {"text": "a plan", "token_ids": [1, 2], "logprobs": logprobs, "finish_reason": "stop"}
-    completion = openai._completion(choice, 0, request)
+    completion = openai_server._completion(choice, 0, request)
     assert (completion.text, completion.token_ids, completion.tokens) == ("a plan", (), 2)
 
 
