@@ -2,7 +2,7 @@
 
 from o1coder_gym.policies.engine import Completion, Counters, Engine, Generate
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings
-from o1coder_gym.policies.hf import HFEngine, HFSettings
+from o1coder_gym.policies.hf.engine import HFEngine, HFSettings
 from o1coder_gym.policies.language_model import LanguageModelPolicy
 from o1coder_gym.policies.loading import load_policy, shared_engine
 from o1coder_gym.policies.openai_server import OpenAIEngine, OpenAISettings

@@ -28,7 +28,7 @@ from o1coder_gym.formats import StepFormat, load_format
 from o1coder_gym.parameters import bind_fields
 from o1coder_gym.policies.engine import Engine
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings
-from o1coder_gym.policies.hf import HFEngine, HFSettings
+from o1coder_gym.policies.hf.engine import HFEngine, HFSettings
 from o1coder_gym.policies.language_model import LanguageModelPolicy
 from o1coder_gym.policies.openai_server import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import ScriptedPolicy

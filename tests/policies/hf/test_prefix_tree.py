@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from o1coder_gym.policies.prefix_tree import PrefixTree
+from o1coder_gym.policies.hf.prefix_tree import PrefixTree
 
 PROMPTS = st.lists(st.lists(st.integers(0, 2), max_size=12).map(tuple), max_size=8)
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from o1coder_gym.policies.causal_model import CausalModel
 from o1coder_gym.policies.engine import Completion, Generate, Meter
-from o1coder_gym.policies.prefix_tree import PrefixNode
-from o1coder_gym.policies.prefixes import Prefixes, Segment, forward
-from o1coder_gym.policies.row_cache import RowCache
+from o1coder_gym.policies.hf.causal_model import CausalModel
+from o1coder_gym.policies.hf.prefix_tree import PrefixNode
+from o1coder_gym.policies.hf.prefixes import Prefixes, Segment, forward
+from o1coder_gym.policies.hf.row_cache import RowCache
+from o1coder_gym.policies.hf.step_graphs import StepGraphs
 from o1coder_gym.policies.sampling import draw, uniforms
-from o1coder_gym.policies.step_graphs import StepGraphs
 from o1coder_gym.policies.token_text import TokenText
 
 

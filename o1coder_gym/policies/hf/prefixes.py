@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from o1coder_gym.policies.prefix_tree import PrefixNode, PrefixTree
-from o1coder_gym.policies.row_cache import CacheShape, RowCache
+from o1coder_gym.policies.hf.prefix_tree import PrefixNode, PrefixTree
+from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache
 
 
 @dataclass(frozen=True, slots=True)

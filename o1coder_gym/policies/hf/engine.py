@@ -24,9 +24,9 @@ from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 if TYPE_CHECKING:
     import torch
 
-    from o1coder_gym.policies.causal_model import CausalModel
-    from o1coder_gym.policies.decoding import Decoder, Row
-    from o1coder_gym.policies.row_cache import CacheShape
+    from o1coder_gym.policies.hf.causal_model import CausalModel
+    from o1coder_gym.policies.hf.decoding import Decoder, Row
+    from o1coder_gym.policies.hf.row_cache import CacheShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class HFEngine:
         """Makes an engine for a model that `models.lookup.model_path` knows: a name, a Hub id or a folder."""
 
         def load() -> CausalModel:
-            from o1coder_gym.policies.causal_model import CausalModel
+            from o1coder_gym.policies.hf.causal_model import CausalModel
 
             return CausalModel.from_folder(model_path(name), settings.dtype, settings.device)
 
@@ -100,7 +100,7 @@ class HFEngine:
         """Makes an engine for a model in memory; after its weights change call `forget`."""
 
         def load() -> CausalModel:
-            from o1coder_gym.policies.causal_model import CausalModel
+            from o1coder_gym.policies.hf.causal_model import CausalModel
 
             return CausalModel(model, tokenizer)
 
@@ -176,8 +176,8 @@ class HFEngine:
         with self._lock:
             if self._loaded is None:
                 _load_torch()
-                from o1coder_gym.policies.decoding import Decoder
-                from o1coder_gym.policies.step_graphs import StepGraphs, cuda_graph
+                from o1coder_gym.policies.hf.decoding import Decoder
+                from o1coder_gym.policies.hf.step_graphs import StepGraphs, cuda_graph
 
                 model = self._load()
                 capacity = (self._settings.prefix_mib << 20) // model.shape.bytes_per_token
@@ -221,7 +221,7 @@ def _batch_mib(device: torch.device) -> int:
 
 
 def _start_rows(request: Generate, context: int) -> list[Row]:
-    from o1coder_gym.policies.decoding import Row
+    from o1coder_gym.policies.hf.decoding import Row
 
     length = len(request.prompt_ids)
     if length >= context:

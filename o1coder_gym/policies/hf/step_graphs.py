@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache
 
-from o1coder_gym.policies.row_cache import CacheShape, RowCache, RowLayer
+from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache, RowLayer
 
 Record = Callable[[Callable[[], torch.Tensor]], Callable[[], torch.Tensor]]
 """Makes of a computation one that repeats it into the same tensors."""

@@ -11,7 +11,7 @@ from transformers.utils import logging
 
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.policies.attention import GROUPED
-from o1coder_gym.policies.row_cache import CacheShape
+from o1coder_gym.policies.hf.row_cache import CacheShape
 from o1coder_gym.policies.token_text import TokenText
 
 
