@@ -45,7 +45,7 @@ from o1coder_gym.policies import (
     VLLMEngine,
     load_policy,
 )
-from o1coder_gym.policies.vllm import BLOCK
+from o1coder_gym.policies.vllm.engine import BLOCK
 from o1coder_gym.prm.step_text import EncodedSteps
 from o1coder_gym.problems import load_problems
 from o1coder_gym.sandbox import default_judge

@@ -7,7 +7,7 @@ from o1coder_gym.policies.language_model import LanguageModelPolicy
 from o1coder_gym.policies.loading import load_policy, shared_engine
 from o1coder_gym.policies.openai_server import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import Depths, ScriptedAction, ScriptedPolicy
-from o1coder_gym.policies.vllm import VLLMEngine, VLLMSettings
+from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
 
 __all__ = [
     "Completion",

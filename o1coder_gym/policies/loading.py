@@ -32,7 +32,7 @@ from o1coder_gym.policies.hf.engine import HFEngine, HFSettings
 from o1coder_gym.policies.language_model import LanguageModelPolicy
 from o1coder_gym.policies.openai_server import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import ScriptedPolicy
-from o1coder_gym.policies.vllm import VLLMEngine, VLLMSettings
+from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
 from o1coder_gym.protocols import Policy
 from o1coder_gym.specs import Spec, name_of, parse
 

@@ -18,7 +18,7 @@ import o1coder_gym
 from o1coder_gym.cli.options import JsonOption
 from o1coder_gym.cli.tools.machine import Machine, engines, installed, look_at_machine, preload_advice
 from o1coder_gym.models.lookup import DEFAULT_MODEL, KNOWN_MODELS, cache_folder, find_model
-from o1coder_gym.policies.vllm import all_cores
+from o1coder_gym.policies.vllm.engine import all_cores
 from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {

@@ -175,7 +175,7 @@ def _load(folder: str, settings: VLLMSettings) -> Any:
             max_model_len=settings.context,
             max_num_seqs=settings.max_rows,
             enable_prefix_caching=True,
-            logits_processors=["o1coder_gym.policies.vllm_draws:OwnDraws"],
+            logits_processors=["o1coder_gym.policies.vllm.draws:OwnDraws"],
             async_scheduling=False,
             use_tqdm_on_load=False,
             **({} if torch.cuda.is_available() else on_cpu),

@@ -61,7 +61,7 @@ def server(tmp_path_factory):
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--model", str(model_path(MODEL)), "--served-model-name", MODEL]
     command += ["--dtype", "float32", "--max-model-len", "2048", "--max-num-seqs", "16", "--enforce-eager"]
-    command += ["--logits-processors", "o1coder_gym.policies.vllm_draws:OwnDraws"]
+    command += ["--logits-processors", "o1coder_gym.policies.vllm.draws:OwnDraws"]
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": cores}
     log = tmp_path_factory.mktemp("server") / "log"

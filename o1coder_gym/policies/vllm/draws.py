@@ -2,7 +2,7 @@
 
 vLLM's own sampler sorts the whole vocabulary where top-k meets top-p, which on a CPU takes longer than a
 small model itself, and its seeds fail on a CPU when a prompt is computed in parts. A server takes them by
-``--logits-processors o1coder_gym.policies.vllm_draws:OwnDraws``, and requests with `Generate.draw_args`.
+``--logits-processors o1coder_gym.policies.vllm.draws:OwnDraws``, and requests with `Generate.draw_args`.
 
 Shapes: B rows, V vocabulary.
 """
