@@ -33,7 +33,7 @@ from o1coder_gym.models.finetuning import (
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import show_progress
-from o1coder_gym.prm.batches import (
+from o1coder_gym.prm.collators import (
     Examples,
     PairwiseCollator,
     PointwiseCollator,

@@ -15,7 +15,7 @@ from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
 from o1coder_gym.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.models.finetuning import PRM_SETTINGS  # noqa: E402
 from o1coder_gym.prm import load_scorer  # noqa: E402
-from o1coder_gym.prm.batches import (  # noqa: E402
+from o1coder_gym.prm.collators import (  # noqa: E402
     PairwiseCollator,
     PointwiseCollator,
     pairwise_examples,
