@@ -105,7 +105,7 @@ class RealStages:
 
     def train_scorer(self, learned: Learned, folder: Path) -> str:
         """Trains the PRM on all rows so far; its body starts as the policy."""
-        from o1coder_gym.prm.training import train_prm
+        from o1coder_gym.prm.training.trainer import train_prm
 
         settings, data = self._config.prm, learned.data
         assert settings is not None

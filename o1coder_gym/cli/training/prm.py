@@ -87,7 +87,7 @@ def train(
         seed=seed,
     )
     require_packages("torch", "transformers")
-    from o1coder_gym.prm.training import train_prm
+    from o1coder_gym.prm.training.trainer import train_prm
 
     result = train_prm(model, data, out, objective, settings, resume=resume)
     typer.echo(json.dumps(result.to_row()) if as_json else f"prm:{result.model}")
@@ -110,8 +110,8 @@ def fit_heads(
 ) -> None:
     """Fit only the head, to what the untrained model says: no learning rate, minutes on a CPU."""
     require_packages("torch", "transformers")
-    from o1coder_gym.prm.fitting import FitSettings, fit_prm
-    from o1coder_gym.prm.training import OBJECTIVES
+    from o1coder_gym.prm.training.head_only import FitSettings, fit_prm
+    from o1coder_gym.prm.training.trainer import OBJECTIVES
 
     settings = FitSettings(dtype.value, max_length)
     for result in fit_prm(model, data, out, objective or OBJECTIVES, settings):

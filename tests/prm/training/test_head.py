@@ -8,14 +8,14 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 
 from o1coder_gym.prm.losses import IGNORED, pointwise_loss  # noqa: E402
 from o1coder_gym.prm.model import load_backbone  # noqa: E402
-from o1coder_gym.prm.probing import (  # noqa: E402
+from o1coder_gym.prm.training.head import (  # noqa: E402
     PRECISION,
     FittedHead,
     fit_head,
     pairwise_probe,
     pointwise_probe,
 )
-from o1coder_gym.prm.reading import open_reading  # noqa: E402
+from o1coder_gym.prm.training.hidden_states import open_reading  # noqa: E402
 
 ROWS = [
     {"input_ids": [5, 6, 7, 8], "labels": [IGNORED, 0.75, IGNORED, 0.25]},

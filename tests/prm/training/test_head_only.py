@@ -13,11 +13,12 @@ pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
 from o1coder_gym.models.finetuning import PRM_SETTINGS  # noqa: E402
-from o1coder_gym.prm import load_scorer, reading  # noqa: E402
+from o1coder_gym.prm import load_scorer  # noqa: E402
 from o1coder_gym.prm.evaluation import evaluate_scorer  # noqa: E402
-from o1coder_gym.prm.fitting import FitSettings, fit_prm  # noqa: E402
 from o1coder_gym.prm.model import StepModel, load_backbone  # noqa: E402
-from o1coder_gym.prm.training import OBJECTIVES, train_prm  # noqa: E402
+from o1coder_gym.prm.training import hidden_states  # noqa: E402
+from o1coder_gym.prm.training.head_only import FitSettings, fit_prm  # noqa: E402
+from o1coder_gym.prm.training.trainer import OBJECTIVES, train_prm  # noqa: E402
 from o1coder_gym.process_data import ProcessData  # noqa: E402
 
 
@@ -36,7 +37,7 @@ def test_each_objective_gets_a_head_on_the_same_body(
         bodies.append(folder)
         return load_backbone(folder, dtype)
 
-    monkeypatch.setattr(reading, "load_backbone", counted)
+    monkeypatch.setattr(hidden_states, "load_backbone", counted)
     results = fit_prm(str(model), data, tmp_path)
     assert [result.model for result in results] == [tmp_path / name / "model" for name in OBJECTIVES]
     assert len(bodies) == 1  # both kinds of labels and pairs stand at the same marks

@@ -24,7 +24,7 @@ from o1coder_gym.prm.collators import (  # noqa: E402
 from o1coder_gym.prm.evaluation import evaluate_scorer  # noqa: E402
 from o1coder_gym.prm.losses import IGNORED  # noqa: E402
 from o1coder_gym.prm.step_text import StepText, separated  # noqa: E402
-from o1coder_gym.prm.training import bradley_terry, train_prm  # noqa: E402
+from o1coder_gym.prm.training.trainer import bradley_terry, train_prm  # noqa: E402
 from o1coder_gym.process_data import ProcessData  # noqa: E402
 
 SETTINGS = replace(

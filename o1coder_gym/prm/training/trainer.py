@@ -41,17 +41,17 @@ from o1coder_gym.prm.collators import (
     pointwise_examples,
 )
 from o1coder_gym.prm.losses import pairwise_loss, pointwise_loss
-from o1coder_gym.prm.probing import (
+from o1coder_gym.prm.public import KINDS
+from o1coder_gym.prm.scorer import DESCRIPTION
+from o1coder_gym.prm.step_text import StepText, Tokenizer
+from o1coder_gym.prm.training.head import (
     PAIR_PRECISION,
     FittedHead,
     fit_head,
     pairwise_probe,
     pointwise_probe,
 )
-from o1coder_gym.prm.public import KINDS
-from o1coder_gym.prm.reading import Reading, open_reading
-from o1coder_gym.prm.scorer import DESCRIPTION
-from o1coder_gym.prm.step_text import StepText, Tokenizer
+from o1coder_gym.prm.training.hidden_states import Reading, open_reading
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 

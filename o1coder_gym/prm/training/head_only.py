@@ -21,8 +21,8 @@ from o1coder_gym.models.finetuning import (
     write_result,
 )
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.prm.reading import open_reading
-from o1coder_gym.prm.training import (
+from o1coder_gym.prm.training.hidden_states import open_reading
+from o1coder_gym.prm.training.trainer import (
     OBJECTIVES,
     first_heads,
     learned_rows,

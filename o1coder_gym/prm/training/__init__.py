@@ -1,0 +1,1 @@
+"""Training of process reward models: all weights, LoRA, or the head alone."""
