@@ -9,7 +9,7 @@ from typing import Any
 
 from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.journal import config_hash
-from o1coder_gym.problems import limits_for
+from o1coder_gym.problems.loading import limits_for
 from o1coder_gym.process_data import LabelRule, PairRule, PathRow, PrefixRow, ProcessData
 from o1coder_gym.process_data.dataset import assembled
 from o1coder_gym.protocols import Judge

@@ -94,7 +94,7 @@ _REWARD_DEFAULTS: dict[str, Any] = {
 @lru_cache(maxsize=32)
 def _shared_process(settings: Settings) -> ReasoningModel:
     from o1coder_gym.prm import load_scorer
-    from o1coder_gym.problems import load_problems
+    from o1coder_gym.problems.loading import load_problems
 
     return ReasoningModel(
         load_problems(settings.problems, split=settings.split),

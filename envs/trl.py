@@ -65,7 +65,7 @@ class O1CoderSpec:
             UnknownNameError: When there is no such problem set, split, format or reward.
         """
         from o1coder_gym.prm import load_scorer
-        from o1coder_gym.problems import load_problems
+        from o1coder_gym.problems.loading import load_problems
 
         settings = Settings(
             problems, split, format, max_steps, reward, alpha=alpha, gamma=gamma, scorer=scorer

@@ -191,12 +191,12 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "vanilla": "o1coder_gym.formats:VANILLA",
     },
     "problems": {
-        "humaneval+": "o1coder_gym.problem_sets:HUMANEVAL_PLUS",
-        "mbpp+": "o1coder_gym.problem_sets:MBPP_PLUS",
-        "humaneval": "o1coder_gym.problem_sets:HUMANEVAL",
-        "mbpp": "o1coder_gym.problem_sets:MBPP",
-        "apps": "o1coder_gym.problem_sets:APPS",
-        "native": "o1coder_gym.problem_sets:NATIVE",
+        "humaneval+": "o1coder_gym.problems.benchmarks:HUMANEVAL_PLUS",
+        "mbpp+": "o1coder_gym.problems.benchmarks:MBPP_PLUS",
+        "humaneval": "o1coder_gym.problems.benchmarks:HUMANEVAL",
+        "mbpp": "o1coder_gym.problems.benchmarks:MBPP",
+        "apps": "o1coder_gym.problems.benchmarks:APPS",
+        "native": "o1coder_gym.problems.benchmarks:NATIVE",
     },
 }
 

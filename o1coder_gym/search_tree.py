@@ -13,7 +13,7 @@ from typing import Any
 
 from o1coder_gym.errors import JournalError, O1CoderError
 from o1coder_gym.journal import read_rows
-from o1coder_gym.problem_rows import ProblemRow, problem_row_from_json, problem_row_to_json
+from o1coder_gym.problems.rows import ProblemRow, problem_row_from_json, problem_row_to_json
 from o1coder_gym.types import ActionType, Author, Finish, Outcome, Problem, State, Step, Usage
 
 SCHEMA = 1

@@ -47,7 +47,7 @@ from o1coder_gym.policies import (
 )
 from o1coder_gym.policies.vllm.engine import BLOCK
 from o1coder_gym.prm.step_text import EncodedSteps
-from o1coder_gym.problems import load_problems
+from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Sampling, Submission
 

@@ -37,7 +37,7 @@ from o1coder_gym.envs import (
 )
 from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.policies import ScriptedPolicy
-from o1coder_gym.problems import load_problems
+from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.types import ActionType, Problem, Step, Submission
 

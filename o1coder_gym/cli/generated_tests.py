@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from o1coder_gym.problems import ProblemRow
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest

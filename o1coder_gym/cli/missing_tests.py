@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import typer
 
-from o1coder_gym.problems import ProblemRow
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.types import Problem, Tests
 
 NAMED = 3

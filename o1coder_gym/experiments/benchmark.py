@@ -16,10 +16,10 @@ from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.budget import Budget
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.evaluation import Evaluation, HiddenVerdict
 from o1coder_gym.formats import load_format
 from o1coder_gym.journal import RunFolder, config_hash
-from o1coder_gym.problems import ProblemRow
+from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge, Policy, StepScorer
 from o1coder_gym.reporting.results import ORACLE, RESULTS, ResultRow
 from o1coder_gym.search_tree import TREES

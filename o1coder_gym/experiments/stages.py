@@ -27,7 +27,8 @@ from o1coder_gym.journal import RunFolder
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.exports import demonstrations
 from o1coder_gym.process_data.store import data_hash

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import ProblemFileError, RowError
-from o1coder_gym.problem_rows import ProblemRow, problem_row_from_json, problem_row_to_json
+from o1coder_gym.problems.rows import ProblemRow, problem_row_from_json, problem_row_to_json
 from o1coder_gym.process_data.card import card
 from o1coder_gym.process_data.dataset import ProcessData
 from o1coder_gym.process_data.labels import LabelRule, PairRule

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.evaluation import logged_verdicts
+from o1coder_gym.problems.hidden_tests import logged_verdicts
 from o1coder_gym.reporting.tree_page import Verdicts, tree_page
 from o1coder_gym.search_tree import TREES, SearchTree, tree_rows
 

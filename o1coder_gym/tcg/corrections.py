@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from o1coder_gym.problem_rows import ProblemRow
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg.dataset import Dataset, DatasetSettings, answer, cases_of, shown_row
 from o1coder_gym.tcg.execution import OutputJudge
 from o1coder_gym.tcg.validity import CheckedTest, Claim, Standing, check_by_reference

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from o1coder_gym.problem_rows import ProblemRow
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.splits import split_of
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.assertions import AssertionReader

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from o1coder_gym.metrics import bootstrap_interval
-from o1coder_gym.problem_rows import ProblemRow
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg.execution import OutputJudge
 from o1coder_gym.tcg.inputs import known_arguments, known_stdin
 from o1coder_gym.tcg.literals import read_literal, write_literal

@@ -11,7 +11,7 @@ import hashlib
 import json
 
 from o1coder_gym.models.lookup import cache_folder
-from o1coder_gym.problems import load_rows
+from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest

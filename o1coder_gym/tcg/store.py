@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problem_rows import case_from_json, case_to_json
+from o1coder_gym.problems.rows import case_from_json, case_to_json
 from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.types import TestCase

@@ -10,7 +10,7 @@ import pytest
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.policies.scripted import ScriptedPolicy
-from o1coder_gym.problems import load_problems
+from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.sandbox import default_judge
 
 ROOT = Path(__file__).resolve().parents[2]

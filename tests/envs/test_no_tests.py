@@ -12,7 +12,7 @@ import pytest
 
 from o1coder_gym.envs import ReasoningEnv, ReasoningModel, TextInteraction
 from o1coder_gym.envs.conformance import check_environment
-from o1coder_gym.problems import load_problems
+from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Problem
 

@@ -12,8 +12,8 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
-from o1coder_gym import problems
 from o1coder_gym.envs import ENVS, ReasoningVectorEnv, conformance
+from o1coder_gym.problems import loading
 
 IDS = sorted(env_id for env_id in gymnasium.registry if env_id.startswith("O1Coder/"))
 BUNDLED = {
@@ -112,7 +112,7 @@ def test_making_an_environment_opens_nothing(monkeypatch) -> None:
     def explode(*_: Any, **__: Any) -> None:
         raise AssertionError("a constructor opened something")
 
-    monkeypatch.setattr(problems, "load_problems", explode)
+    monkeypatch.setattr(loading, "load_problems", explode)
     for env_id in set(IDS) - {"O1Coder/Code-v0"}:
         gymnasium.make(env_id, max_steps=7).close()
         gymnasium.make_vec(env_id, num_envs=2, max_steps=7).close()

@@ -12,7 +12,7 @@ from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
 from o1coder_gym.formats import FORMATS
 from o1coder_gym.journal import RunFolder, read_rows
 from o1coder_gym.policies.scripted import ScriptedPolicy
-from o1coder_gym.problems import load_rows
+from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.sandbox import default_judge
 
 RIGHT, WRONG = "def double(x):\n    return 2 * x", "def double(x):\n    return x + 1"

@@ -14,7 +14,7 @@ from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
 from o1coder_gym.formats import FORMATS, PSEUDOCODE
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies.scripted import ScriptedPolicy
-from o1coder_gym.problems import ProblemRow
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.queries import Advance, Propose, Search
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.sandbox import default_judge

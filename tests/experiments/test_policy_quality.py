@@ -7,7 +7,7 @@ import pytest
 
 from o1coder_gym.cli.policy_quality import compared, policy_quality
 from o1coder_gym.policies import load_policy
-from o1coder_gym.problems import load_rows
+from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.sandbox import default_judge
 
 RIGHT = {"type": "code", "text": "def double(x):\n    return 2 * x"}

@@ -6,7 +6,7 @@ import pytest
 from o1coder_gym.envs.conformance import check_scorer
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.prm import HeuristicScorer, load_scorer
-from o1coder_gym.problems import load_problems
+from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.types import ActionType, Problem, State, Step
 
 PROBLEM = Problem(

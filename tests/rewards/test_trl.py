@@ -8,7 +8,7 @@ import pytest
 
 from o1coder_gym.envs import O1CoderSpec
 from o1coder_gym.formats import PSEUDOCODE, VANILLA
-from o1coder_gym.problems import load_problems
+from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.rewards import RewardConstants, trl
 from o1coder_gym.types import ActionType, CallTest, Problem
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from o1coder_gym.problems import load_rows
+from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.extraction import expectations, extract, names_needed

@@ -1,6 +1,6 @@
 """Pairs of a model's own mistakes: the same inputs, its outputs against those of the reference."""
 
-from o1coder_gym.problem_rows import ProblemRow
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.tcg.corrections import build_corrections
 from o1coder_gym.tcg.dataset import DatasetSettings

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.problem_rows import ProblemRow
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.splits import split_of
 from o1coder_gym.tcg.data_card import read_split, write_dataset

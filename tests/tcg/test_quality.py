@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from o1coder_gym.problem_rows import ProblemRow
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.tcg.quality import ProblemQuality, measure, reward_agreement, summarize
 from o1coder_gym.types import CallTest, GeneratedTests, Problem

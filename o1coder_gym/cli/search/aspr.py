@@ -19,12 +19,12 @@ from rich.progress import track
 
 from o1coder_gym.cli.options import JsonOption, SeedOption
 from o1coder_gym.errors import JournalError, UsageError
-from o1coder_gym.evaluation import Evaluation
 from o1coder_gym.formats import StepFormat, load_format
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import SamplingPassRate, average_sampling_pass_rate
 from o1coder_gym.policies import load_policy
-from o1coder_gym.problems import load_rows
+from o1coder_gym.problems.hidden_tests import Evaluation
+from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.protocols import Policy
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.search_tree import SearchTree, tree_rows

@@ -35,7 +35,7 @@ from o1coder_gym.experiments.benchmark import Plan, run_plan
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_suite
 from o1coder_gym.experiments.tools import open_tools, session_row
 from o1coder_gym.journal import RunFolder
-from o1coder_gym.problems import ProblemRow
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.results import (
     ResultRow,
     budget_words,

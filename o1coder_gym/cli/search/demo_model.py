@@ -22,12 +22,13 @@ from o1coder_gym.cli.search.bench import run_bench
 from o1coder_gym.cli.search.demo_tiny import judged, verdict_words
 from o1coder_gym.cli.search.live_text import SideBySide
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.evaluation import Evaluation
 from o1coder_gym.experiments.benchmark import Plan
 from o1coder_gym.formats import load_format
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.engine import Generate
-from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.problems.hidden_tests import Evaluation
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.queries import Advance, Answer, Query
 from o1coder_gym.reporting.results import ResultRow, summarize, terminal_table
 from o1coder_gym.sandbox import Judge, default_judge

@@ -31,12 +31,13 @@ from o1coder_gym.budget import Budget
 from o1coder_gym.cli.search.bench import run_bench
 from o1coder_gym.cli.search.live_search import LiveSearch
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.evaluation import Evaluation, HiddenVerdict
 from o1coder_gym.experiments.benchmark import Plan
 from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.models.lookup import BUNDLED_MODELS
 from o1coder_gym.policies import load_policy
-from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Policy
 from o1coder_gym.reporting.colours import GOOD
 from o1coder_gym.reporting.comparison import compare_rows, group

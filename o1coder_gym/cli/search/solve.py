@@ -38,11 +38,12 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.evaluation import Evaluation, HiddenVerdict
 from o1coder_gym.formats import load_format
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.sandbox import default_judge

@@ -42,7 +42,8 @@ from o1coder_gym.executors import load_executor
 from o1coder_gym.experiments.shards import search_shown
 from o1coder_gym.experiments.synthesis import SynthesisPlan, missing
 from o1coder_gym.journal import RunFolder
-from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.exports import EXPORTS, export
 from o1coder_gym.process_data.store import data_hash, is_written

@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Sequence
 
-from o1coder_gym.docstring_examples import docstring_examples
+from o1coder_gym.problems.docstring_examples import docstring_examples
 from o1coder_gym.types import AssertTest, Problem
 
 _DEFINED = re.compile(r"^[ \t]*def[ \t]+([A-Za-z_]\w*)[ \t]*\(", re.M)

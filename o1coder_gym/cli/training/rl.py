@@ -32,7 +32,7 @@ from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.training import rl_policy
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import wilson_interval
-from o1coder_gym.problems import load_problems
+from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.rewards import Schedule, load_schedule
 
 if TYPE_CHECKING:

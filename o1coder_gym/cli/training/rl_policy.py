@@ -46,7 +46,8 @@ from o1coder_gym.metrics import paired_difference
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.provenance import Provenance, input_hashes, package_versions

@@ -32,7 +32,7 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.finetuning import TrainingSettings, finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
-from o1coder_gym.problems import load_rows
+from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.exports import demonstrations
 from o1coder_gym.process_data.store import data_hash

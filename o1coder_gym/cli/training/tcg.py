@@ -28,7 +28,8 @@ from o1coder_gym.cli.training import tcg_training
 from o1coder_gym.errors import UsageError
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
-from o1coder_gym.problems import ProblemRow, load_rows
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.tcg.corrections import build_corrections

@@ -11,7 +11,7 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.micro.behaviour import behaviour, is_irreducible
 from o1coder_gym.experiments.micro.operations import ENDS, STAGES, Operation, Pipeline, Stage, program, run
 from o1coder_gym.experiments.micro.splits import check_split, split_of
-from o1coder_gym.problem_rows import ProblemRow, problem_row_to_json
+from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json
 from o1coder_gym.types import CallTest, Problem
 
 PUBLIC_TESTS, HIDDEN_TESTS = 2, 10

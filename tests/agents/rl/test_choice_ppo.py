@@ -20,7 +20,7 @@ from o1coder_gym.errors import InfrastructureError, JournalError, UnknownNameErr
 from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.journal import read_rows
 from o1coder_gym.policies import load_policy
-from o1coder_gym.problems import load_problems
+from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.rewards import linear
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Outcome, State, Verdict

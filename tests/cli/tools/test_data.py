@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from o1coder_gym.cli.tools.data import app
 from o1coder_gym.errors import ProblemFileError, UnknownNameError
-from o1coder_gym.problems import KNOWN_SETS, load_rows
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.sources import KNOWN_SETS
 
 RIGHT = {
     "task_id": "t/right",

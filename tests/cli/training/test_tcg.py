@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from o1coder_gym.cli.training.tcg import app
 from o1coder_gym.errors import UsageError
-from o1coder_gym.problems import load_rows
+from o1coder_gym.problems.loading import load_rows
 
 
 def run(*arguments: str) -> str:

@@ -14,7 +14,7 @@ from o1coder_gym.experiments.micro.tiny_model import RECIPE, TinySettings, train
 from o1coder_gym.journal import config_hash
 from o1coder_gym.model_size import count_parameters, parameters_of
 from o1coder_gym.models.lookup import BUNDLED_MODELS, find_model, model_path
-from o1coder_gym.problems import load_rows
+from o1coder_gym.problems.loading import load_rows
 
 SPLITS = {"train": 512, "validation": 64, "test": 128}
 NAMES = sorted(BUNDLED_MODELS)

@@ -6,7 +6,7 @@ from pathlib import Path
 from o1coder_gym.experiments.micro.operations import OPERATIONS, Stage, program, run
 from o1coder_gym.experiments.micro.problems import draw_pipelines, micro_rows, write_rows
 from o1coder_gym.experiments.micro.traces import trace
-from o1coder_gym.problems import load_problems, load_rows
+from o1coder_gym.problems.loading import load_problems, load_rows
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.types import ActionType, Outcome, Submission
 

@@ -12,7 +12,7 @@ from o1coder_gym.experiments.micro.problems import draw_pipelines, micro_rows, q
 from o1coder_gym.experiments.micro.splits import HELD_OUT, SHARES, TRACES, is_held_out, split_of
 from o1coder_gym.experiments.micro.tiny_model import TinySettings, training_chats
 from o1coder_gym.experiments.micro.traces import trace
-from o1coder_gym.problems import load_rows
+from o1coder_gym.problems.loading import load_rows
 
 COUNTS = {"test": 24, "validation": 12, "train": 60, TRACES: 80}
 EVEN, ODD, SORT, SUM = Stage("even"), Stage("odd"), Stage("sort"), Stage("sum")

@@ -23,7 +23,7 @@ from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.journal import RunFolder, read_rows
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
-from o1coder_gym.problems import load_problems
+from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import GREEDY, ActionType, PolicyRequest, Problem, Sampling, State
 

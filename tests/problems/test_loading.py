@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym import problem_sources
 from o1coder_gym.errors import MissingExtraError, ProblemFileError, UnknownNameError
-from o1coder_gym.problems import limits_for, load_problems, load_rows
+from o1coder_gym.problems import sources
+from o1coder_gym.problems.loading import limits_for, load_problems, load_rows
 from o1coder_gym.types import CallTest, Limits, Problem
 
 ROW = {
@@ -182,7 +182,7 @@ def test_a_set_without_a_hub_says_where_it_was_looked_for(monkeypatch):
 
 def test_without_datasets_the_extra_is_named(monkeypatch):
     monkeypatch.delenv("O1CODER_DATA", raising=False)
-    monkeypatch.setattr(problem_sources.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         MissingExtraError, match=r"datasets is not installed; run: pip install 'o1coder-gym\[data\]'"
     ):
@@ -211,9 +211,9 @@ def test_a_repository_is_read_through_datasets(tmp_path, monkeypatch):
     (repository / "train.jsonl").write_text(json.dumps(HUMANEVAL_ROW | {"task_id": "HumanEval/901"}) + "\n")
     monkeypatch.delenv("O1CODER_DATA", raising=False)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(problem_sources, "hub_reachable", lambda: True)
-    known = problem_sources.KnownSet("mine", "", "none", hub=(str(repository), None))
-    monkeypatch.setitem(problem_sources.KNOWN_SETS, "mine", known)
+    monkeypatch.setattr(sources, "hub_reachable", lambda: True)
+    known = sources.KnownSet("mine", "", "none", hub=(str(repository), None))
+    monkeypatch.setitem(sources.KNOWN_SETS, "mine", known)
     rows = load_rows("mine")
     assert {row.problem.task_id for row in rows} == {"HumanEval/900", "HumanEval/901"}
     assert rows.source == f"Hugging Face, {repository}"

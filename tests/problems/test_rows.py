@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problem_rows import (
+from o1coder_gym.problems.rows import (
     ProblemRow,
     case_from_json,
     case_to_json,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from o1coder_gym.errors import MissingExtraError, ProblemFileError, UnknownNameError
 from o1coder_gym.hub import hub_reachable
-from o1coder_gym.problem_sets import Origin
+from o1coder_gym.problems.benchmarks import Origin
 
 _SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 

@@ -8,8 +8,9 @@ from importlib import resources
 import pytest
 
 from o1coder_gym.cli.tools.data import validations
-from o1coder_gym.docstring_examples import docstring_examples
-from o1coder_gym.problems import load_rows, problem_row_to_json
+from o1coder_gym.problems.docstring_examples import docstring_examples
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import problem_row_to_json
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Limits, Outcome, StdioTest, Submission
 

@@ -14,7 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar
 
 from o1coder_gym import registry
-from o1coder_gym.code_reading import (
+from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.problems.docstring_examples import docstring_examples
+from o1coder_gym.problems.reference_checks import reference_check
+from o1coder_gym.problems.rows import ProblemRow, problem_row_from_json
+from o1coder_gym.problems.test_code import (
     called_function,
     calls_of,
     checked_calls,
@@ -23,10 +27,6 @@ from o1coder_gym.code_reading import (
     missing_imports,
     parse_code,
 )
-from o1coder_gym.docstring_examples import docstring_examples
-from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problem_rows import ProblemRow, problem_row_from_json
-from o1coder_gym.reference_checks import reference_check
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, TestCase
 
 _Value = TypeVar("_Value")

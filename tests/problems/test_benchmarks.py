@@ -3,7 +3,7 @@
 import pytest
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problem_sets import (
+from o1coder_gym.problems.benchmarks import (
     Origin,
     apps,
     converter_for,

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import overload
 
 from o1coder_gym.errors import ProblemFileError, UnknownNameError
-from o1coder_gym.problem_rows import (
+from o1coder_gym.problems.benchmarks import Converter, converter_for
+from o1coder_gym.problems.rows import (
     ProblemRow,
     problem_row_from_json,
     problem_row_to_json,
     public_row_to_json,
 )
-from o1coder_gym.problem_sets import Converter, converter_for
-from o1coder_gym.problem_sources import KNOWN_SETS, KnownSet, Line, find_files, open_source
+from o1coder_gym.problems.sources import KNOWN_SETS, KnownSet, Line, find_files, open_source
 from o1coder_gym.types import Limits, Problem
 
 __all__ = [
