@@ -17,7 +17,7 @@ from typing import Any
 
 from o1coder_gym.agents.values import end_value, passes, standing
 from o1coder_gym.errors import UsageError
-from o1coder_gym.search_tree import SearchTree, TreeNode
+from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.types import (
     ActionType,
     Author,

@@ -19,8 +19,8 @@ from typing import Annotated
 
 import typer
 
+from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.reporting.tree_page import tree_page
-from o1coder_gym.search_tree import SearchTree, TreeNode
 from o1coder_gym.types import ActionType, Problem, Step
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

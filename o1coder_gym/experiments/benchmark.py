@@ -20,9 +20,9 @@ from o1coder_gym.formats import load_format
 from o1coder_gym.journal import RunFolder, config_hash
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.process_data.search_tree import TREES
 from o1coder_gym.protocols import Judge, Policy, StepScorer
 from o1coder_gym.reporting.results import ORACLE, RESULTS, ResultRow
-from o1coder_gym.search_tree import TREES
 from o1coder_gym.specs import name_of
 from o1coder_gym.types import State, Tests, Usage
 

@@ -17,8 +17,8 @@ from o1coder_gym.experiments.synthesis import SynthesisPlan, missing, synthesize
 from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
+from o1coder_gym.process_data.search_tree import TREES, SearchTree
 from o1coder_gym.sandbox import Judge, default_judge
-from o1coder_gym.search_tree import TREES, SearchTree
 from o1coder_gym.types import Outcome, Problem, Tests
 
 _SHARDS_PER_WORKER = 4

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import o1coder_gym
-from o1coder_gym.agents.harvest import harvest
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.generated_tests import generated_tests
@@ -31,10 +30,11 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.exports import demonstrations
+from o1coder_gym.process_data.harvest import harvest
+from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.search_tree import SearchTree, tree_rows
 from o1coder_gym.splits import SPLITS
 from o1coder_gym.types import Sampling, TestCase
 

@@ -17,8 +17,8 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.benchmark import FAILURES
 from o1coder_gym.formats import load_format
 from o1coder_gym.journal import RunFolder
+from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
 from o1coder_gym.protocols import Judge, Policy, StepScorer
-from o1coder_gym.search_tree import TREES, SearchTree, tree_rows
 from o1coder_gym.types import Problem, Tests
 
 

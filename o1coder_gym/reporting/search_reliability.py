@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from o1coder_gym.metrics import bootstrap_interval
-from o1coder_gym.search_tree import SearchTree
+from o1coder_gym.process_data.search_tree import SearchTree
 
 BINS = 10
 """B, of equal width."""

@@ -7,8 +7,8 @@ import heapq
 from rich.text import Text
 from rich.tree import Tree as Branches
 
+from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.reporting.colours import value_colour
-from o1coder_gym.search_tree import SearchTree, TreeNode
 from o1coder_gym.types import ActionType, Author, Finish, Outcome
 
 LINES = 60

@@ -5,9 +5,9 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.reporting.colours import BAD, GOOD, MIDDLE, UNKNOWN, value_colour
 from o1coder_gym.reporting.tree_text import dot, mermaid, terminal_tree
-from o1coder_gym.search_tree import SearchTree, TreeNode
 from o1coder_gym.types import ActionType, Outcome, Problem, Step, Usage
 
 NODES = (

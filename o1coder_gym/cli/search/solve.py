@@ -44,10 +44,10 @@ from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.process_data.search_tree import TREES
 from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.search_tree import TREES
 from o1coder_gym.types import (
     ActionType,
     Outcome,

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.agents import load_agent
-from o1coder_gym.agents.harvest import harvest, source_id
 from o1coder_gym.budget import Budget
 from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.missing_tests import warn, without_visible_tests
@@ -46,10 +45,11 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.exports import EXPORTS, export
+from o1coder_gym.process_data.harvest import harvest, source_id
+from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.store import data_hash, is_written
 from o1coder_gym.provenance import input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.search_tree import SearchTree, tree_rows
 from o1coder_gym.tcg.store import read_tests
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from o1coder_gym.errors import JournalError
-from o1coder_gym.search_tree import SearchTree, TreeNode, tree_rows
+from o1coder_gym.process_data.search_tree import SearchTree, TreeNode, tree_rows
 from o1coder_gym.types import ActionType, CallTest, Outcome, Problem, State, Step, Usage
 
 PLAN = Step(ActionType.DEFINE, "add")
