@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
-from o1coder_gym.reporting.tree_page import tree_page
+from o1coder_gym.reporting.pages.tree_page import tree_page
 from o1coder_gym.types import ActionType, Problem, Step
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

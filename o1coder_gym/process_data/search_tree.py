@@ -138,7 +138,7 @@ class SearchTree:
 
     def _repr_html_(self) -> str:
         """Shows the tree in a notebook."""
-        from o1coder_gym.reporting.tree_page import notebook_cell
+        from o1coder_gym.reporting.pages.tree_page import notebook_cell
 
         return notebook_cell(self)
 

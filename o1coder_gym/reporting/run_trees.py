@@ -10,7 +10,7 @@ from typing import Any
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.problems.hidden_tests import logged_verdicts
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
-from o1coder_gym.reporting.tree_page import Verdicts, tree_page
+from o1coder_gym.reporting.pages.tree_page import Verdicts, tree_page
 
 PAGES = "trees"
 """Name of the folder of viewer pages in a run folder."""

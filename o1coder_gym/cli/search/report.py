@@ -12,7 +12,7 @@ from rich.console import Console
 from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.reporting.figures import FIGURES, write_figures
 from o1coder_gym.reporting.measures import measures_markdown
-from o1coder_gym.reporting.report_page import report_page
+from o1coder_gym.reporting.pages.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow, markdown_report, read_results
 from o1coder_gym.reporting.run_report import RunReport, read_run
 

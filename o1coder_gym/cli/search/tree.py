@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.process_data.search_tree import SearchTree
+from o1coder_gym.reporting.pages.tree_page import tree_page
 from o1coder_gym.reporting.run_trees import RunTrees
-from o1coder_gym.reporting.tree_page import tree_page
 from o1coder_gym.reporting.tree_text import LINES, dot, mermaid, terminal_tree
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 from o1coder_gym.reporting.colours import SERIES
-from o1coder_gym.reporting.page import breakable
+from o1coder_gym.reporting.pages.page import breakable
 from o1coder_gym.reporting.run_report import Curve, CurvePoint
 from o1coder_gym.reporting.search_reliability import ReliabilityBin
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from html import escape
 
 from o1coder_gym.metrics import PairedDifference
-from o1coder_gym.reporting.charts import (
+from o1coder_gym.reporting.colours import UNKNOWN, value_colour
+from o1coder_gym.reporting.pages.charts import (
     curves_chart,
     interval_bar,
     reliability_chart,
     series_class,
     spending_chart,
 )
-from o1coder_gym.reporting.colours import UNKNOWN, value_colour
-from o1coder_gym.reporting.page import breakable, html_page
+from o1coder_gym.reporting.pages.page import breakable, html_page
 from o1coder_gym.reporting.results import (
     AgentSummary,
     ResultRow,

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from o1coder_gym.budget import Budget
-from o1coder_gym.reporting.charts import curves_chart, spending_chart
 from o1coder_gym.reporting.colours import UNKNOWN
 from o1coder_gym.reporting.figures import problems_figure, write_figures
-from o1coder_gym.reporting.report_page import report_page
+from o1coder_gym.reporting.pages.charts import curves_chart, spending_chart
+from o1coder_gym.reporting.pages.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, CurvePoint, RunReport, make_report
 from o1coder_gym.reporting.search_reliability import reliability

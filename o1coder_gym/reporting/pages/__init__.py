@@ -1,0 +1,1 @@
+"""Pages in HTML: the report of a run, and the viewer of search trees."""
