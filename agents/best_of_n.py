@@ -9,11 +9,11 @@ from typing import TypeAlias
 
 from o1coder_gym.agents.asking import Turns
 from o1coder_gym.agents.search.rollouts import Rollout, follow
-from o1coder_gym.agents.seeds import derive_stream
 from o1coder_gym.agents.values import standing
 from o1coder_gym.errors import BudgetExhausted, UsageError
 from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.queries import Search
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types import Problem, Sampling, SearchResult, State
 
 Choice: TypeAlias = Callable[[Sequence[Rollout]], Rollout]

@@ -181,9 +181,9 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "logarithmic": "o1coder_gym.rewards.terms:logarithmic",
     },
     "executor": {
-        "serial": "o1coder_gym.executors:serial",
-        "processes": "o1coder_gym.executors:processes",
-        "ray": "o1coder_gym.executors:ray",
+        "serial": "o1coder_gym.runs.executors:serial",
+        "processes": "o1coder_gym.runs.executors:processes",
+        "ray": "o1coder_gym.runs.executors:ray",
     },
     "embedding": {"hash": "o1coder_gym.embedding:hashed_words"},
     "format": {

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.budget import Budget
 from o1coder_gym.errors import UsageError
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.reporting.comparison import NOTHING_SHOWN, compare_rows, compare_with, solved_by_problem
 from o1coder_gym.reporting.results import RESULTS, ResultRow, Setting, labels, read_results
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Outcome, Usage
 
 

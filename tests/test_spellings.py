@@ -5,20 +5,21 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym import executors, rewards
+from o1coder_gym import rewards
 from o1coder_gym.agents.registry import AGENTS, agent_spec, load_agent
 from o1coder_gym.agents.search.selection import uct
 from o1coder_gym.cli.tools.serve import offered
 from o1coder_gym.embedding import hashed_words, load_embedding
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.executors import load_executor
 from o1coder_gym.experiments.suite import contestants
 from o1coder_gym.model_size import parameters_of
 from o1coder_gym.models.lookup import KNOWN_MODELS
 from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy, ScriptedPolicy, load_policy
 from o1coder_gym.policies.loading import policy_spec
-from o1coder_gym.provenance import artefact_path
 from o1coder_gym.rewards import load_schedule
+from o1coder_gym.runs import executors
+from o1coder_gym.runs.executors import load_executor
+from o1coder_gym.runs.provenance import artefact_path
 from o1coder_gym.specs import Spec, parse
 from o1coder_gym.types import Sampling
 

@@ -41,8 +41,8 @@ from o1coder_gym.errors import (
     ScorerError,
     UsageError,
 )
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.protocols import Model, Policy, StepScorer
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import PolicyRequest, Problem, Proposal
 
 __all__ = ["Driver", "Observer", "Task", "TaskResult"]

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 from o1coder_gym.agents.contracts import check_proposals, check_score, check_transition
 from o1coder_gym.agents.records import read_proposals, read_transition, write_proposals, write_transition
-from o1coder_gym.agents.seeds import digest
 from o1coder_gym.queries import Answer
+from o1coder_gym.runs.seeds import digest
 from o1coder_gym.types import PolicyRequest, Problem, State, Transition
 
 Payload: TypeAlias = PolicyRequest | tuple[State, str] | tuple[Problem, State]

@@ -21,10 +21,10 @@ from typing import Any
 from o1coder_gym.agents.driver.lanes import Request
 from o1coder_gym.agents.driver.replies import Payload, check_reply, name_of, read_answer, write_answer
 from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
-from o1coder_gym.agents.seeds import derive_seed
-from o1coder_gym.budget import Grant, Meter
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, O1CoderError
 from o1coder_gym.queries import Advance, Answer, Propose, Query, Score, Search
+from o1coder_gym.runs.budget import Grant, Meter
+from o1coder_gym.runs.seeds import derive_seed
 from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
 
 

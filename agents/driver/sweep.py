@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.budget import SMALLEST_SAMPLE, Budget
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
 from o1coder_gym.queries import Advance, Answer, Propose, Query
+from o1coder_gym.runs.budget import SMALLEST_SAMPLE, Budget
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
 
 

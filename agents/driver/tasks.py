@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from o1coder_gym.budget import UNLIMITED, Budget
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.queries import Agent, Answer, Query
+from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.types import SearchResult, Usage
 
 

@@ -10,12 +10,12 @@ from functools import partial
 from o1coder_gym.agents.best_of_n import best_of_n
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.agents.seeds import derive_stream
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.policies import LanguageModelPolicy
 from o1coder_gym.protocols import Model
 from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.rewards import fractional_outcome, outcome_reward
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types import ActionType, Problem, Proposal, Sampling, State, Transition, Usage
 
 

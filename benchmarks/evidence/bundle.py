@@ -25,8 +25,8 @@ import typer
 from o1coder_gym.cli.training.selfplay import TESTED, gains
 from o1coder_gym.experiments.micro.tiny_model import RECIPE
 from o1coder_gym.experiments.self_play import CURVE
-from o1coder_gym.journal import config_hash, read_rows
 from o1coder_gym.models.lookup import BUNDLED_MODELS
+from o1coder_gym.runs.journal import config_hash, read_rows
 
 DATA = BUNDLED_MODELS["tiny"].folder.parent
 FILES = ("*config.json", "model.safetensors", "tokenizer*.json", "*.jinja")

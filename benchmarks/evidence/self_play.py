@@ -26,8 +26,8 @@ from typing import Annotated, Any
 
 import typer
 
-from o1coder_gym.journal import read_rows
 from o1coder_gym.process_data.store import FILES
+from o1coder_gym.runs.journal import read_rows
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 

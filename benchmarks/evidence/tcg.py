@@ -23,12 +23,12 @@ from typing import Annotated, Any
 
 import typer
 
-from o1coder_gym.cli.progress import tracked
 from o1coder_gym.metrics import bootstrap_interval
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_problems, load_rows
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.runs.progress import tracked
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.observation import Output
 from o1coder_gym.tcg.evaluation import DatasetTests, EvaluationSettings, evaluate_generator

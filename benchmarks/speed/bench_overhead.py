@@ -19,9 +19,9 @@ import typer
 from o1coder_gym.cli.options import DEFAULT_POLICY, PolicyOption
 from o1coder_gym.experiments.benchmark import Tools, run_plan
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
 from o1coder_gym.protocols import Judge, Policy
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import PolicyRequest, Proposal, Submission, Verdict
 

@@ -30,7 +30,6 @@ from functools import partial
 from typing import Any
 
 from o1coder_gym.agents import Driver, Task, mcts
-from o1coder_gym.budget import Budget
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.errors import UsageError
 from o1coder_gym.formats import Prompt
@@ -48,6 +47,7 @@ from o1coder_gym.policies import (
 from o1coder_gym.policies.vllm.engine import BLOCK
 from o1coder_gym.prm.step_text import EncodedSteps
 from o1coder_gym.problems.loading import load_problems
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Sampling, Submission
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from o1coder_gym.agents.seeds import derive_seed
 from o1coder_gym.queries import Advance, Answer, Propose, Query, Search
+from o1coder_gym.runs.seeds import derive_seed
 from o1coder_gym.types import (
     ActionType,
     CaseResult,

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from o1coder_gym.journal import RunFolder
+from o1coder_gym.runs.journal import RunFolder
 
 
 def default_folder(command: str) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.journal import RunFolder, config_hash
+from o1coder_gym.runs.journal import RunFolder, config_hash
 
 MARK = "stage.json"
 CURVE = "curve"

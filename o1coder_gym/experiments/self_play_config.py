@@ -29,7 +29,7 @@ class RunSection:
         max_steps: Steps per episode.
         max_tokens: Tokens per step.
         samples: Samples per held-out problem when a policy is measured.
-        executor: Where searches run, see `executors.load_executor`.
+        executor: Where searches run, see `runs.executors.load_executor`.
         dtype: Of the policy when it searches and is measured; float32 makes results independent of batching.
         seed: Of everything.
     """

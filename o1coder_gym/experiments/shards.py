@@ -9,15 +9,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.executors import load_executor
 from o1coder_gym.experiments.benchmark import FAILURES
 from o1coder_gym.experiments.synthesis import SynthesisPlan, missing, synthesize_trees
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.process_data.search_tree import TREES, SearchTree
+from o1coder_gym.runs.executors import load_executor
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.progress import progress_bars
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.types import Outcome, Problem, Tests
 

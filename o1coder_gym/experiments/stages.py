@@ -10,7 +10,6 @@ from typing import Any
 
 import o1coder_gym
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
-from o1coder_gym.budget import Budget
 from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.missing_tests import warn, without_visible_tests
 from o1coder_gym.cli.training.rl_policy import train
@@ -22,7 +21,6 @@ from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import search_shown
 from o1coder_gym.experiments.synthesis import SynthesisPlan
 from o1coder_gym.formats import load_format
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
@@ -33,7 +31,9 @@ from o1coder_gym.process_data.exports import demonstrations
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.store import data_hash
-from o1coder_gym.provenance import Provenance, input_hashes, package_versions
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.splits import SPLITS
 from o1coder_gym.types import Sampling, TestCase

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.experiments.benchmark import Plan, Tools
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.model_size import parameters_of
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.provenance import package_versions
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import package_versions
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest

@@ -27,7 +27,7 @@ from o1coder_gym.models.checkpoints import (
     weight_type,
 )
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.provenance import Provenance, input_hashes, package_versions
+from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

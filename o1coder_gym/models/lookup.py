@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from o1coder_gym.errors import MissingExtraError, WeightsError
-from o1coder_gym.hub import hub_reachable
 from o1coder_gym.models.weights import HubFile, Progress, WeightFile, Wheel, fetch_weights, ignore_progress
+from o1coder_gym.runs.hub import hub_reachable
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b"
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import WeightsError
-from o1coder_gym.hub import hub_reachable
+from o1coder_gym.runs.hub import hub_reachable
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told what happens: ``(stage, bytes done, bytes in total)``; a total of 0 is a stage without a length."""

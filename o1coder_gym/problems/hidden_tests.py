@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError
-from o1coder_gym.journal import RunFolder, read_rows
 from o1coder_gym.problems.loading import limits_for
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge
+from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.types import Limits, Outcome, Submission, Verdict
 
 LOG = "evaluation"

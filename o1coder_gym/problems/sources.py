@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from o1coder_gym.errors import MissingExtraError, ProblemFileError, UnknownNameError
-from o1coder_gym.hub import hub_reachable
 from o1coder_gym.problems.benchmarks import Origin
+from o1coder_gym.runs.hub import hub_reachable
 
 _SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from o1coder_gym.errors import InfrastructureError
-from o1coder_gym.journal import config_hash
 from o1coder_gym.problems.loading import limits_for
 from o1coder_gym.process_data import LabelRule, PairRule, PathRow, PrefixRow, ProcessData
 from o1coder_gym.process_data.dataset import assembled
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.protocols import Judge
+from o1coder_gym.runs.journal import config_hash
 from o1coder_gym.types import ActionType, Outcome, Problem, Submission, Tests
 
 

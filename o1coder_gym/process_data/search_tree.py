@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import JournalError, O1CoderError
-from o1coder_gym.journal import read_rows
 from o1coder_gym.problems.rows import ProblemRow, problem_row_from_json, problem_row_to_json
+from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.types import ActionType, Author, Finish, Outcome, Problem, State, Step, Usage
 
 SCHEMA = 1

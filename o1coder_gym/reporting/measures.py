@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from o1coder_gym.budget import UNLIMITED
 from o1coder_gym.metrics import Estimate, area_under_curve, estimate_pass_at_k, generation_flops
 from o1coder_gym.reporting.comparison import group
 from o1coder_gym.reporting.results import ResultRow, Setting, labels
+from o1coder_gym.runs.budget import UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from o1coder_gym.budget import UNLIMITED, Budget
 from o1coder_gym.errors import JournalError, UsageError
-from o1coder_gym.journal import read_rows
 from o1coder_gym.metrics import wilson_interval
+from o1coder_gym.runs.budget import UNLIMITED, Budget
+from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.types import Outcome, Usage
 
 RESULTS = "results"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.problems.rows import ProblemRow, case_to_json
 from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.tcg.execution import OutputJudge
 from o1coder_gym.tcg.quality import MUTANTS, ProblemQuality, measure
 from o1coder_gym.tcg.requests import TestRequest, generate_all

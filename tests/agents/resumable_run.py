@@ -17,8 +17,8 @@ from o1coder_gym.agents.best_of_n import best_of_n
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.mcts import mcts
-from o1coder_gym.budget import Budget
-from o1coder_gym.journal import RunFolder
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import PolicyRequest, Proposal
 
 

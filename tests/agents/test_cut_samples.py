@@ -14,12 +14,12 @@ from o1coder_gym.agents.flight import Flight
 from o1coder_gym.agents.search.expansion import expand
 from o1coder_gym.agents.search.leaf_values import rollout
 from o1coder_gym.agents.search.priors import no_prior
-from o1coder_gym.budget import Budget
 from o1coder_gym.errors import BudgetExhausted, PolicyError
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.queries import Advance, Propose, Search
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
 
 AGENTS = ("best_of_n", "mcts", "puct", "ab_mcts", "beam", "diverse_beam", "self_repair", "mcts:parallel=4")

@@ -6,8 +6,8 @@ from types import ModuleType
 from typing import Any
 
 from o1coder_gym.agents import Driver, Task
-from o1coder_gym.budget import Budget
 from o1coder_gym.envs.conformance import check_agent
+from o1coder_gym.runs.budget import Budget
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "searching.md"
 

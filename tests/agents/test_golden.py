@@ -12,7 +12,7 @@ from o1coder_gym.agents import Driver, Task, Tree, ab_mcts, beam, diverse_beam, 
 from o1coder_gym.agents.beam import by_scorer
 from o1coder_gym.agents.search.leaf_values import mixed, scored
 from o1coder_gym.agents.search.priors import by_score
-from o1coder_gym.budget import Budget
+from o1coder_gym.runs.budget import Budget
 
 FOLDER = Path(__file__).parents[1] / "golden"
 

@@ -15,8 +15,8 @@ from o1coder_gym.agents.search.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.search.selection import uct_virtual_loss
 from o1coder_gym.agents.search.simulation import FRUITLESS_ROUNDS, concurrently
 from o1coder_gym.agents.widening import all_at_once, progressive
-from o1coder_gym.budget import UNLIMITED, Budget
 from o1coder_gym.queries import Score
+from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.types import ActionType, PolicyRequest, Proposal, Sampling, State
 
 

@@ -23,11 +23,11 @@ from o1coder_gym.agents.choosing import Program, choose_program
 from o1coder_gym.agents.driver.sweep import Recorder, Recording
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.agents.rl.episodes import Episode, metrics
-from o1coder_gym.budget import Budget
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.process_data import ProcessData
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.search_tree import SearchTree
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.tcg.selection import SCORES
 from o1coder_gym.types import (
     ActionType,

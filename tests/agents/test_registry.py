@@ -10,8 +10,8 @@ from o1coder_gym.agents.beam import by_scorer
 from o1coder_gym.agents.registry import STRATEGIES
 from o1coder_gym.agents.search.leaf_values import scored
 from o1coder_gym.agents.widening import progressive
-from o1coder_gym.budget import Budget
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Sampling
 
 

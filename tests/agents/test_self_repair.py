@@ -2,9 +2,9 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from o1coder_gym.agents import Driver, Task, load_agent
-from o1coder_gym.budget import Budget
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.formats import FORMATS
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import ActionType, CallTest, PolicyRequest, Problem, Proposal, State
 

@@ -16,7 +16,7 @@ from o1coder_gym.agents import (
     greedy,
 )
 from o1coder_gym.agents.beam import by_scorer
-from o1coder_gym.budget import UNLIMITED, Budget
+from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.types import PolicyRequest, Proposal, SearchResult
 
 

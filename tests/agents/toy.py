@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from o1coder_gym.agents import Driver, Task, TaskResult, mcts
-from o1coder_gym.budget import UNLIMITED, Budget
 from o1coder_gym.errors import PolicyError
+from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.types import (
     ActionType,
     CaseResult,

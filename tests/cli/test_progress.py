@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from o1coder_gym.cli.progress import ProgressLines, progress_bars
+from o1coder_gym.runs.progress import ProgressLines, progress_bars
 
 
 def test_a_log_gets_a_line_per_quarter() -> None:

@@ -11,8 +11,8 @@ import typer.main
 
 from o1coder_gym.cli.main import app
 from o1coder_gym.experiments.suite import read_suite
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.reporting.results import RESULTS, ResultRow
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Outcome, Usage
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

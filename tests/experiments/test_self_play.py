@@ -10,7 +10,7 @@ import pytest
 
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.self_play import MARK, Learned, Schedule, self_play, stalled
-from o1coder_gym.journal import RunFolder
+from o1coder_gym.runs.journal import RunFolder
 
 
 class Killed(Exception):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.agents import load_agent
-from o1coder_gym.budget import Budget
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, budgets, contestants, parts, read_suite
+from o1coder_gym.runs.budget import Budget
 
 SUITES = Path(__file__).parents[2] / "benchmarks" / "suites"
 

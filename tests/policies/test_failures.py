@@ -6,11 +6,11 @@ from functools import partial
 import pytest
 
 from o1coder_gym.agents import Driver, Task, best_of_n, greedy
-from o1coder_gym.budget import Budget
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import PolicyError
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import HFEngine, LanguageModelPolicy, OpenAISettings
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Outcome, Problem, Verdict
 
 PROBLEMS = [Problem(f"t/{name}", f"Solve {name}.") for name in ("one", "two", "three", "victim")]

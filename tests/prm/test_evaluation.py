@@ -7,9 +7,9 @@ import pytest
 
 from o1coder_gym.agents.driver.cache import CachedScorer
 from o1coder_gym.errors import ScorerError
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.prm.evaluation import evaluate_scorer
 from o1coder_gym.process_data import ProcessData
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Problem, State
 
 

@@ -7,10 +7,10 @@ from o1coder_gym.agents import AGENTS, Driver, Task, load_agent
 from o1coder_gym.envs.conformance.clauses import require_nothing_hidden
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import AssertTest, CaseResult, Outcome, Problem, Submission, Verdict
 

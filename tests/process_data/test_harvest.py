@@ -13,11 +13,11 @@ from o1coder_gym.agents import Driver, Task, Tree, best_of_n, mcts
 from o1coder_gym.agents.driver.sweep import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
-from o1coder_gym.budget import Budget
 from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.process_data import ProcessData
 from o1coder_gym.process_data.harvest import harvest, prefix_rows
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import (
     ActionType,
     CallTest,

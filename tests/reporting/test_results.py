@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from o1coder_gym.budget import Budget
 from o1coder_gym.reporting.results import ResultRow, markdown_report, name_lines, summarize, terminal_table
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
 
 

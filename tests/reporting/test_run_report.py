@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import pytest
 
-from o1coder_gym.budget import Budget
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import make_report
 from o1coder_gym.reporting.search_reliability import calibration_error, reliability, scored_steps
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import ActionType, Outcome, Problem, Step, Usage
 
 

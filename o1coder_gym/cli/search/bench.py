@@ -26,7 +26,6 @@ from o1coder_gym.cli.options import (
     SkipBadOption,
     SplitOption,
 )
-from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.search import aspr, compare
 from o1coder_gym.cli.search.report import write_report
@@ -34,7 +33,6 @@ from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.experiments.benchmark import Plan, run_plan
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_suite
 from o1coder_gym.experiments.tools import open_tools, session_row
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.results import (
     ResultRow,
@@ -42,6 +40,8 @@ from o1coder_gym.reporting.results import (
     summarize,
     terminal_table,
 )
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.progress import progress_bars
 
 DEFAULT_PROBLEMS = ["starter"]
 DEFAULT_AGENTS = ["greedy", "best_of_n", "mcts"]

@@ -17,7 +17,6 @@ from rich.panel import Panel
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.greedy import greedy
-from o1coder_gym.budget import Budget
 from o1coder_gym.cli.search.bench import run_bench
 from o1coder_gym.cli.search.demo_tiny import judged, verdict_words
 from o1coder_gym.cli.search.live_text import SideBySide
@@ -31,6 +30,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.queries import Advance, Answer, Query
 from o1coder_gym.reporting.results import ResultRow, summarize, terminal_table
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.types import Usage
 

@@ -27,7 +27,6 @@ from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.mcts import mcts
 from o1coder_gym.agents.search.tree import Tree
-from o1coder_gym.budget import Budget
 from o1coder_gym.cli.search.bench import run_bench
 from o1coder_gym.cli.search.live_search import LiveSearch
 from o1coder_gym.envs.reasoning_model import ReasoningModel
@@ -44,6 +43,7 @@ from o1coder_gym.reporting.comparison import compare_rows, group
 from o1coder_gym.reporting.pages.tree_page import test_lines
 from o1coder_gym.reporting.results import ORACLE, ResultRow, summarize, terminal_table
 from o1coder_gym.reporting.run_trees import PAGES, page_names
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.types import Outcome, Problem, Sampling, State
 

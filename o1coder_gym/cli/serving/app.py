@@ -16,12 +16,12 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from o1coder_gym.agents import TaskResult
-from o1coder_gym.budget import Budget
 from o1coder_gym.cli.serving import chat
 from o1coder_gym.cli.serving.desk import Desk, Event, Full, Order
 from o1coder_gym.cli.serving.questions import question
 from o1coder_gym.errors import CalledOff, O1CoderError
 from o1coder_gym.queries import Agent
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Transition, Usage
 
 HEARTBEAT_S = 10.0

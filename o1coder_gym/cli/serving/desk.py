@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from o1coder_gym.agents import Driver, Feed, Task, TaskResult
-from o1coder_gym.budget import Budget
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import CalledOff, InfrastructureError, O1CoderError
 from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.queries import Advance, Agent, Answer, Query
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Problem, State, Transition, Usage
 
 SHUT = "the server is shutting down"

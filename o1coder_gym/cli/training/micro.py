@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 
 from o1coder_gym.cli.options import JsonOption, ResumeOption, SeedOption
-from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
 from o1coder_gym.experiments.micro.tiny_model import TinySettings, train_tiny_model
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.models.lookup import find_model
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.progress import progress_bars
 
 PROBLEMS, MODEL = "problems.jsonl", "model"
 CountOption = Annotated[int, typer.Option(min=0, help="Problems of this split.")]

@@ -27,13 +27,13 @@ from o1coder_gym.cli.options import (
     SeedOption,
     SplitOption,
 )
-from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.training import rl_policy
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import wilson_interval
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.rewards import Schedule, load_schedule
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.progress import progress_bars
 
 if TYPE_CHECKING:
     from o1coder_gym.agents.rl.choice_ppo import Chooser, Evaluation, Training

@@ -29,7 +29,6 @@ from o1coder_gym.cli.options import (
     SeedOption,
     SplitOption,
 )
-from o1coder_gym.cli.progress import progress_bars
 from o1coder_gym.cli.run_folders import default_folder
 from o1coder_gym.cli.training_options import (
     Dtype,
@@ -41,7 +40,6 @@ from o1coder_gym.cli.training_options import (
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.held_out import HeldOut
 from o1coder_gym.formats import load_format
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import paired_difference
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
@@ -50,8 +48,10 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
-from o1coder_gym.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.reporting.learning_curve import PICTURE, draw_updates
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.progress import progress_bars
+from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 
 DEFAULTS = RLSettings()

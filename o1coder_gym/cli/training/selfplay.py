@@ -14,14 +14,14 @@ from rich.markup import escape
 from o1coder_gym.cli.options import JsonOption, OutOption, ResumeOption
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.errors import UsageError
-from o1coder_gym.executors import load_executor
 from o1coder_gym.experiments.self_play import CURVE, Learned, Schedule, self_play
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig, read_config
 from o1coder_gym.experiments.stages import RealStages
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.metrics import paired_difference
 from o1coder_gym.models.lookup import find_model
 from o1coder_gym.reporting.learning_curve import PICTURE, draw_curve, markdown_curve
+from o1coder_gym.runs.executors import load_executor
+from o1coder_gym.runs.journal import RunFolder
 
 TESTED = "tested"
 """Name of the file of results on the test split, one row per policy and problem."""

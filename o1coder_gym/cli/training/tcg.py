@@ -22,15 +22,15 @@ from o1coder_gym.cli.options import (
     SkipBadOption,
     SplitOption,
 )
-from o1coder_gym.cli.progress import tracked
 from o1coder_gym.cli.run_folders import optional_folder
 from o1coder_gym.cli.training import tcg_training
 from o1coder_gym.errors import UsageError
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.progress import tracked
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.tcg.corrections import build_corrections
 from o1coder_gym.tcg.data_card import write_dataset

@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from o1coder_gym.journal import RunFolder, config_hash
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.prm.model import StepModel, load_backbone
 from o1coder_gym.prm.step_text import EncodedSteps
-from o1coder_gym.provenance import input_hashes, package_versions
+from o1coder_gym.runs.journal import RunFolder, config_hash
+from o1coder_gym.runs.provenance import input_hashes, package_versions
 
 _AT_ONCE = 16
 _PREFIX_MIB = 1024

@@ -8,8 +8,8 @@ import pytest
 
 from o1coder_gym.agents import Driver, Task, best_of_n, greedy, mcts
 from o1coder_gym.agents.driver.cache import CachedJudge, CachedPolicy, CachedScorer
-from o1coder_gym.budget import Budget
-from o1coder_gym.journal import RunFolder
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
     GREEDY,
     AssertTest,

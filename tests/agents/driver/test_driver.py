@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from o1coder_gym.agents import Driver, Task, best_of_n, greedy, mcts
-from o1coder_gym.budget import Budget
 from o1coder_gym.errors import (
     BudgetExhausted,
     UsageError,
 )
 from o1coder_gym.queries import Advance, Propose, Score, Search
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import (
     GREEDY,
     Outcome,

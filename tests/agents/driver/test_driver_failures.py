@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, greedy, load_agent, mcts
-from o1coder_gym.budget import Budget
 from o1coder_gym.errors import (
     BudgetExhausted,
     ConformanceError,
@@ -22,8 +21,9 @@ from o1coder_gym.errors import (
     ScorerError,
     UsageError,
 )
-from o1coder_gym.journal import RunFolder
 from o1coder_gym.queries import Propose, Score, Search
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
     ActionType,
     PolicyRequest,

@@ -11,10 +11,10 @@ import pytest
 
 from o1coder_gym.agents import Driver, Task, best_of_n, greedy, mcts
 from o1coder_gym.agents.records import read_proposals, read_transition, write_proposals, write_transition
-from o1coder_gym.budget import Budget
 from o1coder_gym.errors import JournalError, PolicyError
-from o1coder_gym.journal import RunFolder, read_rows
 from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.types import ActionType, Proposal, State, Step
 
 SCRIPT = str(Path(__file__).parents[1] / "resumable_run.py")

@@ -7,8 +7,8 @@ import pytest
 from o1coder_gym.agents import AGENTS, Driver, Task, Tree, best_of_n, load_agent
 from o1coder_gym.agents.driver.sweep import Recorder
 from o1coder_gym.agents.driver.tree_records import tree_record
-from o1coder_gym.budget import Budget
 from o1coder_gym.process_data.search_tree import SearchTree
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Problem
 
 PROBLEM = Problem("p", "a question")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.journal import read_rows
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
+from o1coder_gym.runs.journal import read_rows
 
 
 def rows(folder: Path) -> list[dict]:

@@ -11,7 +11,6 @@ import pytest
 from o1coder_gym.agents.asking import advance, propose
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.budget import Budget
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.envs.reach import find_text, reachable
 from o1coder_gym.formats import PSEUDOCODE
@@ -22,6 +21,7 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.prompts import question
 from o1coder_gym.protocols import Policy
 from o1coder_gym.queries import Advance, Propose, Search
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import ActionType, CallTest, Problem, SearchResult, State, Step
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from o1coder_gym.budget import Budget
 from o1coder_gym.reporting.colours import UNKNOWN
 from o1coder_gym.reporting.figures import problems_figure, write_figures
 from o1coder_gym.reporting.pages.charts import curves_chart, spending_chart
@@ -12,6 +11,7 @@ from o1coder_gym.reporting.pages.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, CurvePoint, RunReport, make_report
 from o1coder_gym.reporting.search_reliability import reliability
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
 
 AGENTS = ("best_of_n_random", "greedy", "mcts:<b>width=4</b>")

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from o1coder_gym.errors import MissingExtraError, UsageError
-from o1coder_gym.executors import load_executor
+from o1coder_gym.runs.executors import load_executor
 
 
 def test_serial_and_processes_agree() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.provenance import Provenance, artefact_hash, input_hashes, package_versions
+from o1coder_gym.runs.provenance import Provenance, artefact_hash, input_hashes, package_versions
 
 MADE = Provenance("prm train", {"seed": 0}, {"data": "abc"}, {"o1coder-gym": "0.1.0"})
 

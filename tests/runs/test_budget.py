@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from o1coder_gym.budget import SMALLEST_SAMPLE, Budget, Grant, Meter
 from o1coder_gym.errors import UsageError
+from o1coder_gym.runs.budget import SMALLEST_SAMPLE, Budget, Grant, Meter
 from o1coder_gym.types import Usage
 
 

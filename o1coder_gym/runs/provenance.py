@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.journal import config_hash
+from o1coder_gym.runs.journal import config_hash
 
 FILE = "provenance.json"
 """Lies in the folder of a finished artefact, written last."""

@@ -1,0 +1,1 @@
+"""Runs: folders, journals, provenance, budgets, seeds, executors, progress."""
