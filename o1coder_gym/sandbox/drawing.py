@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from o1coder_gym.errors import SandboxError, UsageError
-from o1coder_gym.sandbox.blueprint import LAYERS, Blueprint, below
+from o1coder_gym.sandbox.confinement.blueprint import LAYERS, Blueprint, below
 
 STANDARD_MODULES = (
     *("abc", "array", "bisect", "collections", "copy", "functools", "heapq", "itertools", "json", "math"),

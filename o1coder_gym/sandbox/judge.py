@@ -12,8 +12,8 @@ from typing import Self
 
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.sandbox.batch import Batch
-from o1coder_gym.sandbox.blueprint import LAYERS
 from o1coder_gym.sandbox.cache import VerdictCache, key_of
+from o1coder_gym.sandbox.confinement.blueprint import LAYERS
 from o1coder_gym.sandbox.drawing import draw
 from o1coder_gym.sandbox.observation import ObservedTrial, Output
 from o1coder_gym.sandbox.pool import Pool

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 from o1coder_gym.errors import InfrastructureError
-from o1coder_gym.sandbox.blueprint import Blueprint
+from o1coder_gym.sandbox.confinement.blueprint import Blueprint
 from o1coder_gym.sandbox.worker import Worker, WorkerDied
 
 _JOBS_PER_ZYGOTE = 10_000

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from o1coder_gym.errors import InfrastructureError, SandboxError, UsageError
-from o1coder_gym.sandbox.blueprint import LAYERS
 from o1coder_gym.sandbox.canaries import BAIT, CANARIES, DESCRIPTIONS, FIND, PLANT, imports
+from o1coder_gym.sandbox.confinement.blueprint import LAYERS
 from o1coder_gym.types import CallTest, Limits, Outcome, Submission, Verdict
 
 _PROBE_LIMITS = Limits(cpu_s=2.0, wall_s=10.0, memory_bytes=128 << 20)

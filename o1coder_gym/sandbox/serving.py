@@ -8,9 +8,10 @@ import struct
 from _socket import CMSG_LEN, socket, socketpair
 from collections.abc import Callable, Iterable
 
-from o1coder_gym.sandbox import child, tester, traces
+from o1coder_gym.sandbox import child, tester
 from o1coder_gym.sandbox.child import Placement
-from o1coder_gym.sandbox.layers import Surroundings
+from o1coder_gym.sandbox.confinement import traces
+from o1coder_gym.sandbox.confinement.layers import Surroundings
 from o1coder_gym.sandbox.scratch import sweep
 from o1coder_gym.sandbox.supervisor import Child, Watch
 from o1coder_gym.sandbox.wire import (

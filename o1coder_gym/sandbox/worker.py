@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from o1coder_gym.errors import InfrastructureError
-from o1coder_gym.sandbox.blueprint import INTERPRETER_VARIABLES, Blueprint
+from o1coder_gym.sandbox.confinement.blueprint import INTERPRETER_VARIABLES, Blueprint
 from o1coder_gym.sandbox.wire import (
     BEGUN_FRAME,
     FAILED,

@@ -19,7 +19,7 @@ from _socket import socket
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from o1coder_gym.sandbox.blueprint import Blueprint
+    from o1coder_gym.sandbox.confinement.blueprint import Blueprint
     from o1coder_gym.sandbox.serving import Server
 
 CONTROL = 3
@@ -84,8 +84,9 @@ def _unlink_package() -> None:
 
 def _set_up(control: socket) -> Server:
     """Builds all that children will inherit, and says what of the sandbox holds."""
-    from o1coder_gym.sandbox import layers, serving, warm_up
-    from o1coder_gym.sandbox.blueprint import INTERPRETER_VARIABLES, Blueprint
+    from o1coder_gym.sandbox import serving, warm_up
+    from o1coder_gym.sandbox.confinement import layers
+    from o1coder_gym.sandbox.confinement.blueprint import INTERPRETER_VARIABLES, Blueprint
 
     for name in INTERPRETER_VARIABLES:
         os.environ.pop(name, None)  # read when the interpreter started; programs need not see them

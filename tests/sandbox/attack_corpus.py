@@ -46,8 +46,8 @@ def survivors(users, before):
 
 def run(folder, layers, skipped):
     """Returns a row for each attack: what the header says, the outcomes, what was found afterwards."""
+    from o1coder_gym.sandbox.confinement.privileges import UID_SPACES
     from o1coder_gym.sandbox.judge import Judge
-    from o1coder_gym.sandbox.privileges import UID_SPACES
     from o1coder_gym.types import CallTest, Limits, Submission
 
     tests = tuple(CallTest(repr(list(case)), repr(sum(case))) for case in CASES)

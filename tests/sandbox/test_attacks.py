@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import o1coder_gym.sandbox
-from o1coder_gym.sandbox.blueprint import LAYERS
+from o1coder_gym.sandbox.confinement.blueprint import LAYERS
 
 ATTACKS = os.environ.get("O1CODER_ATTACKS", "")
 NOBODY = 65534

@@ -13,7 +13,7 @@ import pytest
 
 from o1coder_gym.errors import SandboxError
 from o1coder_gym.sandbox import Judge, SandboxWarning
-from o1coder_gym.sandbox.blueprint import INTERPRETER_VARIABLES
+from o1coder_gym.sandbox.confinement.blueprint import INTERPRETER_VARIABLES
 
 PROJECT = Path(__file__).parents[2]
 BESIDES = ("*.pyi", "tests", "__pycache__", "site-packages", "test", "idlelib", "ensurepip", "config-*")

@@ -11,9 +11,9 @@ import stat
 import sys
 from collections.abc import Iterable, Mapping
 
-from o1coder_gym.sandbox.blueprint import below
+from o1coder_gym.sandbox.confinement.blueprint import below
+from o1coder_gym.sandbox.confinement.rlimits import OPEN_FILES
 from o1coder_gym.sandbox.packages import PackageFinder
-from o1coder_gym.sandbox.rlimits import OPEN_FILES
 
 MOST_FOLDERS = 8
 """So many folders can be held open, at the end of what a process may open."""

@@ -12,7 +12,7 @@ import resource
 import struct
 from typing import TypeAlias
 
-from o1coder_gym.sandbox.kernel import syscall
+from o1coder_gym.sandbox.confinement.kernel import syscall
 
 Condition: TypeAlias = tuple[object, ...]
 """All that another process of the same user may change of this one or leave beside it."""

@@ -9,10 +9,18 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from o1coder_gym.sandbox import landlock, library, namespaces, privileges, rlimits, seccomp, traces
-from o1coder_gym.sandbox.blueprint import Blueprint, below
 from o1coder_gym.sandbox.child import MAX_DESCRIPTOR, Confinement
-from o1coder_gym.sandbox.kernel import prctl
+from o1coder_gym.sandbox.confinement import (
+    landlock,
+    library,
+    namespaces,
+    privileges,
+    rlimits,
+    seccomp,
+    traces,
+)
+from o1coder_gym.sandbox.confinement.blueprint import Blueprint, below
+from o1coder_gym.sandbox.confinement.kernel import prctl
 
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _UNKNOWN_ADDRESS_SPACE = 512 << 20

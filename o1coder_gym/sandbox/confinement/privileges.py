@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 
-from o1coder_gym.sandbox.kernel import prctl, syscall
+from o1coder_gym.sandbox.confinement.kernel import prctl, syscall
 
 _DROP_FROM_BOUNDING_SET, _AMBIENT, _CLEAR_ALL_AMBIENT, _SET_DUMPABLE = 24, 47, 4, 4
 _CAPABILITY_VERSION_3 = 0x20080522

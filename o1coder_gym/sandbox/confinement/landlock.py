@@ -6,7 +6,7 @@ import os
 import struct
 from collections.abc import Iterable
 
-from o1coder_gym.sandbox.kernel import syscall
+from o1coder_gym.sandbox.confinement.kernel import syscall
 
 _CREATE_VERSION = 1
 _RULE_PATH_BENEATH = 1

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from o1coder_gym.sandbox.kernel import prctl
+from o1coder_gym.sandbox.confinement.kernel import prctl
 from o1coder_gym.sandbox.syscalls import MACHINE, NUMBERS, PROGRAM_CALLS
 
 Instruction: TypeAlias = tuple[int, int, int, int]

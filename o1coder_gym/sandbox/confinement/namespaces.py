@@ -6,7 +6,7 @@ import os
 import signal
 from typing import NamedTuple
 
-from o1coder_gym.sandbox.kernel import detach, mount, prctl, syscall, unshare
+from o1coder_gym.sandbox.confinement.kernel import detach, mount, prctl, syscall, unshare
 
 _NEW_MOUNTS, _NEW_CGROUP, _NEW_UTS, _NEW_IPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 _NEW_USER, _NEW_PIDS, _NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import SandboxError, UsageError
-from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning, library
-from o1coder_gym.sandbox.blueprint import LAYERS
+from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
 from o1coder_gym.sandbox.canaries import CANARIES, DESCRIPTIONS
+from o1coder_gym.sandbox.confinement import library
+from o1coder_gym.sandbox.confinement.blueprint import LAYERS
 from o1coder_gym.sandbox.drawing import draw
 from o1coder_gym.sandbox.scratch import sweep
 from o1coder_gym.sandbox.syscalls import NUMBERS, numbers

@@ -1,0 +1,1 @@
+"""What the operating system puts around a candidate. Imports nothing when imported."""
