@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
-from o1coder_gym.sandbox.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.confinement import landlock, rlimits, seccomp, traces
 from o1coder_gym.sandbox.confinement.namespaces import die_with_parent
 from o1coder_gym.sandbox.program import failure, find_entry, load
 from o1coder_gym.sandbox.service import Service
+from o1coder_gym.sandbox.values.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.wire import (
     BEGUN_FRAME,
     CHANNEL,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
-from o1coder_gym.sandbox.comparison import brief, same_stdout
-from o1coder_gym.sandbox.expectation import Expectation
 from o1coder_gym.sandbox.plan import CallRun, Run, StdioRun, TesterRun
+from o1coder_gym.sandbox.values.comparison import brief, same_stdout
+from o1coder_gym.sandbox.values.expectation import Expectation
 from o1coder_gym.sandbox.wire import WHOLE, ChildReport, Ending, Frame, FrameKind, read_frames
 from o1coder_gym.types import CaseResult, Limits, Outcome, Verdict
 

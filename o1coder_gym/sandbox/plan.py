@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.sandbox.expectation import Expectation
-from o1coder_gym.sandbox.extraction import expectations, names_needed
+from o1coder_gym.sandbox.values.expectation import Expectation
+from o1coder_gym.sandbox.values.extraction import expectations, names_needed
 from o1coder_gym.sandbox.wire import pack_job
 from o1coder_gym.types import AssertTest, CheckTest, StdioTest, TestCase
 

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from o1coder_gym.sandbox.codec import decode, encode
 from o1coder_gym.sandbox.program import compile_source, describe
+from o1coder_gym.sandbox.values.codec import decode, encode
 from o1coder_gym.sandbox.wire import (
     CHANNEL,
     RPC,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from o1coder_gym.sandbox.literals import BUILTINS, Evaluator
+from o1coder_gym.sandbox.values.literals import BUILTINS, Evaluator
 from o1coder_gym.tcg.literals import write_literal
 from o1coder_gym.types import AssertTest, CallTest, TestCase
 

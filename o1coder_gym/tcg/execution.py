@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from o1coder_gym.protocols import Judge
-from o1coder_gym.sandbox.comparison import same, same_stdout
-from o1coder_gym.sandbox.literals import encode_literal
 from o1coder_gym.sandbox.observation import Output
+from o1coder_gym.sandbox.values.comparison import same, same_stdout
+from o1coder_gym.sandbox.values.literals import encode_literal
 from o1coder_gym.tcg.literals import literal_of
 from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission, Verdict
 

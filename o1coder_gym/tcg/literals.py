@@ -12,7 +12,7 @@ import math
 import warnings
 from typing import Any
 
-from o1coder_gym.sandbox.literals import BUILTINS, Evaluator
+from o1coder_gym.sandbox.values.literals import BUILTINS, Evaluator
 
 _ROOM = 50_000
 _MAX_CHARS = 20_000
@@ -107,7 +107,7 @@ def write_literal(value: Any) -> str:
 
 
 def literal_of(encoded: str) -> str:
-    """Returns the canonical literal of a value that a program returned (see `sandbox.codec`).
+    """Returns the canonical literal of a value that a program returned (see `sandbox.values.codec`).
 
     Sets and dicts are sorted, so that equal results have equal texts. The encoded text is read as data: no
     value of the program is rebuilt or hashed.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from o1coder_gym.sandbox.codec import encode
+from o1coder_gym.sandbox.values.codec import encode
 from o1coder_gym.tcg.literals import bracket_extent, literal_of, parse_source, read_literal, write_literal
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)

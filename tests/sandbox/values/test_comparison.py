@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from o1coder_gym.sandbox.codec import encode
-from o1coder_gym.sandbox.comparison import brief, equal, same, same_stdout
-from o1coder_gym.sandbox.literals import encode_literal
+from o1coder_gym.sandbox.values.codec import encode
+from o1coder_gym.sandbox.values.comparison import brief, equal, same, same_stdout
+from o1coder_gym.sandbox.values.literals import encode_literal
 
 NUMBERS = st.booleans() | st.integers(-3, 3) | st.sampled_from([-0.0, 0.5, 1.0, 2.0, 2.0**64, 2**64, 1 + 0j])
 HASHABLE = st.recursive(

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from o1coder_gym.sandbox import codec
-from o1coder_gym.sandbox.codec import MAX_DEPTH, MAX_YIELDED, Handle, HandleTable, decode, encode
+from o1coder_gym.sandbox.values import codec
+from o1coder_gym.sandbox.values.codec import MAX_DEPTH, MAX_YIELDED, Handle, HandleTable, decode, encode
 
 SURROGATES = st.text(st.characters(codec=None, exclude_categories=()))
 HASHABLE = st.recursive(

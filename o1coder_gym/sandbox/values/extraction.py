@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from o1coder_gym.sandbox import comparison, expectation
-from o1coder_gym.sandbox.codec import encode
-from o1coder_gym.sandbox.expectation import Expectation
-from o1coder_gym.sandbox.literals import BUILTINS, Evaluator, NotConstant, encode_literal, parse_module
+from o1coder_gym.sandbox.values import comparison, expectation
+from o1coder_gym.sandbox.values.codec import encode
+from o1coder_gym.sandbox.values.expectation import Expectation
+from o1coder_gym.sandbox.values.literals import BUILTINS, Evaluator, NotConstant, encode_literal, parse_module
 from o1coder_gym.types import AssertTest, CallTest, CheckTest
 
 _MAX_CALLS = 2_000

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from o1coder_gym.sandbox.codec import decode, encode
-from o1coder_gym.sandbox.literals import encode_literal, parse_module
+from o1coder_gym.sandbox.values.codec import decode, encode
+from o1coder_gym.sandbox.values.literals import encode_literal, parse_module
 
 LITERALS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),

@@ -12,7 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from o1coder_gym.sandbox.comparison import MALFORMED, PYTHON_EQUALITY, Number, Tree, number_of, read_tree
+from o1coder_gym.sandbox.values.comparison import (
+    MALFORMED,
+    PYTHON_EQUALITY,
+    Number,
+    Tree,
+    number_of,
+    read_tree,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from o1coder_gym.sandbox.codec import HandleTable, encode
-from o1coder_gym.sandbox.expectation import equal_as_sequence, equal_as_set, identity, isclose, near, truth
+from o1coder_gym.sandbox.values.codec import HandleTable, encode
+from o1coder_gym.sandbox.values.expectation import (
+    equal_as_sequence,
+    equal_as_set,
+    identity,
+    isclose,
+    near,
+    truth,
+)
 
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.0, 1.0, "", "a", b"", b"a"])
 VALUES = st.recursive(

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.sandbox import Judge
-from o1coder_gym.sandbox.codec import HandleTable, decode, encode
-from o1coder_gym.sandbox.extraction import expectations, extract, names_needed
 from o1coder_gym.sandbox.report import SandboxWarning
+from o1coder_gym.sandbox.values.codec import HandleTable, decode, encode
+from o1coder_gym.sandbox.values.extraction import expectations, extract, names_needed
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Limits, Submission
 
 DATA = os.environ.get("O1CODER_DATA")

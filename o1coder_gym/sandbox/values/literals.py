@@ -19,7 +19,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from o1coder_gym.sandbox.codec import encode
+from o1coder_gym.sandbox.values.codec import encode
 
 ROOM = 1_000_000
 """How many values, and words of eight characters or 32 bits, one evaluation may touch."""

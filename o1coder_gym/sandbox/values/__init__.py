@@ -1,0 +1,1 @@
+"""Plain data that programs take and return: coded, compared, read. Imports nothing when imported."""
