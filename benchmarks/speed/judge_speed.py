@@ -135,7 +135,7 @@ def fork() -> Execute:
 
 def fork_stdlib() -> Execute:
     """The same, of a process that has loaded what a zygote loads of the standard library."""
-    from o1coder_gym.sandbox.drawing import STANDARD_MODULES
+    from o1coder_gym.sandbox.workers.drawing import STANDARD_MODULES
 
     for name in STANDARD_MODULES:
         importlib.import_module(name)

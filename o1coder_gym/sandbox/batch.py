@@ -6,9 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-from o1coder_gym.sandbox.pool import Pool
 from o1coder_gym.sandbox.trial import Trial
-from o1coder_gym.sandbox.worker import Worker, WorkerDied
+from o1coder_gym.sandbox.workers.pool import Pool
+from o1coder_gym.sandbox.workers.worker import Worker, WorkerDied
 from o1coder_gym.types import Verdict
 
 _DEATHS = 2

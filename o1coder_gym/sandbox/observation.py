@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from o1coder_gym.sandbox.grading import returned
 from o1coder_gym.sandbox.trial import Trial
-from o1coder_gym.sandbox.worker import Finished
+from o1coder_gym.sandbox.workers.worker import Finished
 from o1coder_gym.types import Outcome, Submission, Verdict
 
 

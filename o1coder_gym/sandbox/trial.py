@@ -8,7 +8,7 @@ from collections.abc import Callable
 from o1coder_gym.sandbox.grading import Evidence, combine, failed_already, grade
 from o1coder_gym.sandbox.plan import CallRun, StdioRun, plan
 from o1coder_gym.sandbox.wire import WHOLE, Mode, Request, pack_job
-from o1coder_gym.sandbox.worker import Finished, Job
+from o1coder_gym.sandbox.workers.worker import Finished, Job
 from o1coder_gym.types import CaseResult, Limits, Outcome, Submission, Verdict
 
 _FRAME_ROOM = 64

@@ -127,7 +127,7 @@ def test_a_program_over_which_zygotes_die_twice_is_a_failure_of_ours():
 
 
 def test_a_stopped_zygote_is_replaced(monkeypatch):
-    monkeypatch.setattr("o1coder_gym.sandbox.worker._GRACE_S", 0.2)
+    monkeypatch.setattr("o1coder_gym.sandbox.workers.worker._GRACE_S", 0.2)
     with Judge(1, layers=()) as judge:
         judge.evaluate([ADD])
         os.kill(judge.pids[0], signal.SIGSTOP)
@@ -136,7 +136,7 @@ def test_a_stopped_zygote_is_replaced(monkeypatch):
 
 
 def test_zygotes_are_replaced_when_they_are_worn(monkeypatch):
-    monkeypatch.setattr("o1coder_gym.sandbox.pool._JOBS_PER_ZYGOTE", 5)
+    monkeypatch.setattr("o1coder_gym.sandbox.workers.pool._JOBS_PER_ZYGOTE", 5)
     with Judge(1, layers=()) as judge:
         seen = set()
         for _ in range(12):

@@ -47,7 +47,7 @@ def draw(layers: Iterable[str], packages: Iterable[str], preload: Sequence[str])
         layers=layers,
         readable=readable,
         hidden=_existing(
-            filter(below(readable), [*_package_stores(readable), str(Path(__file__).parents[1])])
+            filter(below(readable), [*_package_stores(readable), str(Path(__file__).parents[2])])
         ),
         packages=folders,
         package_files=_existing(file for folder in folders.values() for file in _package_files(folder)),

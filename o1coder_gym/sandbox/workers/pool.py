@@ -10,7 +10,7 @@ from collections import Counter
 
 from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.sandbox.confinement.blueprint import Blueprint
-from o1coder_gym.sandbox.worker import Worker, WorkerDied
+from o1coder_gym.sandbox.workers.worker import Worker, WorkerDied
 
 _JOBS_PER_ZYGOTE = 10_000
 _FAILED_STARTS = 3
