@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from o1coder_gym.sandbox.program import describe, find_entry
 from o1coder_gym.sandbox.values.codec import HandleTable, decode, encode
+from o1coder_gym.sandbox.zygote.program import describe, find_entry
 
 _MESSAGE_CHARS = 1000
 

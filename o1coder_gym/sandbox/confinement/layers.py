@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from o1coder_gym.sandbox.child import MAX_DESCRIPTOR, Confinement
 from o1coder_gym.sandbox.confinement import (
     landlock,
     library,
@@ -21,6 +20,7 @@ from o1coder_gym.sandbox.confinement import (
 )
 from o1coder_gym.sandbox.confinement.blueprint import Blueprint, below
 from o1coder_gym.sandbox.confinement.kernel import prctl
+from o1coder_gym.sandbox.zygote.child import MAX_DESCRIPTOR, Confinement
 
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _UNKNOWN_ADDRESS_SPACE = 512 << 20

@@ -355,7 +355,7 @@ class _Line:
 
 def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
     """Executes a zygote; this process is not forked, so nothing of it can be inherited."""
-    script = str(Path(__file__).parents[1] / "zygote.py")
+    script = str(Path(__file__).parents[1] / "zygote" / "main.py")
     command = [
         os.path.realpath(sys.executable),
         "-S",

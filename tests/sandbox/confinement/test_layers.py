@@ -13,9 +13,9 @@ from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
 from o1coder_gym.sandbox.canaries import CANARIES, DESCRIPTIONS
 from o1coder_gym.sandbox.confinement import library
 from o1coder_gym.sandbox.confinement.blueprint import LAYERS
-from o1coder_gym.sandbox.scratch import sweep
 from o1coder_gym.sandbox.syscalls import NUMBERS, numbers
 from o1coder_gym.sandbox.workers.drawing import draw
+from o1coder_gym.sandbox.zygote.scratch import sweep
 from o1coder_gym.types import CallTest, Limits, Outcome, Submission
 
 ADD = Submission("def add(a, b):\n    return a + b\n", "add", (CallTest("[1, 2]", "3"),))
@@ -227,7 +227,7 @@ def test_candidates_see_no_installed_packages_but_those_named():
         "        try:\n            importlib.import_module(name); seen.append(name)\n"
         "        except ImportError: pass\n    return seen\n"
     )
-    test = CallTest("[['pytest', 'o1coder_gym', 'numpy', 'zygote']]", "['numpy']")
+    test = CallTest("[['pytest', 'o1coder_gym', 'numpy', 'supervisor']]", "['numpy']")
     for layers in (LAYERS, ()):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SandboxWarning)

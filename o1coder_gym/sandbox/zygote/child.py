@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 from o1coder_gym.sandbox.confinement import landlock, rlimits, seccomp, traces
 from o1coder_gym.sandbox.confinement.namespaces import die_with_parent
-from o1coder_gym.sandbox.program import failure, find_entry, load
 from o1coder_gym.sandbox.service import Service
 from o1coder_gym.sandbox.values.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.wire import (
@@ -33,6 +32,7 @@ from o1coder_gym.sandbox.wire import (
     send_fields,
     write_frame,
 )
+from o1coder_gym.sandbox.zygote.program import failure, find_entry, load
 
 MAX_DESCRIPTOR = 1 << 16
 """No process here has a file descriptor of this number."""

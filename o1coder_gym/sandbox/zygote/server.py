@@ -8,12 +8,8 @@ import struct
 from _socket import CMSG_LEN, socket, socketpair
 from collections.abc import Callable, Iterable
 
-from o1coder_gym.sandbox import child, tester
-from o1coder_gym.sandbox.child import Placement
 from o1coder_gym.sandbox.confinement import traces
 from o1coder_gym.sandbox.confinement.layers import Surroundings
-from o1coder_gym.sandbox.scratch import sweep
-from o1coder_gym.sandbox.supervisor import Child, Watch
 from o1coder_gym.sandbox.wire import (
     CHANNEL,
     FAILED,
@@ -27,6 +23,10 @@ from o1coder_gym.sandbox.wire import (
     pack_report,
     unpack_request,
 )
+from o1coder_gym.sandbox.zygote import child, tester
+from o1coder_gym.sandbox.zygote.child import Placement
+from o1coder_gym.sandbox.zygote.scratch import sweep
+from o1coder_gym.sandbox.zygote.supervisor import Child, Watch
 
 _FILE = struct.Struct("i")
 _FILES_ROOM = CMSG_LEN(3 * _FILE.size)

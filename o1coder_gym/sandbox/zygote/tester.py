@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from o1coder_gym.sandbox.program import compile_source, describe
 from o1coder_gym.sandbox.values.codec import decode, encode
 from o1coder_gym.sandbox.wire import (
     CHANNEL,
@@ -22,6 +21,7 @@ from o1coder_gym.sandbox.wire import (
     send_fields,
     write_frame,
 )
+from o1coder_gym.sandbox.zygote.program import compile_source, describe
 
 _REPLY_BYTES = 64 << 20
 _BROKEN = (

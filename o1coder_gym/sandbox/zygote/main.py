@@ -1,6 +1,6 @@
 """A process that forks one confined child per candidate; started by path, not imported by the gym.
 
-``python -S -s zygote.py CONTROL_FD`` with a clean environment; a line with the blueprint comes by the
+``python -S -s zygote/main.py CONTROL_FD`` with a clean environment; a line with the blueprint comes by the
 control socket. The zygote never holds a byte of a job: code, inputs and test code travel from the trusted
 process to the children by descriptors that it only passes on.
 """
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from o1coder_gym.sandbox.confinement.blueprint import Blueprint
-    from o1coder_gym.sandbox.serving import Server
+    from o1coder_gym.sandbox.zygote.server import Server
 
 CONTROL = 3
 """File descriptor of the control socket, in the zygote only."""
@@ -68,9 +68,11 @@ def forget_heritage() -> None:
 
 def link_package() -> None:
     """Makes this project's modules importable without running what the package itself imports."""
-    sandbox = os.path.dirname(os.path.realpath(__file__))
-    project = os.path.dirname(sandbox)
-    for name, folder in (("o1coder_gym", project), ("o1coder_gym.sandbox", sandbox)):
+    sandbox = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    folders = {"o1coder_gym": os.path.dirname(sandbox), "o1coder_gym.sandbox": sandbox}
+    for room in ("confinement", "values", "zygote"):
+        folders[f"o1coder_gym.sandbox.{room}"] = os.path.join(sandbox, room)
+    for name, folder in folders.items():
         package = types.ModuleType(name)
         package.__path__ = [folder]
         sys.modules[name] = package
@@ -84,9 +86,10 @@ def _unlink_package() -> None:
 
 def _set_up(control: socket) -> Server:
     """Builds all that children will inherit, and says what of the sandbox holds."""
-    from o1coder_gym.sandbox import serving, warm_up
     from o1coder_gym.sandbox.confinement import layers
     from o1coder_gym.sandbox.confinement.blueprint import INTERPRETER_VARIABLES, Blueprint
+    from o1coder_gym.sandbox.zygote import server as serving
+    from o1coder_gym.sandbox.zygote import warm_up
 
     for name in INTERPRETER_VARIABLES:
         os.environ.pop(name, None)  # read when the interpreter started; programs need not see them
