@@ -12,13 +12,13 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from o1coder_gym.choices import Features
 from o1coder_gym.envs import render
 from o1coder_gym.envs.interactions.choice import ChoiceInteraction, choice_interaction
 from o1coder_gym.envs.interactions.interaction import Cursor, Interaction, draw_start, model_of, with_alpha
 from o1coder_gym.envs.interactions.text import text_interaction
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError
+from o1coder_gym.steps.choices import Features
 from o1coder_gym.types import Sampling
 
 RENDER_MODES = ("ansi", "human", "rgb_array")
@@ -213,8 +213,8 @@ class ChoiceEnv(ReasoningEnv):
     Discrete(K): the number of the proposal to take. `action_masks` tells which ones make sense.
 
     ## Observation
-    A Dict of flat boxes: ``state`` (`choices.STATE_FEATURES`), ``proposals`` (K times
-    `choices.PROPOSAL_FEATURES`: type, length, tokens, probability, PRM, public pass ratio, …) and, if
+    A Dict of flat boxes: ``state`` (`steps.choices.STATE_FEATURES`), ``proposals`` (K times
+    `steps.choices.PROPOSAL_FEATURES`: type, length, tokens, probability, PRM, public pass ratio, …) and, if
     asked for, ``embedding``. The texts are ``info["proposals"]``.
 
     ## Arguments

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from o1coder_gym.envs import feedback
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
-from o1coder_gym.formats import PSEUDOCODE, StepFormat
 from o1coder_gym.protocols import Judge, StepScorer
 from o1coder_gym.rewards import Evidence, RewardFunction, sparse_outcome
+from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
 from o1coder_gym.types import (
     ActionType,
     Limits,

@@ -14,8 +14,8 @@ from rich.text import Text
 from o1coder_gym.envs.interactions.interaction import Cursor
 from o1coder_gym.envs.interactions.text import transcript
 from o1coder_gym.errors import MissingExtraError
-from o1coder_gym.formats import StepFormat
-from o1coder_gym.prompts import question
+from o1coder_gym.steps.formats import StepFormat
+from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import Problem
 
 COLUMNS, ROWS = 100, 60

@@ -15,9 +15,9 @@ from typing import Any
 
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.formats import load_format
 from o1coder_gym.protocols import Policy
 from o1coder_gym.rewards import RewardConstants, RewardFunction, load_reward
+from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Submission, Tests, Verdict
 
 TESTS = ("public", "generated")

@@ -22,8 +22,8 @@ from typing import Any
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings, SharedJudge
 from o1coder_gym.errors import MissingExtraError
-from o1coder_gym.formats import load_format
 from o1coder_gym.rewards import trl
+from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Outcome, State, Tests
 
 

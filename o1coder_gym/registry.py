@@ -187,8 +187,8 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "embedding": {"hash": "o1coder_gym.embedding:hashed_words"},
     "format": {
-        "pseudocode": "o1coder_gym.formats:PSEUDOCODE",
-        "vanilla": "o1coder_gym.formats:VANILLA",
+        "pseudocode": "o1coder_gym.steps.formats:PSEUDOCODE",
+        "vanilla": "o1coder_gym.steps.formats:VANILLA",
     },
     "problems": {
         "humaneval+": "o1coder_gym.problems.benchmarks:HUMANEVAL_PLUS",

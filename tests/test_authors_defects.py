@@ -12,10 +12,10 @@ import pytest
 
 from o1coder_gym.agents import Driver, Task, Tree, mcts
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.rewards import Evidence, RewardConstants, phi, phi_reward
 from o1coder_gym.sandbox import Judge
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import (
     ActionType,
     CallTest,

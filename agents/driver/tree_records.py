@@ -7,8 +7,8 @@ from dataclasses import replace
 from o1coder_gym.agents.driver.sweep import Recording
 from o1coder_gym.agents.driver.tasks import TaskResult
 from o1coder_gym.agents.search.tree import Node, Tree
-from o1coder_gym.formats import FORMATS
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
+from o1coder_gym.steps.formats import FORMATS
 from o1coder_gym.types import ActionType, Problem, Proposal, State, Step, Transition
 
 

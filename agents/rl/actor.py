@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from o1coder_gym.formats import StepFormat
 from o1coder_gym.policies import HFEngine, HFSettings, LanguageModelPolicy
+from o1coder_gym.steps.formats import StepFormat
 
 
 class Actor:

@@ -1,7 +1,7 @@
 """PPO that chooses among K proposals: trained on `O1Coder/Choice-v0`, evaluated there, and a search agent.
 
 The language model stays as it is; what is learned is which of its proposals to take. Training and search
-read the same features (`choices.Features`), which are kept beside the weights. A trained folder holds
+read the same features (`steps.choices.Features`), which are kept beside the weights. A trained folder holds
 ``policy.zip`` (stable-baselines3; it may run code when loaded, so load only what you trust),
 ``choice.json`` and ``tensorboard/``.
 """
@@ -21,10 +21,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from o1coder_gym import choices
 from o1coder_gym.agents.asking import Part, advance, propose
 from o1coder_gym.agents.values import end_value, standing
-from o1coder_gym.choices import Features, Offer
 from o1coder_gym.errors import (
     BudgetExhausted,
     InfrastructureError,
@@ -34,6 +32,8 @@ from o1coder_gym.errors import (
 )
 from o1coder_gym.queries import Advance, Propose, Search
 from o1coder_gym.rewards import Schedule
+from o1coder_gym.steps import choices
+from o1coder_gym.steps.choices import Features, Offer
 from o1coder_gym.types import Outcome, Problem, Sampling, SearchResult, State, Transition
 
 try:

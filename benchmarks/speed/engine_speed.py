@@ -32,7 +32,6 @@ from typing import Any
 from o1coder_gym.agents import Driver, Task, mcts
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.errors import UsageError
-from o1coder_gym.formats import Prompt
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies import (
     Completion,
@@ -49,6 +48,7 @@ from o1coder_gym.prm.step_text import EncodedSteps
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.types import Sampling, Submission
 
 WORDS = ("list", "value", "sorted", "index", "tree", "merge", "sum", "count", "left", "right", "if", "while")

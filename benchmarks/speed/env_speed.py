@@ -35,10 +35,10 @@ from o1coder_gym.envs import (
     ReasoningVectorEnv,
     TextInteraction,
 )
-from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.policies import ScriptedPolicy
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.sandbox import Judge
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import ActionType, Problem, Step, Submission
 
 BATCH = 64

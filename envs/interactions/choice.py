@@ -13,14 +13,14 @@ import numpy as np
 from gymnasium import Space, spaces
 from numpy.typing import NDArray
 
-from o1coder_gym import choices
-from o1coder_gym.choices import Features, Offer
 from o1coder_gym.embedding import load_embedding
 from o1coder_gym.envs.interactions.interaction import Cursor, base_info, max_steps_of, model_of
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings, shared_policy
 from o1coder_gym.errors import PolicyError, UsageError
 from o1coder_gym.protocols import Policy
+from o1coder_gym.steps import choices
+from o1coder_gym.steps.choices import Features, Offer
 from o1coder_gym.types import PolicyRequest, Sampling, State
 
 DEFAULT_POLICY = "hf:qwen2.5-coder-0.5b"
@@ -97,7 +97,7 @@ class ChoiceInteraction:
         return Features(self.k, max_steps_of(self), self.sampling.max_tokens, self.embedding)
 
     def action_mask(self, cursor: Cursor) -> NDArray[np.bool_]:
-        """Returns which choices make sense, [K]; see `choices.mask`."""
+        """Returns which choices make sense, [K]; see `steps.choices.mask`."""
         return choices.mask(cursor.offers, self.k)
 
     def _index(self, action: Any) -> int:

@@ -13,10 +13,10 @@ from typing import Any, Protocol, cast
 import numpy as np
 from gymnasium import Space
 
-from o1coder_gym.choices import Offer
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings, shared_model
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.steps.choices import Offer
 from o1coder_gym.types import Outcome, State, Transition
 
 

@@ -13,8 +13,8 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings
 from o1coder_gym.envs.spaces import UnicodeText
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.formats import StepFormat, load_format
-from o1coder_gym.prompts import question
+from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import State
 
 OBSERVATION_FORMATS = ("dict", "text")

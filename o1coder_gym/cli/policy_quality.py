@@ -9,11 +9,11 @@ from typing import Any
 from o1coder_gym.agents import Driver, Task, greedy
 from o1coder_gym.agents.driver.sweep import Recorder
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.formats import load_format
 from o1coder_gym.metrics import paired_difference, wilson_interval
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge, Policy
+from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import ActionType, Outcome
 
 

@@ -15,7 +15,6 @@ from o1coder_gym.agents.driver.sweep import Recorder, Recording, Replay, answer_
 from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.formats import load_format
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
@@ -24,6 +23,7 @@ from o1coder_gym.reporting.results import ORACLE, RESULTS, ResultRow
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, config_hash
 from o1coder_gym.specs import name_of
+from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import State, Tests, Usage
 
 FAILURES = "failures"

@@ -10,10 +10,10 @@ from o1coder_gym.agents.best_of_n import best_of_n
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.formats import StepFormat
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge, Policy
+from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.types import ActionType, Outcome, Sampling, SearchResult
 
 

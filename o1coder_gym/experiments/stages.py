@@ -20,7 +20,6 @@ from o1coder_gym.experiments.self_play import Learned
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import search_shown
 from o1coder_gym.experiments.synthesis import SynthesisPlan
-from o1coder_gym.formats import load_format
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
@@ -36,6 +35,7 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.splits import SPLITS
+from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Sampling, TestCase
 
 

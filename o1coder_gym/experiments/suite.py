@@ -23,12 +23,12 @@ from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.benchmark import RANDOM_PICK, Plan
-from o1coder_gym.formats import load_format
 from o1coder_gym.problems.loading import ProblemSet, load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.specs import Spec, name_of
+from o1coder_gym.steps.formats import load_format
 
 _NOTHING_TO_CHOOSE = ("greedy", RANDOM_PICK)
 """Agents with which no selector is crossed: one has a single program, the other chooses blindly."""

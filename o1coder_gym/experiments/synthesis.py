@@ -14,11 +14,11 @@ from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.benchmark import FAILURES
-from o1coder_gym.formats import load_format
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
 from o1coder_gym.protocols import Judge, Policy, StepScorer
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem, Tests
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from o1coder_gym.formats import Prompt
+from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.types import Sampling
 
 

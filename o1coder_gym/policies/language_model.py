@@ -6,8 +6,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from o1coder_gym.formats import PSEUDOCODE, StepFormat
 from o1coder_gym.policies.engine import Completion, Counters, Engine, Generate
+from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State
 
 _REMEMBERED_PROMPTS = 4096

@@ -24,7 +24,6 @@ from typing import TypeVar
 
 from o1coder_gym import registry
 from o1coder_gym.errors import UsageError
-from o1coder_gym.formats import StepFormat, load_format
 from o1coder_gym.parameters import bind_fields
 from o1coder_gym.policies.engine import Engine
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings
@@ -35,6 +34,7 @@ from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
 from o1coder_gym.protocols import Policy
 from o1coder_gym.specs import Spec, name_of, parse
+from o1coder_gym.steps.formats import StepFormat, load_format
 
 ENTRY_POINT_GROUP = registry.KINDS["policy"].group
 

@@ -18,10 +18,10 @@ from itertools import chain, islice
 from typing import Any, Literal
 
 from o1coder_gym.errors import PolicyError, PromptTooLongError
-from o1coder_gym.formats import Prompt
 from o1coder_gym.parameters import AtLeastOne, Positive, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.http import Refused, Servers
+from o1coder_gym.steps.formats import Prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from o1coder_gym.errors import PolicyError
-from o1coder_gym.formats import PSEUDOCODE, StepFormat
+from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
 from o1coder_gym.types import ActionType, PolicyRequest, Proposal, State, Step
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from o1coder_gym.formats import Prompt
 from o1coder_gym.policies.engine import Completion, Generate
+from o1coder_gym.steps.formats import Prompt
 
 
 class TokenText:

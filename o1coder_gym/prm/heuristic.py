@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 
-from o1coder_gym.prompts import question
+from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import ActionType, Problem, State
 
 _WORD = re.compile(r"[a-z]{3,}")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import ScorerError
-from o1coder_gym.formats import StepFormat
-from o1coder_gym.prompts import question
+from o1coder_gym.steps.formats import StepFormat
+from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import Problem, State
 
 Tokenizer: TypeAlias = Any

@@ -18,7 +18,7 @@ class ProcessData:
     """A data set. Make one with `assembled`, which keeps its parts consistent.
 
     Attributes:
-        format: Step format in which the steps are to be written (`formats.FORMATS`).
+        format: Step format in which the steps are to be written (`steps.formats.FORMATS`).
         problems: The questions, without hidden tests and references.
         prefixes: Every prefix once, labelled.
         paths: D⁺, every passing path once.

@@ -12,11 +12,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from o1coder_gym.formats import StepFormat, load_format
 from o1coder_gym.problems.rows import case_from_json, case_to_json
 from o1coder_gym.protocols import StepScorer
 from o1coder_gym.rewards.terms import DEFAULTS, RewardConstants, fractional_outcome, outcome_reward
 from o1coder_gym.rewards.terms import phi as phi_of
+from o1coder_gym.steps.formats import StepFormat, load_format
 from o1coder_gym.types import (
     ActionType,
     Outcome,

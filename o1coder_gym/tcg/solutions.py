@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.formats import VANILLA
 from o1coder_gym.protocols import Policy
+from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.tcg.requests import SolutionSource
 from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
 

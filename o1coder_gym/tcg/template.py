@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from o1coder_gym import prompts
-from o1coder_gym.formats import Prompt
+from o1coder_gym.steps import prompts
+from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, TestCase
 
 CASES = 3

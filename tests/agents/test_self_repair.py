@@ -3,9 +3,9 @@ from types import ModuleType
 
 from o1coder_gym.agents import Driver, Task, load_agent
 from o1coder_gym.envs import ReasoningModel
-from o1coder_gym.formats import FORMATS
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import FORMATS
 from o1coder_gym.types import ActionType, CallTest, PolicyRequest, Problem, Proposal, State
 
 PROBLEM = Problem("p", "Return twice x.", "double", (CallTest("[2]", "4"), CallTest("[3]", "6")))

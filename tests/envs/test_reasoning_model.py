@@ -11,8 +11,8 @@ import pytest
 from o1coder_gym import rewards
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
-from o1coder_gym.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import (
     ActionType,
     AssertTest,

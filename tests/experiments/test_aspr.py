@@ -8,12 +8,12 @@ import pytest
 from o1coder_gym.cli.search.aspr import SAMPLED, measure
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
-from o1coder_gym.formats import FORMATS
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import FORMATS
 
 RIGHT, WRONG = "def double(x):\n    return 2 * x", "def double(x):\n    return x + 1"
 PROBLEM = {

@@ -10,7 +10,6 @@ from o1coder_gym.agents import registry
 from o1coder_gym.agents.asking import advance, propose
 from o1coder_gym.envs.reach import find_text, reachable
 from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
-from o1coder_gym.formats import FORMATS, PSEUDOCODE
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.queries import Advance, Propose, Search
@@ -18,6 +17,7 @@ from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import FORMATS, PSEUDOCODE
 from o1coder_gym.types import ActionType, CallTest, Problem, SearchResult, State, Step
 
 HIDDEN = "the one hidden answer"

@@ -7,8 +7,8 @@ import pytest
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.experiments.held_out import HeldOut
 from o1coder_gym.experiments.micro.problems import micro_rows
-from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import PolicyRequest, Proposal, Sampling
 
 ROWS = micro_rows({"test": 3})

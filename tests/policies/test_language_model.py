@@ -1,8 +1,8 @@
 import pytest
 
-from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.policies import Completion, Counters, HFEngine, LanguageModelPolicy
 from o1coder_gym.protocols import Policy
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Sampling, State
 
 PROBLEM = Problem("t/0", "Add two numbers.", "add")

@@ -6,7 +6,6 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, UnknownNameError, UsageError
-from o1coder_gym.formats import VANILLA
 from o1coder_gym.policies import (
     HFSettings,
     LanguageModelPolicy,
@@ -15,6 +14,7 @@ from o1coder_gym.policies import (
     load_policy,
     loading,
 )
+from o1coder_gym.steps.formats import VANILLA
 
 
 def test_hf_policies_load_nothing_yet_and_share_their_engine():

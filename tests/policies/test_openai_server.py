@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError, UsageError
-from o1coder_gym.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.policies import (
     Generate,
     LanguageModelPolicy,
@@ -14,6 +13,7 @@ from o1coder_gym.policies import (
     load_policy,
     openai_server,
 )
+from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
 
 PROBLEM = Problem("t/0", "Add two numbers.", "add")

@@ -1,8 +1,8 @@
 import pytest
 
-from o1coder_gym.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.policies import Generate
 from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import Problem, Sampling, State
 
 PROBLEM = Problem("t", "Plan it.")

@@ -9,12 +9,12 @@ pytest.importorskip("transformers", exc_type=ImportError)
 
 from o1coder_gym.envs.conformance import check_scorer  # noqa: E402
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError  # noqa: E402
-from o1coder_gym.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.prm.calibration import Calibration  # noqa: E402
 from o1coder_gym.prm.model import ScalarHead, StepModel, load_backbone  # noqa: E402
 from o1coder_gym.prm.scorer import ModelScorer, scorer_from_name  # noqa: E402
 from o1coder_gym.prm.step_text import StepText, separated  # noqa: E402
 from o1coder_gym.problems.loading import load_problems  # noqa: E402
+from o1coder_gym.steps.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.types import ActionType, Problem, State, Step  # noqa: E402
 
 PROBLEM = Problem("p", "def f(x):\n    'Return x.'\n", "f")

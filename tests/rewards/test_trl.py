@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from o1coder_gym.envs import O1CoderSpec
-from o1coder_gym.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.rewards import RewardConstants, trl
+from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import ActionType, CallTest, Problem
 
 RIGHT = "### Step 1 (define)\nadd one\n\n### Step 2 (code)\n```python\ndef f(x):\n    return x + 1\n```\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError
-from o1coder_gym.formats import VANILLA
 from o1coder_gym.policies import ScriptedPolicy
 from o1coder_gym.sandbox import Judge
+from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.requests import TestRequest

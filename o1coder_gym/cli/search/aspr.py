@@ -19,7 +19,6 @@ from rich.progress import track
 
 from o1coder_gym.cli.options import JsonOption, SeedOption
 from o1coder_gym.errors import JournalError, UsageError
-from o1coder_gym.formats import StepFormat, load_format
 from o1coder_gym.metrics import SamplingPassRate, average_sampling_pass_rate
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation
@@ -28,6 +27,7 @@ from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.protocols import Policy
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import StepFormat, load_format
 from o1coder_gym.types import Outcome, PolicyRequest, Problem, Sampling, State
 
 SAMPLED = "aspr"

@@ -22,7 +22,6 @@ from o1coder_gym.cli.search.demo_tiny import judged, verdict_words
 from o1coder_gym.cli.search.live_text import SideBySide
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.benchmark import Plan
-from o1coder_gym.formats import load_format
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.engine import Generate
 from o1coder_gym.problems.hidden_tests import Evaluation
@@ -32,6 +31,7 @@ from o1coder_gym.queries import Advance, Answer, Query
 from o1coder_gym.reporting.results import ResultRow, summarize, terminal_table
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import Judge, default_judge
+from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Usage
 
 CHOSEN = ("starter/004-longest-winning-streak", "starter/020-split-bill", "starter/043-tally-marks")

@@ -31,7 +31,6 @@ from o1coder_gym.cli.search.bench import run_bench
 from o1coder_gym.cli.search.live_search import LiveSearch
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.benchmark import Plan
-from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.models.lookup import BUNDLED_MODELS
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
@@ -45,6 +44,7 @@ from o1coder_gym.reporting.results import ORACLE, ResultRow, summarize, terminal
 from o1coder_gym.reporting.run_trees import PAGES, page_names
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import Judge, default_judge
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, Problem, Sampling, State
 
 PROBLEMS, SPLIT, SELF_PLAY = "micro", "test", "selfplay.json"

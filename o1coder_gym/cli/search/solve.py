@@ -37,7 +37,6 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.formats import load_format
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
@@ -48,6 +47,7 @@ from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import (
     ActionType,
     Outcome,

@@ -13,12 +13,12 @@ from o1coder_gym.agents import load_agent
 from o1coder_gym.cli.options import DEFAULT_POLICY, FormatOption, MaxStepsOption, PolicyOption, ScorerOption
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import MissingExtraError
-from o1coder_gym.formats import load_format
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.loading import policy_spec
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.queries import Agent
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem
 
 KEY = "O1CODER_API_KEY"

@@ -39,7 +39,6 @@ from o1coder_gym.cli.training_options import (
 )
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.held_out import HeldOut
-from o1coder_gym.formats import load_format
 from o1coder_gym.metrics import paired_difference
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
@@ -53,6 +52,7 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import progress_bars
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import load_format
 
 DEFAULTS = RLSettings()
 ModelOption = Annotated[str, typer.Option("--model", help="Known name, Hub id or folder to start from.")]

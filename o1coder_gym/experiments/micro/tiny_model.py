@@ -24,8 +24,8 @@ from o1coder_gym.experiments.micro.operations import Pipeline
 from o1coder_gym.experiments.micro.problems import MOST, draw_pipelines, micro_problem
 from o1coder_gym.experiments.micro.splits import TRACES, is_held_out
 from o1coder_gym.experiments.micro.traces import trace
-from o1coder_gym.formats import PSEUDOCODE
-from o1coder_gym.prompts import question
+from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.steps.prompts import question
 
 if TYPE_CHECKING:
     import torch

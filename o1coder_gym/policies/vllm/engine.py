@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
-from o1coder_gym.formats import Prompt
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.parameters import AtLeastOne, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.own_thread import OwnThread
 from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.steps.formats import Prompt
 
 BLOCK = 32
 """Tokens in which prefixes are kept on a CPU."""

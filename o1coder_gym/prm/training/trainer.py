@@ -18,7 +18,6 @@ from torch import Tensor
 from transformers.utils import logging
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError
-from o1coder_gym.formats import load_format
 from o1coder_gym.models.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, quiet, save_merged
 from o1coder_gym.models.finetuning import (
     PRM_SETTINGS,
@@ -54,6 +53,7 @@ from o1coder_gym.prm.training.head import (
 from o1coder_gym.prm.training.hidden_states import Reading, open_reading
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.steps.formats import load_format
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

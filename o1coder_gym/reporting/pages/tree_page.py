@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.formats import FORMATS, StepFormat
 from o1coder_gym.problems.hidden_tests import HiddenVerdict, candidate_name
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.reporting.pages.page import asset, embedded, html_page
 from o1coder_gym.reporting.tree_text import origin
+from o1coder_gym.steps.formats import FORMATS, StepFormat
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, Step, TestCase
 
 DIGITS = 4

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.agents.rl.settings import RLSettings
-from o1coder_gym.formats import PSEUDOCODE
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import (
     ActionType,
     CaseResult,

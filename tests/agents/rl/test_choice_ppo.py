@@ -16,13 +16,13 @@ from o1coder_gym.agents.rl.choice_ppo import Training
 from o1coder_gym.cli.training import rl
 from o1coder_gym.envs import ReasoningModel, conformance
 from o1coder_gym.errors import InfrastructureError, JournalError, UnknownNameError, UsageError
-from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.rewards import linear
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, State, Verdict
 
 PROGRAMS = {"double": "x * 2", "square": "x * x", "negate": "-x"}

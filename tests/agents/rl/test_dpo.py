@@ -9,8 +9,8 @@ import pytest
 
 from o1coder_gym.agents.rl.settings import DPOSettings
 from o1coder_gym.errors import O1CoderError, UsageError
-from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.process_data import LabelRule, PairRow, PairRule, ProcessData
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import ActionType, Problem, State, Step
 
 pytest.importorskip("trl")

@@ -11,8 +11,8 @@ import pytest
 from o1coder_gym.agents.rl.advantages import step_advantages, step_returns
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import O1CoderError, UsageError
-from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.policies import HFEngine, LanguageModelPolicy
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, Transition, Verdict
 
 pytest.importorskip("trl")

@@ -12,8 +12,8 @@ from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.experiments.micro import tiny_model
 from o1coder_gym.experiments.micro.problems import micro_rows
 from o1coder_gym.experiments.micro.tiny_model import TinySettings, train_tiny_model, training_chats
-from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import PolicyRequest, Sampling, State
 
 needs_torch = pytest.mark.skipif(

@@ -6,13 +6,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError, UsageError, WeightsError  # noqa: E402
-from o1coder_gym.formats import Prompt  # noqa: E402
 from o1coder_gym.policies import Generate, HFEngine, HFSettings  # noqa: E402
 from o1coder_gym.policies.engine import Meter  # noqa: E402
 from o1coder_gym.policies.hf.causal_model import CausalModel  # noqa: E402
 from o1coder_gym.policies.hf.decoding import Decoder, Row  # noqa: E402
 from o1coder_gym.policies.hf.step_graphs import StepGraphs  # noqa: E402
 from o1coder_gym.policies.sampling import draw, uniforms  # noqa: E402
+from o1coder_gym.steps.formats import Prompt  # noqa: E402
 from o1coder_gym.types import GREEDY, Sampling  # noqa: E402
 
 SAMPLINGS = [

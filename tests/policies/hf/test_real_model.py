@@ -4,8 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from o1coder_gym.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.policies import LanguageModelPolicy, load_policy  # noqa: E402
+from o1coder_gym.steps.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Sampling, State  # noqa: E402
 
 pytestmark = pytest.mark.model

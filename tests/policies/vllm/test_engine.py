@@ -18,13 +18,13 @@ from o1coder_gym.agents import Driver, Task, greedy
 from o1coder_gym.cli.main import app
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import PolicyError, PromptTooLongError
-from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import GREEDY, ActionType, PolicyRequest, Problem, Sampling, State
 
 pytestmark = [

@@ -12,7 +12,6 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
-from o1coder_gym.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.models.finetuning import PRM_SETTINGS  # noqa: E402
 from o1coder_gym.prm import load_scorer  # noqa: E402
 from o1coder_gym.prm.collators import (  # noqa: E402
@@ -26,6 +25,7 @@ from o1coder_gym.prm.losses import IGNORED  # noqa: E402
 from o1coder_gym.prm.step_text import StepText, separated  # noqa: E402
 from o1coder_gym.prm.training.trainer import bradley_terry, train_prm  # noqa: E402
 from o1coder_gym.process_data import ProcessData  # noqa: E402
+from o1coder_gym.steps.formats import PSEUDOCODE  # noqa: E402
 
 SETTINGS = replace(
     PRM_SETTINGS, learning_rate=3e-3, epochs=5.0, lora_rank=0, batch_size=16, rows_at_once=16, max_length=256

@@ -8,11 +8,11 @@ import pytest
 
 from o1coder_gym.agents import Tree
 from o1coder_gym.errors import UsageError
-from o1coder_gym.formats import PSEUDOCODE
 from o1coder_gym.problems.hidden_tests import HiddenVerdict, candidate_name
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.reporting.pages.page import asset, html_page
 from o1coder_gym.reporting.pages.tree_page import notebook_cell, tree_page
+from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import ActionType, AssertTest, CallTest, Outcome, Problem, State, Step, Usage
 
 EVIL = "</script><script>document.title = 'taken'</script><b>&amp;"

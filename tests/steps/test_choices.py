@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from o1coder_gym import choices
-from o1coder_gym.choices import PROPOSAL_FEATURES, STATE_FEATURES, Features, Offer
 from o1coder_gym.embedding import hashed_words, load_embedding
 from o1coder_gym.errors import UsageError
+from o1coder_gym.steps import choices
+from o1coder_gym.steps.choices import PROPOSAL_FEATURES, STATE_FEATURES, Features, Offer
 from o1coder_gym.types import (
     ActionType,
     CaseResult,

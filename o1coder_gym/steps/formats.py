@@ -28,7 +28,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from o1coder_gym import prompts, registry
+from o1coder_gym import registry
+from o1coder_gym.steps import prompts
 from o1coder_gym.types import ActionType, Problem, State, Step
 
 _HEADER = re.compile(r"\s*###[ \t]*step[ \t]*\d*[ \t]*\([ \t]*([a-z]+)[ \t]*\)[ \t]*:?[ \t\r]*\n?", re.I)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from o1coder_gym.embedding import load_embedding
-from o1coder_gym.prompts import question
+from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import ActionType, Outcome, Problem, Proposal, State, Transition
 
 STATE_FEATURES = ("depth", "malformed", "define", "refine", "last_malformed")

@@ -1,0 +1,1 @@
+"""Reasoning steps as text: formats with their prompts and parsers, and choices among steps."""
