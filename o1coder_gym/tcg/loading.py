@@ -20,7 +20,7 @@ from o1coder_gym.policies import LanguageModelPolicy, load_policy
 from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.specs import name_of, parse
 from o1coder_gym.tcg.execution import OutputJudge
-from o1coder_gym.tcg.generator import LanguageModelGenerator
+from o1coder_gym.tcg.language_model import LanguageModelGenerator
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.requests import SolutionSource
 

@@ -7,7 +7,7 @@ import pytest
 from o1coder_gym.policies import Completion, Counters, Generate
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.steps.formats import Prompt
-from o1coder_gym.tcg.generator import LanguageModelGenerator
+from o1coder_gym.tcg.language_model import LanguageModelGenerator
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.tcg.template import instruction
 from o1coder_gym.types import CallTest, GeneratedTests, Problem
