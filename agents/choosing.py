@@ -18,7 +18,7 @@ from o1coder_gym.agents.step_scores import Aggregate, scores_of_states
 from o1coder_gym.agents.values import end_value, standing
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Search
-from o1coder_gym.tcg.selection import Score, matrix_of
+from o1coder_gym.tcg.checking.selection import Score, matrix_of
 from o1coder_gym.types import Outcome, Problem, SearchResult, State, Transition, Verdict
 
 Action: TypeAlias = tuple[State, str]
@@ -103,7 +103,7 @@ def choosing(agent: Agent, *scores: Score) -> Agent:
 
     Args:
         agent: Searches; what it would have answered does not matter.
-        scores: Of `tcg.selection.SCORES`, or your own; a later one breaks ties. Samples of the same
+        scores: Of `tcg.checking.selection.SCORES`, or your own; a later one breaks ties. Samples of the same
             program count as often as they were drawn. Further ties go to the higher value on the tests,
             then to the higher mean log-probability per token, then to the earlier program.
     """

@@ -21,7 +21,7 @@ from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.parameters import Hints, Range
 from o1coder_gym.queries import Agent, Search
 from o1coder_gym.specs import Spec, parse
-from o1coder_gym.tcg.selection import SCORES, Score
+from o1coder_gym.tcg.checking.selection import SCORES, Score
 from o1coder_gym.types import Problem, State
 
 ENTRY_POINTS = registry.KINDS["agent"].group
@@ -77,7 +77,7 @@ def load_agent(spec: str) -> Agent:
     Args:
         spec: ``NAME`` or ``NAME?key=value&…``; ``NAME:key=value,…`` is read too. Keys are the agent's
             keyword arguments, and the fields of `Sampling` (``temperature``, ``top_p``, ``top_k``,
-            ``max_tokens``) for agents that sample. ``select=`` and a selector (`tcg.selection.SCORES`)
+            ``max_tokens``) for agents that sample. ``select=`` and a selector (`tcg.checking.selection.SCORES`)
             says, for any agent, which of the programs found is the answer; a second one breaks ties, and
             ``select=["public","codet"]`` is both. ``select=prm_last`` (``prm_min``, ``prm_product``,
             ``prm_mean``) lets the step scorer choose, after the selectors given. A tree search's own

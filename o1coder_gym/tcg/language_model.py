@@ -7,12 +7,18 @@ from functools import partial
 
 from o1coder_gym.policies import Completion, Engine, Generate
 from o1coder_gym.tcg import template
-from o1coder_gym.tcg.agreement import Agreement, consensus
-from o1coder_gym.tcg.execution import OutputJudge
+from o1coder_gym.tcg.checking.agreement import Agreement, consensus
+from o1coder_gym.tcg.checking.execution import OutputJudge
+from o1coder_gym.tcg.checking.validity import (
+    CheckedTest,
+    Claim,
+    Standing,
+    check_by_agreement,
+    check_by_reference,
+)
 from o1coder_gym.tcg.inputs import parameters
 from o1coder_gym.tcg.parsing import ParsedTests, parse_tests
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
-from o1coder_gym.tcg.validity import CheckedTest, Claim, Standing, check_by_agreement, check_by_reference
 from o1coder_gym.types import GeneratedTests, Problem, Sampling
 
 SAMPLING = Sampling(temperature=0.8, top_p=0.95, top_k=50, max_tokens=320)

@@ -19,7 +19,7 @@ from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
 from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.specs import name_of, parse
-from o1coder_gym.tcg.execution import OutputJudge
+from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.language_model import LanguageModelGenerator
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.requests import SolutionSource

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from o1coder_gym.tcg.agreement import Agreement, consensus
+from o1coder_gym.tcg.checking.agreement import Agreement, consensus
+from o1coder_gym.tcg.checking.execution import Observation, OutputJudge, Program, observe, observe_twice
+from o1coder_gym.tcg.checking.question_comparison import comparison_of, expected_test, means_none, truth_of
 from o1coder_gym.tcg.choice import spread
-from o1coder_gym.tcg.execution import Observation, OutputJudge, Program, observe, observe_twice
-from o1coder_gym.tcg.oracles import comparison_of, expected_test, means_none, truth_of
 from o1coder_gym.tcg.proposals import Proposer, propose_inputs, propose_wider_inputs
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
 from o1coder_gym.tcg.stdin_inputs import propose_stdin

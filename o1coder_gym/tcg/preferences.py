@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from itertools import permutations
 
-from o1coder_gym.tcg.execution import same_output, test_of
+from o1coder_gym.tcg.checking.execution import same_output, test_of
 from o1coder_gym.types import CallTest, StdioTest
 
 Case = CallTest | StdioTest

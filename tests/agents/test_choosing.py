@@ -14,7 +14,7 @@ from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.queries import Advance, Propose, Search
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.tcg.selection import SCORES, by_dual_agreement, by_majority, by_public_tests
+from o1coder_gym.tcg.checking.selection import SCORES, by_dual_agreement, by_majority, by_public_tests
 from o1coder_gym.types import ActionType, CaseResult, Outcome, Problem, SearchResult, State, Step, Verdict
 
 

@@ -28,7 +28,7 @@ from o1coder_gym.process_data import ProcessData
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.tcg.selection import SCORES
+from o1coder_gym.tcg.checking.selection import SCORES
 from o1coder_gym.types import (
     ActionType,
     CallTest,

@@ -1,6 +1,6 @@
 """Votes on outputs and the choice of inputs, by hand."""
 
-from o1coder_gym.tcg.agreement import Agreed, consensus, majority
+from o1coder_gym.tcg.checking.agreement import Agreed, consensus, majority
 from o1coder_gym.tcg.choice import spread
 
 # three solutions, four inputs: two agree on the first, all on the second, nobody on the others

@@ -6,8 +6,8 @@ import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.tcg.agreement import Agreement
-from o1coder_gym.tcg.execution import (
+from o1coder_gym.tcg.checking.agreement import Agreement
+from o1coder_gym.tcg.checking.execution import (
     Observation,
     OutputJudge,
     Program,

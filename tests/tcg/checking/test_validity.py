@@ -3,8 +3,14 @@
 import functools
 
 from o1coder_gym.sandbox import Judge
-from o1coder_gym.tcg.agreement import majority
-from o1coder_gym.tcg.validity import CheckedTest, Claim, Standing, check_by_agreement, check_by_reference
+from o1coder_gym.tcg.checking.agreement import majority
+from o1coder_gym.tcg.checking.validity import (
+    CheckedTest,
+    Claim,
+    Standing,
+    check_by_agreement,
+    check_by_reference,
+)
 from o1coder_gym.types import AssertTest, CallTest, Problem, StdioTest
 
 DIVIDE = Problem("divide", "Divide six.", "divide")

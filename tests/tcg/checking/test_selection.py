@@ -4,7 +4,7 @@ import pytest
 
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.sandbox import Judge
-from o1coder_gym.tcg.selection import (
+from o1coder_gym.tcg.checking.selection import (
     SCORES,
     ExecutionMatrix,
     by_all_tests,

@@ -1,0 +1,1 @@
+"""Whether tests are right: running programs, agreement, validity, choosing programs by tests."""
