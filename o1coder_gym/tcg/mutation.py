@@ -14,9 +14,9 @@ from o1coder_gym.tcg.checking.agreement import Agreement, consensus
 from o1coder_gym.tcg.checking.execution import Observation, OutputJudge, Program, observe, observe_twice
 from o1coder_gym.tcg.checking.question_comparison import comparison_of, expected_test, means_none, truth_of
 from o1coder_gym.tcg.choice import spread
-from o1coder_gym.tcg.proposals import Proposer, propose_inputs, propose_wider_inputs
+from o1coder_gym.tcg.inputs.proposals import Proposer, propose_inputs, propose_wider_inputs
+from o1coder_gym.tcg.inputs.stdin import propose_stdin
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
-from o1coder_gym.tcg.stdin_inputs import propose_stdin
 from o1coder_gym.types import GeneratedTests, Limits, Outcome, Problem, Submission, TestCase
 
 CONFIRMATION_LIMITS = Limits(cpu_s=0.5, wall_s=10.0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from o1coder_gym.tcg.assertions import MAX_CASES, AssertionReader
-from o1coder_gym.tcg.inputs import call_at
+from o1coder_gym.tcg.inputs.known import call_at
 from o1coder_gym.tcg.labels import find_labelled
 from o1coder_gym.tcg.literals import fold, parse_expression, read_literal, write_literal
 from o1coder_gym.tcg.pairs import find_pairs

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from o1coder_gym.tcg import edits
+from o1coder_gym.tcg.inputs import edits
 
 _ROOM = 8
 """Items that a list may have beyond twice the longest one seen."""

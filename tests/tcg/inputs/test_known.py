@@ -2,7 +2,7 @@
 
 import ast
 
-from o1coder_gym.tcg.inputs import (
+from o1coder_gym.tcg.inputs.known import (
     Parameter,
     compared_characters,
     constants,
@@ -11,7 +11,7 @@ from o1coder_gym.tcg.inputs import (
     named_characters,
     parameters,
 )
-from o1coder_gym.tcg.proposals import propose_inputs
+from o1coder_gym.tcg.inputs.proposals import propose_inputs
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest
 
 

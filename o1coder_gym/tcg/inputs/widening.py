@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from o1coder_gym.tcg.domains import (
-    Domain,
-    Either,
-    Mappings,
-    Records,
-    Sequences,
-    TextForm,
-    Texts,
-)
+from o1coder_gym.tcg.inputs.domains import Domain, Either, Mappings, Records, Sequences, TextForm, Texts
 
 
 def with_characters(domain: Domain, characters: str) -> Domain:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, product
 from typing import Any, TypeAlias
 
-from o1coder_gym.tcg.domains import Domain
-from o1coder_gym.tcg.inference import domain_of_annotation, infer_domain
-from o1coder_gym.tcg.inputs import (
+from o1coder_gym.tcg.inputs.domains import Domain
+from o1coder_gym.tcg.inputs.inference import domain_of_annotation, infer_domain
+from o1coder_gym.tcg.inputs.known import (
     Arguments,
     Parameter,
     compared_characters,
@@ -18,9 +18,9 @@ from o1coder_gym.tcg.inputs import (
     named_characters,
     parameters,
 )
+from o1coder_gym.tcg.inputs.preconditions import Restore, find_preconditions
+from o1coder_gym.tcg.inputs.widening import with_characters, without_shape
 from o1coder_gym.tcg.literals import write_literal
-from o1coder_gym.tcg.preconditions import Restore, find_preconditions
-from o1coder_gym.tcg.widening import with_characters, without_shape
 from o1coder_gym.types import Problem
 
 Proposer: TypeAlias = Callable[[Problem, str | None, int, int], tuple[tuple[str, ...], ...]]

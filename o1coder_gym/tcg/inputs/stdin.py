@@ -10,7 +10,7 @@ import random
 import re
 import string
 
-from o1coder_gym.tcg.inputs import known_stdin
+from o1coder_gym.tcg.inputs.known import known_stdin
 from o1coder_gym.types import Problem
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from o1coder_gym.tcg.domains import (
+from o1coder_gym.tcg.inputs.domains import (
     Choice,
     Domain,
     Either,
@@ -21,7 +21,7 @@ from o1coder_gym.tcg.domains import (
     TextForm,
     Texts,
 )
-from o1coder_gym.tcg.edits import is_balanced, only_joins
+from o1coder_gym.tcg.inputs.edits import is_balanced, only_joins
 
 _CHARACTER_KINDS = ((string.ascii_lowercase, 4), (string.ascii_uppercase, 4), (string.digits, 3))
 _FORM = re.compile(r"\d+(?:[-/:.]\d+)+")

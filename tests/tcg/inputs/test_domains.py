@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from o1coder_gym.tcg.domains import (
+from o1coder_gym.tcg.inputs.domains import (
     Choice,
     Either,
     Integers,
@@ -18,8 +18,8 @@ from o1coder_gym.tcg.domains import (
     TextForm,
     Texts,
 )
-from o1coder_gym.tcg.edits import edit_brackets, is_balanced
-from o1coder_gym.tcg.inference import domain_of_annotation, infer_domain
+from o1coder_gym.tcg.inputs.edits import edit_brackets, is_balanced
+from o1coder_gym.tcg.inputs.inference import domain_of_annotation, infer_domain
 
 
 def chain(domain: Any, value: Any, steps: int = 60) -> list[Any]:

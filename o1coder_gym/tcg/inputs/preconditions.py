@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from o1coder_gym.tcg.inference import is_increasing
-from o1coder_gym.tcg.inputs import Arguments
+from o1coder_gym.tcg.inputs.inference import is_increasing
+from o1coder_gym.tcg.inputs.known import Arguments
 
 Restore: TypeAlias = Callable[[Arguments], Arguments]
 """Returns arguments for which the relation holds; those given if it does already."""

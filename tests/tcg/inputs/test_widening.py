@@ -3,10 +3,10 @@
 import random
 from typing import Any
 
-from o1coder_gym.tcg.domains import Either, Mappings, Records, Sequences, TextForm, Texts
-from o1coder_gym.tcg.edits import is_balanced, only_joins
-from o1coder_gym.tcg.inference import infer_domain
-from o1coder_gym.tcg.widening import with_characters, without_shape
+from o1coder_gym.tcg.inputs.domains import Either, Mappings, Records, Sequences, TextForm, Texts
+from o1coder_gym.tcg.inputs.edits import is_balanced, only_joins
+from o1coder_gym.tcg.inputs.inference import infer_domain
+from o1coder_gym.tcg.inputs.widening import with_characters, without_shape
 
 
 def chain(domain: Any, value: Any, steps: int = 200) -> list[Any]:

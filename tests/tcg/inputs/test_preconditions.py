@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.tcg.inputs import Arguments
-from o1coder_gym.tcg.preconditions import find_preconditions
+from o1coder_gym.tcg.inputs.known import Arguments
+from o1coder_gym.tcg.inputs.preconditions import find_preconditions
 
 
 def restored(calls: list[Arguments], broken: Arguments, question: str = "") -> Arguments:

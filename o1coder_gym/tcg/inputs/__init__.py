@@ -1,0 +1,1 @@
+"""Inputs of programs: known ones, their domains, and new ones made from them."""
