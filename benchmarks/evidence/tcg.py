@@ -31,9 +31,9 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.observation import Output
-from o1coder_gym.tcg.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
 from o1coder_gym.tcg.mutation import MutationGenerator
-from o1coder_gym.tcg.quality import ProblemQuality, reward_agreement, summarize
+from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
+from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
 from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.types import Submission, Verdict

@@ -6,7 +6,7 @@ import pytest
 
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import Judge
-from o1coder_gym.tcg.quality import ProblemQuality, measure, reward_agreement, summarize
+from o1coder_gym.tcg.quality.measures import ProblemQuality, measure, reward_agreement, summarize
 from o1coder_gym.types import CallTest, GeneratedTests, Problem
 
 ADD = ProblemRow(

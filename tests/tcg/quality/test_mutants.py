@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from o1coder_gym.tcg.mutants import OPERATORS, mutants
+from o1coder_gym.tcg.quality.mutants import OPERATORS, mutants
 
 
 def bodies(code: str, operator: str) -> list[str]:
