@@ -17,11 +17,11 @@ from typing import Any
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.splits import split_of
 from o1coder_gym.tcg import template
-from o1coder_gym.tcg.assertions import AssertionReader
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
-from o1coder_gym.tcg.literals import parse_source
 from o1coder_gym.tcg.preferences import Case, mismatched
+from o1coder_gym.tcg.reading.assertions import AssertionReader
+from o1coder_gym.tcg.reading.literals import parse_source
 from o1coder_gym.types import (
     AssertTest,
     CallTest,

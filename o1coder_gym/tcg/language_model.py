@@ -17,7 +17,7 @@ from o1coder_gym.tcg.checking.validity import (
     check_by_reference,
 )
 from o1coder_gym.tcg.inputs.known import parameters
-from o1coder_gym.tcg.parsing import ParsedTests, parse_tests
+from o1coder_gym.tcg.reading.parsing import ParsedTests, parse_tests
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
 from o1coder_gym.types import GeneratedTests, Problem, Sampling
 

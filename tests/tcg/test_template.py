@@ -2,7 +2,7 @@
 
 import pytest
 
-from o1coder_gym.tcg.parsing import parse_tests
+from o1coder_gym.tcg.reading.parsing import parse_tests
 from o1coder_gym.tcg.template import end_of_cases, instruction, prompt, write_cases
 from o1coder_gym.types import CallTest, Problem, StdioTest
 

@@ -14,7 +14,7 @@ from o1coder_gym.protocols import Judge
 from o1coder_gym.sandbox.observation import Output
 from o1coder_gym.sandbox.values.comparison import same, same_stdout
 from o1coder_gym.sandbox.values.literals import encode_literal
-from o1coder_gym.tcg.literals import literal_of
+from o1coder_gym.tcg.reading.literals import literal_of
 from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission, Verdict
 
 FIRST_ROUND = Limits(cpu_s=1.0, wall_s=10.0)

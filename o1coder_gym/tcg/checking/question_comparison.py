@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 from o1coder_gym.tcg.checking.execution import test_of
-from o1coder_gym.tcg.literals import fold, parse_source, read_literal, write_literal
+from o1coder_gym.tcg.reading.literals import fold, parse_source, read_literal, write_literal
 from o1coder_gym.tcg.template import write_cases
 from o1coder_gym.types import AssertTest, CallTest, Problem, TestCase
 

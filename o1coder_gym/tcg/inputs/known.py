@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from o1coder_gym.tcg.literals import (
+from o1coder_gym.tcg.reading.literals import (
     bracket_extent,
     fold,
     parse_expression,

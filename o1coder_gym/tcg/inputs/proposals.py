@@ -20,7 +20,7 @@ from o1coder_gym.tcg.inputs.known import (
 )
 from o1coder_gym.tcg.inputs.preconditions import Restore, find_preconditions
 from o1coder_gym.tcg.inputs.widening import with_characters, without_shape
-from o1coder_gym.tcg.literals import write_literal
+from o1coder_gym.tcg.reading.literals import write_literal
 from o1coder_gym.types import Problem
 
 Proposer: TypeAlias = Callable[[Problem, str | None, int, int], tuple[tuple[str, ...], ...]]

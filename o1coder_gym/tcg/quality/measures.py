@@ -16,8 +16,8 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
 from o1coder_gym.tcg.inputs.known import known_arguments, known_stdin
-from o1coder_gym.tcg.literals import read_literal, write_literal
 from o1coder_gym.tcg.quality.mutants import mutants
+from o1coder_gym.tcg.reading.literals import read_literal, write_literal
 from o1coder_gym.types import CallTest, GeneratedTests, Limits, Outcome, StdioTest, Submission, TestCase
 
 MUTANTS = 40

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.tcg.literals import parse_source
+from o1coder_gym.tcg.reading.literals import parse_source
 
 _LONGEST_STATEMENT = 60
 _OPENERS = ("def ", "class ", "for ", "if ", "with ", "try:", "async ", "@")

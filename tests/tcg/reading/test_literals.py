@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from o1coder_gym.sandbox.values.codec import encode
-from o1coder_gym.tcg.literals import bracket_extent, literal_of, parse_source, read_literal, write_literal
+from o1coder_gym.tcg.reading.literals import (
+    bracket_extent,
+    literal_of,
+    parse_source,
+    read_literal,
+    write_literal,
+)
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 values = st.recursive(

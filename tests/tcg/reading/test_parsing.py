@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from o1coder_gym.tcg.parsing import MAX_TEXT, parse_tests
+from o1coder_gym.tcg.reading.parsing import MAX_TEXT, parse_tests
 from o1coder_gym.types import AssertTest, CallTest, StdioTest, TestCase
 
 RECORDED = [

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from o1coder_gym.tcg.literals import bracket_extent, read_literal
+from o1coder_gym.tcg.reading.literals import bracket_extent, read_literal
 
 _INPUT_KEYS = ("input", "inputs", "args", "arguments", "test_input", "params")
 _OUTPUT_KEYS = ("output", "outputs", "expected", "expected_output", "expected_result", "result", "answer")

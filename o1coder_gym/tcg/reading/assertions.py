@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from o1coder_gym.sandbox.values.literals import BUILTINS, Evaluator
-from o1coder_gym.tcg.literals import write_literal
+from o1coder_gym.tcg.reading.literals import write_literal
 from o1coder_gym.types import AssertTest, CallTest, TestCase
 
 MAX_CASES = 200

@@ -1,0 +1,1 @@
+"""Reads test cases from what a model wrote."""
