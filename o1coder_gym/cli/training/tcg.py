@@ -33,15 +33,15 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.tcg.checking.selection import choose, execute, load_score
-from o1coder_gym.tcg.corrections import build_corrections
-from o1coder_gym.tcg.data_card import write_dataset
-from o1coder_gym.tcg.dataset import DatasetSettings, build_dataset
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.store import read_tests
+from o1coder_gym.tcg.training.corrections import build_corrections
+from o1coder_gym.tcg.training.data_card import write_dataset
+from o1coder_gym.tcg.training.dataset import DatasetSettings, build_dataset
 from o1coder_gym.types import TestCase
 
 app = typer.Typer(help="Measure test generators, train them, choose programs by tests.", no_args_is_help=True)

@@ -26,7 +26,7 @@ from o1coder_gym.cli.training_options import (
 )
 from o1coder_gym.models.finetuning import TrainingSettings
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.tcg.training import train
+from o1coder_gym.tcg.training.training import train
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder made by o1coder tcg data.")]
 

@@ -19,9 +19,9 @@ from o1coder_gym.splits import split_of
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
-from o1coder_gym.tcg.preferences import Case, mismatched
 from o1coder_gym.tcg.reading.assertions import AssertionReader
 from o1coder_gym.tcg.reading.literals import parse_source
+from o1coder_gym.tcg.training.shuffled_outputs import Case, mismatched
 from o1coder_gym.types import (
     AssertTest,
     CallTest,

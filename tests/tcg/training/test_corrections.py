@@ -2,8 +2,8 @@
 
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import Judge
-from o1coder_gym.tcg.corrections import build_corrections
-from o1coder_gym.tcg.dataset import DatasetSettings
+from o1coder_gym.tcg.training.corrections import build_corrections
+from o1coder_gym.tcg.training.dataset import DatasetSettings
 from o1coder_gym.types import AssertTest, CallTest, Problem, TestCase
 
 SETTINGS = DatasetSettings(cases=2, rows_per_problem=2, validation=0.0)

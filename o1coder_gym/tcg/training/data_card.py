@@ -11,7 +11,7 @@ from typing import Any
 
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.splits import SPLITS
-from o1coder_gym.tcg.dataset import Dataset
+from o1coder_gym.tcg.training.dataset import Dataset
 
 _CARD = """\
 # Training data for the test case generator

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import CheckedTest, Claim, Standing, check_by_reference
-from o1coder_gym.tcg.dataset import Dataset, DatasetSettings, answer, cases_of, shown_row
+from o1coder_gym.tcg.training.dataset import Dataset, DatasetSettings, answer, cases_of, shown_row
 from o1coder_gym.types import CallTest, StdioTest, TestCase
 
 _Checked: TypeAlias = tuple[TestCase, CheckedTest]

@@ -12,7 +12,7 @@ from typing import Literal
 
 from o1coder_gym.models.finetuning import TrainingResult, TrainingSettings, finetune
 from o1coder_gym.splits import SPLITS
-from o1coder_gym.tcg.data_card import read_split
+from o1coder_gym.tcg.training.data_card import read_split
 
 
 def train(

@@ -12,10 +12,10 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.splits import split_of
-from o1coder_gym.tcg.data_card import read_split, write_dataset
-from o1coder_gym.tcg.dataset import DatasetSettings, build_dataset, cases_of
-from o1coder_gym.tcg.preferences import derange, mismatched
 from o1coder_gym.tcg.reading.parsing import parse_tests
+from o1coder_gym.tcg.training.data_card import read_split, write_dataset
+from o1coder_gym.tcg.training.dataset import DatasetSettings, build_dataset, cases_of
+from o1coder_gym.tcg.training.shuffled_outputs import derange, mismatched
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Outcome, Problem, StdioTest, Submission
 
 CODE = "def double(n):\n    return 2 * n"

@@ -1,0 +1,1 @@
+"""Training of test generators: data set, exchanged outputs, SFT and DPO."""
