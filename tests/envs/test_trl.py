@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.envs import O1CoderSpec
+from o1coder_gym.envs import O1CoderSpec, trl
 from o1coder_gym.problems.loading import load_problems
-from o1coder_gym.rewards import RewardConstants, trl
+from o1coder_gym.rewards import RewardConstants
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import ActionType, CallTest, Problem
 
