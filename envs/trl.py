@@ -31,8 +31,8 @@ from o1coder_gym.envs.settings import Settings, SharedJudge
 from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.problems.rows import case_from_json, case_to_json
 from o1coder_gym.protocols import StepScorer
-from o1coder_gym.rewards.terms import DEFAULTS, RewardConstants, fractional_outcome, outcome_reward
-from o1coder_gym.rewards.terms import phi as phi_of
+from o1coder_gym.rewards import DEFAULTS, RewardConstants, fractional_outcome, outcome_reward
+from o1coder_gym.rewards import phi as phi_of
 from o1coder_gym.steps.formats import StepFormat, load_format
 from o1coder_gym.types import (
     ActionType,

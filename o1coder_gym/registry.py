@@ -176,9 +176,9 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "generator": {"mutation": "o1coder_gym.tcg.loading:mutation"},
     "schedule": {
-        "constant": "o1coder_gym.rewards.terms:constant",
-        "linear": "o1coder_gym.rewards.terms:linear",
-        "logarithmic": "o1coder_gym.rewards.terms:logarithmic",
+        "constant": "o1coder_gym.rewards:constant",
+        "linear": "o1coder_gym.rewards:linear",
+        "logarithmic": "o1coder_gym.rewards:logarithmic",
     },
     "executor": {
         "serial": "o1coder_gym.runs.executors:serial",
