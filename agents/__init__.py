@@ -1,16 +1,14 @@
 """Search agents and the driver that runs them."""
 
 from o1coder_gym.agents.ab_mcts import ab_mcts
-from o1coder_gym.agents.beam import beam
+from o1coder_gym.agents.beam import beam, diverse_beam
 from o1coder_gym.agents.best_of_n import best_of_n, best_of_n_random
 from o1coder_gym.agents.choosing import choosing
-from o1coder_gym.agents.diverse_beam import diverse_beam
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
 from o1coder_gym.agents.feed import Feed
 from o1coder_gym.agents.greedy import greedy
-from o1coder_gym.agents.mcts import mcts
-from o1coder_gym.agents.puct import puct
+from o1coder_gym.agents.mcts import mcts, puct
 from o1coder_gym.agents.registry import AGENTS, load_agent
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.agents.self_repair import self_repair

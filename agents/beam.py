@@ -1,4 +1,7 @@
-"""Beam search over reasoning steps."""
+"""Beam search over reasoning steps.
+
+Diverse beam: several beams that never meet, as in DVTS (diverse verifier tree search).
+"""
 
 from __future__ import annotations
 
@@ -74,3 +77,61 @@ def best(nodes: Sequence[Node], width: int, rank: Rank) -> Part[list[Node]]:
     ranks = yield from rank(nodes)
     order = sorted(range(len(nodes)), key=lambda i: (-ranks[i], i))[:width]
     return [nodes[i] for i in sorted(order)]
+
+
+def diverse_beam(
+    problem: Problem,
+    root: State,
+    *,
+    groups: AtLeastOne = 2,
+    width: AtLeastOne = 1,
+    branch: AtLeastOne = 2,
+    alpha_compile: Share = 0.0,
+    rank: Rank = by_likelihood,
+    sampling: Sampling = Sampling(),
+) -> Search:
+    """Searches by beams in `groups` subtrees apart, as DVTS does (Beeching et al. 2024).
+
+    A group starts at a first step of its own, so that one promising first step cannot crowd out the
+    others; all groups move on in the same batch.
+
+    Args:
+        problem: The question.
+        root: Where to start.
+        groups: Subtrees, ≥ 1.
+        width: Paths kept per group, ≥ 1.
+        branch: Samples per path and depth, ≥ 1.
+        alpha_compile: α_c of the terminal value, in [0, 1].
+        rank: What a path is kept for: `by_likelihood`, or `by_scorer` (PRM).
+        sampling: How steps are drawn.
+
+    Returns:
+        The end of highest value on the model's tests, ties by mean log-probability; with the tree.
+    """
+    if min(groups, branch) < 1:
+        raise UsageError(f"groups and branch must be at least 1, got {groups} and {branch}")
+    tree = Tree(root, width=branch * width * groups, alpha_compile=alpha_compile)
+    with suppress(BudgetExhausted):
+        first = yield from grow(tree, [tree.root], branch * groups, sampling=sampling)
+        kept = yield from best(first, groups, rank)
+        while kept:
+            grown = yield from grow(tree, kept, branch, sampling=sampling)
+            kept = yield from _best_of_each(grown, width, rank)
+    return tree.result()
+
+
+def _best_of_each(nodes: Sequence[Node], width: int, rank: Rank) -> Part[list[Node]]:
+    """Returns the `width` nodes of highest rank in each group."""
+    groups: dict[Node, list[Node]] = {}
+    for node in nodes:
+        groups.setdefault(_first_step(node), []).append(node)
+    kept: list[Node] = []
+    for group in groups.values():
+        kept += yield from best(group, width, rank)
+    return kept
+
+
+def _first_step(node: Node) -> Node:
+    """Returns the child of the root that a node lies under."""
+    path = list(node.path())
+    return path[-2]
