@@ -5,8 +5,7 @@ from o1coder_gym.agents.beam import beam, diverse_beam
 from o1coder_gym.agents.best_of_n import best_of_n, best_of_n_random
 from o1coder_gym.agents.choosing import choosing
 from o1coder_gym.agents.driver.driver import Driver
-from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
-from o1coder_gym.agents.feed import Feed
+from o1coder_gym.agents.driver.tasks import Feed, Observer, Task, TaskResult
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.mcts import mcts, puct
 from o1coder_gym.agents.registry import AGENTS, load_agent

@@ -2,11 +2,12 @@
 
 from o1coder_gym.agents.driver.driver import ANSWERS, Driver
 from o1coder_gym.agents.driver.sweep import Recorder, Recording, Replay, answer_within
-from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
+from o1coder_gym.agents.driver.tasks import Feed, Observer, Task, TaskResult
 
 __all__ = [
     "ANSWERS",
     "Driver",
+    "Feed",
     "Observer",
     "Recorder",
     "Recording",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Generic, TypeVar
 
-from o1coder_gym.agents.records import read_proposals, read_verdict, write_proposals, write_verdict
+from o1coder_gym.agents.driver.replies import read_proposals, read_verdict, write_proposals, write_verdict
 from o1coder_gym.protocols import Judge, Policy, StepScorer
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Outcome, PolicyRequest, Problem, Proposal, State, Submission, Verdict

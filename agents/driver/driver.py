@@ -30,8 +30,7 @@ from typing import Any
 
 from o1coder_gym.agents.driver.lanes import Batch, Lane, Request
 from o1coder_gym.agents.driver.session import Session
-from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
-from o1coder_gym.agents.feed import Feed
+from o1coder_gym.agents.driver.tasks import Feed, Observer, Task, TaskResult
 from o1coder_gym.errors import (
     CalledOff,
     InfrastructureError,

@@ -1,14 +1,31 @@
-"""Payloads: what lanes are given, and the answers to them, checked, named and written down."""
+"""Payloads: what lanes are given, and the answers to them, checked, named and written down.
+
+The seam: what policies, models and scorers return is checked here, once, and nowhere else.
+
+Answers as journal rows, and back: `read(write(answer)) == answer`.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from o1coder_gym.agents.contracts import check_proposals, check_score, check_transition
-from o1coder_gym.agents.records import read_proposals, read_transition, write_proposals, write_transition
+from o1coder_gym.errors import ConformanceError, PolicyError, ScorerError
 from o1coder_gym.queries import Answer
 from o1coder_gym.runs.seeds import digest
-from o1coder_gym.types import PolicyRequest, Problem, State, Transition
+from o1coder_gym.types import (
+    ActionType,
+    CaseResult,
+    Outcome,
+    PolicyRequest,
+    Problem,
+    Proposal,
+    State,
+    Step,
+    Transition,
+    Verdict,
+)
 
 Payload: TypeAlias = PolicyRequest | tuple[State, str] | tuple[Problem, State]
 """A request to the policy, the model or the scorer."""
@@ -57,3 +74,129 @@ def read_answer(payload: Payload, row: Any) -> Answer:
             return read_transition(row, state)
         case _:
             return row
+
+
+_ROUNDING = 1e-6
+"""How far above 0 a log-probability may come out of floating point."""
+
+
+def check_proposals(request: PolicyRequest, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
+    """Returns the proposals if there are `request.n` of them and each is a legal one.
+
+    Raises:
+        PolicyError: When the count, a token count or a log-probability is out of range.
+    """
+    where = f"policy, {request.problem.task_id}"
+    if len(proposals) != request.n:
+        raise PolicyError(f"{where}: got {len(proposals)} proposals, expected {request.n}")
+    for proposal in proposals:
+        if not isinstance(proposal, Proposal):
+            raise PolicyError(f"{where}: got a {type(proposal).__name__}, expected a Proposal")
+        if not 0 <= proposal.tokens <= request.sampling.max_tokens:
+            raise PolicyError(
+                f"{where}: got {proposal.tokens} tokens, expected 0 to {request.sampling.max_tokens}"
+            )
+        if proposal.finish == "budget":
+            raise PolicyError(f"{where}: got finish 'budget'; a policy says 'stop' or 'length'")
+        if proposal.logprob is not None and not -math.inf < proposal.logprob <= _ROUNDING:
+            raise PolicyError(f"{where}: got log-probability {proposal.logprob}, expected a finite one ≤ 0")
+    return tuple(proposals)
+
+
+def check_transition(state: State, transition: Transition) -> Transition:
+    """Returns the transition if it is one step from `state` and ends in at most one way.
+
+    Raises:
+        ConformanceError: When it is not.
+    """
+    where = f"model, {state.problem_id}"
+    if not isinstance(transition, Transition):
+        raise ConformanceError(f"{where}: got a {type(transition).__name__}, expected a Transition")
+    after = transition.state
+    if after.problem_id != state.problem_id or after.steps[:-1] != state.steps or not after.steps:
+        raise ConformanceError(f"{where}: the next state is not the state and one more step")
+    if transition.terminated and transition.truncated:
+        raise ConformanceError(f"{where}: a transition is both terminated and truncated")
+    return transition
+
+
+def check_score(state: State, score: float) -> float:
+    """Returns the score if it is a number in [0, 1].
+
+    Raises:
+        ScorerError: When it is not.
+    """
+    if not isinstance(score, int | float) or not 0.0 <= score <= 1.0:
+        raise ScorerError(f"scorer, {state.problem_id}: got {score!r}, expected a number in [0, 1]")
+    return float(score)
+
+
+def write_proposals(proposals: Sequence[Proposal]) -> list[list[Any]]:
+    """Returns one JSON-able list per proposal."""
+    return [
+        [p.text, p.tokens, p.logprob, list(p.token_ids), p.finish, p.prompt_tokens, p.cached_tokens]
+        for p in proposals
+    ]
+
+
+def read_proposals(row: Sequence[Sequence[Any]]) -> tuple[Proposal, ...]:
+    """Reads what `write_proposals` wrote."""
+    return tuple(
+        Proposal(text, tokens, logp, tuple(ids), end, *prompt)
+        for text, tokens, logp, ids, end, *prompt in row
+    )
+
+
+def write_transition(transition: Transition) -> dict[str, Any]:
+    """Returns a JSON-able dict; of the state only the last step, NaN as null.
+
+    Author and finish are left out: the session finds them again from the samples.
+    """
+    step = transition.state.steps[-1]
+    return {
+        "step": [int(step.type), step.text],
+        "reward": _null_if_nan(transition.reward),
+        "terminated": transition.terminated,
+        "truncated": transition.truncated,
+        "feedback": transition.feedback,
+        "verdict": write_verdict(transition.verdict) if transition.verdict else None,
+        "terms": {name: _null_if_nan(value) for name, value in transition.reward_terms.items()},
+    }
+
+
+def read_transition(row: Mapping[str, Any], state: State) -> Transition:
+    """Reads what `write_transition` wrote of an action taken in `state`."""
+    kind, text = row["step"]
+    return Transition(
+        state=state.then(Step(ActionType(kind), text)),
+        reward=_nan_if_null(row["reward"]),
+        terminated=row["terminated"],
+        truncated=row["truncated"],
+        feedback=row["feedback"],
+        verdict=read_verdict(row["verdict"]) if row["verdict"] else None,
+        reward_terms={name: _nan_if_null(value) for name, value in row["terms"].items()},
+    )
+
+
+def write_verdict(verdict: Verdict) -> dict[str, Any]:
+    """Returns a JSON-able dict."""
+    return {
+        "outcome": verdict.outcome.value,
+        "tests": [[test.outcome.value, test.got, test.error] for test in verdict.tests],
+        "cpu_s": verdict.cpu_s,
+        "error": verdict.error,
+    }
+
+
+def read_verdict(row: Mapping[str, Any]) -> Verdict:
+    """Reads what `write_verdict` wrote."""
+    tests = tuple(CaseResult(Outcome(outcome), got, error) for outcome, got, error in row["tests"])
+    return Verdict(Outcome(row["outcome"]), tests, row["cpu_s"], row["error"])
+
+
+def _null_if_nan(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _nan_if_null(value: float | None) -> float:
+    return math.nan if value is None else value

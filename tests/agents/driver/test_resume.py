@@ -10,7 +10,12 @@ from types import ModuleType
 import pytest
 
 from o1coder_gym.agents import Driver, Task, best_of_n, greedy, mcts
-from o1coder_gym.agents.records import read_proposals, read_transition, write_proposals, write_transition
+from o1coder_gym.agents.driver.replies import (
+    read_proposals,
+    read_transition,
+    write_proposals,
+    write_transition,
+)
 from o1coder_gym.errors import JournalError, PolicyError
 from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy
 from o1coder_gym.runs.budget import Budget
