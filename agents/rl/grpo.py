@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.agents.reward_watch import divergence
 from o1coder_gym.agents.rl.actor import Actor
-from o1coder_gym.agents.rl.advantages import step_advantages, step_returns
+from o1coder_gym.agents.rl.advantages import divergence, step_advantages, step_returns
 from o1coder_gym.agents.rl.episodes import Episode, TokenRow, metrics, sample_episodes, token_row
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from o1coder_gym.agents.reward_watch import divergence
-from o1coder_gym.agents.rl.advantages import STABILISER, step_advantages, step_returns
+from o1coder_gym.agents.rl.advantages import STABILISER, divergence, step_advantages, step_returns
 from o1coder_gym.rewards import Evidence, RewardConstants, phi, phi_dense
 from o1coder_gym.types import CaseResult, Outcome, Verdict
 
