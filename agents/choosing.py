@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-from o1coder_gym.agents.step_scores import Aggregate, scores_of_states
+from o1coder_gym.agents.search.leaf_values import Aggregate, scores_of_states
 from o1coder_gym.agents.values import end_value, standing
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Search

@@ -8,14 +8,13 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-from o1coder_gym.agents.search.expansion import expand
+from o1coder_gym.agents.search.expansion import Widening, all_at_once, expand, progressive
 from o1coder_gym.agents.search.leaf_values import Evaluate, rollout
 from o1coder_gym.agents.search.priors import Prior, by_logprob, no_prior
 from o1coder_gym.agents.search.selection import Select, uct
 from o1coder_gym.agents.search.selection import puct as select_by_puct
 from o1coder_gym.agents.search.simulation import Rules, search
 from o1coder_gym.agents.search.tree import Tree
-from o1coder_gym.agents.widening import Widening, all_at_once, progressive
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.parameters import AtLeastOne, Count, NonNegative, Share
 from o1coder_gym.queries import Search

@@ -11,12 +11,20 @@ from typing import Any
 from o1coder_gym import registry
 from o1coder_gym.agents.beam import by_likelihood, by_scorer
 from o1coder_gym.agents.choosing import choosing, choosing_by_scorer
-from o1coder_gym.agents.search.leaf_values import Evaluate, mixed, rollout, scored
+from o1coder_gym.agents.search.expansion import all_at_once, progressive
+from o1coder_gym.agents.search.leaf_values import (
+    AGGREGATES,
+    Aggregate,
+    Evaluate,
+    by_path_scores,
+    mixed,
+    rollout,
+    scored,
+    scored_path,
+)
 from o1coder_gym.agents.search.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.search.selection import puct as select_by_puct
 from o1coder_gym.agents.search.selection import uct, uct_virtual_loss
-from o1coder_gym.agents.step_scores import AGGREGATES, Aggregate, by_path_scores, scored_path
-from o1coder_gym.agents.widening import all_at_once, progressive
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.parameters import Hints, Range
 from o1coder_gym.queries import Agent, Search

@@ -1,8 +1,12 @@
-"""Expansion: draws steps at a node, takes them, and adds what they led to."""
+"""Expansion: draws steps at a node, takes them, and adds what they led to.
+
+Widening: how many samples a node may have, given its visits.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import TypeAlias
 
 from o1coder_gym.agents.asking import Part, advance, propose
@@ -78,3 +82,17 @@ def _merge(proposals: Sequence[Proposal]) -> list[tuple[Proposal, int]]:
         first, count = merged.get(proposal.text, (proposal, 0))
         merged[proposal.text] = first, count + 1
     return list(merged.values())
+
+
+Widening: TypeAlias = Callable[[int, int], int]
+"""From (visits of the node, most samples it may ever have) to the samples it may have now, ≥ 1."""
+
+
+def all_at_once(visits: int, width: int) -> int:
+    """Draws all siblings in one call, at the first expansion (the paper's)."""
+    return width
+
+
+def progressive(visits: int, width: int, *, k: float = 1.0, alpha: float = 0.5) -> int:
+    """Allows ⌈k · N^α⌉ samples (progressive widening, Coulom 2007), from 1 to `width`."""
+    return min(width, max(1, ceil(k * visits**alpha)))

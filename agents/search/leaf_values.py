@@ -1,14 +1,21 @@
-"""Leaf values: what a simulation finds out about the node that it came to."""
+"""Leaf values: what a simulation finds out about the node that it came to.
+
+Step scores of whole paths: one number for a chain of steps, of which the step scorer has scored each.
+
+m steps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeAlias
 
 from o1coder_gym.agents.asking import Part, score
-from o1coder_gym.agents.flight import Flight
 from o1coder_gym.agents.search.expansion import Expand
-from o1coder_gym.agents.search.tree import Node, Tree
+from o1coder_gym.agents.search.tree import Flight, Node, Tree
+from o1coder_gym.types import ActionType, State
 
 Evaluate: TypeAlias = Callable[[Tree, Flight, Expand], Part[float | None]]
 """Evaluates the node where a flight is. Returns its value in [0, 1], or None if there is nothing to add:
@@ -50,3 +57,68 @@ def mixed(tree: Tree, flight: Flight, expand: Expand, *, estimate: Evaluate = sc
 def _known(node: Node) -> float | None:
     """What is known of a node whose last sample brought nothing new: its mean, if it has one."""
     return node.mean if node.visits else None
+
+
+Aggregate: TypeAlias = Callable[[Sequence[float]], float]
+"""Maps r^{1:m} in [0, 1], m ≥ 1, to one number in [0, 1]."""
+
+
+def last(scores: Sequence[float]) -> float:
+    """The last step's: what a PRM trained on values predicts of the whole."""
+    return scores[-1]
+
+
+def product(scores: Sequence[float]) -> float:
+    """The chance that every step is right, were they independent (Lightman et al., arXiv 2305.20050)."""
+    return math.prod(scores)
+
+
+def mean(scores: Sequence[float]) -> float:
+    """The mean; does not punish length."""
+    return sum(scores) / len(scores)
+
+
+AGGREGATES: Mapping[str, Aggregate] = MappingProxyType(
+    {"last": last, "min": min, "product": product, "mean": mean}
+)
+
+
+def scored_path(tree: Tree, flight: Flight, expand: Expand, *, aggregate: Aggregate) -> Part[float | None]:
+    """Values a leaf by the scores of all steps on its path; an `Evaluate`."""
+    (scores,) = yield from _scores_of_nodes([flight.node])
+    return aggregate(scores)
+
+
+def by_path_scores(nodes: Sequence[Node], *, aggregate: Aggregate) -> Part[list[float]]:
+    """Ranks nodes by the scores of all steps on their paths; a `Rank`."""
+    found = yield from _scores_of_nodes(nodes)
+    return [aggregate(scores) for scores in found]
+
+
+def scores_of_states(states: Sequence[State]) -> Part[list[list[float]]]:
+    """Asks for the score of every step of some chains, each prefix once; steps that cannot be read have 0."""
+    prefixes = [
+        [State(state.problem_id, state.steps[:j]) for j in range(1, state.depth + 1)] for state in states
+    ]
+    asked = [prefix for chain in prefixes for prefix in chain if _readable(prefix)]
+    asked = list(dict.fromkeys(asked))
+    known: dict[State, float] = {}
+    if asked:
+        known = dict(zip(asked, (yield from score(asked)), strict=True))
+    return [[known.get(prefix, 0.0) for prefix in chain] for chain in prefixes]
+
+
+def _scores_of_nodes(nodes: Sequence[Node]) -> Part[list[list[float]]]:
+    """Returns the scores of the steps above each node and its own; asks for those not known."""
+    paths = [[node for node in found.path() if node.parent is not None][::-1] for found in nodes]
+    missing = {node.index: node for path in paths for node in path if node.score is None}
+    readable = [node for node in missing.values() if _readable(node.state)]
+    if readable:
+        scores = yield from score([node.state for node in readable])
+        for node, value in zip(readable, scores, strict=True):
+            node.score = value
+    return [[node.score or 0.0 for node in path] or [0.0] for path in paths]
+
+
+def _readable(state: State) -> bool:
+    return state.steps[-1].type is not ActionType.MALFORMED

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from o1coder_gym.agents.asking import Turns
-from o1coder_gym.agents.flight import Flight
-from o1coder_gym.agents.search.expansion import Expand
+from o1coder_gym.agents.search.expansion import Expand, Widening
 from o1coder_gym.agents.search.leaf_values import Evaluate
 from o1coder_gym.agents.search.selection import Select
-from o1coder_gym.agents.search.tree import Node, Tree
-from o1coder_gym.agents.widening import Widening
+from o1coder_gym.agents.search.tree import Flight, Node, Tree
 from o1coder_gym.errors import UsageError
 from o1coder_gym.queries import Answer, Propose, Query
 

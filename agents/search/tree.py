@@ -7,6 +7,8 @@ Invariants, whatever the order of calls:
 - v(S) = W(S) / N(S) lies in [0, 1] (the authors' normalisation, their issue #3), terminals included.
 - An end is evaluated once, when it is found; then it is closed. A node closes when it may not be
   sampled again and all its children are closed. Closed nodes are never selected.
+
+A flight: the path of one simulation, marked as unobserved until the simulation is back.
 """
 
 from __future__ import annotations
@@ -389,3 +391,31 @@ def _below(node: Node) -> Iterator[Node]:
 
 def _rank(node: Node) -> tuple[float, float, int]:
     return (standing(node.value, node.verdict), node.mean_logprob(), -node.index)
+
+
+class Flight:
+    """The nodes that a simulation has entered, root first. Mutable; `leave` must be called once.
+
+    Attributes:
+        node: The last node entered.
+    """
+
+    __slots__ = ("_path", "node")
+
+    def __init__(self, path: list[Node]) -> None:
+        """Enters the nodes of a path, root first, ≥ 1 of them."""
+        self.node = path[-1]
+        self._path = path
+        for node in path:
+            node.unobserved += 1
+
+    def enter(self, node: Node) -> None:
+        """Goes on to a child."""
+        self.node = node
+        self._path.append(node)
+        node.unobserved += 1
+
+    def leave(self) -> None:
+        """Takes the marks back."""
+        for node in self._path:
+            node.unobserved -= 1

@@ -10,10 +10,10 @@ from o1coder_gym.agents import Driver, Task, Tree, best_of_n, greedy, load_agent
 from o1coder_gym.agents.asking import propose
 from o1coder_gym.agents.driver.sweep import Recorder, Recording, answer_within
 from o1coder_gym.agents.driver.tree_records import tree_record
-from o1coder_gym.agents.flight import Flight
 from o1coder_gym.agents.search.expansion import expand
 from o1coder_gym.agents.search.leaf_values import rollout
 from o1coder_gym.agents.search.priors import no_prior
+from o1coder_gym.agents.search.tree import Flight
 from o1coder_gym.errors import BudgetExhausted, PolicyError
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.search_tree import SearchTree

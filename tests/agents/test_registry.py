@@ -8,8 +8,8 @@ import pytest
 from o1coder_gym.agents import AGENTS, Driver, Task, load_agent
 from o1coder_gym.agents.beam import by_scorer
 from o1coder_gym.agents.registry import STRATEGIES
+from o1coder_gym.agents.search.expansion import progressive
 from o1coder_gym.agents.search.leaf_values import scored
-from o1coder_gym.agents.widening import progressive
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Sampling

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import Driver, Task, load_agent
-from o1coder_gym.agents.step_scores import AGGREGATES
+from o1coder_gym.agents.search.leaf_values import AGGREGATES
 from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.runs.budget import Budget

@@ -2,9 +2,9 @@ import math
 
 import pytest
 
+from o1coder_gym.agents.search.expansion import all_at_once, progressive
 from o1coder_gym.agents.search.selection import Select, puct, uct, uct_virtual_loss
 from o1coder_gym.agents.search.tree import Node
-from o1coder_gym.agents.widening import all_at_once, progressive
 from o1coder_gym.types import State
 
 
