@@ -13,8 +13,7 @@ everything searched that can be reached from it.
 
 from o1coder_gym.envs.conformance.agents import check_agent
 from o1coder_gym.envs.conformance.backends import check_policy, check_scorer
-from o1coder_gym.envs.conformance.clauses import CLAUSES
+from o1coder_gym.envs.conformance.clauses import CLAUSES, find_text
 from o1coder_gym.envs.conformance.environments import check_environment
-from o1coder_gym.envs.reach import find_text
 
 __all__ = ["CLAUSES", "check_agent", "check_environment", "check_policy", "check_scorer", "find_text"]

@@ -1,12 +1,15 @@
-"""The clauses of the contracts that the conformance kit checks, and how a broken one is told."""
+"""The clauses of the contracts that the conformance kit checks, and how a broken one is told.
+
+What an object can reach: the texts that anybody who holds it could read, by following references.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import FrameType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
-from o1coder_gym.envs.reach import find_text
 from o1coder_gym.errors import ConformanceError
 
 CLAUSES: Mapping[str, str] = MappingProxyType(
@@ -59,3 +62,47 @@ def require_nothing_hidden(roots: Iterable[Any], hidden: Sequence[str]) -> None:
     """Raises `ConformanceError` when a hidden text can be reached from `roots`."""
     if hidden and (found := find_text(roots, hidden)) is not None:
         raise broken("hidden", f"found {found[:80]!r}")
+
+
+def find_text(roots: Iterable[Any], needles: Sequence[str]) -> str | None:
+    """Returns the first needle that is part of a text reachable from `roots`, None if none is.
+
+    Follows attributes, slots, containers, classes, closures and constants of functions, whatever they are
+    called. It stops at modules: what they hold belongs to the process, not to the objects.
+    """
+    for text in reachable_texts(roots):
+        for needle in needles:
+            if needle in text:
+                return needle
+    return None
+
+
+def reachable_texts(roots: Iterable[Any]) -> Iterator[str]:
+    """Yields every text reachable from `roots`; bytes are read as UTF-8."""
+    for thing in reachable(roots):
+        if isinstance(thing, str):
+            yield thing
+        elif isinstance(thing, bytes | bytearray):
+            yield thing.decode(errors="replace")
+
+
+def reachable(roots: Iterable[Any]) -> Iterator[Any]:
+    """Yields every object reachable from `roots`, themselves included, each once."""
+    seen: dict[int, Any] = {}
+    front = list(roots)
+    while front:
+        thing = front.pop()
+        if id(thing) in seen or isinstance(thing, ModuleType):
+            continue
+        seen[id(thing)] = thing
+        yield thing
+        front.extend(_parts(thing))
+
+
+def _parts(thing: Any) -> list[Any]:
+    if isinstance(thing, FunctionType):
+        constants = thing.__code__.co_consts
+        return [thing.__closure__, thing.__defaults__, thing.__kwdefaults__, thing.__dict__, constants]
+    if isinstance(thing, FrameType):
+        return list(thing.f_locals.values())
+    return gc.get_referents(thing)

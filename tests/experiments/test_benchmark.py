@@ -8,7 +8,7 @@ import pytest
 
 from o1coder_gym.agents import registry
 from o1coder_gym.agents.asking import advance, propose
-from o1coder_gym.envs.reach import find_text, reachable
+from o1coder_gym.envs.conformance.clauses import find_text, reachable
 from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.rows import ProblemRow

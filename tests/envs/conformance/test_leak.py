@@ -12,7 +12,7 @@ from o1coder_gym.agents.asking import advance, propose
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.envs import ReasoningModel
-from o1coder_gym.envs.reach import find_text, reachable
+from o1coder_gym.envs.conformance.clauses import find_text, reachable
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
