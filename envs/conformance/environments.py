@@ -15,7 +15,7 @@ from gymnasium.utils.passive_env_checker import data_shares_objects
 
 from o1coder_gym.envs import snapshot
 from o1coder_gym.envs.conformance.clauses import broken, require, require_nothing_hidden
-from o1coder_gym.envs.spaces import UnicodeText
+from o1coder_gym.envs.interactions.text import UnicodeText
 from o1coder_gym.errors import UsageError
 from o1coder_gym.types import Outcome
 
