@@ -15,13 +15,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from o1coder_gym.agents.asking import Part
 from o1coder_gym.agents.search.expansion import expand
 from o1coder_gym.agents.search.priors import no_prior
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.parameters import AtLeastOne, Count, Share
-from o1coder_gym.queries import Search
+from o1coder_gym.queries import Part, Search
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types import Problem, Sampling, State
 

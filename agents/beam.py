@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
-from o1coder_gym.agents.asking import Part, score
 from o1coder_gym.agents.search.expansion import grow
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted, UsageError
 from o1coder_gym.parameters import AtLeastOne, Share
-from o1coder_gym.queries import Search
+from o1coder_gym.queries import Part, Search, score
 from o1coder_gym.types import Problem, Sampling, State
 
 Rank: TypeAlias = Callable[[Sequence[Node]], Part[list[float]]]

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
-from o1coder_gym.agents.asking import Turns
 from o1coder_gym.agents.search.rollouts import Rollout, follow
-from o1coder_gym.agents.values import standing
 from o1coder_gym.errors import BudgetExhausted, UsageError
 from o1coder_gym.parameters import AtLeastOne
-from o1coder_gym.queries import Search
+from o1coder_gym.queries import Search, Turns
+from o1coder_gym.rewards import standing
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types import Problem, Sampling, SearchResult, State
 

@@ -15,9 +15,9 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from o1coder_gym.agents.search.leaf_values import Aggregate, scores_of_states
-from o1coder_gym.agents.values import end_value, standing
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Search
+from o1coder_gym.rewards import end_value, standing
 from o1coder_gym.tcg.checking.selection import Score, matrix_of
 from o1coder_gym.types import Outcome, Problem, SearchResult, State, Transition, Verdict
 

@@ -3,13 +3,15 @@
 An agent is a generator: it yields a list of queries and receives the list of their answers, in
 order. It never holds a policy, a scorer or a judge, so that the driver can batch, meter, journal
 and replay for a thousand agents at once.
+
+Typed questions: `answers = yield from propose(...)` inside an agent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition
 
@@ -57,3 +59,25 @@ class Agent(Protocol):
     def __call__(self, problem: Problem, root: State, /) -> Search:
         """Starts a search."""
         ...
+
+
+T = TypeVar("T")
+Part: TypeAlias = Generator[Sequence[Query], list[Answer], T]
+"""A part of a search that returns a T."""
+Turns: TypeAlias = Part[None]
+"""A part of a search that returns nothing."""
+
+
+def propose(queries: Sequence[Propose]) -> Part[list[tuple[Proposal, ...]]]:
+    """Asks the policy; the tuples are shorter than asked for only where the budget cut them."""
+    return cast("list[tuple[Proposal, ...]]", (yield queries))
+
+
+def advance(queries: Sequence[Advance]) -> Part[list[Transition]]:
+    """Takes actions."""
+    return cast("list[Transition]", (yield queries))
+
+
+def score(states: Sequence[State]) -> Part[list[float]]:
+    """Asks the step scorer; numbers in [0, 1]."""
+    return cast("list[float]", (yield [Score(state) for state in states]))

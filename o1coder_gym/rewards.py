@@ -11,6 +11,8 @@ terms, and whoever learns from them masks it. What is *paid* stays finite, unlik
 judge: trainers of other projects take every reward of an environment as a number, and such a problem comes
 up in every epoch. It is the least that a program which loads can earn (α_c in place of v, `tau_fail` in place
 of R: 0 by default), so that no program is preferred to one that loads, and none looks solved.
+
+What the end of an episode is worth to a search: v in [0, 1], or nothing where the judge failed.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from o1coder_gym import registry
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.specs import Spec, parse
-from o1coder_gym.types import Outcome, Verdict
+from o1coder_gym.types import Outcome, Transition, Verdict
 
 Schedule: TypeAlias = Callable[[int], float]
 """α(t). The clock t is the number of policy updates since the start of RL: never seconds, never env steps."""
@@ -305,3 +307,38 @@ def _paid(value: float, evidence: Evidence, *, without_tests: float) -> float:
     if outcome is Outcome.INFRASTRUCTURE:
         return math.nan
     return without_tests if outcome is Outcome.NO_TESTS else value
+
+
+def end_value(transition: Transition, alpha_compile: float = 0.0) -> float | None:
+    """Returns v^m of a finished episode (paper, MCTS data synthesis), whatever the model's reward mode.
+
+    Args:
+        transition: The last one of an episode.
+        alpha_compile: α_c in [0, 1].
+
+    Returns:
+        The terminal value of the committed program on the model's tests; 0 for an episode that ended
+        without code; None where there is no verdict to be had (the judge failed, there are no tests, or
+        the budget could not pay for it), which must be masked and never counted as 0.
+    """
+    if transition.verdict is not None:
+        value = terminal_value(transition.verdict, alpha_compile)
+        return None if math.isnan(value) else value
+    return None if math.isnan(transition.reward) else 0.0
+
+
+def standing(value: float | None, outcome: Outcome | None) -> float:
+    """Ranks the ends of one problem for its answer, highest first.
+
+    Without tests every program that loads stands alike and above those that do not, so that the next merit
+    decides among them; one on which the judge failed comes last.
+    """
+    if outcome is Outcome.NO_TESTS:
+        return 1.0
+    return -1.0 if value is None else value
+
+
+def passes(transition: Transition) -> bool:
+    """Whether the episode ended with a program that passes at least one test, and all of them."""
+    verdict = transition.verdict
+    return verdict is not None and verdict.total > 0 and verdict.passed == verdict.total

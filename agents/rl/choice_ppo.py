@@ -21,8 +21,6 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from o1coder_gym.agents.asking import Part, advance, propose
-from o1coder_gym.agents.values import end_value, standing
 from o1coder_gym.errors import (
     BudgetExhausted,
     InfrastructureError,
@@ -30,8 +28,8 @@ from o1coder_gym.errors import (
     UnknownNameError,
     UsageError,
 )
-from o1coder_gym.queries import Advance, Propose, Search
-from o1coder_gym.rewards import Schedule
+from o1coder_gym.queries import Advance, Part, Propose, Search, advance, propose
+from o1coder_gym.rewards import Schedule, end_value, standing
 from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer
 from o1coder_gym.types import Outcome, Problem, Sampling, SearchResult, State, Transition

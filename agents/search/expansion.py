@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from typing import TypeAlias
 
-from o1coder_gym.agents.asking import Part, advance, propose
 from o1coder_gym.agents.search.priors import Prior
 from o1coder_gym.agents.search.tree import Node, Tree
-from o1coder_gym.queries import Advance, Propose
+from o1coder_gym.queries import Advance, Part, Propose, advance, propose
 from o1coder_gym.types import Proposal, Sampling
 
 Expand: TypeAlias = Callable[[Tree, Node, int], Part[list[Node]]]

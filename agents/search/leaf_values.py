@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias
 
-from o1coder_gym.agents.asking import Part, score
 from o1coder_gym.agents.search.expansion import Expand
 from o1coder_gym.agents.search.tree import Flight, Node, Tree
+from o1coder_gym.queries import Part, score
 from o1coder_gym.types import ActionType, State
 
 Evaluate: TypeAlias = Callable[[Tree, Flight, Expand], Part[float | None]]

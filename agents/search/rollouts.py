@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.agents.asking import Turns, advance, propose
-from o1coder_gym.agents.values import end_value, passes
-from o1coder_gym.queries import Advance, Propose
+from o1coder_gym.queries import Advance, Propose, Turns, advance, propose
+from o1coder_gym.rewards import end_value, passes
 from o1coder_gym.types import Outcome, Proposal, Sampling, State, Transition
 
 

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from o1coder_gym.agents.asking import Turns
 from o1coder_gym.agents.search.expansion import Expand, Widening
 from o1coder_gym.agents.search.leaf_values import Evaluate
 from o1coder_gym.agents.search.selection import Select
 from o1coder_gym.agents.search.tree import Flight, Node, Tree
 from o1coder_gym.errors import UsageError
-from o1coder_gym.queries import Answer, Propose, Query
+from o1coder_gym.queries import Answer, Propose, Query, Turns
 
 FRUITLESS_ROUNDS = 4
 """Rounds of samples at an exhausted root without anything new, after which a search gives up."""

@@ -17,9 +17,9 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from o1coder_gym.agents.values import end_value, passes, standing
 from o1coder_gym.errors import UsageError
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
+from o1coder_gym.rewards import end_value, passes, standing
 from o1coder_gym.types import (
     ActionType,
     Author,

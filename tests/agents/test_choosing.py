@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, choosing, load_agent
-from o1coder_gym.agents.asking import propose
 from o1coder_gym.agents.choosing import Program, Watch, choose_program, codes, watched
 from o1coder_gym.agents.driver.sweep import Recorder, answer_within
 from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.errors import UnknownNameError
-from o1coder_gym.queries import Advance, Propose, Search
+from o1coder_gym.queries import Advance, Propose, Search, propose
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.tcg.checking.selection import SCORES, by_dual_agreement, by_majority, by_public_tests
 from o1coder_gym.types import ActionType, CaseResult, Outcome, Problem, SearchResult, State, Step, Verdict

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import Driver, Task, Tree, best_of_n, greedy, load_agent, mcts
-from o1coder_gym.agents.asking import propose
 from o1coder_gym.agents.driver.sweep import Recorder, Recording, answer_within
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.agents.search.expansion import expand
@@ -17,7 +16,7 @@ from o1coder_gym.agents.search.tree import Flight
 from o1coder_gym.errors import BudgetExhausted, PolicyError
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.search_tree import SearchTree
-from o1coder_gym.queries import Advance, Propose, Search
+from o1coder_gym.queries import Advance, Propose, Search, propose
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import registry
-from o1coder_gym.agents.asking import advance, propose
 from o1coder_gym.envs.conformance.clauses import find_text, reachable
 from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.queries import Advance, Propose, Search
+from o1coder_gym.queries import Advance, Propose, Search, advance, propose
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder

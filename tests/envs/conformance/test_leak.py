@@ -8,7 +8,6 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-from o1coder_gym.agents.asking import advance, propose
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.envs import ReasoningModel
@@ -18,7 +17,7 @@ from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Policy
-from o1coder_gym.queries import Advance, Propose, Search
+from o1coder_gym.queries import Advance, Propose, Search, advance, propose
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE
