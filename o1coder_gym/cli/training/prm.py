@@ -14,21 +14,25 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.agents.driver.cache import CachedScorer
-from o1coder_gym.cli.options import JsonOption, OutOption, ProcessDataOption, ResumeOption, SeedOption
-from o1coder_gym.cli.run_folders import optional_folder, resumable
-from o1coder_gym.cli.training_options import (
+from o1coder_gym.cli.options import (
     Dtype,
     DtypeOption,
+    JsonOption,
     LearningRateOption,
     LoraRankOption,
     OptimizerStepsOption,
+    OutOption,
+    ProcessDataOption,
+    ResumeOption,
     SaveStepsOption,
+    SeedOption,
     TrainingOutOption,
     batch_option,
     epochs_option,
     max_length_option,
     rows_at_once_option,
 )
+from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.models.finetuning import PRM_SETTINGS, TrainingSettings, require_packages
 from o1coder_gym.models.lookup import DEFAULT_MODEL

@@ -17,6 +17,8 @@ from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (
+    Dtype,
+    DtypeOption,
     FormatOption,
     JsonOption,
     LimitOption,
@@ -28,15 +30,11 @@ from o1coder_gym.cli.options import (
     ScorerOption,
     SeedOption,
     SplitOption,
-)
-from o1coder_gym.cli.run_folders import default_folder
-from o1coder_gym.cli.training_options import (
-    Dtype,
-    DtypeOption,
     batch_option,
     epochs_option,
     rows_at_once_option,
 )
+from o1coder_gym.cli.run_folders import default_folder
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.held_out import HeldOut
 from o1coder_gym.metrics import paired_difference

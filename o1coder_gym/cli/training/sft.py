@@ -11,23 +11,27 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
-from o1coder_gym.cli.options import JsonOption, ProcessDataOption, ResumeOption, SeedOption, SplitOption
-from o1coder_gym.cli.policy_quality import compared, policy_quality
-from o1coder_gym.cli.training_options import (
+from o1coder_gym.cli.options import (
     Dtype,
     DtypeOption,
+    JsonOption,
     LearningRateOption,
     LoraRankOption,
     ModelOption,
     OptimizerStepsOption,
+    ProcessDataOption,
     PushOption,
+    ResumeOption,
     SaveStepsOption,
+    SeedOption,
+    SplitOption,
     TrainingOutOption,
     batch_option,
     epochs_option,
     max_length_option,
     rows_at_once_option,
 )
+from o1coder_gym.cli.policy_quality import compared, policy_quality
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.finetuning import TrainingSettings, finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL

@@ -8,16 +8,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from o1coder_gym.cli.options import JsonOption, ResumeOption, SeedOption
-from o1coder_gym.cli.training_options import (
+from o1coder_gym.cli.options import (
     Dtype,
     DtypeOption,
+    JsonOption,
     LearningRateOption,
     LoraRankOption,
     ModelOption,
     OptimizerStepsOption,
     PushOption,
+    ResumeOption,
     SaveStepsOption,
+    SeedOption,
     TrainingOutOption,
     batch_option,
     epochs_option,
