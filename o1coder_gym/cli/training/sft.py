@@ -31,8 +31,8 @@ from o1coder_gym.cli.options import (
     max_length_option,
     rows_at_once_option,
 )
-from o1coder_gym.cli.policy_quality import compared, policy_quality
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.experiments.held_out import compared, policy_quality
 from o1coder_gym.models.finetuning import TrainingSettings, finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
