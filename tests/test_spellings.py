@@ -12,8 +12,7 @@ from o1coder_gym.cli.tools.serve import offered
 from o1coder_gym.embedding import hashed_words, load_embedding
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.experiments.suite import contestants
-from o1coder_gym.model_size import parameters_of
-from o1coder_gym.models.lookup import KNOWN_MODELS
+from o1coder_gym.models.lookup import KNOWN_MODELS, parameters_of
 from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy, ScriptedPolicy, load_policy
 from o1coder_gym.policies.loading import policy_spec
 from o1coder_gym.rewards import load_schedule

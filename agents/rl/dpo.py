@@ -14,7 +14,6 @@ from typing import Any
 from o1coder_gym.agents.rl.grpo import common_arguments, lora
 from o1coder_gym.agents.rl.settings import DPOSettings
 from o1coder_gym.errors import MissingExtraError, O1CoderError
-from o1coder_gym.loss_positions import project_completions_only
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
@@ -24,6 +23,7 @@ from o1coder_gym.models.checkpoints import (
     save_merged,
 )
 from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.progress import project_completions_only
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.process_data import PairRow, ProcessData
 from o1coder_gym.steps.formats import StepFormat

@@ -26,7 +26,6 @@ from o1coder_gym.agents.rl.advantages import divergence, step_advantages, step_r
 from o1coder_gym.agents.rl.episodes import Episode, TokenRow, metrics, sample_episodes, token_row
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
-from o1coder_gym.loss_positions import project_completions_only
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
@@ -36,6 +35,7 @@ from o1coder_gym.models.checkpoints import (
     save_merged,
 )
 from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.progress import project_completions_only
 from o1coder_gym.protocols import Model, Policy
 from o1coder_gym.rewards import load_schedule, phi, process_return
 from o1coder_gym.runs.seeds import derive_stream

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.experiments.benchmark import Plan, Tools
-from o1coder_gym.model_size import parameters_of
+from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.rows import ProblemRow

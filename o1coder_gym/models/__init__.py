@@ -7,8 +7,10 @@ from o1coder_gym.models.lookup import (
     BundledModel,
     KnownModel,
     cache_folder,
+    count_parameters,
     find_model,
     model_path,
+    parameters_of,
 )
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "BundledModel",
     "KnownModel",
     "cache_folder",
+    "count_parameters",
     "find_model",
     "model_path",
+    "parameters_of",
 ]

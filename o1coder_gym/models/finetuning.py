@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
-from o1coder_gym.loss_positions import project_completions_only
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
@@ -27,6 +26,7 @@ from o1coder_gym.models.checkpoints import (
     weight_type,
 )
 from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.progress import project_completions_only
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 
 if TYPE_CHECKING:

@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from o1coder_gym.model_size import count_parameters, parameters_of
-from o1coder_gym.models.lookup import KNOWN_MODELS
+from o1coder_gym.models.lookup import KNOWN_MODELS, count_parameters, parameters_of
 
 
 def test_known_models_tell_their_size() -> None:

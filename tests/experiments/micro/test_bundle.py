@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 from o1coder_gym.cli.main import app
 from o1coder_gym.experiments.micro.problems import micro_rows
 from o1coder_gym.experiments.micro.tiny_model import RECIPE, TinySettings, training_chats, training_recipe
-from o1coder_gym.model_size import count_parameters, parameters_of
-from o1coder_gym.models.lookup import BUNDLED_MODELS, find_model, model_path
+from o1coder_gym.models.lookup import BUNDLED_MODELS, count_parameters, find_model, model_path, parameters_of
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.runs.journal import config_hash
 
