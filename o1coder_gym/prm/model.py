@@ -18,8 +18,7 @@ from transformers import AutoModel
 from transformers.utils import logging
 
 from o1coder_gym.errors import PolicyError, ScorerError
-from o1coder_gym.policies.attention import GROUPED
-from o1coder_gym.policies.hf.causal_model import cache_shape
+from o1coder_gym.policies.hf.causal_model import GROUPED, cache_shape
 from o1coder_gym.policies.hf.prefixes import Prefixes
 from o1coder_gym.prm.step_text import EncodedSteps
 
