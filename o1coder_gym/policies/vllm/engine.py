@@ -3,6 +3,8 @@
 Importing this module is light; vLLM and the weights are loaded by the first request. On a CPU it runs with
 one thread per core and blocks of 32 tokens; preloading tcmalloc and Intel's OpenMP makes it faster still,
 which only the caller of Python can do (docs/policies.md).
+
+A thread of one's own, for libraries that bind the thread that calls them to a core.
 """
 
 from __future__ import annotations
@@ -13,15 +15,16 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.parameters import AtLeastOne, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
-from o1coder_gym.policies.own_thread import OwnThread
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.steps.formats import Prompt
 
@@ -198,3 +201,35 @@ def _sampling(request: Generate, sample: int) -> Any:
         logprobs=0,
         extra_args=request.draw_args(sample),
     )
+
+
+T = TypeVar("T")
+
+
+class OwnThread:
+    """Runs functions one at a time, all on one thread; it does not hold up the end of the process."""
+
+    def __init__(self, name: str) -> None:
+        """Starts with the first function."""
+        self._name = name
+        self._inbox: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Runs `function` there; returns what it returns, raises what it raises."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                self._thread.start()
+        future: Future[T] = Future()
+        self._inbox.put((future, function))
+        return future.result()
+
+    def _work(self) -> None:
+        while True:
+            future, function = self._inbox.get()
+            try:
+                future.set_result(function())
+            except BaseException as error:  # it belongs to the caller's thread, whatever it is
+                future.set_exception(error)
