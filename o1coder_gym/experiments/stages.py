@@ -24,7 +24,7 @@ from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
-from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.exports import demonstrations
 from o1coder_gym.process_data.harvest import harvest
@@ -34,7 +34,6 @@ from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.splits import SPLITS
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Sampling, TestCase
 

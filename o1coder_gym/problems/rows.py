@@ -1,8 +1,12 @@
-"""One problem as one JSON object: the schema of problem files, read strictly (docs/problems.md)."""
+"""One problem as one JSON object: the schema of problem files, read strictly (docs/problems.md).
+
+Splits by problem: all rows made from one problem are in one split, the same in every data set.
+"""
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -242,3 +246,17 @@ def _kind(value: object) -> str:
     """Returns the JSON name of a value's type."""
     names = {bool: "a boolean", str: "a string", list: "a list", dict: "an object", type(None): "null"}
     return names.get(type(value), "a number")
+
+
+SPLITS = ("train", "validation")
+
+
+def split_of(task_id: str, validation: float) -> str:
+    """Returns the split of a problem, the same in every data set of whatever seed.
+
+    Args:
+        task_id: The problem.
+        validation: Share of all problems that are in the validation split, in [0, 1).
+    """
+    digest = hashlib.sha256(task_id.encode()).digest()
+    return "validation" if int.from_bytes(digest[:8], "big") < validation * 2**64 else "train"

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.process_data.dataset import ProcessData
 from o1coder_gym.process_data.rows import PrefixRow
-from o1coder_gym.splits import SPLITS
 
 _CARD = """\
 # Process data

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.problems.rows import split_of
 from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, sibling_pairs
 from o1coder_gym.process_data.rows import PairRow, PathRow, PrefixRow
-from o1coder_gym.splits import split_of
 from o1coder_gym.types import Problem, State
 
 

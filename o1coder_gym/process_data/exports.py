@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UnknownNameError
+from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.process_data.dataset import ProcessData
 from o1coder_gym.process_data.trajectories import Trajectory, trajectories
-from o1coder_gym.splits import SPLITS
 from o1coder_gym.steps.formats import StepFormat, load_format
 from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import State

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import RowError, UsageError
+from o1coder_gym.problems.rows import split_of
 from o1coder_gym.process_data import (
     LabelRule,
     PairRule,
@@ -18,7 +19,6 @@ from o1coder_gym.process_data import (
 )
 from o1coder_gym.process_data.dataset import assembled
 from o1coder_gym.process_data.store import data_hash
-from o1coder_gym.splits import split_of
 from o1coder_gym.types import ActionType, CallTest, Problem, State, Step
 
 

@@ -41,11 +41,11 @@ from o1coder_gym.prm.calibration import fit, read_calibration
 from o1coder_gym.prm.evaluation import Choice, ScorerReport, evaluate_scorer
 from o1coder_gym.prm.metrics import Estimate
 from o1coder_gym.prm.public import PUBLIC
+from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.reliability import draw_reliability
 from o1coder_gym.runs.provenance import artefact_path, input_hashes
-from o1coder_gym.splits import SPLITS
 from o1coder_gym.types import Problem, State
 
 app = typer.Typer(help="Train, measure and ask process reward models.", no_args_is_help=True)

@@ -37,11 +37,11 @@ from o1coder_gym.models.finetuning import TrainingSettings, finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.exports import demonstrations
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.splits import SPLITS
 
 QUALITY = "quality.json"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.splits import SPLITS
+from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.tcg.training.dataset import Dataset
 
 _CARD = """\

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.splits import split_of
+from o1coder_gym.problems.rows import ProblemRow, split_of
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference

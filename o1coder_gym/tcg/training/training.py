@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from o1coder_gym.models.finetuning import TrainingResult, TrainingSettings, finetune
-from o1coder_gym.splits import SPLITS
+from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.tcg.training.data_card import read_split
 
 

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.problems.rows import ProblemRow, split_of
 from o1coder_gym.sandbox import Judge
-from o1coder_gym.splits import split_of
 from o1coder_gym.tcg.reading.parsing import parse_tests
 from o1coder_gym.tcg.training.data_card import read_split, write_dataset
 from o1coder_gym.tcg.training.dataset import DatasetSettings, build_dataset, cases_of
