@@ -1,4 +1,9 @@
-"""The report's figures as files, by matplotlib (extra `plots`): PNG for slides, SVG for papers."""
+"""The report's figures as files, by matplotlib (extra `plots`): PNG for slides, SVG for papers.
+
+Curves of learning: held-out problems by stage of self-play, episodes by update of RL.
+
+The reliability figure: how often a score is right, by score.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,12 @@ from o1coder_gym.reporting.search_reliability import ReliabilityBin, calibration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+import importlib.util
+from collections.abc import Mapping
+
+from o1coder_gym.prm.metrics import Bin
 
 FIGURES = "figures"
 """Name of the folder of figures in a run folder."""
@@ -160,3 +171,92 @@ def reliability_figure(bins: Sequence[ReliabilityBin]) -> Figure:
     axes.set_ylabel("value of the programs below it")
     axes.set_title(f"expected calibration error {calibration_error(bins):.3f}", fontsize=10)
     return figure
+
+
+PICTURE = "curve.png"
+"""Name of the picture in a run folder."""
+
+
+def markdown_curve(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the measurements as a table."""
+    head = "| iteration | after | pass@1 | greedy | format |\n|---|---|---|---|---|\n"
+    return head + "".join(
+        f"| {row['iteration']} | {row['stage']} | {row['pass_rate']:.1%} | {row['greedy']:.1%} | "
+        f"{row['format_compliance']:.1%} |\n"
+        for row in rows
+    )
+
+
+def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
+    """Draws the measurements; returns false, and draws nothing, where matplotlib is not installed."""
+    places = [f"{row['stage']} {row['iteration']}" for row in rows]
+    lines = {
+        label: (places, [row[name] for row in rows])
+        for name, label in (("pass_rate", "pass@1, sampled"), ("greedy", "greedy"))
+    }
+    return _draw(lines, "", "held-out problems solved", path)
+
+
+def draw_updates(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
+    """Draws the batches of an RL run, ``updates.jsonl``; likewise.
+
+    Args:
+        rows: With ``t`` and shares in [0, 1], which may be missing or None.
+        path: Of the picture.
+    """
+    names = {
+        "episodes/pass_rate": "episodes that pass",
+        "episodes/compile_rate": "programs that compile",
+        "episodes/format_compliance": "episodes in the format",
+        "validation/pass_rate": "held out, pass@1",
+    }
+    lines = {}
+    for name, label in names.items():
+        known = [(row["t"], row[name]) for row in rows if row.get(name) is not None]
+        if known:
+            lines[label] = tuple(zip(*known, strict=True))
+    return _draw(lines, "optimizer steps", "share", path)
+
+
+def _draw(lines: Mapping[str, tuple[Sequence[Any], Sequence[float]]], x: str, y: str, path: Path) -> bool:
+    if importlib.util.find_spec("matplotlib") is None:
+        return False
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for label, (places, values) in lines.items():
+        axes.plot(places, values, marker=".", label=label)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+    return True
+
+
+def draw_reliability(bins: Sequence[Bin], path: Path, title: str) -> None:
+    """Draws mean target over mean score, with the number of examples below.
+
+    Args:
+        bins: From `prm.metrics.reliability`.
+        path: Image to write; its ending chooses the format.
+        title: Above the figure.
+
+    Raises:
+        MissingExtraError: When matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "plots") from error
+    figure = Figure(figsize=(4.5, 5), layout="constrained")
+    rates, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    scores = [one.score for one in bins]
+    rates.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="calibrated")
+    rates.plot(scores, [one.target for one in bins], marker="o", color="C0", label="measured")
+    rates.set(ylabel="mean label", xlim=(0, 1), ylim=(0, 1), title=title)
+    rates.legend(frameon=False)
+    counts.bar(scores, [one.count for one in bins], width=0.08, color="C0", alpha=0.5)
+    counts.set(xlabel="mean score", ylabel="steps")
+    figure.savefig(path, dpi=150)

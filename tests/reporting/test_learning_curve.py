@@ -8,7 +8,7 @@ pytest.importorskip("matplotlib")
 
 from matplotlib.image import imread
 
-from o1coder_gym.reporting.learning_curve import draw_curve, draw_updates
+from o1coder_gym.reporting.figures import draw_curve, draw_updates
 
 
 def colours(path: Path) -> int:

@@ -44,7 +44,7 @@ from o1coder_gym.prm.public import PUBLIC
 from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
-from o1coder_gym.reporting.reliability import draw_reliability
+from o1coder_gym.reporting.figures import draw_reliability
 from o1coder_gym.runs.provenance import artefact_path, input_hashes
 from o1coder_gym.types import Problem, State
 

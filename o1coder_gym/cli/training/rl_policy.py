@@ -45,7 +45,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
-from o1coder_gym.reporting.learning_curve import PICTURE, draw_updates
+from o1coder_gym.reporting.figures import PICTURE, draw_updates
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import progress_bars
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions

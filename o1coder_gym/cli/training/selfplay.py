@@ -19,7 +19,7 @@ from o1coder_gym.experiments.self_play_config import SelfPlayConfig, read_config
 from o1coder_gym.experiments.stages import RealStages
 from o1coder_gym.metrics import paired_difference
 from o1coder_gym.models.lookup import find_model
-from o1coder_gym.reporting.learning_curve import PICTURE, draw_curve, markdown_curve
+from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.prm.metrics import Bin
-from o1coder_gym.reporting.reliability import draw_reliability
+from o1coder_gym.reporting.figures import draw_reliability
 
 
 @pytest.fixture
