@@ -30,7 +30,7 @@ from o1coder_gym.problems.loading import load_problems, load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.sandbox import Judge
-from o1coder_gym.sandbox.observation import Output
+from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize

@@ -14,9 +14,8 @@ from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.sandbox.batch import Batch
 from o1coder_gym.sandbox.cache import VerdictCache, key_of
 from o1coder_gym.sandbox.confinement.blueprint import LAYERS
-from o1coder_gym.sandbox.observation import ObservedTrial, Output
 from o1coder_gym.sandbox.report import SandboxReport, check_names, examine
-from o1coder_gym.sandbox.trial import Trial
+from o1coder_gym.sandbox.trial import ObservedTrial, Output, Trial
 from o1coder_gym.sandbox.workers.drawing import draw
 from o1coder_gym.sandbox.workers.pool import Pool
 from o1coder_gym.types import Submission, Verdict

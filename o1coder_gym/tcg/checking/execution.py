@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from o1coder_gym.protocols import Judge
-from o1coder_gym.sandbox.observation import Output
+from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.sandbox.values.comparison import same, same_stdout
 from o1coder_gym.sandbox.values.literals import encode_literal
 from o1coder_gym.tcg.reading.literals import literal_of
