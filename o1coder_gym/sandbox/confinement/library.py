@@ -1,6 +1,8 @@
 """The interpreter's library for a user who may not walk to it, as below root's home: by descriptors.
 
 A folder that is held open can be entered through ``/proc/self/fd`` whatever lies above it.
+
+Lets candidates import a few installed packages, and none of their neighbours.
 """
 
 from __future__ import annotations
@@ -9,11 +11,12 @@ import importlib.util
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 from o1coder_gym.sandbox.confinement.blueprint import below
 from o1coder_gym.sandbox.confinement.rlimits import OPEN_FILES
-from o1coder_gym.sandbox.packages import PackageFinder
 
 MOST_FOLDERS = 8
 """So many folders can be held open, at the end of what a process may open."""
@@ -88,3 +91,26 @@ def moved(path: str, places: Mapping[str, str]) -> str:
         if below([folder])(path):
             return place + path[len(folder) :]
     return path
+
+
+class PackageFinder:
+    """An import finder that knows some packages by name and folder.
+
+    Attributes:
+        folders: The folder of each package, by its name.
+    """
+
+    def __init__(self, folders: Mapping[str, str]) -> None:
+        """Args: see the attribute."""
+        self.folders = folders
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Finds a top-level package; its submodules are found by Python's own means."""
+        folder = self.folders.get(name)
+        if folder is None:
+            return None
+        return importlib.util.spec_from_file_location(
+            name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+        )

@@ -13,8 +13,7 @@ import struct
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from o1coder_gym.sandbox.confinement.kernel import prctl
-from o1coder_gym.sandbox.syscalls import MACHINE, NUMBERS, PROGRAM_CALLS
+from o1coder_gym.sandbox.confinement.kernel import MACHINE, NUMBERS, PROGRAM_CALLS, prctl
 
 Instruction: TypeAlias = tuple[int, int, int, int]
 """One instruction of classic BPF: code, jump if true, jump if false, constant."""

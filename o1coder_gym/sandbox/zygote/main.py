@@ -114,7 +114,7 @@ def _preload(blueprint: Blueprint) -> None:
     import builtins
     import random
 
-    from o1coder_gym.sandbox.packages import PackageFinder
+    from o1coder_gym.sandbox.confinement.library import PackageFinder
 
     random.seed(0)
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D")
