@@ -12,9 +12,9 @@ from _socket import socketpair
 from collections.abc import Sequence
 from functools import partial
 
-from o1coder_gym.sandbox.service import Service
 from o1coder_gym.sandbox.wire import pack_job, read_job, receive_fields, send_fields, write_frame
 from o1coder_gym.sandbox.zygote import child, tester
+from o1coder_gym.sandbox.zygote.child import Service
 from o1coder_gym.sandbox.zygote.program import load
 
 _ROUNDS = 20
