@@ -185,7 +185,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "processes": "o1coder_gym.runs.executors:processes",
         "ray": "o1coder_gym.runs.executors:ray",
     },
-    "embedding": {"hash": "o1coder_gym.embedding:hashed_words"},
+    "embedding": {"hash": "o1coder_gym.steps.choices:hashed_words"},
     "format": {
         "pseudocode": "o1coder_gym.steps.formats:PSEUDOCODE",
         "vanilla": "o1coder_gym.steps.formats:VANILLA",

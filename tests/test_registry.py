@@ -11,7 +11,6 @@ import pytest
 
 from o1coder_gym import registry
 from o1coder_gym.agents import AGENTS, load_agent
-from o1coder_gym.embedding import load_embedding
 from o1coder_gym.errors import MissingExtraError, PluginError, UnknownNameError, UsageError
 from o1coder_gym.policies import ScriptedPolicy, load_policy
 from o1coder_gym.prm import load_scorer
@@ -20,6 +19,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.rewards import load_schedule
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.choices import load_embedding
 from o1coder_gym.steps.formats import FORMATS, PSEUDOCODE, load_format
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.types import GeneratedTests, Problem, State

@@ -9,7 +9,6 @@ from o1coder_gym import rewards
 from o1coder_gym.agents.registry import AGENTS, agent_spec, load_agent
 from o1coder_gym.agents.search.selection import uct
 from o1coder_gym.cli.tools.serve import offered
-from o1coder_gym.embedding import hashed_words, load_embedding
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.experiments.suite import contestants
 from o1coder_gym.models.lookup import KNOWN_MODELS, parameters_of
@@ -20,6 +19,7 @@ from o1coder_gym.runs import executors
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.provenance import artefact_path
 from o1coder_gym.specs import Spec, parse
+from o1coder_gym.steps.choices import hashed_words, load_embedding
 from o1coder_gym.types import Sampling
 
 

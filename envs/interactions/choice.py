@@ -13,14 +13,13 @@ import numpy as np
 from gymnasium import Space, spaces
 from numpy.typing import NDArray
 
-from o1coder_gym.embedding import load_embedding
 from o1coder_gym.envs.interactions.interaction import Cursor, base_info, max_steps_of, model_of
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings, shared_policy
 from o1coder_gym.errors import PolicyError, UsageError
 from o1coder_gym.protocols import Policy
 from o1coder_gym.steps import choices
-from o1coder_gym.steps.choices import Features, Offer
+from o1coder_gym.steps.choices import Features, Offer, load_embedding
 from o1coder_gym.types import PolicyRequest, Sampling, State
 
 DEFAULT_POLICY = "hf:qwen2.5-coder-0.5b"
@@ -39,7 +38,7 @@ class ChoiceInteraction:
         policy: The proposer, or the spec that names it.
         k: Proposals per state, ≥ 1.
         sampling: How they are drawn.
-        embedding: Spec of an embedding of question and steps, see `embedding.load_embedding`; None for none.
+        embedding: Spec of an embedding of question and steps, see `steps.choices.load_embedding`; None for none.
     """
 
     source: Settings | ReasoningModel

@@ -2,18 +2,30 @@
 
 The Choice environments and the agents trained on them read the same features here, so that what was
 learned in training means the same in search. K proposals, F features each.
+
+Text as a vector, for agents that read numbers: hashed words by default, or a function of yours.
+
+``hash?dimensions=64`` (or ``hash:64``) is `hashed_words`; ``package.module:function?key=value`` is any
+function from a text to a vector, with its keyword-only arguments.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from o1coder_gym.embedding import load_embedding
+from o1coder_gym import registry
+from o1coder_gym.errors import UsageError
+from o1coder_gym.parameters import AtLeastOne
+from o1coder_gym.specs import Spec, parse
 from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import ActionType, Outcome, Problem, Proposal, State, Transition
 
@@ -81,7 +93,7 @@ class Features:
         k: K, proposals per state.
         max_steps: Step limit of the episode.
         max_tokens: Token limit of a proposal.
-        embedding: Spec of an embedding of question and steps, see `embedding.load_embedding`; None for none.
+        embedding: Spec of an embedding of question and steps, see `steps.choices.load_embedding`; None for none.
     """
 
     k: int
@@ -145,3 +157,43 @@ def _mean_probability(proposal: Proposal) -> float:
     if proposal.logprob is None:
         return 0.0
     return math.exp(min(0.0, proposal.logprob) / max(1, proposal.kept_tokens))
+
+
+Embedding: TypeAlias = Callable[[str], NDArray[np.float32]]
+"""Maps a text to a vector [D] with entries in [−1, 1], always of the same length."""
+
+_WORD = re.compile(r"\w+")
+
+
+def hashed_words(text: str, *, dimensions: AtLeastOne) -> NDArray[np.float32]:
+    """Embeds a text as its bag of words under the hashing trick, of length 1 (Weinberger et al. 2009).
+
+    Args:
+        text: Anything.
+        dimensions: D ≥ 1.
+    """
+    vector = np.zeros(dimensions, dtype=np.float32)
+    for word in _WORD.findall(text.lower()):
+        code = zlib.crc32(word.encode("utf-8", "surrogatepass"))
+        vector[(code >> 1) % dimensions] += 1.0 if code & 1 else -1.0
+    length = float(np.linalg.norm(vector))
+    return vector / length if length else vector
+
+
+@lru_cache(maxsize=64)
+def load_embedding(spec: str) -> Embedding:
+    """Returns the embedding that a spec names.
+
+    Args:
+        spec: See the module.
+
+    Raises:
+        UsageError: When it names none.
+        PluginError: When the package that it comes from does not work.
+    """
+    kind, colon, dimensions = spec.partition(":")
+    if kind != "hash" or not colon:
+        return registry.bound("embedding", parse(spec), spec)
+    if not dimensions.isdecimal():
+        raise UsageError(f"embedding {spec!r}: expected hash?dimensions=D or hash:D with D >= 1")
+    return registry.bound("embedding", Spec("hash", None, (("dimensions", dimensions),)), spec)

@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from o1coder_gym.embedding import hashed_words, load_embedding
 from o1coder_gym.errors import UsageError
 from o1coder_gym.steps import choices
-from o1coder_gym.steps.choices import PROPOSAL_FEATURES, STATE_FEATURES, Features, Offer
+from o1coder_gym.steps.choices import (
+    PROPOSAL_FEATURES,
+    STATE_FEATURES,
+    Features,
+    Offer,
+    hashed_words,
+    load_embedding,
+)
 from o1coder_gym.types import (
     ActionType,
     CaseResult,
@@ -107,7 +113,7 @@ def test_hashed_words_tell_texts_apart_by_words_only() -> None:
 
 
 def test_an_embedding_may_be_any_function() -> None:
-    assert load_embedding("o1coder_gym.embedding:hashed_words") is hashed_words
+    assert load_embedding("o1coder_gym.steps.choices:hashed_words") is hashed_words
     for spec in ("hash:0", "hash:x", "nowhere.module:function", "plain"):
         with pytest.raises(UsageError, match="embedding"):
             load_embedding(spec)
