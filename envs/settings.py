@@ -107,6 +107,6 @@ def _shared_process(settings: Settings) -> ReasoningModel:
 
 
 def _generated(settings: Settings) -> Mapping[str, Tests]:
-    from o1coder_gym.tcg.reference_tests import reference_tests
+    from o1coder_gym.tcg.store import reference_tests
 
     return reference_tests(settings.problems, split=settings.split, generator=settings.generator)

@@ -10,7 +10,6 @@ from typing import Any
 
 import o1coder_gym
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
-from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.missing_tests import warn, without_visible_tests
 from o1coder_gym.cli.training.rl_policy import train
 from o1coder_gym.envs.reasoning_model import ReasoningModel
@@ -35,6 +34,7 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
+from o1coder_gym.tcg.store import generated_tests
 from o1coder_gym.types import Sampling, TestCase
 
 

@@ -2,18 +2,20 @@
 
 Mode A runs the reference, mode B asks what sampled solutions agree on. A reference that is not
 deterministic, or answers differently when inputs come in another order, yields no tests.
+
+Which of many valid inputs become tests: pure functions.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, zip_longest
 
 from o1coder_gym.tcg.checking.agreement import Agreement, consensus
 from o1coder_gym.tcg.checking.execution import Observation, OutputJudge, Program, observe, observe_twice
 from o1coder_gym.tcg.checking.question_comparison import comparison_of, expected_test, means_none, truth_of
-from o1coder_gym.tcg.choice import spread
 from o1coder_gym.tcg.inputs.proposals import Proposer, propose_inputs, propose_wider_inputs
 from o1coder_gym.tcg.inputs.stdin import propose_stdin
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
@@ -240,3 +242,23 @@ def _submission(chosen: _Chosen) -> Submission:
         chosen.tests,
         CONFIRMATION_LIMITS,
     )
+
+
+def spread(outputs: Sequence[str], n: int) -> list[int]:
+    """Chooses inputs whose outputs differ as much as possible.
+
+    One input of every distinct output comes first, then a second one of each, and so on; among inputs
+    with one output the earlier ones are preferred.
+
+    Args:
+        outputs: What the reference returns for each input.
+        n: How many inputs to choose at most.
+
+    Returns:
+        Indices of the chosen inputs, ascending.
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, output in enumerate(outputs):
+        groups[output].append(index)
+    rounds = chain.from_iterable(zip_longest(*groups.values()))
+    return sorted([index for index in rounds if index is not None][:n])

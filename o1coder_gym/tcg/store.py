@@ -1,7 +1,16 @@
-"""Keeps generated tests per problem, so that a reward asks its generator once."""
+"""Keeps generated tests per problem, so that a reward asks its generator once.
+
+Tests of a whole problem set, made once with its references (mode A) and kept in the cache folder.
+
+That is how the paper rewards training: γ_TCG is shown the ground-truth code C (Algorithm 1, step 5). What is
+kept and returned are inputs and outputs; the references stay here.
+
+Tests that a generator makes for the problems of a run, kept in its folder.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -9,10 +18,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problems.rows import case_from_json, case_to_json
+from o1coder_gym.models.lookup import cache_folder
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import ProblemRow, case_from_json, case_to_json
 from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest, generate_all
-from o1coder_gym.types import TestCase
+from o1coder_gym.types import TestCase, Tests
 
 
 def read_tests(path: Path) -> dict[str, tuple[TestCase, ...]]:
@@ -103,3 +116,57 @@ def _lines(path: Path) -> list[str]:
         return path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemFileError(f"{path}: cannot be read: {error}") from error
+
+
+TESTS_PER_PROBLEM = 16
+"""Tests asked for per problem."""
+
+
+def reference_tests(
+    problems: str, *, split: str | None = None, generator: str = "mutation", n: int = TESTS_PER_PROBLEM
+) -> dict[str, Tests]:
+    """Returns generated tests by task id, as `ReasoningModel` takes them; a problem without any has none.
+
+    Args:
+        problems: Name or path of the problem set.
+        split: Keeps one split.
+        generator: What makes them, see `tcg.loading`.
+        n: Tests per problem at most, ≥ 1.
+
+    Raises:
+        UnknownNameError: When there is no such set or generator.
+        ProblemFileError: When the set, or the file of tests in the cache, cannot be read.
+    """
+    rows = load_rows(problems, split=split)
+    name = hashlib.sha256(json.dumps([str(problems), generator]).encode()).hexdigest()[:16]
+    path = cache_folder() / "tests" / f"{name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several environments of a user may begin at the same time
+        store = TestStore(path, load_generator(generator, default_judge()), generator)
+        return dict(store.tests([TestRequest(row.problem, n, row.reference) for row in rows]))
+
+
+FILE = "tests.jsonl"
+_BATCH = 16
+
+
+def generated_tests(
+    generator: str, rows: Sequence[ProblemRow], count: int, folder: Path
+) -> dict[str, tuple[TestCase, ...]]:
+    """Returns tests by task id, mode A where there is a reference; those made before come from the folder.
+
+    Args:
+        generator: Spec of the generator.
+        rows: The problems.
+        count: Tests per problem; 0 makes none.
+        folder: Of the run.
+    """
+    if not count:
+        return {}
+    store = TestStore(folder / FILE, load_generator(generator, default_judge()), generator)
+    made: dict[str, tuple[TestCase, ...]] = {}
+    for start in range(0, len(rows), _BATCH):
+        batch = rows[start : start + _BATCH]
+        made |= store.tests([TestRequest(row.problem, count, row.reference) for row in batch])
+    return made

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.agents import load_agent
-from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.missing_tests import warn, without_visible_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
@@ -50,7 +49,7 @@ from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.tcg.store import read_tests
+from o1coder_gym.tcg.store import generated_tests, read_tests
 
 
 def synthesize(

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
-from o1coder_gym.cli.generated_tests import generated_tests
 from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (
     Dtype,
@@ -51,6 +50,7 @@ from o1coder_gym.runs.progress import progress_bars
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
+from o1coder_gym.tcg.store import generated_tests
 
 DEFAULTS = RLSettings()
 ModelOption = Annotated[str, typer.Option("--model", help="Known name, Hub id or folder to start from.")]

@@ -1,7 +1,7 @@
 """Votes on outputs and the choice of inputs, by hand."""
 
 from o1coder_gym.tcg.checking.agreement import Agreed, consensus, majority
-from o1coder_gym.tcg.choice import spread
+from o1coder_gym.tcg.mutation import spread
 
 # three solutions, four inputs: two agree on the first, all on the second, nobody on the others
 OUTPUTS = [["1", "a", "x", None], ["1", "a", "y", None], ["2", "a", None, None]]
