@@ -12,65 +12,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
 from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.runs.budget import SMALLEST_SAMPLE, Budget
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
-
-
-@dataclass(slots=True)
-class Recording:
-    """All that one search was answered. Mutable; grows as an observer of a driver.
-
-    Attributes:
-        samples: Drawn proposals by state and sampling, in order; those that the budget cut are among them.
-        transitions: By state and action.
-        scores: By state.
-    """
-
-    samples: dict[tuple[State, Sampling], list[Proposal]] = field(default_factory=dict)
-    transitions: dict[tuple[State, str], Transition] = field(default_factory=dict)
-    scores: dict[State, float] = field(default_factory=dict)
-
-    def add(self, query: Query, answer: Answer) -> None:
-        """Records an answer."""
-        if isinstance(query, Propose):
-            assert isinstance(answer, tuple)
-            self.samples.setdefault((query.state, query.sampling), []).extend(answer)
-        elif isinstance(query, Advance):
-            assert isinstance(answer, Transition)
-            if answer.state is not query.state:
-                self.transitions[query.state, query.action] = answer
-        else:
-            assert isinstance(answer, float)
-            self.scores[query.state] = answer
-
-    @property
-    def cut(self) -> list[tuple[State, Proposal]]:
-        """The samples that the budget cut, and where they were drawn."""
-        return [
-            (state, proposal)
-            for (state, _), proposals in self.samples.items()
-            for proposal in proposals
-            if proposal.finish == "budget"
-        ]
-
-    def programs(self) -> list[State]:
-        """Returns the terminal states whose programs were judged, in order."""
-        return [found.state for found in self.transitions.values() if found.verdict is not None]
-
-
-class Recorder:
-    """Records the searches of a driver, by task key; pass it as `observer`."""
-
-    def __init__(self) -> None:
-        """Starts empty."""
-        self.recordings: dict[str, Recording] = {}
-
-    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
-        """Told of each answered query by the driver."""
-        self.recordings.setdefault(task.key, Recording()).add(query, answer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from o1coder_gym.agents.driver.sweep import Recording
+from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.driver.tasks import TaskResult
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode

@@ -11,7 +11,8 @@ import o1coder_gym
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.driver.cache import CachedPolicy
 from o1coder_gym.agents.driver.driver import Driver
-from o1coder_gym.agents.driver.sweep import Recorder, Recording, Replay, answer_within
+from o1coder_gym.agents.driver.recordings import Recorder, Recording
+from o1coder_gym.agents.driver.sweep import Replay, answer_within
 from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.envs.reasoning_model import ReasoningModel

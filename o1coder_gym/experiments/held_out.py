@@ -12,7 +12,7 @@ from typing import Any
 
 from o1coder_gym.agents.best_of_n import best_of_n
 from o1coder_gym.agents.driver.driver import Driver
-from o1coder_gym.agents.driver.sweep import Recorder
+from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.envs.reasoning_model import ReasoningModel

@@ -8,7 +8,7 @@ from typing import Any
 
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.driver.driver import Driver
-from o1coder_gym.agents.driver.sweep import Recorder, Recording
+from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.envs.reasoning_model import ReasoningModel

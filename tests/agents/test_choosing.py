@@ -8,7 +8,8 @@ import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, choosing, load_agent
 from o1coder_gym.agents.choosing import Program, Watch, choose_program, codes, watched
-from o1coder_gym.agents.driver.sweep import Recorder, answer_within
+from o1coder_gym.agents.driver.recordings import Recorder
+from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.queries import Advance, Propose, Search, propose

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import Driver, Task, Tree, best_of_n, greedy, load_agent, mcts
-from o1coder_gym.agents.driver.sweep import Recorder, Recording, answer_within
+from o1coder_gym.agents.driver.recordings import Recorder, Recording
+from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.agents.search.expansion import expand
 from o1coder_gym.agents.search.leaf_values import rollout

@@ -20,7 +20,7 @@ from o1coder_gym.agents import (
     self_repair,
 )
 from o1coder_gym.agents.choosing import Program, choose_program
-from o1coder_gym.agents.driver.sweep import Recorder, Recording
+from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.agents.rl.episodes import Episode, metrics
 from o1coder_gym.envs import ReasoningModel

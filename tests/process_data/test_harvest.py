@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import Driver, Task, Tree, best_of_n, mcts
-from o1coder_gym.agents.driver.sweep import Recorder, Recording
+from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.errors import InfrastructureError

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.driver.driver import Driver
-from o1coder_gym.agents.driver.sweep import Recorder, Recording
+from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, TaskResult, best_of_n, load_agent
-from o1coder_gym.agents.driver.sweep import Recorder, answer_within
+from o1coder_gym.agents.driver.recordings import Recorder
+from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
 from o1coder_gym.queries import Propose, Search
 from o1coder_gym.runs.budget import UNLIMITED, Budget

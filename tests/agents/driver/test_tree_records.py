@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, Tree, best_of_n, load_agent
-from o1coder_gym.agents.driver.sweep import Recorder
+from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.runs.budget import Budget
