@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.agents.rl.grpo import common_arguments, lora
-from o1coder_gym.agents.rl.settings import DPOSettings
+from o1coder_gym.agents.rl.grpo import lora
+from o1coder_gym.agents.rl.settings import DPOSettings, common_arguments
 from o1coder_gym.errors import MissingExtraError, O1CoderError
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,

@@ -24,7 +24,7 @@ from typing import Any
 from o1coder_gym.agents.rl.actor import Actor
 from o1coder_gym.agents.rl.advantages import divergence, step_advantages, step_returns
 from o1coder_gym.agents.rl.episodes import Episode, TokenRow, metrics, sample_episodes, token_row
-from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
+from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
@@ -49,6 +49,7 @@ try:
     from trl import GRPOConfig, GRPOTrainer
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
+from o1coder_gym.agents.rl.settings import common_arguments
 
 PATIENCE = 3
 """Batches in a row without a single program, after which training ends."""
@@ -317,26 +318,6 @@ def lora(rank: int) -> Any:
     from peft import LoraConfig
 
     return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-
-
-def common_arguments(out: Path, settings: RLSettings | DPOSettings) -> dict[str, Any]:
-    """Returns the arguments that TRL's GRPO and DPO both take."""
-    on_gpu = torch.cuda.is_available()
-    return {
-        "output_dir": str(out / CHECKPOINTS),
-        "per_device_train_batch_size": settings.rows_at_once,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": "constant",
-        "beta": settings.beta,
-        "logging_steps": 1,
-        "save_total_limit": 2,
-        "report_to": "tensorboard",
-        "seed": settings.seed,
-        "use_cpu": not on_gpu,
-        "bf16": on_gpu,
-        "gradient_checkpointing": on_gpu,
-        "disable_tqdm": True,
-    }
 
 
 def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.models.checkpoints import (
+    CHECKPOINTS,
+)
 from o1coder_gym.rewards import RewardConstants, load_schedule
 from o1coder_gym.types import Sampling
 
@@ -135,3 +140,25 @@ class DPOSettings:
             raise UsageError("learning rate, beta and epochs are positive")
         if min(self.imitation, self.lora_rank, self.pairs) < 0:
             raise UsageError("imitation, LoRA rank and pairs are at least 0")
+
+
+def common_arguments(out: Path, settings: RLSettings | DPOSettings) -> dict[str, Any]:
+    """Returns the arguments that TRL's GRPO and DPO both take."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(out / CHECKPOINTS),
+        "per_device_train_batch_size": settings.rows_at_once,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "constant",
+        "beta": settings.beta,
+        "logging_steps": 1,
+        "save_total_limit": 2,
+        "report_to": "tensorboard",
+        "seed": settings.seed,
+        "use_cpu": not on_gpu,
+        "bf16": on_gpu,
+        "gradient_checkpointing": on_gpu,
+        "disable_tqdm": True,
+    }
