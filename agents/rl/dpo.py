@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.agents.rl.grpo import lora
 from o1coder_gym.agents.rl.settings import DPOSettings, common_arguments
 from o1coder_gym.errors import MissingExtraError, O1CoderError
 from o1coder_gym.models.checkpoints import (
@@ -24,6 +23,7 @@ from o1coder_gym.models.checkpoints import (
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import project_completions_only
+from o1coder_gym.models.trainers import lora
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.process_data import PairRow, ProcessData
 from o1coder_gym.steps.formats import StepFormat

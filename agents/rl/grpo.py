@@ -50,6 +50,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 from o1coder_gym.agents.rl.settings import common_arguments
+from o1coder_gym.models.trainers import lora
 
 PATIENCE = 3
 """Batches in a row without a single program, after which training ends."""
@@ -309,15 +310,6 @@ def batch_problems(task_ids: Sequence[str], size: int, batch: int, seed: int) ->
         order = random.Random(derive_stream(seed, "epoch", str(epoch))).sample(task_ids, len(task_ids))
         chosen.append(order[index])
     return chosen
-
-
-def lora(rank: int) -> Any:
-    """Returns PEFT's configuration of LoRA on all linear layers, None for rank 0."""
-    if not rank:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
 
 
 def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:

@@ -172,8 +172,8 @@ def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) ->
     from peft import get_peft_model
 
     from o1coder_gym.agents.rl.actor import Actor
-    from o1coder_gym.agents.rl.grpo import lora
     from o1coder_gym.models.checkpoints import load_weights
+    from o1coder_gym.models.trainers import lora
 
     model, tokenizer = load_weights(weights, "float32")
     actor = Actor(model, tokenizer, PSEUDOCODE)
