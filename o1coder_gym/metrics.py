@@ -9,8 +9,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from o1coder_gym.errors import UsageError
 
@@ -259,3 +261,53 @@ def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarra
         for start in range(0, resamples, block)
     ]
     return np.concatenate(means)
+
+
+Numbers: TypeAlias = Sequence[float] | NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One bar of a reliability figure.
+
+    Attributes:
+        score: Mean score in the bin.
+        target: Mean target in the bin.
+        count: Examples in the bin, ≥ 1.
+    """
+
+    score: float
+    target: float
+    count: int
+
+
+def reliability(scores: Numbers, targets: Numbers, bins: int = 10) -> list[Bin]:
+    """Groups examples by score into bins of equal width over [0, 1]; empty ones are left out.
+
+    Args:
+        scores: In [0, 1], [N].
+        targets: In [0, 1], hard or soft, [N].
+        bins: Number of bins.
+    """
+    found, wanted = np.asarray(scores, float), np.asarray(targets, float)
+    places = np.minimum((found * bins).astype(int), bins - 1)
+    groups = [places == place for place in range(bins)]
+    return [
+        Bin(float(found[group].mean()), float(wanted[group].mean()), int(group.sum()))
+        for group in groups
+        if group.any()
+    ]
+
+
+def calibration_error(scores: Numbers, targets: Numbers, bins: int = 10) -> float:
+    """Computes ECE = Σ_b (n_b / N) |mean score − mean target| (Guo et al. 2017, equation 3).
+
+    Args:
+        scores: In [0, 1], [N]; the result is NaN for N = 0.
+        targets: In [0, 1], [N].
+        bins: Number of bins.
+    """
+    if not len(scores):
+        return math.nan
+    groups = reliability(scores, targets, bins)
+    return sum(group.count * abs(group.score - group.target) for group in groups) / len(scores)

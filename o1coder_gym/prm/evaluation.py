@@ -12,17 +12,8 @@ from rich.console import Console
 from rich.progress import track
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.prm.metrics import (
-    Bin,
-    Estimate,
-    accuracy,
-    auc,
-    calibration_error,
-    estimate,
-    expected_best_of,
-    pair_accuracy,
-    reliability,
-)
+from o1coder_gym.metrics import Bin, calibration_error, reliability
+from o1coder_gym.prm.metrics import Estimate, accuracy, auc, estimate, expected_best_of, pair_accuracy
 from o1coder_gym.process_data import PrefixRow, ProcessData
 from o1coder_gym.protocols import StepScorer
 from o1coder_gym.types import State

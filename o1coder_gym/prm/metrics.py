@@ -8,14 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from o1coder_gym.errors import UsageError
-
-Numbers: TypeAlias = Sequence[float] | NDArray[Any]
+from o1coder_gym.metrics import Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +29,6 @@ class Estimate:
     value: float
     low: float
     high: float
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """One bar of a reliability figure.
-
-    Attributes:
-        score: Mean score in the bin.
-        target: Mean target in the bin.
-        count: Examples in the bin, ≥ 1.
-    """
-
-    score: float
-    target: float
     count: int
 
 
@@ -78,38 +60,6 @@ def pair_accuracy(chosen: Numbers, rejected: Numbers) -> float:
     """Returns the share of pairs whose better step scores higher, ties counting half; NaN without pairs."""
     margin = np.asarray(chosen, float) - np.asarray(rejected, float)
     return _mean((margin > 0) + 0.5 * (margin == 0))
-
-
-def reliability(scores: Numbers, targets: Numbers, bins: int = 10) -> list[Bin]:
-    """Groups examples by score into bins of equal width over [0, 1]; empty ones are left out.
-
-    Args:
-        scores: In [0, 1], [N].
-        targets: In [0, 1], hard or soft, [N].
-        bins: Number of bins.
-    """
-    found, wanted = np.asarray(scores, float), np.asarray(targets, float)
-    places = np.minimum((found * bins).astype(int), bins - 1)
-    groups = [places == place for place in range(bins)]
-    return [
-        Bin(float(found[group].mean()), float(wanted[group].mean()), int(group.sum()))
-        for group in groups
-        if group.any()
-    ]
-
-
-def calibration_error(scores: Numbers, targets: Numbers, bins: int = 10) -> float:
-    """Computes ECE = Σ_b (n_b / N) |mean score − mean target| (Guo et al. 2017, equation 3).
-
-    Args:
-        scores: In [0, 1], [N]; the result is NaN for N = 0.
-        targets: In [0, 1], [N].
-        bins: Number of bins.
-    """
-    if not len(scores):
-        return math.nan
-    groups = reliability(scores, targets, bins)
-    return sum(group.count * abs(group.score - group.target) for group in groups) / len(scores)
 
 
 def expected_best_of(values: Numbers, scores: Numbers, n: int) -> float:

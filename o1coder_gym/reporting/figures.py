@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 import importlib.util
 from collections.abc import Mapping
 
-from o1coder_gym.prm.metrics import Bin
+from o1coder_gym.metrics import Bin
 
 FIGURES = "figures"
 """Name of the folder of figures in a run folder."""
@@ -239,7 +239,7 @@ def draw_reliability(bins: Sequence[Bin], path: Path, title: str) -> None:
     """Draws mean target over mean score, with the number of examples below.
 
     Args:
-        bins: From `prm.metrics.reliability`.
+        bins: From `metrics.reliability`.
         path: Image to write; its ending chooses the format.
         title: Above the figure.
 

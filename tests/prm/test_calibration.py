@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import ScorerError, UsageError
+from o1coder_gym.metrics import calibration_error
 from o1coder_gym.prm.calibration import Calibration, fit, read_calibration, sigmoid
-from o1coder_gym.prm.metrics import auc, calibration_error
+from o1coder_gym.prm.metrics import auc
 
 
 def drawn(temperature: float) -> tuple[list[float], list[float]]:

@@ -7,15 +7,8 @@ from itertools import combinations
 import pytest
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.prm.metrics import (
-    accuracy,
-    auc,
-    calibration_error,
-    estimate,
-    expected_best_of,
-    pair_accuracy,
-    reliability,
-)
+from o1coder_gym.metrics import calibration_error, reliability
+from o1coder_gym.prm.metrics import accuracy, auc, estimate, expected_best_of, pair_accuracy
 
 
 def test_auc_by_hand() -> None:

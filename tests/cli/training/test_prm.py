@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.prm.metrics import Bin
+from o1coder_gym.metrics import Bin
 from o1coder_gym.reporting.figures import draw_reliability
 
 
