@@ -19,8 +19,8 @@ from typing import Annotated
 import typer
 
 from o1coder_gym.cli.options import DEFAULT_POLICY, MaxStepsOption, PolicyOption, ResumeOption, SeedOption
-from o1coder_gym.cli.search.aspr import measure
 from o1coder_gym.cli.search.bench import run_suite
+from o1coder_gym.experiments.aspr import measure
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts
 from o1coder_gym.metrics import SamplingPassRate
 from o1coder_gym.reporting.results import AgentSummary, read_results, summarize

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.cli.search.aspr import SAMPLED, measure
 from o1coder_gym.errors import UsageError
+from o1coder_gym.experiments.aspr import SAMPLED, measure
 from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.loading import load_rows

@@ -8,47 +8,14 @@ frozen before its last step, S^{1:m−1}, and K last steps are sampled. A last s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import track
 
 from o1coder_gym.cli.options import JsonOption, SeedOption
-from o1coder_gym.errors import JournalError, UsageError
-from o1coder_gym.metrics import SamplingPassRate, average_sampling_pass_rate
-from o1coder_gym.policies import load_policy
-from o1coder_gym.problems.hidden_tests import Evaluation
-from o1coder_gym.problems.loading import load_rows
-from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
-from o1coder_gym.protocols import Policy
-from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.sandbox import default_judge
-from o1coder_gym.steps.formats import StepFormat, load_format
-from o1coder_gym.types import Outcome, PolicyRequest, Problem, Sampling, State
-
-SAMPLED = "aspr"
-"""Name of the file of sampled last steps in a run folder: a row per path."""
-
-_BATCH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class PassingPath:
-    """A passing reasoning path without its last step.
-
-    Attributes:
-        agent: Who found it.
-        seed: Run seed.
-        prefix: S^{1:m−1}.
-    """
-
-    agent: str
-    seed: int
-    prefix: State
+from o1coder_gym.experiments.aspr import measure
 
 
 def aspr(
@@ -71,125 +38,3 @@ def aspr(
             f"{name}: ASPR {100 * rate.rate:.1f} %, K = {rate.samples}, |P| = {rate.paths} paths "
             f"of {rate.solved} solved problems"
         )
-
-
-def measure(
-    run: Path, *, samples: int, paths: int, agents: Sequence[str] | None = None, seed: int = 0
-) -> dict[str, SamplingPassRate]:
-    """Returns the ASPR of each agent of a run; what was sampled before is read from its folder.
-
-    Raises:
-        UsageError: When the folder is not that of one benchmark plan, or has no such agent.
-    """
-    config = _config(run)
-    found = load_rows(config["problems"], split=config["split"])
-    rows = [found.row(task_id) for task_id in config["task_ids"]]
-    problems = {row.problem.task_id: row.problem for row in rows}
-    trees = [SearchTree.from_row(row) for row in tree_rows(run) if not agents or row["agent"] in agents]
-    if not trees:
-        raise UsageError(f"{run}: no search trees" + (f" of {', '.join(agents)}" if agents else ""))
-    with RunFolder.open(run, config, resume=True) as folder:
-        evaluation = Evaluation(rows, default_judge(), log=folder)
-        wanted = [path for tree in trees for path in passing_paths(tree, evaluation, paths)]
-        known = _known(folder, samples, seed)
-        waiting = [path for path in wanted if _key(path) not in known]
-        if waiting:
-            policy = load_policy(config["policy"], format=config["format"])
-            format = load_format(config["format"])
-            batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
-            for batch in track(batches, "last steps", console=Console(stderr=True), transient=True):
-                passed = sample_last_steps(policy, format, evaluation, problems, batch, samples, seed)
-                for path, outcomes in zip(batch, passed, strict=True):
-                    known[_key(path)] = outcomes
-                    folder.append(SAMPLED, _row(path, seed, outcomes))
-    return {name: _rate(name, trees, wanted, known) for name in dict.fromkeys(tree.agent for tree in trees)}
-
-
-def passing_paths(tree: SearchTree, evaluation: Evaluation, limit: int) -> list[PassingPath]:
-    """Returns the distinct reasoning paths of a tree whose program passes the hidden tests, in order.
-
-    Two programs after the same steps are one path: its last step was sampled twice.
-    """
-    states = [tree.state(index) for index, node in enumerate(tree.nodes) if node.outcome is not None]
-    task_id = tree.problem.task_id
-    verdicts = evaluation.evaluate_batch([(task_id, state.code or "") for state in states])
-    passing = [
-        State(task_id, state.steps[:-1])
-        for state, verdict in zip(states, verdicts, strict=True)
-        if verdict.outcome is Outcome.PASS
-    ]
-    return [PassingPath(tree.agent, tree.seed, prefix) for prefix in list(dict.fromkeys(passing))[:limit]]
-
-
-def sample_last_steps(
-    policy: Policy,
-    format: StepFormat,
-    evaluation: Evaluation,
-    problems: Mapping[str, Problem],
-    paths: Sequence[PassingPath],
-    samples: int,
-    seed: int,
-    sampling: Sampling = Sampling(),
-) -> list[list[bool]]:
-    """Samples K last steps after each path.
-
-    Returns:
-        [P][K], whether the step was a program that passes the hidden tests.
-
-    Raises:
-        PolicyError: When the policy fails.
-    """
-    requests = [
-        PolicyRequest(problems[path.prefix.problem_id], path.prefix, samples, sampling, seed)
-        for path in paths
-    ]
-    steps = [
-        (path, path.prefix.then(format.parse(proposal.text)).code)
-        for path, proposals in zip(paths, policy.propose(requests), strict=True)
-        for proposal in proposals
-    ]
-    programs = [(path.prefix.problem_id, code) for path, code in steps if code is not None]
-    verdicts = iter(evaluation.evaluate_batch(programs))
-    passed = [code is not None and next(verdicts).outcome is Outcome.PASS for _, code in steps]
-    return [passed[start : start + samples] for start in range(0, len(passed), samples)]
-
-
-def _rate(
-    agent: str, trees: Sequence[SearchTree], paths: Sequence[PassingPath], known: Mapping[str, list[bool]]
-) -> SamplingPassRate:
-    outcomes: dict[str, list[list[bool]]] = {
-        tree.problem.task_id: [] for tree in trees if tree.agent == agent
-    }
-    for path in paths:
-        if path.agent == agent:
-            outcomes[path.prefix.problem_id].append(known[_key(path)])
-    return average_sampling_pass_rate(outcomes)
-
-
-def _config(run: Path) -> dict[str, Any]:
-    file = run / "config.json"
-    try:
-        config = json.loads(file.read_text())["config"]
-        _ = config["problems"], config["split"], config["task_ids"], config["policy"], config["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{run}: not the folder of a benchmark plan: {error!r}") from error
-    return config
-
-
-def _known(folder: RunFolder, samples: int, seed: int) -> dict[str, list[bool]]:
-    known: dict[str, list[bool]] = {}
-    for row in folder.rows(SAMPLED):
-        try:
-            if (len(row["passed"]), row["sampling_seed"]) == (samples, seed):
-                known[row["path"]] = row["passed"]
-        except (KeyError, TypeError) as error:
-            raise JournalError(f"{folder.path}: {SAMPLED}.jsonl holds a row that is no path") from error
-    return known
-
-
-def _key(path: PassingPath) -> str:
-    return json.dumps([path.agent, path.seed, path.prefix.to_row()])
-
-
-def _row(path: PassingPath, seed: int, passed: Sequence[bool]) -> dict[str, Any]:
-    return {"path": _key(path), "sampling_seed": seed, "passed": [*passed]}
