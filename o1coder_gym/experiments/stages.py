@@ -11,10 +11,10 @@ from typing import Any
 import o1coder_gym
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.cli.missing_tests import warn, without_visible_tests
-from o1coder_gym.cli.training.rl_policy import train
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.held_out import HeldOut
+from o1coder_gym.experiments.rl import train
 from o1coder_gym.experiments.self_play import Learned
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import search_shown
