@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.models.finetuning import PRM_SETTINGS, TrainingSettings
+from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingSettings
 
 Section = TypeVar("Section")
 

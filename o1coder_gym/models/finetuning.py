@@ -6,16 +6,12 @@ TRL does the work; torch, TRL and PEFT are imported when a training starts. Rows
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import math
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
+from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
@@ -23,75 +19,24 @@ from o1coder_gym.models.checkpoints import (
     load_weights,
     quiet,
     save_merged,
-    weight_type,
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import project_completions_only
-from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
+from o1coder_gym.models.trainers import (
+    TrainingResult,
+    TrainingSettings,
+    last_evaluation,
+    provenance,
+    read_result,
+    require_packages,
+    trainer_arguments,
+    write_result,
+)
 
 Row: TypeAlias = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """How a model is trained.
-
-    Attributes:
-        learning_rate: Peak of the schedule, linear decay after a warm-up of 5 % of the steps.
-        epochs: Passes over the rows; `max_steps` > 0 cuts them short.
-        max_steps: Optimizer steps at most; 0 means as many as the epochs have.
-        batch_size: Rows per optimizer step.
-        rows_at_once: Rows per forward pass; divides `batch_size`.
-        lora_rank: r of LoRA on all linear layers; 0 trains all weights.
-        max_length: Longest row in tokens; longer ones are left out.
-        beta: β of DPO, how strongly the policy is held to the reference.
-        save_steps: Optimizer steps between two checkpoints.
-        dtype: Of the model's weights; ``"auto"`` is bfloat16 on a GPU, else float32.
-        seed: Fixes order and initialisation.
-    """
-
-    learning_rate: float = 5e-4
-    epochs: float = 1.0
-    max_steps: int = 0
-    batch_size: int = 8
-    rows_at_once: int = 4
-    lora_rank: int = 1
-    max_length: int = 1024
-    beta: float = 0.1
-    save_steps: int = 50
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.rows_at_once < 1 or self.batch_size % self.rows_at_once:
-            raise UsageError(f"a batch of {self.batch_size} is not made of {self.rows_at_once} rows at once")
-        if self.lora_rank < 0 or self.learning_rate <= 0 or self.beta <= 0:
-            raise UsageError("lora rank is at least 0, learning rate and beta are positive")
-
-
-PRM_SETTINGS = TrainingSettings(learning_rate=1e-5, epochs=2.0, batch_size=16, lora_rank=16, max_length=1536)
-"""Defaults of a process reward model's training."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingResult:
-    """A finished training.
-
-    Attributes:
-        model: Folder of the trained model, LoRA merged in; a policy spec takes it as ``hf:FOLDER``.
-        metrics: Last values by name, e.g. ``train_loss``, ``eval_loss``.
-    """
-
-    model: Path
-    metrics: Mapping[str, float]
-
-    def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict."""
-        return {"model": str(self.model), "metrics": dict(self.metrics)}
 
 
 def finetune(
@@ -156,32 +101,6 @@ def finetune(
     return result
 
 
-def last_evaluation(trainer: Any) -> dict[str, float]:
-    """Returns what a trainer measured after its last step, measured now if a kill came between the two.
-
-    Empty without validation rows.
-    """
-    if trainer.eval_dataset is None:
-        return {}
-    state = trainer.state
-    measured = [row for row in state.log_history if "eval_loss" in row and row["step"] == state.global_step]
-    return dict(measured[-1]) if measured else trainer.evaluate()
-
-
-def provenance(stage: str, model: str, data: str, settings: Mapping[str, Any]) -> Provenance:
-    """Returns what a training makes its model of: settings, start, data, versions."""
-    inputs = {"data": data} | input_hashes(model)
-    versions = package_versions("torch", "transformers", "trl", "peft")
-    return Provenance(stage, {"model": model, "settings": dict(settings)}, inputs, versions)
-
-
-def require_packages(*packages: str) -> None:
-    """Raises `MissingExtraError` for the first package of the extra ``train`` that is not installed."""
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "train")
-
-
 def _fitting(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Row]:
     """Returns the rows whose every answer fits; a cut one would teach to stop in the middle."""
 
@@ -244,55 +163,3 @@ def _trainer(
         processing_class=tokenizer,
         peft_config=lora,
     )
-
-
-def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool) -> dict[str, Any]:
-    """Returns the arguments that all trainers of transformers take."""
-    import torch
-
-    return {
-        "output_dir": str(out / CHECKPOINTS),
-        "learning_rate": settings.learning_rate,
-        "num_train_epochs": settings.epochs,
-        "max_steps": settings.max_steps or -1,
-        "per_device_train_batch_size": settings.rows_at_once,
-        "per_device_eval_batch_size": settings.rows_at_once,
-        "gradient_accumulation_steps": settings.batch_size // settings.rows_at_once,
-        "warmup_steps": 0.05,
-        "logging_steps": 1,
-        "save_steps": settings.save_steps,
-        "save_total_limit": 2,
-        "eval_strategy": "epoch" if evaluates else "no",
-        "report_to": "tensorboard",
-        "seed": settings.seed,
-        "use_cpu": not torch.cuda.is_available(),
-        "bf16": weight_type(settings.dtype) == "bfloat16",
-    }
-
-
-def write_result(
-    out: Path, stage: str, model: str, settings: Any, metrics: Mapping[str, Any]
-) -> TrainingResult:
-    """Writes ``training.json`` and returns what it says."""
-    report = {"stage": stage, "model": model, "settings": asdict(settings)}
-    report["metrics"] = {name: value for name, value in metrics.items() if _is_number(value)}
-    part = out / "training.json.part"
-    part.write_text(json.dumps(report, indent=2) + "\n")
-    os.replace(part, out / "training.json")
-    return read_result(out)
-
-
-def read_result(out: Path) -> TrainingResult:
-    """Reads what `write_result` wrote.
-
-    Raises:
-        O1CoderError: When the folder holds no finished training.
-    """
-    try:
-        return TrainingResult(out / MODEL, json.loads((out / "training.json").read_text())["metrics"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise O1CoderError(f"{out} holds no finished training") from error
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)

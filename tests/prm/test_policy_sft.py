@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from o1coder_gym.cli.main import app
 from o1coder_gym.models import finetuning
 from o1coder_gym.models.checkpoints import load_weights
-from o1coder_gym.models.finetuning import TrainingSettings
+from o1coder_gym.models.trainers import TrainingSettings
 from o1coder_gym.process_data import ProcessData
 from o1coder_gym.process_data.exports import demonstrations
 

@@ -34,8 +34,8 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.models.finetuning import PRM_SETTINGS, TrainingSettings, require_packages
 from o1coder_gym.models.lookup import DEFAULT_MODEL
+from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingSettings, require_packages
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import fit, read_calibration
 from o1coder_gym.prm.evaluation import Choice, ScorerReport, evaluate_scorer

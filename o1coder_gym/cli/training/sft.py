@@ -33,8 +33,9 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.held_out import compared, policy_quality
-from o1coder_gym.models.finetuning import TrainingSettings, finetune
+from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
+from o1coder_gym.models.trainers import TrainingSettings
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import SPLITS

@@ -26,8 +26,8 @@ from o1coder_gym.cli.options import (
     max_length_option,
     rows_at_once_option,
 )
-from o1coder_gym.models.finetuning import TrainingSettings
 from o1coder_gym.models.lookup import DEFAULT_MODEL
+from o1coder_gym.models.trainers import TrainingSettings
 from o1coder_gym.tcg.training.training import train
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder made by o1coder tcg data.")]

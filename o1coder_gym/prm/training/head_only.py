@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from o1coder_gym.models.checkpoints import MODEL
-from o1coder_gym.models.finetuning import (
+from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.trainers import (
     PRM_SETTINGS,
     TrainingResult,
     provenance,
@@ -20,7 +21,6 @@ from o1coder_gym.models.finetuning import (
     require_packages,
     write_result,
 )
-from o1coder_gym.models.lookup import model_path
 from o1coder_gym.prm.training.hidden_states import open_reading
 from o1coder_gym.prm.training.trainer import (
     OBJECTIVES,

@@ -19,7 +19,9 @@ from transformers.utils import logging
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.models.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, quiet, save_merged
-from o1coder_gym.models.finetuning import (
+from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.progress import show_progress
+from o1coder_gym.models.trainers import (
     PRM_SETTINGS,
     TrainingResult,
     TrainingSettings,
@@ -30,8 +32,6 @@ from o1coder_gym.models.finetuning import (
     trainer_arguments,
     write_result,
 )
-from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.progress import show_progress
 from o1coder_gym.prm.collators import (
     Examples,
     PairwiseCollator,

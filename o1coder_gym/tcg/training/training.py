@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from o1coder_gym.models.finetuning import TrainingResult, TrainingSettings, finetune
+from o1coder_gym.models.finetuning import finetune
+from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
 from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.tcg.training.data_card import read_split
 
