@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.problems.hidden_tests import logged_verdicts
+from o1coder_gym.problems.hidden_tests import HiddenVerdict, logged_verdicts
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
-from o1coder_gym.reporting.pages.tree_page import Verdicts, tree_page
+from o1coder_gym.reporting.pages.tree_page import tree_page
+
+Verdicts: TypeAlias = Mapping[tuple[str, str], HiddenVerdict]
+"""What the hidden tests have said, by task id and `candidate_name`."""
+
 
 PAGES = "trees"
 """Name of the folder of viewer pages in a run folder."""

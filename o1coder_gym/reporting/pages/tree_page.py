@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.problems.hidden_tests import HiddenVerdict, candidate_name
+from o1coder_gym.problems.hidden_tests import candidate_name
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.reporting.pages.page import asset, embedded, html_page
+from o1coder_gym.reporting.run_trees import Verdicts
 from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.steps.formats import FORMATS, StepFormat
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, Step, TestCase
@@ -19,10 +20,6 @@ DIGITS = 4
 
 _COLUMNS = ("parent", "born", "visits", "tokens", "outcome", "bits")
 _NUMBERS = ("value", "prior", "logprob", "score", "end")
-
-
-Verdicts: TypeAlias = Mapping[tuple[str, str], HiddenVerdict]
-"""What the hidden tests have said, by task id and `candidate_name`."""
 
 
 def tree_page(trees: Sequence[SearchTree], hidden: Verdicts = MappingProxyType({})) -> str:
