@@ -11,6 +11,7 @@ from typing import Any
 from o1coder_gym.errors import UsageError
 from o1coder_gym.metrics import PairedDifference, paired_difference, wilson_interval
 from o1coder_gym.reporting.comparison import group, solved_by_problem
+from o1coder_gym.reporting.pages.tree_page import write_pages
 from o1coder_gym.reporting.results import (
     AgentSummary,
     ResultRow,
@@ -112,7 +113,7 @@ def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
         trees = RunTrees(folder)
     except UsageError:  # a run of an older version
         return make_report(rows, facts)
-    pages = {task: page.relative_to(folder).as_posix() for task, page in trees.write_pages().items()}
+    pages = {task: page.relative_to(folder).as_posix() for task, page in write_pages(trees).items()}
     return make_report(rows, facts, reliability(scored_steps(trees.all())), pages)
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.problems.hidden_tests import HiddenVerdict, logged_verdicts
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
-from o1coder_gym.reporting.pages.tree_page import tree_page
 
 Verdicts: TypeAlias = Mapping[tuple[str, str], HiddenVerdict]
 """What the hidden tests have said, by task id and `candidate_name`."""
-
-
-PAGES = "trees"
-"""Name of the folder of viewer pages in a run folder."""
 
 
 class RunTrees:
@@ -83,33 +77,3 @@ class RunTrees:
     def agents(self, task_id: str) -> list[str]:
         """Returns the names of the agents that have a tree of a problem."""
         return list(dict.fromkeys(row["agent"] for row in self._rows if row["task_id"] == task_id))
-
-    def write_pages(self, task_ids: Iterable[str] = ()) -> dict[str, Path]:
-        """Writes a viewer page per problem into the folder `PAGES` of the run; it opens on the largest tree.
-
-        Args:
-            task_ids: The problems; all if empty.
-
-        Returns:
-            The page of each problem.
-        """
-        verdicts = self.verdicts()
-        names = page_names(self.task_ids)
-        (self.folder / PAGES).mkdir(exist_ok=True)
-        pages = {task_id: self.folder / PAGES / names[task_id] for task_id in task_ids or self.task_ids}
-        for task_id, page in pages.items():
-            largest_first = sorted(self.of(task_id), key=lambda tree: len(tree.nodes), reverse=True)
-            page.write_text(tree_page(largest_first, verdicts), encoding="utf-8")
-        return pages
-
-
-def page_names(task_ids: Iterable[str]) -> dict[str, str]:
-    """Returns a file name per problem: no two alike, safe in every file system and address."""
-    names: dict[str, str] = {}
-    for task_id in task_ids:
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", task_id).strip("-.")[:80] or "problem"
-        name, number = f"{stem}.html", 2
-        while name.lower() in (known.lower() for known in names.values()):
-            name, number = f"{stem}-{number}.html", number + 1
-        names[task_id] = name
-    return names

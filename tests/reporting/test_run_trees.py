@@ -1,4 +1,4 @@
-from o1coder_gym.reporting.run_trees import page_names
+from o1coder_gym.reporting.pages.tree_page import page_names
 
 
 def test_page_names_are_safe_and_never_alike():

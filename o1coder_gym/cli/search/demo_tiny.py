@@ -39,9 +39,8 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Policy
 from o1coder_gym.reporting.colours import GOOD
 from o1coder_gym.reporting.comparison import compare_rows, group
-from o1coder_gym.reporting.pages.tree_page import test_lines
+from o1coder_gym.reporting.pages.tree_page import PAGES, page_names, test_lines
 from o1coder_gym.reporting.results import ORACLE, ResultRow, summarize, terminal_table
-from o1coder_gym.reporting.run_trees import PAGES, page_names
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE

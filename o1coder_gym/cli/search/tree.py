@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.process_data.search_tree import SearchTree
-from o1coder_gym.reporting.pages.tree_page import tree_page
+from o1coder_gym.reporting.pages.tree_page import tree_page, write_pages
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.tree_text import LINES, dot, mermaid, terminal_tree
 
@@ -46,7 +46,7 @@ def tree(
     chosen = problem if problem is not None else first
     found = trees.of(chosen, agent or [], seed)
     if form is TreeForm.HTML and out is None and not agent and seed is None:
-        typer.echo(trees.write_pages([chosen])[chosen])
+        typer.echo(write_pages(trees, [chosen])[chosen])
     elif form is TreeForm.HTML:
         _write(out, tree_page(found, trees.verdicts()))
     elif form is TreeForm.TERMINAL:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +12,7 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.problems.hidden_tests import candidate_name
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.reporting.pages.page import asset, embedded, html_page
-from o1coder_gym.reporting.run_trees import Verdicts
+from o1coder_gym.reporting.run_trees import RunTrees, Verdicts
 from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.steps.formats import FORMATS, StepFormat
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, Step, TestCase
@@ -130,3 +132,39 @@ def _format(tree: SearchTree) -> dict[str, Any] | None:
 
 def _rounded(number: float | None) -> float | None:
     return round(number, DIGITS) if isinstance(number, float) else number
+
+
+PAGES = "trees"
+"""Name of the folder of viewer pages in a run folder."""
+
+
+def page_names(task_ids: Iterable[str]) -> dict[str, str]:
+    """Returns a file name per problem: no two alike, safe in every file system and address."""
+    names: dict[str, str] = {}
+    for task_id in task_ids:
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", task_id).strip("-.")[:80] or "problem"
+        name, number = f"{stem}.html", 2
+        while name.lower() in (known.lower() for known in names.values()):
+            name, number = f"{stem}-{number}.html", number + 1
+        names[task_id] = name
+    return names
+
+
+def write_pages(trees: RunTrees, task_ids: Iterable[str] = ()) -> dict[str, Path]:
+    """Writes a viewer page per problem into the folder `PAGES` of the run; it opens on the largest tree.
+
+    Args:
+        trees: Of a run.
+        task_ids: The problems; all if empty.
+
+    Returns:
+        The page of each problem.
+    """
+    verdicts = trees.verdicts()
+    names = page_names(trees.task_ids)
+    (trees.folder / PAGES).mkdir(exist_ok=True)
+    pages = {task_id: trees.folder / PAGES / names[task_id] for task_id in task_ids or trees.task_ids}
+    for task_id, page in pages.items():
+        largest_first = sorted(trees.of(task_id), key=lambda tree: len(tree.nodes), reverse=True)
+        page.write_text(tree_page(largest_first, verdicts), encoding="utf-8")
+    return pages
