@@ -19,8 +19,8 @@ from o1coder_gym.sandbox.confinement import (
     traces,
 )
 from o1coder_gym.sandbox.confinement.blueprint import Blueprint, below
+from o1coder_gym.sandbox.confinement.child_steps import MAX_DESCRIPTOR, Confinement
 from o1coder_gym.sandbox.confinement.kernel import prctl
-from o1coder_gym.sandbox.zygote.child import MAX_DESCRIPTOR, Confinement
 
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _UNKNOWN_ADDRESS_SPACE = 512 << 20

@@ -9,6 +9,7 @@ from _socket import CMSG_LEN, socket, socketpair
 from collections.abc import Callable, Iterable
 
 from o1coder_gym.sandbox.confinement import traces
+from o1coder_gym.sandbox.confinement.child_steps import Placement
 from o1coder_gym.sandbox.confinement.layers import Surroundings
 from o1coder_gym.sandbox.wire import (
     CHANNEL,
@@ -24,7 +25,6 @@ from o1coder_gym.sandbox.wire import (
     unpack_request,
 )
 from o1coder_gym.sandbox.zygote import child, tester
-from o1coder_gym.sandbox.zygote.child import Placement
 from o1coder_gym.sandbox.zygote.scratch import sweep
 from o1coder_gym.sandbox.zygote.supervisor import Child, Watch
 
