@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 from o1coder_gym.tcg.reading.literals import (
     bracket_extent,
+    call_at,
     fold,
-    parse_expression,
     parse_source,
     read_literal,
     write_literal,
@@ -24,8 +24,6 @@ from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTes
 
 Arguments: TypeAlias = tuple[Any, ...]
 """Positional arguments as plain values."""
-
-_LONGEST_CALL = 4000
 _SCALAR = re.compile(r"""-?\d+(?:\.\d+)?|'[^'\n]*'|"[^"\n]*\"""")
 
 
@@ -196,15 +194,6 @@ def _from_prose(text: str, pattern: str) -> Iterator[Arguments]:
         call = call_at(text, match.start())
         if call is not None:
             yield from _constant_arguments(call)
-
-
-def call_at(text: str, start: int) -> ast.Call | None:
-    """Returns the call expression that begins at `start`, None if its parentheses do not close."""
-    for match in re.finditer(r"\)", text[start : start + _LONGEST_CALL]):
-        node = parse_expression(text[start : start + match.end()])
-        if isinstance(node, ast.Call):
-            return node
-    return None
 
 
 def _constant_arguments(call: ast.Call) -> Iterator[Arguments]:

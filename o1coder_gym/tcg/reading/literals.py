@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
 import warnings
 from typing import Any
 
@@ -163,3 +164,15 @@ def _from_tree(tree: Any) -> str:
             real, imaginary = map(_real, map(float, body))
             return f"({real}{'' if imaginary.startswith('-') else '+'}{imaginary}j)"
     raise ValueError(f"a value of tag {tag!r} has no literal")
+
+
+_LONGEST_CALL = 4000
+
+
+def call_at(text: str, start: int) -> ast.Call | None:
+    """Returns the call expression that begins at `start`, None if its parentheses do not close."""
+    for match in re.finditer(r"\)", text[start : start + _LONGEST_CALL]):
+        node = parse_expression(text[start : start + match.end()])
+        if isinstance(node, ast.Call):
+            return node
+    return None

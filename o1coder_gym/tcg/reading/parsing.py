@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from o1coder_gym.tcg.inputs.known import call_at
 from o1coder_gym.tcg.reading.assertions import MAX_CASES, AssertionReader
 from o1coder_gym.tcg.reading.io_pairs import find_labelled, find_pairs
-from o1coder_gym.tcg.reading.literals import fold, parse_expression, read_literal, write_literal
+from o1coder_gym.tcg.reading.literals import call_at, fold, parse_expression, read_literal, write_literal
 from o1coder_gym.tcg.reading.statements import find_statements
 from o1coder_gym.types import AssertTest, CallTest, StdioTest, TestCase
 
