@@ -288,9 +288,11 @@ class Tree:
 
     def _repr_html_(self) -> str:
         """Shows the tree in a notebook."""
+        from o1coder_gym.reporting.pages.tree_page import notebook_cell
+
         best = self.best()
         problem = Problem(self.root.state.problem_id, "")
-        return self.record(problem, best.state if best is not None else None)._repr_html_()
+        return notebook_cell(self.record(problem, best.state if best is not None else None))
 
     def to_row(self) -> dict[str, Any]:
         """Returns the whole tree as a JSON-able dict; `from_row` is its inverse."""

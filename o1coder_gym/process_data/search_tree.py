@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from o1coder_gym.errors import JournalError, O1CoderError
 from o1coder_gym.problems.rows import ProblemRow, problem_row_from_json, problem_row_to_json
@@ -136,11 +136,9 @@ class SearchTree:
     def _differs(self, name: str, usual: str) -> bool:
         return any(getattr(node, name) != usual for node in self.nodes)
 
-    def _repr_html_(self) -> str:
-        """Shows the tree in a notebook."""
-        from o1coder_gym.reporting.pages.tree_page import notebook_cell
-
-        return notebook_cell(self)
+    def _repr_html_(self) -> str | None:
+        """Shows the tree in a notebook, if `reporting` is imported: it can draw trees."""
+        return _views[-1](self) if _views else None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> SearchTree:
@@ -170,6 +168,17 @@ class SearchTree:
 
 _ORIGINS: Mapping[str, str] = {"author": "policy", "finish": "stop"}
 """Columns that a row has only where a node differs from this, as rows of earlier versions do."""
+
+NotebookView: TypeAlias = Callable[[SearchTree], str]
+"""Draws a tree as HTML."""
+
+_views: list[NotebookView] = []
+
+
+def show_in_notebooks_by(view: NotebookView) -> None:
+    """Has notebooks show trees by this function from now on."""
+    _views.append(view)
+
 
 _COLUMNS = tuple(name for name in TreeNode.__slots__ if name not in ("step", *_ORIGINS))
 
