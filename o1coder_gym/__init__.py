@@ -5,6 +5,8 @@ Importing it registers the environments `O1Coder/*-v0` with Gymnasium and pulls 
 
 __version__ = "0.1.0"
 
-from o1coder_gym import envs
+from o1coder_gym import envs, moved
+
+moved.install()
 
 __all__ = ["__version__", "envs"]

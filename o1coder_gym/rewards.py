@@ -30,6 +30,8 @@ from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.specs import Spec, parse
 from o1coder_gym.types import Outcome, Transition, Verdict
 
+__path__: list[str] = []  # Python looks for `rewards.trl` in what has a path only; see moved.py
+
 Schedule: TypeAlias = Callable[[int], float]
 """α(t). The clock t is the number of policy updates since the start of RL: never seconds, never env steps."""
 

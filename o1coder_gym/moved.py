@@ -1,0 +1,88 @@
+"""Where modules have gone: importing one by an earlier name warns, and gives the module of today.
+
+Only names that the documentation has used are here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "agents.advantages": "agents.rl.advantages",
+    "agents.answers": "agents.choosing",
+    "agents.asking": "queries",
+    "agents.cache": "agents.driver.cache",
+    "agents.choice_ppo": "agents.rl.choice_ppo",
+    "agents.diverse_beam": "agents.beam",
+    "agents.episodes": "agents.rl.episodes",
+    "agents.feed": "agents.driver.tasks",
+    "agents.harvest": "process_data.harvest",
+    "agents.puct": "agents.mcts",
+    "agents.rl_settings": "agents.rl.settings",
+    "agents.selection": "agents.search.selection",
+    "agents.self_play": "experiments.self_play",
+    "agents.step_dpo": "agents.rl.dpo",
+    "agents.step_grpo": "agents.rl.grpo",
+    "agents.sweep": "agents.driver",
+    "agents.tasks": "agents.driver.tasks",
+    "agents.tree": "agents.search.tree",
+    "budget": "runs.budget",
+    "choices": "steps.choices",
+    "cli.aspr": "experiments.aspr",
+    "cli.selfplay_config": "experiments.self_play_config",
+    "embedding": "steps.choices",
+    "envs.choice": "envs.interactions.choice",
+    "envs.interaction": "envs.interactions.interaction",
+    "envs.spaces": "envs.interactions.text",
+    "envs.text": "envs.interactions.text",
+    "evaluation": "problems.hidden_tests",
+    "finetuning": "models.finetuning",
+    "formats": "steps.formats",
+    "journal": "runs.journal",
+    "policies.openai": "policies.openai_server",
+    "policies.vllm_draws": "policies.vllm.draws",
+    "problem_rows": "problems.rows",
+    "problem_sets": "problems.benchmarks",
+    "prompts": "steps.prompts",
+    "provenance": "runs.provenance",
+    "rewards.terms": "rewards",
+    "rewards.trl": "envs.trl",
+    "search_tree": "process_data.search_tree",
+    "tcg.agreement": "tcg.checking.agreement",
+    "tcg.dataset": "tcg.training.dataset",
+    "tcg.pairs": "tcg.reading.io_pairs",
+    "tcg.reference_tests": "tcg.store",
+    "tcg.selection": "tcg.checking.selection",
+    "weights": "models.weights",
+}
+"""Earlier name -> name of today, both below `o1coder_gym`."""
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Asked by Python when nobody else knows a module."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Knows the names in `MOVED`."""
+        package, _, rest = name.partition(".")
+        return ModuleSpec(name, self) if package == "o1coder_gym" and rest in MOVED else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Puts the module of today in the place of the empty one."""
+        name = f"o1coder_gym.{MOVED[module.__name__.partition('.')[2]]}"
+        message = f"{module.__name__} has moved to {name}"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        sys.modules[module.__name__] = importlib.import_module(name)
+
+
+def install() -> None:
+    """Makes the earlier names importable; does nothing the second time."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())

@@ -1,0 +1,54 @@
+"""Imports by earlier names work, and say what to write instead."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.moved import MOVED
+
+NEEDS_TRL = {"agents.step_dpo", "agents.step_grpo"}
+NEEDS_VLLM = {"policies.vllm_draws"}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_an_earlier_name_gives_the_module_of_today(name: str) -> None:
+    if name in NEEDS_VLLM:
+        pytest.importorskip("vllm")
+    if name in NEEDS_TRL:
+        pytest.importorskip("trl")
+    new = importlib.import_module(f"o1coder_gym.{MOVED[name]}")
+    sys.modules.pop(f"o1coder_gym.{name}", None)
+    with pytest.warns(DeprecationWarning, match=rf"o1coder_gym\.{name} has moved to {new.__name__}") as told:
+        assert importlib.import_module(f"o1coder_gym.{name}") is new
+    assert told[0].filename != importlib.import_module("o1coder_gym.moved").__file__
+    assert new.__name__ == f"o1coder_gym.{MOVED[name]}"
+
+
+PROGRAM = """
+from o1coder_gym.problems import load_problems, load_rows
+from o1coder_gym.models import find_model
+from o1coder_gym.agents.driver import Driver, Task
+from o1coder_gym.agents.sweep import Recorder, answer_within
+from o1coder_gym.agents.asking import advance, propose
+from o1coder_gym.budget import Budget
+from o1coder_gym import formats, journal
+from o1coder_gym.rewards.trl import outcome
+from o1coder_gym.search_tree import SearchTree
+import o1coder_gym.evaluation
+import sys
+print(sorted({"torch", "transformers"} & set(sys.modules)))
+"""
+
+
+def test_programs_written_for_earlier_versions_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_an_unknown_name_stays_unknown() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("o1coder_gym.nowhere")
