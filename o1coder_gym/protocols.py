@@ -1,4 +1,4 @@
-"""What a user may bring: five contracts. `envs/conformance/__init__.py` checks an object against them."""
+"""What a user may bring: five contracts. `envs/conformance` checks an object against them."""
 
 from __future__ import annotations
 

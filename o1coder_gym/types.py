@@ -56,7 +56,7 @@ TestCase: TypeAlias = CallTest | AssertTest | CheckTest | StdioTest
 class Problem:
     """A programming question as search, training and environments may see it.
 
-    It carries neither the hidden tests nor the reference solution (see `evaluation.py`).
+    It carries neither the hidden tests nor the reference solution (see `problems/hidden_tests.py`).
 
     Attributes:
         task_id: Unique in its problem set, e.g. ``"HumanEval/0"``.
