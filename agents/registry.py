@@ -85,11 +85,11 @@ def load_agent(spec: str) -> Agent:
     Args:
         spec: ``NAME`` or ``NAME?key=value&…``; ``NAME:key=value,…`` is read too. Keys are the agent's
             keyword arguments, and the fields of `Sampling` (``temperature``, ``top_p``, ``top_k``,
-            ``max_tokens``) for agents that sample. ``select=`` and a selector (`tcg.checking.selection.SCORES`)
-            says, for any agent, which of the programs found is the answer; a second one breaks ties, and
-            ``select=["public","codet"]`` is both. ``select=prm_last`` (``prm_min``, ``prm_product``,
-            ``prm_mean``) lets the step scorer choose, after the selectors given. A tree search's own
-            ``select=uct`` says which way down it takes, and may stand beside it.
+            ``max_tokens``) for agents that sample. ``select=`` and a selector
+            (`tcg.checking.selection.SCORES`) says, for any agent, which of the programs found is the answer;
+            a second one breaks ties, and ``select=["public","codet"]`` is both. ``select=prm_last``
+            (``prm_min``, ``prm_product``, ``prm_mean``) lets the step scorer choose, after the
+            selectors given. A tree search's own ``select=uct`` says which way down it takes, and may stand beside it.
 
     Raises:
         UnknownNameError: When there is no such agent, argument or strategy.

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
-    {"types", "errors", "moved", "data"},
+    {"types", "errors", "specs", "parameters", "registry", "moved", "data"},
     {"protocols", "queries", "rewards", "metrics"},
     {"runs", "steps", "sandbox"},
     {"problems", "models"},

@@ -5,7 +5,8 @@ Commands, in the order in which the results in README.md were made::
     o1coder micro --out runs/micro --train 200 --validation 100
     MICRO="--problems runs/micro/problems.jsonl --model runs/micro/model"
     python benchmarks/evidence/prm.py pipeline $MICRO --out runs/prm --run
-    python benchmarks/evidence/prm.py pipeline --problems mbpp --limit 60 --test-limit 50 --out runs/prm-mbpp --run
+    python benchmarks/evidence/prm.py pipeline --problems mbpp --limit 60 --test-limit 50 \
+        --out runs/prm-mbpp --run
     python benchmarks/evidence/prm.py speed prm:runs/prm/soft/model --data runs/prm/test
 
 `pipeline` prints the commands it would run; with ``--run`` it runs them (minutes with the micro-problems,

@@ -3,8 +3,8 @@
 Commands, whose results are in benchmarks/README.md::
 
     o1coder micro --out runs/micro
-    python benchmarks/evidence/self_play.py gains --out runs/selfplay-gains     # three methods, five seeds each
-    python benchmarks/evidence/self_play.py kills --out runs/selfplay-kills     # killed ten times, resumed each time
+    python benchmarks/evidence/self_play.py gains --out runs/selfplay-gains  # three methods, five seeds
+    python benchmarks/evidence/self_play.py kills --out runs/selfplay-kills  # killed ten times, resumed
 
 `gains` goes on where it was when it is called again.
 """

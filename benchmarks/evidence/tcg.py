@@ -2,7 +2,7 @@
 
 Commands, in the order in which the results in README.md were made::
 
-    python benchmarks/evidence/tcg.py mutation                    # without a model, beside the data sets' own tests
+    python benchmarks/evidence/tcg.py mutation           # without a model, beside the data sets' own tests
     python benchmarks/evidence/tcg.py programs --out FILE         # samples programs of the default model
     python benchmarks/evidence/tcg.py reward --programs FILE      # agreement of the reward with hidden tests
     python benchmarks/evidence/tcg.py training --out runs/tcg     # base → SFT → DPO: the commands

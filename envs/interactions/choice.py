@@ -38,7 +38,7 @@ class ChoiceInteraction:
         policy: The proposer, or the spec that names it.
         k: Proposals per state, ≥ 1.
         sampling: How they are drawn.
-        embedding: Spec of an embedding of question and steps, see `steps.choices.load_embedding`; None for none.
+        embedding: Spec of an embedding of question and steps (`steps.choices.load_embedding`); None for none.
     """
 
     source: Settings | ReasoningModel

@@ -10,7 +10,6 @@ from typing import Any
 
 import o1coder_gym
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
-from o1coder_gym.cli.missing_tests import warn, without_visible_tests
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.held_out import HeldOut
@@ -23,6 +22,7 @@ from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.missing_tests import without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.exports import demonstrations
@@ -31,6 +31,7 @@ from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format

@@ -15,43 +15,13 @@ Packages add scorers as plug-ins, see `registry`. Scorers are shared: equal stri
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from o1coder_gym import registry
 from o1coder_gym.errors import MissingExtraError, UsageError
-from o1coder_gym.parameters import AtLeastOne, Count, check_fields
+from o1coder_gym.prm.public import ScorerSettings
 from o1coder_gym.protocols import StepScorer
 from o1coder_gym.specs import parse
-
-
-@dataclass(frozen=True, slots=True)
-class ScorerSettings:
-    """Options of ``prm:``.
-
-    Attributes:
-        dtype: Of the weights; ``auto`` is bfloat16 on a GPU, else float32.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
-        batch_tokens: Tokens of a forward pass at most, padding included; a longer chain runs alone.
-        prefix_mib: Memory for what steps before have computed, kept between calls, in MiB; 0 keeps nothing.
-        kind: Family of the model (`public.KINDS`) where its folder does not say.
-        format: Step format where its folder does not say.
-        calibrated: Whether to use the calibration beside the weights: ``yes`` or ``no``.
-    """
-
-    dtype: str = "auto"
-    device: str = "auto"
-    batch_tokens: AtLeastOne = 16384
-    prefix_mib: Count = 1024
-    kind: str = ""
-    format: str = "pseudocode"
-    calibrated: Literal["yes", "no"] = "yes"
-
-    def __post_init__(self) -> None:
-        """Raises `UsageError` when a value makes no sense."""
-        check_fields(self)
-
 
 _DEFAULTS = ScorerSettings()
 

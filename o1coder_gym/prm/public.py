@@ -1,12 +1,14 @@
-"""Public process reward models: where they are, how they read steps, where their score stands."""
+"""Process reward models by name: the public ones, how families of them read steps, and how each is loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from o1coder_gym.errors import UnknownNameError
+from o1coder_gym.parameters import AtLeastOne, Count, check_fields
 from o1coder_gym.prm import step_text
 from o1coder_gym.prm.step_text import Layout
 
@@ -77,3 +79,30 @@ def kind_of(name: str) -> Kind:
     if name not in KINDS:
         raise UnknownNameError("kind of process reward model", name, KINDS)
     return KINDS[name]
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerSettings:
+    """Options of ``prm:``.
+
+    Attributes:
+        dtype: Of the weights; ``auto`` is bfloat16 on a GPU, else float32.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
+        batch_tokens: Tokens of a forward pass at most, padding included; a longer chain runs alone.
+        prefix_mib: Memory for what steps before have computed, kept between calls, in MiB; 0 keeps nothing.
+        kind: Family of the model (`public.KINDS`) where its folder does not say.
+        format: Step format where its folder does not say.
+        calibrated: Whether to use the calibration beside the weights: ``yes`` or ``no``.
+    """
+
+    dtype: str = "auto"
+    device: str = "auto"
+    batch_tokens: AtLeastOne = 16384
+    prefix_mib: Count = 1024
+    kind: str = ""
+    format: str = "pseudocode"
+    calibrated: Literal["yes", "no"] = "yes"
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` when a value makes no sense."""
+        check_fields(self)

@@ -14,9 +14,8 @@ from o1coder_gym.errors import ScorerError, UsageError
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies.loading import read_settings
 from o1coder_gym.prm.calibration import UNCALIBRATED, Calibration, read_calibration
-from o1coder_gym.prm.loading import ScorerSettings
 from o1coder_gym.prm.model import HEADS, StepModel, load_backbone
-from o1coder_gym.prm.public import PUBLIC, kind_of
+from o1coder_gym.prm.public import PUBLIC, ScorerSettings, kind_of
 from o1coder_gym.prm.step_text import StepText
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem, State

@@ -46,6 +46,12 @@ def tracked(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
             yield item
 
 
+def warn(*lacks: str) -> None:
+    """Says on one line of the standard error what is lacking, and nothing where nothing is."""
+    if told := "; ".join(filter(None, lacks)):
+        Console(stderr=True, soft_wrap=True).print(f"warning: {told}", markup=False, highlight=False)
+
+
 class ProgressLines(Progress):
     """Progress for a log: the same columns as a plain line, bars aside, whenever there is news."""
 

@@ -93,7 +93,7 @@ class Features:
         k: K, proposals per state.
         max_steps: Step limit of the episode.
         max_tokens: Token limit of a proposal.
-        embedding: Spec of an embedding of question and steps, see `steps.choices.load_embedding`; None for none.
+        embedding: Spec of an embedding of question and steps (`steps.choices.load_embedding`); None for none.
     """
 
     k: int

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from o1coder_gym.cli.missing_tests import without_hidden_tests, without_visible_tests
+from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.types import CallTest, Problem
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import TaskID
 
-from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     JsonOption,
@@ -33,6 +32,7 @@ from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.experiments.benchmark import Plan, run_plan
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_suite
 from o1coder_gym.experiments.tools import open_tools, session_row
+from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.results import (
     ResultRow,
@@ -41,7 +41,7 @@ from o1coder_gym.reporting.results import (
     terminal_table,
 )
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.progress import progress_bars
+from o1coder_gym.runs.progress import progress_bars, warn
 
 DEFAULT_PROBLEMS = ["starter"]
 DEFAULT_AGENTS = ["greedy", "best_of_n", "mcts"]

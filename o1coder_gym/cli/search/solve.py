@@ -17,7 +17,6 @@ from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
-from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     CallsOption,
@@ -41,11 +40,13 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
 from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.progress import warn
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import (

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.agents import load_agent
-from o1coder_gym.cli.missing_tests import warn, without_visible_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     CallsOption,
@@ -38,6 +37,7 @@ from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.experiments.shards import search_shown
 from o1coder_gym.experiments.synthesis import SynthesisPlan, missing
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.missing_tests import without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.exports import EXPORTS, export
@@ -47,6 +47,7 @@ from o1coder_gym.process_data.store import data_hash, is_written
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.store import generated_tests, read_tests

@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import JsonOption, SkipBadOption, SplitOption
 from o1coder_gym.problems.loading import ProblemSet, limits_for, load_rows
+from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json, public_row_to_json
 from o1coder_gym.problems.sources import KNOWN_SETS, find_files
 from o1coder_gym.protocols import Judge
-from o1coder_gym.runs.progress import tracked
+from o1coder_gym.runs.progress import tracked, warn
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Limits, Outcome, Submission, TestCase, Verdict
 

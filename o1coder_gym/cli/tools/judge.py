@@ -13,11 +13,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import ProblemsOption, SkipBadOption, SplitOption
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.loading import limits_for, load_rows
+from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.runs.progress import warn
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.types import CaseResult, Submission, Verdict
 

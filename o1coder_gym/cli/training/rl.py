@@ -14,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.cli.missing_tests import warn, without_visible_tests
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     FormatOption,
@@ -31,9 +30,10 @@ from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.training import rl_policy
 from o1coder_gym.metrics import wilson_interval
 from o1coder_gym.problems.loading import load_problems
+from o1coder_gym.problems.missing_tests import without_visible_tests
 from o1coder_gym.rewards import Schedule, load_schedule
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.progress import progress_bars
+from o1coder_gym.runs.progress import progress_bars, warn
 
 if TYPE_CHECKING:
     from o1coder_gym.agents.rl.choice_ppo import Chooser, Evaluation, Training

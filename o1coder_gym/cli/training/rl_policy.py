@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
-from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (
     Dtype,
     DtypeOption,
@@ -39,10 +38,12 @@ from o1coder_gym.experiments.rl import compare, train
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format

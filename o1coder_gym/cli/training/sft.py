@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.cli.missing_tests import warn, without_hidden_tests, without_visible_tests
 from o1coder_gym.cli.options import (
     Dtype,
     DtypeOption,
@@ -38,10 +37,12 @@ from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import TrainingSettings
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.exports import demonstrations
 from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.runs.progress import warn
 from o1coder_gym.sandbox import default_judge
 
 QUALITY = "quality.json"

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-import typer
-
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.types import Problem, Tests
 
@@ -37,12 +35,6 @@ def without_hidden_tests(rows: Sequence[ProblemRow]) -> str:
     """Says how many problems have no hidden test; empty if all have one."""
     lacking = [row.problem.task_id for row in rows if not row.tests]
     return _line(lacking, len(rows), "no hidden tests: never solved")
-
-
-def warn(*lacks: str) -> None:
-    """Says on one line of the standard error what problems lack, and nothing if they lack nothing."""
-    if told := "; ".join(filter(None, lacks)):
-        typer.echo(f"warning: {told}", err=True)
 
 
 def _line(lacking: Sequence[str], total: int, what: str) -> str:
