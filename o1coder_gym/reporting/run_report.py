@@ -20,6 +20,7 @@ from o1coder_gym.reporting.results import (
 )
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.search_reliability import ReliabilityBin, reliability, scored_steps
+from o1coder_gym.specs import name_of
 
 BASELINES = ("best_of_n_random", "greedy")
 """Agents that the others are compared with, the first that was run: choosing blindly, or not searching."""
@@ -133,7 +134,7 @@ def make_report(
     """
     summaries = summarize(rows)
     agents = list(dict.fromkeys(row.agent for row in rows))
-    controls = [agent for name in BASELINES for agent in agents if agent.partition(":")[0] == name]
+    controls = [agent for name in BASELINES for agent in agents if name_of(agent) == name]
     baseline = (controls or agents)[0] if len(agents) > 1 else None
     curves, swept = _curves(summaries)
     sets = ", ".join(dict.fromkeys(Path(row.problems).stem or "problems" for row in rows))

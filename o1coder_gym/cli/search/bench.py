@@ -42,6 +42,7 @@ from o1coder_gym.reporting.results import (
 )
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import progress_bars, warn
+from o1coder_gym.specs import name_of
 
 DEFAULT_PROBLEMS = ["starter"]
 DEFAULT_AGENTS = ["greedy", "best_of_n", "mcts"]
@@ -266,7 +267,7 @@ def _refuse_others(context: typer.Context) -> None:
 
 def _short_names(agents: Sequence[str]) -> dict[str, str]:
     """Names each agent without its arguments, where that tells it from the others."""
-    names = [agent.partition(":")[0] for agent in agents]
+    names = [name_of(agent) for agent in agents]
     return {a: n if names.count(n) == 1 else a for a, n in zip(agents, names, strict=True)}
 
 

@@ -43,6 +43,7 @@ from o1coder_gym.reporting.pages.tree_page import PAGES, page_names, test_lines
 from o1coder_gym.reporting.results import ORACLE, ResultRow, summarize, terminal_table
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import Judge, default_judge
+from o1coder_gym.specs import name_of
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, Problem, Sampling, State
 
@@ -227,23 +228,19 @@ def _answer(answer: TaskResult, verdict: HiddenVerdict | None) -> RenderableType
 
 def _table(rows: Sequence[ResultRow]) -> Table:
     """Returns the result table, the agents by their names alone: all of them are told above."""
-    named = [replace(row, agent=_NAMES.get(_name(row.agent), _name(row.agent))) for row in rows]
-    kept = [row for row in named if _name(row.agent) != ORACLE]
+    named = [replace(row, agent=_NAMES.get(name_of(row.agent), name_of(row.agent))) for row in rows]
+    kept = [row for row in named if name_of(row.agent) != ORACLE]
     title = f"{len({row.task_id for row in rows})} held-out problems, {TOKENS} tokens a problem"
     return terminal_table(summarize(kept), title)
 
 
-def _name(agent: str) -> str:
-    return agent.partition(":")[0]
-
-
 def _solved_by(name: str, rows: Sequence[ResultRow]) -> int:
-    return sum(row.solved for row in rows if _name(row.agent) == name)
+    return sum(row.solved for row in rows if name_of(row.agent) == name)
 
 
 def _sentences(rows: Sequence[ResultRow]) -> list[str]:
     """Says what the comparison shows, whatever came out."""
-    groups = {_name(setting.agent): found for setting, found in group(rows).items()}
+    groups = {name_of(setting.agent): found for setting, found in group(rows).items()}
     compared = [
         compare_rows(groups[a], groups[b], (_NAMES.get(a, a), _NAMES.get(b, b)))
         for a, b in _COMPARED

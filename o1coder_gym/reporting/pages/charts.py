@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 from o1coder_gym.reporting.colours import SERIES
-from o1coder_gym.reporting.pages.page import breakable
+from o1coder_gym.reporting.pages.page import spec_words
 from o1coder_gym.reporting.run_report import Curve, CurvePoint
 from o1coder_gym.reporting.search_reliability import ReliabilityBin
 
@@ -70,7 +70,7 @@ def spending_chart(curves: Sequence[Curve]) -> str:
         chip = f'<i class="chip {series_class(place)}">{place + 1}</i>'
         lines.append(
             f'<div class="series {series_class(place)}" data-series="{place}">'
-            f'<span class="name">{chip}{breakable(curve.name)}</span>'
+            f'<span class="name">{chip}{spec_words(curve.name)}</span>'
             f'{interval_bar(point.rate, point.interval)}<b class="rate">{100 * point.rate:.0f} %</b>'
             f'<span class="spent"><i style="width:{100 * spent / most:.1f}%"></i></span>'
             f'<span class="cost">spent {point.cost}</span></div>'

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from o1coder_gym.specs import name_of
+
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -73,6 +75,13 @@ def embedded(page: str, *, height: int) -> str:
     return f'<iframe srcdoc="{html.escape(page)}" style="{frame};height:{height}px"></iframe>'
 
 
+def spec_words(spec: str) -> str:
+    """Returns a spec as HTML: its name, and its arguments small below it."""
+    name = name_of(spec)
+    arguments = f"<small>{breakable(spec[len(name) + 1 :])}</small>" if len(name) < len(spec) else ""
+    return breakable(name) + arguments
+
+
 def breakable(name: str) -> str:
     """Returns a name as HTML that may break behind its colons, commas and equals signs, but in no word."""
-    return re.sub(r"([:,=/])", r"\1<wbr>", html.escape(name, quote=False))
+    return re.sub(r"([:,=/?&])", r"\1<wbr>", html.escape(name, quote=False))

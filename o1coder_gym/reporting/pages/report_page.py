@@ -15,7 +15,7 @@ from o1coder_gym.reporting.pages.charts import (
     series_class,
     spending_chart,
 )
-from o1coder_gym.reporting.pages.page import breakable, html_page
+from o1coder_gym.reporting.pages.page import html_page, spec_words
 from o1coder_gym.reporting.results import (
     AgentSummary,
     ResultRow,
@@ -27,6 +27,7 @@ from o1coder_gym.reporting.results import (
 )
 from o1coder_gym.reporting.run_report import RunReport
 from o1coder_gym.reporting.search_reliability import calibration_error
+from o1coder_gym.specs import name_of
 
 BAND = 100
 """Problems in one band of the grid."""
@@ -71,7 +72,7 @@ def _head(report: RunReport) -> str:
 
 def _results(report: RunReport) -> str:
     heading: list[str] = list(_HEADINGS)
-    heading[3] = f"against {report.baseline}" if report.baseline else ""
+    heading[3] = f"against {name_of(report.baseline)}" if report.baseline else ""
     head = "".join(f"<th>{escape(word)}</th>" for word in heading)
     places = _places(report)
     budgets = dict.fromkeys(summary.setting.budget for summary in report.summaries)
@@ -108,7 +109,7 @@ def _result(summary: AgentSummary, difference: PairedDifference | None, place: i
     rate = summary.solved / total
     bar = interval_bar(rate, summary.interval)
     cells = [
-        f'<th scope="row">{_chip(place)}{breakable(summary.setting.agent)}</th>',
+        f'<th scope="row">{_chip(place)}{spec_words(summary.setting.agent)}</th>',
         f"<td>{summary.solved}/{total}</td>",
         f'<td class="wide"><strong>{100 * rate:.1f}</strong>{bar}</td>',
         f"<td>{_difference(difference)}</td>",
