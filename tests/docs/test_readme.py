@@ -44,7 +44,7 @@ def test_the_agent_sample_passes_the_conformance_kit() -> None:
 
 
 def test_the_table_is_what_was_measured() -> None:
-    path = ROOT / "benchmarks" / "readme_pictures.py"
+    path = ROOT / "benchmarks" / "evidence" / "readme_pictures.py"
     spec = importlib.util.spec_from_file_location("readme_pictures", path)
     assert spec is not None
     assert spec.loader is not None
