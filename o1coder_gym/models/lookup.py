@@ -83,7 +83,7 @@ class BundledModel:
     @property
     def folder(self) -> Path:
         """Where it lies."""
-        return Path(__file__).parent / "data" / self.name
+        return Path(__file__).parents[1] / "data" / self.name
 
 
 BUNDLED_MODELS: Mapping[str, BundledModel] = {
