@@ -29,7 +29,6 @@ from typing import Any, TypeAlias
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings, SharedJudge
 from o1coder_gym.errors import MissingExtraError
-from o1coder_gym.problems.rows import case_from_json, case_to_json
 from o1coder_gym.protocols import StepScorer
 from o1coder_gym.rewards import DEFAULTS, RewardConstants, fractional_outcome, outcome_reward
 from o1coder_gym.rewards import phi as phi_of
@@ -199,6 +198,8 @@ def rows(
     Returns:
         ``prompt`` (messages), ``task_id``, ``question``, ``entry_point``, ``tests`` (JSON text), ``format``.
     """
+    from o1coder_gym.problems.rows import case_to_json
+
     write = load_format(format)
     extra = tests or {}
     return [
@@ -328,6 +329,7 @@ def _text(completion: Completion) -> str:
 
 def _judged(completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[Verdict | None]:
     """Judges the programs of all chains in one batch; None for a chain without one."""
+    from o1coder_gym.problems.rows import case_from_json
     from o1coder_gym.sandbox import default_judge
 
     codes = [

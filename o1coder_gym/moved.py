@@ -9,9 +9,9 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any, cast
 
 MOVED = {
     "agents.advantages": "agents.rl.advantages",
@@ -64,15 +64,18 @@ MOVED = {
 """Earlier name -> name of today, both below `o1coder_gym`."""
 
 
-class _Finder(MetaPathFinder, Loader):
-    """Asked by Python when nobody else knows a module."""
+class _Finder:
+    """Asked by Python when nobody else knows a module. Without importlib.abc as a base: that imports much."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Knows the names in `MOVED`."""
         package, _, rest = name.partition(".")
-        return ModuleSpec(name, self) if package == "o1coder_gym" and rest in MOVED else None
+        return ModuleSpec(name, cast(Any, self)) if package == "o1coder_gym" and rest in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Lets Python make an empty module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Puts the module of today in the place of the empty one."""
