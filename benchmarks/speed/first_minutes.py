@@ -4,7 +4,8 @@
     python benchmarks/speed/first_minutes.py --below /tmp --cores 1 --test
 
 Each run clones the project into an empty folder, with a virtual environment of its own, and runs
-``make demo`` at a terminal of 80 columns. A revision whose demo has no pictures is timed too: its first one is the table.
+``make demo`` at a terminal of 80 columns. A revision whose demo has no pictures is timed too: its first
+one is the table.
 Prints a row a run, as Markdown. Let nothing else run meanwhile.
 """
 

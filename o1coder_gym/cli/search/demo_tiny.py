@@ -276,6 +276,6 @@ def _next(out: Path, task_id: str) -> str:
         f"  the report          {agents / 'report.html'}\n"
         f"  the search trees    {agents / PAGES / page}\n\n"
         f"  o1coder solve {task_id} --problems {PROBLEMS} --policy {POLICY}\n"
-        "  o1coder demo --model qwen2.5-coder-0.5b   # a model that people use, 400 MB\n"
-        "  o1coder list agents                       # what to compare; o1coder bench runs it"
+        "  o1coder demo --model qwen2.5-coder-0.5b  # a model that people use, 400 MB\n"
+        "  o1coder list agents                      # what o1coder bench can compare"
     )
