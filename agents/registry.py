@@ -88,8 +88,8 @@ def load_agent(spec: str) -> Agent:
             ``max_tokens``) for agents that sample. ``select=`` and a selector
             (`tcg.checking.selection.SCORES`) says, for any agent, which of the programs found is the answer;
             a second one breaks ties, and ``select=["public","codet"]`` is both. ``select=prm_last``
-            (``prm_min``, ``prm_product``, ``prm_mean``) lets the step scorer choose, after the
-            selectors given. A tree search's own ``select=uct`` says which way down it takes, and may stand beside it.
+            (``prm_min``, ``prm_product``, ``prm_mean``) lets the step scorer choose, after the selectors
+            given. A tree search's own ``select=uct`` says which way down it takes, and may stand beside it.
 
     Raises:
         UnknownNameError: When there is no such agent, argument or strategy.
