@@ -55,7 +55,7 @@ def mcts(
 ) -> Search:
     """Searches by UCT: all siblings are kept, v = W / N, ends are counted once, dead ends are skipped.
 
-    The paper (MCTS data synthesis; Algorithm 1, step 2) prints neither c, width, depth nor the number of
+    The paper (MCTS data synthesis, Algorithm 1, step 2) prints neither c, width, depth nor the number of
     rollouts; the defaults here are ours. What each argument means: `agents.search.arguments`.
 
     Returns:

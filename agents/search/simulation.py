@@ -33,7 +33,7 @@ class Rules:
 
 
 def simulate(tree: Tree, rules: Rules) -> Turns | None:
-    """Begins a simulation: select → expand → evaluate → backup.
+    """Begins a simulation of MCTS: select → expand → evaluate → backup.
 
     Returns:
         What is left of it after selection; None if there is nothing to select.
@@ -97,7 +97,7 @@ def expand(tree: Tree, flight: Flight, rules: Rules) -> Part[bool]:
 
 
 def backup(tree: Tree, flight: Flight, value: float | None) -> None:
-    """Adds the leaf's value to all nodes on the path: N += 1, W += v; v = W / N is the paper's v^j."""
+    """Adds the leaf's value to all nodes on the path: N += 1, W += v; v^j = W / N."""
     if value is not None:  # None: an end, counted when it was found, or nothing found out
         tree.backward(flight.node, value)
 
