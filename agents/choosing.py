@@ -99,7 +99,7 @@ def watched(search: Search, watch: Watch) -> Search:
 
 
 def choosing(agent: Agent, *scores: Score) -> Agent:
-    """Returns the agent with another way to choose among the programs that it found.
+    """Returns the agent with another way to choose among the programs that it found: self-validation.
 
     Args:
         agent: Searches; what it would have answered does not matter.

@@ -1,6 +1,8 @@
-"""MCTS with UCT: the search by which the paper synthesises its data (section 2, MCTS data synthesis).
+"""Monte Carlo tree search: UCT, by which the paper synthesises its data, and PUCT, as in AlphaZero.
 
-PUCT: tree search with priors, as in AlphaZero; values from a process reward model or from rollouts.
+An algorithm is an assembly of strategies (`Rules`): how a child is selected, a node widened and expanded, a
+leaf evaluated. One simulation is in `search/simulation.py`, many of them are in `search/scheduler.py`, the
+formulas are in `search/selection.py`. The arguments, alike in both, are described in `search/arguments.py`.
 """
 
 from __future__ import annotations
@@ -8,15 +10,29 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-from o1coder_gym.agents.search.expansion import Widening, all_at_once, expand, progressive
-from o1coder_gym.agents.search.leaf_values import Evaluate, rollout
-from o1coder_gym.agents.search.priors import Prior, by_logprob, no_prior
-from o1coder_gym.agents.search.selection import Select, uct
-from o1coder_gym.agents.search.selection import puct as select_by_puct
-from o1coder_gym.agents.search.simulation import Rules, search
+from o1coder_gym.agents.search.arguments import (
+    AlphaCompile,
+    ChildSelection,
+    EarlierTree,
+    EarlyStop,
+    Exploration,
+    LeafValue,
+    NodePrior,
+    NodeWidening,
+    Parallel,
+    Simulations,
+    StepSampling,
+    Width,
+)
+from o1coder_gym.agents.search.expansion import all_at_once, expand, progressive
+from o1coder_gym.agents.search.leaf_values import rollout
+from o1coder_gym.agents.search.priors import by_logprob, no_prior
+from o1coder_gym.agents.search.scheduler import search
+from o1coder_gym.agents.search.selection import puct as puct_formula
+from o1coder_gym.agents.search.selection import uct as uct_formula
+from o1coder_gym.agents.search.simulation import Rules
 from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.parameters import AtLeastOne, Count, NonNegative, Share
 from o1coder_gym.queries import Search
 from o1coder_gym.types import Problem, Sampling, State
 
@@ -25,97 +41,73 @@ def mcts(
     problem: Problem,
     root: State,
     *,
-    simulations: Count = 32,
-    width: AtLeastOne = 4,
-    c: NonNegative = 1.4,
-    parallel: AtLeastOne = 1,
-    early_stop: bool = False,
-    alpha_compile: Share = 0.0,
-    select: Select | None = None,
-    evaluate: Evaluate = rollout,
-    widening: Widening = all_at_once,
-    sampling: Sampling = Sampling(),
-    tree: Tree | None = None,
+    simulations: Simulations = 32,
+    width: Width = 4,
+    c: Exploration = 1.4,
+    parallel: Parallel = 1,
+    early_stop: EarlyStop = False,
+    alpha_compile: AlphaCompile = 0.0,
+    select: ChildSelection = None,
+    evaluate: LeafValue = rollout,
+    widening: NodeWidening = all_at_once,
+    sampling: StepSampling = Sampling(),
+    tree: EarlierTree = None,
 ) -> Search:
     """Searches by UCT: all siblings are kept, v = W / N, ends are counted once, dead ends are skipped.
 
-    The paper prints neither c, width, depth nor the number of rollouts; the defaults here are ours.
-
-    Args:
-        problem: The question.
-        root: Where to start.
-        simulations: Simulations at most, ≥ 0.
-        width: Samples per node, ≥ 1.
-        c: Exploration constant of UCT, ≥ 0.
-        parallel: W, simulations at the same time, ≥ 1.
-        early_stop: Stop at the first program that passes all tests of the search.
-        alpha_compile: α_c of the terminal value, in [0, 1].
-        select: Replaces UCT; `c` is then not read.
-        evaluate: Value of a leaf: `rollout` by the policy, `scored` by the step scorer, or `mixed`, both.
-        widening: How many samples a node may have; the paper's draws all siblings in one call.
-        sampling: How steps are drawn.
-        tree: A tree to go on with, e.g. `Tree.subtree` of an earlier one; its settings stay.
+    The paper (MCTS data synthesis, Algorithm 1, step 2) prints neither c, width, depth nor the number of
+    rollouts; the defaults here are ours. What each argument means: `agents.search.arguments`.
 
     Returns:
         The end of highest value, ties by mean log-probability; with the tree.
     """
-    tree = tree if tree is not None else Tree(root, width=width, alpha_compile=alpha_compile)
     rules = Rules(
-        select=select if select is not None else partial(uct, c=c),
+        select=select or partial(uct_formula, c=c),
         widen=widening,
         expand=partial(expand, sampling=sampling, prior=no_prior),
         evaluate=evaluate,
     )
-    with suppress(BudgetExhausted):
-        yield from search(tree, rules, simulations=simulations, parallel=parallel, early_stop=early_stop)
-    return tree.result()
+    tree = tree or Tree(root, width=width, alpha_compile=alpha_compile)
+    return (yield from _searched(tree, rules, simulations, parallel, early_stop))
 
 
 def puct(
     problem: Problem,
     root: State,
     *,
-    simulations: Count = 32,
-    width: AtLeastOne = 8,
-    c: NonNegative = 1.25,
-    parallel: AtLeastOne = 1,
-    early_stop: bool = False,
-    alpha_compile: Share = 0.0,
-    prior: Prior = by_logprob,
-    select: Select | None = None,
-    evaluate: Evaluate = rollout,
-    widening: Widening = progressive,
-    sampling: Sampling = Sampling(),
-    tree: Tree | None = None,
+    simulations: Simulations = 32,
+    width: Width = 8,
+    c: Exploration = 1.25,
+    parallel: Parallel = 1,
+    early_stop: EarlyStop = False,
+    alpha_compile: AlphaCompile = 0.0,
+    prior: NodePrior = by_logprob,
+    select: ChildSelection = None,
+    evaluate: LeafValue = rollout,
+    widening: NodeWidening = progressive,
+    sampling: StepSampling = Sampling(),
+    tree: EarlierTree = None,
 ) -> Search:
-    """Searches by PUCT with progressive widening.
+    """Searches by PUCT (AlphaZero, arXiv 1712.01815) with progressive widening.
 
-    Args:
-        problem: The question.
-        root: Where to start.
-        simulations: Simulations at most, ≥ 0.
-        width: Samples per node at most, ≥ 1.
-        c: Exploration constant, ≥ 0.
-        parallel: W, simulations at the same time, ≥ 1.
-        early_stop: Stop at the first program that passes all tests of the search.
-        alpha_compile: α_c of the terminal value, in [0, 1].
-        prior: P(step | state): `by_logprob`, `by_count`, or `by_score` of the step scorer.
-        select: Replaces the selection formula; `c` is then not read.
-        evaluate: Value of a leaf: `rollout` by the policy, `scored` by the step scorer, or `mixed`, both.
-        widening: How many samples a node may have at so many visits.
-        sampling: How steps are drawn.
-        tree: A tree to go on with, e.g. `Tree.subtree` of an earlier one; its settings stay.
+    It is `mcts` with priors: which step is likely decides where to look first. What each argument means:
+    `agents.search.arguments`.
 
     Returns:
         The end of highest value, ties by mean log-probability; with the tree.
     """
-    tree = tree if tree is not None else Tree(root, width=width, alpha_compile=alpha_compile)
     rules = Rules(
-        select=select if select is not None else partial(select_by_puct, c=c),
+        select=select or partial(puct_formula, c=c),
         widen=widening,
         expand=partial(expand, sampling=sampling, prior=prior),
         evaluate=evaluate,
     )
+    tree = tree or Tree(root, width=width, alpha_compile=alpha_compile)
+    return (yield from _searched(tree, rules, simulations, parallel, early_stop))
+
+
+def _searched(tree: Tree, rules: Rules, simulations: int, parallel: int, early_stop: bool) -> Search:
+    """Searches until the simulations or the budget end; returns the best of what was found by then."""
     with suppress(BudgetExhausted):
         yield from search(tree, rules, simulations=simulations, parallel=parallel, early_stop=early_stop)
     return tree.result()

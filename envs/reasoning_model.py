@@ -122,7 +122,7 @@ class ReasoningModel:
         return self._problems[task_id]
 
     def advance(self, pairs: Sequence[tuple[State, str]], /) -> list[Transition]:
-        """Takes one action in each state; committed programs are judged in one batch.
+        """Takes one action in each state: s_{t+1} = s_t ∘ a_t; committed programs are judged in one batch.
 
         Args:
             pairs: B unfinished states, each with the text of an action.

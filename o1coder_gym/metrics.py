@@ -18,7 +18,7 @@ from o1coder_gym.errors import UsageError
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Estimates the chance that one of k samples passes, without bias, from n samples.
+    """Estimates Pass@k, the chance that one of k samples passes, without bias, from n samples.
 
     1 − C(n − c, k) / C(n, k) as a product, which neither overflows nor cancels (Codex,
     arXiv 2107.03374, equation 1).

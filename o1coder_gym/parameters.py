@@ -59,6 +59,13 @@ class Range:
         return str(self).replace("at least", "≥").replace("above", ">")
 
 
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a parameter means, for one that several functions share. Goes into `Annotated`."""
+
+    text: str
+
+
 AtLeastOne: TypeAlias = Annotated[int, Range(1)]
 Count: TypeAlias = Annotated[int, Range(0)]
 NonNegative: TypeAlias = Annotated[float, Range(0)]
@@ -113,7 +120,7 @@ class Parameter:
         default: `REQUIRED` if there is none.
         range: Of a number, or of the numbers in a list; None: all finite ones.
         names: What may be passed, by name, where that is no JSON value.
-        meaning: What the docstring says.
+        meaning: What the docstring says, or else the annotation.
         part_of: The parameter that it is a field of, if it is one.
     """
 
@@ -299,7 +306,8 @@ def _parameter(
     if kind is None:
         kind = Any if default is None or default is REQUIRED else type(default)
     within = _range_in(annotation) or hints.ranges.get(name)
-    return Parameter(name, kind, default, within, hints.names.get(name, {}), meanings.get(name, ""), whole)
+    meaning = meanings.get(name) or _meaning_in(annotation)
+    return Parameter(name, kind, default, within, hints.names.get(name, {}), meaning, whole)
 
 
 def _fields(kind: Any, whole: Whole | None, hints: Hints) -> list[Parameter]:
@@ -354,6 +362,12 @@ def _range_in(annotation: Any) -> Range | None:
         if found is not None:
             return found
     return None
+
+
+def _meaning_in(annotation: Any) -> str:
+    """Returns what the metadata of an annotation says; empty if it says nothing."""
+    found = (part.text for part in getattr(annotation, "__metadata__", ()) if isinstance(part, Meaning))
+    return next(found, "")
 
 
 def _members(kind: Any) -> tuple[Any, ...]:

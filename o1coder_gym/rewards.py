@@ -135,7 +135,7 @@ def fractional_outcome(verdict: Verdict | None, tau_pass: float = 1.0, tau_fail:
 
 
 def process_return(process: Sequence[float], gamma: float) -> float:
-    """Computes (1/m) Σ_{j=1..m} γ^j r^j, the second half of φ; the exponent starts at 1; 0 for m = 0."""
+    """Computes (1/m) Σ_{j=1..m} γ^j r^j, the process half of φ; the exponent starts at 1; 0 for m = 0."""
     if not process:
         return 0.0
     total, discount = 0.0, 1.0
@@ -239,7 +239,8 @@ def constant(t: int, *, alpha: Share) -> float:
 def linear(t: int, *, start: Share, end: Share, horizon: AtLeastOne) -> float:
     """Returns α(t) on the line from `start` at t = 0 to `end` at t = `horizon`, and `end` after it.
 
-    The authors' code has α(t) = max(0.1, 1 − 0.01 t), which is ``start=1, end=0.1, horizon=90``.
+    α(t) weighs the outcome in φ. The authors' code has α(t) = max(0.1, 1 − 0.01 t), which is ``start=1,
+    end=0.1, horizon=90``.
 
     Args:
         t: Policy updates so far, ≥ 0.
@@ -255,6 +256,8 @@ def linear(t: int, *, start: Share, end: Share, horizon: AtLeastOne) -> float:
 
 def logarithmic(t: int, *, start: Share, end: Share, horizon: AtLeastOne) -> float:
     """Returns α(t) = start + (end − start)·ln(1 + t) / ln(1 + horizon), and `end` after the horizon.
+
+    α(t) weighs the outcome in φ.
 
     Args:
         t: Policy updates so far, ≥ 0.

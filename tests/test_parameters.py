@@ -16,6 +16,7 @@ from o1coder_gym.parameters import (
     REQUIRED,
     AtLeastOne,
     Hints,
+    Meaning,
     NonNegative,
     Positive,
     Range,
@@ -233,3 +234,19 @@ def test_callables_of_every_form_have_parameters() -> None:
     assert names(Made()) == [("slope", "float ≥ 0")]
     assert names(partial(Made(), slope=1.0)) == [("slope", "float ≥ 0")]
     assert names(broken) == [("x", "int")]
+
+
+def test_a_shared_meaning_is_in_the_annotation_and_the_docstring_overrules_it() -> None:
+    def shares(
+        *, width: Annotated[int, Range(1), Meaning("Samples.")], c: Annotated[float, Meaning("C.")]
+    ) -> None:
+        """Does nothing.
+
+        Args:
+            c: Its own.
+        """
+
+    assert [(one.kind, one.meaning) for one in parameters(shares)] == [
+        ("int ≥ 1", "Samples."),
+        ("float", "Its own."),
+    ]

@@ -23,7 +23,7 @@ STABILISER = 1e-4
 
 
 def step_returns(outcome: float, process: Sequence[float], alpha: float, gamma: float) -> tuple[float, ...]:
-    """Computes G_1 … G_m of an episode.
+    """Computes the step returns G_1 … G_m of an episode from φ.
 
     Args:
         outcome: R; NaN where the judge failed or had no tests, which makes all returns NaN.
@@ -41,7 +41,7 @@ def step_returns(outcome: float, process: Sequence[float], alpha: float, gamma: 
 
 
 def step_advantages(returns: Sequence[Sequence[float]], group: int) -> list[list[float]]:
-    """Computes the advantage of each step: its return less the mean of its peers, in units of the batch's σ.
+    """Computes the advantages of GRPO by step: the return less the mean of its peers, in units of σ.
 
     The peers of step t are the steps t of all episodes of the group that have one. A step that has no peer is
     compared with φ of the whole group. σ is the standard deviation of φ over all groups: where the outcomes

@@ -54,7 +54,7 @@ def train_dpo(
     step_format: StepFormat,
     resume: bool = False,
 ) -> Path:
-    """Trains one round and saves the policy.
+    """Trains one round of iterative DPO and saves the policy.
 
     Args:
         weights: Known name, Hub id or folder of the model to start from; the reference too.

@@ -99,7 +99,7 @@ class Node:
 
     @property
     def mean(self) -> float:
-        """The value v = W / N, in [0, 1]; 0 before the first visit."""
+        """The value v^j = W / N, in [0, 1]; 0 before the first visit."""
         return self.total / self.visits if self.visits else 0.0
 
     def path(self) -> Iterator[Node]:

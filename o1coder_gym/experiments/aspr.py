@@ -53,7 +53,7 @@ class PassingPath:
 def measure(
     run: Path, *, samples: int, paths: int, agents: Sequence[str] | None = None, seed: int = 0
 ) -> dict[str, SamplingPassRate]:
-    """Returns the ASPR of each agent of a run; what was sampled before is read from its folder.
+    """Measures the ASPR of each agent of a run; what was sampled before is read from its folder.
 
     Raises:
         UsageError: When the folder is not that of one benchmark plan, or has no such agent.

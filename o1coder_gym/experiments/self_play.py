@@ -86,7 +86,7 @@ Tell = Callable[[str], None]
 
 
 def self_play(stages: Stages, start: Learned, schedule: Schedule, folder: RunFolder, tell: Tell) -> Learned:
-    """Runs the loop; what the folder has already is not done again.
+    """Runs the loop of Algorithm 1; what the folder has already is not done again.
 
     Args:
         stages: The work.

@@ -61,7 +61,7 @@ class RealStages:
         self.test = self._held_out(load_rows(section.set, split=section.test)[:limit])
 
     def synthesize(self, learned: Learned, iteration: int, folder: Path) -> Path:
-        """Searches this iteration's problems; writes D ∪ D' into the folder."""
+        """Searches this iteration's problems (Algorithm 1, steps 2 and 6); writes D ∪ D' into the folder."""
         run, section = self._config.run, self._config.synthesis
         rows = self._searched(iteration)
         scorer = learned.scorer if section.scored else None
@@ -91,7 +91,7 @@ class RealStages:
         return folder
 
     def fine_tune(self, learned: Learned, folder: Path) -> str:
-        """Trains the policy on whole passing paths."""
+        """Trains the policy on whole passing paths (Algorithm 1, step 3)."""
         settings, data = self._config.sft, learned.data
         assert settings is not None
         assert data is not None
@@ -105,7 +105,7 @@ class RealStages:
         return str(result.model)
 
     def train_scorer(self, learned: Learned, folder: Path) -> str:
-        """Trains the PRM on all rows so far; its body starts as the policy."""
+        """Trains the PRM on all rows so far (Algorithm 1, step 4); its body starts as the policy."""
         from o1coder_gym.prm.training.trainer import train_prm
 
         settings, data = self._config.prm, learned.data
@@ -115,7 +115,7 @@ class RealStages:
         return f"prm:{result.model}"
 
     def reinforce(self, learned: Learned, iteration: int, folder: Path) -> str:
-        """Trains the policy on φ, or on the sibling pairs of the newest data."""
+        """Trains the policy on φ (Algorithm 1, step 5), or on the sibling pairs of the newest data."""
         settings = self._config.rl
         assert settings is not None
         step_format = load_format(self._config.run.format)

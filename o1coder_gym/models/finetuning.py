@@ -1,4 +1,4 @@
-"""Fine-tuning of language models on conversations: SFT on answers (equation 2), DPO on pairs (equation 1).
+"""Fine-tuning of language models on conversations: SFT on answers (Eq. 2), DPO on pairs (Eq. 1).
 
 TRL does the work; torch, TRL and PEFT are imported when a training starts. Rows hold lists of messages:
 ``prompt`` and ``completion`` for SFT, ``prompt``, ``chosen`` and ``rejected`` for DPO.
@@ -51,7 +51,7 @@ def finetune(
     resume: bool = False,
     push_to_hub: str | None = None,
 ) -> TrainingResult:
-    """Trains a model on rows and saves it; what is finished already is returned as it is.
+    """Trains a model by SFT (Eq. 2) or DPO (Eq. 1) and saves it; what is finished is returned as it is.
 
     Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``.
 

@@ -1,7 +1,6 @@
 """The two objectives of a process reward model. Pure functions of logits, each returns its value and metrics.
 
-B rows, T tokens, P pairs. A logit z is the score before the sigmoid: r = σ(z) in equation 3 and r = z in
-equation 4.
+B rows, T tokens, P pairs. A logit z is the score before the sigmoid: r = σ(z) in Eq. 3 and r = z in Eq. 4.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ IGNORED = -100.0
 
 
 def pointwise_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Computes L = −E[v log r + (1 − v) log(1 − r)], r = σ(z) (paper, equation 3).
+    """Computes L = −E[v log r + (1 − v) log(1 − r)], r = σ(z) (paper, Eq. 3).
 
     Args:
         logits: z, [B, T].
@@ -39,7 +38,7 @@ def pointwise_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Te
 
 
 def pairwise_loss(chosen: Tensor, rejected: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Computes L = −E[log σ(r_win − r_lose)], the Bradley–Terry likelihood (paper, equation 4).
+    """Computes L = −E[log σ(r_win − r_lose)], the Bradley–Terry likelihood (paper, Eq. 4).
 
     Args:
         chosen: r of S_win, unnormalised, [P].

@@ -119,8 +119,9 @@ def assembled(
 
 
 def merged(data: Iterable[ProcessData]) -> ProcessData:
-    """Returns D ∪ D' ∪ …: values of equal prefixes are averaged by visits, labels and pairs made anew.
+    """Returns D ∪ D' ∪ … (Algorithm 1, step 6), with labels and pairs made anew.
 
+    Values of equal prefixes are averaged by visits.
     Rules and validation share are those of the first.
 
     Raises:

@@ -65,7 +65,7 @@ def preferences(data: ProcessData) -> Rows:
 
 
 def demonstrations(data: ProcessData) -> Rows:
-    """Yields TRL's prompt–completion rows of D⁺: what the policy is shown, and the whole chain."""
+    """Yields TRL's prompt–completion rows of D⁺ (Eq. 2): what the policy is shown, and the whole chain."""
     write = load_format(data.format)
     problems = {problem.task_id: problem for problem in data.problems}
     for path in data.paths:

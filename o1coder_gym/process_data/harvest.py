@@ -27,7 +27,7 @@ def harvest(
     pair_rule: PairRule = PairRule(),
     validation: float = 0.1,
 ) -> ProcessData:
-    """Makes a data set of finished searches.
+    """Makes D_process of finished searches (Algorithm 1, step 2).
 
     Steps that cannot be read have no row (environments and searches give them 0 without asking a scorer),
     nor have steps that were never evaluated, on which the judge failed, or that the budget cut. Only the
@@ -118,7 +118,7 @@ def verified(
     tests: Mapping[str, Tests],
     drops: Counter[str],
 ) -> list[PathRow]:
-    """Returns the paths whose program passes all tests in a fresh run.
+    """Returns D⁺, the paths whose program passes all tests in a fresh run (Algorithm 1, step 3).
 
     Args:
         paths: Candidates; `tests` of each is filled in.

@@ -17,7 +17,7 @@ from o1coder_gym.types import State
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
-    """How a prefix gets its hard label.
+    """How a prefix gets its hard label (v of Eq. 3); its soft label is the value itself.
 
     Attributes:
         hard: ``"any"``: 1 iff some end at or below it passes all tests (Math-Shepherd's hard estimation,
@@ -62,7 +62,7 @@ def labelled(rows: Iterable[PrefixRow], rule: LabelRule) -> tuple[PrefixRow, ...
 
 
 def sibling_pairs(rows: Sequence[PrefixRow], rule: PairRule) -> tuple[PairRow, ...]:
-    """Returns all pairs of siblings whose values differ by the margin, in the order of the rows.
+    """Returns all pairs of siblings (Eq. 4) whose values differ by the margin, in the order of the rows.
 
     Args:
         rows: Prefixes, each state once.

@@ -145,7 +145,7 @@ class PathRow:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Two siblings of clearly different value: (S^{1:j−1}, S_win, S_lose) of equation 4.
+    """Two siblings of clearly different value: (S^{1:j−1}, S_win, S_lose) of Eq. 4.
 
     Attributes:
         state: The state where both were taken, S^{1:j−1}; may have no steps.

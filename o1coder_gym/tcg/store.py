@@ -127,6 +127,8 @@ def reference_tests(
 ) -> dict[str, Tests]:
     """Returns generated tests by task id, as `ReasoningModel` takes them; a problem without any has none.
 
+    They are made with the ground-truth code C (Algorithm 1, step 5).
+
     Args:
         problems: Name or path of the problem set.
         split: Keeps one split.

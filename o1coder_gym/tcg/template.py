@@ -32,7 +32,7 @@ _END = re.compile(r"^(?:###|```[ \t]*$)", re.M)
 
 
 def instruction(problem: Problem, reference: str | None, cases: int = CASES) -> str:
-    """Returns what the generator is shown, up to and including the request for test cases.
+    """Returns what γ_TCG is shown (paper, figure 3), up to and including the request for test cases.
 
     Args:
         problem: The question.

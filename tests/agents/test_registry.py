@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from o1coder_gym import registry
 from o1coder_gym.agents import AGENTS, Driver, Task, load_agent
 from o1coder_gym.agents.beam import by_scorer
 from o1coder_gym.agents.registry import STRATEGIES
@@ -42,8 +43,9 @@ def test_every_agent_ends_with_a_policy_of_one_action(toy: ModuleType, name: str
 def test_every_agent_is_documented(name: str) -> None:
     doc = AGENTS[name].__doc__
     assert doc is not None
-    for word in ("Args:", "Returns:"):
-        assert word in doc
+    assert "Returns:" in doc
+    for parameter in registry.find("agent", name).parameters():
+        assert parameter.meaning, parameter.name
 
 
 def bound(spec: str) -> dict[str, Any]:

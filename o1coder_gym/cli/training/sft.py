@@ -1,4 +1,4 @@
-"""`o1coder sft`: fine-tunes a policy on D⁺, the paths whose programs passed (equation 2)."""
+"""`o1coder sft`: fine-tunes a policy on D⁺, the paths whose programs passed (Eq. 2)."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Probe:
 
 
 def pointwise_probe(rows: Sequence[dict[str, Any]]) -> Probe:
-    """Returns what `batches.pointwise_examples` says, for equation 3."""
+    """Returns what `collators.pointwise_examples` says, for Eq. 3."""
     chains, targets = [], []
     for row in rows:
         marks = tuple(place for place, label in enumerate(row["labels"]) if label != IGNORED)
@@ -59,7 +59,7 @@ def pointwise_probe(rows: Sequence[dict[str, Any]]) -> Probe:
 
 
 def pairwise_probe(rows: Sequence[dict[str, Any]]) -> Probe:
-    """Returns what `batches.pairwise_examples` says, for equation 4."""
+    """Returns what `collators.pairwise_examples` says, for Eq. 4."""
     sides = [tuple(row[name]) for row in rows for name in ("chosen_ids", "rejected_ids")]
     chains = tuple(EncodedSteps(ids, (len(ids) - 1,)) for ids in sides)
     return Probe(chains, lambda logits: pairwise_loss(logits[::2], logits[1::2])[0])

@@ -1,4 +1,4 @@
-"""Trains a process reward model: point-wise on hard or soft labels (equation 3), pair-wise (equation 4).
+"""Trains a process reward model: point-wise on hard or soft labels (Eq. 3), pair-wise (Eq. 4).
 
 A language model with a scalar head on the token that closes a step; transformers' Trainer does the work. All
 three objectives train the same model on the same data and leave the same files.
@@ -74,7 +74,7 @@ def train_prm(
     *,
     resume: bool = False,
 ) -> TrainingResult:
-    """Trains a model and saves it; what is finished already is returned as it is.
+    """Trains ρ_PRM (Algorithm 1, step 4) and saves it; what is finished already is returned as it is.
 
     Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``: the scorer
     ``prm:OUT/model``.

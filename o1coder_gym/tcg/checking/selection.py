@@ -110,6 +110,8 @@ def load_score(name: str) -> Score:
 def choose(matrix: ExecutionMatrix, *scores: Score) -> int:
     """Returns the index of the best solution: by the first score, ties by the next, then the earliest.
 
+    It is the paper's self-validation at inference, by whatever the scores compare.
+
     Raises:
         UsageError: When there is no solution.
     """

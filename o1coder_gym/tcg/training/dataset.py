@@ -84,7 +84,7 @@ def build_dataset(
     further_tests: Mapping[str, Sequence[TestCase]] | None = None,
     settings: DatasetSettings = DatasetSettings(),
 ) -> Dataset:
-    """Makes rows and pairs from problems.
+    """Makes rows and pairs from problems (paper, section 3.1).
 
     Args:
         judge: Runs solutions on cases, right ones and exchanged ones.

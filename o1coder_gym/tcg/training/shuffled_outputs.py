@@ -1,4 +1,4 @@
-"""Pairs for DPO: the same inputs with their outputs exchanged (paper, equation 1). Pure functions.
+"""Pairs for DPO: the same inputs with their outputs exchanged (paper, Eq. 1). Pure functions.
 
 Exchanged outputs may fit all the same: the identity, equal outputs, 1 and 1.0. Only a derangement in which
 no case gets an output that the judge takes for its own makes a pair.
@@ -39,7 +39,7 @@ def derange(
 
 
 def mismatched(cases: Sequence[Case], entry_point: str | None, rng: random.Random) -> tuple[Case, ...] | None:
-    """Returns the cases with deranged outputs (y_l for y_w = `cases`), None where that is impossible."""
+    """Returns the cases with deranged outputs (Eq. 1: y_l for y_w = `cases`), None where there are none."""
     outputs = [case.expected if isinstance(case, CallTest) else case.stdout for case in cases]
     exchanged = derange(outputs, lambda new, old: same_output(entry_point, new, old), rng)
     if exchanged is None:

@@ -26,10 +26,10 @@ def train(
     resume: bool = False,
     push_to_hub: str | None = None,
 ) -> TrainingResult:
-    """Trains one stage and saves the model; see `models.finetuning.finetune`.
+    """Trains one stage of γ_TCG (Algorithm 1, step 1) and saves the model; see `models.finetuning.finetune`.
 
     Args:
-        stage: ``"sft"``, or ``"dpo"`` with the given model as γ_ref (equation 1).
+        stage: ``"sft"``, or ``"dpo"`` with the given model as γ_ref (Eq. 1).
         model: Known name, Hub id or folder.
         data: Folder made by `o1coder tcg data`.
         out: Run folder.

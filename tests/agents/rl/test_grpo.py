@@ -30,9 +30,10 @@ def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) ->
 
     model, tokenizer = load_weights(weights, "float32")
     actor = Actor(model, tokenizer, PSEUDOCODE)
-    sampler = grpo.Sampler(settings, process, process.task_ids, actor)
     return grpo.StepGRPOTrainer(
-        sampler,
+        settings,
+        grpo.Sampler(settings, process, process.task_ids, actor),
+        grpo.Monitor(settings),
         model=model,
         args=GRPOConfig(**grpo._arguments(out, settings)),
         train_dataset=grpo.slots(settings),
@@ -58,7 +59,7 @@ def test_the_loss_is_that_of_a_plain_loop(
     settings = replace(settings, iterations=2, alpha="0.3", beta=0.5, clip=0.05)
     trainer = trainer_for(weights, process, settings, tmp_path)
     batch = trainer._generate_and_score_completions(INPUTS)
-    scored = trainer._sampler.scored
+    scored = trainer.scored
     assert len({round(one.reward, 6) for one in scored}) > 2
 
     old = [log_probabilities(trainer.model, one.row) for one in scored]
@@ -80,7 +81,7 @@ def test_the_loss_is_that_of_a_plain_loop(
 
 def plain_loss(trainer: Any, settings: RLSettings, old: list[list[float]], by_step: bool = True) -> float:
     """Σ over sampled tokens of −min(ρA, clip(ρ)A) + β·ρ·KL, over their number."""
-    scored = trainer._sampler.scored
+    scored = trainer.scored
     returns = [
         step_returns(one.episode.last.verdict.pass_ratio, one.episode.process, 0.3, 0.9) for one in scored
     ]
@@ -243,7 +244,7 @@ def test_settings_that_make_no_sense_are_refused(settings: RLSettings, process: 
 def test_a_judge_that_failed_gives_no_reward(
     weights: Path, process: Any, settings: RLSettings, tmp_path: Path
 ) -> None:
-    from o1coder_gym.agents.rl.grpo import batch_problems
+    from o1coder_gym.agents.rl.data_order import batch_problems
 
     honest = process.advance
     trainer = trainer_for(weights, process, settings, tmp_path)
@@ -267,7 +268,7 @@ def judge_failed(found: Transition) -> Transition:
 
 
 def test_every_problem_comes_once_before_one_comes_again() -> None:
-    from o1coder_gym.agents.rl.grpo import batch_problems
+    from o1coder_gym.agents.rl.data_order import batch_problems
 
     tasks = ["a", "b", "c", "d"]
     batches = [batch_problems(tasks, 2, batch, seed=5) for batch in range(4)]

@@ -1,0 +1,99 @@
+"""The monitor: what is logged of each batch of episodes, and when a training should not go on."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+
+from o1coder_gym.agents.rl.advantages import divergence
+from o1coder_gym.agents.rl.credit import Scored, weight_of_outcome
+from o1coder_gym.agents.rl.episodes import metrics
+from o1coder_gym.agents.rl.settings import RLSettings
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.protocols import Policy
+from o1coder_gym.rewards import process_return
+
+PATIENCE = 3
+"""Batches in a row without a single program, after which training ends."""
+HACKING = 0.05
+"""Divergence of process reward and pass rate that is warned of."""
+
+OnUpdate = Callable[[int, dict[str, float]], None]
+"""Told of each batch of episodes: optimizer steps so far, and its metrics."""
+Validate = Callable[[Policy], dict[str, float]]
+"""Measures a policy on held-out problems, e.g. ``{"pass_rate": 0.4}``."""
+
+
+class Monitor:
+    """Watches the batches of a training. Mutable: remembers the earlier ones."""
+
+    def __init__(
+        self, settings: RLSettings, *, validate: Validate | None = None, on_update: OnUpdate | None = None
+    ) -> None:
+        """Args: how to train, what measures the policy every `validate_every` batches, who is told."""
+        self._settings = settings
+        self._validate = validate
+        self._on_update = on_update
+        self._without_code = 0
+        self._process: list[float] = []
+        self._pass_rate: list[float] = []
+
+    def watch(self, scored: Sequence[Scored], t: int, policy: Policy) -> dict[str, float]:
+        """Returns what is logged of a batch.
+
+        Args:
+            scored: Its episodes.
+            t: Optimizer steps so far.
+            policy: What has sampled them.
+
+        Raises:
+            O1CoderError: When the policy has not written a program in `PATIENCE` batches.
+        """
+        found = metrics([one.episode for one in scored])
+        self._require_code(scored)
+        log = {f"episodes/{name}": value for name, value in found.items()}
+        log |= self._reward_terms(scored, t)
+        log["monitor/divergence"] = self._divergence(found["process"], found["pass_rate"], t)
+        every = self._settings.validate_every * self._settings.iterations
+        if self._validate is not None and every and t % every == 0:
+            log |= {f"validation/{name}": value for name, value in self._validate(policy).items()}
+        if self._on_update is not None:
+            self._on_update(t, log)
+        return log
+
+    def _require_code(self, scored: Sequence[Scored]) -> None:
+        # Without a program all outcomes are τ_fail, and nothing but the PRM would be learned from.
+        self._without_code = 0 if any(one.episode.committed for one in scored) else self._without_code + 1
+        if self._without_code == PATIENCE:
+            raise O1CoderError(
+                f"the policy wrote no program in {PATIENCE} batches of {len(scored)} episodes; "
+                "train it on whole paths first (o1coder sft), or allow more steps or tokens"
+            )
+
+    def _divergence(self, process: float, pass_rate: float, t: int) -> float:
+        """Warns of reward hacking: the learned reward rises while the verified one falls."""
+        self._process.append(process)
+        self._pass_rate.append(pass_rate)
+        apart = divergence(self._process, self._pass_rate)
+        if apart > HACKING:
+            warnings.warn(
+                f"update {t}: the process reward rises while the pass rate falls, by {apart:.2f}: "
+                "the policy may be exploiting the PRM; train the PRM anew or raise α",
+                stacklevel=3,
+            )
+        return apart
+
+    def _reward_terms(self, scored: Sequence[Scored], t: int) -> dict[str, float]:
+        judged = [one for one in scored if one.judged]
+        gains = [process_return(one.episode.process, self._settings.gamma) for one in judged]
+        return {
+            "reward_terms/alpha": weight_of_outcome(self._settings, t),
+            "reward_terms/outcome": _mean([one.outcome for one in judged]),
+            "reward_terms/process_return": _mean(gains),
+            "reward_terms/reward": _mean([one.reward for one in judged]),
+        }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
