@@ -38,13 +38,6 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return 1.0 - math.prod(1.0 - k / i for i in range(n - c + 1, n + 1))
 
 
-def mean_pass_at_k(counts: Sequence[tuple[int, int]], k: int) -> float:
-    """Returns the mean of pass@k over problems, each given as (n, c)."""
-    if not counts:
-        raise UsageError("pass@k needs at least one problem")
-    return sum(pass_at_k(n, c, k) for n, c in counts) / len(counts)
-
-
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A mean and its interval.

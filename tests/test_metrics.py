@@ -11,7 +11,6 @@ from o1coder_gym.metrics import (
     bootstrap_interval,
     estimate_pass_at_k,
     generation_flops,
-    mean_pass_at_k,
     paired_difference,
     pass_at_k,
     wilson_interval,
@@ -40,10 +39,6 @@ def test_pass_at_k_is_stable_for_many_samples() -> None:
     assert 0.99 < pass_at_k(100_000, 10, 50_000) < 1.0
     # k = 1 is the plain rate
     assert pass_at_k(100_000, 7, 1) == pytest.approx(7e-5, rel=1e-9)
-
-
-def test_mean_pass_at_k() -> None:
-    assert mean_pass_at_k([(5, 2), (5, 0)], 2) == pytest.approx(0.35)
 
 
 def test_the_interval_of_pass_at_k_resamples_problems() -> None:
