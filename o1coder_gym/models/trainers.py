@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from o1coder_gym.models.checkpoints import (
     MODEL,
     weight_type,
 )
+from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 
 
@@ -145,9 +145,7 @@ def write_result(
     if (adapters := getattr(trained, "peft_config", None)) is not None:
         report["lora_alpha"] = adapters["default"].lora_alpha
     report["metrics"] = {name: value for name, value in metrics.items() if _is_number(value)}
-    part = out / "training.json.part"
-    part.write_text(json.dumps(report, indent=2) + "\n")
-    os.replace(part, out / "training.json")
+    write_whole(out / "training.json", json.dumps(report, indent=2) + "\n")
     return read_result(out)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import o1coder_gym
 from o1coder_gym.errors import JournalError
+from o1coder_gym.runs.files import write_whole
 
 SCHEMA = 1
 """Version of the folder's layout."""
@@ -189,11 +190,8 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
 
 
 def _write_config(file: Path, row: Mapping[str, Any]) -> None:
-    """Writes through a second file, so that config.json is whole or absent."""
     try:
-        part = file.with_suffix(".part")
-        part.write_text(_dumps(row, indent=2) + "\n")
-        part.replace(file)
+        write_whole(file, _dumps(row, indent=2) + "\n")
     except OSError as error:
         raise _unwritable(file.parent, error) from error
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.journal import config_hash
 
 FILE = "provenance.json"
@@ -42,9 +43,7 @@ class Provenance:
 
     def write(self, folder: Path) -> None:
         """Writes ``provenance.json``: from now on the artefact counts as finished."""
-        part = folder / f".{FILE}.part"
-        part.write_text(json.dumps({"hash": self.hash, **asdict(self)}, indent=2) + "\n")
-        part.replace(folder / FILE)
+        write_whole(folder / FILE, json.dumps({"hash": self.hash, **asdict(self)}, indent=2) + "\n")
 
     def made(self, folder: Path) -> bool:
         """Whether the folder holds an artefact of just this provenance, finished."""

@@ -13,7 +13,6 @@ import hashlib
 import importlib.util
 import json
 import random
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from o1coder_gym.experiments.micro.operations import Pipeline
 from o1coder_gym.experiments.micro.problems import MOST, draw_pipelines, micro_problem
 from o1coder_gym.experiments.micro.splits import TRACES, is_held_out
 from o1coder_gym.experiments.micro.traces import trace
+from o1coder_gym.runs.files import replacing
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.steps.prompts import question
 
@@ -203,12 +203,10 @@ def _save(model: Any, tokenizer: Any, recipe: Mapping[str, Any], folder: Path) -
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     logging.disable_progress_bar()
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        part = Path(temporary) / "model"
+    with replacing(folder) as part:
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
         (part / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n")
-        part.replace(folder)
 
 
 def _chat(pipeline: Pipeline, generator: random.Random) -> tuple[str, str]:
