@@ -6,8 +6,6 @@ budgets stay equal. With a run folder it outlives the process.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -16,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from o1coder_gym.agents.driver.replies import read_proposals, write_proposals
 from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import PolicyRequest, Problem, Proposal, State
 
 Q = TypeVar("Q")
@@ -47,7 +46,7 @@ class _Store(Generic[Q, A]):
         self, questions: Sequence[Q], compute: Callable[[list[Q]], list[A]], keep: Callable[[A], bool]
     ) -> list[A]:
         """Returns the answers, in order; only new and distinct questions are computed, in one batch."""
-        keys = [_key(self._describe(question)) for question in questions]
+        keys = [content_hash(self._describe(question), 16) for question in questions]
         with self._lock:
             new = {k: q for k, q in zip(keys, questions, strict=True) if k not in self._answers}
             self.hits += len(keys) - len(new)
@@ -128,7 +127,3 @@ def _describe_state(item: tuple[Problem, State]) -> Any:
 def _describe_request(request: PolicyRequest) -> Any:
     drawn = [request.n, request.seed, asdict(request.sampling)]
     return [*_describe_state((request.problem, request.state)), drawn]
-
-
-def _key(description: Any) -> str:
-    return hashlib.blake2b(json.dumps(description).encode(), digest_size=16).hexdigest()

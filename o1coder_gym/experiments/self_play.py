@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.runs.files import write_whole
-from o1coder_gym.runs.journal import RunFolder, config_hash
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import config_hash
 
 MARK = "stage.json"
 CURVE = "curve"

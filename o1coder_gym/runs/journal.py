@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import platform
@@ -22,14 +21,10 @@ from typing import Any
 import o1coder_gym
 from o1coder_gym.errors import JournalError
 from o1coder_gym.runs.files import write_whole
+from o1coder_gym.runs.provenance import config_hash
 
 SCHEMA = 1
 """Version of the folder's layout."""
-
-
-def config_hash(config: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 of `config` as canonical JSON, in hex."""
-    return hashlib.sha256(_dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 class RunFolder:

@@ -9,7 +9,6 @@ Shapes: B traces, T tokens.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import random
@@ -24,6 +23,7 @@ from o1coder_gym.experiments.micro.problems import MOST, draw_pipelines, micro_p
 from o1coder_gym.experiments.micro.splits import TRACES, is_held_out
 from o1coder_gym.experiments.micro.traces import trace
 from o1coder_gym.runs.files import replacing
+from o1coder_gym.runs.provenance import config_hash, content_hash
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.steps.prompts import question
 
@@ -134,9 +134,9 @@ def training_recipe(settings: TinySettings, chats: Sequence[tuple[str, str]]) ->
     Returns:
         ``settings``; ``texts``, the SHA-256 of all chats in order; ``sha256`` of these two together.
     """
-    texts = hashlib.sha256(json.dumps(chats, ensure_ascii=False).encode()).hexdigest()
+    texts = content_hash(json.dumps(chats, ensure_ascii=False))
     recipe = {"settings": asdict(settings), "texts": texts}
-    return {**recipe, "sha256": hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()}
+    return {**recipe, "sha256": config_hash(recipe)}
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
