@@ -143,10 +143,6 @@ class ReasoningModel:
             for state, (_, action), judged, rewards in zip(states, pairs, verdicts, process, strict=True)
         ]
 
-    def process_rewards(self, states: Sequence[State]) -> list[tuple[float, ...]]:
-        """Returns r^{1:t} of each state: the scorer's value of every step, zeros without a scorer."""
-        return self._scored(states)
-
     def first_reward_terms(self) -> dict[str, float]:
         """Returns the reward terms of an episode in which nothing has been done yet."""
         return dict(self._reward(Evidence(())).terms)

@@ -6,7 +6,7 @@ N items (problems), B resamples, P points of a curve.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, TypeAlias
@@ -38,28 +38,31 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return 1.0 - math.prod(1.0 - k / i for i in range(n - c + 1, n + 1))
 
 
-def mean_pass_at_k(counts: Sequence[tuple[int, int]], k: int) -> float:
-    """Returns the mean of pass@k over problems, each given as (n, c)."""
-    if not counts:
-        raise UsageError("pass@k needs at least one problem")
-    return sum(pass_at_k(n, c, k) for n, c in counts) / len(counts)
-
-
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean and its interval.
+    """A statistic over items with its interval.
 
     Attributes:
-        mean: Over the items.
+        value: NaN where it is not defined.
         low: Lower end.
         high: Upper end.
-        items: N.
+        count: Items, or examples, that it is made of.
     """
 
-    mean: float
+    value: float
     low: float
     high: float
-    items: int
+    count: int
+
+    @property
+    def mean(self) -> float:
+        """The value, by the name it has where the statistic is a mean."""
+        return self.value
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves out 0; if not, no difference is shown."""
+        return self.low > 0 or self.high < 0
 
 
 def estimate_pass_at_k(
@@ -84,9 +87,10 @@ def estimate_pass_at_k(
     Raises:
         UsageError: When there is no problem, or one has fewer than k samples.
     """
+    if not counts:
+        raise UsageError("pass@k needs at least one problem")
     values = [pass_at_k(n, c, k) for n, c in counts]
-    low, high = bootstrap_interval(values, confidence=confidence, resamples=resamples, seed=seed)
-    return Estimate(sum(values) / len(values), low, high, len(values))
+    return estimate_mean(values, confidence=confidence, resamples=resamples, seed=seed)
 
 
 def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -129,26 +133,53 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-@dataclass(frozen=True, slots=True)
-class PairedDifference:
-    """How much a is above b on the same items.
+def estimate_mean(
+    values: Sequence[float], *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> Estimate:
+    """Estimates a mean, with the interval of `bootstrap_interval`; NaN without values.
 
-    Attributes:
-        mean: Mean of a − b.
-        low: Lower end of its interval.
-        high: Upper end.
-        items: N.
+    Args:
+        values: One number per item, [N].
+        confidence: Coverage in (0, 1).
+        resamples: B.
+        seed: Fixes the resamples.
     """
+    if not len(values):
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    low, high = bootstrap_interval(values, confidence=confidence, resamples=resamples, seed=seed)
+    return Estimate(sum(values) / len(values), low, high, len(values))
 
-    mean: float
-    low: float
-    high: float
-    items: int
 
-    @property
-    def shown(self) -> bool:
-        """Whether the interval leaves out 0; if not, no difference is shown."""
-        return self.low > 0 or self.high < 0
+Statistic = Callable[[Sequence[int]], float]
+"""A number made of the examples with these indices; NaN where it is not defined."""
+
+
+def estimate(
+    groups: Mapping[str, Sequence[int]], statistic: Statistic, *, resamples: int = 1000, seed: int = 0
+) -> Estimate:
+    """Computes a statistic and its percentile bootstrap interval over problems.
+
+    Problems are drawn, not examples: the steps of one problem depend on each other.
+
+    Args:
+        groups: Indices of the examples of each problem.
+        statistic: Made of indices; examples of a problem drawn twice occur twice.
+        resamples: Number of resamples; those in which the statistic is not defined are left out.
+        seed: Fixes them.
+    """
+    members = [list(found) for found in groups.values() if len(found)]
+    everything = [index for found in members for index in found]
+    value = statistic(everything) if everything else math.nan
+    if math.isnan(value):
+        return Estimate(math.nan, math.nan, math.nan, len(everything))
+    generator = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(resamples):
+        chosen = generator.integers(len(members), size=len(members))
+        drawn.append(statistic([index for place in chosen for index in members[place]]))
+    known = [number for number in drawn if not math.isnan(number)]
+    low, high = np.quantile(known, [0.025, 0.975])
+    return Estimate(value, float(low), float(high), len(everything))
 
 
 def paired_difference(
@@ -158,7 +189,7 @@ def paired_difference(
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
-) -> PairedDifference:
+) -> Estimate:
     """Compares two results item by item, with a paired bootstrap interval.
 
     Args:
@@ -175,8 +206,7 @@ def paired_difference(
         only = sorted(a.keys() ^ b.keys())[:3]
         raise UsageError(f"paired results need the same items, at least one; only on one side: {only}")
     differences = [a[item] - b[item] for item in sorted(a)]
-    low, high = bootstrap_interval(differences, confidence=confidence, resamples=resamples, seed=seed)
-    return PairedDifference(sum(differences) / len(differences), low, high, len(differences))
+    return estimate_mean(differences, confidence=confidence, resamples=resamples, seed=seed)
 
 
 @dataclass(frozen=True, slots=True)

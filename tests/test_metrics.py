@@ -11,7 +11,6 @@ from o1coder_gym.metrics import (
     bootstrap_interval,
     estimate_pass_at_k,
     generation_flops,
-    mean_pass_at_k,
     paired_difference,
     pass_at_k,
     wilson_interval,
@@ -42,15 +41,11 @@ def test_pass_at_k_is_stable_for_many_samples() -> None:
     assert pass_at_k(100_000, 7, 1) == pytest.approx(7e-5, rel=1e-9)
 
 
-def test_mean_pass_at_k() -> None:
-    assert mean_pass_at_k([(5, 2), (5, 0)], 2) == pytest.approx(0.35)
-
-
 def test_the_interval_of_pass_at_k_resamples_problems() -> None:
     # pass@2 of the two kinds of problem is 0.7 and 0, half and half: mean 0.35, and the resampled mean is
     # 0.7 times a binomial share, 0.35 ± 1.96 · 0.7 · √(0.25 / 100)
     found = estimate_pass_at_k([(5, 2), (5, 0)] * 50, 2)
-    assert found.items == 100
+    assert found.count == 100
     assert found.mean == pytest.approx(0.35)
     half = 1.96 * 0.7 * math.sqrt(0.25 / 100)
     assert (found.low, found.high) == pytest.approx((0.35 - half, 0.35 + half), abs=0.01)
@@ -103,7 +98,7 @@ def test_pairing_sees_what_the_means_hide() -> None:
     b = {item: 0.0 if int(item[1:]) % 10 == 1 else value for item, value in a.items()}
     difference = paired_difference(a, b)
     assert difference.mean == pytest.approx(0.1)
-    assert difference.items == 200
+    assert difference.count == 200
     assert difference.shown
     assert not paired_difference(a, a).shown
 

@@ -1,4 +1,4 @@
-"""Content-addressed caches around a policy, a scorer and a judge: equal questions are answered once.
+"""Content-addressed caches around a policy and a scorer: equal questions are answered once.
 
 A cache saves time, never budget: what it answers is counted as if it had been computed, so that equal
 budgets stay equal. With a run folder it outlives the process.
@@ -6,17 +6,16 @@ budgets stay equal. With a run folder it outlives the process.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Generic, TypeVar
 
-from o1coder_gym.agents.driver.replies import read_proposals, read_verdict, write_proposals, write_verdict
-from o1coder_gym.protocols import Judge, Policy, StepScorer
+from o1coder_gym.agents.driver.replies import read_proposals, write_proposals
+from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.types import Outcome, PolicyRequest, Problem, Proposal, State, Submission, Verdict
+from o1coder_gym.runs.provenance import content_hash
+from o1coder_gym.types import PolicyRequest, Problem, Proposal, State
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -47,7 +46,7 @@ class _Store(Generic[Q, A]):
         self, questions: Sequence[Q], compute: Callable[[list[Q]], list[A]], keep: Callable[[A], bool]
     ) -> list[A]:
         """Returns the answers, in order; only new and distinct questions are computed, in one batch."""
-        keys = [_key(self._describe(question)) for question in questions]
+        keys = [content_hash(self._describe(question), 16) for question in questions]
         with self._lock:
             new = {k: q for k, q in zip(keys, questions, strict=True) if k not in self._answers}
             self.hits += len(keys) - len(new)
@@ -120,33 +119,6 @@ class CachedScorer:
         )
 
 
-class CachedJudge:
-    """A judge that answers an equal submission from its cache; its own failures are not kept."""
-
-    def __init__(self, judge: Judge, folder: RunFolder | None = None) -> None:
-        """Wraps a judge.
-
-        Args:
-            judge: Judges what is new.
-            folder: Keeps the verdicts.
-        """
-        self._judge = judge
-        self._store: _Store[Submission, Verdict] = _Store(
-            "verdicts", folder, _describe_submission, write_verdict, read_verdict
-        )
-
-    @property
-    def hits(self) -> int:
-        """Submissions answered from the cache so far."""
-        return self._store.hits
-
-    def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
-        """Judges programs, or returns what an equal submission got."""
-        return self._store.ask(
-            submissions, self._judge.evaluate, lambda verdict: verdict.outcome is not Outcome.INFRASTRUCTURE
-        )
-
-
 def _describe_state(item: tuple[Problem, State]) -> Any:
     problem, state = item
     return [[problem.task_id, problem.prompt, problem.entry_point], state.to_row()]
@@ -155,12 +127,3 @@ def _describe_state(item: tuple[Problem, State]) -> Any:
 def _describe_request(request: PolicyRequest) -> Any:
     drawn = [request.n, request.seed, asdict(request.sampling)]
     return [*_describe_state((request.problem, request.state)), drawn]
-
-
-def _describe_submission(submission: Submission) -> Any:
-    tests = [[type(test).__name__, asdict(test)] for test in submission.tests]
-    return [submission.code, submission.entry_point, tests, asdict(submission.limits)]
-
-
-def _key(description: Any) -> str:
-    return hashlib.blake2b(json.dumps(description).encode(), digest_size=16).hexdigest()

@@ -9,7 +9,6 @@ read the same features (`steps.choices.Features`), which are kept beside the wei
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -30,6 +29,7 @@ from o1coder_gym.errors import (
 )
 from o1coder_gym.queries import Advance, Part, Propose, Search, advance, propose
 from o1coder_gym.rewards import Schedule, end_value, standing
+from o1coder_gym.runs.files import replacing
 from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer
 from o1coder_gym.types import Outcome, Problem, Sampling, SearchResult, State, Transition
@@ -237,9 +237,8 @@ def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
 
 def save(ppo: OnPolicyAlgorithm, path: Path) -> None:
     """Writes weights through a second file, so that `path` is always whole."""
-    partial = path.with_name(f".{path.name}")
-    ppo.save(partial)
-    os.replace(partial, path)
+    with replacing(path) as part:
+        ppo.save(part)
 
 
 class _Watch(BaseCallback):

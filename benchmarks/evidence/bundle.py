@@ -12,7 +12,6 @@ What is written is what the runs hold; nothing is typed by hand. Weights made el
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -26,7 +25,8 @@ from o1coder_gym.cli.training.selfplay import TESTED, gains
 from o1coder_gym.experiments.micro.tiny_model import RECIPE
 from o1coder_gym.experiments.self_play import CURVE
 from o1coder_gym.models.lookup import BUNDLED_MODELS
-from o1coder_gym.runs.journal import config_hash, read_rows
+from o1coder_gym.runs.journal import read_rows
+from o1coder_gym.runs.provenance import config_hash, content_hash
 
 DATA = BUNDLED_MODELS["tiny"].folder.parent
 FILES = ("*config.json", "model.safetensors", "tokenizer*.json", "*.jinja")
@@ -44,7 +44,7 @@ def bundle(
     recipe = json.loads((micro / "model" / RECIPE).read_text())
     _write_model(micro / "model", out / "tiny", recipe)
     if (selfplay / "report.md").is_file():
-        _write_selfplay(selfplay, out, {"start": recipe["sha256"], "problems": _sha256(problems)})
+        _write_selfplay(selfplay, out, {"start": recipe["sha256"], "problems": content_hash(problems)})
     for path in sorted(path for path in out.rglob("*") if path.is_file() and path.suffix != ".py"):
         typer.echo(f"{path.stat().st_size:>9,} {path.relative_to(out)}")
 
@@ -80,10 +80,6 @@ def _write_model(source: Path, target: Path, recipe: Mapping[str, Any]) -> None:
         for path in source.glob(pattern):
             shutil.copyfile(path, target / path.name)
     (target / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n")
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 if __name__ == "__main__":

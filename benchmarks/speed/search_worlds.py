@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from o1coder_gym.queries import Advance, Answer, Propose, Query, Search
 from o1coder_gym.runs.seeds import derive_seed
@@ -208,8 +207,3 @@ def _verdict(passed: int, total: int) -> Verdict:
     results = [Outcome.PASS if i < passed else Outcome.WRONG_ANSWER for i in range(total)]
     outcome = Outcome.PASS if passed == total else Outcome.WRONG_ANSWER
     return Verdict(outcome, tuple(CaseResult(result) for result in results))
-
-
-def nodes_of(result: SearchResult) -> Any:
-    """Returns the nodes of a result's tree."""
-    return result.tree.nodes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings, shared_policy
 from o1coder_gym.errors import PolicyError, UsageError
 from o1coder_gym.protocols import Policy
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer, load_embedding
 from o1coder_gym.types import PolicyRequest, Sampling, State
@@ -167,5 +166,4 @@ def _with_offers(cursor: Cursor, offers: tuple[Offer, ...]) -> Cursor:
 
 def _request_seed(episode_seed: int, state: State) -> int:
     """Returns a seed in [0, 2^31) that depends on the episode's seed and the path to `state` only."""
-    key = json.dumps([episode_seed, state.to_row()]).encode()
-    return int.from_bytes(hashlib.blake2b(key, digest_size=4).digest()) >> 1
+    return int(content_hash([episode_seed, state.to_row()], 4), 16) >> 1

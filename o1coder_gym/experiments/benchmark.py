@@ -22,7 +22,8 @@ from o1coder_gym.process_data.search_tree import TREES
 from o1coder_gym.protocols import Judge, Policy, StepScorer
 from o1coder_gym.reporting.results import ORACLE, RESULTS, ResultRow
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.runs.journal import RunFolder, config_hash
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.specs import name_of
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import State, Tests, Usage

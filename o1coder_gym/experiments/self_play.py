@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.runs.journal import RunFolder, config_hash
+from o1coder_gym.runs.files import write_whole
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import config_hash
 
 MARK = "stage.json"
 CURVE = "curve"
@@ -174,9 +176,7 @@ class _Work:
             "hash": config_hash(inputs),
             "artefact": self._relative(artefact),
         }
-        part = place / f".{MARK}.part"
-        part.write_text(json.dumps(row, indent=2) + "\n")
-        part.replace(place / MARK)
+        write_whole(place / MARK, json.dumps(row, indent=2) + "\n")
         self._folder.append("journal", {"stage": name, "hash": row["hash"]})
         return artefact
 

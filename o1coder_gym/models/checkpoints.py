@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.runs.files import replacing
 
 CHECKPOINTS, MODEL = "checkpoints", "model"
 """Folders of a training's run folder."""
@@ -61,13 +62,12 @@ def save_merged(model: Any, tokenizer: Any, folder: Path) -> Any:
     The model comes through a second folder, so `folder` is whole or absent.
     """
     merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-    part = folder.with_name(f".{folder.name}.part")
-    with quiet():
-        merged.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    if folder.exists():  # of a training that was killed before it said that it was done
-        shutil.rmtree(folder)
-    part.replace(folder)
+    with replacing(folder) as part:
+        with quiet():
+            merged.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+        if folder.exists():  # of a training that was killed before it said that it was done
+            shutil.rmtree(folder)
     return merged
 
 

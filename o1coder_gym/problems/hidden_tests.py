@@ -7,7 +7,6 @@ recorded answer. Every access is logged, so that a report can show how often the
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from o1coder_gym.problems.loading import limits_for
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.journal import RunFolder, read_rows
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import Limits, Outcome, Submission, Verdict
 
 LOG = "evaluation"
@@ -153,7 +153,7 @@ def _hidden(verdict: Verdict, total: int) -> HiddenVerdict:
 
 def candidate_name(code: str) -> str:
     """Returns the name of a program in the log: its SHA-256 in hex."""
-    return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
+    return content_hash(code)
 
 
 def _to_row(key: tuple[str, str], answer: HiddenVerdict, repeat: bool) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Splits by problem: all rows made from one problem are in one split, the same in 
 from __future__ import annotations
 
 import ast
-import hashlib
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, TestCase
 
 _Value = TypeVar("_Value")
@@ -258,5 +258,5 @@ def split_of(task_id: str, validation: float) -> str:
         task_id: The problem.
         validation: Share of all problems that are in the validation split, in [0, 1).
     """
-    digest = hashlib.sha256(task_id.encode()).digest()
-    return "validation" if int.from_bytes(digest[:8], "big") < validation * 2**64 else "train"
+    place = int(content_hash(task_id)[:16], 16)
+    return "validation" if place < validation * 2**64 else "train"

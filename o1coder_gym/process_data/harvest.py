@@ -13,7 +13,7 @@ from o1coder_gym.process_data import LabelRule, PairRule, PathRow, PrefixRow, Pr
 from o1coder_gym.process_data.dataset import assembled
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.protocols import Judge
-from o1coder_gym.runs.journal import config_hash
+from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.types import ActionType, Outcome, Problem, Submission, Tests
 
 

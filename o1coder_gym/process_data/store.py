@@ -15,6 +15,7 @@ from o1coder_gym.process_data.card import card
 from o1coder_gym.process_data.dataset import ProcessData
 from o1coder_gym.process_data.labels import LabelRule, PairRule
 from o1coder_gym.process_data.rows import SCHEMA, PairRow, PathRow, PrefixRow
+from o1coder_gym.runs.files import write_whole
 from o1coder_gym.types import Problem
 
 MANIFEST = "dataset.json"
@@ -42,7 +43,7 @@ def write_data(folder: Path, data: ProcessData) -> str:
     for name in FILES:
         content = "".join(json.dumps(row) + "\n" for row in _rows(data, name)).encode()
         digest.update(content)
-        _replace(folder / f"{name}.jsonl", content)
+        write_whole(folder / f"{name}.jsonl", content)
     manifest = {
         "schema": SCHEMA,
         "hash": digest.hexdigest(),
@@ -53,8 +54,8 @@ def write_data(folder: Path, data: ProcessData) -> str:
         "sources": dict(data.sources),
         "drops": dict(data.drops),
     }
-    _replace(folder / "README.md", card(data).encode())
-    _replace(folder / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    write_whole(folder / "README.md", card(data))
+    write_whole(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
     return digest.hexdigest()
 
 
@@ -139,9 +140,3 @@ def _read(path: Path, read: Callable[[Mapping[str, Any]], Row]) -> Iterable[Row]
             yield read(row)
         except (ValueError, RowError, ProblemFileError) as error:
             raise RowError(f"{path}, line {number}: {error}") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.metrics import PairedDifference, paired_difference
+from o1coder_gym.metrics import Estimate, paired_difference
 from o1coder_gym.reporting.results import ResultRow, Setting, labels
 
 NOTHING_SHOWN = "no difference shown"
@@ -31,7 +31,7 @@ class Comparison:
     b: str
     solved_a: float
     solved_b: float
-    difference: PairedDifference
+    difference: Estimate
     tokens_a: float
     tokens_b: float
 
@@ -116,7 +116,7 @@ def group(rows: Iterable[ResultRow]) -> dict[Setting, list[ResultRow]]:
     return groups
 
 
-def _of(gap: PairedDifference) -> str:
+def _of(gap: Estimate) -> str:
     """Returns the interval of a difference's size."""
     low, high = sorted((abs(gap.low), abs(gap.high)))
     return f"[{100 * low:.1f}, {100 * high:.1f}]"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.metrics import PairedDifference, paired_difference, wilson_interval
+from o1coder_gym.metrics import Estimate, paired_difference, wilson_interval
 from o1coder_gym.reporting.comparison import group, solved_by_problem
 from o1coder_gym.reporting.pages.tree_page import write_pages
 from o1coder_gym.reporting.results import (
@@ -91,7 +91,7 @@ class RunReport:
     facts: tuple[tuple[str, str], ...]
     rows: tuple[ResultRow, ...]
     summaries: tuple[AgentSummary, ...]
-    differences: tuple[PairedDifference | None, ...]
+    differences: tuple[Estimate | None, ...]
     baseline: str | None
     curves: tuple[Curve, ...]
     swept: bool
@@ -154,10 +154,10 @@ def make_report(
 
 def _differences(
     rows: Sequence[ResultRow], summaries: Sequence[AgentSummary], baseline: str | None
-) -> list[PairedDifference | None]:
+) -> list[Estimate | None]:
     """Compares each setting with the baseline of the same problems, policy, format and budget."""
     groups = group(rows)
-    found: list[PairedDifference | None] = []
+    found: list[Estimate | None] = []
     for setting in (summary.setting for summary in summaries):
         other = groups.get(replace(setting, agent=baseline or ""))
         if setting.agent == baseline or other is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import platform
@@ -21,14 +20,11 @@ from typing import Any
 
 import o1coder_gym
 from o1coder_gym.errors import JournalError
+from o1coder_gym.runs.files import write_whole
+from o1coder_gym.runs.provenance import config_hash
 
 SCHEMA = 1
 """Version of the folder's layout."""
-
-
-def config_hash(config: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 of `config` as canonical JSON, in hex."""
-    return hashlib.sha256(_dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 class RunFolder:
@@ -189,11 +185,8 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
 
 
 def _write_config(file: Path, row: Mapping[str, Any]) -> None:
-    """Writes through a second file, so that config.json is whole or absent."""
     try:
-        part = file.with_suffix(".part")
-        part.write_text(_dumps(row, indent=2) + "\n")
-        part.replace(file)
+        write_whole(file, _dumps(row, indent=2) + "\n")
     except OSError as error:
         raise _unwritable(file.parent, error) from error
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.runs.journal import config_hash
+from o1coder_gym.runs.files import write_whole
 
 FILE = "provenance.json"
 """Lies in the folder of a finished artefact, written last."""
@@ -42,17 +42,36 @@ class Provenance:
 
     def write(self, folder: Path) -> None:
         """Writes ``provenance.json``: from now on the artefact counts as finished."""
-        part = folder / f".{FILE}.part"
-        part.write_text(json.dumps({"hash": self.hash, **asdict(self)}, indent=2) + "\n")
-        part.replace(folder / FILE)
+        write_whole(folder / FILE, json.dumps({"hash": self.hash, **asdict(self)}, indent=2) + "\n")
 
     def made(self, folder: Path) -> bool:
         """Whether the folder holds an artefact of just this provenance, finished."""
         return artefact_hash(folder) == self.hash
 
 
+def content_hash(value: Any, size: int | None = None) -> str:
+    """Returns the hash that names a value, in hex.
+
+    Args:
+        value: Bytes, a text (hashed as UTF-8), or anything JSON-able (hashed as JSON, keys in their order).
+        size: Bytes of a BLAKE2b digest, where a short name will do; None means SHA-256.
+    """
+    if not isinstance(value, bytes):
+        text = value if isinstance(value, str) else json.dumps(value)
+        value = text.encode("utf-8", "surrogatepass")  # a program may hold half a surrogate pair
+    made = hashlib.sha256(value) if size is None else hashlib.blake2b(value, digest_size=size)
+    return made.hexdigest()
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of `config` as canonical JSON, in hex."""
+    return content_hash(json.dumps(config, allow_nan=False, sort_keys=True))
+
+
 def package_versions(*packages: str) -> dict[str, str]:
     """Returns the versions of those packages that are installed, and of this project."""
+    from importlib.metadata import PackageNotFoundError, version  # slow, and seldom needed
+
     found = {}
     for package in ("o1coder-gym", *packages):
         try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import State
 
 
@@ -27,9 +26,8 @@ def derive_stream(run_seed: int, *names: str) -> int:
 
 def digest(value: Any) -> str:
     """Returns 16 hex digits that name a JSON-able value."""
-    return hashlib.blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()
+    return content_hash(value, 8)
 
 
 def _number(value: Any) -> int:
-    data = hashlib.blake2b(json.dumps(value).encode(), digest_size=8).digest()
-    return int.from_bytes(data, "big") >> 1
+    return int(content_hash(value, 8), 16) >> 1

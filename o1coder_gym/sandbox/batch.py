@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Sequence
 
@@ -14,17 +13,15 @@ from o1coder_gym.types import Verdict
 _DEATHS = 2
 """So many zygotes may die over one submission; then it counts as our failure."""
 _LOOK_S = 1.0
-_LOOK_IF_CANCELLABLE_S = 0.05
 
 
 class Batch:
     """Trials, the workers that run some of them, and the verdicts so far."""
 
-    def __init__(self, pool: Pool, trials: Sequence[Trial], cancel: threading.Event | None) -> None:
-        """Args: where to run, what to run, what ends it early."""
+    def __init__(self, pool: Pool, trials: Sequence[Trial]) -> None:
+        """Args: where to run, what to run."""
         self._pool = pool
         self._trials = trials
-        self._cancel = cancel
         self._waiting = deque(range(len(trials)))
         self._running: dict[Worker, int] = {}
         self._verdicts: dict[int, Verdict] = {}
@@ -37,9 +34,6 @@ class Batch:
         """
         try:
             while len(self._verdicts) < len(self._trials):
-                if self._cancel is not None and self._cancel.is_set():
-                    self._give_up()
-                    break
                 self._dispatch()
                 self._listen()
         finally:
@@ -59,8 +53,7 @@ class Batch:
 
     def _listen(self) -> None:
         """Waits until something happens, and deals with it."""
-        look_s = _LOOK_S if self._cancel is None else _LOOK_IF_CANCELLABLE_S
-        for key, _ in self._pool.selector.select(max(0.0, min(look_s, self._pool.wait_s()))):
+        for key, _ in self._pool.selector.select(max(0.0, min(_LOOK_S, self._pool.wait_s()))):
             worker: Worker = key.data
             try:
                 self._hear(worker, key.fileobj)
@@ -103,9 +96,3 @@ class Batch:
             else:
                 self._verdicts[index] = trial.infrastructure(str(death))
         self._pool.bury(worker, death)
-
-    def _give_up(self) -> None:
-        """Says of all that is unfinished that it was cancelled."""
-        for index, trial in enumerate(self._trials):
-            if index not in self._verdicts:
-                self._verdicts[index] = trial.infrastructure("cancelled")

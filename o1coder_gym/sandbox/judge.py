@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 import threading
 from collections.abc import Iterable, Sequence
 from types import TracebackType
@@ -12,7 +11,6 @@ from typing import Self
 
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.sandbox.batch import Batch
-from o1coder_gym.sandbox.cache import VerdictCache, key_of
 from o1coder_gym.sandbox.confinement.blueprint import LAYERS
 from o1coder_gym.sandbox.report import SandboxReport, check_names, examine
 from o1coder_gym.sandbox.trial import ObservedTrial, Output, Trial
@@ -34,9 +32,7 @@ class Judge:
         *,
         layers: Iterable[str] = LAYERS,
         require: Iterable[str] = (),
-        cache: VerdictCache | None = None,
         packages: Iterable[str] = ("numpy",),
-        preload: Sequence[str] = (),
         stdout_tolerance: float | None = None,
     ) -> None:
         """Plans the sandbox; zygotes start with the first batch, or at once if something is required.
@@ -48,9 +44,7 @@ class Judge:
             layers: Operating system layers to use, of `blueprint.LAYERS`.
             require: Guarantees and layers without which there shall be no judge, by the names of
                 `report`; ``"full"`` means all.
-            cache: Where verdicts are looked up and kept; None judges everything anew.
             packages: Installed packages that programs may import besides the standard library.
-            preload: Modules that zygotes import in advance, besides those of contest programs.
             stdout_tolerance: Absolute and relative tolerance of floats in standard output; None
                 compares text.
 
@@ -61,9 +55,8 @@ class Judge:
         if workers is not None and workers < 1:
             raise UsageError(f"a judge needs at least one worker, not {workers}")
         self.workers = workers or len(os.sched_getaffinity(0))
-        self._blueprint = draw(layers, packages, preload)
+        self._blueprint = draw(layers, packages)
         self._required = check_names(require)
-        self._cache = cache
         self._stdout_tolerance = stdout_tolerance
         self._lock = threading.Lock()
         self._pool: Pool | None = None
@@ -78,12 +71,7 @@ class Judge:
         return self._pool.pids if self._pool is not None else ()
 
     def evaluate(
-        self,
-        submissions: Sequence[Submission],
-        /,
-        *,
-        stop_at_failure: bool = False,
-        cancel: threading.Event | None = None,
+        self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
     ) -> list[Verdict]:
         """Judges a batch.
 
@@ -91,8 +79,6 @@ class Judge:
             submissions: Programs with their tests and limits.
             stop_at_failure: Leaves out the tests after the first failure of a program; they share its
                 outcome.
-            cancel: Ends the batch when it is set; what is unfinished then has the outcome
-                `INFRASTRUCTURE`.
 
         Returns:
             One verdict per submission, in order. What the judge could not do, after a second try on a
@@ -104,18 +90,13 @@ class Judge:
         """
         with self._lock:
             self._examine()
-            if self._cache is None:
-                return self._run(submissions, stop_at_failure, cancel)
-            return self._run_unknown(self._cache, submissions, stop_at_failure, cancel)
+            return self._run(submissions, stop_at_failure)
 
-    def outputs(
-        self, submissions: Sequence[Submission], /, *, cancel: threading.Event | None = None
-    ) -> list[tuple[Output, ...]]:
+    def outputs(self, submissions: Sequence[Submission], /) -> list[tuple[Output, ...]]:
         """Runs a batch for what the programs return, instead of judging it.
 
         Args:
             submissions: Programs with call tests or stdio tests, whose expected results do not count.
-            cancel: Ends the batch when it is set.
 
         Returns:
             For each submission one output per test, in order.
@@ -126,7 +107,7 @@ class Judge:
         trials = [ObservedTrial(one) for one in submissions]
         with self._lock:
             self._examine()
-            verdicts = Batch(self._own_pool(), trials, cancel).run()
+            verdicts = Batch(self._own_pool(), trials).run()
         return [trial.outputs(verdict) for trial, verdict in zip(trials, verdicts, strict=True)]
 
     def report(self) -> SandboxReport:
@@ -173,37 +154,13 @@ class Judge:
         _reports[kind].demand(self._required)
         return _reports[kind]
 
-    def _run(
-        self,
-        submissions: Sequence[Submission],
-        stop_at_failure: bool = False,
-        cancel: threading.Event | None = None,
-    ) -> list[Verdict]:
-        """Judges submissions, whether they were judged before or not."""
+    def _run(self, submissions: Sequence[Submission], stop_at_failure: bool = False) -> list[Verdict]:
+        """Judges submissions without looking at the sandbox first."""
         trials = [
             Trial(one, stop_at_failure=stop_at_failure, stdout_tolerance=self._stdout_tolerance)
             for one in submissions
         ]
-        return Batch(self._own_pool(), trials, cancel).run()
-
-    def _run_unknown(
-        self,
-        cache: VerdictCache,
-        submissions: Sequence[Submission],
-        stop_at_failure: bool,
-        cancel: threading.Event | None,
-    ) -> list[Verdict]:
-        """Judges submissions that the cache does not know, equal ones once."""
-        variant = (stop_at_failure, self._stdout_tolerance, self._blueprint, sys.version)
-        keys = [key_of(one, *variant) for one in submissions]
-        verdicts = {key: verdict for key in keys if (verdict := cache.get(key)) is not None}
-        unknown = {key: one for key, one in zip(keys, submissions, strict=True) if key not in verdicts}
-        for key, verdict in zip(
-            unknown, self._run([*unknown.values()], stop_at_failure, cancel), strict=True
-        ):
-            cache.put(key, verdict)
-            verdicts[key] = verdict
-        return [verdicts[key] for key in keys]
+        return Batch(self._own_pool(), trials).run()
 
     def _own_pool(self) -> Pool:
         """Returns the zygotes of this process; those of a parent that forked belong to the parent."""

@@ -11,7 +11,6 @@ Tests that a generator makes for the problems of a run, kept in its folder.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -22,6 +21,7 @@ from o1coder_gym.models.lookup import cache_folder
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow, case_from_json, case_to_json
 from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest, generate_all
@@ -99,7 +99,7 @@ class TestStore:
         problem = request.problem
         parts = [self._name, problem.task_id, problem.prompt, problem.entry_point]
         parts += [request.reference, request.n, request.seed]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return content_hash(parts)
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -140,7 +140,7 @@ def reference_tests(
         ProblemFileError: When the set, or the file of tests in the cache, cannot be read.
     """
     rows = load_rows(problems, split=split)
-    name = hashlib.sha256(json.dumps([str(problems), generator]).encode()).hexdigest()[:16]
+    name = content_hash([str(problems), generator])[:16]
     path = cache_folder() / "tests" / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:

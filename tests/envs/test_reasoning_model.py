@@ -235,8 +235,7 @@ def test_scores_are_forgotten_with_what_the_scorer_keeps(judge: LedgerJudge) -> 
 def test_a_state_from_elsewhere_is_scored_along_its_whole_chain(judge: LedgerJudge) -> None:
     scorer = DepthScorer()
     model = ReasoningModel([ADD], judge, scorer=scorer)
-    steps = (Step(ActionType.DEFINE, "a"), Step(ActionType.MALFORMED, "b"), Step(ActionType.REFINE, "c"))
-    assert model.process_rewards([State("add", steps)]) == [(1.0, 0.0, pytest.approx(1 / 3))]
+    model.advance([(State("add", (Step(ActionType.DEFINE, "a"), Step(ActionType.MALFORMED, "b"))), DEFINE)])
     assert [state.depth for state in scorer.asked] == [1, 3]
 
 

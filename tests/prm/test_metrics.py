@@ -7,8 +7,8 @@ from itertools import combinations
 import pytest
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.metrics import calibration_error, reliability
-from o1coder_gym.prm.metrics import accuracy, auc, estimate, expected_best_of, pair_accuracy
+from o1coder_gym.metrics import calibration_error, estimate, reliability
+from o1coder_gym.prm.metrics import accuracy, auc, expected_best_of, pair_accuracy
 
 
 def test_auc_by_hand() -> None:

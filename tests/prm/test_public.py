@@ -15,6 +15,7 @@ from o1coder_gym.types import ActionType, Problem, State, Step  # noqa: E402
 
 PROBLEM = Problem("p", "Say x.")
 STATE = State("p", tuple(Step(ActionType.DEFINE, text) for text in ("one", "two", "three")))
+PREFIXES = [(PROBLEM, State("p", STATE.steps[:depth])) for depth in (1, 2, 3)]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def hidden(scorer: ModelScorer, ids: Any) -> Any:
 @pytest.mark.parametrize("kind", ["skywork", "qwen-prm", "math-shepherd", "rlhflow"])
 def test_all_steps_in_one_pass_are_each_prefix_alone(families: dict[str, Path], kind: str) -> None:
     scorer = load(families, kind)
-    scores = scorer.score_steps(PROBLEM, STATE)
+    scores = scorer.score(PREFIXES)
     assert len(set(scores)) == 3
     for depth, score in enumerate(scores, start=1):
         assert scorer.score([(PROBLEM, State("p", STATE.steps[:depth]))])[0] == pytest.approx(score, abs=2e-4)
@@ -76,7 +77,7 @@ def test_two_classes_are_a_softmax(families: dict[str, Path]) -> None:
     inner = torch.relu(hidden(scorer, encoded.ids) @ weights["score.0.weight"].T + weights["score.0.bias"])
     classes = (inner @ weights["score.2.weight"].T + weights["score.2.bias"]).softmax(-1)[:, 1]
     expected = [classes[mark].item() for mark in encoded.marks]
-    assert scorer.score_steps(PROBLEM, STATE) == pytest.approx(expected, abs=1e-4)
+    assert scorer.score(PREFIXES) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["math-shepherd", "rlhflow"])
@@ -94,7 +95,7 @@ def test_label_tokens_are_a_softmax_over_plus_and_minus(families: dict[str, Path
         logits = whole(torch.tensor([encoded.ids])).logits[0]
     good = logits[:, [plus, minus]].softmax(-1)[:, 0]
     expected = [good[mark].item() for mark in encoded.marks]
-    assert scorer.score_steps(PROBLEM, STATE) == pytest.approx(expected, abs=1e-4)
+    assert scorer.score(PREFIXES) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_value_head_is_read_at_the_line_end(families: dict[str, Path]) -> None:

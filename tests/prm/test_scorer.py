@@ -25,6 +25,7 @@ STEPS = (
     Step(ActionType.CODE, "def f(x):\n    return x"),
 )
 CHAIN = State("p", STEPS)
+PREFIXES = [(PROBLEM, State("p", STEPS[:depth])) for depth in range(1, 5)]
 
 
 @pytest.fixture(scope="module", params=[0, 64], ids=["from the start", "from prefixes"])
@@ -52,7 +53,7 @@ def alone(scorer: ModelScorer, state: State) -> float:
 def test_one_pass_is_each_prefix_alone(scorer: ModelScorer) -> None:
     passes = []
     scorer.model.backbone.register_forward_pre_hook(lambda *_: passes.append(1))
-    scores = scorer.score_steps(PROBLEM, CHAIN)
+    scores = scorer.score(PREFIXES)
     assert len(passes) == 1
     for depth, score in enumerate(scores, start=1):
         logit = alone(scorer, State("p", STEPS[:depth]))

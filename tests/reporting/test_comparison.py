@@ -58,7 +58,7 @@ def test_seeds_are_averaged_before_problems_are_resampled() -> None:
     # 50 equal seeds of one problem are one item, not 50: the interval is that of nothing but this problem
     many = [row(0, "a", True, seed=seed) for seed in range(50)]
     found = compare_rows(many, [row(0, "b", False)], ("a", "b"))
-    assert found.difference.items == 1
+    assert found.difference.count == 1
 
 
 def test_each_budget_is_compared_with_its_own() -> None:

@@ -67,7 +67,7 @@ def test_differences_are_to_the_control_at_the_same_budget():
     less, more = found["mcts", 512], found["mcts", 1024]
     assert less is not None
     assert more is not None
-    assert (less.mean, more.mean, more.items) == (0.0, 0.25, 4)
+    assert (less.mean, more.mean, more.count) == (0.0, 0.25, 4)
     assert not more.shown  # one problem of four
 
 
@@ -119,5 +119,5 @@ def test_rows_without_an_answer_are_not_compared():
         for one, found in zip(make_report(rows).summaries, make_report(rows).differences, strict=True)
         if found is not None and one.setting.budget.tokens == 1024
     )
-    assert difference.items == 4
+    assert difference.count == 4
     assert not math.isnan(difference.mean)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import JournalError
-from o1coder_gym.runs.journal import RunFolder, config_hash, read_rows
+from o1coder_gym.runs.journal import RunFolder, read_rows
+from o1coder_gym.runs.provenance import config_hash
 
 CONFIG = {"agents": ["mcts"], "seed": 0}
 

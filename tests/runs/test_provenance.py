@@ -3,11 +3,19 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.runs.provenance import Provenance, artefact_hash, input_hashes, package_versions
+from o1coder_gym.runs.provenance import (
+    Provenance,
+    artefact_hash,
+    config_hash,
+    content_hash,
+    input_hashes,
+    package_versions,
+)
 
 MADE = Provenance("prm train", {"seed": 0}, {"data": "abc"}, {"o1coder-gym": "0.1.0"})
 
@@ -37,3 +45,28 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
 
 def test_versions_of_what_is_installed() -> None:
     assert set(package_versions("numpy", "no-such-package")) == {"o1coder-gym", "numpy"}
+
+
+@pytest.mark.parametrize(
+    ("value", "size", "expected"),
+    [
+        # as earlier versions have named what lies in run folders, data sets and caches
+        (b"abc", None, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        ("abc", None, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (["é", 1, None], None, "251bf6a3c6a775de3d0b9cd748b58820067a11ce4fbde82d364c8d3fd44c1f59"),
+        ("\ud800", None, "91a681b998555fb475479817b126c94e57e52011fa1842c5d188795a4a05226b"),
+        (["p", 0], 8, "49787ad8e60e777f"),
+    ],
+)
+def test_names_of_what_is_stored_do_not_change(value: Any, size: int | None, expected: str) -> None:
+    assert content_hash(value, size) == expected
+
+
+def test_the_order_of_a_configs_keys_does_not_matter() -> None:
+    assert (
+        config_hash({"b": 1, "a": [0.5]})
+        == config_hash({"a": [0.5], "b": 1})
+        == content_hash('{"a": [0.5], "b": 1}')
+    )
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        config_hash({"a": float("nan")})

@@ -298,16 +298,6 @@ def test_stop_at_failure_leaves_out_the_rest(judge):
     assert outcomes(verdict) == ["pass", "wrong_answer", "wrong_answer"]
 
 
-def test_a_batch_can_be_cancelled(judge):
-    cancel = threading.Event()
-    threading.Timer(0.2, cancel.set).start()
-    sleeper = Submission("import time\ndef add(a, b): time.sleep(60)", "add", CALLS, Limits(wall_s=60))
-    verdicts = judge.evaluate([Submission(ADD, "add", CALLS), *[sleeper] * 5], cancel=cancel)
-    assert [verdict.outcome.value for verdict in verdicts] == ["pass", *["infrastructure"] * 5]
-    assert verdicts[1].error == "cancelled"
-    assert verdict_on(judge, ADD, CALLS).outcome is Outcome.PASS
-
-
 def test_threads_may_share_a_judge(judge):
     found = {}
 

@@ -79,6 +79,6 @@ def _lines(one: Comparison) -> str:
     return (
         f"a  {one.a}: {100 * one.solved_a:.1f} % solved, {one.tokens_a:,.0f} tokens a problem\n"
         f"b  {one.b}: {100 * one.solved_b:.1f} % solved, {one.tokens_b:,.0f} tokens a problem\n"
-        f"a − b over {difference.items} problems: {100 * difference.mean:+.1f} points, "
+        f"a − b over {difference.count} problems: {100 * difference.mean:+.1f} points, "
         f"95 % {100 * difference.low:+.1f} to {100 * difference.high:+.1f}: {one.conclusion}\n"
     )

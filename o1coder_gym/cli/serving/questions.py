@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-import hashlib
 import re
 import warnings
 from collections.abc import Sequence
 
 from o1coder_gym.problems.docstring_examples import docstring_examples
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import AssertTest, Problem
 
 _DEFINED = re.compile(r"^[ \t]*def[ \t]+([A-Za-z_]\w*)[ \t]*\(", re.M)
@@ -36,7 +36,7 @@ def question(turns: Sequence[tuple[str, str]], entry_point: str | None, tests: S
     shown = [line for line in asserts if name in called_by(line)]
     public = [AssertTest(code) for code in dict.fromkeys((*shown, *tests))] if name else []
     examples = docstring_examples(asked, name) if name and not public else ()
-    digest = hashlib.blake2b(repr((tuple(turns), name, tuple(tests))).encode(), digest_size=8).hexdigest()
+    digest = content_hash(repr((tuple(turns), name, tuple(tests))), 8)
     return Problem(f"chat/{digest}", prompt, name, (*public, *examples))
 
 

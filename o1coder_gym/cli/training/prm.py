@@ -34,12 +34,12 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.metrics import Estimate
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingSettings, require_packages
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import fit, read_calibration
 from o1coder_gym.prm.evaluation import Choice, ScorerReport, evaluate_scorer
-from o1coder_gym.prm.metrics import Estimate
 from o1coder_gym.prm.public import PUBLIC
 from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.process_data import PrefixRow, ProcessData, read_data

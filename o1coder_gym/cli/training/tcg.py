@@ -251,16 +251,20 @@ def _show_quality(found: Sequence[ProblemQuality], as_reward: bool, as_json: boo
     rates = summarize(found)
     agreement = reward_agreement(found) if as_reward else None
     if as_json:
-        summary: dict[str, Any] = {name: asdict(rate) for name, rate in rates.items() if rate.problems}
+        summary: dict[str, Any] = {
+            name: {"mean": rate.value, "low": rate.low, "high": rate.high, "problems": rate.count}
+            for name, rate in rates.items()
+            if rate.count
+        }
         if agreement is not None:
             summary["reward"] = asdict(agreement)
         typer.echo(json.dumps(summary))
         return
     table = Table("", "mean", "95 % interval", "problems", box=None)
     for name, rate in rates.items():
-        if rate.problems:
+        if rate.count:
             interval = f"{rate.low:.3f} – {rate.high:.3f}"
-            table.add_row(name.replace("_", " "), f"{rate.mean:.3f}", interval, str(rate.problems))
+            table.add_row(name.replace("_", " "), f"{rate.mean:.3f}", interval, str(rate.count))
     Console().print(table)
     if agreement is not None:
         typer.echo(

@@ -6,8 +6,6 @@ sum"), so problems are told apart by what they compute.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 from collections.abc import Iterator
 from functools import lru_cache
@@ -15,6 +13,7 @@ from itertools import combinations
 from typing import Any
 
 from o1coder_gym.experiments.micro.operations import Pipeline
+from o1coder_gym.runs.provenance import content_hash
 
 
 def _probes() -> tuple[tuple[int, ...], ...]:
@@ -50,7 +49,7 @@ def outputs(pipeline: Pipeline) -> Iterator[Any]:
 @lru_cache(maxsize=1 << 15)
 def behaviour(pipeline: Pipeline) -> str:
     """Returns the SHA-256 of a pipeline's outputs on `PROBES`; equal for pipelines that compute the same."""
-    return hashlib.sha256(json.dumps(list(outputs(pipeline))).encode()).hexdigest()
+    return content_hash(list(outputs(pipeline)))
 
 
 @lru_cache(maxsize=1 << 15)

@@ -12,6 +12,7 @@ from o1coder_gym.experiments.micro.behaviour import behaviour, is_irreducible
 from o1coder_gym.experiments.micro.operations import ENDS, STAGES, Operation, Pipeline, Stage, program, run
 from o1coder_gym.experiments.micro.splits import check_split, split_of
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json
+from o1coder_gym.runs.files import write_whole
 from o1coder_gym.types import CallTest, Problem
 
 PUBLIC_TESTS, HIDDEN_TESTS = 2, 10
@@ -86,9 +87,7 @@ def micro_rows(splits: dict[str, int], seed: int = 0) -> list[ProblemRow]:
 def write_rows(rows: Sequence[ProblemRow], path: Path) -> None:
     """Writes a problem file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text("".join(json.dumps(problem_row_to_json(row)) + "\n" for row in rows))
-    part.replace(path)
+    write_whole(path, "".join(json.dumps(problem_row_to_json(row)) + "\n" for row in rows))
 
 
 def _generator(seed: int, task_id: str) -> random.Random:

@@ -9,11 +9,9 @@ Shapes: B traces, T tokens.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import random
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +22,8 @@ from o1coder_gym.experiments.micro.operations import Pipeline
 from o1coder_gym.experiments.micro.problems import MOST, draw_pipelines, micro_problem
 from o1coder_gym.experiments.micro.splits import TRACES, is_held_out
 from o1coder_gym.experiments.micro.traces import trace
+from o1coder_gym.runs.files import replacing
+from o1coder_gym.runs.provenance import config_hash, content_hash
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.steps.prompts import question
 
@@ -134,9 +134,9 @@ def training_recipe(settings: TinySettings, chats: Sequence[tuple[str, str]]) ->
     Returns:
         ``settings``; ``texts``, the SHA-256 of all chats in order; ``sha256`` of these two together.
     """
-    texts = hashlib.sha256(json.dumps(chats, ensure_ascii=False).encode()).hexdigest()
+    texts = content_hash(json.dumps(chats, ensure_ascii=False))
     recipe = {"settings": asdict(settings), "texts": texts}
-    return {**recipe, "sha256": hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()}
+    return {**recipe, "sha256": config_hash(recipe)}
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
@@ -203,12 +203,10 @@ def _save(model: Any, tokenizer: Any, recipe: Mapping[str, Any], folder: Path) -
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     logging.disable_progress_bar()
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        part = Path(temporary) / "model"
+    with replacing(folder) as part:
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
         (part / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n")
-        part.replace(folder)
 
 
 def _chat(pipeline: Pipeline, generator: random.Random) -> tuple[str, str]:

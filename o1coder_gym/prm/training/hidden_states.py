@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,8 +19,8 @@ from torch import Tensor, nn
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.prm.model import StepModel, load_backbone
 from o1coder_gym.prm.step_text import EncodedSteps
-from o1coder_gym.runs.journal import RunFolder, config_hash
-from o1coder_gym.runs.provenance import input_hashes, package_versions
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import config_hash, content_hash, input_hashes, package_versions
 
 _AT_ONCE = 16
 _PREFIX_MIB = 1024
@@ -99,7 +98,7 @@ def open_reading(model: str, dtype: str, out: Path) -> Iterator[Reading]:
 
 def _prefix(ids: Sequence[int]) -> str:
     """Names the tokens up to a mark, on which alone the state there depends."""
-    return hashlib.sha256(array("q", ids).tobytes()).hexdigest()
+    return content_hash(array("q", ids).tobytes())
 
 
 def _encoded(state: Tensor) -> str:

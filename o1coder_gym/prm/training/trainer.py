@@ -26,6 +26,7 @@ from o1coder_gym.models.trainers import (
     TrainingResult,
     TrainingSettings,
     last_evaluation,
+    lora,
     provenance,
     read_result,
     require_packages,
@@ -232,15 +233,9 @@ def step_trainer(
 ) -> StepTrainer:
     """Assembles the trainer of an objective; with LoRA the head is trained whole."""
     if settings.lora_rank:
-        from peft import LoraConfig, TaskType, get_peft_model
+        from peft import get_peft_model
 
-        adapter = LoraConfig(
-            r=settings.lora_rank,
-            lora_alpha=2 * settings.lora_rank,
-            target_modules="all-linear",
-            modules_to_save=["score"],
-            task_type=TaskType.TOKEN_CLS,
-        )
+        adapter = lora(settings.lora_rank, task="TOKEN_CLS", trained_whole=["score"])
         model = get_peft_model(model, adapter)  # pyright: ignore[reportAssignmentType]
     pad = int(tokenizer.pad_token_id)  # pyright: ignore[reportArgumentType]
     pairwise = objective == "pairwise"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from o1coder_gym.metrics import PairedDifference
+from o1coder_gym.metrics import Estimate
 from o1coder_gym.reporting.colours import UNKNOWN, value_colour
 from o1coder_gym.reporting.pages.charts import (
     curves_chart,
@@ -104,7 +104,7 @@ def _untested(report: RunReport) -> str:
     return f'<p class="note"><strong>{escape(note)}</strong></p>' if note else ""
 
 
-def _result(summary: AgentSummary, difference: PairedDifference | None, place: int) -> str:
+def _result(summary: AgentSummary, difference: Estimate | None, place: int) -> str:
     total, usage = summary.total, summary.usage
     rate = summary.solved / total
     bar = interval_bar(rate, summary.interval)
@@ -124,7 +124,7 @@ def _result(summary: AgentSummary, difference: PairedDifference | None, place: i
     return f'<tr class="series" data-series="{place}">{"".join(cells)}</tr>'
 
 
-def _difference(difference: PairedDifference | None) -> str:
+def _difference(difference: Estimate | None) -> str:
     if difference is None:
         return ""
     mean, low, high = (100 * number for number in (difference.mean, difference.low, difference.high))

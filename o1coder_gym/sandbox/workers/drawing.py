@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from o1coder_gym.errors import SandboxError, UsageError
@@ -24,13 +24,12 @@ _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo")
 _PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 
 
-def draw(layers: Iterable[str], packages: Iterable[str], preload: Sequence[str]) -> Blueprint:
+def draw(layers: Iterable[str], packages: Iterable[str]) -> Blueprint:
     """Plans a zygote for this machine.
 
     Args:
         layers: Which of `LAYERS` to try.
         packages: Names of packages that candidates may import; those not installed are left out.
-        preload: Modules to import besides the standard ones.
 
     Raises:
         UsageError: When a layer has no such name.
@@ -51,7 +50,7 @@ def draw(layers: Iterable[str], packages: Iterable[str], preload: Sequence[str])
         ),
         packages=folders,
         package_files=_existing(file for folder in folders.values() for file in _package_files(folder)),
-        preload=(*STANDARD_MODULES, *preload),
+        preload=STANDARD_MODULES,
     )
 
 

@@ -62,9 +62,6 @@ def consensus(outputs: Outputs, *, threshold: float = 0.3) -> list[Agreed | None
     return [None if output is None else Agreed(output, support) for output in best]
 
 
-AGREEMENTS: dict[str, Agreement] = {"majority": majority, "consensus": consensus}
-
-
 def _most_common(column: Sequence[str | None], solutions: int, threshold: float) -> Agreed | None:
     votes = Counter(output for output in column if output is not None)
     if not votes:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from o1coder_gym.metrics import bootstrap_interval
+from o1coder_gym.metrics import Estimate, estimate_mean
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
@@ -68,23 +68,6 @@ class ProblemQuality:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A mean over problems with its bootstrap interval.
-
-    Attributes:
-        mean: NaN without problems.
-        low: Lower end of the 95 % interval over problems.
-        high: Upper end.
-        problems: Problems for which it is defined.
-    """
-
-    mean: float
-    low: float
-    high: float
-    problems: int
-
-
 def measure(
     judge: OutputJudge,
     rows: Sequence[ProblemRow],
@@ -134,7 +117,7 @@ def measure(
     ]
 
 
-def summarize(qualities: Sequence[ProblemQuality]) -> dict[str, Rate]:
+def summarize(qualities: Sequence[ProblemQuality]) -> dict[str, Estimate]:
     """Returns the rates that are reported, each a mean over the problems for which it is defined.
 
     ``parse_rate`` and ``pass_rate_of_asked`` have all tests asked for as denominator; what could not be read
@@ -156,7 +139,10 @@ def summarize(qualities: Sequence[ProblemQuality]) -> dict[str, Rate]:
         "tests_per_problem": [float(one.parsed) for one in qualities],
         "tokens_per_problem": [float(one.tokens) for one in qualities],
     }
-    return {name: _rate(values) for name, values in ratios.items()}
+    return {
+        name: estimate_mean([value for value in values if not math.isnan(value)])
+        for name, values in ratios.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,11 +279,3 @@ def _ratio(part: int, whole: int) -> float:
 
 def _youden(one: ProblemQuality) -> float:
     return _ratio(one.right_accepted, one.right) + _ratio(one.wrong_rejected, one.wrong) - 1
-
-
-def _rate(values: Sequence[float]) -> Rate:
-    defined = [value for value in values if not math.isnan(value)]
-    if not defined:
-        return Rate(math.nan, math.nan, math.nan, 0)
-    low, high = bootstrap_interval(defined)
-    return Rate(sum(defined) / len(defined), low, high, len(defined))

@@ -5,14 +5,13 @@ LoRA of rank 1 on all linear layers with a learning rate of 5e-4 is the paper's 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Literal
 
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
 from o1coder_gym.problems.rows import SPLITS
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.tcg.training.data_card import read_split
 
 
@@ -43,7 +42,7 @@ def train(
         WeightsError: When the model cannot be found.
     """
     train_rows, validation_rows = (read_split(data, stage, split) for split in SPLITS)
-    digest = hashlib.sha256(json.dumps([train_rows, validation_rows]).encode()).hexdigest()
+    digest = content_hash([train_rows, validation_rows])
     return finetune(
         stage,
         model,

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -7,21 +6,14 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import Driver, Task, best_of_n, greedy, mcts
-from o1coder_gym.agents.driver.cache import CachedJudge, CachedPolicy, CachedScorer
+from o1coder_gym.agents.driver.cache import CachedPolicy, CachedScorer
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
     GREEDY,
-    AssertTest,
-    CallTest,
-    CaseResult,
-    Limits,
-    Outcome,
     PolicyRequest,
     Problem,
     State,
-    Submission,
-    Verdict,
 )
 
 REQUEST = PolicyRequest(Problem("p", "q"), State("p"), n=2, seed=7)
@@ -94,37 +86,3 @@ def test_a_state_is_scored_once(toy: ModuleType, tmp_path: Path) -> None:
     with RunFolder.open(tmp_path, {"scorer": "toy"}, resume=True) as folder:
         assert CachedScorer(inside, folder).score(items) == first[:3]
     assert inside.batches == [3]
-
-
-def test_a_judge_is_asked_once(tmp_path: Path) -> None:
-    class Judge:
-        def __init__(self) -> None:
-            self.asked: list[Submission] = []
-
-        def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
-            self.asked += submissions
-            outcomes = [
-                Outcome.INFRASTRUCTURE if submission.code == "down" else Outcome.PASS
-                for submission in submissions
-            ]
-            return [Verdict(outcome, (CaseResult(outcome),)) for outcome in outcomes]
-
-    code = Submission("code", "f", (AssertTest("assert f(1)"),))
-    others = [
-        replace(code, tests=(CallTest("[1]", "1"),)),
-        replace(code, entry_point="g"),
-        replace(code, limits=Limits(cpu_s=1.0)),
-    ]
-    down = replace(code, code="down")
-    inside = Judge()
-    with RunFolder.open(tmp_path, {}) as folder:
-        judge = CachedJudge(inside, folder)
-        judge.evaluate([code, *others, down])
-        judge.evaluate([down, code])
-    assert inside.asked == [code, *others, down, down]
-    inside = Judge()
-    with RunFolder.open(tmp_path, {}, resume=True) as folder:
-        judge = CachedJudge(inside, folder)
-        assert judge.evaluate([code])[0].outcome is Outcome.PASS
-        assert judge.hits == 1
-    assert inside.asked == []

@@ -13,7 +13,7 @@ from o1coder_gym.experiments.micro.problems import micro_rows
 from o1coder_gym.experiments.micro.tiny_model import RECIPE, TinySettings, training_chats, training_recipe
 from o1coder_gym.models.lookup import BUNDLED_MODELS, count_parameters, find_model, model_path, parameters_of
 from o1coder_gym.problems.loading import load_rows
-from o1coder_gym.runs.journal import config_hash
+from o1coder_gym.runs.provenance import config_hash
 
 SPLITS = {"train": 512, "validation": 64, "test": 128}
 NAMES = sorted(BUNDLED_MODELS)

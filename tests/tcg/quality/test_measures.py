@@ -72,7 +72,7 @@ def test_no_tests_kill_nothing(judge: Judge) -> None:
     assert (one.mutants, one.killed, one.parsed) == (2, 0, 0)
     rates = summarize([one])
     assert math.isnan(rates["pass_rate_of_parsed"].mean)
-    assert rates["pass_rate_of_parsed"].problems == 0
+    assert rates["pass_rate_of_parsed"].count == 0
     assert rates["kill_rate"].mean == 0.0
 
 
@@ -80,8 +80,8 @@ def test_rates_are_means_over_the_problems_that_have_them() -> None:
     one = ProblemQuality("a", 2, 2, 2, 0, passed=2, valid=2, shown=0)
     other = ProblemQuality("b", 2, 0, 0, 0, passed=0, valid=0, shown=0)
     rates = summarize([one, other])
-    assert (rates["pass_rate_of_asked"].mean, rates["pass_rate_of_asked"].problems) == (0.5, 2)
-    assert (rates["pass_rate_of_parsed"].mean, rates["pass_rate_of_parsed"].problems) == (1.0, 1)
+    assert (rates["pass_rate_of_asked"].mean, rates["pass_rate_of_asked"].count) == (0.5, 2)
+    assert (rates["pass_rate_of_parsed"].mean, rates["pass_rate_of_parsed"].count) == (1.0, 1)
     assert rates["pass_rate_of_asked"].low == 0.0
     assert rates["pass_rate_of_asked"].high == 1.0
     assert ProblemQuality(**one.to_row()) == one

@@ -1,0 +1,40 @@
+"""Files and folders that are whole or absent, whenever a process is killed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file in place of an earlier one; text as UTF-8.
+
+    Raises:
+        OSError: When it cannot be written; the earlier one is left as it was.
+    """
+    with replacing(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields where to write instead: a file or folder that takes the place of `path` if the block succeeds.
+
+    A folder takes the place of none or of an empty one.
+    """
+    part = path.with_name(f".{path.name}.part")  # beside it: only within a file system is a rename atomic
+    _remove(part)  # of a process that was killed
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        _remove(part)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
