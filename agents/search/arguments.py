@@ -18,9 +18,7 @@ from o1coder_gym.types import Sampling
 
 Simulations: TypeAlias = Annotated[Count, Meaning("Simulations at most, ≥ 0.")]
 Width: TypeAlias = Annotated[AtLeastOne, Meaning("Samples per node at most, ≥ 1.")]
-Exploration: TypeAlias = Annotated[
-    NonNegative, Meaning("Exploration constant of selection, ≥ 0.")
-]
+Exploration: TypeAlias = Annotated[NonNegative, Meaning("Exploration constant of selection, ≥ 0.")]
 Parallel: TypeAlias = Annotated[AtLeastOne, Meaning("W, simulations at the same time, ≥ 1.")]
 EarlyStop: TypeAlias = Annotated[
     bool, Meaning("Stop at the first program that passes all tests of the search.")
