@@ -46,7 +46,7 @@ def simulate(tree: Tree, rules: Rules) -> Turns | None:
 
     def rest() -> Turns:
         try:
-            if (yield from expand(tree, flight, rules)):
+            if is_leaf(flight) or (yield from expand(tree, flight, rules)):
                 value = yield from rules.evaluate(tree, flight, rules.expand)
                 backup(tree, flight, value)
         finally:
@@ -71,21 +71,26 @@ def select(tree: Tree, rules: Rules) -> Flight | None:
         path.append(child)
         node = child
         if not (node.visits or node.asked or node.unobserved):
-            break  # never tried: it is evaluated before it is widened
+            break  # never tried
     return Flight(path)
 
 
+def is_leaf(flight: Flight) -> bool:
+    """Whether the selected node is new; it is evaluated before it is expanded."""
+    node = flight.node
+    if node.asked or node.visits or node.unobserved > 1:  # 1 is this simulation
+        return False
+    return node.parent is not None  # the root is the question: no step has led there to evaluate
+
+
 def expand(tree: Tree, flight: Flight, rules: Rules) -> Part[bool]:
-    """Adds children to the selected node and enters the most probable; a new node is a leaf as it is.
+    """Adds children to the selected node and enters the most probable.
 
     Returns:
-        Whether the flight is at a leaf to evaluate.
+        Whether there is one, a leaf to evaluate.
     """
     node = flight.node
     others = node.unobserved - 1  # simulations in flight through this node, this one left out
-    is_new = not (node.asked or node.visits or others)
-    if is_new and node.parent is not None:  # the root is the question: no step has led there to evaluate
-        return True
     # Visits that are on their way count as visits, or parallel simulations would all ask for the same sample.
     allowed = rules.widen(node.visits + others, tree.width)
     fresh = yield from rules.expand(tree, node, max(1, allowed - node.asked))
