@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -52,6 +52,8 @@ def search_reliability(pairs: Sequence[tuple[float, float]]) -> list[Reliability
     """
     scores, values = np.reshape(pairs, (-1, 2)).T
     return [
-        ReliabilityBin(*astuple(one), bootstrap_interval(values[group].tolist(), resamples=2000))
+        ReliabilityBin(
+            one.score, one.target, one.count, bootstrap_interval(values[group].tolist(), resamples=2000)
+        )
         for one, group in zip(reliability(scores, values), by_score(scores), strict=True)
     ]
