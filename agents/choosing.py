@@ -7,19 +7,19 @@ matrix, at no cost beyond what the search has paid for.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
+from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.search.leaf_values import Aggregate, scores_of_states
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Search
+from o1coder_gym.queries import Agent, Search
 from o1coder_gym.rewards import end_value, standing
 from o1coder_gym.tcg.checking.selection import Score, matrix_of
-from o1coder_gym.types import Outcome, Problem, SearchResult, State, Transition, Verdict
+from o1coder_gym.types import Outcome, Problem, Proposal, SearchResult, State, Verdict
 
 Action: TypeAlias = tuple[State, str]
 
@@ -43,43 +43,28 @@ class Program:
     mean_logprob: float
 
 
-@dataclass(slots=True)
-class Watch:
-    """What a search was answered, as far as it concerns its programs. Mutable; grows with `add`."""
-
-    _samples: Counter[Action] = field(default_factory=Counter)
-    _logprobs: dict[Action, tuple[float, int]] = field(default_factory=dict)
-    _paths: dict[State, tuple[float, int]] = field(default_factory=dict)
-    _ends: dict[Action, Transition] = field(default_factory=dict)
-
-    def add(self, query: Query, answer: Answer) -> None:
-        """Notes one answered query."""
-        if isinstance(query, Propose) and isinstance(answer, tuple):
-            for proposal in answer:
-                action = query.state, proposal.text
-                self._samples[action] += 1
-                logprob = float("-inf") if proposal.logprob is None else proposal.logprob
-                self._logprobs.setdefault(action, (logprob, proposal.kept_tokens))
-        elif isinstance(query, Advance) and isinstance(answer, Transition):
-            action = query.state, query.action
-            logprob, tokens = self._logprobs.get(action, (0.0, 0))
-            before, length = self._paths.get(query.state, (0.0, 0))
-            self._paths.setdefault(answer.state, (before + logprob, length + tokens))
-            if answer.verdict is not None:
-                self._ends[action] = answer
-
-    def programs(self) -> list[Program]:
-        """Returns the programs judged so far, in order."""
-        return [self._program(action, end) for action, end in self._ends.items()]
-
-    def _program(self, action: Action, end: Transition) -> Program:
-        assert end.verdict is not None
-        logprob, tokens = self._paths[end.state]
-        samples = max(1, self._samples[action])
-        return Program(end.state, end.verdict, end_value(end), samples, logprob / max(tokens, 1))
+def judged_programs(recording: Recording) -> list[Program]:
+    """Returns the programs that a recorded search has had judged, in order."""
+    drawn: dict[Action, list[Proposal]] = {}
+    for (state, _), proposals in recording.samples.items():
+        for proposal in proposals:
+            drawn.setdefault((state, proposal.text), []).append(proposal)
+    paths: dict[State, tuple[float, int]] = {}
+    found = []
+    for (state, action), after in recording.transitions.items():
+        equal = drawn.get((state, action), [])
+        before, length = paths.get(state, (0.0, 0))
+        for first in equal[:1]:  # none for a step of the agent's own
+            before += float("-inf") if first.logprob is None else first.logprob
+            length += first.kept_tokens
+        logprob, tokens = paths.setdefault(after.state, (before, length))
+        if after.verdict is not None:
+            mean = logprob / max(tokens, 1)
+            found.append(Program(after.state, after.verdict, end_value(after), max(1, len(equal)), mean))
+    return found
 
 
-def watched(search: Search, watch: Watch) -> Search:
+def watched(search: Search, recording: Recording) -> Search:
     """Runs a search as it is, and notes what it is answered."""
     try:
         queries = next(search)
@@ -90,7 +75,7 @@ def watched(search: Search, watch: Watch) -> Search:
                 queries = search.throw(error)
                 continue
             for query, answer in zip(queries, answers, strict=True):
-                watch.add(query, answer)
+                recording.add(query, answer)
             queries = search.send(answers)
     except StopIteration as end:
         return end.value
@@ -109,11 +94,11 @@ def choosing(agent: Agent, *scores: Score) -> Agent:
     """
 
     def search(problem: Problem, root: State, /) -> Search:
-        watch = Watch()
+        recording = Recording()
         found = SearchResult(None)
         with suppress(BudgetExhausted):  # an agent that does not answer to it has found programs too
-            found = yield from watched(agent(problem, root), watch)
-        chosen = choose_program(watch.programs(), len(problem.public_tests), scores)
+            found = yield from watched(agent(problem, root), recording)
+        chosen = choose_program(judged_programs(recording), len(problem.public_tests), scores)
         if chosen is None:
             return found
         return SearchResult(chosen.state, chosen.value or 0.0, found.tree)
@@ -132,12 +117,12 @@ def choosing_by_scorer(agent: Agent, aggregate: Aggregate, *scores: Score) -> Ag
     """
 
     def search(problem: Problem, root: State, /) -> Search:
-        watch = Watch()
+        recording = Recording()
         found = SearchResult(None)
         opinions: dict[State, float] = {}
         with suppress(BudgetExhausted):
-            found = yield from _scoring(agent(problem, root), watch, aggregate, opinions)
-        chosen = choose_program(watch.programs(), len(problem.public_tests), scores, opinions)
+            found = yield from _scoring(agent(problem, root), recording, aggregate, opinions)
+        chosen = choose_program(judged_programs(recording), len(problem.public_tests), scores, opinions)
         if chosen is None:
             return found
         return SearchResult(chosen.state, chosen.value or 0.0, found.tree)
@@ -145,7 +130,9 @@ def choosing_by_scorer(agent: Agent, aggregate: Aggregate, *scores: Score) -> Ag
     return search
 
 
-def _scoring(search: Search, watch: Watch, aggregate: Aggregate, opinions: dict[State, float]) -> Search:
+def _scoring(
+    search: Search, recording: Recording, aggregate: Aggregate, opinions: dict[State, float]
+) -> Search:
     """Runs a search as `watched` does, and has each program scored as soon as it is there."""
     try:
         queries = next(search)
@@ -153,8 +140,8 @@ def _scoring(search: Search, watch: Watch, aggregate: Aggregate, opinions: dict[
             try:
                 answers = yield queries
                 for query, answer in zip(queries, answers, strict=True):
-                    watch.add(query, answer)
-                fresh = [program.state for program in watch.programs() if program.state not in opinions]
+                    recording.add(query, answer)
+                fresh = [state for state in recording.programs() if state not in opinions]
                 steps = yield from scores_of_states(fresh)
                 opinions |= zip(fresh, map(aggregate, steps), strict=True)
             except BudgetExhausted as error:

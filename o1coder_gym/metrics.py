@@ -320,24 +320,22 @@ def reliability(scores: Numbers, targets: Numbers, bins: int = 10) -> list[Bin]:
         bins: Number of bins.
     """
     found, wanted = np.asarray(scores, float), np.asarray(targets, float)
-    places = np.minimum((found * bins).astype(int), bins - 1)
-    groups = [places == place for place in range(bins)]
     return [
-        Bin(float(found[group].mean()), float(wanted[group].mean()), int(group.sum()))
-        for group in groups
-        if group.any()
+        Bin(float(found[group].mean()), float(wanted[group].mean()), len(group))
+        for group in by_score(found, bins)
     ]
 
 
-def calibration_error(scores: Numbers, targets: Numbers, bins: int = 10) -> float:
+def by_score(scores: NDArray[Any], bins: int = 10) -> list[NDArray[np.intp]]:
+    """Returns the indices of the examples in each bin of `reliability`, lowest scores first."""
+    places = np.minimum((scores * bins).astype(int), bins - 1)
+    return [np.flatnonzero(places == place) for place in np.unique(places)]
+
+
+def calibration_error(bins: Sequence[Bin]) -> float:
     """Computes ECE = Σ_b (n_b / N) |mean score − mean target| (Guo et al. 2017, equation 3).
 
-    Args:
-        scores: In [0, 1], [N]; the result is NaN for N = 0.
-        targets: In [0, 1], [N].
-        bins: Number of bins.
+    NaN without bins.
     """
-    if not len(scores):
-        return math.nan
-    groups = reliability(scores, targets, bins)
-    return sum(group.count * abs(group.score - group.target) for group in groups) / len(scores)
+    total = sum(one.count for one in bins)
+    return sum(one.count * abs(one.score - one.target) for one in bins) / total if total else math.nan

@@ -37,6 +37,11 @@ class Recording:
             self.scores[query.state] = answer
 
     @property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """All samples, in the order in which their places were first asked."""
+        return tuple(proposal for drawn in self.samples.values() for proposal in drawn)
+
+    @property
     def cut(self) -> list[tuple[State, Proposal]]:
         """The samples that the budget cut, and where they were drawn."""
         return [

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from o1coder_gym.agents.best_of_n import best_of_n
 from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.policies import LanguageModelPolicy
 from o1coder_gym.protocols import Model
-from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.rewards import fractional_outcome, outcome_reward
 from o1coder_gym.runs.seeds import derive_stream
-from o1coder_gym.types import ActionType, Problem, Proposal, Sampling, State, Transition, Usage
+from o1coder_gym.types import ActionType, Problem, Proposal, Sampling, State, Transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +81,6 @@ class TokenRow:
     step_of: tuple[int, ...]
 
 
-@dataclass(slots=True)
-class _Recorder:
-    """Collects the answers of each task; passed to the driver as its observer. Mutable."""
-
-    proposals: dict[str, list[Proposal]] = field(default_factory=dict)
-    transitions: dict[str, list[Transition]] = field(default_factory=dict)
-
-    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
-        if isinstance(query, Propose) and isinstance(answer, tuple):
-            self.proposals.setdefault(task.key, []).extend(answer)
-        elif isinstance(query, Advance) and isinstance(answer, Transition):
-            self.transitions.setdefault(task.key, []).append(answer)
-
-
 def sample_episodes(
     model: Model, policy: LanguageModelPolicy, task_ids: Sequence[str], *, sampling: Sampling, seed: int
 ) -> list[Episode]:
@@ -113,7 +99,7 @@ def sample_episodes(
     Raises:
         O1CoderError: What made an episode impossible: the policy, the scorer or the judge failed.
     """
-    recorder = _Recorder()
+    recorder = Recorder()
     agent = partial(best_of_n, n=1, sampling=sampling)
     tasks = [
         Task(task_id, agent, name=f"episode-{index}", seed=derive_stream(seed, str(index)))
@@ -123,16 +109,14 @@ def sample_episodes(
     for result in driver.run(tasks):
         if result.error is not None:
             raise O1CoderError(f"an episode failed: {result.error}") from result.error
-        if any(one.finish == "length" and not one.tokens for one in recorder.proposals[result.task.key]):
+        drawn = recorder.recordings[result.task.key].proposals
+        if any(one.finish == "length" and not one.tokens for one in drawn):
             raise O1CoderError(f"{result.task.task_id}: an episode grew longer than the model's context")
-    return [
-        Episode(
-            model.problem(task.task_id),
-            tuple(recorder.proposals[task.key]),
-            tuple(recorder.transitions[task.key]),
-        )
-        for task in tasks
-    ]
+    return [_episode(model.problem(task.task_id), recorder.recordings[task.key]) for task in tasks]
+
+
+def _episode(problem: Problem, recording: Recording) -> Episode:
+    return Episode(problem, recording.proposals, tuple(recording.transitions.values()))
 
 
 def token_row(policy: LanguageModelPolicy, episode: Episode) -> TokenRow:

@@ -104,7 +104,7 @@ def evaluate_scorer(
         accuracy=found.estimate(every, lambda some: accuracy(found.scores[some], hard[some])),
         pair_accuracy=_pairs(found, data, resamples),
         calibration_error=found.estimate(
-            every, lambda some: calibration_error(found.scores[some], targets[some])
+            every, lambda some: calibration_error(reliability(found.scores[some], targets[some]))
         ),
         bins=tuple(reliability(found.scores, targets)),
         auc_by_depth={

@@ -15,7 +15,7 @@ from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.reporting.colours import BAD, GOOD, MIDDLE, SERIES, UNKNOWN
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, RunReport
-from o1coder_gym.reporting.search_reliability import ReliabilityBin, calibration_error
+from o1coder_gym.reporting.search_reliability import ReliabilityBin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 import importlib.util
 from collections.abc import Mapping
 
-from o1coder_gym.metrics import Bin
+from o1coder_gym.metrics import Bin, calibration_error
 
 FIGURES = "figures"
 """Name of the folder of figures in a run folder."""
@@ -161,11 +161,11 @@ def reliability_figure(bins: Sequence[ReliabilityBin]) -> Figure:
     figure = Figure(figsize=(4.2, 4.2))
     axes = figure.add_subplot()
     scores = [one.score for one in bins]
-    values = [one.value for one in bins]
+    values = [one.target for one in bins]
     axes.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1)
     axes.vlines(scores, [one.interval[0] for one in bins], [one.interval[1] for one in bins], color=SERIES[0])
-    most = max(one.steps for one in bins)
-    axes.scatter(scores, values, s=[20 + 100 * one.steps / most for one in bins], color=SERIES[0], zorder=3)
+    most = max(one.count for one in bins)
+    axes.scatter(scores, values, s=[20 + 100 * one.count / most for one in bins], color=SERIES[0], zorder=3)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("score of the step")
     axes.set_ylabel("value of the programs below it")

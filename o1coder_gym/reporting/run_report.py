@@ -19,7 +19,7 @@ from o1coder_gym.reporting.results import (
     summarize,
 )
 from o1coder_gym.reporting.run_trees import RunTrees
-from o1coder_gym.reporting.search_reliability import ReliabilityBin, reliability, scored_steps
+from o1coder_gym.reporting.search_reliability import ReliabilityBin, scored_steps, search_reliability
 from o1coder_gym.specs import name_of
 
 BASELINES = ("best_of_n_random", "greedy")
@@ -115,7 +115,7 @@ def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
     except UsageError:  # a run of an older version
         return make_report(rows, facts)
     pages = {task: page.relative_to(folder).as_posix() for task, page in write_pages(trees).items()}
-    return make_report(rows, facts, reliability(scored_steps(trees.all())), pages)
+    return make_report(rows, facts, search_reliability(scored_steps(trees.all())), pages)
 
 
 def make_report(

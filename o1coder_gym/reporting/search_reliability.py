@@ -1,35 +1,24 @@
-"""Reliability of a step scorer in search: what became of the steps that it gave a score. B bins."""
+"""Reliability of a step scorer in search: what became of the steps that it gave a score."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.metrics import bootstrap_interval
-from o1coder_gym.process_data.search_tree import SearchTree
+import numpy as np
 
-BINS = 10
-"""B, of equal width."""
+from o1coder_gym.metrics import Bin, bootstrap_interval, by_score, reliability
+from o1coder_gym.process_data.search_tree import SearchTree
 
 
 @dataclass(frozen=True, slots=True)
-class ReliabilityBin:
-    """The steps whose score lies in a range.
+class ReliabilityBin(Bin):
+    """The steps whose score lies in a range; their target is the mean value of the programs found below.
 
     Attributes:
-        low: Lower end of the range, in [0, 1].
-        high: Upper end.
-        steps: Number of steps.
-        score: Their mean score.
-        value: Mean value of the programs found below them, in [0, 1].
-        interval: 95 % bootstrap interval of `value` over the steps.
+        interval: 95 % bootstrap interval of the target over the steps.
     """
 
-    low: float
-    high: float
-    steps: int
-    score: float
-    value: float
     interval: tuple[float, float]
 
 
@@ -55,32 +44,16 @@ def scored_steps(trees: Iterable[SearchTree]) -> list[tuple[float, float]]:
     return pairs
 
 
-def reliability(pairs: Sequence[tuple[float, float]], bins: int = BINS) -> list[ReliabilityBin]:
-    """Sorts scored steps into bins of equal width; empty bins are left out.
+def search_reliability(pairs: Sequence[tuple[float, float]]) -> list[ReliabilityBin]:
+    """Sorts scored steps into bins as `metrics.reliability` does, with intervals.
 
     Args:
         pairs: (score, value) of each step.
-        bins: B, ≥ 1.
     """
-    groups: dict[int, list[tuple[float, float]]] = {}
-    for score, value in pairs:
-        groups.setdefault(min(int(score * bins), bins - 1), []).append((score, value))
-    return [_bin(place, bins, groups[place]) for place in sorted(groups)]
-
-
-def calibration_error(bins: Sequence[ReliabilityBin]) -> float:
-    """Returns the expected calibration error Σ n_b |score_b − value_b| / n (Guo et al. 2017, equation 3)."""
-    total = sum(one.steps for one in bins)
-    return sum(one.steps * abs(one.score - one.value) for one in bins) / max(total, 1)
-
-
-def _bin(place: int, bins: int, pairs: Sequence[tuple[float, float]]) -> ReliabilityBin:
-    scores, values = zip(*pairs, strict=True)
-    return ReliabilityBin(
-        low=place / bins,
-        high=(place + 1) / bins,
-        steps=len(pairs),
-        score=sum(scores) / len(scores),
-        value=sum(values) / len(values),
-        interval=bootstrap_interval(values, resamples=2000),
-    )
+    scores, values = np.reshape(pairs, (-1, 2)).T
+    return [
+        ReliabilityBin(
+            one.score, one.target, one.count, bootstrap_interval(values[group].tolist(), resamples=2000)
+        )
+        for one, group in zip(reliability(scores, values), by_score(scores), strict=True)
+    ]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, choosing, load_agent
-from o1coder_gym.agents.choosing import Program, Watch, choose_program, codes, watched
-from o1coder_gym.agents.driver.recordings import Recorder
+from o1coder_gym.agents.choosing import Program, choose_program, codes, judged_programs, watched
+from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.errors import UnknownNameError
@@ -124,16 +124,16 @@ def test_a_sweep_chooses_anew_at_each_budget(toy: ModuleType) -> None:
     assert found == whole.result
 
 
-def test_a_watch_keeps_every_program(toy: ModuleType) -> None:
-    watch = Watch()
+def test_a_recording_keeps_every_program(toy: ModuleType) -> None:
+    recording = Recording()
 
     def agent(problem: Problem, root: State, /) -> Search:
-        return (yield from watched(load_agent("best_of_n:n=30")(problem, root), watch))
+        return (yield from watched(load_agent("best_of_n:n=30")(problem, root), recording))
 
     model = toy.ToyModel()
     (result,) = Driver(model, toy.ToyPolicy()).run([Task("p", agent)])
     assert isinstance(result.result, SearchResult)
-    found = watch.programs()
+    found = judged_programs(recording)
     committed = {(s, a) for s, a in model.advanced if a.startswith("code")}
     assert {(State("p", p.state.steps[:-1]), p.state.code) for p in found} == committed
     assert codes(found) == list(dict.fromkeys(p.state.code for p in found))

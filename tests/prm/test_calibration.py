@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import ScorerError, UsageError
-from o1coder_gym.metrics import calibration_error
+from o1coder_gym.metrics import calibration_error, reliability
 from o1coder_gym.prm.calibration import Calibration, fit, read_calibration, sigmoid
 from o1coder_gym.prm.metrics import auc
 
@@ -32,7 +32,8 @@ def test_the_error_falls_and_the_order_stays(method: str) -> None:
     logits, labels = drawn(3.0)
     raw, fitted = Calibration(), fit(method, logits[:2000], labels[:2000])
     before, after = ([one(logit) for logit in logits[2000:]] for one in (raw, fitted))
-    assert calibration_error(after, labels[2000:]) < 0.5 * calibration_error(before, labels[2000:])
+    error = [calibration_error(reliability(scores, labels[2000:])) for scores in (before, after)]
+    assert error[1] < 0.5 * error[0]
     assert auc(after, labels[2000:]) == pytest.approx(auc(before, labels[2000:]), abs=0.01)
 
 

@@ -38,9 +38,9 @@ def test_accuracies_by_hand() -> None:
 def test_calibration_error_by_hand() -> None:
     # bin [0.2, 0.3): scores 0.2 and 0.25, labels 0 and 1: |0.225 − 0.5| with weight 2/3
     # bin [0.9, 1]: score 1, label 1: no error, weight 1/3
-    error = calibration_error([0.2, 0.25, 1.0], [0, 1, 1])
-    assert error == pytest.approx(2 / 3 * 0.275)
     bins = reliability([0.2, 0.25, 1.0], [0, 1, 1])
+    assert calibration_error(bins) == pytest.approx(2 / 3 * 0.275)
+    assert math.isnan(calibration_error([]))
     assert [(one.score, one.target, one.count) for one in bins] == [(0.225, 0.5, 2), (1.0, 1.0, 1)]
 
 

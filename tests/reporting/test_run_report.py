@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import pytest
 
+from o1coder_gym.metrics import calibration_error
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import make_report
-from o1coder_gym.reporting.search_reliability import calibration_error, reliability, scored_steps
+from o1coder_gym.reporting.search_reliability import scored_steps, search_reliability
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import ActionType, Outcome, Problem, Step, Usage
 
@@ -99,14 +100,13 @@ def test_a_step_is_worth_the_ends_below_it():
 
 
 def test_bins_and_their_error():
-    bins = reliability([(0.05, 0.0), (0.95, 1.0), (0.97, 0.5), (1.0, 1.0)])
-    assert [(one.low, one.steps) for one in bins] == [(0.0, 1), (0.9, 3)]
+    bins = search_reliability([(0.05, 0.0), (0.95, 1.0), (0.97, 0.5), (1.0, 1.0)])
+    assert [one.count for one in bins] == [1, 3]
     assert bins[1].score == pytest.approx((0.95 + 0.97 + 1.0) / 3)
-    assert bins[1].value == pytest.approx(2.5 / 3)
+    assert bins[1].target == pytest.approx(2.5 / 3)
     # (1 · |0.05 − 0| + 3 · |2.92/3 − 2.5/3|) / 4
     assert calibration_error(bins) == pytest.approx((0.05 + 0.42) / 4)
-    assert reliability([]) == []
-    assert calibration_error([]) == 0.0
+    assert search_reliability([]) == []
 
 
 def test_rows_without_an_answer_are_not_compared():

@@ -103,14 +103,14 @@ def reliability_chart(bins: Sequence[ReliabilityBin]) -> str:
         f'<line class="ideal" x1="{frame.x(0):.1f}" y1="{frame.y(0):.1f}" '
         f'x2="{frame.x(1):.1f}" y2="{frame.y(1):.1f}"/>'
     )
-    most = max(one.steps for one in bins)
+    most = max(one.count for one in bins)
     for one in bins:
-        x, y, (low, high) = frame.x(one.score), frame.y(one.value), one.interval
-        told = f"{one.steps} steps, mean score {one.score:.2f}, value {one.value:.2f}"
+        x, y, (low, high) = frame.x(one.score), frame.y(one.target), one.interval
+        told = f"{one.count} steps, mean score {one.score:.2f}, value {one.target:.2f}"
         parts.append(
             f'<g class="s0"><title>{told}</title>'
             f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.y(low):.1f}" y2="{frame.y(high):.1f}"/>'
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{4 + 7 * math.sqrt(one.steps / most):.1f}"/></g>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{4 + 7 * math.sqrt(one.count / most):.1f}"/></g>'
         )
     return _svg(parts, size, size, "Reliability of the step scorer")
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from o1coder_gym.metrics import Estimate
+from o1coder_gym.metrics import Estimate, calibration_error
 from o1coder_gym.reporting.colours import UNKNOWN, value_colour
 from o1coder_gym.reporting.pages.charts import (
     curves_chart,
@@ -26,7 +26,6 @@ from o1coder_gym.reporting.results import (
     untested_note,
 )
 from o1coder_gym.reporting.run_report import RunReport
-from o1coder_gym.reporting.search_reliability import calibration_error
 from o1coder_gym.specs import name_of
 
 BAND = 100
@@ -268,7 +267,7 @@ def _reliability(report: RunReport) -> str:
     if not report.reliability:
         return ""
     bins = report.reliability
-    steps = sum(one.steps for one in bins)
+    steps = sum(one.count for one in bins)
     return (
         '<section><h2>Reliability of the step scorer</h2><div class="beside">'
         f"<figure>{reliability_chart(bins)}</figure><div>"

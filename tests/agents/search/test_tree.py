@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.agents.choosing import Watch
+from o1coder_gym.agents.choosing import judged_programs
+from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.search.priors import by_logprob
 from o1coder_gym.agents.search.rollouts import Rollout
 from o1coder_gym.agents.search.tree import Node, Tree
@@ -233,14 +234,14 @@ def test_means_are_over_the_tokens_that_were_kept(toy: ModuleType) -> None:
     assert [node.kept for node in again.nodes] == [0, 4, 9]
     assert by_logprob_priors(tree) == pytest.approx([math.exp(-1) / (math.exp(-1) + math.exp(-0.7))])
     rollouts = [Rollout(ROOT), Rollout(ROOT)]
-    watch = Watch()
+    recording = Recording()
     for rollout, proposal in zip(rollouts, (short, long), strict=True):
         (transition,) = toy.ToyModel().advance([(ROOT, proposal.text)])
         rollout.extend(proposal, transition)
-        watch.add(Propose(ROOT), (proposal,))
-        watch.add(Advance(ROOT, proposal.text), transition)
+        recording.add(Propose(ROOT), (proposal,))
+        recording.add(Advance(ROOT, proposal.text), transition)
     assert [rollout.mean_logprob for rollout in rollouts] == pytest.approx([-1.0, -0.7])
-    assert [program.mean_logprob for program in watch.programs()] == pytest.approx([-1.0, -0.7])
+    assert [program.mean_logprob for program in judged_programs(recording)] == pytest.approx([-1.0, -0.7])
 
 
 def by_logprob_priors(tree: Tree) -> list[float]:
