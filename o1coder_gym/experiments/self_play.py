@@ -126,7 +126,7 @@ def self_play(
 
 
 def run_stages(stages: Stages, start: Learned, schedule: Schedule, folder: RunFolder, tell: Tell) -> Learned:
-    """Runs the loop; what the folder has already is not done again.
+    """Runs the loop of Algorithm 1; what the folder has already is not done again.
 
     Args:
         stages: The work.
