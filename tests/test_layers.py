@@ -128,6 +128,15 @@ def test_options_are_read_by_the_command_line_alone(name: str) -> None:
     assert "typer" not in imports(MODULES[name]) or name.startswith("cli.")
 
 
+def test_experiments_print_nothing() -> None:
+    for name, path in MODULES.items():
+        if name.startswith("experiments"):
+            assert not imports(path) & {"rich", "rich.console", "rich.progress"}, name
+            assert "o1coder_gym.runs.progress" not in imports(path), name
+            names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+            assert "print" not in names, name
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_heavy_libraries_are_never_imported_at_the_top(name: str) -> None:
     top = {imported.split(".")[0] for imported in imports(MODULES[name], top_level_only=True)}

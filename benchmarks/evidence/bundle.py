@@ -21,9 +21,9 @@ from typing import Annotated, Any
 
 import typer
 
-from o1coder_gym.cli.training.selfplay import TESTED, gains
+from o1coder_gym.experiments.held_out import gains
 from o1coder_gym.experiments.micro.tiny_model import RECIPE
-from o1coder_gym.experiments.self_play import CURVE
+from o1coder_gym.experiments.self_play import CURVE, TESTED
 from o1coder_gym.models.lookup import BUNDLED_MODELS
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.runs.provenance import config_hash, content_hash
@@ -59,11 +59,12 @@ def _write_selfplay(run: Path, out: Path, inputs: Mapping[str, str]) -> None:
     for row in read_rows(run / f"{TESTED}.jsonl"):
         tables[row["policy"]][row["task_id"]] = row["found"]
     ended = datetime.fromtimestamp((run / "report.md").stat().st_mtime, UTC)
+    gained = {name: gain.to_row() for name, gain in gains(tables["before"], tables["after"]).items()}
     told = {
         "command": "make selfplay",
         "date": ended.date().isoformat(),
         "seed": plan["run"]["seed"],
-        "test": {"problems": len(tables["before"]), "samples": plan["run"]["samples"], **gains(tables)},
+        "test": {"problems": len(tables["before"]), "samples": plan["run"]["samples"], **gained},
         "validation": [_without_path(row) for row in read_rows(run / f"{CURVE}.jsonl")],
     }
     (out / "tiny" / "selfplay.json").write_text(json.dumps(told, indent=2) + "\n")

@@ -19,8 +19,8 @@ from typing import Annotated
 import typer
 
 from o1coder_gym.cli.options import DEFAULT_POLICY, MaxStepsOption, PolicyOption, ResumeOption, SeedOption
-from o1coder_gym.cli.search.bench import run_suite
-from o1coder_gym.experiments.aspr import measure
+from o1coder_gym.cli.search.bench import show_suite
+from o1coder_gym.experiments.aspr import measure_aspr
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts
 from o1coder_gym.metrics import SamplingPassRate
 from o1coder_gym.reporting.results import AgentSummary, read_results, summarize
@@ -61,11 +61,11 @@ def main(
         max_steps=max_steps,
         controls=False,
     )
-    run_suite(suite, out, "", resume=resume, skip_bad=False, as_json=False)
+    show_suite(suite, out, resume=resume)
     found: dict[str, tuple[AgentSummary, SamplingPassRate]] = {}
     for part in parts(suite):
         (greedy,) = (one for one in summarize(read_results(out / part.name)) if one.setting.agent == "greedy")
-        rates = measure(out / part.name, samples=samples, paths=paths, agents=[sampler], seed=seed)
+        rates = measure_aspr(out / part.name, samples=samples, paths=paths, agents=[sampler], seed=seed)
         found[part.plan.format] = greedy, rates[sampler]
     text = table(policy, found)
     (out / "table1.md").write_text(text)

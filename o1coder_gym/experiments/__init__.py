@@ -1,1 +1,50 @@
-"""What the commands do, for use from Python: benchmarks, synthesis, training runs, self-play."""
+"""What the commands do, for use from Python: benchmarks, synthesis, training runs, self-play.
+
+Each is one call into a run folder: it prints nothing, tells callbacks of its progress, goes on with
+``resume=True`` where it was interrupted, and returns frozen values. Weights and torch are loaded by the calls
+that need them. docs/experiments.md shows them.
+"""
+
+from o1coder_gym.experiments.aspr import measure_aspr
+from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark, run_plan
+from o1coder_gym.experiments.held_out import Gain, HeldOut, PolicyQuality, policy_quality
+from o1coder_gym.experiments.micro.make import Micro, make_micro
+from o1coder_gym.experiments.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
+from o1coder_gym.experiments.self_play import SelfPlayResult, self_play
+from o1coder_gym.experiments.self_play_config import SelfPlayConfig, read_config
+from o1coder_gym.experiments.shards import SynthesisPlan
+from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_suite, run_suite
+from o1coder_gym.experiments.synthesis import FailedSearchesError, HarvestRules, synthesize
+from o1coder_gym.experiments.tools import Plan, Tools
+
+__all__ = [
+    "FailedSearchesError",
+    "Gain",
+    "HarvestRules",
+    "HeldOut",
+    "Micro",
+    "NoAnswersError",
+    "Plan",
+    "PolicyQuality",
+    "ProblemChoice",
+    "RLPlan",
+    "SelfPlayConfig",
+    "SelfPlayResult",
+    "Suite",
+    "SynthesisPlan",
+    "Tools",
+    "TrainedPolicy",
+    "make_micro",
+    "measure_aspr",
+    "parts",
+    "policy_quality",
+    "read_config",
+    "read_suite",
+    "run_benchmark",
+    "run_plan",
+    "run_suite",
+    "self_play",
+    "synthesize",
+    "train_on_pairs",
+    "train_policy",
+]

@@ -8,13 +8,10 @@ frozen before its last step, S^{1:m−1}, and K last steps are sampled. A last s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import track
 
 from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.metrics import SamplingPassRate, average_sampling_pass_rate
@@ -50,10 +47,27 @@ class PassingPath:
     prefix: State
 
 
-def measure(
-    run: Path, *, samples: int, paths: int, agents: Sequence[str] | None = None, seed: int = 0
+def measure_aspr(
+    run: Path,
+    *,
+    samples: int = 8,
+    paths: int = 4,
+    agents: Sequence[str] | None = None,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, SamplingPassRate]:
     """Measures the ASPR of each agent of a run; what was sampled before is read from its folder.
+
+    Args:
+        run: Folder of a benchmark plan; the samples are kept there, so an interrupted call goes on.
+        samples: K, last steps sampled per path, ≥ 1.
+        paths: Passing paths per problem at most, ≥ 1.
+        agents: Their paths only; None takes all agents of the run.
+        seed: Of the samples.
+        on_progress: Told before the first and after each batch: paths sampled now, and paths to sample.
+
+    Returns:
+        By agent, in the order of the run.
 
     Raises:
         UsageError: When the folder is not that of one benchmark plan, or has no such agent.
@@ -73,12 +87,15 @@ def measure(
         if waiting:
             policy = load_policy(config["policy"], format=config["format"])
             format = load_format(config["format"])
-            batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
-            for batch in track(batches, "last steps", console=Console(stderr=True), transient=True):
+            tell = on_progress or (lambda done, total: None)
+            tell(0, len(waiting))
+            for start in range(0, len(waiting), _BATCH):
+                batch = waiting[start : start + _BATCH]
                 passed = sample_last_steps(policy, format, evaluation, problems, batch, samples, seed)
                 for path, outcomes in zip(batch, passed, strict=True):
                     known[_key(path)] = outcomes
                     folder.append(SAMPLED, _row(path, seed, outcomes))
+                tell(start + len(batch), len(waiting))
     return {name: _rate(name, trees, wanted, known) for name in dict.fromkeys(tree.agent for tree in trees)}
 
 

@@ -1,11 +1,15 @@
-"""Runs a benchmark plan: problems × agents × seeds at equal budgets, one row each, resumable."""
+"""Runs a benchmark plan: problems × agents × seeds at equal budgets, one row each, resumable.
+
+`run_benchmark` does all of it in a folder. `run_plan` is its core, for tools that are open already.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import o1coder_gym
 from o1coder_gym.agents import load_agent
@@ -16,17 +20,20 @@ from o1coder_gym.agents.driver.sweep import Replay, answer_within
 from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.experiments.tools import SESSIONS, Plan, Tools, open_tools, planned_rows, session_row
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
+from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
-from o1coder_gym.protocols import Judge, Policy, StepScorer
-from o1coder_gym.reporting.results import ORACLE, RESULTS, ResultRow
+from o1coder_gym.reporting.report_files import write_report
+from o1coder_gym.reporting.results import ORACLE, RESULTS, ResultRow, budget_words
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.specs import name_of
 from o1coder_gym.steps.formats import load_format
-from o1coder_gym.types import State, Tests, Usage
+from o1coder_gym.types import State, Usage
 
 FAILURES = "failures"
 """Name of the file of rows without an answer: an engine or a judge failed. A resumed run tries them again."""
@@ -35,79 +42,85 @@ RANDOM_PICK = "best_of_n_random"
 """The control that chooses blindly. The oracle chooses among its programs, with the hidden tests."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that the results of a benchmark depend on; the run folder's config.
-
-    Attributes:
-        problems: Name or path of the problem set.
-        task_ids: The problems, in order.
-        agents: Agent specs, e.g. ``"mcts?width=4"``.
-        policy: Policy spec.
-        format: Step format.
-        budget: Per problem and agent.
-        split: Split of the set, None for all of it.
-        seeds: Run seeds; each agent runs once with each.
-        max_steps: Reasoning steps per episode.
-        sweep: Smaller budgets, whose answers are read off the same run.
-        scorer: Step scorer spec, None without one.
-        tests: What agents see: ``public``, ``generated``, or a file of tests beside the public ones.
-        generator: Who generates tests.
-        voters: Programs per problem that are sampled for it, outside of the budgets.
-        share_samples: Whether equal requests are answered once; seconds are not measured then.
-        inputs: Hashes of the artefacts that specs name.
-        shard: ``i/n`` where only every n-th problem is run, else empty.
-    """
-
-    problems: str
-    task_ids: tuple[str, ...]
-    agents: tuple[str, ...]
-    policy: str
-    format: str
-    budget: Budget
-    split: str | None = None
-    seeds: tuple[int, ...] = (0,)
-    max_steps: int = 8
-    sweep: tuple[Budget, ...] = ()
-    scorer: str | None = None
-    tests: str = "public"
-    generator: str = "mutation"
-    voters: int = 8
-    share_samples: bool = False
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    shard: str = ""
-
-    @property
-    def set_name(self) -> str:
-        """Names the problem set, split included."""
-        return self.problems if self.split is None else f"{self.problems}:{self.split}"
-
-    def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a plan names, opened.
-
-    Attributes:
-        policy: Proposes steps.
-        judge: Runs programs, for agents and for the evaluation.
-        scorer: Scores steps, None without one.
-        tests: Tests by task id that agents see beside the public ones.
-        parameters: Weights of the policy's model, None if not known.
-    """
-
-    policy: Policy
-    judge: Judge
-    scorer: StepScorer | None = None
-    tests: Mapping[str, Tests] | None = None
-    parameters: int | None = None
-
-
 Report = Callable[[ResultRow], None]
 """Told of each new row of the whole budget."""
+
+
+class NoAnswersError(O1CoderError):
+    """Raised when rows of a finished run have no answer, since an engine or a judge failed.
+
+    Attributes:
+        results: All rows of the run.
+        out: Its folder; resuming it tries them again.
+    """
+
+    def __init__(self, results: Sequence[ResultRow], out: Path) -> None:
+        """Args: all rows, the run folder."""
+        failed = [result for result in results if result.error]
+        super().__init__(f"{len(failed)} of {len(results)} rows have no answer, the first: {failed[0].error}")
+        self.results = list(results)
+        self.out = out
+
+
+def run_benchmark(
+    plan: Plan,
+    out: Path,
+    *,
+    rows: Sequence[ProblemRow] = (),
+    resume: bool = False,
+    on_start: Callable[[], None] | None = None,
+    on_row: Report | None = None,
+    on_warning: Warn = warnings.warn,
+) -> list[ResultRow]:
+    """Runs a plan in a folder and writes its report: what ``o1coder bench`` does, without printing.
+
+    Args:
+        plan: What to run.
+        out: The run folder: results.jsonl, trees.jsonl, report.html, report.md, and the journal.
+        rows: The problems of `plan.task_ids`, where they are read already or are your own.
+        resume: Whether to go on with the run that `out` holds; nothing paid for is paid again.
+        on_start: Called when all that the plan names is loaded, before the first problem.
+        on_row: Told of each new row of the whole budget as it comes.
+        on_warning: Told in a line of problems that lack tests.
+
+    Returns:
+        All rows, those that the folder had before too.
+
+    Raises:
+        NoAnswersError: When rows have no answer; the report is written, and the error has all rows.
+        JournalError: When `out` holds a run and `resume` is false, or a run of another plan.
+        UnknownNameError: When something that the plan names does not exist.
+    """
+    rows = rows or planned_rows(plan.problems, plan.task_ids, plan.split)
+    with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
+        tools = open_tools(plan, rows, folder)
+        warn_of(on_warning, without_visible_tests(rows, tools.tests or {}), without_hidden_tests(rows))
+        folder.append(SESSIONS, session_row())
+        if on_start is not None:
+            on_start()
+        results = run_plan(plan, rows, tools, folder, on_row or (lambda row: None))
+    write_report(out, results, f"{plan.set_name}: {', '.join(plan.agents)}", report_facts(plan))
+    if any(result.error for result in results):
+        raise NoAnswersError(results, out)
+    return results
+
+
+def report_facts(plan: Plan) -> dict[str, str]:
+    """Returns what a report says of a plan."""
+    config = {
+        "problems": f"{plan.set_name}, {len(plan.task_ids)} problems",
+        "policy": plan.policy,
+        "format": plan.format,
+        "budget per problem": budget_words(plan.budget),
+        "seeds": ", ".join(map(str, plan.seeds)),
+    }
+    if plan.scorer:
+        config["scorer"] = plan.scorer
+    if plan.tests == "generated":
+        config["tests"] = f"public and generated by {plan.generator}, {plan.voters} voters outside the budget"
+    elif plan.tests != "public":
+        config["tests"] = f"public and {plan.tests}"
+    return config
 
 
 def run_plan(

@@ -105,6 +105,51 @@ def _well_formed(result: SearchResult | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """How a measure changed from one policy to another on the same problems.
+
+    Attributes:
+        before: Mean of the first policy, in [0, 1].
+        after: Mean of the second.
+        gain: Mean of the paired differences, in [−1, 1].
+        low: Lower end of its 95 % interval, problems resampled.
+        high: Upper end.
+    """
+
+    before: float
+    after: float
+    gain: float
+    low: float
+    high: float
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict."""
+        means = {"before": self.before, "after": self.after}
+        return {**means, "gain": self.gain, "interval": [self.low, self.high]}
+
+
+def gains(
+    before: Mapping[str, Mapping[str, float]], after: Mapping[str, Mapping[str, float]]
+) -> dict[str, Gain]:
+    """Compares two policies problem by problem.
+
+    Args:
+        before: Measures in [0, 1] by task id, as of `HeldOut.by_problem`.
+        after: Those of the other policy on the same problems.
+
+    Returns:
+        By name of the measure: ``pass_rate``, ``greedy``, ``format_compliance``.
+    """
+    found: dict[str, Gain] = {}
+    for name in next(iter(before.values())):
+        one, two = ({task_id: row[name] for task_id, row in table.items()} for table in (before, after))
+        paired = paired_difference(two, one)
+        first, second = (sum(values.values()) / len(values) for values in (one, two))
+        found[name] = Gain(first, second, paired.mean, paired.low, paired.high)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyQuality:
     """How a policy did with greedy decoding, one chain per problem.
 

@@ -2,20 +2,31 @@
 
     synthesize → (SFT, in the first iteration) → PRM → RL → synthesize with the new policy → …
 
-This is the loop alone: which stage comes when, what is done already, when to stop. What a stage does is
-given from outside. A stage that ended has ``stage.json`` in its folder, written last; a run that was killed
-does the stage it was in again, from that stage's own checkpoints, and nothing before it.
+`self_play` does all of it in a folder. `run_stages` is the loop alone: which stage comes when, what is done
+already, when to stop; what a stage does is in stages.py. A stage that ended has ``stage.json`` in its folder,
+written last; a run that was killed does the stage it was in again, from that stage's own checkpoints, and
+nothing before it.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from o1coder_gym.errors import O1CoderError
+from o1coder_gym.errors import O1CoderError, UsageError
+from o1coder_gym.experiments.held_out import Gain, gains
+from o1coder_gym.experiments.rl import Train, train
+from o1coder_gym.experiments.self_play_config import SelfPlayConfig
+from o1coder_gym.experiments.shards import Search, search_all
+from o1coder_gym.experiments.stages import Learned, RealStages, Stages
+from o1coder_gym.models.lookup import find_model
+from o1coder_gym.problems.missing_tests import Warn
+from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
+from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import config_hash
@@ -24,44 +35,8 @@ MARK = "stage.json"
 CURVE = "curve"
 """Name of the file of measurements."""
 
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What the run has so far.
-
-    Attributes:
-        policy: Model of the policy: a name or a folder.
-        scorer: Spec of the step scorer, None before the first one is trained.
-        data: D_process: the folder of all rows so far, None before the first search.
-    """
-
-    policy: str
-    scorer: str | None = None
-    data: Path | None = None
-
-
-class Stages(Protocol):
-    """The work of each stage; it leaves its artefact in `folder`, and may find half-done work there."""
-
-    def synthesize(self, learned: Learned, iteration: int, folder: Path) -> Path:
-        """Searches with the policy; returns the folder of D ∪ D'."""
-        ...
-
-    def fine_tune(self, learned: Learned, folder: Path) -> str:
-        """Returns the policy trained on D⁺."""
-        ...
-
-    def train_scorer(self, learned: Learned, folder: Path) -> str:
-        """Returns the scorer trained on D."""
-        ...
-
-    def reinforce(self, learned: Learned, iteration: int, folder: Path) -> str:
-        """Returns the policy trained on φ."""
-        ...
-
-    def measure(self, learned: Learned) -> Mapping[str, Any]:
-        """Returns numbers of the policy on held-out problems; ``"pass_rate"`` decides when to stop."""
-        ...
+TESTED = "tested"
+"""Name of the file of results on the test split, one row per policy and problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +62,72 @@ Tell = Callable[[str], None]
 """Told what happens, one line each."""
 
 
-def self_play(stages: Stages, start: Learned, schedule: Schedule, folder: RunFolder, tell: Tell) -> Learned:
+@dataclass(frozen=True, slots=True)
+class SelfPlayResult:
+    """What came of a run.
+
+    Attributes:
+        learned: Its last policy, scorer and data.
+        out: The run folder.
+        problems: Problems of the test split.
+        gains: From the first policy to the last one on the test split, by measure (``pass_rate``,
+            ``greedy``, ``format_compliance``).
+    """
+
+    learned: Learned
+    out: Path
+    problems: int
+    gains: Mapping[str, Gain]
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict."""
+        row = {"policy": self.learned.policy, "scorer": self.learned.scorer, "out": str(self.out)}
+        measured = {name: gain.to_row() for name, gain in self.gains.items()}
+        return {**row, "problems": self.problems, **measured}
+
+
+def self_play(
+    config: SelfPlayConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    tell: Tell | None = None,
+    on_warning: Warn = warnings.warn,
+    search: Search = search_all,
+    train: Train = train,
+) -> SelfPlayResult:
+    """Runs self-play in a folder and writes its report: ``o1coder selfplay`` without printing.
+
+    Args:
+        config: Of the run, e.g. from `read_config`.
+        out: The run folder: a folder per stage, curve.jsonl, tested.jsonl, report.md, curve.png.
+        resume: Whether to go on with the run that `out` holds; finished stages are not done again.
+        tell: Told of each stage and measurement, in a line.
+        on_warning: Told in a line of problems without public tests.
+        search: Runs searches, for a caller that shows them.
+        train: Trains by RL, likewise.
+
+    Raises:
+        UsageError: When neither SFT nor RL is to be done.
+        O1CoderError: When a stage fails, or the artefact of a finished stage is missing.
+        JournalError: When `out` holds a run and `resume` is false, or a run of another configuration.
+        MissingExtraError: When torch or TRL is not installed.
+    """
+    load_executor(config.run.executor)
+    if config.sft is None and config.rl is None:
+        raise UsageError("sft and rl are both skipped, so nothing would be learned")
+    with RunFolder.open(out, config.to_row(), resume=resume) as folder:
+        stages = RealStages(config, out, on_warning=on_warning, search=search, train=train)
+        start = Learned(_first_model(config))
+        learned = run_stages(stages, start, _schedule(config), folder, tell or (lambda line: None))
+        before = _tested(stages, "before", start.policy, folder)
+        after = _tested(stages, "after", learned.policy, folder)
+        result = SelfPlayResult(learned, out, len(before), gains(before, after))
+        _write_report(folder, config, result)
+    return result
+
+
+def run_stages(stages: Stages, start: Learned, schedule: Schedule, folder: RunFolder, tell: Tell) -> Learned:
     """Runs the loop of Algorithm 1; what the folder has already is not done again.
 
     Args:
@@ -220,3 +260,46 @@ def _read_mark(place: Path) -> dict[str, Any] | None:
         return {"inputs": row["inputs"], "artefact": row["artefact"]}
     except (ValueError, KeyError, TypeError) as error:
         raise O1CoderError(f"{path}: not the mark of a stage; delete it to make the stage anew") from error
+
+
+def _first_model(config: SelfPlayConfig) -> str:
+    """Returns the model, as an absolute folder where it is one: the run may be resumed from elsewhere."""
+    folder = find_model(config.run.model)
+    return str(folder.resolve()) if folder is not None else config.run.model
+
+
+def _schedule(config: SelfPlayConfig) -> Schedule:
+    return Schedule(
+        iterations=config.run.iterations,
+        patience=config.run.patience,
+        fine_tune=config.sft is not None,
+        train_scorer=config.prm is not None,
+        reinforce=config.rl is not None,
+    )
+
+
+def _tested(
+    stages: RealStages, name: str, model: str, folder: RunFolder
+) -> Mapping[str, Mapping[str, float]]:
+    """Returns the results of a policy on the test split, measured once per run."""
+    known = {row["task_id"]: row["found"] for row in folder.rows(TESTED) if row["policy"] == name}
+    if not known:
+        known = dict(stages.tested(model))
+        rows = ({"policy": name, "task_id": task_id, "found": found} for task_id, found in known.items())
+        folder.append(TESTED, *rows)
+    return known
+
+
+def _write_report(folder: RunFolder, config: SelfPlayConfig, result: SelfPlayResult) -> None:
+    rows = list(folder.rows(CURVE))
+    drawn = draw_curve(rows, folder.path / PICTURE)
+    lines = ["# Self-play", "", f"{config.problems.set}, test split, {result.problems} problems.", ""]
+    lines += ["| test | before | after | gain | 95 % interval |", "|---|---|---|---|---|"]
+    for name, title in (("pass_rate", "pass@1"), ("greedy", "greedy"), ("format_compliance", "format")):
+        one = result.gains[name]
+        ends = f"{one.before:.1%} | {one.after:.1%} | {one.gain:+.1%}"
+        lines.append(f"| {title} | {ends} | {one.low:+.1%} … {one.high:+.1%} |")
+    lines += ["", "Validation split, stage by stage:", "", markdown_curve(rows)]
+    lines += [f"![Learning curve]({PICTURE})", ""] if drawn else []
+    lines += ["Settings and versions: config.json. Stages: iteration-NN/STAGE/stage.json.", ""]
+    (folder.path / "report.md").write_text("\n".join(lines))

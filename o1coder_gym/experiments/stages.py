@@ -1,28 +1,27 @@
-"""The stages of self-play with everything that this project has: search, SFT, PRM, RL, measurement."""
+"""What self-play asks of its stages, and the real ones: search, SFT, PRM, RL, measurement."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import o1coder_gym
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.held_out import HeldOut
-from o1coder_gym.experiments.rl import train
-from o1coder_gym.experiments.self_play import Learned
+from o1coder_gym.experiments.rl import Train, train
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
-from o1coder_gym.experiments.shards import search_shown
-from o1coder_gym.experiments.synthesis import SynthesisPlan
+from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
-from o1coder_gym.problems.missing_tests import without_visible_tests
+from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.exports import demonstrations
@@ -31,7 +30,6 @@ from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
@@ -39,21 +37,74 @@ from o1coder_gym.tcg.store import generated_tests
 from o1coder_gym.types import Sampling, TestCase
 
 
-class RealStages:
-    """Implements `self_play.Stages` for a configuration."""
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What the run has so far.
 
-    def __init__(self, config: SelfPlayConfig, out: Path) -> None:
+    Attributes:
+        policy: Model of the policy: a name or a folder.
+        scorer: Spec of the step scorer, None before the first one is trained.
+        data: D_process: the folder of all rows so far, None before the first search.
+    """
+
+    policy: str
+    scorer: str | None = None
+    data: Path | None = None
+
+
+class Stages(Protocol):
+    """The work of each stage; it leaves its artefact in `folder`, and may find half-done work there."""
+
+    def synthesize(self, learned: Learned, iteration: int, folder: Path) -> Path:
+        """Searches with the policy; returns the folder of D ∪ D'."""
+        ...
+
+    def fine_tune(self, learned: Learned, folder: Path) -> str:
+        """Returns the policy trained on D⁺."""
+        ...
+
+    def train_scorer(self, learned: Learned, folder: Path) -> str:
+        """Returns the scorer trained on D."""
+        ...
+
+    def reinforce(self, learned: Learned, iteration: int, folder: Path) -> str:
+        """Returns the policy trained on φ."""
+        ...
+
+    def measure(self, learned: Learned) -> Mapping[str, Any]:
+        """Returns numbers of the policy on held-out problems; ``"pass_rate"`` decides when to stop."""
+        ...
+
+
+class RealStages:
+    """Implements `Stages` for a configuration, with everything that this project has."""
+
+    def __init__(
+        self,
+        config: SelfPlayConfig,
+        out: Path,
+        *,
+        on_warning: Warn = warnings.warn,
+        search: Search = search_all,
+        train: Train = train,
+    ) -> None:
         """Reads the problems; nothing is trained yet.
 
         Args:
             config: Of the run.
             out: Folder of the run; generated tests are kept there.
+            on_warning: Told in a line of problems without public tests.
+            search: Runs searches, for a caller that shows them.
+            train: Trains by RL, likewise.
 
         Raises:
             UnknownNameError, ProblemFileError: When there is no such problem set or split.
         """
         self._config = config
         self._out = out
+        self._warn = on_warning
+        self._search = search
+        self._train_by_rl = train
         section = config.problems
         self._train = load_rows(section.set, split=section.train)[: section.limit or None]
         limit = section.held_out_limit or None
@@ -82,7 +133,7 @@ class RealStages:
         )
         problems = [row.problem for row in rows]
         with RunFolder.open(folder, plan.to_row(), resume=True) as journal:
-            errors = search_shown(plan, problems, self._tests, journal, run.executor)
+            errors = self._search(plan, problems, self._tests, journal, run.executor, lambda tree: None)
         if errors:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
         data = self._harvested(plan, iteration, folder)
@@ -152,7 +203,7 @@ class RealStages:
         )
         settings = replace(settings, seed=settings.seed + run.seed + iteration, max_tokens=run.max_tokens)
         with RunFolder.open(folder / "log", {"settings": asdict(settings)}, resume=True) as log:
-            return train(learned.policy, process, folder, log, settings, run.format, resume=True)
+            return self._train_by_rl(learned.policy, process, folder, log, settings, run.format, resume=True)
 
     def _searched(self, iteration: int) -> Sequence[ProblemRow]:
         """Returns the problems of an iteration: the next ones, from the beginning again after the last."""
@@ -181,7 +232,7 @@ class RealStages:
     def _tests(self) -> dict[str, tuple[TestCase, ...]]:
         section = self._config.synthesis
         tests = generated_tests(section.generator, self._train, section.tests, self._out)
-        warn(without_visible_tests(self._train, tests))
+        warn_of(self._warn, without_visible_tests(self._train, tests))
         return tests
 
     def _policy(self, model: str) -> Any:

@@ -14,17 +14,23 @@ A suite is what the options of ``o1coder bench`` say, or a YAML file with the sa
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.errors import UsageError
-from o1coder_gym.experiments.benchmark import RANDOM_PICK, Plan
+from o1coder_gym.experiments.benchmark import RANDOM_PICK, NoAnswersError, Report, run_benchmark
+from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.problems.loading import ProblemSet, load_rows
+from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.reporting.report_files import write_report
+from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.specs import Spec, name_of
@@ -110,6 +116,63 @@ class Part:
     plan: Plan
     rows: tuple[ProblemRow, ...]
     skipped: tuple[str, ...]
+
+
+class RunPlan(Protocol):
+    """Runs one plan of a suite in its folder; `run_benchmark` does, and so may a caller that shows it."""
+
+    def __call__(self, plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool) -> list[ResultRow]:
+        """Returns all rows, or raises `NoAnswersError` with them."""
+        ...
+
+
+def run_suite(
+    suite: Suite,
+    out: Path,
+    *,
+    shard: str = "",
+    resume: bool = False,
+    skip_bad: bool = False,
+    on_row: Report | None = None,
+    on_warning: Warn = warnings.warn,
+    run: RunPlan | None = None,
+) -> list[ResultRow]:
+    """Runs all plans of a suite, each in a folder of its own below `out` if there are several.
+
+    Args:
+        suite: What is compared with what.
+        out: The run folder, with a report over all plans if there are several.
+        shard: ``i/n`` runs every n-th problem from the i-th on, in a folder below; empty runs all.
+        resume: Whether to go on with the run that `out` holds.
+        skip_bad: Whether malformed rows of problem sets are left out; `on_warning` is told of each.
+        on_row: Told of each new row as it comes.
+        on_warning: Told in a line of rows left out, and of problems that lack tests.
+        run: Runs a plan; None is `run_benchmark` with `on_row` and `on_warning`.
+
+    Returns:
+        The rows of all plans.
+
+    Raises:
+        NoAnswersError: When rows have no answer, after all plans have run; the error has all rows.
+        UsageError: When the suite or the shard says what cannot be.
+        JournalError: As by `run_benchmark`.
+    """
+    run = run or partial(run_benchmark, on_row=on_row, on_warning=on_warning)
+    found = parts(suite, shard=shard, skip_bad=skip_bad)
+    results: list[ResultRow] = []
+    for part in found:
+        for reason in part.skipped:
+            on_warning(f"skipped: {reason}")
+        folder = out / part.name / (f"shard-{shard.replace('/', '-of-')}" if shard else "")
+        try:
+            results += run(part.plan, folder, rows=part.rows, resume=resume)
+        except NoAnswersError as error:
+            results += error.results
+    if len(found) > 1:
+        write_report(out, results, "all parts", {"parts": ", ".join(part.name for part in found)})
+    if any(result.error for result in results):
+        raise NoAnswersError(results, out)
+    return results
 
 
 def read_suite(path: Path) -> Suite:

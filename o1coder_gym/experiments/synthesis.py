@@ -1,120 +1,146 @@
-"""Runs a synthesis plan: a search per problem and seed, its tree kept, what is there already left alone."""
+"""Synthesis: search over problems → trees → D_process (Algorithm 1, steps 2 and 6), in a run folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from o1coder_gym.agents import load_agent
-from o1coder_gym.agents.driver.driver import Driver
-from o1coder_gym.agents.driver.recordings import Recorder, Recording
-from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.agents.driver.tree_records import tree_record
-from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments.benchmark import FAILURES
-from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
-from o1coder_gym.protocols import Judge, Policy, StepScorer
-from o1coder_gym.runs.budget import Budget
+from o1coder_gym.experiments.shards import (
+    Report,
+    Search,
+    SynthesisPlan,
+    missing,
+    search_all,
+    synthesize_trees,
+)
+from o1coder_gym.experiments.tools import planned_rows
+from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
+from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
+from o1coder_gym.process_data.harvest import harvest, source_id
+from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
+from o1coder_gym.process_data.store import is_written
+from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.steps.formats import load_format
-from o1coder_gym.types import Problem, Tests
+from o1coder_gym.runs.provenance import package_versions
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.tcg.store import generated_tests, read_tests
+
+__all__ = [
+    "FailedSearchesError",
+    "HarvestRules",
+    "Report",
+    "SynthesisPlan",
+    "missing",
+    "synthesize",
+    "synthesize_trees",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class SynthesisPlan:
-    """All that the trees of a synthesis depend on; the run folder's config.
+class HarvestRules:
+    """How trees become rows.
 
     Attributes:
-        problems: Name or path of the problem set.
-        task_ids: The problems, in order.
-        agent: Agent spec, e.g. ``"mcts:simulations=32,width=4"``.
-        policy: Policy spec.
-        format: Step format.
-        budget: Per search.
-        seeds: A search per problem with each.
-        max_steps: Reasoning steps per episode.
-        generator: What makes tests beside the public ones.
-        tests: How many it is asked for per problem; 0 for none.
-        scorer: Step scorer of agents that ask for one, None without.
-        inputs: Hashes of artefacts that the specs name, by spec.
+        label: Hard labels of prefixes.
+        pair: Which siblings make a pair.
+        validation: Share of the problems that are held out, in [0, 0.9].
     """
 
-    problems: str
-    task_ids: tuple[str, ...]
-    agent: str
-    policy: str
-    format: str
-    budget: Budget
-    seeds: tuple[int, ...] = (0,)
-    max_steps: int = 8
-    generator: str = "mutation"
-    tests: int = 16
-    scorer: str | None = None
-    inputs: Mapping[str, str] | None = None
-
-    def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict."""
-        return asdict(self)
+    label: LabelRule = LabelRule()
+    pair: PairRule = PairRule()
+    validation: float = 0.1
 
 
-Report = Callable[[SearchTree], None]
-"""Told of each new tree."""
+class FailedSearchesError(O1CoderError):
+    """Raised when searches of a finished synthesis failed, since an engine or a judge did.
+
+    Attributes:
+        errors: One a search.
+        data: What the other searches, and earlier data, taught.
+    """
+
+    def __init__(self, errors: Sequence[O1CoderError], data: ProcessData) -> None:
+        """Args: why searches failed, ≥ 1; the data there is."""
+        super().__init__(f"{len(errors)} searches failed, the first: {errors[0]}")
+        self.errors = tuple(errors)
+        self.data = data
 
 
-def missing(plan: SynthesisPlan, folder: RunFolder) -> dict[int, list[str]]:
-    """Returns the problems that have no tree yet, by seed; seeds without such are left out."""
-    done = {(row["seed"], row["task_id"]) for row in tree_rows(folder.path)}
-    waiting = {seed: [task for task in plan.task_ids if (seed, task) not in done] for seed in plan.seeds}
-    return {seed: tasks for seed, tasks in waiting.items() if tasks}
-
-
-def synthesize_trees(
+def synthesize(
     plan: SynthesisPlan,
-    problems: Sequence[Problem],
-    tests: Mapping[str, Tests],
-    policy: Policy,
-    scorer: StepScorer | None,
-    judge: Judge,
-    folder: RunFolder,
-    report: Report,
-) -> list[O1CoderError]:
-    """Searches for the trees that the folder does not have yet; all problems of a seed at once.
+    out: Path,
+    *,
+    rows: Sequence[ProblemRow] = (),
+    rules: HarvestRules = HarvestRules(),
+    add: Sequence[Path] = (),
+    executor: str = "serial",
+    resume: bool = False,
+    on_tree: Report | None = None,
+    on_warning: Warn = warnings.warn,
+    search: Search = search_all,
+) -> ProcessData:
+    """Searches problems and turns the trees into training data: ``o1coder synthesize`` without printing.
 
     Args:
-        plan: What to run.
-        problems: Those of `plan.task_ids`.
-        tests: Tests by task id beside the public ones.
-        policy: What `plan.policy` names.
-        scorer: What `plan.scorer` names.
-        judge: Runs programs.
-        folder: Opened with `plan` as its config.
-        report: Told of each new tree as it comes.
+        plan: What to search, and how.
+        out: The run folder: trees.jsonl, and the data for `process_data.read_data`.
+        rows: The problems of `plan.task_ids`, where they are read already or are your own.
+        rules: How trees become rows; they may change when a run is resumed.
+        add: Folders of earlier data to unite with (D ∪ D').
+        executor: Where searches run: ``serial``, ``processes?workers=2``, …; the trees are the same.
+        resume: Whether to go on with the run that `out` holds; no search is paid for twice.
+        on_tree: Told of each new tree as it comes.
+        on_warning: Told in a line of problems without public tests.
+        search: Runs the searches, for a caller that shows them.
 
     Returns:
-        Why searches failed, one error each; a resumed run tries them again.
+        The data in `out`.
 
     Raises:
-        JournalError: When the folder cannot be written; what it has is safe.
+        FailedSearchesError: When searches failed; data of the others is written. Resuming tries again.
+        JournalError: When `out` holds a run and `resume` is false, or a run of another plan.
+        UnknownNameError: When something that the plan names does not exist.
     """
-    step_format = load_format(plan.format)
-    model = ReasoningModel(problems, judge, format=step_format, max_steps=plan.max_steps, tests=tests)
-    agent = load_agent(plan.agent)
-    errors = []
-    for seed, waiting in missing(plan, folder).items():
-        recorder = Recorder()
-        driver = Driver(model, policy, scorer, seed=seed, journal=folder, observer=recorder)
-        tasks = [Task(task, agent, plan.budget, name=plan.agent, seed=seed) for task in waiting]
-        for finished in driver.stream(tasks):
-            recording = recorder.recordings.pop(finished.task.key, Recording())
-            if finished.error is not None:
-                row = {"task_id": finished.task.task_id, "seed": seed, "error": str(finished.error)}
-                folder.append(FAILURES, row)
-                errors.append(finished.error)
-                continue
-            problem = model.problem(finished.task.task_id)
-            tree = tree_record(finished, problem, recording, seed=seed, format=plan.format)
-            folder.append(TREES, tree.to_row())
-            report(tree)
-    return errors
+    load_agent(plan.agent)
+    load_executor(executor)
+    rows = rows or planned_rows(plan.problems, plan.task_ids)
+    earlier = [read_data(path) for path in add]
+    errors: list[O1CoderError] = []
+    with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
+        if missing(plan, folder):  # otherwise neither tests nor weights are needed
+            tests = generated_tests(plan.generator, rows, plan.tests, folder.path)
+            warn_of(on_warning, without_visible_tests(rows, tests))
+            problems = [row.problem for row in rows]
+            errors = search(plan, problems, tests, folder, executor, on_tree or (lambda tree: None))
+        _harvest(plan, rules, earlier, out)
+    data = read_data(out)
+    if errors:
+        raise FailedSearchesError(errors, data)
+    return data
+
+
+def _harvest(plan: SynthesisPlan, rules: HarvestRules, earlier: Sequence[ProcessData], out: Path) -> None:
+    """Turns the folder's trees into rows, unless that was done with the same trees and rules."""
+    place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
+    rows = sorted(tree_rows(out), key=lambda row: (row["seed"], place[row["task_id"]]))
+    trees = [SearchTree.from_row(row) for row in rows]
+    versions = package_versions("torch", "transformers", "vllm")
+    source = {"config": plan.to_row(), "versions": versions, "trees": len(trees)}
+    sources = {source_id(source), *(name for data in earlier for name in data.sources)}
+    if is_written(out, sources, rules.label, rules.pair, rules.validation):
+        return
+    data = harvest(
+        trees,
+        default_judge(),
+        source=source,
+        tests=read_tests(out / "tests.jsonl") if plan.tests else {},
+        label_rule=rules.label,
+        pair_rule=rules.pair,
+        validation=rules.validation,
+    )
+    write_data(out, merged([data, *earlier]))

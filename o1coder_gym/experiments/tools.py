@@ -1,4 +1,4 @@
-"""Opens what a benchmark plan names: policy, judge, scorer, the tests that agents see, the model's size."""
+"""A benchmark plan, and what it names opened: policy, judge, scorer, the tests that agents see."""
 
 from __future__ import annotations
 
@@ -6,29 +6,118 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.experiments.benchmark import Plan, Tools
 from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.protocols import Judge, Policy, StepScorer
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import package_versions
-from o1coder_gym.sandbox import Judge, default_judge
+from o1coder_gym.sandbox import Judge as Sandbox
+from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.tcg.solutions import sample_programs, source_of
 from o1coder_gym.tcg.store import TestStore, read_tests
 from o1coder_gym.types import Problem, Tests
 
+SESSIONS = "sessions"
+"""Name of the file that says when, where and by which command a run was worked on."""
+
 VOTERS = "voters"
 """Name of the file of programs that decide what generated tests expect."""
 
 _TESTS_PER_PROBLEM = 16
 _BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that the results of a benchmark depend on; the run folder's config.
+
+    Attributes:
+        problems: Name or path of the problem set.
+        task_ids: The problems, in order.
+        agents: Agent specs, e.g. ``"mcts?width=4"``.
+        policy: Policy spec.
+        format: Step format.
+        budget: Per problem and agent.
+        split: Split of the set, None for all of it.
+        seeds: Run seeds; each agent runs once with each.
+        max_steps: Reasoning steps per episode.
+        sweep: Smaller budgets, whose answers are read off the same run.
+        scorer: Step scorer spec, None without one.
+        tests: What agents see: ``public``, ``generated``, or a file of tests beside the public ones.
+        generator: Who generates tests.
+        voters: Programs per problem that are sampled for it, outside of the budgets.
+        share_samples: Whether equal requests are answered once; seconds are not measured then.
+        inputs: Hashes of the artefacts that specs name.
+        shard: ``i/n`` where only every n-th problem is run, else empty.
+    """
+
+    problems: str
+    task_ids: tuple[str, ...]
+    agents: tuple[str, ...]
+    policy: str
+    format: str
+    budget: Budget
+    split: str | None = None
+    seeds: tuple[int, ...] = (0,)
+    max_steps: int = 8
+    sweep: tuple[Budget, ...] = ()
+    scorer: str | None = None
+    tests: str = "public"
+    generator: str = "mutation"
+    voters: int = 8
+    share_samples: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    shard: str = ""
+
+    @property
+    def set_name(self) -> str:
+        """Names the problem set, split included."""
+        return self.problems if self.split is None else f"{self.problems}:{self.split}"
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a plan names, opened.
+
+    Attributes:
+        policy: Proposes steps.
+        judge: Runs programs, for agents and for the evaluation.
+        scorer: Scores steps, None without one.
+        tests: Tests by task id that agents see beside the public ones.
+        parameters: Weights of the policy's model, None if not known.
+    """
+
+    policy: Policy
+    judge: Judge
+    scorer: StepScorer | None = None
+    tests: Mapping[str, Tests] | None = None
+    parameters: int | None = None
+
+
+def planned_rows(problems: str, task_ids: Sequence[str], split: str | None = None) -> list[ProblemRow]:
+    """Loads the problems of a plan, in its order.
+
+    Raises:
+        UnknownNameError: When there is no such problem set, or it has no such problem.
+        ProblemFileError: When a row of the set is malformed.
+    """
+    found = load_rows(problems, split=split)
+    return [found.row(task_id) for task_id in task_ids]
 
 
 def open_tools(plan: Plan, rows: Sequence[ProblemRow], folder: RunFolder) -> Tools:
@@ -61,7 +150,7 @@ def session_row() -> dict[str, Any]:
 
 
 def _tests(
-    plan: Plan, problems: Sequence[Problem], judge: Judge, folder: RunFolder
+    plan: Plan, problems: Sequence[Problem], judge: Sandbox, folder: RunFolder
 ) -> dict[str, Tests] | None:
     """Returns the tests that agents see beside the public ones. No reference is shown to a generator."""
     if plan.tests == "public":

@@ -21,7 +21,6 @@ from o1coder_gym.models.checkpoints import (
     save_merged,
 )
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.progress import project_completions_only
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -127,6 +126,8 @@ def _trainer(
     import torch
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
+    from o1coder_gym.models.progress import project_completions_only
 
     project_completions_only()
     columns = ("prompt", "completion") if stage == "sft" else ("prompt", "chosen", "rejected")

@@ -5,7 +5,7 @@ Without public ones nothing guides a search or a training; without hidden ones n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from o1coder_gym.problems.rows import ProblemRow
@@ -15,6 +15,15 @@ NAMED = 3
 """Problems that a line names at most."""
 
 NO_FURTHER_TESTS: Mapping[str, Tests] = MappingProxyType({})
+
+Warn = Callable[[str], None]
+"""Told of problems that lack tests, in one line; `warnings.warn` is one."""
+
+
+def warn_of(warn: Warn, *lacks: str) -> None:
+    """Joins what lacks into one line for `warn`, which is not called where nothing does."""
+    if line := "; ".join(filter(None, lacks)):
+        warn(line)
 
 
 def without_visible_tests(

@@ -54,6 +54,15 @@ def test_results_are_read_as_the_page_says(tmp_path: Path, monkeypatch: pytest.M
     assert run("benchmark.md")["comparison"].difference.mean == 1.0
 
 
+def test_experiments_run_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run("experiments.md")
+    assert names["solved"] == {"greedy": False, "best_of_n:n=8": True}
+    assert names["comparison"].difference.mean == 1.0
+    assert [row.to_row() for row in names["again"]] == [row.to_row() for row in names["rows"]]
+    assert len(names["data"].paths) == 1
+
+
 def test_the_suite_of_the_page_is_one(tmp_path: Path) -> None:
     (text,) = blocks("benchmark.md", "yaml")
     (tmp_path / "suite.yaml").write_text(text)

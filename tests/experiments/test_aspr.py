@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.experiments.aspr import SAMPLED, measure
+from o1coder_gym.experiments.aspr import SAMPLED, measure_aspr
 from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.loading import load_rows
@@ -52,41 +52,41 @@ def test_it_is_the_known_rate_of_the_paths_that_passed(tmp_path: Path) -> None:
     run = searched(
         tmp_path / "toy", {"draw": "cycle", "problems": {"*": tree}}, agent="mcts:width=4,simulations=40"
     )
-    found = measure(run, samples=4, paths=9)["mcts:width=4,simulations=40"]
+    found = measure_aspr(run, samples=4, paths=9)["mcts:width=4,simulations=40"]
     assert (found.rate, found.samples, found.paths, found.solved) == ((0.75 + 0.25) / 2, 4, 2, 1)
 
 
 def test_without_reasoning_the_question_is_the_path(tmp_path: Path) -> None:
     script = {"draw": "cycle", "problems": {"*": {"depths": [[code(RIGHT), code(WRONG)]]}}}
     run = searched(tmp_path / "toy", script, "vanilla")
-    found = measure(run, samples=6, paths=4)["best_of_n:n=12"]
+    found = measure_aspr(run, samples=6, paths=4)["best_of_n:n=12"]
     assert (found.rate, found.samples, found.paths, found.solved) == (0.5, 6, 1, 1)
 
 
 def test_a_last_step_that_is_no_program_fails(tmp_path: Path) -> None:
     steps = [[{"type": "define", "text": "plan"}], [code(RIGHT), {"type": "refine", "text": "more"}]]
     run = searched(tmp_path / "toy", {"draw": "cycle", "problems": {"*": {"depths": steps}}})
-    assert measure(run, samples=2, paths=4)["best_of_n:n=12"].rate == 0.5
+    assert measure_aspr(run, samples=2, paths=4)["best_of_n:n=12"].rate == 0.5
 
 
 def test_a_random_policy_comes_out_at_its_rate(tmp_path: Path) -> None:
     # 2,000 draws at 0.3: three standard errors are 0.031
     steps = [[{"type": "define", "text": "plan"}], [code(RIGHT) | {"weight": 3}, code(WRONG) | {"weight": 7}]]
     run = searched(tmp_path / "toy", {"problems": {"*": {"depths": steps}}})
-    assert measure(run, samples=2000, paths=1)["best_of_n:n=12"].rate == pytest.approx(0.3, abs=0.031)
+    assert measure_aspr(run, samples=2000, paths=1)["best_of_n:n=12"].rate == pytest.approx(0.3, abs=0.031)
 
 
 def test_nothing_is_sampled_twice(tmp_path: Path) -> None:
     steps = [[{"type": "define", "text": "plan"}], [code(RIGHT), code(WRONG)]]
     run = searched(tmp_path / "toy", {"problems": {"*": {"depths": steps}}})
-    first = measure(run, samples=4, paths=4)
+    first = measure_aspr(run, samples=4, paths=4)
     rows = list(read_rows(run / f"{SAMPLED}.jsonl"))
-    assert measure(run, samples=4, paths=4) == first
+    assert measure_aspr(run, samples=4, paths=4) == first
     assert list(read_rows(run / f"{SAMPLED}.jsonl")) == rows
-    measure(run, samples=4, paths=4, seed=1)
+    measure_aspr(run, samples=4, paths=4, seed=1)
     assert len(list(read_rows(run / f"{SAMPLED}.jsonl"))) == 2 * len(rows)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not the folder of a benchmark plan"):
-        measure(tmp_path, samples=4, paths=4)
+        measure_aspr(tmp_path, samples=4, paths=4)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments.self_play import MARK, Learned, Schedule, self_play, stalled
+from o1coder_gym.experiments.self_play import MARK, Learned, Schedule, run_stages, stalled
 from o1coder_gym.runs.journal import RunFolder
 
 
@@ -62,7 +62,7 @@ TWO = Schedule(2)
 def run(notes: Notes, folder: Path, schedule: Schedule = TWO) -> tuple[Learned, list[str]]:
     told: list[str] = []
     with RunFolder.open(folder, {"a": 1}, resume=True) as opened:
-        return self_play(notes, START, schedule, opened, told.append), told
+        return run_stages(notes, START, schedule, opened, told.append), told
 
 
 def test_the_stages_come_in_the_order_of_the_algorithm(tmp_path: Path) -> None:

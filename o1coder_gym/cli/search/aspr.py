@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
 from o1coder_gym.cli.options import JsonOption, SeedOption
-from o1coder_gym.experiments.aspr import measure
+from o1coder_gym.experiments.aspr import measure_aspr
 
 
 def aspr(
@@ -29,7 +31,13 @@ def aspr(
     as_json: JsonOption = False,
 ) -> None:
     """Sample the last step of passing reasoning paths again (the paper's ASPR); may be interrupted."""
-    rates = measure(run, samples=samples, paths=paths, agents=agent, seed=seed)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("last steps", total=None, visible=False)
+
+        def show(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total, visible=True)
+
+        rates = measure_aspr(run, samples=samples, paths=paths, agents=agent, seed=seed, on_progress=show)
     if as_json:
         typer.echo(json.dumps({name: asdict(rate) for name, rate in rates.items()}))
         return

@@ -27,12 +27,10 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.search import aspr, compare
-from o1coder_gym.cli.search.report import write_report
 from o1coder_gym.errors import O1CoderError, UsageError
-from o1coder_gym.experiments.benchmark import Plan, run_plan
-from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_suite
-from o1coder_gym.experiments.tools import open_tools, session_row
-from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
+from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark
+from o1coder_gym.experiments.suite import ProblemChoice, Suite, read_suite, run_suite
+from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.results import (
     ResultRow,
@@ -40,7 +38,6 @@ from o1coder_gym.reporting.results import (
     summarize,
     terminal_table,
 )
-from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import progress_bars, warn
 from o1coder_gym.specs import name_of
 
@@ -48,8 +45,6 @@ DEFAULT_PROBLEMS = ["starter"]
 DEFAULT_AGENTS = ["greedy", "best_of_n", "mcts"]
 DEFAULT_POLICIES = [DEFAULT_POLICY]
 DEFAULT_FORMATS = ["pseudocode"]
-SESSIONS = "sessions"
-"""Name of the file that says when, where and by which command a run was worked on."""
 
 _WITH_SUITE = frozenset({"suite", "out", "resume", "shard", "skip_bad", "as_json"})
 """Options that go with --suite; the others are in the file."""
@@ -154,93 +149,91 @@ def bench(
             voters=voters,
             share_samples=share_samples,
         )
-    run_suite(
+    show_suite(
         wanted, out or default_folder("bench"), shard, resume=resume, skip_bad=skip_bad, as_json=as_json
     )
 
 
-def run_suite(suite: Suite, out: Path, shard: str, *, resume: bool, skip_bad: bool, as_json: bool) -> None:
-    """Runs all plans of a suite, each in a folder of its own below `out` if there are several."""
+def show_suite(
+    suite: Suite,
+    out: Path,
+    shard: str = "",
+    *,
+    resume: bool = False,
+    skip_bad: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Runs a suite with progress bars; prints its tables, or its rows as JSON."""
     console = Console(stderr=True)
-    found = parts(suite, shard=shard, skip_bad=skip_bad)
-    results: list[ResultRow] = []
-    failures: list[O1CoderError] = []
-    for part in found:
-        for reason in part.skipped:
-            console.print(f"skipped: {reason}", markup=False, soft_wrap=True)
-        folder = out / part.name / (f"shard-{shard.replace('/', '-of-')}" if shard else "")
-        try:
-            results += run_bench(part.plan, part.rows, folder, resume=resume, quiet=as_json)
-        except NoAnswersError as error:
-            results += error.results
-            failures.append(error)
+    folders: list[Path] = []
+
+    def run(plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool) -> list[ResultRow]:
+        folders.append(out)
+        return run_shown(plan, rows, out, resume=resume, quiet=as_json)
+
+    def told(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    failure: NoAnswersError | None = None
+    try:
+        results = run_suite(
+            suite, out, shard=shard, resume=resume, skip_bad=skip_bad, on_warning=told, run=run
+        )
+    except NoAnswersError as error:
+        results, failure = error.results, error
     if as_json:
         typer.echo(json.dumps([result.to_row() for result in results]))
-    elif len(found) > 1:
+    elif len(folders) > 1:
         Console().print(terminal_table(summarize(results), "all parts"))
-        _write_report(out, "all parts", results, {"parts": ", ".join(part.name for part in found)})
-    if failures:
-        raise failures[0]
+        _tell_report(out)
+    if failure is not None:
+        raise O1CoderError(f"{failure}; try them again with: --out {out} --resume")
 
 
-class NoAnswersError(O1CoderError):
-    """Raised when some rows of a finished run have no answer; carries all rows."""
-
-    def __init__(self, results: list[ResultRow], out: Path) -> None:
-        """Args: all rows, the run folder."""
-        failed = [result for result in results if result.error]
-        super().__init__(
-            f"{len(failed)} of {len(results)} rows have no answer, the first: {failed[0].error}; "
-            f"try them again with: --out {out} --resume"
-        )
-        self.results = results
-
-
-def run_bench(
+def run_shown(
     plan: Plan, rows: Sequence[ProblemRow], out: Path, *, resume: bool = False, quiet: bool = False
 ) -> list[ResultRow]:
-    """Runs a plan in a folder with a progress bar, writes report.md, and prints the table unless `quiet`.
+    """Runs a plan with a progress bar, says where the report is, and prints the table unless `quiet`.
 
     Raises:
         NoAnswersError: When rows have no answer because an engine or a judge failed.
     """
     console = Console(stderr=True)
-    with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
-        with console.status(f"loading {plan.policy}"):
-            tools = open_tools(plan, rows, folder)
-        warn(without_visible_tests(rows, tools.tests or {}), without_hidden_tests(rows))
-        folder.append(SESSIONS, session_row())
-        with resumable(out), Board(console, plan) as board:
-            results = run_plan(plan, rows, tools, folder, board.add)
-    title = f"{plan.set_name} · {plan.policy} · {plan.format} · {budget_words(plan.budget)}"
+    status = console.status(f"loading {plan.policy}")
+    board = Board(console, plan)
+
+    def warned(line: str) -> None:
+        status.stop()  # a line would be drawn over
+        warn(line)
+
+    def started() -> None:
+        status.stop()
+        board.start()
+
+    failure: NoAnswersError | None = None
+    try:
+        with resumable(out), status, board:
+            results = run_benchmark(
+                plan,
+                out,
+                rows=rows,
+                resume=resume,
+                on_start=started,
+                on_row=board.add,
+                on_warning=warned,
+            )
+    except NoAnswersError as error:
+        results, failure = error.results, error
     if not quiet:
+        title = f"{plan.set_name} · {plan.policy} · {plan.format} · {budget_words(plan.budget)}"
         Console().print(terminal_table(summarize(results), title))
-    _write_report(out, f"{plan.set_name}: {', '.join(plan.agents)}", results, _config(plan))
-    if any(result.error for result in results):
-        raise NoAnswersError(results, out)
+    _tell_report(out)
+    if failure is not None:
+        raise failure
     return results
 
 
-def _config(plan: Plan) -> dict[str, str]:
-    """Returns what a report says of a plan."""
-    config = {
-        "problems": f"{plan.set_name}, {len(plan.task_ids)} problems",
-        "policy": plan.policy,
-        "format": plan.format,
-        "budget per problem": budget_words(plan.budget),
-        "seeds": ", ".join(map(str, plan.seeds)),
-    }
-    if plan.scorer:
-        config["scorer"] = plan.scorer
-    if plan.tests == "generated":
-        config["tests"] = f"public and generated by {plan.generator}, {plan.voters} voters outside the budget"
-    elif plan.tests != "public":
-        config["tests"] = f"public and {plan.tests}"
-    return config
-
-
-def _write_report(out: Path, title: str, results: Sequence[ResultRow], config: dict[str, str]) -> None:
-    write_report(out, results, title, config)
+def _tell_report(out: Path) -> None:
     Console(stderr=True).print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
@@ -291,9 +284,12 @@ class Board:
             self._progress.start_task(self._bars[result.agent])
         self._progress.update(self._bars[result.agent], advance=1, solved=self._solved[result.agent])
 
-    def __enter__(self) -> Board:
+    def start(self) -> None:
         """Shows the bars."""
         self._progress.start()
+
+    def __enter__(self) -> Board:
+        """Shows nothing yet."""
         return self
 
     def __exit__(self, *_: object) -> None:

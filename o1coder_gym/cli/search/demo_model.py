@@ -17,11 +17,11 @@ from rich.panel import Panel
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.greedy import greedy
-from o1coder_gym.cli.search.bench import run_bench
+from o1coder_gym.cli.search.bench import run_shown
 from o1coder_gym.cli.search.demo_tiny import judged, verdict_words
 from o1coder_gym.cli.search.live_text import SideBySide
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.experiments.benchmark import Plan
+from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.engine import Generate
 from o1coder_gym.problems.hidden_tests import Evaluation
@@ -77,7 +77,7 @@ def model_demo(console: Console, policy: str, out: Path, *, seed: int, resume: b
     results = [
         result
         for format, agents in _AGENTS.items()
-        for result in run_bench(
+        for result in run_shown(
             _plan(policy, format, agents, seed), rows, out / format, resume=resume, quiet=True
         )
     ]

@@ -27,10 +27,10 @@ from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.mcts import mcts
 from o1coder_gym.agents.search.tree import Tree
-from o1coder_gym.cli.search.bench import run_bench
+from o1coder_gym.cli.search.bench import run_shown
 from o1coder_gym.cli.search.live_search import LiveSearch
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.experiments.benchmark import Plan
+from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.models.lookup import BUNDLED_MODELS
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
@@ -110,7 +110,7 @@ def tiny_demo(
         policy.propose([])  # loads the weights now, so that the first tree grows at full speed
     shown = _one_problem(console, rows, policy, judge, seed)
     console.rule("2 · All of them: five agents, the same budget")
-    results = run_bench(_plan(rows, seed), rows, out / "agents", resume=resume, quiet=True)
+    results = run_shown(_plan(rows, seed), rows, out / "agents", resume=resume, quiet=True)
     Console().print(_table(results))
     sentences = _sentences(results)
     for sentence in sentences:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +10,8 @@ from rich.console import Console
 
 from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.reporting.figures import FIGURES, write_figures
-from o1coder_gym.reporting.measures import measures_markdown
-from o1coder_gym.reporting.pages.report_page import report_page
-from o1coder_gym.reporting.results import ResultRow, markdown_report, read_results
-from o1coder_gym.reporting.run_report import RunReport, read_run
+from o1coder_gym.reporting.report_files import write_report
+from o1coder_gym.reporting.results import read_results
 
 
 def report(
@@ -32,21 +29,3 @@ def report(
         except MissingExtraError as error:
             Console(stderr=True).print(f"no figures: {error}", markup=False, soft_wrap=True)
     typer.echo(run / "report.html")
-
-
-def write_report(
-    run: Path, rows: Sequence[ResultRow], title: str | None = None, config: Mapping[str, str] | None = None
-) -> RunReport:
-    """Writes report.html, report.md and the tree pages of a run.
-
-    Args:
-        run: Its folder.
-        rows: Its rows, those without an answer too.
-        title: Of report.md; None takes that of the report.
-        config: What report.md says of the run; None takes what the report says.
-    """
-    found = read_run(run, rows)
-    (run / "report.html").write_text(report_page(found), encoding="utf-8")
-    text = markdown_report(title or found.title, rows, config or dict(found.facts), found.pages)
-    (run / "report.md").write_text(text + measures_markdown(rows), encoding="utf-8")
-    return found

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.agents import load_agent
+from o1coder_gym.cli.bars import search_shown
 from o1coder_gym.cli.options import (
     DEFAULT_POLICY,
     CallsOption,
@@ -34,23 +32,15 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.errors import O1CoderError, UnknownNameError
-from o1coder_gym.experiments.shards import search_shown
-from o1coder_gym.experiments.synthesis import SynthesisPlan, missing
+from o1coder_gym.experiments import synthesis
+from o1coder_gym.experiments.synthesis import FailedSearchesError, HarvestRules, SynthesisPlan
 from o1coder_gym.problems.loading import load_rows
-from o1coder_gym.problems.missing_tests import without_visible_tests
-from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
+from o1coder_gym.process_data import LabelRule, PairRule, ProcessData
 from o1coder_gym.process_data.exports import EXPORTS, export
-from o1coder_gym.process_data.harvest import harvest, source_id
-from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
-from o1coder_gym.process_data.store import data_hash, is_written
+from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.runs.executors import load_executor
-from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import warn
-from o1coder_gym.runs.provenance import input_hashes, package_versions
-from o1coder_gym.sandbox import default_judge
-from o1coder_gym.tcg.store import generated_tests, read_tests
+from o1coder_gym.runs.provenance import input_hashes
 
 
 def synthesize(
@@ -111,66 +101,32 @@ def synthesize(
         scorer=scorer,
         inputs=input_hashes(policy, scorer, generator),
     )
-    load_agent(agent)
-    load_executor(executor)
-    rules = Rules(LabelRule(hard, threshold), PairRule(margin, min_visits), validation)
+    rules = HarvestRules(LabelRule(hard, threshold), PairRule(margin, min_visits), validation)
     for name in also or ():
         if name not in EXPORTS:
             raise UnknownNameError("export", name, EXPORTS)
-    earlier = [read_data(path) for path in add or ()]
     out = out or default_folder("synthesize")
-    with RunFolder.open(out, plan.to_row(), resume=resume) as folder, resumable(out):
-        errors = _search(plan, rows, folder, executor)
-        _harvest(plan, rules, earlier, out)
-    data = read_data(out)
+    failure: FailedSearchesError | None = None
+    try:
+        with resumable(out):
+            data = synthesis.synthesize(
+                plan,
+                out,
+                rows=rows,
+                rules=rules,
+                add=add or (),
+                executor=executor,
+                resume=resume,
+                on_warning=warn,
+                search=search_shown,
+            )
+    except FailedSearchesError as error:
+        data, failure = error.data, error
     for name in also or ():
         export(data, name, out / "exports" / name)
     _show(data, out, as_json)
-    if errors:
-        again = f"try them again with: --out {out} --resume"
-        raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; {again}")
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How trees become rows."""
-
-    label: LabelRule
-    pair: PairRule
-    validation: float
-
-
-def _search(
-    plan: SynthesisPlan, rows: Sequence[ProblemRow], folder: RunFolder, executor: str
-) -> list[O1CoderError]:
-    """Runs the searches that the folder does not have; loads nothing if there are none."""
-    if not missing(plan, folder):
-        return []
-    tests = generated_tests(plan.generator, rows, plan.tests, folder.path)
-    warn(without_visible_tests(rows, tests))
-    return search_shown(plan, [row.problem for row in rows], tests, folder, executor)
-
-
-def _harvest(plan: SynthesisPlan, rules: Rules, earlier: Sequence[ProcessData], out: Path) -> None:
-    """Turns the folder's trees into rows, unless that was done with the same trees and rules."""
-    place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
-    rows = sorted(tree_rows(out), key=lambda row: (row["seed"], place[row["task_id"]]))
-    trees = [SearchTree.from_row(row) for row in rows]
-    versions = package_versions("torch", "transformers", "vllm")
-    source = {"config": plan.to_row(), "versions": versions, "trees": len(trees)}
-    sources = {source_id(source), *(name for data in earlier for name in data.sources)}
-    if is_written(out, sources, rules.label, rules.pair, rules.validation):
-        return
-    data = harvest(
-        trees,
-        default_judge(),
-        source=source,
-        tests=read_tests(out / "tests.jsonl") if plan.tests else {},
-        label_rule=rules.label,
-        pair_rule=rules.pair,
-        validation=rules.validation,
-    )
-    write_data(out, merged([data, *earlier]))
+    if failure is not None:
+        raise O1CoderError(f"{failure}; try them again with: --out {out} --resume")
 
 
 def _show(data: ProcessData, out: Path, as_json: bool) -> None:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import TaskID
 
 from o1coder_gym.cli.options import JsonOption, ResumeOption, SeedOption
-from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
-from o1coder_gym.experiments.micro.tiny_model import TinySettings, train_tiny_model
-from o1coder_gym.models.lookup import find_model
-from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.experiments.micro.make import SPLITS, make_micro
+from o1coder_gym.experiments.micro.tiny_model import TinySettings
 from o1coder_gym.runs.progress import progress_bars
 
-PROBLEMS, MODEL = "problems.jsonl", "model"
 CountOption = Annotated[int, typer.Option(min=0, help="Problems of this split.")]
 
 
 def micro(
     out: Annotated[Path, typer.Option("--out", help="Folder for problems.jsonl and model.")],
-    train: CountOption = 512,
-    validation: CountOption = 64,
-    test: CountOption = 128,
+    train: CountOption = SPLITS["train"],
+    validation: CountOption = SPLITS["validation"],
+    test: CountOption = SPLITS["test"],
     steps: Annotated[int, typer.Option("--steps", min=1, help="Optimizer steps of the model.")] = 250,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
@@ -34,22 +31,16 @@ def micro(
     """Make micro-problems and train a tiny model that solves some of them: everything runs on a laptop."""
     settings = TinySettings(steps=steps, seed=seed)
     splits = {"train": train, "validation": validation, "test": test}
-    config = {"command": "micro", "splits": splits, "model": asdict(settings)}
-    with RunFolder.open(out, config, resume=resume):
-        write_rows(micro_rows(splits, seed), out / PROBLEMS)
-        if find_model(str(out / MODEL)) is None:
-            _train(out / MODEL, settings)
-    if as_json:
-        typer.echo(json.dumps({"problems": str(out / PROBLEMS), "model": str(out / MODEL)}))
-    else:
-        typer.echo(f"o1coder bench --problems {out / PROBLEMS} --split test --policy hf:{out / MODEL}")
-
-
-def _train(folder: Path, settings: TinySettings) -> None:
     with progress_bars(Console(stderr=True)) as progress:
-        bar = progress.add_task("training", total=settings.steps, told="")
+        bars: list[TaskID] = []
 
         def show(step: int, loss: float) -> None:
-            progress.update(bar, completed=step, told=f"loss {loss:.3f}")
+            if not bars:  # a model that is there already needs no bar
+                bars.append(progress.add_task("training", total=steps, told=""))
+            progress.update(bars[0], completed=step, told=f"loss {loss:.3f}")
 
-        train_tiny_model(folder, settings, on_step=show)
+        made = make_micro(out, splits, settings, resume=resume, on_step=show)
+    if as_json:
+        typer.echo(json.dumps({"problems": str(made.problems), "model": str(made.model)}))
+    else:
+        typer.echo(f"o1coder bench --problems {made.problems} --split test --policy hf:{made.model}")

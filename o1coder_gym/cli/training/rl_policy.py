@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
+from o1coder_gym.cli.bars import train_shown
 from o1coder_gym.cli.options import (
     Dtype,
     DtypeOption,
@@ -32,22 +30,11 @@ from o1coder_gym.cli.options import (
     rows_at_once_option,
 )
 from o1coder_gym.cli.run_folders import default_folder
-from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.experiments.held_out import HeldOut
-from o1coder_gym.experiments.rl import compare, train
+from o1coder_gym.experiments.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
-from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
-from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.process_data import read_data
-from o1coder_gym.process_data.store import data_hash
-from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import warn
-from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
-from o1coder_gym.sandbox import default_judge
-from o1coder_gym.steps.formats import load_format
-from o1coder_gym.tcg.store import generated_tests
+from o1coder_gym.runs.provenance import input_hashes
 
 DEFAULTS = RLSettings()
 ModelOption = Annotated[str, typer.Option("--model", help="Known name, Hub id or folder to start from.")]
@@ -124,51 +111,30 @@ def policy(
         seed=seed,
     )
     rows = load_rows(problems, split=split)[:limit]
-    step_format = load_format(format)
-    config: dict[str, Any] = {
-        "command": "rl policy",
-        "model": model,
-        "problems": problems,
-        "task_ids": [row.problem.task_id for row in rows],
-        "scorer": scorer,
-        "format": format,
-        "max_steps": max_steps,
-        "generator": generator,
-        "tests": tests,
-        "settings": asdict(settings),
-        "inputs": input_hashes(f"hf:{model}", scorer),
-    }
-    out = out or default_folder("rl-policy")
-    with RunFolder.open(out, config, resume=resume) as folder:
-        measured = None
-        watched: Sequence[ProblemRow] = ()
-        if held_out is not None:
-            watched = load_rows(problems, split=held_out)[:held_out_limit]
-            measured = HeldOut(
-                watched,
-                default_judge(),
-                step_format=step_format,
-                max_steps=max_steps,
-                sampling=settings.sampling,
-                samples=samples,
-            )
-        further = generated_tests(generator, rows, tests, out)
-        warn(without_visible_tests(rows, further), without_hidden_tests(watched))
-        process = ReasoningModel(
-            [row.problem for row in rows],
-            default_judge(),
-            format=step_format,
-            max_steps=max_steps,
-            scorer=load_scorer(scorer) if scorer else None,
-            tests=further,
-        )
-        train(model, process, out, folder, settings, format, held_out=measured, resume=resume)
-        made = Provenance("rl policy", config, config["inputs"], package_versions("torch", "trl"))
-        made.write(out / "model")
-        result = compare(measured, model, out, format, seed) if measured else {}
-        if result:
-            folder.append("evaluations", result)
-    _show(result, out, as_json)
+    plan = RLPlan(
+        model=model,
+        problems=problems,
+        task_ids=tuple(row.problem.task_id for row in rows),
+        settings=settings,
+        scorer=scorer,
+        format=format,
+        max_steps=max_steps,
+        generator=generator,
+        tests=tests,
+        inputs=input_hashes(f"hf:{model}", scorer),
+    )
+    watched = load_rows(problems, split=held_out)[:held_out_limit] if held_out is not None else ()
+    result = train_policy(
+        plan,
+        out or default_folder("rl-policy"),
+        rows=rows,
+        held_out=watched,
+        samples=samples,
+        resume=resume,
+        on_warning=warn,
+        train=train_shown,
+    )
+    _show(result, as_json)
 
 
 def dpo(
@@ -191,8 +157,6 @@ def dpo(
     as_json: JsonOption = False,
 ) -> None:
     """Train a policy on sibling pairs: one round of iterative DPO; synthesize anew for the next."""
-    from o1coder_gym.agents.rl.dpo import train_dpo
-
     settings = DPOSettings(
         learning_rate=learning_rate,
         beta=beta,
@@ -205,30 +169,22 @@ def dpo(
         dtype=dtype.value,
         seed=seed,
     )
-    found = read_data(data)
-    inputs = {"data": data_hash(data), **input_hashes(f"hf:{model}")}
-    config = {"command": "rl dpo", "model": model, "settings": asdict(settings), "inputs": inputs}
-    out = out or default_folder("rl-dpo")
-    with RunFolder.open(out, config, resume=resume):
-        train_dpo(model, found, out, settings, step_format=load_format(found.format), resume=resume)
-        Provenance("rl dpo", config, inputs, package_versions("torch", "trl")).write(out / "model")
-    _show({}, out, as_json)
+    _show(train_on_pairs(model, data, out or default_folder("rl-dpo"), settings, resume=resume), as_json)
 
 
-def _show(result: Mapping[str, Any], out: Path, as_json: bool) -> None:
+def _show(trained: TrainedPolicy, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({**result, "model": str(out / "model")}))
+        typer.echo(json.dumps({**trained.to_row(), "model": str(trained.model)}))
         return
-    if result:
+    if trained.gains:
         table = Table("held out", "before", "after", "gain", "95 % interval")
-        for name, row in result.items():
-            if isinstance(row, Mapping):
-                low, high = row["interval"]
-                table.add_row(
-                    name,
-                    *(f"{row[key]:.1%}" for key in ("before", "after")),
-                    f"{row['gain']:+.1%}",
-                    f"{low:+.1%} … {high:+.1%}",
-                )
+        for name, one in trained.gains.items():
+            table.add_row(
+                name,
+                f"{one.before:.1%}",
+                f"{one.after:.1%}",
+                f"{one.gain:+.1%}",
+                f"{one.low:+.1%} … {one.high:+.1%}",
+            )
         Console().print(table)
-    typer.echo(out / "model")
+    typer.echo(trained.model)

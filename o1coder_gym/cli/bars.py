@@ -1,0 +1,72 @@
+"""Searches and training with a progress bar, for the commands that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from o1coder_gym.agents.rl.settings import RLSettings
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.experiments.held_out import HeldOut
+from o1coder_gym.experiments.rl import OnUpdate, train
+from o1coder_gym.experiments.shards import Report, SynthesisPlan, missing, search_all
+from o1coder_gym.process_data.search_tree import SearchTree
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.progress import progress_bars
+from o1coder_gym.types import Outcome, Problem, Tests
+
+
+def search_shown(
+    plan: SynthesisPlan,
+    problems: Sequence[Problem],
+    tests: Mapping[str, Tests],
+    folder: RunFolder,
+    executor: str,
+    report: Report,
+) -> list[O1CoderError]:
+    """`experiments.shards.search_all` with a progress bar."""
+    with progress_bars(Console(stderr=True)) as progress:
+        total = sum(map(len, missing(plan, folder).values()))
+        bar = progress.add_task("searching", total=total, told="")
+        solved = tokens = 0
+
+        def show(tree: SearchTree) -> None:
+            nonlocal solved, tokens
+            solved += any(node.outcome is Outcome.PASS for node in tree.nodes)
+            tokens += tree.usage.tokens
+            progress.update(bar, advance=1, told=f"{solved} solved, {tokens:,} tokens")
+            report(tree)
+
+        return search_all(plan, problems, tests, folder, executor, show)
+
+
+def train_shown(
+    model: str,
+    process: ReasoningModel,
+    out: Path,
+    folder: RunFolder,
+    settings: RLSettings,
+    format: str,
+    *,
+    held_out: HeldOut | None = None,
+    resume: bool,
+    on_update: OnUpdate | None = None,
+) -> Path:
+    """`experiments.rl.train` with a progress bar."""
+    with progress_bars(Console(stderr=True)) as progress:
+        bar = progress.add_task("training", total=settings.updates, told="")
+
+        def show(t: int, metrics: Mapping[str, float]) -> None:
+            told = f"pass rate {metrics['episodes/pass_rate']:.0%}"
+            progress.update(bar, completed=t // settings.iterations, told=told)
+            if on_update is not None:
+                on_update(t, metrics)
+
+        trained = train(
+            model, process, out, folder, settings, format, held_out=held_out, resume=resume, on_update=show
+        )
+        progress.update(bar, completed=settings.updates)
+    return trained
