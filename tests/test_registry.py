@@ -27,7 +27,7 @@ from o1coder_gym.types import GeneratedTests, Problem, State
 Install = Callable[..., None]
 
 MODULE = '''
-from o1coder_gym.formats import PseudocodeFormat
+from o1coder_gym.steps.formats import PseudocodeFormat
 from o1coder_gym.policies import ScriptedPolicy
 from o1coder_gym.problem_sets import RowFormat, native
 from o1coder_gym.types import GeneratedTests, SearchResult

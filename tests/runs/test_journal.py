@@ -112,7 +112,7 @@ def test_a_full_disk_keeps_the_rows_before(tmp_path: Path) -> None:
     program = """
 import resource, sys
 from o1coder_gym.errors import JournalError
-from o1coder_gym.journal import RunFolder
+from o1coder_gym.runs.journal import RunFolder
 with RunFolder.open(sys.argv[1], {"a": 1}) as folder:
     folder.append("answers", {"k": 0})
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))

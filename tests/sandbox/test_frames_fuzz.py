@@ -128,7 +128,7 @@ def evidence_of(answer, child):
 @pytest.mark.parametrize(
     ("answer", "child", "outcome"),
     [
-        (frame(FrameKind.DONE, WHOLE), ChildReport(0, Ending.OWN, 0.0), Outcome.PASS),
+        (frame(FrameKind.DONE, WHOLE), ChildReport(0, Ending.OWN, 0.0), Outcome.NO_TESTS),
         (b"", ChildReport(0, Ending.OWN, 0.0), Outcome.RUNTIME_ERROR),
         (b"", ChildReport(9, Ending.STOPPED, 0.0), Outcome.RUNTIME_ERROR),
         (frame(FrameKind.DONE, WHOLE), ChildReport(9, Ending.STOPPED, 0.0), Outcome.RUNTIME_ERROR),
@@ -137,7 +137,7 @@ def evidence_of(answer, child):
         (frame(FrameKind.COMPILE, WHOLE), ChildReport(1 << 8, Ending.OWN, 0.0), Outcome.COMPILE_ERROR),
     ],
 )
-def test_a_program_without_tests_passes_only_if_it_says_so_and_ends_well(answer, child, outcome):
+def test_a_program_without_tests_has_loaded_only_if_it_says_so_and_ends_well(answer, child, outcome):
     (run,) = plan((), "f")
     results = grade(run, evidence_of(answer, child), None)
     assert results is not None

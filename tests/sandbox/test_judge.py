@@ -86,9 +86,9 @@ def test_without_tests_a_program_is_only_loaded(judge):
     codes = (ADD, "def sub(): pass", "1 +", "raise ValueError")
     verdicts = [verdict_on(judge, code, ()) for code in codes]
     assert [verdict.outcome.value for verdict in verdicts] == [
-        *("pass", "runtime_error", "compile_error", "runtime_error")
+        *("no_tests", "runtime_error", "compile_error", "runtime_error")
     ]
-    assert [verdict.pass_ratio for verdict in verdicts] == [1.0, 0.0, 0.0, 0.0]
+    assert [verdict.pass_ratio for verdict in verdicts] == [0.0, 0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("tests", [CALLS[:2], TESTER], ids=["calls", "tester"])

@@ -45,7 +45,7 @@ def test_parameters_have_types_defaults_and_meanings() -> None:
         "type": "int ≥ 1",
         "required": False,
         "default": 4,
-        "meaning": "Samples per node, ≥ 1.",
+        "meaning": "Samples per node at most, ≥ 1.",
     }
     assert parameters["evaluate"]["default"] == "rollout"
     assert parameters["select"]["default"] is None

@@ -81,7 +81,7 @@ def test_nor_through_a_judge_that_has_run_hidden_tests() -> None:
 def test_nor_anywhere_in_a_process_that_searches(tmp_path, script) -> None:
     program = """
 import gc, sys, gymnasium, o1coder_gym
-from o1coder_gym.envs.reach import reachable_texts
+from o1coder_gym.envs.conformance.clauses import reachable_texts
 for env_id, arguments, action in (
     ("O1Coder/Starter-v0", {}, "### Step 1 (code)\\n```python\\ndef f(x): pass\\n```"),
     ("O1Coder/Choice-v0", {"policy": sys.argv[1]}, 0),

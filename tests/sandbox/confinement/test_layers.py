@@ -221,7 +221,7 @@ def test_system_call_numbers_are_those_of_this_machine():
 
 
 def test_candidates_see_no_installed_packages_but_those_named():
-    hidden = draw(LAYERS, (), ()).hidden
+    hidden = draw(LAYERS, ()).hidden
     code = (
         "def found(names):\n    import importlib\n    seen = []\n    for name in names:\n"
         "        try:\n            importlib.import_module(name); seen.append(name)\n"
