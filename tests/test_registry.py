@@ -29,7 +29,7 @@ Install = Callable[..., None]
 MODULE = '''
 from o1coder_gym.steps.formats import PseudocodeFormat
 from o1coder_gym.policies import ScriptedPolicy
-from o1coder_gym.problem_sets import RowFormat, native
+from o1coder_gym.problems.benchmarks import RowFormat, native
 from o1coder_gym.types import GeneratedTests, SearchResult
 
 NUMBER = 3

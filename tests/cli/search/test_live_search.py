@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from o1coder_gym.agents.driver.tasks import Task
+from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.cli.search.live_search import LiveSearch
 from o1coder_gym.cli.search.live_text import SideBySide
@@ -27,7 +28,7 @@ def test_the_tree_and_what_was_spent_are_shown(terminal: bool) -> None:
     file = io.StringIO()
     console = Console(file=file, width=80, height=40, force_terminal=terminal, color_system=None)
     with LiveSearch(console, Problem("p", "?"), grown(), tokens=100) as live:
-        live(Task("p", lambda problem, root: iter(())), Propose(State("p")), (), Usage(tokens=25))
+        live(Task("p", greedy), Propose(State("p")), (), Usage(tokens=25))
     text = file.getvalue()
     assert "define  v 0.50  N 1  go through the list" in text
     assert "25 of 100 tokens" in text
