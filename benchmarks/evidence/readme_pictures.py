@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from o1coder_gym.cli.search.demo_tiny import agent_sentences
 from o1coder_gym.reporting.results import ORACLE, ResultRow, read_results, summarize
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.tree_text import terminal_tree
@@ -50,6 +51,7 @@ def figures(rows: list[ResultRow]) -> dict[str, Any]:
         "command": "o1coder demo",
         "problems": len({row.task_id for row in rows}),
         "tokens": rows[0].budget.tokens,
+        "sentences": agent_sentences(rows),
         "agents": [
             {
                 "agent": one.agent.partition(":")[0],
@@ -73,7 +75,7 @@ def table(found: dict[str, Any]) -> str:
     told = (
         f"`{found['command']}`, {found['date']}: the tiny model on {found['problems']} problems that its "
         f"training held out, {found['tokens']} tokens a problem. Greedy has one program to spend on; "
-        "`best_of_n_random` chooses blindly."
+        "`best_of_n_random` chooses blindly. " + " ".join(found["sentences"])
     )
     return "\n".join([*lines, "", told])
 

@@ -314,10 +314,11 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    for column, heading in enumerate(TERMINAL_HEADINGS):
-        table.add_column(heading, justify="right" if column else "left", no_wrap=True)
     names = labels([_at_any_budget(summary) for summary in summaries])
     numbers = [_numbers(summary) for summary in summaries]
+    timed = any(cells[-1] for cells in numbers)
+    for column, heading in enumerate(TERMINAL_HEADINGS if timed else TERMINAL_HEADINGS[:-1]):
+        table.add_column(heading, justify="right" if column else "left", no_wrap=True)
     room = _room_for_names(numbers)
     budgets = list(dict.fromkeys(summary.setting.budget for summary in summaries))
     for budget in sorted(budgets, key=lambda budget: -(budget.tokens or 0)):
@@ -327,7 +328,9 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
         for summary, cells in zip(summaries, numbers, strict=True):
             if summary.setting.budget == budget:
                 name = names[_at_any_budget(summary)]
-                table.add_row(Text("\n".join(name_lines(name, room))), *map(Text, cells))
+                table.add_row(
+                    Text("\n".join(name_lines(name, room))), *map(Text, cells if timed else cells[:-1])
+                )
     return table
 
 

@@ -112,7 +112,7 @@ def tiny_demo(
     console.rule("2 · All of them: five agents, the same budget")
     results = run_shown(_plan(rows, seed), rows, out / "agents", resume=resume, quiet=True)
     Console().print(_table(results))
-    sentences = _sentences(results)
+    sentences = agent_sentences(results)
     for sentence in sentences:
         console.print(f"· {sentence}", highlight=False, markup=False)
     console.rule("3 · Learning from its own searches")
@@ -155,7 +155,11 @@ def _one_problem(
     for task_id, verdict in failed[:_TRIED]:
         row = chosen[task_id]
         console.print(_question(row.problem))
-        console.print(Text.assemble("Greedy decoding: ", verdict_words(verdict), ". The search:\n"))
+        console.print(
+            Text.assemble(
+                "Greedy decoding: ", verdict_words(verdict), f". The search has {TREE_TOKENS} tokens:\n"
+            )
+        )
         answer = _search(console, row.problem, policy, judge, seed)
         verdict = judged(Evaluation([row], judge), answer)
         console.print(_answer(answer, verdict))
@@ -221,7 +225,9 @@ def verdict_words(verdict: HiddenVerdict | None) -> Text:
 
 def _answer(answer: TaskResult, verdict: HiddenVerdict | None) -> RenderableType:
     """Shows the program that the search chose, and what the hidden tests say of it."""
-    line = Text.assemble("MCTS chose by the examples alone: ", verdict_words(verdict), ".\n")
+    sure = answer.result is not None and answer.result.value == 1.0
+    how = "MCTS chose by the examples alone: " if sure else "No program passes the examples; a guess: "
+    line = Text.assemble(how, verdict_words(verdict), ".\n")
     code = answer.result.code if answer.result else None
     return line if code is None else Group(Syntax(code, "python", background_color="default"), line)
 
@@ -238,7 +244,7 @@ def _solved_by(name: str, rows: Sequence[ResultRow]) -> int:
     return sum(row.solved for row in rows if name_of(row.agent) == name)
 
 
-def _sentences(rows: Sequence[ResultRow]) -> list[str]:
+def agent_sentences(rows: Sequence[ResultRow]) -> list[str]:
     """Says what the comparison shows, whatever came out."""
     groups = {name_of(setting.agent): found for setting, found in group(rows).items()}
     compared = [
@@ -275,7 +281,7 @@ def _next(out: Path, task_id: str) -> str:
     return (
         f"  the report          {agents / 'report.html'}\n"
         f"  the search trees    {agents / PAGES / page}\n\n"
-        f"  o1coder solve {task_id} --problems {PROBLEMS} --policy {POLICY}\n"
+        f"  o1coder solve {task_id} --problems {PROBLEMS} --policy hf:tiny\n"
         "  o1coder demo --model qwen2.5-coder-0.5b  # a model that people use, 400 MB\n"
         "  o1coder list agents                      # what o1coder bench can compare"
     )

@@ -78,7 +78,7 @@ class LiveSearch:
         most = max(8, min(24, self._console.height - _REST))
         best = self._tree.best()
         record = self._tree.record(self._problem, best.state if best is not None else None)
-        title = f"{len(record.nodes):,} steps, {self._tree.simulations:,} simulations"
+        title = f"{len(record.nodes) - 1:,} steps, {self._tree.simulations:,} simulations"
         return Group(terminal_tree(record, most=most, title=title), Text(LEGEND, "dim"), self._pace())
 
     def _pace(self) -> RenderableType:
