@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import time
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.search.tree import Tree
+from o1coder_gym.cli.search.live_text import LivePicture
 from o1coder_gym.queries import Answer, Query
 from o1coder_gym.reporting.tree_text import terminal_tree
 from o1coder_gym.types import Problem, Usage
 
 LEGEND = "● thought  ■ program · v: value W / N, orange 0 to teal 1 · N: visits"
 
-_FRAMES_PER_S = 8
 _REST = 12
 """Lines of a screen that are not the tree's."""
 
 
-class LiveSearch:
+class LiveSearch(LivePicture):
     """Shows a tree search; an observer for the driver, and a context manager around its run.
 
     The agent is given a tree from outside (`mcts(…, tree=tree)`), so what is drawn is what it searches:
     its visits and its values, not an account of them.
     """
+
+    overflow = "crop"
 
     def __init__(self, console: Console, problem: Problem, tree: Tree, tokens: int) -> None:
         """Prepares to draw.
@@ -39,7 +41,7 @@ class LiveSearch:
             tree: Grows while the search runs.
             tokens: Its budget, > 0.
         """
-        self._console = console
+        super().__init__(console)
         self._problem = problem
         self._tree = tree
         self._tokens = tokens
@@ -47,32 +49,21 @@ class LiveSearch:
         self._begun = time.monotonic()
         self._seconds = 0.0
         self._over = False
-        self._live = Live(
-            get_renderable=self._picture,
-            console=console,
-            refresh_per_second=_FRAMES_PER_S,
-            vertical_overflow="crop",
-        )
 
     def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
         """Takes note of what was spent; the tree has the rest."""
         self._usage = usage
         self._seconds = time.monotonic() - self._begun
 
-    def __enter__(self) -> LiveSearch:
-        """Starts to draw."""
+    def __enter__(self) -> Self:
+        """Starts the clock, and to draw."""
         self._begun = time.monotonic()
-        if self._console.is_terminal:
-            self._live.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
-        """Leaves the last picture on the screen; without a terminal it is the only one."""
+        """Leaves the last picture on the screen, with the time that it took."""
         self._over = True
-        if self._console.is_terminal:
-            self._live.stop()
-        else:
-            self._console.print(self._picture())
+        super().__exit__()
 
     def _picture(self) -> RenderableType:
         most = max(8, min(24, self._console.height - _REST))

@@ -1,8 +1,9 @@
-"""Two texts side by side as a model writes them; lines where there is no terminal."""
+"""What is drawn while it happens: pictures drawn anew, and texts side by side as a model writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -13,24 +14,53 @@ from rich.text import Text
 _FRAMES_PER_S = 8
 
 
-class SideBySide:
-    """Columns of text that grow; a context manager. One column grows at a time.
+class LivePicture:
+    """A picture that is redrawn while something runs; a context manager. A log gets only the last one.
 
-    What is written may come from any thread: a picture is drawn of whatever is there.
+    What it shows may change from any thread: a picture is drawn of whatever is there.
     """
+
+    overflow: Literal["crop", "visible"] = "visible"
+    """What becomes of lines that do not fit the screen."""
+
+    def __init__(self, console: Console) -> None:
+        """Prepares to draw on `console`."""
+        self._console = console
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        """Starts to draw."""
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._picture,
+                console=self._console,
+                refresh_per_second=_FRAMES_PER_S,
+                vertical_overflow=self.overflow,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves the last picture on the screen."""
+        if self._live is not None:
+            self._live.stop()
+        else:
+            self._console.print(self._picture())
+
+    def _picture(self) -> RenderableType:
+        """Draws what there is now."""
+        raise NotImplementedError
+
+
+class SideBySide(LivePicture):
+    """Columns of text that grow, one at a time."""
 
     def __init__(self, console: Console, titles: Sequence[str]) -> None:
         """Makes empty columns with these titles."""
-        self._console = console
+        super().__init__(console)
         self._titles = list(titles)
         self._texts = [""] * len(titles)
         self._ends: list[Text | None] = [None] * len(titles)
-        self._live = Live(
-            get_renderable=self._picture,
-            console=console,
-            refresh_per_second=_FRAMES_PER_S,
-            vertical_overflow="visible",
-        )
 
     def write(self, column: int, text: str) -> None:
         """Replaces the text of a column."""
@@ -39,19 +69,6 @@ class SideBySide:
     def conclude(self, column: int, verdict: Text) -> None:
         """Puts a last line below a column."""
         self._ends[column] = verdict
-
-    def __enter__(self) -> SideBySide:
-        """Starts to draw."""
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leaves the last picture on the screen; without a terminal it is the only one."""
-        if self._console.is_terminal:
-            self._live.stop()
-        else:
-            self._console.print(self._picture())
 
     def _picture(self) -> RenderableType:
         grid = Table.grid(expand=True, padding=(0, 1, 0, 0))
