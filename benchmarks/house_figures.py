@@ -26,6 +26,7 @@ FLOORS = (
     {"experiments"},
     {"cli"},
 )
+"""Lowest first: what is on one imports from its own and those below; `tests/test_layers.py` holds to it."""
 FLOORS_BEFORE = ({"types"}, {"protocols", "queries", "errors"}, set(), {"envs", "agents"}, {"cli"})
 """Of trees without `experiments`; what is not named is on the floor in the middle."""
 

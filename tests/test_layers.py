@@ -1,28 +1,32 @@
 """The house: floors of folders, rooms in a folder, no circles; read from the imports in the source."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 import tomllib
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOORS = (
-    {"types", "errors", "specs", "parameters", "registry", "moved", "data"},
-    {"protocols", "queries", "rewards", "metrics"},
-    {"runs", "steps", "sandbox"},
-    {"problems", "models"},
-    {"policies", "process_data"},
-    {"prm", "tcg", "reporting"},
-    {"envs", "agents"},
-    {"experiments"},
-    {"cli"},
-)
-"""Lowest first: what is on one imports from its own and those below."""
-FLOOR = {name: height for height, floor in enumerate(FLOORS) for name in floor}
+
+
+def _figures() -> ModuleType:
+    """The script that counts the house: which floor a room is on is said there alone."""
+    path = ROOT / "benchmarks" / "house_figures.py"
+    spec = importlib.util.spec_from_file_location("house_figures", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+FIGURES = _figures()
+FLOOR = {name: height for height, floor in enumerate(FIGURES.FLOORS) for name in floor}
 NEIGHBOURS = {frozenset(("envs", "agents"))}
 """On one floor, and yet strangers."""
 ROOMS = 12
@@ -53,20 +57,8 @@ IMPORTED_WHERE_USED = {
 MAY_LOAD_HIDDEN_TESTS = ("problems", "tcg", "experiments", "cli")
 
 
-def modules() -> dict[str, Path]:
-    """Every module of the installed package by its dotted name below `o1coder_gym`; its own is ``""``."""
-    found = {}
-    for folder, prefix in (("o1coder_gym", ()), ("agents", ("agents",)), ("envs", ("envs",))):
-        for path in (ROOT / folder).rglob("*.py"):
-            relative = path.relative_to(ROOT / folder)
-            if not prefix and relative.parts[0] in ("agents", "envs"):  # links
-                continue
-            parts = (*prefix, *relative.with_suffix("").parts)
-            found[".".join(part for part in parts if part != "__init__")] = path
-    return found
-
-
-MODULES = modules()
+MODULES: dict[str, Path] = FIGURES.modules(ROOT)
+"""Every module of the installed package by its dotted name below `o1coder_gym`; its own is ``""``."""
 FOLDERS = sorted({path.parent for path in MODULES.values()} | {*(ROOT / "benchmarks").glob("**/")})
 
 
