@@ -39,7 +39,7 @@ class VectorState:
     Attributes:
         cursors: Where each episode is; None before its first reset.
         rngs: State of each random number generator.
-        finished: Which episodes ended in the last step.
+        finished: Which episodes are over and not restarted yet.
     """
 
     cursors: tuple[Cursor | None, ...]
@@ -256,6 +256,7 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             }
             infos = self._add_info(infos, final, index)
         self._begin(indices)
+        self._finished[:] = False
         return infos
 
     def _show(self) -> None:

@@ -185,9 +185,13 @@ def test_a_failed_restart_is_said_and_mended_by_a_reset(toy, monkeypatch) -> Non
     env.reset(seed=0)
     begin = type(env.interaction).begin
     monkeypatch.setattr(type(env.interaction), "begin", lambda self, starts: begin(self, starts) and 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+
+    def play() -> None:
         for _ in range(40):
             env.step(np.zeros(2, dtype=int))
+
+    with pytest.raises(ZeroDivisionError):
+        play()
     monkeypatch.undo()
     with pytest.raises(ResetNeeded, match="are over"):
         env.step(np.zeros(2, dtype=int))
