@@ -10,12 +10,13 @@ import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 
 from o1coder_gym.sandbox.plan import CallRun, Run, StdioRun, TesterRun
-from o1coder_gym.sandbox.values.comparison import brief, same_stdout
+from o1coder_gym.sandbox.values.comparison import brief
 from o1coder_gym.sandbox.values.expectation import Expectation
+from o1coder_gym.sandbox.values.standard_output import same_stdout
 from o1coder_gym.sandbox.wire import WHOLE, ChildReport, Ending, Frame, FrameKind, read_frames
 from o1coder_gym.types import CaseResult, Limits, Outcome, Verdict
 
@@ -249,7 +250,8 @@ def _grade_stdio(
     if frames or not evidence.ended_well:
         return ending
     text = evidence.stdout.decode("utf-8", "replace")
-    outcome = Outcome.PASS if same_stdout(text, run.stdout, tolerance) else Outcome.WRONG_ANSWER
+    same = run.same or partial(same_stdout, tol=tolerance)
+    outcome = Outcome.PASS if same(text, run.stdout) else Outcome.WRONG_ANSWER
     return CaseResult(outcome, ascii(text[:_GOT_CHARS]))
 
 

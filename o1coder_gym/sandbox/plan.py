@@ -9,8 +9,10 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import UsageError
+from o1coder_gym.sandbox.values import policies
 from o1coder_gym.sandbox.values.expectation import Expectation
 from o1coder_gym.sandbox.values.extraction import expectations, names_needed
+from o1coder_gym.sandbox.values.policies import SameText
 from o1coder_gym.sandbox.wire import pack_job
 from o1coder_gym.types import AssertTest, CheckTest, StdioTest, TestCase
 
@@ -56,11 +58,13 @@ class StdioRun:
         test: Index of the test.
         stdin: What the program reads.
         stdout: What it should print.
+        same: Compares what it printed with that; None means as the judge does by default.
     """
 
     test: int
     stdin: bytes
     stdout: str
+    same: SameText | None = None
 
     @property
     def tests(self) -> tuple[int, ...]:
@@ -83,7 +87,7 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run, ...
     stdio: list[StdioRun] = []
     for index, test in enumerate(tests):
         if isinstance(test, StdioTest):
-            stdio.append(StdioRun(index, _utf8(test.stdin), test.stdout))
+            stdio.append(_stdio_run(index, test))
             continue
         if entry_point is None and not isinstance(test, AssertTest):
             raise UsageError(f"test {index}: a {type(test).__name__} needs an entry point")
@@ -99,6 +103,19 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run, ...
     if calls or not (coded or stdio):
         runs.insert(0, _call_run(calls))
     return (*runs, *stdio)
+
+
+def _stdio_run(index: int, test: StdioTest) -> StdioRun:
+    """Returns the run of one whole program.
+
+    Raises:
+        UsageError: When the test names no comparison policy.
+    """
+    try:
+        same = None if test.compare is None else policies.named(test.compare).text
+    except ValueError as error:
+        raise UsageError(f"test {index}: {error}") from error
+    return StdioRun(index, _utf8(test.stdin), test.stdout, same)
 
 
 def _call_run(calls: Sequence[tuple[int, Expectation]]) -> CallRun:

@@ -241,6 +241,7 @@ def _submission(chosen: _Chosen) -> Submission:
         chosen.request.problem.entry_point,
         chosen.tests,
         CONFIRMATION_LIMITS,
+        chosen.request.problem.prelude,
     )
 
 

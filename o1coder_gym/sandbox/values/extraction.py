@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from o1coder_gym.sandbox.values import comparison, expectation
+from o1coder_gym.sandbox.values import comparison, expectation, policies
 from o1coder_gym.sandbox.values.codec import encode
 from o1coder_gym.sandbox.values.expectation import Expectation
 from o1coder_gym.sandbox.values.literals import BUILTINS, Evaluator, NotConstant, encode_literal, parse_module
@@ -39,14 +39,17 @@ def expectations(test: CallTest | AssertTest | CheckTest, entry_point: str) -> t
     The test passes iff all expectations are met by the calls, made in order in one process.
 
     Raises:
-        ValueError: When `test` is a call test whose literals are none.
+        ValueError: When `test` is a call test whose literals are none, or that names no policy.
     """
     if not isinstance(test, CallTest):
         return extract(test, entry_point)
     args, expected = encode_literal(test.args), encode_literal(test.expected)
     if not args.startswith("["):
         raise ValueError(f"the arguments of a call test must be a list: {test.args[:80]!r}")
-    met_by = partial(comparison.same, expected=expected, tol=test.tol)
+    if test.compare is None or (test.compare == "numbers" and test.tol is not None):
+        met_by = partial(comparison.same, expected=expected, tol=test.tol)
+    else:
+        met_by = partial(policies.named(test.compare).value, expected=expected)
     return (Expectation(args, met_by, comparison.brief(expected)),)
 
 

@@ -12,8 +12,9 @@ from typing import Protocol
 
 from o1coder_gym.protocols import Judge
 from o1coder_gym.sandbox.trial import Output
-from o1coder_gym.sandbox.values.comparison import same, same_stdout
+from o1coder_gym.sandbox.values.comparison import same
 from o1coder_gym.sandbox.values.literals import encode_literal
+from o1coder_gym.sandbox.values.standard_output import same_stdout
 from o1coder_gym.tcg.reading.literals import literal_of
 from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission, Verdict
 
