@@ -46,6 +46,10 @@ def judge(
             "--require", help="Guarantees without which nothing is run, e.g. full (o1coder doctor)."
         ),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", help="Guarantees to do without, e.g. foreign_files."),
+    ] = None,
     skip_bad: SkipBadOption = False,
 ) -> None:
     """Run untrusted solutions against all tests of their problems, public and hidden."""
@@ -54,7 +58,7 @@ def judge(
     console = Console(stderr=True)
     warn(without_visible_tests(rows.values()), without_hidden_tests(list(rows.values())))
     with (
-        Judge(workers, require=require or ()) as sandbox,
+        Judge(workers, require=require, without=without or ()) as sandbox,
         Progress(console=console, transient=True) as progress,
     ):
         bar = progress.add_task("judging", total=len(asked))
@@ -97,7 +101,7 @@ def _read(path: Path, known: Container[str]) -> Iterator[Solution]:
 def _submission(solution: Solution, row: ProblemRow) -> Submission:
     problem = row.problem
     tests = (*problem.public_tests, *row.tests)
-    return Submission(solution.code, problem.entry_point, tests, limits_for(problem))
+    return Submission(solution.code, problem.entry_point, tests, limits_for(problem), problem.prelude)
 
 
 def _row(solution: Solution, verdict: Verdict) -> dict[str, Any]:
