@@ -14,19 +14,20 @@ from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.docstring_examples import docstring_examples
 from o1coder_gym.problems.formats.apps import apps
 from o1coder_gym.problems.formats.reading.fields import get, optional
-from o1coder_gym.problems.formats.row_format import Converter, Origin, RowFormat
-from o1coder_gym.problems.formats.telling import NATIVE, converter_for, native
-from o1coder_gym.problems.reference_checks import reference_check
-from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.problems.test_code import (
+from o1coder_gym.problems.formats.reading.reference_checks import reference_check
+from o1coder_gym.problems.formats.reading.test_code import (
     called_function,
     calls_of,
     checked_calls,
+    code_before,
     compared_view,
     helpers_for,
     missing_imports,
     parse_code,
 )
+from o1coder_gym.problems.formats.row_format import Converter, Origin, RowFormat
+from o1coder_gym.problems.formats.telling import NATIVE, converter_for, native
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.types import AssertTest, CheckTest, Problem, TestCase
 
 __all__ = [
@@ -48,7 +49,9 @@ __all__ = [
 ]
 
 _NUMBERS = (int, float, complex)
-_PLUS_META = {"cpu_s": 30.0}
+_PLUS_META = {"cpu_s": 30.0, "memory_bytes": 4 << 30, "result_bytes": 64 << 20}
+"""EvalPlus allows 4 GiB, and its inputs ask for it (Mbpp/255)."""
+
 _MBPP_SPLITS = ((10, "prompt"), (510, "test"), (600, "validation"), (974, "train"))
 
 
@@ -74,6 +77,7 @@ def humaneval(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
             entry_point=entry_point,
             public_tests=tuple(examples),
             meta={"split": "test", **(_PLUS_META if origin.group.startswith("humaneval+") else {})},
+            prelude=code_before(reference, entry_point),
         ),
         tests=(CheckTest(helpers_for(check, reference, entry_point) + check),),
         reference=reference,
@@ -81,7 +85,7 @@ def humaneval(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
 
 
 def humaneval_plus(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
-    """Hidden: HumanEval's check, and equality with the reference on EvalPlus's inputs.
+    """Hidden: equality with the reference, as EvalPlus compares, on HumanEval's inputs and its own.
 
     Where many answers are right, the property that defines them stands for equality.
     """
@@ -93,11 +97,11 @@ def humaneval_plus(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
         reference=reference,
         entry_point=entry_point,
         inputs=[*get(raw, "base_input", list), *get(raw, "plus_input", list)],
-        tolerance=get(raw, "atol", (int, float)) or 1e-6,
+        tolerance=optional(raw, "atol", (int, float)) or 1e-6,
         accept=property_of.get(entry_point),
     )
     problem = replace(row.problem, meta={**row.problem.meta, **_PLUS_META})
-    return ProblemRow(problem, (*row.tests, CheckTest(plus)), row.reference)
+    return ProblemRow(problem, (CheckTest(plus),), row.reference)
 
 
 def mbpp(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
@@ -121,10 +125,11 @@ def mbpp(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
 
 
 def mbpp_plus(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
-    """Hidden: MBPP's asserts, and agreement with the reference on EvalPlus's inputs.
+    """Hidden: agreement with the reference, as EvalPlus compares, on MBPP's inputs and its own.
 
-    EvalPlus keeps inputs as JSON; tuples, sets and complex numbers are restored after the arguments in the
-    asserts. An assert that compares sets, or only truth, makes the agreement be one of sets or of truth.
+    The public test is the first assert. EvalPlus keeps inputs as JSON; tuples, sets and complex numbers are
+    restored after the arguments in the asserts. An assert that compares sets, or only truth, makes the
+    agreement be one of sets or of truth.
     """
     reference, text = get(raw, "canonical_solution", str), get(raw, "prompt", str)
     nodes = parse_code(get(raw, "assertion", str), "assertion").body
@@ -138,18 +143,19 @@ def mbpp_plus(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
             _restore(value, [args[place] for args in examples if place < len(args)])
             for place, value in enumerate(args)
         ]
-        for args in get(raw, "plus_input", (list, dict))
+        for name in ("base_input", "plus_input")
+        for args in get(raw, name, (list, dict))
     ]
     plus = reference_check(
         reference=reference,
         entry_point=entry_point,
         inputs=inputs,
-        tolerance=get(raw, "atol", (int, float)) or 1e-6,
+        tolerance=optional(raw, "atol", (int, float)) or 1e-6,
         view=compared_view(asserts),
     )
     number = int(get(raw, "task_id", str).rpartition("/")[2])
-    tests = (*_assert_tests(asserts, imports), CheckTest(plus))
-    return _mbpp_row(number, text, asserts, tests, reference, _PLUS_META)
+    row = _mbpp_row(number, text, asserts, _assert_tests(asserts, imports), reference, _PLUS_META)
+    return replace(row, tests=(CheckTest(plus),))
 
 
 HUMANEVAL = RowFormat(frozenset({"canonical_solution", "test", "entry_point"}), humaneval)

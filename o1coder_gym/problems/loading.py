@@ -19,15 +19,15 @@ from o1coder_gym.errors import ProblemFileError, UnknownNameError
 from o1coder_gym.problems.containers import Line
 from o1coder_gym.problems.formats.row_format import Converter
 from o1coder_gym.problems.formats.telling import converter_for, converter_named
+from o1coder_gym.problems.programs import limits_for
 from o1coder_gym.problems.rows import (
-    LIMITS,
     ProblemRow,
     problem_row_from_json,
     problem_row_to_json,
     public_row_to_json,
 )
 from o1coder_gym.problems.sources import KNOWN_SETS, KnownSet, find_files, open_source
-from o1coder_gym.types import Limits, Problem
+from o1coder_gym.types import Problem
 
 __all__ = [
     "KNOWN_SETS",
@@ -146,22 +146,6 @@ def stream_rows(
     for row in _converted(groups, converter, skip):
         if split is None or row.problem.meta.get("split") == split:
             yield row
-
-
-def limits_for(problem: Problem, limits: Limits = Limits()) -> Limits:
-    """Returns the limits for judging a problem: more where its ``meta`` says that the tests need it.
-
-    These are ``cpu_s`` (CPU seconds for each test), ``memory_bytes`` and ``result_bytes``, as in `Limits`.
-    """
-    stated = {name: problem.meta.get(name) or 0 for name in LIMITS}
-    cpu_s = max(limits.cpu_s, float(stated["cpu_s"]))
-    return replace(
-        limits,
-        cpu_s=cpu_s,
-        wall_s=max(limits.wall_s, 3 * cpu_s),
-        memory_bytes=max(limits.memory_bytes, int(stated["memory_bytes"])),
-        result_bytes=max(limits.result_bytes, int(stated["result_bytes"])),
-    )
 
 
 def _found(name: str, *, streaming: bool) -> tuple[str, Iterable[Iterable[Line]], Converter | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 from o1coder_gym.problems.formats.reading.fields import get, optional, python3, syntax_fault, wrong
 from o1coder_gym.problems.formats.reading.io_tests import stdio_tests
 from o1coder_gym.problems.formats.reading.question_row import meta_of, question_row
+from o1coder_gym.problems.formats.reading.test_code import called_function, missing_imports, parse_code
 from o1coder_gym.problems.formats.reading.test_programs import pytest_checks, unittest_checks
 from o1coder_gym.problems.formats.row_format import Origin, RowFormat
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.problems.test_code import called_function, missing_imports, parse_code
 from o1coder_gym.types import AssertTest, Problem, TestCase
+
+_BUILTINS = frozenset(dir(builtins))
 
 
 def acecode(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
@@ -54,11 +57,7 @@ def acecode(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
 def _called(code: str) -> str | None:
     """Returns the first function that an assert calls by its name, methods and builtins aside."""
     for node in ast.walk(ast.parse(code)):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id not in dir(__builtins__)
-        ):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in _BUILTINS:
             return node.func.id
     return None
 

@@ -10,9 +10,9 @@ from o1coder_gym.problems.formats.reading.fields import get, optional, python3, 
 from o1coder_gym.problems.formats.reading.io_tests import function_name
 from o1coder_gym.problems.formats.reading.platform import platform_of
 from o1coder_gym.problems.formats.reading.question_row import meta_of, question_row
+from o1coder_gym.problems.formats.reading.test_code import parse_code
 from o1coder_gym.problems.formats.row_format import Origin, RowFormat
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.problems.test_code import parse_code
 from o1coder_gym.types import CallTest, TestCase
 
 _MADE = ("list_node", "tree_node")

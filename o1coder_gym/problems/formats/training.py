@@ -10,9 +10,9 @@ from typing import Any
 from o1coder_gym.problems.formats.reading.fields import decoded, get, optional, python3, unpacked, wrong
 from o1coder_gym.problems.formats.reading.io_tests import function_of, io_tests, pairs_of
 from o1coder_gym.problems.formats.reading.question_row import meta_of, question_row
+from o1coder_gym.problems.formats.reading.test_code import parse_code
 from o1coder_gym.problems.formats.row_format import Origin, RowFormat
 from o1coder_gym.problems.rows import ProblemRow, problem_row_from_json, problem_row_to_json
-from o1coder_gym.problems.test_code import parse_code
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, StdioTest, TestCase, Tests
 
 _NATIVE = "o1coder"

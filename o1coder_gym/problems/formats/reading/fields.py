@@ -34,13 +34,17 @@ def get(raw: Mapping[str, Any], name: str, kind: type[_Value] | tuple[type[_Valu
     return value
 
 
-def optional(raw: Mapping[str, Any], name: str, kind: type[_Value]) -> _Value:
+def optional(raw: Mapping[str, Any], name: str, kind: type[_Value] | tuple[type[_Value], ...]) -> _Value:
     """Returns a field of the expected type, an empty one where it is missing or null.
 
     Raises:
         ProblemFileError: When it is of another type.
     """
-    return kind() if raw.get(name) is None else get(raw, name, kind)
+    return _empty(kind) if raw.get(name) is None else get(raw, name, kind)
+
+
+def _empty(kind: type[_Value] | tuple[type[_Value], ...]) -> _Value:
+    return (kind if isinstance(kind, type) else kind[0])()
 
 
 def decoded(raw: Mapping[str, Any], name: str, kind: type[_Value] | tuple[type[_Value], ...]) -> _Value:
@@ -52,7 +56,7 @@ def decoded(raw: Mapping[str, Any], name: str, kind: type[_Value] | tuple[type[_
     value = get(raw, name, object)
     if isinstance(value, str):
         try:
-            value = json.loads(value) if value.strip() else (kind if isinstance(kind, type) else kind[0])()
+            value = json.loads(value) if value.strip() else _empty(kind)
         except (ValueError, RecursionError) as error:
             raise wrong(name, f"not JSON: {error}") from error
     return get({name: value}, name, kind)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 
 from o1coder_gym.problems.formats.reading.fields import wrong
-from o1coder_gym.problems.test_code import parse_code
+from o1coder_gym.problems.formats.reading.test_code import parse_code
 from o1coder_gym.types import CheckTest
 
 _PYTEST = """\
