@@ -94,7 +94,7 @@ def problem_row_from_json(raw: object) -> ProblemRow:
     for name, tests in (("public_tests", row.problem.public_tests), ("tests", row.tests)):
         for index, test in enumerate(tests):
             if isinstance(test, StdioTest | CheckerTest) != (entry_point is None):
-                rule = "stdio and checker tests go with entry_point null, other tests with a name"
+                rule = "stdio tests go with entry_point null, other tests with a name"
                 raise ProblemFileError(f"field '{name}[{index}].kind': {rule}")
     return row
 

@@ -50,7 +50,7 @@ def expectations(test: CallTest | AssertTest | CheckTest, entry_point: str) -> t
         met_by = partial(comparison.same, expected=expected, tol=test.tol)
     else:
         met_by = partial(policies.named(test.compare).value, expected=expected)
-    return (Expectation(args, met_by, comparison.brief(expected)),)
+    return (Expectation(args, met_by, comparison.brief(expected), len(expected)),)
 
 
 def extract(test: AssertTest | CheckTest, entry_point: str) -> tuple[Expectation, ...] | None:
@@ -227,7 +227,7 @@ class _Translation(Evaluator):
         expected = encode(value)
         if "NaN" in expected:
             raise NotConstant("NaN equals nothing")
-        self.add(args, partial(relation, expected=expected), comparison.brief(expected))
+        self.add(args, partial(relation, expected=expected), comparison.brief(expected), len(expected))
 
     def nearness(self, distance: ast.expr, limit: ast.expr, inclusive: bool) -> None:
         """Reads ``abs(f(…) - value) < bound``."""
@@ -263,11 +263,11 @@ class _Translation(Evaluator):
         """Adds an expectation of one call."""
         self.add(self.arguments(call), met_by, wanted)
 
-    def add(self, args: str, met_by: Callable[[str], bool], wanted: str) -> None:
+    def add(self, args: str, met_by: Callable[[str], bool], wanted: str, size: int = 0) -> None:
         """Adds an expectation."""
         if len(self.found) >= _MAX_CALLS:
             raise NotConstant("too many calls")
-        self.found.append(Expectation(args, met_by, wanted))
+        self.found.append(Expectation(args, met_by, wanted, size))
 
     def arguments(self, call: ast.expr) -> str:
         """Returns the encoded arguments of a call of the program, from here on out of reach."""

@@ -32,7 +32,7 @@ from o1coder_gym.types import (
 
 MUTANTS = 40
 """Mutants per problem at most."""
-_MUTANT_LIMITS = Limits(cpu_s=1.0, wall_s=10.0)
+_MUTANT_LIMITS = Limits(cpu_s=1.0, wall_s=10.0, total_cpu_s=1.0)
 
 
 @dataclass(frozen=True, slots=True)
