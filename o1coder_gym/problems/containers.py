@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import io
 import json
 import re
 import zlib
@@ -149,7 +150,8 @@ def _opened(path: Path) -> IO[bytes]:
         _arrow()
         import pyarrow
 
-        return pyarrow.input_stream(str(path), compression="zstd", buffer_size=1 << 16)
+        stream: Any = pyarrow.input_stream(str(path), compression="zstd")  # has no lines of its own
+        return io.BufferedReader(stream, buffer_size=1 << 20)
     return path.open("rb")
 
 

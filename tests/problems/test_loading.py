@@ -176,8 +176,9 @@ def test_humaneval_comes_from_the_installed_package(monkeypatch):
 
 def test_a_set_without_a_hub_says_where_it_was_looked_for(monkeypatch):
     monkeypatch.delenv("O1CODER_DATA", raising=False)
-    with pytest.raises(ProblemFileError, match=r"apps: not in O1CODER_DATA \(apps/\*.json\*\)"):
-        load_rows("apps")
+    monkeypatch.setitem(sources.KNOWN_SETS, "mine", sources.KnownSet("mine", "", "mine/*"))
+    with pytest.raises(ProblemFileError, match=r"mine: not in O1CODER_DATA \(mine/\*\), and it can only"):
+        load_rows("mine")
 
 
 def test_without_datasets_the_extra_is_named(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -144,7 +145,7 @@ def _statement(raw: Mapping[str, Any]) -> str:
 
 def _checked(tests: tuple[TestCase, ...], checker: str) -> tuple[TestCase, ...]:
     """Returns the tests with a checker in Python; one in another language is not run."""
-    if not checker or syntax_fault(checker):
+    if syntax_fault(checker) or not ast.parse(checker).body:  # C++ may be Python comments alone
         return tests
     return tuple(
         CheckerTest(test.stdin, checker, test.stdout) for test in tests if isinstance(test, StdioTest)
