@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from o1coder_gym.errors import MissingExtraError, ProblemFileError, UnknownNameError, UsageError
 from o1coder_gym.problems.containers import SUFFIXES, Line, file_lines, folder_lines, stem
@@ -247,7 +248,7 @@ def _open_hub(
     if not cached and not hub_reachable():
         raise ProblemFileError(f"{looked or f'{name}: '}the Hugging Face Hub ({repo}) cannot be reached")
     try:
-        loaded = datasets.load_dataset(
+        loaded: Any = datasets.load_dataset(
             repo, wanted.configuration, revision=wanted.revision, split=wanted.split, streaming=streaming
         )
     except (OSError, RuntimeError, ValueError) as error:

@@ -13,7 +13,8 @@ from o1coder_gym.types import CallTest, CheckTest, Problem, StdioTest
 PUBLIC = CallTest("[1]", "2")
 
 
-def problem(name, reference, *tests, entry_point="f", public=(PUBLIC,)):
+def problem(name, reference, *tests, public=(PUBLIC,)):
+    entry_point = None if any(isinstance(test, StdioTest) for test in tests) else "f"
     return ProblemRow(Problem(name, "p", entry_point, public), tests, reference)
 
 
@@ -21,7 +22,7 @@ ROWS = [
     problem("right", "def f(x):\n    return x + 1", CallTest("[4]", "5")),
     problem("wrong", "def f(x):\n    return 2", CallTest("[4]", "5")),
     problem("raises", "def f(x):\n    return x + {1: 1}[x]", CallTest("[4]", "5")),
-    problem("printed", "print(1)", StdioTest("", "2\n"), entry_point=None, public=()),
+    problem("printed", "print(1)", StdioTest("", "2\n"), public=()),
     problem("none", None, CallTest("[4]", "5")),
     problem("untested", "def f(x):\n    return x + 1"),
     problem("checked", "def f(x):\n    return 2", CheckTest("def check(f):\n    assert f(7) == 8, 'no'")),

@@ -7,6 +7,7 @@ import pytest
 
 from o1coder_gym import registry
 from o1coder_gym.problems import load_rows, problem_row_from_json, problem_row_to_json
+from o1coder_gym.problems.formats.row_format import Origin
 from o1coder_gym.problems.formats.telling import converter_for, converter_named
 from o1coder_gym.problems.programs import submission
 from o1coder_gym.sandbox import default_judge
@@ -14,6 +15,9 @@ from o1coder_gym.types import Outcome
 
 ROWS = Path(__file__).parent / "rows"
 FIXTURES = {path.stem: path for path in sorted(ROWS.glob("*.jsonl"))}
+FORMATS = {"taco-verified": "taco"}
+"""Formats of fixtures that have another name."""
+
 DOCS = Path(__file__).parents[3] / "docs" / "data_formats.md"
 
 ADD = "a, b = map(int, input().split())\nprint(a + b)\n"
@@ -86,7 +90,7 @@ def test_every_format_has_a_fixture():
 def test_the_format_is_told_by_the_fields(name):
     for line in FIXTURES[name].read_text().splitlines():
         told = converter_for(json.loads(line))
-        assert told is converter_named("taco" if name == "taco-verified" else name)
+        assert told is converter_named(FORMATS.get(name, name))
 
 
 @pytest.mark.parametrize("name", FIXTURES)
@@ -119,14 +123,17 @@ def test_each_format_has_a_line_in_the_documentation(name):
     assert all(f"`{field}`" in line for field in row_format.fields)
 
 
-@pytest.mark.parametrize("field", ["metadata", "starter_code", "difficulty", "solutions", "time_limit"])
-@pytest.mark.parametrize("name", FIXTURES)
+def optional_fields():
+    """Pairs of a format and a field that its rows may have null."""
+    names = ("metadata", "starter_code", "difficulty", "solutions", "time_limit", "inferences", "test_info")
+    for fixture, path in FIXTURES.items():
+        row_format = registry.find("problems", FORMATS.get(fixture, fixture)).object()
+        given = json.loads(path.read_text().splitlines()[0]).keys() & set(names) - row_format.fields
+        yield from ((fixture, name) for name in sorted(given))
+
+
+@pytest.mark.parametrize(("name", "field"), optional_fields())
 def test_null_is_none_in_optional_fields(name, field):
     first = json.loads(FIXTURES[name].read_text().splitlines()[0])
-    row_format = registry.find("problems", "taco" if name == "taco-verified" else name).object()
-    needed = {("leetcode", "starter_code")}
-    if field not in first or field in row_format.fields or (name, field) in needed:
-        pytest.skip("no optional field of this format")
-    from o1coder_gym.problems.formats.row_format import Origin
-
-    assert row_format.convert(first | {field: None}, Origin(name, 0)).tests
+    convert = converter_named(FORMATS.get(name, name))
+    assert convert(first | {field: None}, Origin(name, 0)).tests

@@ -35,7 +35,7 @@ def test_programs_are_written_as_inputs_and_outputs():
 def test_hidden_tests_are_written_only_when_asked_for():
     raw = to_verl(STDIO, 0)
     assert "secret" not in json.dumps(raw)
-    assert STDIO.reference not in json.dumps(raw)
+    assert str(STDIO.reference) not in json.dumps(raw)
     assert verl(raw, HERE).tests == STDIO.problem.public_tests
 
 
