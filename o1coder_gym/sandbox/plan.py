@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from o1coder_gym.errors import UsageError
 from o1coder_gym.sandbox.values import policies
 from o1coder_gym.sandbox.values.expectation import Expectation
-from o1coder_gym.sandbox.values.extraction import expectations, names_needed
+from o1coder_gym.sandbox.values.extraction import expectations, looks_at_arguments
 from o1coder_gym.sandbox.values.policies import SameText
 from o1coder_gym.sandbox.wire import pack_job
 from o1coder_gym.types import AssertTest, CheckerTest, CheckTest, StdioTest, TestCase
@@ -165,16 +165,8 @@ def _plain(encoded: str) -> Any:
 
 def _tester_run(index: int, test: AssertTest | CheckTest, entry_point: str) -> TesterRun:
     """Packs the source of a test into its run."""
-    names = tuple(_names(test.code, entry_point))
-    return TesterRun(index, pack_job(entry_point, names, _utf8(test.code), isinstance(test, CheckTest)))
-
-
-def _names(code: str, entry_point: str) -> Iterable[str]:
-    """Returns the names that a test takes from the program; none if the test is not even Python."""
-    try:
-        return names_needed(code, entry_point)
-    except ValueError:
-        return ()
+    payload = (entry_point, _utf8(test.code), isinstance(test, CheckTest), looks_at_arguments(test.code))
+    return TesterRun(index, pack_job(*payload))
 
 
 def _utf8(text: str) -> bytes:

@@ -57,13 +57,13 @@ def encode_literal(source: str) -> str:
         raise ValueError(f"not a Python literal: {source[:80]!r}") from error
 
 
-def parse_module(source: str) -> ast.Module:
-    """Parses untrusted source.
+def parse_module(source: str, most: int = _MAX_SOURCE) -> ast.Module:
+    """Parses untrusted source of at most so many characters.
 
     Raises:
         ValueError: When it is not Python, or of a size or nesting that the parser cannot take.
     """
-    if len(source) > _MAX_SOURCE:
+    if len(source) > most:
         raise ValueError("source is too long")
     try:
         with warnings.catch_warnings():

@@ -32,9 +32,10 @@ def prepare() -> None:
     for number, errors in ((1, "strict"), (2, "backslashreplace")):
         kept = os.dup(number)
         os.dup2(line.fileno(), number)
-        stream = open(number, "w", encoding="utf-8", errors=errors, closefd=False)
+        stream = io.TextIOWrapper(os.fdopen(number, "wb", closefd=False), "utf-8", errors)
         name = ("stdout", "stderr")[number - 1]
         stream.buffer.raw.name = f"<{name}>"  # pyright: ignore[reportAttributeAccessIssue]
+        stream.mode = "w"
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
         os.dup2(kept, number)

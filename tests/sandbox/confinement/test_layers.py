@@ -13,9 +13,9 @@ from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
 from o1coder_gym.sandbox.confinement import library
 from o1coder_gym.sandbox.confinement.blueprint import LAYERS
 from o1coder_gym.sandbox.confinement.kernel import NUMBERS, numbers
+from o1coder_gym.sandbox.confinement.scratch import sweep
 from o1coder_gym.sandbox.report import CANARIES, DESCRIPTIONS
 from o1coder_gym.sandbox.workers.drawing import draw
-from o1coder_gym.sandbox.zygote.scratch import sweep
 from o1coder_gym.types import CallTest, Limits, Outcome, Submission
 
 ADD = Submission("def add(a, b):\n    return a + b\n", "add", (CallTest("[1, 2]", "3"),))
