@@ -132,7 +132,7 @@ def optional_fields():
         yield from ((fixture, name) for name in sorted(given))
 
 
-@pytest.mark.parametrize(("name", "field"), optional_fields())
+@pytest.mark.parametrize(("name", "field"), list(optional_fields()))
 def test_null_is_none_in_optional_fields(name, field):
     first = json.loads(FIXTURES[name].read_text().splitlines()[0])
     convert = converter_named(FORMATS.get(name, name))
