@@ -105,8 +105,8 @@ def load_rows(name: str | Path, *, split: str | None = None, skip_bad: bool = Fa
     Args:
         name: One of `KNOWN_SETS`, a file, a folder of shards, or
             ``hf:owner/name[/configuration][@revision][:split]``. Rows are in this project's format or in
-            one that `o1coder agents --json` calls a problem format; it is told by their fields, or named
-            before a colon: ``apps:my.parquet``.
+            one of those that ``o1coder list problems`` lists; it is told by their fields, or named before a
+            colon: ``apps:my.parquet``.
         split: Keeps the problems whose ``meta["split"]`` this is; all if None.
         skip_bad: Lists rows that cannot be read in `ProblemSet.skipped` instead of refusing the file.
 

@@ -50,7 +50,7 @@ def test_functions_are_called_and_their_answers_unwrapped():
     )
     assert row.problem.entry_point == "double"
     assert "```python\ndef double(x):\n```" in row.problem.prompt
-    assert row.problem.meta == {"difficulty": "EASY", "split": "train"}
+    assert row.problem.meta == {"difficulty": "EASY", "split": "train", "cpu_s": 4.0}
 
 
 def test_answers_that_are_not_all_wrapped_are_kept():
@@ -75,8 +75,12 @@ def test_the_reference_is_the_first_solution_in_python_3():
 
 
 def test_limits_of_the_row_are_those_of_each_test():
-    meta = apps(ROW | {"time_limit": "1.5 seconds", "memory_limit": "256.0 megabytes"}, HERE).problem.meta
-    assert (meta["cpu_s"], meta["memory_bytes"]) == (1.5, 256 << 20)
+    meta = apps(ROW | {"time_limit": "5.5 seconds", "memory_limit": "256.0 megabytes"}, HERE).problem.meta
+    assert (meta["cpu_s"], meta["memory_bytes"]) == (5.5, 256 << 20)
+
+
+def test_the_official_grader_gives_each_test_four_seconds_at_least():
+    assert apps(ROW | {"time_limit": "1 second"}, HERE).problem.meta["cpu_s"] == 4.0
 
 
 CALLS = {"fn_name": "f", "inputs": [[1]], "outputs": [2]}
