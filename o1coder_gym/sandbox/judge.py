@@ -19,6 +19,11 @@ from o1coder_gym.sandbox.workers.pool import Pool
 from o1coder_gym.types import Submission, Verdict
 
 
+USUALLY_REQUIRED = ("foreign_files", "system_files")
+"""Guarantees without which no untrusted program is run, unless that is asked for by name."""
+_WITHOUT = "O1CODER_SANDBOX_WITHOUT"
+
+
 class Judge:
     """Runs untrusted programs, each in a confined process of its own.
 
@@ -31,7 +36,8 @@ class Judge:
         workers: int | None = None,
         *,
         layers: Iterable[str] = LAYERS,
-        require: Iterable[str] = (),
+        require: Iterable[str] | None = None,
+        without: Iterable[str] = (),
         packages: Iterable[str] = ("numpy",),
         stdout_tolerance: float | None = None,
     ) -> None:
@@ -43,7 +49,9 @@ class Judge:
             workers: Most zygotes; None means one per usable core.
             layers: Operating system layers to use, of `blueprint.LAYERS`.
             require: Guarantees and layers without which there shall be no judge, by the names of
-                `report`; ``"full"`` means all.
+                `report`; ``"full"`` means all. None means `USUALLY_REQUIRED`, unless layers are chosen here.
+            without: Guarantees that are usually required and shall not be, as the variable
+                ``O1CODER_SANDBOX_WITHOUT`` (names between commas) says for all judges.
             packages: Installed packages that programs may import besides the standard library.
             stdout_tolerance: Absolute and relative tolerance of floats in standard output; None
                 compares text.
@@ -56,13 +64,15 @@ class Judge:
             raise UsageError(f"a judge needs at least one worker, not {workers}")
         self.workers = workers or len(os.sched_getaffinity(0))
         self._blueprint = draw(layers, packages)
-        self._required = check_names(require)
+        by_name = {*check_names(without), *filter(None, os.environ.get(_WITHOUT, "").split(","))}
+        usual = [name for name in USUALLY_REQUIRED if name not in by_name] if layers is LAYERS else []
+        self._required = check_names(usual if require is None else require)
         self._stdout_tolerance = stdout_tolerance
         self._lock = threading.Lock()
         self._pool: Pool | None = None
         self._inherited: Pool | None = None
         self._owner = os.getpid()
-        if self._required:
+        if require is not None and self._required:
             self._keep_only_if_sound()
 
     @property

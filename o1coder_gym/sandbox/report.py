@@ -97,7 +97,10 @@ class SandboxReport:
         absent = sorted(required & {*self.broken, *reported})
         if absent:
             reasons = [f"{name} ({reported.get(name, 'broken by a canary')})" for name in absent]
-            raise SandboxError(f"the sandbox does not give what is required: {', '.join(reasons)}")
+            raise SandboxError(
+                f"the sandbox does not give what is required: {', '.join(reasons)}; to run even so, set "
+                f"O1CODER_SANDBOX_WITHOUT={','.join(absent)} (see docs/security.md)"
+            )
 
     def warn(self) -> None:
         """Warns if anything is absent."""

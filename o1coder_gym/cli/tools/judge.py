@@ -47,6 +47,10 @@ def judge(
             "--require", help="Guarantees without which nothing is run, e.g. full (o1coder doctor)."
         ),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", help="Guarantees to do without, e.g. foreign_files."),
+    ] = None,
     skip_bad: SkipBadOption = False,
 ) -> None:
     """Run untrusted solutions against all tests of their problems, public and hidden."""
@@ -55,7 +59,7 @@ def judge(
     console = Console(stderr=True)
     warn(without_visible_tests(rows.values()), without_hidden_tests(list(rows.values())))
     with (
-        Judge(workers, require=require or ()) as sandbox,
+        Judge(workers, require=require, without=without or ()) as sandbox,
         Progress(console=console, transient=True) as progress,
     ):
         bar = progress.add_task("judging", total=len(asked))
