@@ -226,6 +226,21 @@ def test_mbpp_plus_compares_what_the_asserts_compare():
     assert not accepts(mbpp_plus(truth, HERE).tests[-1], lambda t: False)
 
 
+def test_inputs_whose_right_answer_is_too_large_to_hand_over_are_left_out():
+    raw = MBPP_PLUS | {
+        "entry_point": "f",
+        "assertion": "assert f(1) == [0]",
+        "base_input": [[1]],
+        "plus_input": [[1_000_000], [2]],
+        "canonical_solution": "def f(n):\n    return [0] * n",
+    }
+    (check,) = mbpp_plus(raw, HERE).tests
+    asked = []
+    assert accepts(check, lambda n: asked.append(n) or [0] * n)
+    assert asked == [1, 2]
+    assert not accepts(check, lambda n: [0])
+
+
 def test_reference_checks_compare_floats_within_their_tolerance_and_nothing_else():
     raw = MBPP_PLUS | {
         "entry_point": "f",
