@@ -49,7 +49,7 @@ def _parameters(prompt: str, name: str) -> list[str]:
     tree = _parse(f"{signature.group().strip()} pass", "exec")
     if not isinstance(tree, ast.Module) or not isinstance(tree.body[0], ast.FunctionDef):
         return []
-    return [argument.arg for argument in tree.body[0].args.args]
+    return [argument.arg for argument in tree.body[0].args.args if argument.arg != "self"]
 
 
 def _calls(prompt: str, name: str) -> Iterator[tuple[str, str]]:

@@ -143,6 +143,8 @@ class ResultRow:
 def read_results(folder: Path) -> list[ResultRow]:
     """Reads the rows of a run: of the folder itself and of those in it (shards, parts of a suite).
 
+    A row that comes twice, as of a shard that was copied or run again, is counted once: the first time.
+
     Raises:
         UsageError: When there are none.
         JournalError: When a file is broken.
@@ -154,7 +156,10 @@ def read_results(folder: Path) -> list[ResultRow]:
         raise JournalError(f"{folder}: holds a row that is no result: {error!r}") from error
     if not rows:
         raise UsageError(f"{folder}: no {RESULTS}.jsonl with rows; give the folder of a benchmark")
-    return rows
+    once: dict[tuple[Any, ...], ResultRow] = {}
+    for row in rows:
+        once.setdefault((row.setting, row.task_id, row.seed, row.run), row)
+    return list(once.values())
 
 
 @dataclass(frozen=True, slots=True)

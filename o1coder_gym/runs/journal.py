@@ -7,6 +7,7 @@ holds a folder.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import json
@@ -135,13 +136,13 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yields the JSON objects of a JSONL file, also of one that is being written.
 
     Args:
-        path: The file; may be missing.
+        path: The file; may be missing, and may begin with a byte order mark.
 
     Raises:
         JournalError: When a line other than a torn last one is not a JSON object.
     """
     try:
-        lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n") if path.exists() else [b""]
     except OSError as error:
         raise JournalError(f"{path}: cannot be read: {error.strerror}") from error
     for number, line in enumerate(lines[:-1], start=1):

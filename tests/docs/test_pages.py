@@ -11,6 +11,8 @@ import typer.main
 
 from o1coder_gym.cli.main import app
 from o1coder_gym.experiments.suite import read_suite
+from o1coder_gym.problems import load_rows
+from o1coder_gym.problems.formats.row_format import Origin
 from o1coder_gym.reporting.results import RESULTS, ResultRow
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Outcome, Usage
@@ -114,3 +116,21 @@ def test_every_page_is_within_reach() -> None:
 def test_rows_of_the_problem_page_are_json() -> None:
     for block in blocks("problems.md", "json"):
         assert json.loads(block)["task_id"]
+
+
+def test_a_format_of_one_s_own_is_made_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, own = (block for block in blocks("data_formats.md", "python") if "stream_rows" not in block)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mbpp").mkdir()
+    asserts = {"test_list": ["assert one() == 1"], "code": "def one():\n    return 1"}
+    (tmp_path / "mbpp" / "mbpp.jsonl").write_text(json.dumps({"task_id": 700, "text": "One.", **asserts}))
+    monkeypatch.setenv("O1CODER_DATA", str(tmp_path))
+    exec(compile(written, "data_formats.md, verl", "exec"), {})
+    assert load_rows("train.jsonl")[0].problem.task_id == "Mbpp/700"
+    names: dict[str, Any] = {}
+    exec(compile(own, "data_formats.md, quiz", "exec"), names)
+    raw = {"quiz": "Add.", "cases": [{"input": "1 2", "output": "3"}], "answer": "print(3)", "seconds": 2}
+    row = names["QUIZ"].convert(raw, Origin("quiz", 0))
+    assert (row.reference, row.problem.meta) == ("print(3)", {"cpu_s": 2.0})

@@ -135,6 +135,14 @@ def test_validate_names_wrong_references(run, problem_file):
     assert summary == f"{path}: 1 of 2 references pass"
 
 
+def test_validate_says_why_and_writes_what_holds(run, problem_file, tmp_path):
+    out = tmp_path / "validated.jsonl"
+    result = run("validate", problem_file(RIGHT, WRONG, NONE), "--out", out)
+    assert result.exit_code == 1
+    assert "test 2 of 2: wrong_answer: got 2, expected 42" in result.stdout
+    assert [row.problem.task_id for row in load_rows(out)] == ["t/right"]
+
+
 def test_validate_prints_a_row_for_each_problem(run, problem_file):
     result = run("validate", problem_file(RIGHT, WRONG, NONE), "--json")
     assert result.exit_code == 1
