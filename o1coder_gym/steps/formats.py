@@ -226,7 +226,7 @@ class PseudocodeFormat:
         (first, *_) = self.split(text)
         kind, body = _split(first)
         program = fenced_program(body, entry_point) if kind == "code" else None
-        return first if program is None else first[: len(first) - len(body)] + fenced(program)
+        return first.rstrip() if program is None else first[: len(first) - len(body)] + fenced(program)
 
 
 @dataclass(frozen=True, slots=True)
