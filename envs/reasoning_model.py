@@ -14,7 +14,7 @@ from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
 from o1coder_gym.problems.programs import submission
 from o1coder_gym.protocols import Judge, StepScorer
 from o1coder_gym.rewards import Evidence, RewardFunction, sparse_outcome
-from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
+from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_action
 from o1coder_gym.types import (
     ActionType,
     Limits,
@@ -185,7 +185,7 @@ class ReasoningModel:
             raise UsageError(f"the episode of {state.problem_id!r} is over; no step can follow")
         if state.problem_id not in self._problems:
             raise UnknownNameError("task", state.problem_id, self.task_ids[:10])
-        return state.then(self.format.parse(action))
+        return state.then(read_action(self.format, action, self._problems[state.problem_id].entry_point))
 
     def _judged(self, states: Sequence[State]) -> list[tuple[Verdict, str] | None]:
         """Returns verdict and feedback of each state that committed code; new programs in one batch."""

@@ -32,7 +32,8 @@ from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.protocols import StepScorer
 from o1coder_gym.rewards import DEFAULTS, RewardConstants, fractional_outcome, outcome_reward
 from o1coder_gym.rewards import phi as phi_of
-from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.steps.answers import said_in
+from o1coder_gym.steps.formats import StepFormat, load_format, read_action, split_chain
 from o1coder_gym.types import (
     ActionType,
     Outcome,
@@ -298,26 +299,22 @@ phi = Phi()
 
 def read_texts(completion: Completion, step_format: StepFormat) -> list[str]:
     """Cuts a whole chain into the texts of its steps, up to the first program."""
-    text = _text(completion)
-    actions: list[str] = []
-    while text.strip():
-        end = step_format.boundary(text)
-        actions.append(text[:end])
-        if end is None or step_format.parse(actions[-1]).type is ActionType.CODE:
-            break
-        text = text[end:]
-    return actions
+    return split_chain(step_format, _text(completion))
 
 
-def read_chain(completion: Completion, step_format: StepFormat) -> tuple[Step, ...]:
+def read_chain(
+    completion: Completion, step_format: StepFormat, entry_point: str | None = None
+) -> tuple[Step, ...]:
     """Reads the steps of a whole chain, up to the first program."""
-    return tuple(step_format.parse(action) for action in read_texts(completion, step_format))
+    texts = read_texts(completion, step_format)
+    return tuple(read_action(step_format, action, entry_point) for action in texts)
 
 
 def _chains(completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[tuple[Step, ...]]:
+    names = columns.get("entry_point", [None] * len(completions))
     return [
-        read_chain(completion, load_format(name))
-        for completion, name in zip(completions, columns["format"], strict=True)
+        read_chain(completion, load_format(format), name)
+        for completion, format, name in zip(completions, columns["format"], names, strict=True)
     ]
 
 
@@ -325,7 +322,7 @@ def _text(completion: Completion) -> str:
     """Returns a completion as text; of a conversation what the assistant said."""
     if isinstance(completion, str):
         return completion
-    return "\n\n".join(str(turn["content"]) for turn in completion if turn["role"] == "assistant")
+    return "\n\n".join(said_in(turn) for turn in completion if turn["role"] == "assistant")
 
 
 def _judged(completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[Verdict | None]:

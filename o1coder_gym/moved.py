@@ -45,6 +45,7 @@ MOVED = {
     "finetuning": "models.finetuning",
     "formats": "steps.formats",
     "journal": "runs.journal",
+    "policies.http": "policies.server.http",
     "policies.openai": "policies.openai_server",
     "policies.vllm_draws": "policies.vllm.draws",
     "problem_rows": "problems.rows",

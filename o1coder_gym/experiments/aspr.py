@@ -22,7 +22,7 @@ from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.protocols import Policy
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.steps.formats import StepFormat, load_format, read_action
 from o1coder_gym.types import Outcome, PolicyRequest, Problem, Sampling, State
 
 SAMPLED = "aspr"
@@ -137,8 +137,9 @@ def sample_last_steps(
         PolicyRequest(problems[path.prefix.problem_id], path.prefix, samples, sampling, seed)
         for path in paths
     ]
+    entry_points = {path: problems[path.prefix.problem_id].entry_point for path in paths}
     steps = [
-        (path, path.prefix.then(format.parse(proposal.text)).code)
+        (path, path.prefix.then(read_action(format, proposal.text, entry_points[path])).code)
         for path, proposals in zip(paths, policy.propose(requests), strict=True)
         for proposal in proposals
     ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 
 from o1coder_gym.policies.engine import Completion, Counters, Engine, Generate
-from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
+from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_answer
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State
 
 _REMEMBERED_PROMPTS = 4096
@@ -65,11 +66,12 @@ class LanguageModelPolicy:
     def _generate(self, request: PolicyRequest) -> Generate:
         prompt = self.step_format.prompt(request.problem, request.state)
         ids = self.prompt_ids(request.problem, request.state)
-        boundary = self.step_format.boundary
-        return Generate(prompt, ids, request.n, request.sampling, request.seed, boundary)
+        boundary, entry_point = self.step_format.boundary, request.problem.entry_point
+        read = partial(read_answer, self.step_format, prompt.opening, entry_point)
+        return Generate(prompt, ids, request.n, request.sampling, request.seed, boundary, read)
 
     def _proposal(self, request: PolicyRequest, generate: Generate, completion: Completion) -> Proposal:
-        action = generate.prompt.opening + completion.text
+        action = completion.text if completion.opened else generate.prompt.opening + completion.text
         if completion.token_ids:
             self._remember_child(request, generate, completion, action)
         return Proposal(
