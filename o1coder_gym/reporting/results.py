@@ -125,7 +125,7 @@ class ResultRow:
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; `from_row` is its inverse."""
-        row = asdict(self) | {"solved": self.solved}
+        row = asdict(self) | {"usage": self.usage.to_row(), "solved": self.solved}
         if not self.cut:  # rows of earlier versions do not have it
             del row["cut"]
         return row
