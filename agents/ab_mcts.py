@@ -10,18 +10,19 @@ the policy to a program, and every step on the way stays in the tree.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from random import Random
 
+from o1coder_gym.agents.search.arguments import SIMULATIONS, Simulations
 from o1coder_gym.agents.search.expansion import expand
 from o1coder_gym.agents.search.priors import no_prior
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.parameters import AtLeastOne, Count, Share
+from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.queries import Part, Search
-from o1coder_gym.runs.seeds import derive_stream
+from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.types import Problem, Sampling, State
 
 JEFFREYS = 0.5
@@ -58,35 +59,39 @@ def ab_mcts(
     problem: Problem,
     root: State,
     *,
-    simulations: Count = 32,
+    simulations: Simulations = None,
     width: AtLeastOne = 32,
     early_stop: bool = False,
     alpha_compile: Share = 0.0,
     seed: int = 0,
     sampling: Sampling = Sampling(),
+    context: SearchContext = ALONE,
 ) -> Search:
     """Searches with adaptive branching.
 
     Args:
         problem: The question.
         root: Where to start.
-        simulations: Simulations at most, ≥ 0; each ends with a program or with nothing new.
-        width: Samples per node at most, ≥ 1.
+        simulations: Simulations at most, ≥ 0; each ends with a program or with nothing new. By default as
+            many as the budget pays for, 32 without one.
+        width: Samples per node, ≥ 1; when no node may be sampled any more, all get as many again.
         early_stop: Stop at the first program that passes all tests of the search.
         alpha_compile: α_c of the terminal value, in [0, 1].
-        seed: Fixes the draws from the posteriors, together with the problem.
+        seed: Fixes the draws from the posteriors, together with the run's seed and the problem.
         sampling: How steps are drawn.
+        context: Of the task.
 
     Returns:
         The end of highest value, ties by mean log-probability; with the tree.
     """
     tree = Tree(root, width=width, alpha_compile=alpha_compile)
-    generator = random.Random(derive_stream(seed, "ab_mcts", problem.task_id))
+    generator = context.generator(seed)
+    last = context.cap(simulations, SIMULATIONS)
     arms: dict[Node, Arms] = {}
     with suppress(BudgetExhausted):
-        while tree.simulations < simulations and not (early_stop and tree.solution):
-            if tree.root.closed:
-                tree.reopen()
+        while tree.simulations < last and not (early_stop and tree.solution):
+            if tree.root.closed and not tree.widen():
+                break
             tree.simulations += 1
             path = descend(tree, arms, generator)
             made, value = yield from generate(tree, path[-1], sampling)
@@ -95,7 +100,7 @@ def ab_mcts(
     return tree.result()
 
 
-def descend(tree: Tree, arms: dict[Node, Arms], generator: random.Random) -> list[Node]:
+def descend(tree: Tree, arms: dict[Node, Arms], generator: Random) -> list[Node]:
     """Returns the path from the root to the node where the GEN arm won, or where it is the only one."""
     path = [tree.root]
     while True:
@@ -131,11 +136,11 @@ def learn(arms: dict[Node, Arms], passed: Iterable[Node], made: Iterable[Node], 
         arms.setdefault(node, Arms()).wider.add(value)
 
 
-def _go_wider(arms: Arms, generator: random.Random) -> bool:
+def _go_wider(arms: Arms, generator: Random) -> bool:
     wider = _draw(arms.wider.total, arms.wider.count, generator)
     return wider >= _draw(arms.deeper.total, arms.deeper.count, generator)
 
 
-def _draw(total: float, count: int, generator: random.Random) -> float:
+def _draw(total: float, count: int, generator: Random) -> float:
     """Draws from the posterior Beta(½ + Σ v, ½ + Σ (1 − v))."""
     return generator.betavariate(JEFFREYS + total, JEFFREYS + count - total)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, takewhile
 from typing import Any
 
 from o1coder_gym.queries import Agent, Search
@@ -38,6 +40,11 @@ class SearchContext:
         if asked is not None:
             return asked
         return float("inf") if self.bounded else otherwise
+
+    def rounds(self, asked: int | None, otherwise: int) -> Iterator[int]:
+        """Counts the beginnings that `cap` allows."""
+        cap = self.cap(asked, otherwise)
+        return takewhile(lambda begun: begun < cap, count())
 
 
 ALONE = SearchContext()
