@@ -18,6 +18,7 @@ from random import Random
 from o1coder_gym.agents.search.arguments import SIMULATIONS, Simulations
 from o1coder_gym.agents.search.expansion import expand
 from o1coder_gym.agents.search.priors import no_prior
+from o1coder_gym.agents.search.simulation import widen
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.parameters import AtLeastOne, Share
@@ -90,10 +91,10 @@ def ab_mcts(
     arms: dict[Node, Arms] = {}
     with suppress(BudgetExhausted):
         while tree.simulations < last and not (early_stop and tree.solution):
-            if tree.root.closed and not tree.widen():
+            path = descend(tree, arms, generator)
+            if not path:
                 break
             tree.simulations += 1
-            path = descend(tree, arms, generator)
             made, value = yield from generate(tree, path[-1], sampling)
             if value is not None:
                 learn(arms, path[:-1], made, value)
@@ -101,14 +102,19 @@ def ab_mcts(
 
 
 def descend(tree: Tree, arms: dict[Node, Arms], generator: Random) -> list[Node]:
-    """Returns the path from the root to the node where the GEN arm won, or where it is the only one."""
+    """Returns the path from the root to the node where the GEN arm won, or where it is the only one.
+
+    Where no node may be sampled any more it is that to the node to widen; empty if there is none.
+    """
+    if tree.root.closed:
+        return widen(tree, lambda node: _best_child(node, generator))
     path = [tree.root]
     while True:
         node = path[-1]
-        children = [child for child in node.children if not child.closed]
-        if not children or (node.asked < tree.width and _go_wider(arms.get(node, Arms()), generator)):
+        child = _best_child(node, generator)
+        if child is None or (node.asked < tree.width and _go_wider(arms.get(node, Arms()), generator)):
             return path
-        path.append(max(children, key=lambda child: _draw(child.total, child.visits, generator)))
+        path.append(child)
 
 
 def generate(tree: Tree, node: Node, sampling: Sampling) -> Part[tuple[list[Node], float | None]]:
@@ -134,6 +140,12 @@ def learn(arms: dict[Node, Arms], passed: Iterable[Node], made: Iterable[Node], 
         arms.setdefault(node, Arms()).deeper.add(value)
     for node in made:
         arms.setdefault(node, Arms()).wider.add(value)
+
+
+def _best_child(node: Node, generator: Random) -> Node | None:
+    """Returns the open child of the largest draw."""
+    children = [child for child in node.children if not child.closed]
+    return max(children, key=lambda child: _draw(child.total, child.visits, generator), default=None)
 
 
 def _go_wider(arms: Arms, generator: Random) -> bool:

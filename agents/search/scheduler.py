@@ -36,8 +36,6 @@ def search(
     def begin() -> Turns | None:
         if solved() or tree.simulations >= last:
             return None
-        if tree.root.closed and not tree.widen():
-            return None  # not even the question fits into the policy's context
         return simulate(tree, rules)
 
     yield from concurrently(begin, parallel, solved)

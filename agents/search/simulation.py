@@ -61,6 +61,9 @@ def select(tree: Tree, rules: Rules) -> Flight | None:
     Returns:
         The flight there; None if every way is closed or waits for samples in flight.
     """
+    if tree.root.closed:
+        path = widen(tree, rules.select)
+        return Flight(path) if path else None
     # The hottest loop of a search: attributes are kept in locals.
     node, width, select_child = tree.root, tree.width, rules.select
     path = [node]
@@ -73,6 +76,32 @@ def select(tree: Tree, rules: Rules) -> Flight | None:
         if not (node.visits or node.asked or node.unobserved):
             break  # never tried
     return Flight(path)
+
+
+def widen(tree: Tree, select_child: Select) -> list[Node]:
+    """Opens one node of a tree whose width is spent everywhere, for the next sample may be new.
+
+    It is the node of the fewest samples on the path of highest value, the first of equals: so all steps of a
+    good path are tried otherwise as often as each other.
+
+    Returns:
+        The path to it; empty if no sample can be drawn anywhere.
+    """
+    if tree.root.ended:
+        return []
+    path = [tree.root]
+    while inner := [child for child in path[-1].children if not child.ended]:
+        for child in inner:
+            child.closed = False
+        child = select_child(path[-1])
+        for other in inner:
+            other.closed = True
+        assert child is not None  # one of `inner`
+        path.append(child)
+    fewest = min(range(len(path)), key=lambda place: path[place].asked)
+    for node in path[: fewest + 1]:
+        node.closed = False
+    return path[: fewest + 1]
 
 
 def is_leaf(flight: Flight) -> bool:
@@ -96,7 +125,11 @@ def expand(tree: Tree, flight: Flight, rules: Rules) -> Part[bool]:
     fresh = yield from rules.expand(tree, node, max(1, allowed - node.asked))
     leaves = [child for child in fresh if not child.closed]
     if not leaves:
-        return False  # ends were backed up when they were attached, and merged steps are no news
+        # Ends were backed up when they were attached. Beyond the width a merged step is a visit, so that
+        # selection tries other paths too; within it, it is no news.
+        if not fresh and node.asked > tree.width and node.visits:
+            tree.backward(node, node.mean)
+        return False
     flight.enter(max(leaves, key=lambda child: child.prior))  # the first of equals
     return True
 

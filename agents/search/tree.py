@@ -158,8 +158,6 @@ class Tree:
         self.simulations = 0
         self.solution: Node | None = None
         self.nodes: list[Node] = [Node(root, None, 0, 0)]
-        self._inner: list[Node] = []
-        self._sorted = 0  # nodes of which those that are no ends are in `_inner`
         self._steps: dict[Node, dict[Step, Node]] = {}
         self._trace_node = array("i")
         self._trace_value = array("d")
@@ -254,15 +252,6 @@ class Tree:
                     return
             above.closed = True
             above = above.parent
-
-    def widen(self) -> bool:
-        """Lets every node but ends be sampled `width` times more; returns whether the root is open then."""
-        self._inner = [node for node in (*self._inner, *self.nodes[self._sorted :]) if not node.ended]
-        self._sorted = len(self.nodes)
-        for node in self._inner:
-            node.asked = 0
-            node.closed = False
-        return not self.root.closed
 
     def best(self) -> Node | None:
         """Returns the end with code of highest value, ties by mean log-probability; masked ones last."""
