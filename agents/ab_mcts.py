@@ -18,7 +18,7 @@ from random import Random
 from o1coder_gym.agents.search.arguments import SIMULATIONS, Simulations
 from o1coder_gym.agents.search.expansion import expand
 from o1coder_gym.agents.search.priors import no_prior
-from o1coder_gym.agents.search.simulation import widen
+from o1coder_gym.agents.search.simulation import to_widen
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.parameters import AtLeastOne, Share
@@ -75,7 +75,7 @@ def ab_mcts(
         root: Where to start.
         simulations: Simulations at most, ≥ 0; each ends with a program or with nothing new. By default as
             many as the budget pays for, 32 without one.
-        width: Samples per node, ≥ 1; when no node may be sampled any more, all get as many again.
+        width: Samples per node, ≥ 1; more only where a path has nothing else left.
         early_stop: Stop at the first program that passes all tests of the search.
         alpha_compile: α_c of the terminal value, in [0, 1].
         seed: Fixes the draws from the posteriors, together with the run's seed and the problem.
@@ -104,17 +104,18 @@ def ab_mcts(
 def descend(tree: Tree, arms: dict[Node, Arms], generator: Random) -> list[Node]:
     """Returns the path from the root to the node where the GEN arm won, or where it is the only one.
 
-    Where no node may be sampled any more it is that to the node to widen; empty if there is none.
+    Where the width of that node is spent it is the one to widen; empty if no sample can be drawn anywhere.
     """
-    if tree.root.closed:
-        return widen(tree, lambda node: _best_child(node, generator))
     path = [tree.root]
-    while True:
+    while not tree.root.closed:
         node = path[-1]
-        child = _best_child(node, generator)
-        if child is None or (node.asked < tree.width and _go_wider(arms.get(node, Arms()), generator)):
+        children = [child for child in node.children if not child.closed]
+        if not children and node.asked >= tree.width:
+            return to_widen(path)
+        if not children or (node.asked < tree.width and _go_wider(arms.get(node, Arms()), generator)):
             return path
-        path.append(child)
+        path.append(max(children, key=lambda child: _draw(child.total, child.visits, generator)))
+    return []
 
 
 def generate(tree: Tree, node: Node, sampling: Sampling) -> Part[tuple[list[Node], float | None]]:
@@ -140,12 +141,6 @@ def learn(arms: dict[Node, Arms], passed: Iterable[Node], made: Iterable[Node], 
         arms.setdefault(node, Arms()).deeper.add(value)
     for node in made:
         arms.setdefault(node, Arms()).wider.add(value)
-
-
-def _best_child(node: Node, generator: Random) -> Node | None:
-    """Returns the open child of the largest draw."""
-    children = [child for child in node.children if not child.closed]
-    return max(children, key=lambda child: _draw(child.total, child.visits, generator), default=None)
 
 
 def _go_wider(arms: Arms, generator: Random) -> bool:

@@ -20,7 +20,7 @@ Simulations: TypeAlias = Annotated[
     Count | None, Meaning("Simulations at most, ≥ 0; null: as many as the budget pays for, 32 without one.")
 ]
 Width: TypeAlias = Annotated[
-    AtLeastOne, Meaning("Samples per node, ≥ 1; when no node may be sampled any more, all get as many again.")
+    AtLeastOne, Meaning("Samples per node, ≥ 1; more only where a path has nothing else left.")
 ]
 Exploration: TypeAlias = Annotated[NonNegative, Meaning("Exploration constant of selection, ≥ 0.")]
 Parallel: TypeAlias = Annotated[AtLeastOne, Meaning("W, simulations at the same time, ≥ 1.")]

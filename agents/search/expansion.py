@@ -19,11 +19,11 @@ Expand: TypeAlias = Callable[[Tree, Node, int], Part[list[Node]]]
 
 
 def expand(tree: Tree, node: Node, n: int, *, sampling: Sampling, prior: Prior) -> Part[list[Node]]:
-    """Draws `n` samples at `node`, sets the priors of its children, and closes it if its width is spent.
+    """Draws `n` samples at `node`, and sets the priors of its children.
 
     Args:
         tree: Grows.
-        node: An open node.
+        node: One that is not closed.
         n: Samples to draw, ≥ 1.
         sampling: How they are drawn.
         prior: Sets the priors of the node's children.
@@ -37,7 +37,6 @@ def expand(tree: Tree, node: Node, n: int, *, sampling: Sampling, prior: Prior) 
     finally:
         node.pending -= n
     yield from prior(node, fresh)
-    tree.settle(node)
     return fresh
 
 
@@ -80,7 +79,7 @@ def _draw(tree: Tree, nodes: Sequence[Node], n: int, sampling: Sampling) -> Part
                 continue  # the budget could not pay for its execution
             drawn[place] += count
             if proposal.finish == "length" and not proposal.tokens:
-                node.ended = True  # the prompt does not fit: no sample will ever be drawn here
+                node.closed = True  # the prompt does not fit: no sample will ever be drawn here
             child = tree.add(node, proposal, transition, count)
             known = child or tree.child(node, transition.state.steps[-1])
             if known is not None:

@@ -16,9 +16,6 @@ def search(
 ) -> Turns:
     """Runs simulations until there are enough, or (`early_stop`) one solves it.
 
-    A tree whose width is spent everywhere is widened: the next samples of a policy may be new wherever they
-    are drawn, and selection takes them where the value is.
-
     Args:
         tree: Grows; its earlier simulations do not count.
         rules: The strategies.

@@ -56,21 +56,18 @@ def simulate(tree: Tree, rules: Rules) -> Turns | None:
 
 
 def select(tree: Tree, rules: Rules) -> Flight | None:
-    """Walks down by `rules.select` to a node that is new or may be sampled again.
+    """Walks down by `rules.select` to a node that is new or may be sampled, or to the one to widen.
 
     Returns:
-        The flight there; None if every way is closed or waits for samples in flight.
+        The flight there; None if every way waits for samples in flight, or is closed.
     """
-    if tree.root.closed:
-        path = widen(tree, rules.select)
-        return Flight(path) if path else None
     # The hottest loop of a search: attributes are kept in locals.
     node, width, select_child = tree.root, tree.width, rules.select
     path = [node]
     while not (node.asked < width and _wants_samples(node, rules.widen, width)):
         child = select_child(node)
         if child is None:
-            return None
+            return None if node.pending or tree.root.closed else Flight(to_widen(path))
         path.append(child)
         node = child
         if not (node.visits or node.asked or node.unobserved):
@@ -78,29 +75,13 @@ def select(tree: Tree, rules: Rules) -> Flight | None:
     return Flight(path)
 
 
-def widen(tree: Tree, select_child: Select) -> list[Node]:
-    """Opens one node of a tree whose width is spent everywhere, for the next sample may be new.
+def to_widen(path: list[Node]) -> list[Node]:
+    """Returns the part of a path that has nothing left below it, to the node whose width is to grow.
 
-    It is the node of the fewest samples on the path of highest value, the first of equals: so all steps of a
-    good path are tried otherwise as often as each other.
-
-    Returns:
-        The path to it; empty if no sample can be drawn anywhere.
+    That is the node of the fewest samples, the first of equals: so a good path is widened level by level,
+    each of its steps tried otherwise as often as the others.
     """
-    if tree.root.ended:
-        return []
-    path = [tree.root]
-    while inner := [child for child in path[-1].children if not child.ended]:
-        for child in inner:
-            child.closed = False
-        child = select_child(path[-1])
-        for other in inner:
-            other.closed = True
-        assert child is not None  # one of `inner`
-        path.append(child)
     fewest = min(range(len(path)), key=lambda place: path[place].asked)
-    for node in path[: fewest + 1]:
-        node.closed = False
     return path[: fewest + 1]
 
 
@@ -125,8 +106,8 @@ def expand(tree: Tree, flight: Flight, rules: Rules) -> Part[bool]:
     fresh = yield from rules.expand(tree, node, max(1, allowed - node.asked))
     leaves = [child for child in fresh if not child.closed]
     if not leaves:
-        # Ends were backed up when they were attached. Beyond the width a merged step is a visit, so that
-        # selection tries other paths too; within it, it is no news.
+        # Ends were backed up when they were attached. Beyond the width a step that was known counts as a
+        # visit, so that selection comes to other paths too; within the width it is no news.
         if not fresh and node.asked > tree.width and node.visits:
             tree.backward(node, node.mean)
         return False

@@ -5,10 +5,9 @@ Invariants, whatever the order of calls:
 - N(S) = own(S) + Σ N(children): each evaluation is counted once, at the node where it was made, and in
   all nodes above it.
 - v(S) = W(S) / N(S) lies in [0, 1] (the authors' normalisation, their issue #3), terminals included.
-- An end is evaluated once, when it is found; then it is closed. A node closes when its width is spent and
-  all its children are closed. Closed nodes are never selected.
-- No node is ever exhausted, for the next sample of a policy may be new; its width is. When the root closes,
-  the tree is widened: all nodes but ends are open again for as many samples as before.
+- An end is evaluated once, when it is found; then it is closed, and never selected.
+- No other node is ever exhausted, for the next sample of a policy may be new; its width is. What is drawn
+  beyond the width is drawn where the value is (`simulation.select`).
 
 A flight: the path of one simulation, marked as unobserved until the simulation is back.
 """
@@ -54,7 +53,7 @@ class Node:
         own: Evaluations made at this node itself.
         total: W, the sum of their values.
         unobserved: O, simulations that passed here and are not back (WU-UCT, arXiv 1810.11755).
-        asked: Samples drawn from this node since the tree was widened, those in flight included.
+        asked: Samples drawn from this node, those in flight included.
         pending: Samples in flight.
         count: Samples that led to this step; > 1 if identical ones were merged.
         tokens: Generated tokens of the first of them.
@@ -65,9 +64,8 @@ class Node:
         value: v of an end in [0, 1]; None for other nodes, where the judge failed, and without tests.
         verdict: The outcome of committed code, None without code.
         bits: One character per test, ``"1"`` if passed; empty without code.
-        ended: Whether nothing can follow: the episode is over, the step cannot be read (an end of value 0),
-            or the prompt is longer than the policy's context.
-        closed: Whether nothing new can come from here before the tree is widened.
+        ended: Whether the episode is over here; a step that cannot be read is an end of value 0.
+        closed: Whether nothing can follow: it has ended, or the prompt is longer than the policy's context.
         born: Simulations that had begun when the node was made.
         author: Who wrote the step.
         finish: Why the sample ended that the step is.
@@ -133,7 +131,7 @@ class Tree:
 
     Attributes:
         nodes: All nodes in order of creation; the root is the first.
-        width: Samples that may be drawn from one node before the tree is widened, ≥ 1.
+        width: Samples of one node, ≥ 1; more only where a path has nothing else left.
         simulations: Simulations begun.
         solution: The first end that passes all tests of the search, None before.
     """
@@ -143,7 +141,7 @@ class Tree:
 
         Args:
             root: The root's state.
-            width: Samples that may be drawn from one node before the tree is widened.
+            width: Samples of one node.
             alpha_compile: α_c of the terminal value, in [0, 1].
 
         Raises:
@@ -239,18 +237,6 @@ class Tree:
         while above is not None:
             above.visits += 1
             above.total += value
-            above = above.parent
-
-    def settle(self, node: Node) -> None:
-        """Closes `node` and those above it, as far as nothing new can come from them."""
-        above: Node | None = node
-        while above is not None and not above.closed:
-            if above.asked < self.width or above.pending:
-                return
-            for child in above.children:
-                if not child.closed:
-                    return
-            above.closed = True
             above = above.parent
 
     def best(self) -> Node | None:
@@ -391,6 +377,7 @@ def _fill(node: Node, row: Mapping[str, Any]) -> None:
         setattr(node, name, row[name])
     for name, usual in _ORIGINS.items():
         setattr(node, name, row.get(name, usual))
+    node.closed = node.ended  # earlier versions closed nodes whose width was spent, too
     node.kept = row.get("kept", node.tokens)
     node.verdict = Outcome(row["verdict"]).after(len(node.bits)) if row["verdict"] else None
     node.value = None if node.verdict is Outcome.NO_TESTS else node.value  # 1.0 in rows of earlier versions
