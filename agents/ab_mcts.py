@@ -115,7 +115,7 @@ def descend(tree: Tree, arms: dict[Node, Arms], generator: Generator) -> list[No
         node = path[-1]
         children = [child for child in node.children if not child.closed]
         if not children:
-            return path[: fewest_samples(path) + 1]
+            return path[: fewest_samples(path) + 1] if node.asked else path
         if node.asked < tree.width and _go_wider(arms.get(node, Arms()), generator):
             return path
         totals = np.array([child.total for child in children])
