@@ -140,12 +140,21 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     def step(self, actions: Any) -> Step:
         """Takes one action in each environment; finished ones are reset as the autoreset mode says.
 
+        A step that fails, be it in the reset of one episode, changes nothing: it may be taken again.
+
         Raises:
-            gymnasium.error.ResetNeeded: When an episode is over and the mode has not restarted it: with
-                autoreset disabled, or in the same step where that failed.
+            gymnasium.error.ResetNeeded: With autoreset disabled, when an episode is over.
         """
+        before = list(self._cursors), self._finished
+        try:
+            return self._step(actions)
+        except BaseException:
+            self._cursors, self._finished = before
+            raise
+
+    def _step(self, actions: Any) -> Step:
         stale = np.flatnonzero(self._finished).tolist()
-        if stale and self.autoreset_mode is not AutoresetMode.NEXT_STEP:  # or their restart failed before
+        if stale and self.autoreset_mode is AutoresetMode.DISABLED:
             raise ResetNeeded(f"episodes {stale} are over; reset them with options={{'reset_mask': ...}}")
         fresh = stale if self.autoreset_mode is AutoresetMode.NEXT_STEP else []
         self._advance([index for index in range(self.num_envs) if index not in set(fresh)], actions)
@@ -229,12 +238,20 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
 
     def _begin(self, indices: Sequence[int], tasks: Sequence[str | None] = ()) -> None:
         asked = tasks or [None] * len(indices)
-        starts = [
-            draw_start(self.model, self._rngs[index], task)
-            for index, task in zip(indices, asked, strict=True)
+        drawn = [
+            (self._rngs[index].bit_generator, self._rngs[index].bit_generator.state) for index in indices
         ]
-        for index, cursor in zip(indices, self.interaction.begin(starts), strict=True):
-            self._cursors[index] = cursor
+        try:
+            starts = [
+                draw_start(self.model, self._rngs[index], task)
+                for index, task in zip(indices, asked, strict=True)
+            ]
+            for index, cursor in zip(indices, self.interaction.begin(starts), strict=True):
+                self._cursors[index] = cursor
+        except BaseException:
+            for generator, state in drawn:
+                generator.state = state
+            raise
 
     def _advance(self, indices: Sequence[int], actions: Any) -> None:
         chosen = list(iterate(self.action_space, actions))

@@ -28,8 +28,8 @@ class Measures:
 
 
 def measures(rows: Iterable[ResultRow]) -> list[Measures]:
-    """Measures every setting, in order of first appearance; rows without an answer are left out."""
-    groups = group(row for row in rows if not row.error)
+    """Measures every setting, in order of first appearance; rows without an answer are unsolved."""
+    groups = group(rows)
     names = labels(list(groups))
     return [Measures(names[setting], _pass_at(found), _flops(found)) for setting, found in groups.items()]
 
@@ -40,7 +40,7 @@ def areas(rows: Iterable[ResultRow]) -> dict[str, float]:
     The mean share solved over the logarithm of the budget, in [0, 1]; see `metrics.area_under_curve`.
     """
     points: dict[Setting, list[tuple[float, float]]] = {}
-    for setting, found in group(row for row in rows if not row.error).items():
+    for setting, found in group(rows).items():
         if setting.budget.tokens:
             share = sum(row.solved for row in found) / len(found)
             series = replace(setting, budget=UNLIMITED)

@@ -178,22 +178,3 @@ def test_unknown_options_of_reset_are_refused(toy, name: object) -> None:
     for env in (toy.text(), toy.text_vector(2), toy.choice(), toy.choice_vector(2)):
         with pytest.raises(UnknownNameError, match="option of reset"):
             env.reset(options={name: "toy/0"})
-
-
-def test_a_failed_restart_is_said_and_mended_by_a_reset(toy, monkeypatch) -> None:
-    env = toy.choice_vector(2, autoreset_mode="SameStep")
-    env.reset(seed=0)
-    begin = type(env.interaction).begin
-    monkeypatch.setattr(type(env.interaction), "begin", lambda self, starts: begin(self, starts) and 1 / 0)
-
-    def play() -> None:
-        for _ in range(40):
-            env.step(np.zeros(2, dtype=int))
-
-    with pytest.raises(ZeroDivisionError):
-        play()
-    monkeypatch.undo()
-    with pytest.raises(ResetNeeded, match="are over"):
-        env.step(np.zeros(2, dtype=int))
-    env.reset()
-    env.step(np.zeros(2, dtype=int))
