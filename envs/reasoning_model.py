@@ -201,7 +201,8 @@ class ReasoningModel:
         return answers
 
     def _submission(self, task_id: str, code: str) -> Submission:
-        return Submission(code, self._problems[task_id].entry_point, self._tests[task_id], self._limits)
+        problem = self._problems[task_id]
+        return Submission(code, problem.entry_point, self._tests[task_id], self._limits, problem.prelude)
 
     def _scored(self, states: Sequence[State]) -> list[tuple[float, ...]]:
         """Returns r^{1:t} of each state; steps not scored before go to the scorer in one batch."""

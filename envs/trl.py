@@ -211,6 +211,7 @@ def rows(
             "task_id": problem.task_id,
             "question": problem.prompt,
             "entry_point": problem.entry_point,
+            "prelude": problem.prelude,
             "tests": json.dumps(
                 [case_to_json(test) for test in (*problem.public_tests, *extra.get(problem.task_id, ()))]
             ),
@@ -336,9 +337,12 @@ def _judged(completions: Sequence[Completion], columns: Mapping[str, Any]) -> li
         steps[-1].text if steps and steps[-1].type is ActionType.CODE else None
         for steps in _chains(completions, columns)
     ]
+    preludes = columns.get("prelude", [""] * len(codes))
     submissions = [
-        Submission(code, entry_point, tuple(map(case_from_json, json.loads(tests))))
-        for code, entry_point, tests in zip(codes, columns["entry_point"], columns["tests"], strict=True)
+        Submission(code, entry_point, tuple(map(case_from_json, json.loads(tests))), prelude=prelude)
+        for code, entry_point, tests, prelude in zip(
+            codes, columns["entry_point"], columns["tests"], preludes, strict=True
+        )
         if code is not None
     ]
     verdicts = iter(default_judge().evaluate(submissions) if submissions else [])

@@ -20,11 +20,14 @@ class CallTest:
         args: Python literal of the list of positional arguments, e.g. ``"[1, 2]"``.
         expected: Python literal of the expected return value.
         tol: Absolute and relative tolerance for floats; None means the judge's default.
+        compare: Which results count as equal, by a name of `sandbox/values/policies.py`; None means
+            equal types and values, floats within `tol`.
     """
 
     args: str
     expected: str
     tol: float | None = None
+    compare: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,39 @@ class CheckTest:
 
 @dataclass(frozen=True, slots=True)
 class StdioTest:
-    """Runs the whole program on `stdin` and compares its standard output with `stdout`."""
+    """Runs the whole program on `stdin` and compares its standard output with `stdout`.
+
+    Attributes:
+        stdin: What the program reads.
+        stdout: What it should print.
+        compare: Which outputs count as equal, by a name of `sandbox/values/policies.py`; None means
+            ``lines``.
+    """
 
     stdin: str
     stdout: str
+    compare: str | None = None
 
 
-TestCase: TypeAlias = CallTest | AssertTest | CheckTest | StdioTest
+@dataclass(frozen=True, slots=True)
+class CheckerTest:
+    """Runs the whole program on `stdin` and has another program say whether its output is right.
+
+    Attributes:
+        stdin: What the program reads.
+        checker: A Python program, as confined as what it checks. Either it defines
+            ``check(input, output, expected)``, which returns whether the output is right; or it is a
+            script that is given the names of three files, of the input, the expected output and the
+            output, and prints 1 (or ``ok``, ``accepted``, ``true``) if that is right.
+        stdout: A right output, for the checker to compare with; empty if it needs none.
+    """
+
+    stdin: str
+    checker: str
+    stdout: str = ""
+
+
+TestCase: TypeAlias = CallTest | AssertTest | CheckTest | StdioTest | CheckerTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +93,8 @@ class Problem:
         entry_point: Name of the function to define; None for whole programs (stdio tests).
         public_tests: Tests that the question shows or implies.
         meta: JSON-able extras, e.g. ``{"split": "test", "difficulty": "easy"}``.
+        prelude: What is run before each program of this problem, as its platform does: imports, classes,
+            helpers of the prompt. Programs see it; the entry point must be their own.
     """
 
     task_id: str
@@ -71,6 +102,7 @@ class Problem:
     entry_point: str | None = None
     public_tests: tuple[TestCase, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    prelude: str = ""
 
 
 class ActionType(enum.IntEnum):
@@ -240,13 +272,15 @@ class Outcome(enum.StrEnum):
     MEMORY = "memory"
     NO_TESTS = "no_tests"
     """The program loads, and there was nothing to test it with: neither solved nor failed, never a reward."""
+    UNSUPPORTED = "unsupported"
+    """The test asks for what cannot be judged here, whatever the program: neither solved nor failed."""
     INFRASTRUCTURE = "infrastructure"
     """Our failure, not the program's: retried, then masked, never a reward."""
 
     @property
     def decided(self) -> bool:
         """Whether it says if the program is right; what it does not decide is masked, never counted as 0."""
-        return self not in (Outcome.NO_TESTS, Outcome.INFRASTRUCTURE)
+        return self not in (Outcome.NO_TESTS, Outcome.UNSUPPORTED, Outcome.INFRASTRUCTURE)
 
     def after(self, tests: int) -> Outcome:
         """Returns the outcome as that many tests can show it: a pass of none is `NO_TESTS`."""
@@ -258,11 +292,13 @@ class Limits:
     """Bounds on one run of a program.
 
     Attributes:
-        cpu_s: CPU seconds for all tests of a submission together; this one decides.
-        wall_s: Wall-clock backstop in seconds, well above `cpu_s` so that load decides nothing.
-        memory_bytes: Address space above the baseline of the interpreter.
-        stdout_bytes: Standard output kept; more is an error.
-        result_bytes: Encoded results of all tests; more is an error.
+        cpu_s: CPU seconds for each test; this one decides.
+        wall_s: Wall-clock backstop in seconds for each test, well above `cpu_s` so that load decides nothing.
+        memory_bytes: Address space above the baseline of the interpreter, for each test.
+        stdout_bytes: Standard output of a test beyond twice the expected one; more is an error.
+        result_bytes: Encoded results of a submission beyond twice the expected ones; more is an error.
+        total_cpu_s: CPU seconds for all tests of a submission together, a cap that right programs do not
+            meet; at least `cpu_s` is granted.
     """
 
     cpu_s: float = 2.0
@@ -270,6 +306,7 @@ class Limits:
     memory_bytes: int = 512 << 20
     stdout_bytes: int = 4 << 20
     result_bytes: int = 1 << 20
+    total_cpu_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,12 +318,14 @@ class Submission:
         entry_point: Function that call, assert and check tests use; None for stdio tests.
         tests: What it is run against; empty means: only that it loads and defines `entry_point`.
         limits: Bounds for this item.
+        prelude: Run before the program, see `Problem.prelude`.
     """
 
     code: str
     entry_point: str | None
     tests: tuple[TestCase, ...]
     limits: Limits = Limits()
+    prelude: str = ""
 
 
 @dataclass(frozen=True, slots=True)

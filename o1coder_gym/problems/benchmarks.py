@@ -27,7 +27,7 @@ from o1coder_gym.problems.test_code import (
     missing_imports,
     parse_code,
 )
-from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, TestCase
 
 _Value = TypeVar("_Value")
 _NUMBERS = (int, float, complex)
@@ -290,7 +290,7 @@ def _lines(text: Any) -> str:
 def _is_shown(test: TestCase, question: str) -> bool:
     """Whether a question prints a test; blanks do not matter."""
     match test:
-        case StdioTest(stdin, stdout):
+        case StdioTest(stdin, stdout) | CheckerTest(stdin, _, stdout):
             parts = (stdin, stdout)
         case CallTest(args, expected):
             parts = (args[1:-1], expected)

@@ -125,7 +125,9 @@ class Evaluation:
 
     def _submission(self, task_id: str, code: str) -> Submission:
         row = self._row(task_id)
-        return Submission(code, row.problem.entry_point, row.tests, limits_for(row.problem, self._limits))
+        problem = row.problem
+        limits = limits_for(problem, self._limits)
+        return Submission(code, problem.entry_point, row.tests, limits, problem.prelude)
 
     def _row(self, task_id: str) -> ProblemRow:
         if task_id not in self._rows:

@@ -75,14 +75,17 @@ def source_id(source: Mapping[str, Any]) -> str:
 def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[PrefixRow]:
     """Yields a row for each prefix of a tree that was evaluated; labels and split are still blank.
 
-    None of a search without tests: its programs that load have no value, so what failed would be all that
-    counts, and every step of it would look like a bad one.
+    None of a search without tests that can be judged: its programs that load have no value, so what failed
+    would be all that counts, and every step of it would look like a bad one.
 
     Args:
         tree: A finished search.
         source: Id of what made it.
         drops: Counts what is left out.
     """
+    if any(node.outcome is Outcome.UNSUPPORTED for node in tree.nodes):
+        drops["prefix: a test cannot be judged"] += len(tree.nodes) - 1
+        return
     if any(node.outcome is Outcome.NO_TESTS for node in tree.nodes):
         drops["prefix: the problem has no tests"] += len(tree.nodes) - 1
         return
@@ -160,7 +163,7 @@ def _submission(path: PathRow, problem: Problem, tests: Mapping[str, Tests]) -> 
     code = path.state.code
     assert code is not None
     every = (*problem.public_tests, *tests.get(problem.task_id, ()))
-    return Submission(code, problem.entry_point, every, limits_for(problem))
+    return Submission(code, problem.entry_point, every, limits_for(problem), problem.prelude)
 
 
 def _reason_to_drop(node: TreeNode) -> str | None:

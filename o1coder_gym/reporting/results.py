@@ -115,8 +115,8 @@ class ResultRow:
 
     @property
     def untested(self) -> bool:
-        """Whether the problem has no hidden tests, so that nothing solves it."""
-        return not self.total
+        """Whether the problem has no hidden tests that can be judged, so that nothing solves it."""
+        return not self.total or self.outcome is Outcome.UNSUPPORTED
 
     @property
     def setting(self) -> Setting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from o1coder_gym.sandbox.trial import Trial
+from o1coder_gym.sandbox.trial import News, Trial
 from o1coder_gym.sandbox.workers.pool import Pool
 from o1coder_gym.sandbox.workers.worker import Worker, WorkerDied
 from o1coder_gym.types import Verdict
@@ -79,10 +79,16 @@ class Batch:
                 self._waiting.appendleft(index)
             else:
                 self._verdicts[index] = verdict
-        elif worker in self._running and self._trials[self._running[worker]].should_stop(
-            worker.partial_answer
-        ):
+        elif worker in self._running:
+            self._look(worker, self._trials[self._running[worker]])
+
+    def _look(self, worker: Worker, trial: Trial) -> None:
+        """Looks at what a running job has answered so far."""
+        news = trial.news(worker.partial_answer())
+        if news is News.DECIDED:
             worker.stop_job()
+        elif news is News.NEXT_TEST:
+            worker.begin_test()
 
     def _lose(self, worker: Worker, death: WorkerDied) -> None:
         """Buries a worker; its trial starts again elsewhere, if this was the first time."""

@@ -104,7 +104,7 @@ class Judge:
         Raises:
             UsageError, InfrastructureError: As `evaluate` does.
         """
-        trials = [ObservedTrial(one) for one in submissions]
+        trials = [ObservedTrial(one, tuple(self._blueprint.packages)) for one in submissions]
         with self._lock:
             self._examine()
             verdicts = Batch(self._own_pool(), trials).run()
@@ -157,7 +157,12 @@ class Judge:
     def _run(self, submissions: Sequence[Submission], stop_at_failure: bool = False) -> list[Verdict]:
         """Judges submissions without looking at the sandbox first."""
         trials = [
-            Trial(one, stop_at_failure=stop_at_failure, stdout_tolerance=self._stdout_tolerance)
+            Trial(
+                one,
+                stop_at_failure=stop_at_failure,
+                stdout_tolerance=self._stdout_tolerance,
+                packages=tuple(self._blueprint.packages),
+            )
             for one in submissions
         ]
         return Batch(self._own_pool(), trials).run()

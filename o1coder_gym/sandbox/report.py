@@ -254,7 +254,9 @@ def probe():
 import os
 def probe():
     for folder in (os.path.dirname(os.__file__), "/etc", "/usr", "/usr/local", "/var/tmp", "/dev/shm"):
-        path = os.path.join(folder, "sandbox_canary")
+        path = os.path.join(os.path.realpath(folder), "sandbox_canary")
+        if path.startswith(os.path.realpath(os.curdir) + "/"):
+            continue
         try:
             open(path, "wb").close()
         except OSError:

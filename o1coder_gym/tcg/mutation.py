@@ -21,7 +21,7 @@ from o1coder_gym.tcg.inputs.stdin import propose_stdin
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
 from o1coder_gym.types import GeneratedTests, Limits, Outcome, Problem, Submission, TestCase
 
-CONFIRMATION_LIMITS = Limits(cpu_s=0.5, wall_s=10.0)
+CONFIRMATION_LIMITS = Limits(cpu_s=0.5, wall_s=10.0, total_cpu_s=0.5)
 """Bounds on the reference for all tests of a problem: a quarter of what a candidate has."""
 
 _FURTHER = 8
@@ -241,6 +241,7 @@ def _submission(chosen: _Chosen) -> Submission:
         chosen.request.problem.entry_point,
         chosen.tests,
         CONFIRMATION_LIMITS,
+        chosen.request.problem.prelude,
     )
 
 

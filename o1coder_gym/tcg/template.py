@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from o1coder_gym.steps import prompts
 from o1coder_gym.steps.formats import Prompt
-from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, TestCase
 
 CASES = 3
 """Cases per sample, as in the paper."""
@@ -78,7 +78,7 @@ def _write_case(test: TestCase, entry_point: str | None) -> str:
     match test:
         case CallTest(args, expected):
             return f"assert {entry_point}({args.strip()[1:-1].strip()}) == {expected}"
-        case StdioTest(stdin, stdout):
+        case StdioTest(stdin, stdout) | CheckerTest(stdin, _, stdout):
             return f"Input:\n{stdin.rstrip()}\nOutput:\n{stdout.rstrip()}"
         case AssertTest(code) | CheckTest(code):
             return code.strip()

@@ -148,7 +148,10 @@ def validations(rows: Sequence[ProblemRow], judge: Judge, limits: Limits) -> Ite
 
 def _submission(row: ProblemRow, reference: str, limits: Limits) -> Submission:
     tests: dict[TestCase, None] = dict.fromkeys((*row.problem.public_tests, *row.tests))
-    return Submission(reference, row.problem.entry_point, tuple(tests), limits_for(row.problem, limits))
+    problem = row.problem
+    return Submission(
+        reference, problem.entry_point, tuple(tests), limits_for(problem, limits), problem.prelude
+    )
 
 
 def _report(found: ProblemSet, results: Sequence[Validation]) -> None:
@@ -168,6 +171,8 @@ def _report(found: ProblemSet, results: Sequence[Validation]) -> None:
     summary = f"{found.name}: {passed} of {len(judged)} references pass"
     if untested := sum(verdict.outcome is Outcome.NO_TESTS for _, verdict in judged):
         summary += f"; {untested} have no tests to pass"
+    if unsupported := sum(verdict.outcome is Outcome.UNSUPPORTED for _, verdict in judged):
+        summary += f"; {unsupported} have tests that cannot be judged"
     if len(judged) < len(results):
         summary += f"; {len(results) - len(judged)} problems have none"
     typer.echo(summary)

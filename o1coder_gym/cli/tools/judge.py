@@ -97,7 +97,7 @@ def _read(path: Path, known: Container[str]) -> Iterator[Solution]:
 def _submission(solution: Solution, row: ProblemRow) -> Submission:
     problem = row.problem
     tests = (*problem.public_tests, *row.tests)
-    return Submission(solution.code, problem.entry_point, tests, limits_for(problem))
+    return Submission(solution.code, problem.entry_point, tests, limits_for(problem), problem.prelude)
 
 
 def _row(solution: Solution, verdict: Verdict) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from o1coder_gym.sandbox.values import comparison, expectation
+from o1coder_gym.sandbox.values import comparison, expectation, policies
 from o1coder_gym.sandbox.values.codec import encode
 from o1coder_gym.sandbox.values.expectation import Expectation
 from o1coder_gym.sandbox.values.literals import BUILTINS, Evaluator, NotConstant, encode_literal, parse_module
@@ -39,15 +39,18 @@ def expectations(test: CallTest | AssertTest | CheckTest, entry_point: str) -> t
     The test passes iff all expectations are met by the calls, made in order in one process.
 
     Raises:
-        ValueError: When `test` is a call test whose literals are none.
+        ValueError: When `test` is a call test whose literals are none, or that names no policy.
     """
     if not isinstance(test, CallTest):
         return extract(test, entry_point)
     args, expected = encode_literal(test.args), encode_literal(test.expected)
     if not args.startswith("["):
         raise ValueError(f"the arguments of a call test must be a list: {test.args[:80]!r}")
-    met_by = partial(comparison.same, expected=expected, tol=test.tol)
-    return (Expectation(args, met_by, comparison.brief(expected)),)
+    if test.compare is None or (test.compare == "numbers" and test.tol is not None):
+        met_by = partial(comparison.same, expected=expected, tol=test.tol)
+    else:
+        met_by = partial(policies.named(test.compare).value, expected=expected)
+    return (Expectation(args, met_by, comparison.brief(expected), len(expected)),)
 
 
 def extract(test: AssertTest | CheckTest, entry_point: str) -> tuple[Expectation, ...] | None:
@@ -224,7 +227,7 @@ class _Translation(Evaluator):
         expected = encode(value)
         if "NaN" in expected:
             raise NotConstant("NaN equals nothing")
-        self.add(args, partial(relation, expected=expected), comparison.brief(expected))
+        self.add(args, partial(relation, expected=expected), comparison.brief(expected), len(expected))
 
     def nearness(self, distance: ast.expr, limit: ast.expr, inclusive: bool) -> None:
         """Reads ``abs(f(…) - value) < bound``."""
@@ -260,11 +263,11 @@ class _Translation(Evaluator):
         """Adds an expectation of one call."""
         self.add(self.arguments(call), met_by, wanted)
 
-    def add(self, args: str, met_by: Callable[[str], bool], wanted: str) -> None:
+    def add(self, args: str, met_by: Callable[[str], bool], wanted: str, size: int = 0) -> None:
         """Adds an expectation."""
         if len(self.found) >= _MAX_CALLS:
             raise NotConstant("too many calls")
-        self.found.append(Expectation(args, met_by, wanted))
+        self.found.append(Expectation(args, met_by, wanted, size))
 
     def arguments(self, call: ast.expr) -> str:
         """Returns the encoded arguments of a call of the program, from here on out of reach."""

@@ -29,6 +29,7 @@ from o1coder_gym.sandbox.wire import (
     send_fields,
     write_frame,
 )
+from o1coder_gym.sandbox.zygote import streams
 from o1coder_gym.sandbox.zygote.program import describe, failure, find_entry, load
 
 _MESSAGE_BYTES = 64 << 20
@@ -47,12 +48,13 @@ def run(steps: Sequence[Step], body: Callable[[], int]) -> None:
 
 def call() -> int:
     """Loads a program and calls its entry point once for each input; returns the exit status."""
-    source, name, inputs = read_job(CHANNEL)
-    return answer_calls(source, name, marshal.loads(inputs), partial(write_frame, CHANNEL))
+    source, prelude, name, inputs = read_job(CHANNEL)
+    return answer_calls(source, prelude, name, marshal.loads(inputs), partial(write_frame, CHANNEL))
 
 
 def answer_calls(
     source: bytes,
+    prelude: bytes,
     name: str,
     inputs: Sequence[list[Any] | str],
     answer: Callable[[FrameKind, int, bytes], None],
@@ -61,6 +63,7 @@ def answer_calls(
 
     Args:
         source: UTF-8 text of the program.
+        prelude: What is run before it.
         name: The entry point; empty for none.
         inputs: Positional arguments of each call, encoded where JSON alone cannot hold them.
         answer: Takes the frames.
@@ -69,7 +72,7 @@ def answer_calls(
         The exit status.
     """
     try:
-        namespace = load(source, "solution")
+        namespace = load(source, "solution", prelude, name)
         function = find_entry(namespace, name) if name else _nothing
     except BaseException as error:
         return _failed(error)
@@ -91,26 +94,26 @@ def _nothing() -> None:
 
 def stdio() -> int:
     """Runs a whole program as ``__main__``, ends it as the interpreter would; returns the exit status."""
-    (source,) = read_job(CHANNEL)
+    source, prelude = read_job(CHANNEL)
     try:
-        return _run_main(source)
+        streams.offer(source)
+        return _run_main(source, prelude)
     except BaseException as error:
         return _failed(error)
 
 
-def _run_main(source: bytes) -> int:
+def _run_main(source: bytes, prelude: bytes) -> int:
     """Runs the program, waits for its threads, calls its exit functions and flushes its output."""
     status = 0
     try:
-        load(source, "__main__")
+        load(source, "__main__", prelude)
     except SystemExit as request:
         status = _exit_status(request.code)
     threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.__stdout__):  # a program may have put another one in its place
-        if stream is not None and not getattr(stream, "closed", False):
-            stream.flush()
-    sys.modules["__main__"].__dict__.clear()  # files that the program left open flush as they die
+    streams.flush()
+    streams.forget(sys.modules["__main__"].__dict__)
+    streams.flush()
     return status
 
 
@@ -130,9 +133,9 @@ def _exit_status(code: object) -> int:
 
 def serve() -> int:
     """Loads a program and calls it for the tester until that hangs up; returns the exit status."""
-    source, name = read_job(CHANNEL)
+    source, prelude, name = read_job(CHANNEL)
     try:
-        service = Service(load(source, "solution"), name)
+        service = Service(load(source, "solution", prelude, name), name)
     except BaseException as error:
         return _failed(error)
     while True:

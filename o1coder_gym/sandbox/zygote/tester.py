@@ -101,15 +101,14 @@ class Line:
 
 
 def run() -> int:
-    """Runs all tests of the job; returns the exit status.
+    """Runs the test of the job; returns the exit status.
 
-    The job: the entry point, the other names of the program that the tests use, and of each test the
-    source, and whether it has a ``check`` function to call.
+    The job: the entry point, the other names of the program that the test uses, the source of the test, and
+    whether it has a ``check`` function to call.
     """
-    entry, names, tests = read_job(CHANNEL)
-    for index, (test, has_check) in enumerate(tests):
-        kind, body = judge(test, has_check, entry, names, Line(_ask))
-        write_frame(CHANNEL, kind, index, body)
+    entry, names, test, has_check = read_job(CHANNEL)
+    kind, body = judge(test, has_check, entry, names, Line(_ask))
+    write_frame(CHANNEL, kind, 0, body)
     return 0
 
 

@@ -44,7 +44,7 @@ def run() -> None:
     near, far = socketpair()
     for _ in range(_ROUNDS):
         source, name, inputs = _through_pipe(pack_job(_PROGRAM, "entry", _INPUTS))
-        child.answer_calls(source, name, inputs, partial(write_frame, null))
+        child.answer_calls(source, b"", name, inputs, partial(write_frame, null))
         service = Service(load(source, "solution"), name)
         line = tester.Line(partial(_ask, near.fileno(), far.fileno(), service))
         tester.judge(_TEST, True, name, (), line)

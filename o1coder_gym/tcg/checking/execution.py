@@ -12,14 +12,15 @@ from typing import Protocol
 
 from o1coder_gym.protocols import Judge
 from o1coder_gym.sandbox.trial import Output
-from o1coder_gym.sandbox.values.comparison import same, same_stdout
+from o1coder_gym.sandbox.values.comparison import same
 from o1coder_gym.sandbox.values.literals import encode_literal
+from o1coder_gym.sandbox.values.standard_output import same_stdout
 from o1coder_gym.tcg.reading.literals import literal_of
 from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission, Verdict
 
-FIRST_ROUND = Limits(cpu_s=1.0, wall_s=10.0)
+FIRST_ROUND = Limits(cpu_s=1.0, wall_s=10.0, total_cpu_s=1.0)
 """Bounds on one program for all inputs together."""
-LATER_ROUNDS = Limits(cpu_s=0.25, wall_s=10.0)
+LATER_ROUNDS = Limits(cpu_s=0.25, wall_s=10.0, total_cpu_s=0.25)
 """Bounds on what is left after an input on which the program hung."""
 _ROUNDS = 8
 _FATAL = (Outcome.TIMEOUT, Outcome.MEMORY)

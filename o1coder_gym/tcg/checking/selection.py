@@ -137,7 +137,9 @@ def execute(
 ) -> ExecutionMatrix:
     """Runs S solutions on the public and the generated tests of a problem, in one judge batch."""
     tests = (*problem.public_tests, *generated)
-    verdicts = judge.evaluate([Submission(code, problem.entry_point, tests) for code in solutions])
+    verdicts = judge.evaluate(
+        [Submission(code, problem.entry_point, tests, prelude=problem.prelude) for code in solutions]
+    )
     return matrix_of(verdicts, len(problem.public_tests))
 
 

@@ -76,7 +76,12 @@ def check_by_reference(
     observed = observe_twice(judge, [_program(claim, claim.programs[0]) for claim in claims])
     drafts = [_Draft(claim, _by_test(claim, seen)) for claim, seen in zip(claims, observed, strict=True)]
     submissions = [
-        Submission(draft.claim.programs[0], draft.claim.problem.entry_point, (test,))
+        Submission(
+            draft.claim.programs[0],
+            draft.claim.problem.entry_point,
+            (test,),
+            prelude=draft.claim.problem.prelude,
+        )
         for draft in drafts
         for test in draft.runnable
     ]

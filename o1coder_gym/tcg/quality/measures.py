@@ -18,11 +18,20 @@ from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_referenc
 from o1coder_gym.tcg.inputs.known import known_arguments, known_stdin
 from o1coder_gym.tcg.quality.mutants import mutants
 from o1coder_gym.tcg.reading.literals import read_literal, write_literal
-from o1coder_gym.types import CallTest, GeneratedTests, Limits, Outcome, StdioTest, Submission, TestCase
+from o1coder_gym.types import (
+    CallTest,
+    CheckerTest,
+    GeneratedTests,
+    Limits,
+    Outcome,
+    StdioTest,
+    Submission,
+    TestCase,
+)
 
 MUTANTS = 40
 """Mutants per problem at most."""
-_MUTANT_LIMITS = Limits(cpu_s=1.0, wall_s=10.0)
+_MUTANT_LIMITS = Limits(cpu_s=1.0, wall_s=10.0, total_cpu_s=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +212,7 @@ def _kills(
         for row in rows
     ]
     submissions = [
-        Submission(mutant.code, row.problem.entry_point, tests, _MUTANT_LIMITS)
+        Submission(mutant.code, row.problem.entry_point, tests, _MUTANT_LIMITS, row.problem.prelude)
         for row, tests, group in zip(rows, good, groups, strict=True)
         for mutant in group
         if tests
@@ -229,10 +238,16 @@ def _sample_counts(
         (row, one, code) for row, one in zip(rows, generated, strict=True) for code in _of(samples, row)
     ]
     hidden = judge.evaluate(
-        [Submission(code, row.problem.entry_point, row.tests) for row, _, code in programs]
+        [
+            Submission(code, row.problem.entry_point, row.tests, prelude=row.problem.prelude)
+            for row, _, code in programs
+        ]
     )
     by_generated = judge.evaluate(
-        [Submission(code, row.problem.entry_point, one.tests) for row, one, code in programs]
+        [
+            Submission(code, row.problem.entry_point, one.tests, prelude=row.problem.prelude)
+            for row, one, code in programs
+        ]
     )
     verdicts = iter(zip(hidden, by_generated, strict=True))
     counts = []
@@ -240,7 +255,7 @@ def _sample_counts(
         pairs = [
             (truth.outcome is Outcome.PASS, said.outcome in (Outcome.PASS, Outcome.NO_TESTS))  # none rejects
             for truth, said in (next(verdicts) for _ in _of(samples, row))
-            if truth.outcome.decided and said.outcome is not Outcome.INFRASTRUCTURE
+            if truth.outcome.decided and (said.outcome.decided or said.outcome is Outcome.NO_TESTS)
         ]
         counts.append(
             {
@@ -268,7 +283,7 @@ def _given(test: TestCase) -> str | None:
     match test:
         case CallTest(args):
             return write_literal(read_literal(args))
-        case StdioTest(stdin):
+        case StdioTest(stdin) | CheckerTest(stdin):
             return stdin
     return None
 

@@ -18,7 +18,7 @@ from o1coder_gym.tcg.reading.assertions import MAX_CASES, AssertionReader
 from o1coder_gym.tcg.reading.io_pairs import find_labelled, find_pairs
 from o1coder_gym.tcg.reading.literals import call_at, fold, parse_expression, read_literal, write_literal
 from o1coder_gym.tcg.reading.statements import find_statements
-from o1coder_gym.types import AssertTest, CallTest, StdioTest, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, StdioTest, TestCase
 
 MAX_TEXT = 40_000
 """Characters of a text that are looked at."""
@@ -92,7 +92,7 @@ def _input_of(case: TestCase) -> str:
     match case:
         case CallTest(args):
             return args
-        case StdioTest(stdin):
+        case StdioTest(stdin) | CheckerTest(stdin):
             return stdin
         case AssertTest(code):
             return code.rpartition("==")[0]

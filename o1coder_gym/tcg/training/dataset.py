@@ -24,6 +24,7 @@ from o1coder_gym.tcg.training.shuffled_outputs import Case, mismatched
 from o1coder_gym.types import (
     AssertTest,
     CallTest,
+    CheckerTest,
     CheckTest,
     Outcome,
     Problem,
@@ -112,7 +113,7 @@ def cases_of(tests: Sequence[TestCase], entry_point: str | None) -> list[Case]:
         match test:
             case CallTest(args):
                 found.setdefault(args, test)
-            case StdioTest(stdin):
+            case StdioTest(stdin) | CheckerTest(stdin):
                 found.setdefault(stdin, test)
             case AssertTest(code) | CheckTest(code):
                 reader = AssertionReader("candidate" if isinstance(test, CheckTest) else entry_point or "")
@@ -193,7 +194,12 @@ def _add_rows(judge: OutputJudge, groups: Sequence[_Group], dataset: Dataset) ->
     exchanged = [group for group in groups if group.exchanged is not None]
     verdicts = judge.evaluate(
         [
-            Submission(group.claim.programs[0], group.claim.problem.entry_point, group.exchanged or ())
+            Submission(
+                group.claim.programs[0],
+                group.claim.problem.entry_point,
+                group.exchanged or (),
+                prelude=group.claim.problem.prelude,
+            )
             for group in exchanged
         ]
     )
