@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from o1coder_gym.envs import feedback
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
+from o1coder_gym.problems.programs import submission
 from o1coder_gym.protocols import Judge, StepScorer
 from o1coder_gym.rewards import Evidence, RewardFunction, sparse_outcome
 from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
@@ -201,8 +202,7 @@ class ReasoningModel:
         return answers
 
     def _submission(self, task_id: str, code: str) -> Submission:
-        problem = self._problems[task_id]
-        return Submission(code, problem.entry_point, self._tests[task_id], self._limits, problem.prelude)
+        return submission(self._problems[task_id], code, self._tests[task_id], self._limits)
 
     def _scored(self, states: Sequence[State]) -> list[tuple[float, ...]]:
         """Returns r^{1:t} of each state; steps not scored before go to the scorer in one batch."""

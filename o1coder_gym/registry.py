@@ -191,12 +191,31 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "vanilla": "o1coder_gym.steps.formats:VANILLA",
     },
     "problems": {
+        "bigcodebench": "o1coder_gym.problems.formats.functions:BIGCODEBENCH",
         "humaneval+": "o1coder_gym.problems.benchmarks:HUMANEVAL_PLUS",
         "mbpp+": "o1coder_gym.problems.benchmarks:MBPP_PLUS",
         "humaneval": "o1coder_gym.problems.benchmarks:HUMANEVAL",
         "mbpp": "o1coder_gym.problems.benchmarks:MBPP",
-        "apps": "o1coder_gym.problems.benchmarks:APPS",
-        "native": "o1coder_gym.problems.benchmarks:NATIVE",
+        "humaneval-pro": "o1coder_gym.problems.formats.functions:PRO",
+        "kodcode": "o1coder_gym.problems.formats.functions:KODCODE",
+        "acecode": "o1coder_gym.problems.formats.functions:ACECODE",
+        "leetcode": "o1coder_gym.problems.formats.leetcode:LEETCODE",
+        "livecodebench": "o1coder_gym.problems.formats.livecodebench:LIVECODEBENCH",
+        "livecodebench-verified": "o1coder_gym.problems.formats.livecodebench:LIVECODEBENCH_VERIFIED",
+        "codecontests+": "o1coder_gym.problems.formats.contests:CODECONTESTS_PLUS",
+        "codecontests-o": "o1coder_gym.problems.formats.contests:CODECONTESTS_O",
+        "codecontests": "o1coder_gym.problems.formats.contests:CODECONTESTS",
+        "codeforces": "o1coder_gym.problems.formats.contests:CODEFORCES",
+        "taco": "o1coder_gym.problems.formats.apps:TACO",
+        "apps": "o1coder_gym.problems.formats.apps:APPS",
+        "prime-intellect": "o1coder_gym.problems.formats.verifiable:PRIME_INTELLECT",
+        "deepcoder": "o1coder_gym.problems.formats.verifiable:DEEPCODER",
+        "rstar": "o1coder_gym.problems.formats.verifiable:RSTAR",
+        "verl": "o1coder_gym.problems.formats.training:VERL",
+        "nemo-gym": "o1coder_gym.problems.formats.training:NEMO_GYM",
+        "cruxeval": "o1coder_gym.problems.formats.predictions:CRUXEVAL",
+        "cruxeval-input": "o1coder_gym.problems.formats.predictions:CRUXEVAL_INPUT",
+        "native": "o1coder_gym.problems.formats.telling:NATIVE",
     },
 }
 
@@ -347,15 +366,15 @@ def find(kind: str, name: str, *, where: str = "") -> Entry:
     return known[name][0]
 
 
-def usable(kind: str) -> Iterator[Any]:
-    """Yields all objects of a kind that work, those of this project first; warns of each that does not."""
+def usable(kind: str) -> Iterator[tuple[str, Any]]:
+    """Yields name and object of all of a kind that work, this project's first; warns of the others."""
     for name, (first, *others) in entries(kind).items():
         if others:
             warnings.warn(_twice(kind, name, (first, *others)), RuntimeWarning, stacklevel=2)
         if others and first.group:
             continue  # a name of this project's keeps its meaning; of two strangers neither is right
         try:
-            yield first.object()
+            yield name, first.object()
         except PluginError as error:
             warnings.warn(str(error), RuntimeWarning, stacklevel=2)
 

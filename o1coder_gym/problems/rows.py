@@ -22,6 +22,9 @@ _FIELDS = ("task_id", "prompt", "entry_point", "public_tests", "tests", "referen
 _OPTIONAL_FIELDS = ("entry_point", "public_tests", "reference", "meta", "prelude")
 _HIDDEN = ("tests", "reference")
 
+LIMITS = ("cpu_s", "memory_bytes", "result_bytes")
+"""Keys of ``meta`` that raise a limit of the judge."""
+
 LEFT_OUT = "left_out"
 """Field that names what a row was shown without; no row of a problem file has it."""
 
@@ -216,6 +219,12 @@ def _meta(value: object) -> Mapping[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise ValueError(f"expected an object, got {_kind(value)}")
+    for name in LIMITS:
+        limit = value.get(name)
+        if limit is not None and (
+            isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0
+        ):
+            raise ValueError(f"{name}: expected a number > 0, got {limit!r:.60}")
     return dict(value)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from o1coder_gym.errors import InfrastructureError
-from o1coder_gym.problems.loading import limits_for
+from o1coder_gym.problems.programs import submission
 from o1coder_gym.process_data import LabelRule, PairRule, PathRow, PrefixRow, ProcessData
 from o1coder_gym.process_data.dataset import assembled
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
@@ -163,7 +163,7 @@ def _submission(path: PathRow, problem: Problem, tests: Mapping[str, Tests]) -> 
     code = path.state.code
     assert code is not None
     every = (*problem.public_tests, *tests.get(problem.task_id, ()))
-    return Submission(code, problem.entry_point, every, limits_for(problem), problem.prelude)
+    return submission(problem, code, every)
 
 
 def _reason_to_drop(node: TreeNode) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -12,47 +12,18 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.options import JsonOption, SkipBadOption, SplitOption
-from o1coder_gym.problems.loading import ProblemSet, limits_for, load_rows
+from o1coder_gym.problems.loading import ProblemSet, load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json, public_row_to_json
 from o1coder_gym.problems.sources import KNOWN_SETS, find_files
-from o1coder_gym.protocols import Judge
+from o1coder_gym.problems.validation import Validation, keep_valid, validate_rows
 from o1coder_gym.runs.progress import tracked, warn
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.types import Limits, Outcome, Submission, TestCase, Verdict
+from o1coder_gym.types import Limits, Outcome
 
 app = typer.Typer(help="Look into problem sets and check them.", no_args_is_help=True)
 
-_BATCH = 32
-
 SetArgument: TypeAlias = Annotated[str, typer.Argument(metavar="SET", help="Name or path of a problem set.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """What became of one reference.
-
-    Attributes:
-        row: The problem.
-        verdict: On its public and hidden tests; None if it has no reference.
-    """
-
-    row: ProblemRow
-    verdict: Verdict | None
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is a reference and it does not pass; one without tests has nothing to pass."""
-        return self.verdict is not None and self.verdict.outcome not in (Outcome.PASS, Outcome.NO_TESTS)
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the row that ``--json`` prints."""
-        row: dict[str, Any] = {"task_id": self.row.problem.task_id}
-        if self.verdict is None:
-            return row | {"outcome": None, "error": "no reference"}
-        verdict = self.verdict
-        row |= {"outcome": verdict.outcome.value, "passed": verdict.passed, "total": verdict.total}
-        return row | {"cpu_s": round(verdict.cpu_s, 3), "error": verdict.error}
 
 
 @app.command("list")
@@ -113,6 +84,12 @@ def validate(
         float,
         typer.Option("--cpu-s", min=0.1, help="CPU seconds that a reference may take for all its tests."),
     ] = 10.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Writes the rows that hold there, such as validated.jsonl.", dir_okay=False
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run every reference against its public and hidden tests; name those that fail, exit 1 if any does.
@@ -120,7 +97,9 @@ def validate(
     Warns of problems without public or hidden tests.
     """
     found = load_rows(name, split=split, skip_bad=skip_bad)
-    judged = validations(found, default_judge(), Limits(cpu_s=cpu_s, wall_s=5 * cpu_s))
+    judged = validate_rows(found, default_judge(), Limits(cpu_s=cpu_s, wall_s=5 * cpu_s))
+    if out is not None:
+        judged = keep_valid(judged, out)
     results = list(tracked(judged, len(found), f"validating {name}"))
     _report_skipped(found)
     if as_json:
@@ -133,27 +112,6 @@ def validate(
         raise typer.Exit(1)
 
 
-def validations(rows: Sequence[ProblemRow], judge: Judge, limits: Limits) -> Iterator[Validation]:
-    """Judges the reference of each row on all tests of the row, in order."""
-    for start in range(0, len(rows), _BATCH):
-        batch = rows[start : start + _BATCH]
-        verdicts = iter(
-            judge.evaluate(
-                [_submission(row, row.reference, limits) for row in batch if row.reference is not None]
-            )
-        )
-        for row in batch:
-            yield Validation(row, None if row.reference is None else next(verdicts))
-
-
-def _submission(row: ProblemRow, reference: str, limits: Limits) -> Submission:
-    tests: dict[TestCase, None] = dict.fromkeys((*row.problem.public_tests, *row.tests))
-    problem = row.problem
-    return Submission(
-        reference, problem.entry_point, tuple(tests), limits_for(problem, limits), problem.prelude
-    )
-
-
 def _report(found: ProblemSet, results: Sequence[Validation]) -> None:
     """Prints the failures, what is slow, and the sum."""
     usual = Limits().cpu_s
@@ -161,7 +119,7 @@ def _report(found: ProblemSet, results: Sequence[Validation]) -> None:
     for result, verdict in judged:
         if result.failed:
             tests = f"{verdict.passed} of {verdict.total} tests"
-            typer.echo(f"{result.row.problem.task_id}\t{verdict.outcome.value}\t{tests}\t{verdict.error}")
+            typer.echo(f"{result.row.problem.task_id}\t{verdict.outcome.value}\t{tests}\t{result.reason}")
     slow = [result for result, verdict in judged if not result.failed and verdict.cpu_s > usual]
     for result in slow:
         typer.echo(

@@ -15,8 +15,9 @@ from rich.progress import Progress
 
 from o1coder_gym.cli.options import ProblemsOption, SkipBadOption, SplitOption
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problems.loading import limits_for, load_rows
+from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
+from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.sandbox import Judge
@@ -97,7 +98,7 @@ def _read(path: Path, known: Container[str]) -> Iterator[Solution]:
 def _submission(solution: Solution, row: ProblemRow) -> Submission:
     problem = row.problem
     tests = (*problem.public_tests, *row.tests)
-    return Submission(solution.code, problem.entry_point, tests, limits_for(problem), problem.prelude)
+    return submission(problem, solution.code, tests)
 
 
 def _row(solution: Solution, verdict: Verdict) -> dict[str, Any]:

@@ -267,8 +267,4 @@ def _show_quality(found: Sequence[ProblemQuality], as_reward: bool, as_json: boo
             table.add_row(name.replace("_", " "), f"{rate.mean:.3f}", interval, str(rate.count))
     Console().print(table)
     if agreement is not None:
-        typer.echo(
-            f"as reward: agrees with the hidden tests on {agreement.agreement:.1%} of {agreement.programs} "
-            f"programs; accepts {agreement.false_positive:.1%} of the wrong ones, "
-            f"rejects {agreement.false_negative:.1%} of the right ones"
-        )
+        typer.echo(f"as reward: {agreement}")

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from o1coder_gym.metrics import Estimate, estimate_mean
+from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
@@ -163,12 +164,23 @@ class RewardAgreement:
         agreement: Share on which both say the same.
         false_positive: Share of the wrong programs that the generated tests accept.
         false_negative: Share of the right programs that the generated tests reject.
+        tpr: True positive rate: share of the right programs that the generated tests accept.
+        tnr: True negative rate: share of the wrong programs that the generated tests reject.
     """
 
     programs: int
     agreement: float
     false_positive: float
     false_negative: float
+    tpr: float
+    tnr: float
+
+    def __str__(self) -> str:
+        """Returns one line for people, in the terms of CodeContests+ (Wang et al. 2025)."""
+        return (
+            f"agrees with the hidden tests on {self.agreement:.1%} of {self.programs} programs; "
+            f"TPR {self.tpr:.1%} (right programs accepted), TNR {self.tnr:.1%} (wrong programs rejected)"
+        )
 
 
 def reward_agreement(qualities: Sequence[ProblemQuality]) -> RewardAgreement:
@@ -176,11 +188,14 @@ def reward_agreement(qualities: Sequence[ProblemQuality]) -> RewardAgreement:
     right, wrong = sum(one.right for one in qualities), sum(one.wrong for one in qualities)
     accepted = sum(one.right_accepted for one in qualities)
     rejected = sum(one.wrong_rejected for one in qualities)
+    tpr, tnr = _ratio(accepted, right), _ratio(rejected, wrong)
     return RewardAgreement(
         programs=right + wrong,
         agreement=_ratio(accepted + rejected, right + wrong),
-        false_positive=1 - _ratio(rejected, wrong),
-        false_negative=1 - _ratio(accepted, right),
+        false_positive=1 - tnr,
+        false_negative=1 - tpr,
+        tpr=tpr,
+        tnr=tnr,
     )
 
 
@@ -237,18 +252,8 @@ def _sample_counts(
     programs = [
         (row, one, code) for row, one in zip(rows, generated, strict=True) for code in _of(samples, row)
     ]
-    hidden = judge.evaluate(
-        [
-            Submission(code, row.problem.entry_point, row.tests, prelude=row.problem.prelude)
-            for row, _, code in programs
-        ]
-    )
-    by_generated = judge.evaluate(
-        [
-            Submission(code, row.problem.entry_point, one.tests, prelude=row.problem.prelude)
-            for row, one, code in programs
-        ]
-    )
+    hidden = judge.evaluate([submission(row.problem, code, row.tests) for row, _, code in programs])
+    by_generated = judge.evaluate([submission(row.problem, code, one.tests) for row, one, code in programs])
     verdicts = iter(zip(hidden, by_generated, strict=True))
     counts = []
     for row in rows:

@@ -39,16 +39,19 @@ def helpers_for(check: str, reference: str, entry_point: str) -> str:
 
     Otherwise the candidate's own version of a helper would decide about the candidate.
     """
-    module = parse_code(reference, "prompt")
+    before = code_before(reference, entry_point)
+    bound = {name for node in parse_code(before, "prompt").body for name in _bound(node)}
+    return before + "\n\n" if bound & free_names(check) else ""
+
+
+def code_before(reference: str, entry_point: str) -> str:
+    """Returns the imports and helpers that stand before the entry point, comments aside."""
     before = []
-    for node in module.body:
+    for node in parse_code(reference, "prompt").body:
         if isinstance(node, ast.FunctionDef) and node.name == entry_point:
             break
         before.append(node)
-    bound = {name for node in before for name in _bound(node)}
-    if not bound & free_names(check):
-        return ""
-    return ast.unparse(ast.Module(before, [])) + "\n\n"
+    return ast.unparse(ast.Module(before, []))
 
 
 def missing_imports(code: str) -> list[str]:
