@@ -1,4 +1,4 @@
-"""Estimates with 95 % intervals. The unit is the problem everywhere: its seeds, samples and steps stay together.
+"""Estimates with 95 % intervals over problems: the seeds, samples and steps of a problem stay together.
 
 The runs of one problem with several seeds are not independent, so an interval over all runs is too narrow: of
 20 problems with 10 seeds each it covers the truth in about 58 of 100 experiments. Here each problem enters
@@ -220,9 +220,8 @@ def bootstrap_interval(
     generator = np.random.default_rng(seed)
     block = max(1, 4_000_000 // len(numbers))  # bounds memory
     sizes = [(min(block, resamples - start), len(numbers)) for start in range(0, resamples, block)]
-    means = np.concatenate(
-        [numbers[generator.integers(len(numbers), size=size)].mean(axis=1) for size in sizes]
-    )
+    draws = (numbers[generator.integers(len(numbers), size=size)] for size in sizes)
+    means = np.concatenate([drawn.mean(axis=1) for drawn in draws])
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
