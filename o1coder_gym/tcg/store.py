@@ -21,6 +21,7 @@ from o1coder_gym.models.lookup import cache_folder
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow, case_from_json, case_to_json
 from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.loading import load_generator
@@ -113,7 +114,7 @@ def _cut_torn_line(path: Path) -> None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
+        return json_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemFileError(f"{path}: cannot be read: {error}") from error
 

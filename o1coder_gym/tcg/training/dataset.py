@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from o1coder_gym.problems.rows import ProblemRow, split_of
+from o1coder_gym.problems.likeness.identity import split_of
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
@@ -226,7 +227,7 @@ def shown_row(problem: Problem, solution: str, settings: DatasetSettings) -> dic
     shown = template.prompt(problem, solution if settings.with_code else None, settings.cases)
     return {
         "task_id": problem.task_id,
-        "split": split_of(problem.task_id, settings.validation),
+        "split": split_of(problem, settings.validation),
         "prompt": [{"role": role, "content": content} for role, content in shown.messages],
     }
 
