@@ -13,7 +13,7 @@ from o1coder_gym.envs import feedback
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
 from o1coder_gym.problems.programs import submission
 from o1coder_gym.protocols import Judge, StepScorer
-from o1coder_gym.rewards import Evidence, RewardFunction, sparse_outcome
+from o1coder_gym.rewards import Evidence, Reward, RewardFunction, sparse_outcome
 from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
 from o1coder_gym.types import (
     ActionType,
@@ -143,6 +143,20 @@ class ReasoningModel:
             self._transition(state, action, judged, rewards)
             for state, (_, action), judged, rewards in zip(states, pairs, verdicts, process, strict=True)
         ]
+
+    def stopped(self, states: Sequence[State]) -> list[Reward]:
+        """Returns what the last step of a chain is paid if the policy stops there, without code.
+
+        A chain that its policy leaves unfinished is worth what one is that the step limit cuts there: R is
+        `tau_fail`. It is paid in place of what the step was paid when the episode could still go on.
+
+        Args:
+            states: B unfinished states.
+
+        Returns:
+            B rewards, in order; of a chain without steps what nothing is worth.
+        """
+        return [self._reward(Evidence(process, None, truncated=True)) for process in self._scored(states)]
 
     def first_reward_terms(self) -> dict[str, float]:
         """Returns the reward terms of an episode in which nothing has been done yet."""

@@ -111,17 +111,19 @@ def area_under_curve(points: Iterable[tuple[float, float]]) -> float:
     """Returns the mean height of a curve over the logarithm of its budgets, by trapezoids.
 
     Budgets are compared by doublings, so each doubling weighs the same; a curve that is 1 everywhere has
-    area 1. One point is its own height.
+    area 1. Heights at equal budgets count by their mean; one budget has the area of its height.
 
     Args:
         points: Pairs of budget > 0 and height (e.g. share solved, in [0, 1]); P ≥ 1, in any order.
 
     Raises:
-        UsageError: When there is no point or a budget is not positive.
+        UsageError: When there is no point, or a budget is not positive and finite.
     """
-    budgets, heights = np.array(sorted(points), dtype=float).reshape(-1, 2).T
-    if not len(budgets) or budgets[0] <= 0:
-        raise UsageError(f"a curve needs budgets above 0, at least one; got {budgets.tolist()}")
+    found = np.array(list(points), dtype=float).reshape(-1, 2)
+    budgets, places = np.unique(found[:, 0], return_inverse=True)
+    if not len(budgets) or not (budgets > 0).all() or not np.isfinite(budgets).all():
+        raise UsageError(f"a curve needs finite budgets above 0, at least one; got {budgets.tolist()}")
+    heights = np.bincount(places, found[:, 1]) / np.bincount(places)
     if len(budgets) == 1:
         return float(heights[0])
     places = np.log(budgets)

@@ -61,6 +61,7 @@ class Kind:
         noun: In messages.
         plural: On the command line.
         passed: What the registered function is called with beside its arguments; empty if it is no function.
+        told: Keywords that the caller adds for functions that take them.
         makes: Whether the function makes the thing; otherwise it is the thing.
         methods: What an object that is no function must have.
         group: Group of entry points of this kind alone, from before there was `PLUGINS`.
@@ -74,6 +75,7 @@ class Kind:
     noun: str
     plural: str
     passed: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
     makes: bool = False
     methods: tuple[str, ...] = ()
     group: str = ""
@@ -92,6 +94,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "agent",
                 "agents",
                 ("problem", "root"),
+                told=("context",),
                 group="o1coder_gym.agents",
                 hints="o1coder_gym.agents.registry:HINTS",
                 note="Any agent: select=public, tests, codet, codet-sqrt, majority, prm_last, prm_min, "
@@ -271,7 +274,8 @@ class Entry:
         kind, found = KINDS[self.kind], self.object()
         if not kind.passed or (self.earlier and kind.makes):
             return ()
-        return parameters(found, passed=kind.passed, keyword_only=not kind.makes, hints=_hints(kind))
+        passed = (*kind.passed, *kind.told)
+        return parameters(found, passed=passed, keyword_only=not kind.makes, hints=_hints(kind))
 
     def takes_target(self) -> bool:
         """Whether something follows its name after a colon."""

@@ -7,8 +7,9 @@ question and the reasoning steps so far, an action is one reasoning step written
 from __future__ import annotations
 
 import enum
+import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
 
@@ -431,6 +432,8 @@ class Usage:
         calls: Actions sampled (a request for n actions counts n).
         executions: Programs judged; an answer from a cache counts too, or equal budgets would not be equal.
         seconds: Wall-clock seconds.
+        scores: States scored by the step scorer.
+        retries: Requests sent again, alone, because the batch that they were in had failed.
     """
 
     tokens: int = 0
@@ -439,17 +442,20 @@ class Usage:
     calls: int = 0
     executions: int = 0
     seconds: float = 0.0
+    scores: int = 0
+    retries: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         """Adds field by field."""
-        return Usage(
-            self.tokens + other.tokens,
-            self.prompt_tokens + other.prompt_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.calls + other.calls,
-            self.executions + other.executions,
-            self.seconds + other.seconds,
-        )
+        return Usage(*map(operator.add, self._costs(), other._costs()))
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict: what earlier versions did not count only where it is not 0."""
+        row = asdict(self)
+        return {name: cost for name, cost in row.items() if cost or name not in ("scores", "retries")}
+
+    def _costs(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, field.name) for field in fields(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,10 @@ def simulate(tree: Tree, rules: Rules) -> Turns | None:
 
 
 def select(tree: Tree, rules: Rules) -> Flight | None:
-    """Walks down by `rules.select` to a node that is new or may be sampled again.
+    """Walks down by `rules.select` to a node that is new or may be sampled, or to the one to widen.
 
     Returns:
-        The flight there; None if every way is closed or waits for samples in flight.
+        The flight there; None if every way waits for samples in flight, or is closed.
     """
     # The hottest loop of a search: attributes are kept in locals.
     node, width, select_child = tree.root, tree.width, rules.select
@@ -67,12 +67,22 @@ def select(tree: Tree, rules: Rules) -> Flight | None:
     while not (node.asked < width and _wants_samples(node, rules.widen, width)):
         child = select_child(node)
         if child is None:
-            return None
+            return None if node.pending or tree.root.closed else Flight(to_widen(path))
         path.append(child)
         node = child
         if not (node.visits or node.asked or node.unobserved):
             break  # never tried
     return Flight(path)
+
+
+def to_widen(path: list[Node]) -> list[Node]:
+    """Returns the part of a path that has nothing left below it, to the node whose width is to grow.
+
+    That is the node of the fewest samples, the first of equals: so a good path is widened level by level,
+    each of its steps tried otherwise as often as the others.
+    """
+    fewest = min(range(len(path)), key=lambda place: path[place].asked)
+    return path[: fewest + 1]
 
 
 def is_leaf(flight: Flight) -> bool:
@@ -96,7 +106,11 @@ def expand(tree: Tree, flight: Flight, rules: Rules) -> Part[bool]:
     fresh = yield from rules.expand(tree, node, max(1, allowed - node.asked))
     leaves = [child for child in fresh if not child.closed]
     if not leaves:
-        return False  # ends were backed up when they were attached, and merged steps are no news
+        # Ends were backed up when they were attached. Beyond the width a step that was known counts as a
+        # visit, so that selection comes to other paths too; within the width it is no news.
+        if not fresh and node.asked > tree.width and node.visits:
+            tree.backward(node, node.mean)
+        return False
     flight.enter(max(leaves, key=lambda child: child.prior))  # the first of equals
     return True
 

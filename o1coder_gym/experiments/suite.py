@@ -79,6 +79,7 @@ class Suite:
         generator: Who generates tests.
         voters: Programs per problem sampled for it.
         share_samples: Whether equal requests are answered once.
+        timeout: Seconds after which a call of policy, judge or scorer counts as failed.
     """
 
     problems: tuple[ProblemChoice, ...] = (ProblemChoice("starter"),)
@@ -99,6 +100,7 @@ class Suite:
     generator: str = "mutation"
     voters: int = 8
     share_samples: bool = False
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,7 @@ def parts(suite: Suite, *, shard: str = "", skip_bad: bool = False) -> list[Part
             generator=suite.generator,
             voters=suite.voters,
             share_samples=suite.share_samples,
+            timeout_s=suite.timeout,
             shard=shard,
             inputs=input_hashes(policy, suite.scorer, suite.generator),
         )
@@ -250,7 +253,7 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
     """Returns the budget to run with, and the smaller ones to read off that run, in falling order.
 
     Raises:
-        UsageError: When more than one unit has several values.
+        UsageError: When more than one unit has several values, or seconds would not compare.
     """
     units = {"tokens": suite.tokens, "calls": suite.calls, "executions": suite.executions}
     several = [unit for unit, limits in units.items() if len(set(limits)) > 1]
@@ -263,6 +266,8 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
         for unit in several
         for limit in sorted(set(units[unit]), reverse=True)[1:]
     ]
+    if suite.share_samples and suite.seconds is not None:
+        raise UsageError("shared samples take no time, so that a budget of seconds would not be equal")
     if smaller and suite.seconds is not None:
         raise UsageError("answers within fewer seconds cannot be read off a longer run; give one budget")
     return whole, tuple(smaller)
@@ -339,6 +344,7 @@ def _value(where: str, word: str, value: Any) -> Any:
 
 _KINDS: Mapping[str, type] = {
     "seconds": float,
+    "timeout": float,
     "seed": int,
     "seeds": int,
     "max_steps": int,

@@ -60,6 +60,7 @@ class Plan:
         share_samples: Whether equal requests are answered once; seconds are not measured then.
         inputs: Hashes of the artefacts that specs name.
         shard: ``i/n`` where only every n-th problem is run, else empty.
+        timeout_s: Seconds after which a call of policy, judge or scorer counts as failed; None waits for ever.
     """
 
     problems: str
@@ -79,6 +80,7 @@ class Plan:
     share_samples: bool = False
     inputs: Mapping[str, str] = field(default_factory=dict)
     shard: str = ""
+    timeout_s: float | None = None
 
     @property
     def set_name(self) -> str:
@@ -86,8 +88,9 @@ class Plan:
         return self.problems if self.split is None else f"{self.problems}:{self.split}"
 
     def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict."""
-        return asdict(self)
+        """Returns a JSON-able dict; a time-out only where there is one, as in plans of earlier versions."""
+        row = asdict(self)
+        return {name: value for name, value in row.items() if name != "timeout_s" or value is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ N nodes, E evaluations.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -122,7 +122,7 @@ class SearchTree:
             "seed": self.seed,
             "problem": problem_row_to_json(ProblemRow(self.problem, tests=())),
             "format": self.format,
-            "usage": asdict(self.usage),
+            "usage": self.usage.to_row(),
             "chosen": self.chosen,
             "trace": [list(column) for column in zip(*self.trace, strict=True)],
             "steps": [node.step and [int(node.step.type), node.step.text] for node in self.nodes],

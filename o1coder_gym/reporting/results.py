@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,13 @@ from o1coder_gym.types import Outcome, Usage
 
 RESULTS = "results"
 """Name of the file of result rows in a run folder."""
+
+FAILURES = "failures"
+"""Name of the file of rows without an answer: an engine, a judge or an agent failed. A resumed run tries them
+again."""
+
+PROFILE = "profile"
+"""Name of the file that says where the time of each agent went."""
 
 ORACLE = "oracle"
 """Name of the control that chooses with the hidden tests: the most that choosing could be worth."""
@@ -73,6 +80,8 @@ class ResultRow:
         run: Digest of the run's configuration, which its folder has in full.
         version: Of this package.
         cut: Whether the budget cut a sample before its end; the agent did not get it.
+        capped: Whether the agent ended by itself, at a cap of its own or after its only try, with some of the
+            budget left.
     """
 
     task_id: str
@@ -95,6 +104,7 @@ class ResultRow:
     run: str = ""
     version: str = ""
     cut: bool = False
+    capped: bool = False
 
     @property
     def missing(self) -> str:
@@ -138,10 +148,8 @@ class ResultRow:
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; `from_row` is its inverse."""
-        row = asdict(self) | {"solved": self.solved}
-        if not self.cut:  # rows of earlier versions do not have it
-            del row["cut"]
-        return row
+        row = asdict(self) | {"usage": self.usage.to_row(), "solved": self.solved}
+        return {name: value for name, value in row.items() if value or name not in ("cut", "capped")}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ResultRow:
@@ -156,18 +164,29 @@ class ResultRow:
 def read_results(folder: Path) -> list[ResultRow]:
     """Reads the rows of a run: of the folder itself and of those in it (shards, parts of a suite).
 
+    Rows without an answer are among them, unless a resumed run has found one.
+
     Raises:
         UsageError: When there are none.
         JournalError: When a file is broken.
     """
     found = sorted(folder.rglob(f"{RESULTS}.jsonl"))
     try:
-        rows = [ResultRow.from_row(row) for path in found for row in read_rows(path)]
+        rows = [*_rows(found)]
+        answered = {(row.setting, row.seed, row.task_id) for row in rows}
+        failures = [path.with_name(f"{FAILURES}.jsonl") for path in found]
+        failed = {(row.setting, row.seed, row.task_id): row for row in _rows(failures)}
+        rows += (row for key, row in failed.items() if key not in answered)
     except (KeyError, TypeError, ValueError) as error:
         raise JournalError(f"{folder}: holds a row that is no result: {error!r}") from error
     if not rows:
         raise UsageError(f"{folder}: no {RESULTS}.jsonl with rows; give the folder of a benchmark")
     return rows
+
+
+def _rows(paths: Iterable[Path]) -> Iterator[ResultRow]:
+    for path in paths:
+        yield from map(ResultRow.from_row, read_rows(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +205,7 @@ class AgentSummary:
         timed: Whether the seconds are what the agent took.
         untested: Rows without hidden tests; they stay in `total`, and none of them is solved.
         missing: Rows that do not count; nothing else here is made of them.
+        capped: Rows in which the agent ended by itself with some of its budget left.
     """
 
     agent: str
@@ -199,6 +219,7 @@ class AgentSummary:
     timed: bool
     untested: int = 0
     missing: int = 0
+    capped: int = 0
 
     @property
     def rate(self) -> float:
@@ -267,6 +288,7 @@ def _summary(name: str, group: Sequence[ResultRow]) -> AgentSummary:
         timed=all(row.timed for row in rows),
         untested=sum(row.untested for row in rows),
         missing=len(group) - len(rows),
+        capped=sum(row.capped for row in rows),
     )
 
 
@@ -459,6 +481,8 @@ def markdown_report(
         lines += ["", f"{ROUGH_LEGEND}."]
     if note := missing_note(rows):
         lines += ["", note]
+    if capped := [summary.agent for summary in summaries if summary.capped]:
+        lines += ["", f"Ended by themselves, at a cap of their own, with budget left: {', '.join(capped)}."]
     lines += ["", "## By problem", ""]
     lines += _markdown_table(
         ("problem", *(summary.agent for summary in summaries)), _grid(rows, summaries, pages)

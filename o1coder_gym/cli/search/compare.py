@@ -12,7 +12,7 @@ import typer
 
 from o1coder_gym.cli.options import JsonOption
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.comparison import Comparison, compare_rows, compare_with, group
+from o1coder_gym.reporting.comparison import Comparison, compare_rows, compare_with, corrected, group
 from o1coder_gym.reporting.results import ResultRow, budget_words, read_results
 
 
@@ -57,10 +57,12 @@ def compared(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[str, s
             f"{names[0]} and {names[1]} have no agent and budget in common; name them: FOLDER#AGENT"
         )
     titles = [f"{one.agent} @ {budget_words(one.budget)}" for one, _ in pairs]
-    return [
-        compare_rows(groups_a[one], groups_b[other], (f"{names[0]}#{title}", f"{names[1]}#{title}"))
-        for title, (one, other) in zip(titles, pairs, strict=True)
-    ]
+    return corrected(
+        [
+            compare_rows(groups_a[one], groups_b[other], (f"{names[0]}#{title}", f"{names[1]}#{title}"))
+            for title, (one, other) in zip(titles, pairs, strict=True)
+        ]
+    )
 
 
 def _rows(place: str) -> list[ResultRow]:
@@ -81,4 +83,5 @@ def _lines(one: Comparison) -> str:
         f"b  {one.b}: {100 * one.solved_b:.1f} % solved, {one.tokens_b:,.0f} tokens a problem\n"
         f"a − b over {difference.count} problems: {100 * difference.mean:+.1f} points, "
         f"95 % {100 * difference.low:+.1f} to {100 * difference.high:+.1f}: {one.conclusion}\n"
+        f"{one.evidence}\n"
     )

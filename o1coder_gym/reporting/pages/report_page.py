@@ -8,6 +8,7 @@ from html import escape
 
 from o1coder_gym.metrics import calibration_error
 from o1coder_gym.reporting.colours import UNKNOWN, value_colour
+from o1coder_gym.reporting.comparison import Comparison
 from o1coder_gym.reporting.pages.charts import (
     curves_chart,
     interval_bar,
@@ -28,7 +29,7 @@ from o1coder_gym.reporting.results import (
 )
 from o1coder_gym.reporting.run_report import RunReport
 from o1coder_gym.specs import name_of
-from o1coder_gym.statistics import ROUGH, ROUGH_LEGEND, Estimate
+from o1coder_gym.statistics import ROUGH, ROUGH_LEGEND
 
 BAND = 100
 """Problems in one band of the grid."""
@@ -48,9 +49,20 @@ _HEADINGS: tuple[str, ...] = (
 )
 
 
+_PARTS = {
+    "policy": "policy",
+    "model": "judge",
+    "scorer": "scorer",
+    "driver": "driver",
+    "waiting": "waiting",
+    "hidden_tests": "hidden tests",
+}
+"""Columns of the table of times, by the part's name in the run folder."""
+
+
 def report_page(report: RunReport) -> str:
     """Returns the report as an HTML file that opens without server or network."""
-    parts = (_head, _results, _curves, _reliability, _problems, _notes)
+    parts = (_head, _results, _curves, _reliability, _problems, _profile, _notes)
     return html_page(
         report.title,
         f"<main>{''.join(part(report) for part in parts)}</main>",
@@ -92,7 +104,8 @@ def _results(report: RunReport) -> str:
         "Solved: runs that passed every hidden test; agents see public tests only. %: of the problems, "
         "seeds averaged, with the 95 % interval over problems. Tests: hidden tests passed. Costs are means "
         "per run; spent is the share of the budget. Differences: percentage points, paired by problem, 95 %; "
-        "where the interval holds 0, no difference is shown."
+        "one is shown where the interval leaves out 0 and an exact permutation test, corrected for the "
+        f"number of agents, says so too.{_power(report)}"
     )
     if any(summary.share.rough for summary in report.summaries):
         legend += f" {ROUGH_LEGEND}."
@@ -102,12 +115,18 @@ def _results(report: RunReport) -> str:
     )
 
 
+def _power(report: RunReport) -> str:
+    """Says what the comparisons could have shown."""
+    sizes = [100 * compared.detectable for compared in report.differences if compared is not None]
+    return f" This run could show differences of {min(sizes):.0f} points or more." if sizes else ""
+
+
 def _untested(report: RunReport) -> str:
     notes = filter(None, (untested_note(report.rows), missing_note(report.rows)))
     return "".join(f'<p class="note"><strong>{escape(note)}</strong></p>' for note in notes)
 
 
-def _result(summary: AgentSummary, difference: Estimate | None, place: int) -> str:
+def _result(summary: AgentSummary, difference: Comparison | None, place: int) -> str:
     total, usage, mean = summary.total, summary.usage, summary.mean
     rough = ROUGH if summary.share.rough else ""
     bar = interval_bar(summary.rate, summary.interval)
@@ -127,15 +146,18 @@ def _result(summary: AgentSummary, difference: Estimate | None, place: int) -> s
     return f'<tr class="series" data-series="{place}">{"".join(cells)}</tr>'
 
 
-def _difference(difference: Estimate | None) -> str:
-    if difference is None:
+def _difference(compared: Comparison | None) -> str:
+    if compared is None:
         return ""
-    mean, low, high = (100 * number for number in (difference.mean, difference.low, difference.high))
-    rough = ROUGH if difference.rough else ""
-    numbers = f"{mean:+.1f} <small>({low:+.0f} to {high:+.0f}){rough}</small>".replace("-", "−")
-    if not difference.shown:
-        return f'<span class="soft">{numbers}<br><small>no difference shown</small></span>'
-    return f'<span class="{"pass" if mean > 0 else "fail"}">{numbers}</span>'
+    gap, told = compared.difference, escape(compared.evidence, quote=True)
+    mean, low, high = (100 * number for number in (gap.mean, gap.low, gap.high))
+    numbers = f"{mean:+.1f} <small>({low:+.0f} to {high:+.0f}){ROUGH if gap.rough else ''}</small>".replace(
+        "-", "−"
+    )
+    if not compared.shown:
+        conclusion = f"<br><small>{compared.conclusion}</small>"
+        return f'<span class="soft" title="{told}">{numbers}{conclusion}</span>'
+    return f'<span class="{"pass" if mean > 0 else "fail"}" title="{told}">{numbers}</span>'
 
 
 def _curves(report: RunReport) -> str:
@@ -151,6 +173,8 @@ def _curves(report: RunReport) -> str:
             "Dots: problems solved, with 95 % intervals. Bars: tokens spent of those allowed, means per "
             "problem. Tokens left unspent are no merit: all agents were given the same."
         )
+    if capped := [spec_words(curve.name) for curve in report.curves if curve.capped]:
+        told += f" Ended by themselves, at a cap of their own, with budget left: {', '.join(capped)}."
     return (
         f'<section><h2>{title}</h2><figure class="{kind}">{chart}'
         f'<figcaption class="note">{told}</figcaption></figure></section>'
@@ -282,6 +306,29 @@ def _reliability(report: RunReport) -> str:
         "value, on the tests of the search, of the programs found below them. On the diagonal a score means "
         "what it says. Search goes where scores are high, so they are no fair sample.</p>"
         "</div></div></section>"
+    )
+
+
+def _profile(report: RunReport) -> str:
+    """Where the time went, in shares of each agent's wall time."""
+    if not report.profile:
+        return ""
+    head = "".join(f"<th>{word}</th>" for word in ("agent", "wall, s", *_PARTS.values()))
+    lines = []
+    for agent, seconds in report.profile.items():
+        wall = seconds.get("wall", 0.0)
+        shares = (f"<td>{100 * seconds.get(part, 0.0) / max(wall, 1e-9):.0f} %</td>" for part in _PARTS)
+        lines.append(
+            f'<tr><th scope="row">{spec_words(agent)}</th><td>{wall:,.1f}</td>{"".join(shares)}</tr>'
+        )
+    told = (
+        "Shares of the wall time of each agent. Policy, judge and scorer work at the same time, and calls of "
+        "a server overlap, so that they may add up to more than all of it; driver and waiting are the rest. "
+        "The hidden tests come on top."
+    )
+    return (
+        f'<section><h2>Where the time went</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f'<tbody>{"".join(lines)}</tbody></table></div><p class="note">{told}</p></section>'
     )
 
 
