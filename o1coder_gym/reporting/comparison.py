@@ -76,6 +76,7 @@ class Comparison:
             f"{self.differing} of {self.difference.count} problems differ; "
             f"exact p = {self.p:.3g}{corrected}; "
             f"this run could show differences of ≥ {100 * self.detectable:.0f} points"
+            f"{'; the interval is rough' if self.difference.rough else ''}"
         )
 
     def sentence(self) -> str:

@@ -1,7 +1,7 @@
 """Problems of one set that stand in another one too: word for word, nearly so, or by what they ask for.
 
-The ways to be alike, the surest first, are in `WAYS`. Text and tests cost nothing; behaviour runs each reference
-once, on inputs of its kind from both sets.
+The ways to be alike, the surest first, are in `WAYS`. Text and tests cost nothing; behaviour runs each
+reference once, on inputs of its kind from both sets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NEAR = 0.6
 """Share of three-word pieces in common (Jaccard) from which texts are near."""
 _PROBES = 12
 _FEWEST_OUTPUTS = 3
-"""Different results that two references must share to count as alike: many functions return True and False."""
+"""Different results that two references must share to be alike: many functions return True and False."""
 
 
 class OutputRunner(Protocol):
@@ -138,13 +138,8 @@ def _equal_behaviours(a: Sequence[ProblemRow], b: Sequence[ProblemRow], runner: 
     rows = [*a, *b]
     kinds = [_kind_of(row) for row in rows]
     pools = _pools(rows, kinds)
-    asked = [
-        place
-        for place, kind in enumerate(kinds)
-        if kind is not None
-        and rows[place].reference
-        and any(kinds[other] == kind for other in _others(place, a, b))
-    ]
+    common = {*kinds[: len(a)]} & {*kinds[len(a) :]} - {None}
+    asked = [place for place, kind in enumerate(kinds) if kind in common and rows[place].reference]
     runs = runner.outputs([_probe(rows[place], pools[str(kinds[place])]) for place in asked])
     keys: list[str | None] = [None] * len(rows)
     for place, outputs in zip(asked, runs, strict=True):
@@ -152,11 +147,6 @@ def _equal_behaviours(a: Sequence[ProblemRow], b: Sequence[ProblemRow], runner: 
         if len({*values} - {None}) >= _FEWEST_OUTPUTS:
             keys[place] = content_hash([kinds[place], values])
     return _joined(keys[: len(a)], keys[len(a) :])
-
-
-def _others(place: int, a: Sequence[ProblemRow], b: Sequence[ProblemRow]) -> range:
-    """Returns the places of the set that the row at `place` does not belong to."""
-    return range(len(a), len(a) + len(b)) if place < len(a) else range(len(a))
 
 
 def _probe(row: ProblemRow, inputs: Sequence[str]) -> Submission:
