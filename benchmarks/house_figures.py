@@ -17,7 +17,7 @@ from pathlib import Path
 
 FLOORS = (
     {"types", "errors", "specs", "parameters", "registry", "moved", "data"},
-    {"protocols", "queries", "rewards", "metrics", "significance"},
+    {"protocols", "queries", "rewards", "metrics", "statistics", "significance"},
     {"runs", "steps", "sandbox"},
     {"problems", "models"},
     {"policies", "process_data"},

@@ -486,11 +486,13 @@ class GeneratedTests:
         tests: The test cases that could be read, duplicates removed.
         raw: The generator's text, for the record.
         report: Counts, e.g. asked, written, parsed, repaired, duplicate.
+        weights: Chance that each test is right, in [0, 1]; empty where all count alike.
     """
 
     tests: tuple[TestCase, ...]
     raw: str = ""
     report: Mapping[str, int] = field(default_factory=dict, hash=False)
+    weights: tuple[float, ...] = ()
 
 
 Tests: TypeAlias = Sequence[TestCase]

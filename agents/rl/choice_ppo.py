@@ -31,6 +31,7 @@ from o1coder_gym.queries import Advance, Part, Propose, Search, advance, propose
 from o1coder_gym.rewards import Schedule, end_value, standing
 from o1coder_gym.runs.files import replacing
 from o1coder_gym.runs.seeds import derive_stream
+from o1coder_gym.statistics import estimate_share
 from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer
 from o1coder_gym.types import Outcome, Problem, Sampling, SearchResult, State, Transition
@@ -114,11 +115,13 @@ class Evaluation:
         episodes: Number of episodes.
         successes: Episodes that ended with all public tests passed.
         mean_return: Mean sum of rewards.
+        interval: 95 % interval of the share of successes; the episodes of one problem stay together.
     """
 
     episodes: int
     successes: int
     mean_return: float
+    interval: tuple[float, float]
 
     @property
     def success_rate(self) -> float:
@@ -147,7 +150,7 @@ def train(
         InfrastructureError: When the judge failed, so that a reward is missing.
     """
     env_kwargs = dict(training.env)
-    env = make_vec_env(training.env_id, training.num_envs, seed=training.seed, env_kwargs=env_kwargs)
+    env = make_vec_env(training.env_id, training.num_envs, seed=_seed(training), env_kwargs=env_kwargs)
     with closing(env), _one_thread():
         ppo = _algorithm(training, env, folder, resume)
         features, sampling = env.get_attr("features")[0], env.get_attr("sampling")[0]
@@ -186,13 +189,14 @@ def evaluate(
         chooser: Who chooses; the same seed gives all choosers the same tasks and first proposals.
         training: Names the environment.
         episodes: Number of episodes, ≥ 1.
-        seed: Episode i is reset with seed + i.
+        seed: Of the episodes.
     """
     dice = np.random.default_rng(seed)
-    successes, total = 0, 0.0
+    solved: dict[str, list[bool]] = {}
+    total = 0.0
     with closing(gymnasium.make(training.env_id, **training.env)) as env, _one_thread():
         for episode in range(episodes):
-            observation, info = env.reset(seed=seed + episode)
+            observation, info = env.reset(seed=derive_stream(seed, "episode", episode))
             done = False
             while not done:
                 mask = env.get_wrapper_attr("action_masks")()
@@ -201,8 +205,10 @@ def evaluate(
                 observation, reward, terminated, truncated, info = env.step(action)
                 total += float(reward)
                 done = terminated or truncated
-            successes += bool(info["is_success"])
-    return Evaluation(episodes, successes, total / episodes)
+            solved.setdefault(info["task_id"], []).append(bool(info["is_success"]))
+    counts = [len(found) for found in solved.values()]
+    share = estimate_share([sum(found) / len(found) for found in solved.values()], counts)
+    return Evaluation(episodes, sum(map(sum, solved.values())), total / episodes, (share.low, share.high))
 
 
 def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
@@ -301,9 +307,14 @@ def _algorithm(training: Training, env: Any, folder: Path, resume: bool) -> OnPo
         gamma=1.0,
         ent_coef=training.entropy,
         tensorboard_log=logs,
-        seed=training.seed,
+        seed=_seed(training),
         device="cpu",
     )
+
+
+def _seed(training: Training) -> int:
+    """Returns the seed of the library, which adds the number of each environment to it; in [0, 2^31)."""
+    return derive_stream(training.seed, "training") >> 32
 
 
 def _describe(folder: Path, training: Training, features: Features, sampling: Sampling) -> None:

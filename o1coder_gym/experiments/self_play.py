@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.errors import O1CoderError, UsageError
+from o1coder_gym.errors import JournalError, O1CoderError, UsageError
 from o1coder_gym.experiments.held_out import Gain, gains
 from o1coder_gym.experiments.rl import Train, train
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
@@ -116,6 +116,7 @@ def self_play(
     load_executor(config.run.executor)
     if config.sft is None and config.rl is None:
         raise UsageError("sft and rl are both skipped, so nothing would be learned")
+    config = config.as_begun(_begun(out))
     with RunFolder.open(out, config.to_row(), resume=resume) as folder:
         stages = RealStages(config, out, on_warning=on_warning, search=search, train=train)
         start = Learned(_first_model(config))
@@ -241,6 +242,16 @@ class _Work:
 
     def _absolute(self, text: str) -> str:
         return text.replace("RUN/", f"{self._folder.path}/")
+
+
+def _begun(out: Path) -> Mapping[str, Any] | None:
+    """Returns the configuration that a folder was begun with, None where it holds no run."""
+    try:
+        return dict(json.loads((out / "config.json").read_text())["config"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JournalError(f"{out / 'config.json'}: not the config of a run") from error
 
 
 def _bound(stage: Callable[[Learned, Path], str], learned: Learned) -> Callable[[Path], str]:

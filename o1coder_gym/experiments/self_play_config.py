@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.errors import UnknownNameError, UsageError
@@ -104,6 +104,8 @@ class SelfPlayConfig:
         prm: Settings of the PRM.
         objective: Labels of the PRM: soft, hard or pairwise.
         rl: Settings of GRPO, or of DPO on sibling pairs.
+        seed_rule: How seeds of stages and samples are made of the run's: ``derived`` by hash, or ``added``
+            as in runs of earlier versions, which go on as they began.
     """
 
     run: RunSection
@@ -113,10 +115,23 @@ class SelfPlayConfig:
     prm: TrainingSettings | None
     objective: str
     rl: RLSettings | DPOSettings | None
+    seed_rule: Literal["derived", "added"] = "derived"
 
     def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict."""
-        return asdict(self)
+        """Returns a JSON-able dict; runs of earlier versions have no `seed_rule` in theirs."""
+        row = asdict(self)
+        if self.seed_rule == "added":
+            del row["seed_rule"]
+        return row
+
+    def as_begun(self, started: Mapping[str, Any] | None) -> SelfPlayConfig:
+        """Returns the configuration with the seed rule of a run that has begun.
+
+        Args:
+            started: Configuration row of that run; None where there is none.
+        """
+        earlier = started is not None and "seed_rule" not in started
+        return replace(self, seed_rule="added") if earlier else self
 
 
 def read_config(path: Path, *, seed: int | None = None) -> SelfPlayConfig:

@@ -31,10 +31,16 @@ from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
+from o1coder_gym.runs.seeds import SeedRule, added_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
 from o1coder_gym.types import Sampling, TestCase
+
+SEED_RULES: Mapping[str, SeedRule] = {"derived": derive_stream, "added": added_seed}
+"""How the seeds of stages and samples are made; by `SelfPlayConfig.seed_rule`."""
+_TORCH_SEEDS = 2**31
+"""Seeds of a trainer are below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,7 @@ class RealStages:
             UnknownNameError, ProblemFileError: When there is no such problem set or split.
         """
         self._config = config
+        self._derive = SEED_RULES[config.seed_rule]
         self._out = out
         self._warn = on_warning
         self._search = search
@@ -124,7 +131,7 @@ class RealStages:
             policy=policy,
             format=run.format,
             budget=Budget(tokens=section.tokens or None),
-            seeds=(run.seed + iteration,),
+            seeds=(self._derive(run.seed, "synthesis", iteration),),
             max_steps=run.max_steps,
             generator=section.generator,
             tests=section.tests,
@@ -184,12 +191,13 @@ class RealStages:
         return str(trained)
 
     def measure(self, learned: Learned) -> Mapping[str, Any]:
-        """Measures the policy on the validation split."""
-        return self.validation.measure(self._policy(learned.policy), self._config.run.seed)
+        """Measures the policy on the validation split, with the same draws after every stage."""
+        seed = self._derive(self._config.run.seed, "validation")
+        return self.validation.measure(self._policy(learned.policy), seed)
 
     def tested(self, model: str) -> Mapping[str, dict[str, float]]:
-        """Returns how the policy does on each problem of the test split."""
-        return self.test.by_problem(self._policy(model), self._config.run.seed)
+        """Returns how the policy does on each problem of the test split, with the same draws each time."""
+        return self.test.by_problem(self._policy(model), self._derive(self._config.run.seed, "test"))
 
     def _grpo(self, learned: Learned, iteration: int, folder: Path, settings: RLSettings) -> Path:
         run = self._config.run
@@ -201,7 +209,8 @@ class RealStages:
             scorer=load_scorer(learned.scorer) if learned.scorer is not None else None,
             tests=self._tests,
         )
-        settings = replace(settings, seed=settings.seed + run.seed + iteration, max_tokens=run.max_tokens)
+        seed = self._derive(run.seed, "rl", settings.seed, iteration) % _TORCH_SEEDS
+        settings = replace(settings, seed=seed, max_tokens=run.max_tokens)
         with RunFolder.open(folder / "log", {"settings": asdict(settings)}, resume=True) as log:
             return self._train_by_rl(learned.policy, process, folder, log, settings, run.format, resume=True)
 
@@ -250,4 +259,5 @@ class RealStages:
             max_steps=run.max_steps,
             sampling=Sampling(1.0, top_p=1.0, top_k=0, max_tokens=run.max_tokens),
             samples=run.samples,
+            seed_rule=self._derive,
         )

@@ -1,7 +1,4 @@
-"""One problem as one JSON object: the schema of problem files, read strictly (docs/problems.md).
-
-Splits by problem: all rows made from one problem are in one split, the same in every data set.
-"""
+"""One problem as one JSON object: the schema of problem files, read strictly (docs/problems.md)."""
 
 from __future__ import annotations
 
@@ -282,14 +279,4 @@ def _kind(value: object) -> str:
 
 
 SPLITS = ("train", "validation")
-
-
-def split_of(task_id: str, validation: float) -> str:
-    """Returns the split of a problem, the same in every data set of whatever seed.
-
-    Args:
-        task_id: The problem.
-        validation: Share of all problems that are in the validation split, in [0, 1).
-    """
-    place = int(content_hash(task_id)[:16], 16)
-    return "validation" if place < validation * 2**64 else "train"
+"""Of the problems of a training; `likeness.identity.split_of` says which one a problem is in."""

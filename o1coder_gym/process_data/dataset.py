@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.problems.rows import split_of
+from o1coder_gym.problems.likeness.identity import split_of
 from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, sibling_pairs
 from o1coder_gym.process_data.rows import PairRow, PathRow, PrefixRow
 from o1coder_gym.types import Problem, State
@@ -54,9 +54,15 @@ class ProcessData:
 
     def of_split(self, split: str) -> ProcessData:
         """Returns the part that belongs to one split; rules, sources and drops stay."""
+        # a data set of an earlier version has drawn its splits by other means
+        drawn = {row.state.problem_id: row.split for row in self.prefixes}
         return replace(
             self,
-            problems=tuple(p for p in self.problems if split_of(p.task_id, self.validation) == split),
+            problems=tuple(
+                problem
+                for problem in self.problems
+                if (drawn.get(problem.task_id) or split_of(problem, self.validation)) == split
+            ),
             prefixes=tuple(row for row in self.prefixes if row.split == split),
             paths=tuple(row for row in self.paths if row.split == split),
             pairs=tuple(row for row in self.pairs if row.split == split),
@@ -98,17 +104,16 @@ def assembled(
         names = tuple(sorted({*known_path.sources, *path.sources}))
         tests = max(known_path.tests, path.tests)
         whole[path.state] = replace(known_path, sources=names, tests=tests)
+    known_problems = {problem.task_id: problem for problem in problems}
+    splits = {task_id: split_of(problem, validation) for task_id, problem in known_problems.items()}
     rows = [
-        replace(row, split=split_of(row.state.problem_id, validation))
-        for row in labelled(by_state.values(), label_rule)
+        replace(row, split=splits[row.state.problem_id]) for row in labelled(by_state.values(), label_rule)
     ]
     return ProcessData(
         format=format,
-        problems=tuple({problem.task_id: problem for problem in problems}.values()),
+        problems=tuple(known_problems.values()),
         prefixes=tuple(rows),
-        paths=tuple(
-            replace(path, split=split_of(path.state.problem_id, validation)) for path in whole.values()
-        ),
+        paths=tuple(replace(path, split=splits[path.state.problem_id]) for path in whole.values()),
         pairs=sibling_pairs(rows, pair_rule),
         label_rule=label_rule,
         pair_rule=pair_rule,

@@ -1,18 +1,18 @@
 """Paired comparison of settings: the same problems, item by item, with intervals and an exact test.
 
-A difference is shown where the bootstrap interval leaves out 0 and the permutation test says so too,
+A difference is shown where the interval leaves out 0 and the permutation test says so too,
 corrected for the number of comparisons. A run says what it could have shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
-from pathlib import Path
+
+import numpy as np
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.metrics import Estimate, paired_difference
-from o1coder_gym.reporting.results import ResultRow, Setting, labels
+from o1coder_gym.reporting.results import ResultRow, Setting, labels, seeds_by_problem
 from o1coder_gym.significance import (
     LEVEL,
     detectable_difference,
@@ -20,6 +20,7 @@ from o1coder_gym.significance import (
     holm,
     permutation_test,
 )
+from o1coder_gym.statistics import Estimate, estimate_difference
 
 NOTHING_SHOWN = "no difference shown"
 TOO_FEW = "too few to tell"
@@ -75,6 +76,7 @@ class Comparison:
             f"{self.differing} of {self.difference.count} problems differ; "
             f"exact p = {self.p:.3g}{corrected}; "
             f"this run could show differences of ≥ {100 * self.detectable:.0f} points"
+            f"{'; the interval is rough' if self.difference.rough else ''}"
         )
 
     def sentence(self) -> str:
@@ -87,38 +89,32 @@ class Comparison:
         return f"{more} solves more than {less}: {100 * abs(gap.mean):.1f} points {_of(gap)}."
 
 
-def solved_by_problem(rows: Iterable[ResultRow]) -> dict[str, float]:
-    """Returns the share of seeds with which each problem was solved; a row without an answer is unsolved."""
-    found: dict[str, list[bool]] = {}
-    for row in rows:
-        found.setdefault(f"{Path(row.problems).name} {row.task_id}", []).append(row.solved)
-    return {problem: sum(solved) / len(solved) for problem, solved in found.items()}
-
-
 def compare_rows(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[str, str]) -> Comparison:
     """Compares two groups of rows on the problems that both have; seeds are averaged within a problem.
 
-    The bootstrap resamples problems, and the test changes their signs: rows of one problem with several seeds
-    are not independent.
+    Interval and test take problems as they are, for rows of one problem with several seeds are not
+    independent. Tokens are those of the same rows.
 
     Raises:
         UsageError: When they have no problem in common.
     """
-    first, second = solved_by_problem(a), solved_by_problem(b)
-    shared = first.keys() & second.keys()
+    first, second = seeds_by_problem(a), seeds_by_problem(b)
+    shared = sorted(first.keys() & second.keys())
     if not shared:
         raise UsageError(f"{names[0]} and {names[1]} have no problem in common")
-    left = {problem: first[problem] for problem in shared}
-    right = {problem: second[problem] for problem in shared}
-    gaps = [left[problem] - right[problem] for problem in sorted(shared)]
+    left, right = (
+        np.asarray([sum(found[problem]) / len(found[problem]) for problem in shared])
+        for found in (first, second)
+    )
+    gaps = (left - right).tolist()
     p = permutation_test(gaps)
     return Comparison(
         *names,
-        solved_a=sum(left.values()) / len(left),
-        solved_b=sum(right.values()) / len(right),
-        difference=paired_difference(left, right),
-        tokens_a=_mean_tokens(a),
-        tokens_b=_mean_tokens(b),
+        solved_a=float(left.mean()),
+        solved_b=float(right.mean()),
+        difference=estimate_difference(gaps),
+        tokens_a=_mean_tokens(a, set(shared)),
+        tokens_b=_mean_tokens(b, set(shared)),
         differing=sum(gap != 0 for gap in gaps),
         p=p,
         p_corrected=p,
@@ -179,5 +175,6 @@ def _of(gap: Estimate) -> str:
     return f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _mean_tokens(rows: Sequence[ResultRow]) -> float:
-    return sum(row.usage.tokens for row in rows) / max(len(rows), 1)
+def _mean_tokens(rows: Sequence[ResultRow], problems: Set[tuple[str, str]]) -> float:
+    tokens = [row.usage.tokens for row in rows if row.counted and row.problem in problems]
+    return sum(tokens) / len(tokens)

@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from o1coder_gym.errors import JournalError, UsageError
-from o1coder_gym.metrics import wilson_interval
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.runs.journal import read_rows
+from o1coder_gym.statistics import ROUGH_LEGEND, Estimate, estimate_share
 from o1coder_gym.types import Outcome, Usage
 
 RESULTS = "results"
@@ -124,6 +124,19 @@ class ResultRow:
         return self.outcome is Outcome.PASS
 
     @property
+    def counted(self) -> bool:
+        """Whether the row says something of the agent: it does not where the judge could not decide.
+
+        An agent that ends in an error, or without a program, has failed.
+        """
+        return self.outcome is None or self.outcome is Outcome.NO_TESTS or self.outcome.decided
+
+    @property
+    def problem(self) -> tuple[str, str]:
+        """The problem: the file name of its set and its task id."""
+        return Path(self.problems).name, self.task_id
+
+    @property
     def untested(self) -> bool:
         """Whether the problem has no hidden tests that can be judged, so that nothing solves it."""
         return not self.total or self.outcome is Outcome.UNSUPPORTED
@@ -188,13 +201,14 @@ class AgentSummary:
         agent: Its agent with parameters, and whatever else tells it from the other settings.
         setting: What the rows have in common.
         solved: Rows with every hidden test passed.
-        total: Rows.
-        interval: 95 % Wilson interval of solved / total.
+        total: Rows that count, see `ResultRow.counted`.
+        share: Share of the problems solved, seeds averaged within a problem.
         committed: Rows with code.
         usage: Sums over the rows; `seconds` is the sum of the per-problem latencies.
         tests_passed: Mean share of hidden tests passed, in [0, 1], of rows that have some; NaN if none has.
         timed: Whether the seconds are what the agent took.
         untested: Rows without hidden tests; they stay in `total`, and none of them is solved.
+        missing: Rows that do not count; nothing else here is made of them.
         capped: Rows in which the agent ended by itself with some of its budget left.
     """
 
@@ -202,20 +216,35 @@ class AgentSummary:
     setting: Setting
     solved: int
     total: int
-    interval: tuple[float, float]
+    share: Estimate
     committed: int
     usage: Usage
     tests_passed: float
     timed: bool
     untested: int = 0
+    missing: int = 0
     capped: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Share of the problems solved, in [0, 1]."""
+        return self.share.value
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its 95 % interval over problems."""
+        return self.share.low, self.share.high
 
     @property
     def spent(self) -> float | None:
         """Share of the budget that was spent, in [0, 1], of the limit that came closest; None without one."""
         limits, costs = asdict(self.setting.budget), asdict(self.usage)
         counted = [(costs[unit], limits[unit]) for unit in ("tokens", "calls", "executions") if limits[unit]]
-        return max((cost / (self.total * limit) for cost, limit in counted), default=None)
+        return max((cost / (max(self.total, 1) * limit) for cost, limit in counted), default=None)
+
+    def mean(self, cost: float) -> float:
+        """Returns the mean over the rows of a cost that is their sum."""
+        return cost / max(self.total, 1)
 
 
 def summarize(rows: Iterable[ResultRow]) -> list[AgentSummary]:
@@ -249,27 +278,52 @@ def _details(setting: Setting, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _summary(name: str, rows: Sequence[ResultRow]) -> AgentSummary:
-    solved = sum(row.solved for row in rows)
+def _summary(name: str, group: Sequence[ResultRow]) -> AgentSummary:
+    rows = [row for row in group if row.counted]
     return AgentSummary(
         agent=name,
-        setting=rows[0].setting,
-        solved=solved,
+        setting=group[0].setting,
+        solved=sum(row.solved for row in rows),
         total=len(rows),
-        interval=wilson_interval(solved, len(rows)),
+        share=solved_share(rows),
         committed=sum(row.code is not None for row in rows),
         usage=sum((row.usage for row in rows), Usage()),
         tests_passed=share_of_tests(rows),
         timed=all(row.timed for row in rows),
         untested=sum(row.untested for row in rows),
+        missing=len(group) - len(rows),
         capped=sum(row.capped for row in rows),
     )
 
 
+def seeds_by_problem(rows: Iterable[ResultRow]) -> dict[tuple[str, str], list[bool]]:
+    """Returns by problem whether each seed solved it; rows that do not count are left out.
+
+    Tables, curves, areas, pass@k, comparisons and figures are all made of this.
+    """
+    found: dict[tuple[str, str], list[bool]] = {}
+    for row in rows:
+        if row.counted:
+            found.setdefault(row.problem, []).append(row.solved)
+    return found
+
+
+def solved_share(rows: Iterable[ResultRow]) -> Estimate:
+    """Estimates the share of problems solved, seeds averaged within a problem."""
+    return estimate_share([sum(solved) / len(solved) for solved in seeds_by_problem(rows).values()])
+
+
 def share_of_tests(rows: Iterable[ResultRow]) -> float:
     """Returns the mean share of hidden tests passed, in [0, 1], of the rows that have some; else NaN."""
-    shares = [row.passed / row.total for row in rows if not row.untested]
+    shares = [row.passed / row.total for row in rows if row.counted and not row.untested]
     return sum(shares) / len(shares) if shares else math.nan
+
+
+def missing_note(rows: Iterable[ResultRow]) -> str:
+    """Says how many rows do not count; empty if all do."""
+    found = list(rows)
+    missing = sum(not row.counted for row in found)
+    return f"Left out: {missing} of {len(found)} rows, which the judge could not decide." if missing else ""
 
 
 def untested_note(rows: Iterable[ResultRow]) -> str:
@@ -293,20 +347,18 @@ LEGEND = (
 
 
 def _cells(summary: AgentSummary) -> tuple[str, ...]:
-    low, high = summary.interval
-    total = summary.total
-    usage = summary.usage
+    total, usage, mean = summary.total, summary.usage, summary.mean
     return (
         summary.agent,
         f"{summary.solved}/{total}" + ("*" if summary.untested else ""),
-        f"{100 * summary.solved / total:.1f} ({100 * low:.0f} to {100 * high:.0f})",
+        summary.share.percent(),
         "–" if math.isnan(summary.tests_passed) else f"{100 * summary.tests_passed:.0f}",
         f"{summary.committed}/{total}",
-        f"{usage.tokens / total:,.0f}",
+        f"{mean(usage.tokens):,.0f}",
         share_words(summary.spent),
-        f"{usage.calls / total:,.1f}",
-        f"{usage.executions / total:,.1f}",
-        f"{usage.seconds / total:,.1f}" if summary.timed else "",
+        f"{mean(usage.calls):,.1f}",
+        f"{mean(usage.executions):,.1f}",
+        f"{mean(usage.seconds):,.1f}" if summary.timed else "",
     )
 
 
@@ -317,7 +369,7 @@ def share_words(share: float | None) -> str:
 
 TERMINAL_HEADINGS = ("agent", "solved", "% (95 %)", "tests", "tokens", "spent", "runs", "s")
 TERMINAL_LEGEND = (
-    "solved: problems whose hidden tests all pass; % with its 95 % interval\n"
+    "solved: runs whose hidden tests all pass; %: of problems, with its 95 % interval\n"
     "tests: share of the hidden tests passed · spent: share of the budget\n"
     "tokens, runs (programs judged) and s (seconds): means per problem"
 )
@@ -332,6 +384,9 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
     """
     counts = dict.fromkeys(f"{one.untested} of {one.total}" for one in summaries if one.untested)
     note = f"\n*: {', '.join(counts)} rows have no hidden tests and are never solved" if counts else ""
+    note += f"\n{ROUGH_LEGEND}" if any(one.share.rough for one in summaries) else ""
+    missing = sum(one.missing for one in summaries)
+    note += f"\nleft out: {missing} rows that the judge could not decide" if missing else ""
     table = Table(
         title=title,
         caption=TERMINAL_LEGEND + note,
@@ -366,16 +421,15 @@ def _at_any_budget(summary: AgentSummary) -> Setting:
 
 def _numbers(summary: AgentSummary) -> tuple[str, ...]:
     """Returns what the terminal shows of a setting behind its name."""
-    low, high = summary.interval
-    total, usage = summary.total, summary.usage
+    usage, mean = summary.usage, summary.mean
     return (
-        f"{summary.solved}/{total}" + ("*" if summary.untested else ""),
-        f"{100 * summary.solved / total:.0f} ({100 * low:.0f}–{100 * high:.0f})",
+        f"{summary.solved}/{summary.total}" + ("*" if summary.untested else ""),
+        summary.share.percent(0, "–"),
         "–" if math.isnan(summary.tests_passed) else share_words(summary.tests_passed),
-        f"{usage.tokens / total:,.0f}",
+        f"{mean(usage.tokens):,.0f}",
         share_words(summary.spent),
-        f"{usage.executions / total:,.1f}",
-        f"{usage.seconds / total:,.1f}" if summary.timed else "",
+        f"{mean(usage.executions):,.1f}",
+        f"{mean(usage.seconds):,.1f}" if summary.timed else "",
     )
 
 
@@ -427,6 +481,10 @@ def markdown_report(
     lines += _markdown_table(HEADINGS, [_cells(summary) for summary in summaries])
     if note := untested_note(rows):
         lines += ["", f"\\* {note}"]
+    if any(summary.share.rough for summary in summaries):
+        lines += ["", f"{ROUGH_LEGEND}."]
+    if note := missing_note(rows):
+        lines += ["", note]
     if capped := [summary.agent for summary in summaries if summary.capped]:
         lines += ["", f"Ended by themselves, at a cap of their own, with budget left: {', '.join(capped)}."]
     lines += ["", "## By problem", ""]

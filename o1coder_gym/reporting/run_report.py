@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.metrics import wilson_interval
 from o1coder_gym.reporting.comparison import Comparison, comparisons
 from o1coder_gym.reporting.pages.tree_page import write_pages
 from o1coder_gym.reporting.results import (
@@ -192,8 +191,8 @@ def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]
     for summary in summaries:
         setting = summary.setting
         name = " ".join([setting.agent, *(getattr(setting, each) for each in vary)])
-        spent = summary.usage.tokens / summary.total
-        rate, interval = summary.solved / summary.total, wilson_interval(summary.solved, summary.total)
+        spent = summary.mean(summary.usage.tokens)
+        rate, interval = summary.rate, summary.interval
         limit = setting.budget.tokens
         point = (
             CurvePoint(spent, rate, interval) if limit is None else CurvePoint(limit, rate, interval, spent)

@@ -7,6 +7,7 @@ labels ``Input:`` and ``Output:``.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -76,9 +77,27 @@ def end_of_cases(text: str, cases: int) -> int | None:
 
 def _write_case(test: TestCase, entry_point: str | None) -> str:
     match test:
-        case CallTest(args, expected):
-            return f"assert {entry_point}({args.strip()[1:-1].strip()}) == {expected}"
+        case CallTest(args, expected, tol):
+            call = f"{entry_point}({args.strip()[1:-1].strip()})"
+            return f"assert {call} == {expected}" if tol is None else _within(call, expected, tol)
         case StdioTest(stdin, stdout) | CheckerTest(stdin, _, stdout):
             return f"Input:\n{stdin.rstrip()}\nOutput:\n{stdout.rstrip()}"
         case AssertTest(code) | CheckTest(code):
             return code.strip()
+
+
+def _within(call: str, expected: str, tol: float) -> str:
+    """Writes a tolerance as the judge has it: ``abs(a - b) <= tol + tol * abs(b)``."""
+    number = float(expected)
+    shown = f"({expected})" if number < 0 else expected
+    return f"assert abs({call} - {shown}) <= {tol + tol * abs(number)!r}"
+
+
+def is_writable(test: TestCase) -> bool:
+    """Whether `write_cases` says all of a test: a tolerance can be written for a single number alone."""
+    if isinstance(test, CallTest) and test.tol is not None:
+        try:
+            return math.isfinite(float(test.expected))
+        except ValueError:
+            return False
+    return getattr(test, "compare", None) is None and not isinstance(test, CheckerTest)

@@ -39,10 +39,10 @@ def aspr(
 
         rates = measure_aspr(run, samples=samples, paths=paths, agents=agent, seed=seed, on_progress=show)
     if as_json:
-        typer.echo(json.dumps({name: asdict(rate) for name, rate in rates.items()}))
+        typer.echo(json.dumps({name: asdict(rate) | {"rate": rate.rate} for name, rate in rates.items()}))
         return
     for name, rate in rates.items():
         typer.echo(
-            f"{name}: ASPR {100 * rate.rate:.1f} %, K = {rate.samples}, |P| = {rate.paths} paths "
-            f"of {rate.solved} solved problems"
+            f"{name}: ASPR {rate.per_path.percent()} % per path, {rate.per_problem.percent()} % per problem, "
+            f"K = {rate.samples}, |P| = {rate.paths} paths of {rate.solved} solved problems"
         )

@@ -22,6 +22,7 @@ from o1coder_gym.cli.serving.questions import question
 from o1coder_gym.errors import CalledOff, O1CoderError
 from o1coder_gym.queries import Agent
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types import Transition, Usage
 
 HEARTBEAT_S = 10.0
@@ -125,7 +126,8 @@ class _Searches:
         problem = question(asked.turns, asked.entry_point, asked.public_tests)
         budget = Budget(tokens=asked.tokens or bounds.tokens, seconds=bounds.seconds)
         seed = asked.seed if asked.seed is not None else secrets.randbits(40)
-        self._orders = [Order(self.name, problem, agent, budget, seed + i) for i in range(asked.n)]
+        seeds = [derive_stream(seed, "completion", index) for index in range(asked.n)]
+        self._orders = [Order(self.name, problem, agent, budget, one) for one in seeds]
         loop = asyncio.get_running_loop()
         tells = [self._teller(loop, index) for index in range(asked.n)]
         try:

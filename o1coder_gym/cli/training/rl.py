@@ -28,12 +28,12 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.training import rl_policy
-from o1coder_gym.metrics import wilson_interval
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.problems.missing_tests import without_visible_tests
 from o1coder_gym.rewards import Schedule, load_schedule
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import progress_bars, warn
+from o1coder_gym.runs.seeds import derive_stream
 
 if TYPE_CHECKING:
     from o1coder_gym.agents.rl.choice_ppo import Chooser, Evaluation, Training
@@ -124,15 +124,16 @@ def _compare(chooser: Chooser, training: Training, episodes: int, console: Conso
     """Evaluates random and learned choices on the same tasks and first proposals."""
     from o1coder_gym.agents.rl.choice_ppo import evaluate
 
-    play = partial(evaluate, training=training, episodes=episodes, seed=training.seed + 10_000)
+    play = partial(
+        evaluate, training=training, episodes=episodes, seed=derive_stream(training.seed, "evaluation")
+    )
     with console.status(f"evaluating on {episodes} episodes"):
         results = {"random": _row(play(None)), "learned": _row(play(chooser))}
     return {"steps": chooser.ppo.num_timesteps, **results}
 
 
 def _row(evaluation: Evaluation) -> dict[str, Any]:
-    interval = wilson_interval(evaluation.successes, evaluation.episodes)
-    return {**asdict(evaluation), "success_rate": evaluation.success_rate, "interval": list(interval)}
+    return {**asdict(evaluation), "success_rate": evaluation.success_rate}
 
 
 def _table(result: dict[str, Any]) -> Table:

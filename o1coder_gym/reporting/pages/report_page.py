@@ -22,12 +22,14 @@ from o1coder_gym.reporting.results import (
     ResultRow,
     Setting,
     budget_words,
+    missing_note,
     share_of_tests,
     share_words,
     untested_note,
 )
 from o1coder_gym.reporting.run_report import RunReport
 from o1coder_gym.specs import name_of
+from o1coder_gym.statistics import ROUGH, ROUGH_LEGEND
 
 BAND = 100
 """Problems in one band of the grid."""
@@ -99,12 +101,14 @@ def _results(report: RunReport) -> str:
         )
         bodies.append(f"<tbody>{title if len(budgets) > 1 else ''}{''.join(rows)}</tbody>")
     legend = (
-        "Solved: every hidden test passed; agents see public tests only. Interval: Wilson, 95 %. Tests: "
-        "hidden tests passed. Costs are means per problem; spent is the share of the budget. Differences: "
-        "percentage points, paired by problem, 95 % bootstrap; one is shown where the interval leaves out 0 "
-        "and an exact permutation test, corrected for the number of agents, says so too."
-        f"{_power(report)}"
+        "Solved: runs that passed every hidden test; agents see public tests only. %: of the problems, "
+        "seeds averaged, with the 95 % interval over problems. Tests: hidden tests passed. Costs are means "
+        "per run; spent is the share of the budget. Differences: percentage points, paired by problem, 95 %; "
+        "one is shown where the interval leaves out 0 and an exact permutation test, corrected for the "
+        f"number of agents, says so too.{_power(report)}"
     )
+    if any(summary.share.rough for summary in report.summaries):
+        legend += f" {ROUGH_LEGEND}."
     return (
         f'<section><h2>Results</h2><div class="scroll"><table class="results"><thead><tr>{head}</tr></thead>'
         f'{"".join(bodies)}</table></div><p class="note">{legend}</p>{_untested(report)}</section>'
@@ -118,26 +122,26 @@ def _power(report: RunReport) -> str:
 
 
 def _untested(report: RunReport) -> str:
-    note = untested_note(report.rows)
-    return f'<p class="note"><strong>{escape(note)}</strong></p>' if note else ""
+    notes = filter(None, (untested_note(report.rows), missing_note(report.rows)))
+    return "".join(f'<p class="note"><strong>{escape(note)}</strong></p>' for note in notes)
 
 
 def _result(summary: AgentSummary, difference: Comparison | None, place: int) -> str:
-    total, usage = summary.total, summary.usage
-    rate = summary.solved / total
-    bar = interval_bar(rate, summary.interval)
+    total, usage, mean = summary.total, summary.usage, summary.mean
+    rough = ROUGH if summary.share.rough else ""
+    bar = interval_bar(summary.rate, summary.interval)
     cells = [
         f'<th scope="row">{_chip(place)}{spec_words(summary.setting.agent)}</th>',
         f"<td>{summary.solved}/{total}</td>",
-        f'<td class="wide"><strong>{100 * rate:.1f}</strong>{bar}</td>',
+        f'<td class="wide"><strong>{100 * summary.rate:.1f}{rough}</strong>{bar}</td>',
         f"<td>{_difference(difference)}</td>",
         "<td>–</td>" if math.isnan(summary.tests_passed) else f"<td>{100 * summary.tests_passed:.0f} %</td>",
         f"<td>{summary.committed}/{total}</td>",
-        f"<td>{usage.tokens / total:,.0f}</td>",
+        f"<td>{mean(usage.tokens):,.0f}</td>",
         f"<td>{share_words(summary.spent)}</td>",
-        f"<td>{usage.calls / total:,.1f}</td>",
-        f"<td>{usage.executions / total:,.1f}</td>",
-        f"<td>{usage.seconds / total:,.1f}</td>" if summary.timed else "<td></td>",
+        f"<td>{mean(usage.calls):,.1f}</td>",
+        f"<td>{mean(usage.executions):,.1f}</td>",
+        f"<td>{mean(usage.seconds):,.1f}</td>" if summary.timed else "<td></td>",
     ]
     return f'<tr class="series" data-series="{place}">{"".join(cells)}</tr>'
 
@@ -147,7 +151,9 @@ def _difference(compared: Comparison | None) -> str:
         return ""
     gap, told = compared.difference, escape(compared.evidence, quote=True)
     mean, low, high = (100 * number for number in (gap.mean, gap.low, gap.high))
-    numbers = f"{mean:+.1f} <small>({low:+.0f} to {high:+.0f})</small>".replace("-", "−")
+    numbers = f"{mean:+.1f} <small>({low:+.0f} to {high:+.0f}){ROUGH if gap.rough else ''}</small>".replace(
+        "-", "−"
+    )
     if not compared.shown:
         conclusion = f"<br><small>{compared.conclusion}</small>"
         return f'<span class="soft" title="{told}">{numbers}{conclusion}</span>'
@@ -366,7 +372,8 @@ def _largest(report: RunReport) -> list[Setting]:
 
 
 def _share(rows: Sequence[ResultRow]) -> float:
-    return sum(row.solved for row in rows) / len(rows) if rows else 0.0
+    counted = [row.solved for row in rows if row.counted]
+    return sum(counted) / len(counted) if counted else 0.0
 
 
 def _blank(rows: Sequence[ResultRow]) -> bool:
