@@ -18,7 +18,6 @@ from o1coder_gym.sandbox.workers.drawing import draw
 from o1coder_gym.sandbox.workers.pool import Pool
 from o1coder_gym.types import Submission, Verdict
 
-
 USUALLY_REQUIRED = ("foreign_files", "system_files")
 """Guarantees without which no untrusted program is run, unless that is asked for by name."""
 _WITHOUT = "O1CODER_SANDBOX_WITHOUT"

@@ -12,9 +12,9 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.sandbox.values import policies
 from o1coder_gym.sandbox.values.expectation import Expectation
 from o1coder_gym.sandbox.values.extraction import expectations, looks_at_arguments
-from o1coder_gym.sandbox.values.policies import SameText
+from o1coder_gym.sandbox.values.policies import Policy, SameText
 from o1coder_gym.sandbox.wire import pack_job
-from o1coder_gym.types import AssertTest, CheckerTest, CheckTest, StdioTest, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, StdioTest, TestCase
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +123,8 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run, ...
             continue
         if entry_point is None and not isinstance(test, AssertTest):
             raise UsageError(f"test {index}: a {type(test).__name__} needs an entry point")
+        if isinstance(test, CallTest):
+            _policy(index, test)
         try:
             expected = expectations(test, entry_point or "")
         except ValueError as error:
@@ -139,18 +141,23 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run, ...
 
 
 def _stdio_run(index: int, test: StdioTest | CheckerTest) -> StdioRun:
-    """Returns the run of one whole program.
-
-    Raises:
-        UsageError: When the test names no comparison policy.
-    """
+    """Returns the run of one whole program; raises as `_policy`."""
     if isinstance(test, CheckerTest):
         return StdioRun(index, _utf8(test.stdin), test.stdout, None, _utf8(test.checker))
+    policy = _policy(index, test)
+    return StdioRun(index, _utf8(test.stdin), test.stdout, policy and policy.text)
+
+
+def _policy(index: int, test: StdioTest | CallTest) -> Policy | None:
+    """Returns the comparison policy that a test names.
+
+    Raises:
+        UsageError: When it names one that there is not.
+    """
     try:
-        same = None if test.compare is None else policies.named(test.compare).text
+        return None if test.compare is None else policies.named(test.compare)
     except ValueError as error:
         raise UsageError(f"test {index}: {error}") from error
-    return StdioRun(index, _utf8(test.stdin), test.stdout, same)
 
 
 def _call_run(calls: Sequence[tuple[int, Expectation]]) -> CallRun:

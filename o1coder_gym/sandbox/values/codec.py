@@ -8,8 +8,8 @@ Plain JSON stands for None, bool, str, float, list and ints below 2**63; all els
 tag: ``i`` int (hex) · ``t`` tuple · ``s`` set · ``z`` frozenset · ``d`` dict (list of pairs) · ``b`` bytes
 (hex) · ``B`` bytearray · ``c`` complex · ``f`` Fraction · ``m`` Decimal · ``q`` deque · ``r`` range · ``g``
 what an iterator yields · ``y`` builtin type (name) · ``D`` date or time (class, fields) · ``n`` numpy bool
-``a`` numpy array (type, lists) · ``k`` mapping of `collections` (class, pairs, factory) · ``h`` handle (a
-number) · ``G`` handle of an iterator · ``p`` function of the tester (a number).
+``a`` numpy array (type, shape, lists) · ``k`` mapping of `collections` (class, pairs, factory) · ``h`` handle
+(a number) · ``G`` handle of an iterator · ``p`` function of the tester (a number).
 Equal values of plain types have equal texts, which lets a comparison end at the bytes.
 """
 
@@ -269,7 +269,9 @@ class _Encoder:
 
     def moment(self, value: Any, depth: int) -> Any:
         """Writes a date, a time, both or a difference; an aware one only in UTC."""
-        name, fields = next((name, fields) for name, fields in _MOMENTS if hasattr(value, fields[-1]))
+        name, fields = next(
+            (name, fields) for name, fields in _MOMENTS if all(hasattr(value, field) for field in fields)
+        )
         zone = getattr(value, "tzinfo", None)
         if zone is not None and str(zone) != "UTC":
             raise TypeError("a time of another zone than UTC cannot be judged")
@@ -296,9 +298,9 @@ class _Encoder:
         """Writes a numpy array or scalar."""
         plain = value.tolist()
         if getattr(value, "ndim", 0):
-            if value.dtype.kind not in "biufcSU":
+            if value.dtype.kind not in "biufcSUO":
                 raise TypeError(f"an array of {value.dtype} cannot be judged")
-            return {"a": [value.dtype.str, self.tree(plain, depth)]}
+            return {"a": [value.dtype.str, list(value.shape), self.tree(plain, depth)]}
         if type(plain) is bool:
             return {"n": plain}
         if type(plain) is type(value):
@@ -430,7 +432,10 @@ def _of_numpy(tag: str, body: Any) -> Any:
     """Returns a numpy array, or numpy's bool."""
     import numpy
 
-    return numpy.bool_(body) if tag == "n" else numpy.array(_rebuild(body[1], None, None), dtype=body[0])
+    if tag == "n":
+        return numpy.bool_(body)
+    kind, shape, lists = body
+    return numpy.array(_rebuild(lists, None, None), dtype=kind).reshape(shape)
 
 
 def _of_items(tag: str, items: list[Any]) -> Any:

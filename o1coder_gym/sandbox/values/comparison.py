@@ -388,7 +388,9 @@ def _tagged_pieces(tag: str, body: Tree) -> Iterator[str]:
         case "D":
             yield f"{body[0]}{tuple(body[1])}"[:200]
         case "a":
-            yield f"array({str(body)[:1000]})"
+            yield "array("
+            yield from _pieces(body[2])
+            yield ")"
         case "h":
             yield f"<object {body if type(body) is int else '?'} of the program>"
         case "c":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from o1coder_gym.sandbox.values.codec import Handle, HandleTable, decode, encode
@@ -35,6 +35,8 @@ _BROKEN = (
 
 
 _MOST_CLASSES = 20
+_MUTABLE = (list, tuple, deque, set, dict, bytearray)
+_MOST_KEPT = 500
 _MUCH = 50
 """Containers in what a program returned, from which on it may have made a value too deep to hand over."""
 
@@ -386,29 +388,43 @@ def _is_class_name(name: str) -> bool:
 
 
 def _write_back(value: Any, new: Any) -> None:
-    """Gives a mutable value the content of another one, and so for what is in it at the same places."""
+    """Gives a mutable value the content of another one, and so for the mutable values in it."""
     if type(value) is not type(new):
         return
-    if isinstance(value, list | tuple | deque) and len(value) == len(new):
-        places: Any = range(len(value))
-        old_items = [*value]
-    elif isinstance(value, Mapping) and list(value) == list(new):
-        places, old_items = list(value), list(value.values())
-    else:
-        _replace(value, new)
-        return
-    for place, old in zip(places, old_items, strict=True):
-        item = new[place]
-        if type(old) is type(item) and isinstance(old, list | tuple | deque | set | dict | bytearray):
-            _write_back(old, item)
-        elif not isinstance(value, tuple):
-            value[place] = item  # pyright: ignore[reportIndexIssue]
-
-
-def _replace(value: Any, new: Any) -> None:
-    """Gives a mutable container all the content of another one."""
-    if isinstance(value, list | bytearray):
-        value[:] = new
-    elif isinstance(value, set | dict | deque):
+    if isinstance(value, list | tuple | deque):
+        items = _kept(value, new)
+        if not isinstance(value, tuple):
+            value.clear()
+            value.extend(items)
+    elif isinstance(value, dict):
+        items = dict(zip(new, _kept(value.values(), new.values()), strict=True))
         value.clear()
-        value.extend(new) if isinstance(value, deque) else value.update(new)
+        value.update(items)
+    elif isinstance(value, set):
+        value.clear()
+        value.update(new)
+    elif isinstance(value, bytearray):
+        value[:] = new
+
+
+def _kept(olds: Iterable[Any], news: Iterable[Any]) -> list[Any]:
+    """Returns new items, in which old objects stay what they are: a test may hold them by other names.
+
+    An old object of equal content takes the place of a new one; those that are left take the places of what
+    has no equal, and its content.
+    """
+    left = [old for old in olds if isinstance(old, _MUTABLE)]
+    items = [*news]
+    if not left or len(left) > _MOST_KEPT:
+        return items
+    done: set[int] = set()
+    for changes in (False, True):
+        for place, new in enumerate(items):
+            fits = (at for at, old in enumerate(left) if type(old) is type(new) and (changes or old == new))
+            if place in done or (at := next(fits, None)) is None:
+                continue
+            done.add(place)
+            items[place] = left.pop(at)
+            if changes:
+                _write_back(items[place], new)
+    return items
