@@ -67,3 +67,10 @@ def test_what_holds_is_written_when_all_are_through(tmp_path, results):
     assert len(list(stream)) == len(ROWS) - 1
     assert [json.loads(line)["task_id"] for line in path.read_text().splitlines()] == ["right"]
     assert load_rows(path).rows == (ROWS[0],)
+
+
+def test_a_match_counts_as_true_where_a_check_asks_for_truth():
+    code = "def check(f):\n    assert bool(f('ab')) and not bool(f('b'))"
+    row = problem("match", "import re\n\ndef f(s):\n    return re.match('a', s)", CheckTest(code), public=())
+    (result,) = validate_rows([row], default_judge())
+    assert result.holds, result.reason

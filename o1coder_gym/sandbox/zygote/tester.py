@@ -242,6 +242,10 @@ class RemoteObject(Handle):
 
     __hash__ = Handle.__hash__
 
+    def __bool__(self) -> bool:
+        """Asks the program where its classes are known; an object of another kind is just there."""
+        return not self._line.uses_classes or self._line.operate("bool", self) is True
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not self._line.uses_classes:
             raise AttributeError(name)
