@@ -232,18 +232,6 @@ def test_a_missing_extra_says_what_to_install(monkeypatch):
         HFEngine.from_name("smollm2-135m")
 
 
-def test_a_model_with_sliding_windows_is_refused(tiny):
-    from transformers import MistralConfig, MistralForCausalLM
-
-    config = MistralConfig(
-        vocab_size=257, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=1, sliding_window=8,
-    )  # fmt: skip
-    engine = HFEngine.from_model(MistralForCausalLM(config), tiny[1])
-    with pytest.raises(PolicyError, match="full attention"):
-        engine.encode(Prompt((("user", "x"),), "", ""))
-
-
 def test_settings_are_checked():
     with pytest.raises(UsageError, match="dtype"):
         HFSettings(dtype="float8")  # pyright: ignore[reportArgumentType]
