@@ -98,7 +98,7 @@ def encode_prompt(tokenizer: Tokenizer, turns: Sequence[Turn], beginning: str = 
     """
     text = render_prompt(tokenizer, turns) + beginning
     if tokenizer.chat_template:
-        return encode_more(tokenizer, text)
+        return tuple(tokenizer.encode(text, add_special_tokens=False))
     ids = list(tokenizer.encode(text))
     while ids and ids[-1] == tokenizer.eos_token_id:  # some end each text by themselves
         ids.pop()
@@ -106,8 +106,16 @@ def encode_prompt(tokenizer: Tokenizer, turns: Sequence[Turn], beginning: str = 
 
 
 def encode_more(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
-    """Returns the ids of text that continues a turn."""
-    return tuple(tokenizer.encode(text, add_special_tokens=False)) if text else ()
+    """Returns the ids of text that continues a turn, also where a tokenizer begins each text with a blank."""
+    if not text:
+        return ()
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    if ids and not text.startswith((" ", "▁")) and _piece(tokenizer, ids[0]).startswith("▁"):
+        anchor = tokenizer.encode("\n", add_special_tokens=False)
+        anchored = tokenizer.encode(f"\n{text}", add_special_tokens=False)
+        if anchored[: len(anchor)] == anchor:
+            return tuple(anchored[len(anchor) :])
+    return tuple(ids)
 
 
 def ending(tokenizer: Tokenizer) -> str:
@@ -210,6 +218,10 @@ def _closed_thought(tokenizer: Tokenizer, text: str) -> str:
     if text.rstrip().endswith(tags[0]):
         return ("" if text.endswith("\n") else "\n") + f"\n{tags[1]}\n\n"
     return f"{tags[0]}\n\n{tags[1]}\n\n"
+
+
+def _piece(tokenizer: Tokenizer, token: int) -> str:
+    return tokenizer.convert_ids_to_tokens(token) or ""
 
 
 def _template(tokenizer: Tokenizer) -> str:

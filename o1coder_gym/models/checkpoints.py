@@ -76,7 +76,7 @@ def make_paddable(tokenizer: Any) -> None:
 
 
 def try_saving(model: Any, tokenizer: Any) -> None:
-    """Saves all but the weights for a try; mends and tells of a generation configuration that cannot be saved.
+    """Saves all but the weights for a try; mends a generation configuration that cannot be saved, and tells.
 
     Some load and yet cannot be saved, a temperature without sampling for instance, and then a training would
     be lost at its end.
@@ -85,31 +85,27 @@ def try_saving(model: Any, tokenizer: Any) -> None:
         O1CoderError: When configuration or tokenizer cannot be saved.
     """
     with tempfile.TemporaryDirectory() as folder:
+        if (generation := getattr(model, "generation_config", None)) is not None:
+            try:
+                generation.save_pretrained(folder)
+            except (ValueError, TypeError, AttributeError) as error:
+                model.generation_config = _mended(generation)
+                warnings.warn(f"the generation configuration is mended: {_first_line(error)}", stacklevel=2)
         try:
-            model.generation_config.save_pretrained(folder)
-        except (ValueError, TypeError, AttributeError) as error:
-            warnings.warn(f"the generation configuration is mended: {_first_line(error)}", stacklevel=2)
-            _mend(model)
-        try:
-            model.generation_config.save_pretrained(folder)
             model.config.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
         except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
-            raise O1CoderError(
-                f"the model could not be saved after a training: {_first_line(error)}"
-            ) from error
+            what = _first_line(error)
+            raise O1CoderError(f"the model could not be saved after a training: {what}") from error
 
 
-def _mend(model: Any) -> None:
-    """Keeps what a generation configuration says of tokens and lengths; sampling is each policy's own."""
+def _mended(generation: Any) -> Any:
+    """Returns what a generation configuration says of tokens and lengths; sampling is each policy's own."""
     from transformers import GenerationConfig
 
     names = ("bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens")
-    old = model.generation_config
-    kept = {name: getattr(old, name, None) for name in names}
-    model.generation_config = GenerationConfig(
-        **{name: value for name, value in kept.items() if value is not None}
-    )
+    kept = {name: getattr(generation, name, None) for name in names}
+    return GenerationConfig(**{name: value for name, value in kept.items() if value is not None})
 
 
 def _first_line(error: Exception) -> str:

@@ -5,8 +5,10 @@ import warnings
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("transformers")
+
+import torch
 
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.policies import Generate, HFEngine, HFSettings
