@@ -130,7 +130,12 @@ def vllm(
 
 
 def openai(
-    step_format: StepFormat, *, model: str, target: str = "", settings: OpenAISettings = _OPENAI
+    step_format: StepFormat,
+    *,
+    model: str,
+    target: str = "",
+    think_tokens: Count = 0,
+    settings: OpenAISettings = _OPENAI,
 ) -> Policy:
     """Lets a model behind one or several servers with OpenAI's HTTP interface write steps.
 
@@ -138,12 +143,13 @@ def openai(
         step_format: How steps are written.
         model: The model's name there.
         target: Base URLs, commas between; none: that of ``OPENAI_BASE_URL``.
+        think_tokens: See `hf`; for servers that speak token ids.
         settings: How the servers are spoken to.
 
     Raises:
         UsageError: When there is no address.
     """
-    return LanguageModelPolicy(_server(target, model, settings), step_format)
+    return LanguageModelPolicy(_server(target, model, settings), step_format, think_tokens=think_tokens)
 
 
 def server_abilities(spec: str) -> Abilities:

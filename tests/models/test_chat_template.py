@@ -250,7 +250,7 @@ def test_tokenizers_that_append_an_end_are_shown_prompts_without_one() -> None:
 
 
 @pytest.mark.parametrize("missing", [{"pad_token": None}, {"pad_token": None, "eos_token": None}])
-def test_tokenizers_that_lack_tokens_can_be_padded(missing: dict[str, None]) -> None:
+def test_tokenizers_that_lack_tokens_can_be_padded(missing: dict[str, Any]) -> None:
     tokenizer = tokenizer_of(CHATML, **missing)
     make_paddable(tokenizer)
     assert tokenizer.pad_token_id is not None

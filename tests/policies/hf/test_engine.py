@@ -253,6 +253,7 @@ def test_recorded_steps_draw_what_launched_steps_draw(tiny):
     causal = CausalModel(model, tokenizer)
     engine = HFEngine.from_model(model, tokenizer)
     asked = [request(engine, "x" * length, n, seed=length) for length, n in ((3, 9), (40, 2), (11, 1))]
+    assert causal.shape is not None
     graphs = StepGraphs(causal.model, causal.shape, record)
     decoder = Decoder(causal, 10_000, Meter(), graphs)
     for requests in (asked[1:], asked, asked[:1]):  # grows, then uses a part
