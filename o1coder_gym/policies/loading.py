@@ -26,7 +26,7 @@ from typing import TypeVar
 
 from o1coder_gym import registry
 from o1coder_gym.errors import UsageError
-from o1coder_gym.parameters import bind_fields
+from o1coder_gym.parameters import Count, bind_fields
 from o1coder_gym.policies.engine import Engine
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings
 from o1coder_gym.policies.hf.engine import HFEngine, HFSettings
@@ -106,20 +106,36 @@ def read_settings(kind: type[Settings], options: str) -> Settings:
     return bind_fields(kind, pairs, f"settings {shown}: ", noun="option")
 
 
-def hf(target: str, step_format: StepFormat, *, settings: HFSettings = _HF) -> Policy:
-    """Lets a model of transformers write steps, in this process."""
+def hf(
+    target: str, step_format: StepFormat, *, think_tokens: Count = 0, settings: HFSettings = _HF
+) -> Policy:
+    """Lets a model of transformers write steps, in this process.
+
+    Args:
+        target: Model name, Hub id or folder.
+        step_format: How steps are written.
+        think_tokens: Tokens that a thought before each action may take; 0 closes thoughts.
+        settings: How the model runs.
+    """
     engine = shared_engine(f"hf:{target} {settings}", lambda: HFEngine.from_name(target, settings))
-    return LanguageModelPolicy(engine, step_format)
+    return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens)
 
 
-def vllm(target: str, step_format: StepFormat, *, settings: VLLMSettings = _VLLM) -> Policy:
-    """Lets a model in vLLM write steps, in this process."""
+def vllm(
+    target: str, step_format: StepFormat, *, think_tokens: Count = 0, settings: VLLMSettings = _VLLM
+) -> Policy:
+    """Lets a model in vLLM write steps, in this process; arguments as of `hf`."""
     engine = shared_engine(f"vllm:{target} {settings}", lambda: VLLMEngine(target, settings))
-    return LanguageModelPolicy(engine, step_format)
+    return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens)
 
 
 def openai(
-    step_format: StepFormat, *, model: str, target: str = "", settings: OpenAISettings = _OPENAI
+    step_format: StepFormat,
+    *,
+    model: str,
+    target: str = "",
+    think_tokens: Count = 0,
+    settings: OpenAISettings = _OPENAI,
 ) -> Policy:
     """Lets a model behind one or several servers with OpenAI's HTTP interface write steps.
 
@@ -127,12 +143,13 @@ def openai(
         step_format: How steps are written.
         model: The model's name there.
         target: Base URLs, commas between; none: that of ``OPENAI_BASE_URL``.
+        think_tokens: See `hf`; for servers that speak token ids.
         settings: How the servers are spoken to.
 
     Raises:
         UsageError: When there is no address.
     """
-    return LanguageModelPolicy(_server(target, model, settings), step_format)
+    return LanguageModelPolicy(_server(target, model, settings), step_format, think_tokens=think_tokens)
 
 
 def server_abilities(spec: str) -> Abilities:

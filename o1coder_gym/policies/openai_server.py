@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any, Literal
 
-from o1coder_gym.errors import PolicyError, PromptTooLongError
+from o1coder_gym.errors import PolicyError, PromptTooLongError, UsageError
 from o1coder_gym.parameters import AtLeastOne, Positive, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.server.abilities import CONTINUATIONS, PROBE, Abilities, Continuation
@@ -37,6 +37,7 @@ from o1coder_gym.policies.server.replies import (
     shares,
 )
 from o1coder_gym.steps.formats import Prompt
+from o1coder_gym.steps.thinking import opened_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,9 @@ class OpenAISettings:
 
 
 DEFAULTS = OpenAISettings()
+
+_TAIL = 8
+"""Tokens at a prompt's end that show whether it opens a thought; few, so that most prompts share them."""
 
 _TOO_LONG = re.compile(r"context.?(length|size|window)", re.I)
 """How servers word that a prompt does not fit: OpenAI, vLLM, SGLang and llama.cpp."""
@@ -112,6 +116,7 @@ class OpenAIEngine:
         self._probing = threading.Lock()
         self._abilities = Abilities(tokens=None if settings.api == "auto" else settings.api == "tokens")
         self._joints: dict[str, tuple[int, ...]] = {}
+        self._tails: dict[tuple[int, ...], str] = {}
 
     @property
     def counters(self) -> Counters:
@@ -140,7 +145,36 @@ class OpenAIEngine:
             self._note(template=False)
             text = "".join(f"{content}\n\n" for _, content in prompt.messages) + prompt.prefill
             return self._tokenize({"prompt": text, "add_special_tokens": True})
-        return (*ids, *self.encode_more(prompt.prefill))
+        return (*ids, *self.encode_more(self._closed_thought(ids) + prompt.prefill))
+
+    def encode_thought(self, prompt: Prompt) -> tuple[tuple[int, ...], str]:
+        """Returns the ids of a prompt up to an open thought, and the tag that closes it.
+
+        Raises:
+            UsageError: When the server speaks no token ids, or its template opens no thought.
+        """
+        turns = {"messages": _messages(prompt), "add_generation_prompt": True, **self._template_arguments}
+        ids = self._tokenize(turns) if self._tokens() else ()
+        tags = opened_by(self._tail(ids))
+        if tags is None:
+            raise UsageError(f"think_tokens: {self._model} opens no thought for this server to go on with")
+        return ids, tags[1]
+
+    def _closed_thought(self, ids: tuple[int, ...]) -> str:
+        tail = self._tail(ids)
+        tags = opened_by(tail)
+        return "" if tags is None else ("" if tail.endswith("\n") else "\n") + f"\n{tags[1]}\n\n"
+
+    def _tail(self, ids: tuple[int, ...]) -> str:
+        """Returns the text at the end of a prompt, "" where the server cannot tell."""
+        tail = ids[-_TAIL:]
+        if tail not in self._tails:
+            try:
+                answer = self._ask("/detokenize", {"model": self._model, "tokens": list(tail)})
+                self._tails[tail] = str(answer.get("prompt", ""))
+            except Refused:
+                self._tails[tail] = ""
+        return self._tails[tail]
 
     def encode_more(self, text: str) -> tuple[int, ...]:
         """Returns the ids of text inside a turn; empty in chat mode."""

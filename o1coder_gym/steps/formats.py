@@ -49,6 +49,10 @@ _FENCE_START = re.compile(r"\s*(?:`{3,}|~{3,})[^\n]*\n")
 _HEADERS = re.compile(rf"^[ \t]*{_HEADER.pattern[3:]}", re.I | re.M)
 _NUMBER = re.compile(r"\d+")
 _KIND = re.compile(r"\s*(?:define|refine|code)[ \t]*\)", re.I)
+_OPENINGS = re.compile(
+    rf"^### Step 1 \(define\)\n|^### Step (?!1 )\d+ \(|\A{re.escape(prompts.VANILLA_OPENING)}```python\n",
+    re.M,
+)
 _EMPTY = "The action is empty; write a program in a ```python block."
 _UNFINISHED = "The action is a thought only; think shorter and write the step behind it."
 _NO_PROGRAM = "The action holds no program; write one in a ```python block."
@@ -331,6 +335,11 @@ def split_chain(step_format: StepFormat, text: str) -> list[str]:
             rest = rest[end:] if end else ""
     programs = [i for i, one in enumerate(texts) if step_format.parse(one).type is ActionType.CODE]
     return texts[: programs[0] + 1] if programs else texts
+
+
+def opening_ends(answer: str) -> list[int]:
+    """Returns where in a whole answer the openings end that a policy is given, ascending."""
+    return [found.end() for found in _OPENINGS.finditer(answer)]
 
 
 def _transcript(step_format: StepFormat, state: State) -> str:

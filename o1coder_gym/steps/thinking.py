@@ -78,6 +78,12 @@ def tags_of(template: str) -> tuple[str, str] | None:
     return next(((begin, end) for begin, end in TAGS if begin in template or end in template), None)
 
 
+def opened_by(prompt: str) -> tuple[str, str] | None:
+    """Returns the tags of the thought that a prompt ends in, None if it ends in none."""
+    end = prompt.rstrip()
+    return next(((begin, closing) for begin, closing in TAGS if end.endswith(begin)), None)
+
+
 def _lone_closing(text: str) -> int:
     """Returns where a thought ends that has no beginning, 0 without one; a tag in a program ends nothing."""
     if not any(tag in text for _, tag in TAGS):

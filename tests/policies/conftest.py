@@ -72,7 +72,7 @@ class Server:
         misbehave=lambda prompt: None,
     ):
         self.replies, self.tokens, self.choices = list(replies), tokens, choices
-        self.template, self.misbehave = template, misbehave
+        self.template, self.misbehave, self.tail = template, misbehave, ""
         self.failures, self.seen = [], []
         self._lock = threading.Lock()
         server = self
@@ -113,6 +113,8 @@ class Server:
                 return 400, {"error": "the model has no chat template"}
             turns = "".join(turn["content"] for turn in body.get("messages", ()))
             return 200, {"tokens": [ord(letter) for letter in turns or body["prompt"]]}
+        if path == "/detokenize":
+            return 200, {"prompt": spelled(body["tokens"]) + self.tail}
         if PROBE[0] in json.dumps(body.get("messages", ())):
             return 200, {"choices": [{"message": {"content": PROBE[0]}, "finish_reason": "stop"}]}
         with self._lock:

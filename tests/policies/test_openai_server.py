@@ -249,3 +249,19 @@ def test_a_missing_extra_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"o1coder-gym\[openai\]"):
         OpenAIEngine(["http://a:1/v1"], "m")
+
+
+def test_a_thought_that_the_servers_template_opens_is_closed_or_given_a_budget(serve):
+    server, engine = serve(["sum", "plan\n"])
+    server.tail = "<think>\n"
+    propose(engine)
+    assert "\n</think>\n\n### Step 1 (define)\n" in spelled(server.seen[0][1]["prompt"])
+    server.replies = ["sum</think>\n\n"]
+    policy = LanguageModelPolicy(engine, think_tokens=20)
+    (proposal,) = policy.propose([PolicyRequest(PROBLEM, ROOT, 1)])[0]
+    assert proposal.text.startswith("<think>\nsum\n</think>\n\n### Step 1 (define)\n")
+    assert spelled(server.seen[-1][1]["prompt"]).endswith("sum\n</think>\n\n### Step 1 (define)\n")
+    server.tail = ""
+    engine._tails.clear()
+    with pytest.raises(UsageError, match="opens no thought"):
+        policy.propose([PolicyRequest(PROBLEM, ROOT, 1)])

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,7 @@ def message(content, **more):
     return {"index": 0, "message": {"role": "assistant", "content": content, **more}, "finish_reason": "stop"}
 
 
-def answer(body, text=FENCED, *, n=None, usage=None):
+def answer(body, text: Any = FENCED, *, n=None, usage=None):
     """What a plain server says: `n` times the same, a token a character."""
     choices = [message(text) for _ in range(n or body.get("n", 1))]
     spent = len(text or "") * len(choices)
