@@ -9,13 +9,13 @@ from o1coder_gym.experiments.aspr import measure_aspr
 from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark, run_plan
 from o1coder_gym.experiments.held_out import Gain, HeldOut, PolicyQuality, policy_quality
 from o1coder_gym.experiments.micro.make import Micro, make_micro
-from o1coder_gym.experiments.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
 from o1coder_gym.experiments.self_play import SelfPlayResult, self_play
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig, read_config
 from o1coder_gym.experiments.shards import SynthesisPlan
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_suite, run_suite
 from o1coder_gym.experiments.synthesis import FailedSearchesError, HarvestRules, synthesize
 from o1coder_gym.experiments.tools import Plan, Tools
+from o1coder_gym.experiments.training.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
 
 __all__ = [
     "FailedSearchesError",
