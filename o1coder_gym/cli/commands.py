@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,7 +15,6 @@ from o1coder_gym.settings import Setting, all_settings, parse_words, read, shown
 
 S = TypeVar("S")
 FILES = "Settings file"
-_UNSET: Any = object()
 _NOT = "not__"
 """Before the variable of a ``--no-…``."""
 _METAVARS = {int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}
@@ -51,12 +50,9 @@ def command(kind: type[S], run: Callable[[S], int | None], name: str) -> App:
     def fill(
         *arguments: Any, config: Path | None = None, print_config: bool = False, **options: Any
     ) -> int | None:
-        places = (one for one in found if one.positional)
-        given = {one.key: value for one, value in zip(places, arguments, strict=False) if value is not _UNSET}
-        for variable, value in options.items():
-            one = by_variable[variable.removeprefix(_NOT)]
-            given[one.key] = value != variable.startswith(_NOT) if one.kind is bool else value
-        settings = read(kind, config, given)
+        places = (_variable(one) for one in found if one.positional)
+        given = dict(zip(places, arguments, strict=False)) | options
+        settings = read(kind, config, dict(_parsed(by_variable, given)))
         if print_config:
             print(to_toml(settings), end="")
             return None
@@ -115,27 +111,47 @@ def metavar(one: Setting) -> str:
     return _METAVARS.get(found, "TEXT") + (",…" if item in (int, float) else "")
 
 
-def _parameter(one: Setting, group: Group) -> inspect.Parameter:
-    """Returns a flag or an argument; its default is left to `read`, since a file may have another."""
-    boolean = one.kind is bool
-    listed = one.many and item_of(one.kind) not in (int, float)
-    annotation: Any = bool if boolean else list[str] if listed else str
+def _parsed(known: Mapping[str, Setting], given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yields key and value of what was given; None is what was not."""
+    for variable, value in given.items():
+        one = known[variable.removeprefix(_NOT)]
+        if value is not None and one.kind is bool:
+            yield one.key, value != variable.startswith(_NOT)
+        elif value is not None:
+            yield one.key, parse_words(one, value)
 
-    def convert(_: Any, tokens: Sequence[Any]) -> Any:
-        return parse_words(one, [token.value for token in tokens])
+
+def _parameter(one: Setting, group: Group) -> inspect.Parameter:
+    """Returns a flag or an argument.
+
+    Its default is left to `read`, since a file may have another. Words are left to `parse_words`: were values
+    made here, cyclopts would check them again by pydantic, wherever that happens to be imported.
+    """
+    boolean = one.kind is bool
+    # an option that is given again: a list has both values, anything else the last one
+    annotation: Any = bool if boolean else str if one.positional and not one.many else list[str]
+
+    def words(_: Any, tokens: Sequence[Any]) -> Any:
+        if boolean:
+            last = tokens[-1]
+            return last.implicit_value if isinstance(last.implicit_value, bool) else last.value == "true"
+        found = [token.value for token in tokens]
+        return found[0] if annotation is str else found
 
     about = Parameter(
         name=None if one.positional else (one.flag,),
         negative=(f"--no-{one.flag[2:]}",) if boolean and one.default is True else (),
-        converter=None if boolean else convert,
+        converter=words,
         help=help_of(one),
         group=group,
         metavar=None if boolean else one.flag if one.positional else metavar(one),
         show_default=False,
-        allow_leading_hyphen=not boolean and not listed,
+        allow_leading_hyphen=not boolean,
     )
     kind = inspect.Parameter.POSITIONAL_ONLY if one.positional else inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(_variable(one), kind, default=_UNSET, annotation=Annotated[annotation, about])
+    return inspect.Parameter(
+        _variable(one), kind, default=None, annotation=Annotated[annotation | None, about]
+    )
 
 
 def _denial(one: Setting) -> inspect.Parameter:
@@ -143,7 +159,7 @@ def _denial(one: Setting) -> inspect.Parameter:
     about = Parameter(name=f"--no-{one.flag[2:]}", negative=(), show=False)
     name = _NOT + _variable(one)
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=_UNSET, annotation=Annotated[bool, about]
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[bool | None, about]
     )
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
-from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
+from cyclopts.exceptions import RepeatArgumentError, UnknownCommandError, UnusedCliTokensError
 
 from o1coder_gym import __version__
 from o1coder_gym.cli.commands import new_app
@@ -66,22 +66,34 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 1 the work failed, 2 usage.
     """
+    return main_of(app, words)
+
+
+def main_of(command: App, words: Sequence[str] | None = None) -> int:
+    """Runs a command of any program as `main` does."""
     try:
-        return run(sys.argv[1:] if words is None else words)
+        return run(sys.argv[1:] if words is None else words, command)
     except (CycloptsError, O1CoderError, OSError) as error:
         return report(error)
 
 
-def run(words: Sequence[str]) -> int:
+def run(words: Sequence[str], command: App = app) -> int:
     """Runs the command line.
 
     Raises:
         CycloptsError, O1CoderError, OSError: What `report` prints.
     """
-    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+    if command is app and words and not words[0].startswith("-") and words[0] not in COMMANDS:
         # cyclopts would import every command to find the nearest
         raise UnknownNameError("command", words[0], COMMANDS)
-    found = app(list(words), exit_on_error=False, print_error=False)
+    try:
+        found = command(list(words), exit_on_error=False, print_error=False)
+    except RepeatArgumentError as error:  # a switch; the last one counts, as of any option
+        names = {error.token.keyword, *(error.argument.names if error.argument else ())}
+        first = next((place for place, word in enumerate(words) if word in names), None)
+        if first is None:
+            raise
+        return run([*words[:first], *words[first + 1 :]], command)
     return found if isinstance(found, int) else 0
 
 

@@ -34,12 +34,13 @@ def read(kind: type[S], file: Path | None = None, given: Mapping[str, Any] | Non
     return _build(kind, (), values | dict(given or {}), None, f"{file}" if file else "")
 
 
-def parse_words(setting: Setting, words: Sequence[str]) -> Any:
+def parse_words(setting: Setting, words: str | Sequence[str]) -> Any:
     """Reads what a command line says of a field; several words make a list, as do commas between numbers.
 
     Raises:
         UsageError: When it is no value of its type, or out of range.
     """
+    words = [words] if isinstance(words, str) else words
     none = type(None) in members(setting.kind)
     if none and list(words) == [NONE]:
         return None
@@ -67,7 +68,7 @@ def _without_none(kind: Any) -> Any:
 def _wrong(setting: Setting, where: str, value: Any) -> UsageError:
     known = choices(setting.kind)
     if known:
-        return UnknownNameError("value", str(value), map(str, known), where=f"{where}: ")
+        return UnknownNameError(setting.name, str(value), map(str, known), where=f"{where}: ")
     listed = _listed(setting)
     return UsageError(f"{where} must be {expected(setting.kind, null=NONE, listed=listed)}, got {value!r}")
 

@@ -137,6 +137,26 @@ def test_a_file_and_over_it_the_options(tmp_path: Path, suffix: str) -> None:
     assert "tokens = [8]" in done.stdout
 
 
+def test_it_does_not_matter_whether_pydantic_is_imported() -> None:
+    pytest.importorskip("pydantic")
+    assert call("tree", "x", "--seed", "3", "--as", "pdf").stderr.startswith("usage: --as")
+
+
+def test_of_an_option_that_is_given_again_the_last_counts() -> None:
+    words = "--resume --resume --no-controls --controls --seed 1 --seed 2 --tokens 3 --tokens 4,5 --scorer -x"
+    done = call("bench", *words.split(), "--agent", "a", "--agent", "b", "--print-config")
+    assert done.exit_code == 0, done.output
+    for line in (
+        "resume = true",
+        "controls = true",
+        "seed = 2",
+        "tokens = [4, 5]",
+        'scorer = "-x"',
+        'agents = ["a", "b"]',
+    ):
+        assert line in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -148,7 +168,7 @@ def test_a_file_and_over_it_the_options(tmp_path: Path, suffix: str) -> None:
         (("bench", "--limit", "x"), "--limit must be a whole number or none, got 'x'"),
         (("bench", "--config", "none.toml"), "none.toml: cannot be read"),
         (("prm", "train", "--out", "x"), "--data is required"),
-        (("tree", "x", "--as", "pdf"), "--as: unknown value 'pdf'; known: dot, html"),
+        (("tree", "x", "--as", "pdf"), "--as: unknown form 'pdf'; known: dot, html"),
         (("serve", "--port", "70000"), r"--port must be in \[0, 65535\]"),
         (("models", "fetch", "a", "b"), "b"),
     ],

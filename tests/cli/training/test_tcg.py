@@ -12,7 +12,8 @@ from tests.command_line import call
 
 def run(*arguments: str) -> str:
     result = call("tcg", *arguments)
-    assert result.exit_code == 0, result.output
+    if result.exception is not None:
+        raise result.exception
     return result.stdout
 
 
