@@ -26,7 +26,7 @@ from o1coder_gym.metrics import SamplingPassRate
 from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.reporting.results import AgentSummary, read_results, summarize
 from o1coder_gym.settings import Checked
-from o1coder_gym.settings.groups import DEFAULT_POLICY
+from o1coder_gym.settings.groups import DEFAULT_POLICY, FirstN, MaxSteps, PolicySpec, Resume, Seed
 
 FORMATS = ("vanilla", "pseudocode")
 
@@ -45,29 +45,24 @@ class TableSettings(Checked):
 
     Attributes:
         out: Run folder.
-        policy: What proposes steps: hf:NAME, scripted:FILE, … (o1coder list policies)
         problems: Problem set; the paper's is MBPP.
         split: Split of the set, or none for all of it.
-        limit: First N problems only.
         rollouts: Samples that look for paths.
         samples: K, last steps per path.
         paths: Paths per problem at most.
-        max_steps: Steps per episode.
-        seed: Seed of the run.
-        resume: Go on with the run in --out; nothing paid for is paid again.
     """
 
     out: Path
-    policy: str = DEFAULT_POLICY
+    policy: PolicySpec = DEFAULT_POLICY
     problems: str = "mbpp"
     split: str | None = "test"
-    limit: AtLeastOne | None = None
+    limit: FirstN = None
     rollouts: AtLeastOne = 8
     samples: AtLeastOne = 8
     paths: AtLeastOne = 4
-    max_steps: AtLeastOne = 8
-    seed: int = 0
-    resume: bool = False
+    max_steps: MaxSteps = 8
+    seed: Seed = 0
+    resume: Resume = False
 
 
 def main(settings: TableSettings) -> None:

@@ -25,7 +25,7 @@ from o1coder_gym.protocols import Judge, Policy
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked
-from o1coder_gym.settings.groups import DEFAULT_POLICY
+from o1coder_gym.settings.groups import DEFAULT_POLICY, PolicySpec, SetName
 from o1coder_gym.types import PolicyRequest, Proposal, Submission, Verdict
 
 
@@ -89,14 +89,12 @@ class OverheadSettings(Checked):
     """Sweep.
 
     Attributes:
-        policy: What proposes steps: hf:NAME, scripted:FILE, … (o1coder list policies)
-        problems: Name or path of a problem set.
         limit: First N problems only.
         agents: Separated by spaces.
     """
 
-    policy: str = DEFAULT_POLICY
-    problems: str = "starter"
+    policy: PolicySpec = DEFAULT_POLICY
+    problems: SetName = "starter"
     limit: AtLeastOne = 8
     agents: str = "best_of_n mcts ab_mcts"
 

@@ -11,7 +11,7 @@ from cyclopts import App, Group, Parameter
 
 from o1coder_gym.parameters import REQUIRED
 from o1coder_gym.parameters.values import choices, item_of, members
-from o1coder_gym.settings import Setting, all_settings, parse_words, read, shown, to_toml
+from o1coder_gym.settings import Setting, all_settings, parse_words, read, shown, to_toml, with_run
 
 S = TypeVar("S")
 FILES = "Settings file"
@@ -33,18 +33,20 @@ def new_app(name: str, help: str, version: str = "") -> App:
     )
 
 
-def command(kind: type[S], run: Callable[[S], int | None], name: str) -> App:
+def command(kind: type[S], run: Callable[..., int | None], name: str, folder: type | None = None) -> App:
     """Returns a command that fills settings and hands them to a function, whose docstring is the help.
 
     Args:
         kind: Settings class.
         run: Called with the settings; what it returns is the exit status, None is 0.
         name: Of the command.
+        folder: Settings class of the run folder, with which `run` is called too; None without one.
 
     Raises:
         ValueError: When two fields have one flag: a mistake of the settings class.
     """
-    found = shown_settings(kind)
+    filled = kind if folder is None else with_run(kind, folder)
+    found = shown_settings(filled)
     by_variable = {_variable(one): one for one in found}
 
     def fill(
@@ -52,11 +54,11 @@ def command(kind: type[S], run: Callable[[S], int | None], name: str) -> App:
     ) -> int | None:
         places = (_variable(one) for one in found if one.positional)
         given = dict(zip(places, arguments, strict=False)) | options
-        settings = read(kind, config, dict(_parsed(by_variable, given)))
+        settings = read(filled, config, dict(_parsed(by_variable, given)))
         if print_config:
             print(to_toml(settings), end="")
             return None
-        return run(settings)
+        return run(settings) if folder is None else run(settings, settings.run)
 
     app = new_app(name, inspect.getdoc(run) or "")
     groups = {heading: Group.create_ordered(heading) for heading in dict.fromkeys(one.group for one in found)}
@@ -65,7 +67,7 @@ def command(kind: type[S], run: Callable[[S], int | None], name: str) -> App:
     parameters += _file_parameters(Group.create_ordered(FILES))
     parameters.sort(key=lambda one: one.kind)
     fill.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    fill.settings = kind  # type: ignore[attr-defined]
+    fill.settings = filled  # type: ignore[attr-defined]
     fill.__annotations__ = {one.name: one.annotation for one in parameters}
     app.default(fill)
     return app
@@ -132,16 +134,13 @@ def _parameter(one: Setting, group: Group) -> inspect.Parameter:
     annotation: Any = bool if boolean else str if one.positional and not one.many else list[str]
 
     def words(_: Any, tokens: Sequence[Any]) -> Any:
-        if boolean:
-            last = tokens[-1]
-            return last.implicit_value if isinstance(last.implicit_value, bool) else last.value == "true"
         found = [token.value for token in tokens]
         return found[0] if annotation is str else found
 
     about = Parameter(
         name=None if one.positional else (one.flag,),
         negative=(f"--no-{one.flag[2:]}",) if boolean and one.default is True else (),
-        converter=words,
+        converter=None if boolean else words,
         help=help_of(one),
         group=group,
         metavar=None if boolean else one.flag if one.positional else metavar(one),

@@ -89,8 +89,10 @@ def run(words: Sequence[str], command: App = app) -> int:
     try:
         found = command(list(words), exit_on_error=False, print_error=False)
     except RepeatArgumentError as error:  # a switch; the last one counts, as of any option
-        names = {error.token.keyword, *(error.argument.names if error.argument else ())}
-        first = next((place for place, word in enumerate(words) if word in names), None)
+        name = f"{error.token.keyword}".removeprefix("--").removeprefix("no-")
+        first = next(
+            (place for place, word in enumerate(words) if word in (f"--{name}", f"--no-{name}")), None
+        )
         if first is None:
             raise
         return run([*words[:first], *words[first + 1 :]], command)

@@ -35,7 +35,7 @@ from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.settings import Checked, Flag, Heading, read
-from o1coder_gym.settings.groups import DEFAULT_POLICY
+from o1coder_gym.settings.groups import DEFAULT_POLICY, MaxSteps, ScorerSpec
 from o1coder_gym.specs import Spec, name_of
 from o1coder_gym.steps.formats import load_format
 
@@ -81,9 +81,7 @@ class Suite(Checked):
         seconds: Wall-clock seconds.
         seed: The first run seed.
         seeds: Number of seeds, from seed up.
-        max_steps: Steps per episode.
         controls: Add greedy, a blind choice and the oracle, which chooses by hidden tests.
-        scorer: Step scorer (PRM) of agents that ask for one: heuristic (default), prm:FOLDER, …
         tests: Tests that agents see: public, generated, or a file as of tcg eval.
         generator: Who generates tests, from the question alone.
         voters: Programs per problem that decide what tests expect.
@@ -101,9 +99,9 @@ class Suite(Checked):
     seconds: Annotated[NonNegative | None, _BUDGET] = None
     seed: int = 0
     seeds: AtLeastOne = 1
-    max_steps: Annotated[AtLeastOne, _SEARCH] = 8
+    max_steps: Annotated[MaxSteps, _SEARCH] = 8
     controls: bool = True
-    scorer: Annotated[str | None, _SEARCH] = None
+    scorer: Annotated[ScorerSpec, _SEARCH] = None
     tests: Annotated[str, _TESTS] = "public"
     generator: Annotated[str, _TESTS] = "mutation"
     voters: Annotated[Count, _TESTS] = 8

@@ -15,6 +15,7 @@ from o1coder_gym.settings.fields import (
     Setting,
     Without,
     all_settings,
+    with_run,
 )
 from o1coder_gym.settings.reading import parse_words, read
 from o1coder_gym.settings.writing import shown, to_toml
@@ -32,4 +33,5 @@ __all__ = [
     "read",
     "shown",
     "to_toml",
+    "with_run",
 ]

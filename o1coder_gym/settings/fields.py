@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, is_dataclass, make_dataclass, replace
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -61,6 +61,16 @@ class Checked:
     def __post_init__(self) -> None:
         """Raises `UsageError` for a field out of its range."""
         check_fields(self)
+
+
+def with_run(kind: type, run: type) -> Any:
+    """Returns a subclass with a run folder beside the settings: a group ``run`` of the class `run`."""
+    needed = any(parameter.default is REQUIRED for parameter in field_parameters(run))
+    beside = ("run", run) if needed else ("run", run, run())
+    words = {"__doc__": kind.__doc__}
+    return make_dataclass(
+        kind.__name__, [beside], bases=(kind,), namespace=words, frozen=True, slots=True, kw_only=True
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,22 +6,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from o1coder_gym.parameters import AtLeastOne, Count, NonNegative
+from o1coder_gym.parameters import AtLeastOne, Count, Meaning, NonNegative
 from o1coder_gym.settings.fields import Checked, Flag
 
 DEFAULT_POLICY = "hf:qwen2.5-coder-0.5b"
 
-AsJson: TypeAlias = Annotated[bool, Flag("--json")]
+AsJson: TypeAlias = Annotated[bool, Flag("--json"), Meaning("Print JSON on standard output.")]
+DataFolder: TypeAlias = Annotated[Path, Meaning("Folder made by o1coder synthesize.")]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16"]
+FirstN: TypeAlias = Annotated[AtLeastOne | None, Meaning("First N problems only.")]
+MaxSteps: TypeAlias = Annotated[AtLeastOne, Meaning("Steps per episode.")]
+ModelName: TypeAlias = Annotated[str, Meaning("Known name, Hub id or folder.")]
+PolicySpec: TypeAlias = Annotated[
+    str, Meaning("What proposes steps: hf:NAME, scripted:FILE, … (o1coder list policies)")
+]
+SetName: TypeAlias = Annotated[str, Meaning("Name or path of a problem set.")]
+PushToHub: TypeAlias = Annotated[str | None, Meaning("Repository to push the model to.")]
+Resume: TypeAlias = Annotated[bool, Meaning("Go on with the run in --out; nothing paid for is paid again.")]
+ScorerSpec: TypeAlias = Annotated[
+    str | None,
+    Meaning("Step scorer (PRM) of agents that ask for one: heuristic (default), prm:FOLDER, …"),
+]
+Seed: TypeAlias = Annotated[int, Meaning("Seed of the run.")]
+SkipBad: TypeAlias = Annotated[
+    bool, Meaning("Count and report malformed rows instead of stopping at the first.")
+]
+Split: TypeAlias = Annotated[str | None, Meaning("Split of the set, e.g. test.")]
+FormatName: TypeAlias = Annotated[str, Meaning("Step format: pseudocode or vanilla.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSettings(Checked):
-    """Output.
-
-    Attributes:
-        as_json: Print JSON on standard output.
-    """
+    """Output."""
 
     as_json: AsJson = False
 
@@ -32,52 +48,45 @@ class RunSettings(Checked):
 
     Attributes:
         out: Run folder.
-        resume: Go on with the run in --out; nothing paid for is paid again.
-        as_json: Print JSON on standard output.
     """
 
     out: Path | None = None
-    resume: bool = False
+    resume: Resume = False
     as_json: AsJson = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitRun(Checked):
+class OutFolder(Checked):
     """Run folder.
 
     Attributes:
-        out: Run folder: checkpoints, logs, and the model.
-        as_json: Print JSON on standard output.
+        out: Folder of what is made: rows, checkpoints, logs, the model.
     """
 
     out: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRun(OutFolder):
+    """Run folder."""
+
     as_json: AsJson = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRun(FitRun):
-    """Run folder.
+    """Run folder."""
 
-    Attributes:
-        resume: Go on with the run in --out; nothing paid for is paid again.
-    """
-
-    resume: bool = False
+    resume: Resume = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemSettings(Checked):
-    """Problem set.
+    """Problem set."""
 
-    Attributes:
-        problems: Name or path of a problem set.
-        split: Split of the set, e.g. test.
-        limit: First N problems only.
-    """
-
-    problems: str = "starter"
-    split: str | None = None
-    limit: AtLeastOne | None = None
+    problems: SetName = "starter"
+    split: Split = None
+    limit: FirstN = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +108,11 @@ class BudgetSettings(Checked):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSettings(Checked):
-    """Steps.
+    """Steps."""
 
-    Attributes:
-        format: Step format: pseudocode or vanilla.
-        max_steps: Steps per episode.
-        scorer: Step scorer (PRM) of agents that ask for one: heuristic (default), prm:FOLDER, …
-    """
-
-    format: str = "pseudocode"
-    max_steps: AtLeastOne = 8
-    scorer: str | None = None
+    format: FormatName = "pseudocode"
+    max_steps: MaxSteps = 8
+    scorer: ScorerSpec = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,6 @@ class AsprSettings(Checked):
         paths: Passing paths per problem at most.
         agent: Paths of these agents only; may be repeated.
         seed: Seed of the samples.
-        as_json: Print JSON on standard output.
     """
 
     run: Annotated[Path, Flag("RUN")]

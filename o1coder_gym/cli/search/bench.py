@@ -20,7 +20,6 @@ from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark
 from o1coder_gym.experiments.suite import Suite, read_suite, run_suite
 from o1coder_gym.experiments.tools import Plan
-from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.results import (
     ResultRow,
@@ -30,7 +29,7 @@ from o1coder_gym.reporting.results import (
 )
 from o1coder_gym.runs.progress import progress_bars, warn
 from o1coder_gym.settings import Checked, Flag, all_settings
-from o1coder_gym.settings.groups import RunSettings
+from o1coder_gym.settings.groups import FirstN, RunSettings, SkipBad
 from o1coder_gym.specs import name_of
 
 
@@ -40,11 +39,10 @@ class ShardSettings(RunSettings):
 
     Attributes:
         shard: i/n: every n-th problem from the i-th on; one --out for all.
-        skip_bad: Count and report malformed rows instead of stopping at the first.
     """
 
     shard: str = ""
-    skip_bad: bool = False
+    skip_bad: SkipBad = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +52,13 @@ class BenchSettings(Checked):
     Attributes:
         suite: What is compared with what.
         split: Split of the sets, e.g. test.
-        limit: First N problems only.
         file: A file of a suite, which then says all of this; none of the other options goes with it.
         run: Where it is kept.
     """
 
     suite: Suite = Suite(agents=("greedy", "best_of_n", "mcts"))
     split: str | None = None
-    limit: AtLeastOne | None = None
+    limit: FirstN = None
     file: Annotated[Path | None, Flag("--suite")] = None
     run: ShardSettings = ShardSettings()
 

@@ -24,7 +24,6 @@ class CompareSettings(Checked):
         a: A run folder, or FOLDER#AGENT.
         b: Another; without it, A's agents with --baseline.
         baseline: Without B: the agent that the others are compared with.
-        as_json: Print JSON on standard output.
     """
 
     a: Annotated[str, Flag("A")]

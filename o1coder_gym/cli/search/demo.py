@@ -15,7 +15,7 @@ from o1coder_gym.cli.search.demo_tiny import tiny_demo
 from o1coder_gym.errors import UsageError
 from o1coder_gym.parameters import Range
 from o1coder_gym.settings import Checked
-from o1coder_gym.settings.groups import RunSettings
+from o1coder_gym.settings.groups import RunSettings, Seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,14 +26,13 @@ class DemoSettings(Checked):
         model: A language model instead of the tiny one, e.g. qwen2.5-coder-0.5b (fetched, about 400 MB).
         policy: Likewise, but any policy: hf:FOLDER, vllm:NAME, openai:URL#NAME.
         limit: Only the first N held-out problems of the tiny model.
-        seed: Seed of the run.
         run: Where it is kept.
     """
 
     model: str | None = None
     policy: str | None = None
     limit: Annotated[int, Range(2)] | None = None
-    seed: int = 0
+    seed: Seed = 0
     run: RunSettings = RunSettings()
 
 

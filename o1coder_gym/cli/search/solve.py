@@ -36,7 +36,11 @@ from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import (
     DEFAULT_POLICY,
     BudgetSettings,
+    PolicySpec,
     RunSettings,
+    Seed,
+    SetName,
+    Split,
     StepSettings,
 )
 from o1coder_gym.steps.formats import load_format
@@ -59,26 +63,22 @@ class SolveSettings(Checked):
 
     Attributes:
         task_id: A problem of the set; default: its first.
-        problems: Name or path of a problem set.
-        split: Split of the set, e.g. test.
         prompt: Your own question.
         entry_point: Name of the function that --prompt asks for.
         agent: An agent, e.g. mcts?width=4&c=1.4.
-        policy: What proposes steps: hf:NAME, scripted:FILE, … (o1coder list policies)
-        seed: Seed of the run.
         budget: For the search.
         steps: The process.
         run: Where it is kept; without a folder it is not.
     """
 
     task_id: Annotated[str | None, Flag("TASK_ID")] = None
-    problems: str = "starter"
-    split: str | None = None
+    problems: SetName = "starter"
+    split: Split = None
     prompt: str | None = None
     entry_point: str | None = None
     agent: str = "mcts"
-    policy: str = DEFAULT_POLICY
-    seed: int = 0
+    policy: PolicySpec = DEFAULT_POLICY
+    seed: Seed = 0
     budget: BudgetSettings = BudgetSettings(tokens=2048)
     steps: StepSettings = StepSettings()
     run: RunSettings = RunSettings()

@@ -31,8 +31,11 @@ from o1coder_gym.settings.groups import (
     DEFAULT_POLICY,
     BudgetSettings,
     GeneratedTests,
+    PolicySpec,
     ProblemSettings,
     RunSettings,
+    Seed,
+    SkipBad,
     StepSettings,
 )
 
@@ -73,11 +76,8 @@ class SynthesizeSettings(Checked):
     Attributes:
         problems: What is searched.
         agent: The search.
-        policy: What proposes steps: hf:NAME, scripted:FILE, … (o1coder list policies)
         executor: serial, processes?workers=N, ray?workers=N…; same rows.
-        seed: Seed of the run.
         seeds: Searches per problem.
-        skip_bad: Count and report malformed rows instead of stopping at the first.
         budget: Of each search.
         steps: The process.
         tests: What searches see.
@@ -87,11 +87,11 @@ class SynthesizeSettings(Checked):
 
     problems: ProblemSettings = ProblemSettings()
     agent: str = "mcts:simulations=32,width=4"
-    policy: str = DEFAULT_POLICY
+    policy: PolicySpec = DEFAULT_POLICY
     executor: str = "serial"
-    seed: int = 0
+    seed: Seed = 0
     seeds: AtLeastOne = 1
-    skip_bad: bool = False
+    skip_bad: SkipBad = False
     budget: BudgetSettings = BudgetSettings(tokens=4096)
     steps: StepSettings = StepSettings()
     tests: GeneratedTests = GeneratedTests()

@@ -21,7 +21,7 @@ from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.progress import tracked, warn
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag
-from o1coder_gym.settings.groups import AsJson, OutputSettings
+from o1coder_gym.settings.groups import AsJson, OutputSettings, SetName, SkipBad, Split
 from o1coder_gym.types import Limits, Outcome, Submission, TestCase, Verdict
 
 _BATCH = 32
@@ -29,18 +29,11 @@ _BATCH = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSettings(Checked):
-    """Problem set.
+    """Problem set."""
 
-    Attributes:
-        name: Name or path of a problem set.
-        split: Split of the set, e.g. test.
-        skip_bad: Count and report malformed rows instead of stopping at the first.
-        as_json: Print JSON on standard output.
-    """
-
-    name: Annotated[str, Flag("SET")]
-    split: str | None = None
-    skip_bad: bool = False
+    name: Annotated[SetName, Flag("SET")]
+    split: Split = None
+    skip_bad: SkipBad = False
     as_json: AsJson = False
 
 

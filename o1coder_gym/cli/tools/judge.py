@@ -21,6 +21,7 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.settings import Checked
+from o1coder_gym.settings.groups import SetName, SkipBad, Split
 from o1coder_gym.types import CaseResult, Submission, Verdict
 
 _BATCH = 256
@@ -41,20 +42,17 @@ class JudgeSettings(Checked):
     """Judging.
 
     Attributes:
-        problems: Name or path of a problem set.
         solutions: JSON lines: task_id, solution_id, code.
-        split: Split of the set, e.g. test.
         workers: Programs at the same time; default: one per core.
         require: Guarantees without which nothing is run, e.g. full (o1coder doctor); may be repeated.
-        skip_bad: Count and report malformed rows instead of stopping at the first.
     """
 
-    problems: str
+    problems: SetName
     solutions: Path
-    split: str | None = None
+    split: Split = None
     workers: AtLeastOne | None = None
     require: tuple[str, ...] = ()
-    skip_bad: bool = False
+    skip_bad: SkipBad = False
 
 
 def judge(settings: JudgeSettings) -> None:

@@ -29,7 +29,6 @@ class KindSettings(Checked):
 
     Attributes:
         kind: agents, policies, scorers, generators, schedules, executors, embeddings, formats or problems.
-        as_json: Print JSON on standard output.
     """
 
     kind: Annotated[str, Flag("KIND")]

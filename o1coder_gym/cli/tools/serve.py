@@ -20,7 +20,7 @@ from o1coder_gym.prm import load_scorer
 from o1coder_gym.queries import Agent
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag
-from o1coder_gym.settings.groups import DEFAULT_POLICY, StepSettings
+from o1coder_gym.settings.groups import DEFAULT_POLICY, PolicySpec, StepSettings
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem
 
@@ -59,13 +59,12 @@ class ServeSettings(Checked):
 
     Attributes:
         agents: An agent to offer, e.g. mcts?width=4; may be repeated.
-        policy: What proposes steps: hf:NAME, scripted:FILE, … (o1coder list policies)
         steps: The process.
         endpoint: Where, and how much of it.
     """
 
     agents: Annotated[tuple[str, ...], Flag("--agent")] = ("greedy", "best_of_n", "mcts")
-    policy: str = DEFAULT_POLICY
+    policy: PolicySpec = DEFAULT_POLICY
     steps: StepSettings = StepSettings()
     endpoint: EndpointSettings = EndpointSettings()
 

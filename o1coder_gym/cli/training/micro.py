@@ -15,7 +15,7 @@ from o1coder_gym.experiments.micro.tiny_model import TinySettings
 from o1coder_gym.parameters import AtLeastOne, Count
 from o1coder_gym.runs.progress import progress_bars
 from o1coder_gym.settings import Checked
-from o1coder_gym.settings.groups import AsJson
+from o1coder_gym.settings.groups import AsJson, Resume, Seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +28,6 @@ class MicroSettings(Checked):
         validation: Problems of this split.
         test: Problems of this split.
         steps: Optimizer steps of the model.
-        seed: Seed of the run.
-        resume: Go on with the run in --out; nothing paid for is paid again.
-        as_json: Print JSON on standard output.
     """
 
     out: Path
@@ -38,8 +35,8 @@ class MicroSettings(Checked):
     validation: Count = SPLITS["validation"]
     test: Count = SPLITS["test"]
     steps: AtLeastOne = 250
-    seed: int = 0
-    resume: bool = False
+    seed: Seed = 0
+    resume: Resume = False
     as_json: AsJson = False
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -12,75 +11,39 @@ from rich.table import Table
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.run_folders import resumable
 from o1coder_gym.experiments.training import prm
-from o1coder_gym.experiments.training.prm import CalibrationSettings, ScoreSettings
+from o1coder_gym.experiments.training.prm import (
+    CalibrationSettings,
+    HeadSettings,
+    MeasurementSettings,
+    PRMSettings,
+    ScoreSettings,
+)
 from o1coder_gym.metrics import Estimate
 from o1coder_gym.prm.evaluation import Choice, ScorerReport
 from o1coder_gym.prm.public import PUBLIC
-from o1coder_gym.settings import Checked
 from o1coder_gym.settings.groups import FitRun, OutputSettings, RunSettings, TrainingRun
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainCommand(Checked):
-    """Training.
-
-    Attributes:
-        prm: What is trained on what.
-        run: Where it is kept.
-    """
-
-    prm: prm.PRMSettings
-    run: TrainingRun
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitCommand(Checked):
-    """Fit.
-
-    Attributes:
-        head: What is fitted to what.
-        run: Where it is kept.
-    """
-
-    head: prm.HeadSettings
-    run: FitRun
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvalCommand(Checked):
-    """Measurement.
-
-    Attributes:
-        measured: What is measured on what.
-        run: Where it is kept.
-    """
-
-    measured: prm.MeasurementSettings
-    run: RunSettings = RunSettings()
-
-
-def train(settings: TrainCommand) -> None:
+def train(settings: PRMSettings, run: TrainingRun) -> None:
     """Train a language model with a scalar head to tell good steps from bad ones."""
-    run = settings.run
-    result = prm.train_scorer(settings.prm, run.out, resume=run.resume)
+    result = prm.train_scorer(settings, run.out, resume=run.resume)
     print(json.dumps(result.to_row()) if run.as_json else f"prm:{result.model}")
 
 
-def fit(settings: FitCommand) -> None:
+def fit(settings: HeadSettings, run: FitRun) -> None:
     """Fit only the head, to what the untrained model says: no learning rate, minutes on a CPU."""
-    for result in prm.fit_heads(settings.head, settings.run.out):
-        print(json.dumps(result.to_row()) if settings.run.as_json else f"prm:{result.model}")
+    for result in prm.fit_heads(settings, run.out):
+        print(json.dumps(result.to_row()) if run.as_json else f"prm:{result.model}")
 
 
-def evaluate(settings: EvalCommand) -> None:
+def evaluate(settings: MeasurementSettings, run: RunSettings) -> None:
     """Measure a scorer on problems that it was not trained on; may be interrupted."""
-    run = settings.run
     with resumable(run.out):
-        report, row = prm.measure_scorer(settings.measured, run.out, resume=run.resume)
+        report, row = prm.measure_scorer(settings, run.out, resume=run.resume)
     if run.as_json:
         print(json.dumps(row))
     else:
-        Console().print(_table(report, settings.measured.scorer))
+        Console().print(_table(report, settings.scorer))
 
 
 def calibrate(settings: CalibrationSettings) -> None:
@@ -138,9 +101,9 @@ def _number(value: float) -> str:
 
 
 app = new_app("prm", "Train, measure and ask process reward models.")
-app.command(command(TrainCommand, train, name="train"))
-app.command(command(FitCommand, fit, name="fit"))
-app.command(command(EvalCommand, evaluate, name="eval"))
+app.command(command(PRMSettings, train, "train", TrainingRun))
+app.command(command(HeadSettings, fit, "fit", FitRun))
+app.command(command(MeasurementSettings, evaluate, "eval", RunSettings))
 app.command(command(CalibrationSettings, calibrate, name="calibrate"))
 app.command(command(ScoreSettings, score, name="score"))
 app.command(command(OutputSettings, list_public, name="list"))

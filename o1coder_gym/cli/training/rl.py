@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -17,30 +16,16 @@ from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.training import rl_policy
 from o1coder_gym.experiments.training.choice import ChoiceSettings, train_choice
 from o1coder_gym.runs.progress import progress_bars, warn
-from o1coder_gym.settings import Checked
 from o1coder_gym.settings.groups import RunSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChoiceCommand(Checked):
-    """Choice.
-
-    Attributes:
-        choice: What is trained on what.
-        run: Where it is kept.
-    """
-
-    choice: ChoiceSettings = ChoiceSettings()
-    run: RunSettings = RunSettings()
-
-
-def choice(settings: ChoiceCommand) -> None:
+def choice(settings: ChoiceSettings, run: RunSettings) -> None:
     """Train PPO to choose among K proposals, then compare it with random choice.
 
     The result serves as an agent: o1coder bench --agent choice_ppo?path=RUN_DIR.
     """
-    run, console = settings.run, Console(stderr=True)
-    out, steps = run.out or default_folder("rl-choice"), settings.choice.training.steps
+    console = Console(stderr=True)
+    out, steps = run.out or default_folder("rl-choice"), settings.training.steps
     with resumable(out), progress_bars(console) as progress:
         bar = progress.add_task("training", total=steps, told="")
 
@@ -48,7 +33,7 @@ def choice(settings: ChoiceCommand) -> None:
             rate = "" if success_rate is None else f"success {success_rate:.0%}"
             progress.update(bar, completed=done, told=rate)
 
-        result = train_choice(settings.choice, out, resume=run.resume, on_progress=show, on_warning=warn)
+        result = train_choice(settings, out, resume=run.resume, on_progress=show, on_warning=warn)
     if run.as_json:
         print(json.dumps({**result, "out": str(out)}))
     else:
@@ -69,4 +54,4 @@ def _table(result: dict[str, Any]) -> Table:
 app = new_app("rl", "Reinforcement learning.")
 app.command(rl_policy.policy_app)
 app.command(rl_policy.dpo_app)
-app.command(command(ChoiceCommand, choice, name="choice"))
+app.command(command(ChoiceSettings, choice, "choice", RunSettings))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +19,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.settings import Checked
-from o1coder_gym.settings.groups import GeneratedTests, ProblemSettings, RunSettings, StepSettings
+from o1coder_gym.settings.groups import DataFolder, GeneratedTests, ProblemSettings, RunSettings, StepSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +66,12 @@ class RLPairsSettings(Checked):
 
     Attributes:
         model: Known name, Hub id or folder to start from.
-        data: Folder made by o1coder synthesize.
         training: How it is trained.
         run: Where it is kept.
     """
 
     model: str
-    data: Path
+    data: DataFolder
     training: DPOSettings = DPOSettings()
     run: RunSettings = RunSettings()
 

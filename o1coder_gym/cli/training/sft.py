@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -12,34 +11,20 @@ from rich.table import Table
 from o1coder_gym.cli.commands import command
 from o1coder_gym.experiments.training.sft import SFTSettings, fine_tune
 from o1coder_gym.runs.progress import warn
-from o1coder_gym.settings import Checked
 from o1coder_gym.settings.groups import TrainingRun
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SFTCommand(Checked):
-    """SFT.
-
-    Attributes:
-        sft: What is trained on what.
-        run: Where it is kept.
-    """
-
-    sft: SFTSettings
-    run: TrainingRun
-
-
-def sft(settings: SFTCommand) -> None:
+def sft(settings: SFTSettings, run: TrainingRun) -> None:
     """Fine-tune a policy on whole passing paths; only the path has a loss.
 
     The prompt has none.
     """
-    run, console = settings.run, Console(stderr=True)
+    console = Console(stderr=True)
 
     def tell(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    told = fine_tune(settings.sft, run.out, resume=run.resume, tell=tell, on_warning=warn)
+    told = fine_tune(settings, run.out, resume=run.resume, tell=tell, on_warning=warn)
     if run.as_json:
         print(json.dumps(told))
         return
@@ -61,4 +46,4 @@ def _table(quality: dict[str, Any], problems: str) -> Table:
     return table
 
 
-app = command(SFTCommand, sft, name="sft")
+app = command(SFTSettings, sft, "sft", TrainingRun)

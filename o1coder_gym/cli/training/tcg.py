@@ -4,86 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.experiments.training import tcg
-from o1coder_gym.experiments.training.tcg import SelectionSettings
-from o1coder_gym.models.trainers import TrainingResult
+from o1coder_gym.experiments.training.tcg import (
+    GeneratorDPO,
+    GeneratorSettings,
+    GeneratorSFT,
+    RowsSettings,
+    SelectionSettings,
+)
 from o1coder_gym.runs.progress import tracked
-from o1coder_gym.settings import Checked
-from o1coder_gym.settings.groups import RunSettings, TrainingRun
+from o1coder_gym.settings.groups import OutFolder, RunSettings, TrainingRun
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
-from o1coder_gym.tcg.training.training import train
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvalCommand(Checked):
-    """Measurement.
-
-    Attributes:
-        measured: What is measured on what.
-        run: Where it is kept.
-    """
-
-    measured: tcg.GeneratorSettings
-    run: RunSettings = RunSettings()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataCommand(Checked):
-    """Output.
-
-    Attributes:
-        rows: What rows are made of.
-        out: Folder for the rows and the card.
-    """
-
-    rows: tcg.RowsSettings
-    out: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SFTCommand(Checked):
-    """Training.
-
-    Attributes:
-        sft: What is trained on what.
-        run: Where it is kept.
-    """
-
-    sft: tcg.GeneratorSFT
-    run: TrainingRun
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DPOCommand(Checked):
-    """Training.
-
-    Attributes:
-        dpo: What is trained on what.
-        run: Where it is kept.
-    """
-
-    dpo: tcg.GeneratorDPO
-    run: TrainingRun
-
-
-def evaluate(settings: EvalCommand) -> None:
+def evaluate(settings: GeneratorSettings, run: RunSettings) -> None:
     """Measure the tests of a generator: soundness, validity, diversity, power to reject wrong programs."""
-    run, measured = settings.run, settings.measured
-    found = tcg.measure_generator(measured, run.out, resume=run.resume, track=tracked)
-    _show_quality(found, measured.as_reward, run.as_json)
+    found = tcg.measure_generator(settings, run.out, resume=run.resume, track=tracked)
+    _show_quality(found, settings.as_reward, run.as_json)
 
 
-def data(settings: DataCommand) -> None:
+def data(settings: RowsSettings, run: OutFolder) -> None:
     """Make SFT rows and DPO pairs from problem sets; every case and every exchanged case is run."""
-    for path in tcg.make_rows(settings.rows, settings.out, track=tracked):
+    for path in tcg.make_rows(settings, run.out, track=tracked):
         print(path)
 
 
@@ -93,21 +42,18 @@ def select(settings: SelectionSettings) -> None:
         print(json.dumps(row, ensure_ascii=False))
 
 
-def sft(settings: SFTCommand) -> None:
+def sft(settings: GeneratorSFT, run: TrainingRun) -> None:
     """Fine-tune a model on good test cases: the first stage."""
-    of, run = settings.sft, settings.run
-    push = of.push_to_hub
-    _tell(train("sft", of.model, of.data, run.out, of.training, resume=run.resume, push_to_hub=push), run)
+    _train("sft", settings, run)
 
 
-def dpo(settings: DPOCommand) -> None:
+def dpo(settings: GeneratorDPO, run: TrainingRun) -> None:
     """Teach it that outputs must match their inputs: the second stage."""
-    of, run = settings.dpo, settings.run
-    push = of.push_to_hub
-    _tell(train("dpo", of.model, of.data, run.out, of.training, resume=run.resume, push_to_hub=push), run)
+    _train("dpo", settings, run)
 
 
-def _tell(result: TrainingResult, run: TrainingRun) -> None:
+def _train(stage: Literal["sft", "dpo"], settings: GeneratorSFT | GeneratorDPO, run: TrainingRun) -> None:
+    result = tcg.train_generator(stage, settings, run.out, resume=run.resume)
     print(json.dumps(result.to_row()) if run.as_json else result.model)
 
 
@@ -139,8 +85,8 @@ def _show_quality(found: Sequence[ProblemQuality], as_reward: bool, as_json: boo
 
 
 app = new_app("tcg", "Measure test generators, train them, choose programs by tests.")
-app.command(command(EvalCommand, evaluate, name="eval"))
-app.command(command(DataCommand, data, name="data"))
+app.command(command(GeneratorSettings, evaluate, "eval", RunSettings))
+app.command(command(RowsSettings, data, "data", OutFolder))
 app.command(command(SelectionSettings, select, name="select"))
-app.command(command(SFTCommand, sft, name="sft"))
-app.command(command(DPOCommand, dpo, name="dpo"))
+app.command(command(GeneratorSFT, sft, "sft", TrainingRun))
+app.command(command(GeneratorDPO, dpo, "dpo", TrainingRun))

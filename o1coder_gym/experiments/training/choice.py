@@ -16,7 +16,15 @@ from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_te
 from o1coder_gym.rewards import Schedule, load_schedule
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.settings import Checked
-from o1coder_gym.settings.groups import DEFAULT_POLICY
+from o1coder_gym.settings.groups import (
+    DEFAULT_POLICY,
+    FormatName,
+    MaxSteps,
+    PolicySpec,
+    Seed,
+    SetName,
+    Split,
+)
 
 if TYPE_CHECKING:
     from o1coder_gym.agents.rl.choice_ppo import Chooser, Evaluation, Training
@@ -38,7 +46,6 @@ class ChoiceTraining(Checked):
         rollout: Choices per environment and update.
         learning_rate: Of Adam.
         episodes: Episodes of the evaluation.
-        seed: Seed of the run.
     """
 
     reward: str = "outcome"
@@ -49,7 +56,7 @@ class ChoiceTraining(Checked):
     rollout: Annotated[int, Range(2)] = 64
     learning_rate: NonNegative = 1e-3
     episodes: AtLeastOne = 100
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,21 +64,16 @@ class ChoiceSettings(Checked):
     """Environment.
 
     Attributes:
-        problems: Name or path of a problem set.
-        split: Split of the set, e.g. test.
-        policy: What proposes steps: hf:NAME, scripted:FILE, … (o1coder list policies)
-        format: Step format: pseudocode or vanilla.
-        max_steps: Steps per episode.
         k: Proposals to choose from.
         max_tokens: Tokens per proposal.
         training: How it is trained.
     """
 
-    problems: str = "starter"
-    split: str | None = None
-    policy: str = DEFAULT_POLICY
-    format: str = "pseudocode"
-    max_steps: AtLeastOne = 8
+    problems: SetName = "starter"
+    split: Split = None
+    policy: PolicySpec = DEFAULT_POLICY
+    format: FormatName = "pseudocode"
+    max_steps: MaxSteps = 8
     k: AtLeastOne = 4
     max_tokens: AtLeastOne = 384
     training: ChoiceTraining = ChoiceTraining()

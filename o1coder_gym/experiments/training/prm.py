@@ -23,7 +23,7 @@ from o1coder_gym.reporting.figures import draw_reliability
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import artefact_path, input_hashes
 from o1coder_gym.settings import Checked, Flag, Without
-from o1coder_gym.settings.groups import Dtype
+from o1coder_gym.settings.groups import DataFolder, Dtype
 from o1coder_gym.types import Problem, State
 
 Objective: TypeAlias = Literal["soft", "hard", "pairwise"]
@@ -35,13 +35,12 @@ class PRMSettings(Checked):
     """Model and data.
 
     Attributes:
-        data: Folder made by o1coder synthesize.
         model: Language model or PRM to start from: name, Hub id or folder.
         objective: soft or hard labels (eq. 3), or pairwise (eq. 4).
         training: How it is trained.
     """
 
-    data: Path
+    data: DataFolder
     model: str = DEFAULT_MODEL
     objective: Objective = "soft"
     training: Annotated[TrainingSettings, Without(("beta",))] = PRM_SETTINGS
@@ -52,14 +51,13 @@ class HeadSettings(Checked):
     """Model and data.
 
     Attributes:
-        data: Folder made by o1coder synthesize.
         model: Language model whose body stays as it is: name, Hub id or folder.
         objectives: May be repeated; none given: all three.
         max_length: Longest chain in tokens; longer ones are left out.
         dtype: Of the body's weights; auto: float32.
     """
 
-    data: Path
+    data: DataFolder
     model: str = DEFAULT_MODEL
     objectives: Annotated[tuple[Objective, ...], Flag("--objective")] = ()
     max_length: Annotated[int, Range(16)] = PRM_SETTINGS.max_length
@@ -72,7 +70,6 @@ class MeasurementSettings(Checked):
 
     Attributes:
         scorer: heuristic, prm:FOLDER, prm:NAME, …
-        data: Folder made by o1coder synthesize.
         split: Part of the data.
         n: Candidates of best-of-n.
         soft: Measure calibration against v, not 0 and 1.
@@ -80,7 +77,7 @@ class MeasurementSettings(Checked):
     """
 
     scorer: Annotated[str, Flag("SCORER")]
-    data: Path
+    data: DataFolder
     split: Part = "validation"
     n: AtLeastOne = 8
     soft: bool = False
@@ -93,14 +90,13 @@ class CalibrationSettings(Checked):
 
     Attributes:
         model: A model of o1coder prm train.
-        data: Folder made by o1coder synthesize.
         method: How logits become probabilities.
         split: Part of the data.
         soft: Calibrate to v, not to hard labels.
     """
 
     model: Annotated[Path, Flag("FOLDER")]
-    data: Path
+    data: DataFolder
     method: Literal["temperature", "isotonic", "none"] = "temperature"
     split: Part = "validation"
     soft: bool = False
@@ -112,12 +108,11 @@ class ScoreSettings(Checked):
 
     Attributes:
         scorer: heuristic, prm:FOLDER, prm:NAME, …
-        data: Folder made by o1coder synthesize.
         split: Part of the data.
     """
 
     scorer: Annotated[str, Flag("SCORER")]
-    data: Path
+    data: DataFolder
     split: Part = "all"
 
 

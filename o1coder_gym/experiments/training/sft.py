@@ -25,6 +25,7 @@ from o1coder_gym.process_data.exports import demonstrations
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Without
+from o1coder_gym.settings.groups import DataFolder, ModelName, PushToHub
 
 QUALITY = "quality.json"
 
@@ -52,16 +53,13 @@ class SFTSettings(Checked):
     """Model and data.
 
     Attributes:
-        data: Folder made by o1coder synthesize.
-        model: Known name, Hub id or folder.
-        push_to_hub: Repository to push the model to.
         training: How it is trained.
         measured: On what it is measured.
     """
 
-    data: Path
-    model: str = DEFAULT_MODEL
-    push_to_hub: str | None = None
+    data: DataFolder
+    model: ModelName = DEFAULT_MODEL
+    push_to_hub: PushToHub = None
     training: Annotated[TrainingSettings, Without(("beta",))] = replace(SFT, rows_at_once=2)
     measured: MeasuredOn = MeasuredOn()
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.trainers import TrainingSettings
+from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
 from o1coder_gym.parameters import AtLeastOne, Count, Range
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
@@ -19,6 +19,7 @@ from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.settings import Checked, Flag, Without
+from o1coder_gym.settings.groups import FirstN, ModelName, PushToHub, Seed, SetName, SkipBad, Split
 from o1coder_gym.tcg.checking.selection import choose, execute, load_score
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
@@ -29,6 +30,7 @@ from o1coder_gym.tcg.store import read_tests
 from o1coder_gym.tcg.training.corrections import build_corrections
 from o1coder_gym.tcg.training.data_card import write_dataset
 from o1coder_gym.tcg.training.dataset import DatasetSettings, build_dataset
+from o1coder_gym.tcg.training.training import train
 from o1coder_gym.types import TestCase
 
 PROGRAMS = "programs"
@@ -68,31 +70,26 @@ class GeneratorSettings(Checked):
     """Generator.
 
     Attributes:
-        problems: Name or path of a problem set.
-        split: Split of the set, e.g. test.
-        limit: First N problems only.
-        skip_bad: Count and report malformed rows instead of stopping at the first.
         generator: mutation, dataset (its own tests), or a policy: hf:NAME.
         tests: Tests asked for per problem.
         mode: a: question and reference; b: question only.
         repair: Measure a model's tests after check and repair.
         as_reward: Compare the reward with that of the hidden tests.
         mutants: Mutants per problem at most.
-        seed: Seed of the run.
         tried: What the tests are tried on.
     """
 
-    problems: Annotated[str, Flag("SET")]
-    split: str | None = None
-    limit: AtLeastOne | None = None
-    skip_bad: bool = False
+    problems: Annotated[SetName, Flag("SET")]
+    split: Split = None
+    limit: FirstN = None
+    skip_bad: SkipBad = False
     generator: str = "mutation"
     tests: AtLeastOne = 20
     mode: Mode = "a"
     repair: bool = False
     as_reward: bool = False
     mutants: Count = 40
-    seed: int = 0
+    seed: Seed = 0
     tried: ProgramSettings = ProgramSettings()
 
 
@@ -103,8 +100,6 @@ class RowsSettings(Checked):
     Attributes:
         problems: Names or paths of problem sets.
         split: Split of the sets, e.g. test.
-        limit: First N problems only.
-        skip_bad: Count and report malformed rows instead of stopping at the first.
         cases: Cases per row.
         rows: Rows per problem at most.
         validation: Share of problems for validation.
@@ -112,13 +107,12 @@ class RowsSettings(Checked):
         augment: Further cases per problem, by the mutation generator.
         written: Tests of a model, as of tcg eval: pairs are its mistakes, corrected.
         programs: JSONL rows with task_id and code: right or wrong programs.
-        seed: Seed of the run.
     """
 
     problems: Annotated[tuple[str, ...], Flag("SET")]
     split: str | None = None
-    limit: AtLeastOne | None = None
-    skip_bad: bool = False
+    limit: FirstN = None
+    skip_bad: SkipBad = False
     cases: Annotated[int, Range(2, 6)] = 3
     rows: AtLeastOne = 4
     validation: Annotated[float, Range(0, 0.9)] = 0.1
@@ -126,7 +120,7 @@ class RowsSettings(Checked):
     augment: Count = 0
     written: Path | None = None
     programs: Path | None = None
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,20 +128,17 @@ class SelectionSettings(Checked):
     """Selection.
 
     Attributes:
-        problems: Name or path of a problem set.
         solutions: JSONL rows with task_id and code.
         tests: JSONL rows with task_id and tests, as of tcg eval.
         by: public, tests, codet, codet-sqrt, majority; the next breaks ties.
-        split: Split of the set, e.g. test.
-        skip_bad: Count and report malformed rows instead of stopping at the first.
     """
 
-    problems: Annotated[str, Flag("SET")]
+    problems: Annotated[SetName, Flag("SET")]
     solutions: Path
     tests: Path | None = None
     by: tuple[str, ...] = ("codet", "tests")
-    split: str | None = None
-    skip_bad: bool = False
+    split: Split = None
+    skip_bad: SkipBad = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,14 +147,12 @@ class GeneratorSFT(Checked):
 
     Attributes:
         data: Folder made by o1coder tcg data.
-        model: Known name, Hub id or folder.
-        push_to_hub: Repository to push the model to.
         training: How it is trained.
     """
 
     data: Path
-    model: str = DEFAULT_MODEL
-    push_to_hub: str | None = None
+    model: ModelName = DEFAULT_MODEL
+    push_to_hub: PushToHub = None
     training: Annotated[TrainingSettings, Without(("beta",))] = TrainingSettings()
 
 
@@ -174,13 +163,12 @@ class GeneratorDPO(Checked):
     Attributes:
         data: Folder made by o1coder tcg data.
         model: The model that SFT made; it is the reference too.
-        push_to_hub: Repository to push the model to.
         training: How it is trained.
     """
 
     data: Path
     model: str
-    push_to_hub: str | None = None
+    push_to_hub: PushToHub = None
     training: TrainingSettings = TrainingSettings(learning_rate=5e-5, rows_at_once=2)
 
 
@@ -264,6 +252,25 @@ def make_rows(settings: RowsSettings, out: Path, *, track: Track = untracked) ->
             settings=how,
         )
     return list(write_dataset(out, dataset, settings.problems))
+
+
+def train_generator(
+    stage: Literal["sft", "dpo"], settings: GeneratorSFT | GeneratorDPO, out: Path, *, resume: bool = False
+) -> TrainingResult:
+    """Trains a stage of a test generator: ``o1coder tcg sft`` and ``o1coder tcg dpo`` without printing.
+
+    Raises:
+        O1CoderError: As by `tcg.training.training.train`.
+    """
+    return train(
+        stage,
+        settings.model,
+        settings.data,
+        out,
+        settings.training,
+        resume=resume,
+        push_to_hub=settings.push_to_hub,
+    )
 
 
 def select_programs(settings: SelectionSettings, *, track: Track = untracked) -> Iterator[dict[str, Any]]:
