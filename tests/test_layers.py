@@ -129,6 +129,20 @@ def test_experiments_print_nothing() -> None:
             assert "print" not in names, name
 
 
+KNOBS = {("agents.mcts", "mcts"), ("agents.mcts", "puct")}
+"""Assemblies of strategies: the registry reads what a spec may say off their keyword-only parameters."""
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_function_takes_more_than_twelve_parameters(name: str) -> None:
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (name, node.name) not in KNOBS:
+            taken = node.args
+            several = [taken.vararg, taken.kwarg]
+            count = len([*taken.posonlyargs, *taken.args, *taken.kwonlyargs, *filter(None, several)])
+            assert count <= 12, node.name
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_heavy_libraries_are_never_imported_at_the_top(name: str) -> None:
     top = {imported.split(".")[0] for imported in imports(MODULES[name], top_level_only=True)}

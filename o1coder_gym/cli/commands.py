@@ -54,7 +54,7 @@ def command(kind: type[S], run: Callable[..., int | None], name: str, folder: ty
     ) -> int | None:
         places = (_variable(one) for one in found if one.positional)
         given = dict(zip(places, arguments, strict=False)) | options
-        settings = read(filled, config, dict(_parsed(by_variable, given)))
+        settings: Any = read(filled, config, dict(_parsed(by_variable, given)))
         if print_config:
             print(to_toml(settings), end="")
             return None

@@ -15,9 +15,13 @@ from o1coder_gym.experiments.shards import SynthesisPlan
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_suite, run_suite
 from o1coder_gym.experiments.synthesis import FailedSearchesError, HarvestRules, synthesize
 from o1coder_gym.experiments.tools import Plan, Tools
+from o1coder_gym.experiments.training.choice import ChoiceSettings, ChoiceTraining, train_choice
 from o1coder_gym.experiments.training.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
+from o1coder_gym.experiments.training.sft import SFTSettings, fine_tune
 
 __all__ = [
+    "ChoiceSettings",
+    "ChoiceTraining",
     "FailedSearchesError",
     "Gain",
     "HarvestRules",
@@ -28,12 +32,14 @@ __all__ = [
     "PolicyQuality",
     "ProblemChoice",
     "RLPlan",
+    "SFTSettings",
     "SelfPlayConfig",
     "SelfPlayResult",
     "Suite",
     "SynthesisPlan",
     "Tools",
     "TrainedPolicy",
+    "fine_tune",
     "make_micro",
     "measure_aspr",
     "parts",
@@ -45,6 +51,7 @@ __all__ = [
     "run_suite",
     "self_play",
     "synthesize",
+    "train_choice",
     "train_on_pairs",
     "train_policy",
 ]

@@ -138,7 +138,12 @@ class Setting:
     @property
     def is_stage(self) -> bool:
         """Whether it is a group that may be left out, or of one of several classes."""
-        return not self.is_group and any(map(is_dataclass, members(self.kind)))
+        return not self.is_group and bool(self.classes)
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """The settings classes that it may be of, of a group or a stage."""
+        return tuple(filter(is_dataclass, members(self.kind)))
 
     def mark(self, kind: type) -> Any:
         """Returns the mark of a kind, None without one."""
@@ -159,9 +164,9 @@ def own_settings(kind: type) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-def all_settings(kind: type) -> Iterator[Setting]:
-    """Yields the fields of a class and of its groups, with the defaults that the class gives them."""
-    yield from _below(kind, None, (), False, ())
+def all_settings(kind: type, base: Any = None) -> Iterator[Setting]:
+    """Yields the fields of a class and of its groups, with the defaults of the class, or those in `base`."""
+    yield from _below(kind, base, (), False, ())
 
 
 def _below(

@@ -136,7 +136,7 @@ def _stage(one: Setting, raw: Mapping[str, Any], file: str, path: tuple[str, ...
     if type(None) in members(one.kind) and table.pop("skip", False):
         return None
     section, without = one.mark(Section), one.mark(Without)
-    kind = next(member for member in members(one.kind) if is_dataclass(member))
+    kind = one.classes[0]
     if section is not None and section.tag:
         kinds = dict(section.kinds)
         name = table.pop(section.tag, section.kinds[0][0])

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -34,7 +34,7 @@ def commands(command: Any = app, words: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 ALL = dict(commands())
-KINDS = {name: settings_of(command) for name, command in ALL.items()}
+KINDS: dict[str, Any] = {name: settings_of(command) for name, command in ALL.items()}
 
 
 def test_there_are_all_commands_of_earlier_versions() -> None:
@@ -110,7 +110,7 @@ def test_any_settings_are_read_back(name: str, tmp_path: Path, data: st.DataObje
             continue
         within = one.parameter.range
         hint = Annotated[one.kind, within] if within and one.kind in (int, float) else one.kind
-        value = data.draw(st.from_type(hint))
+        value = data.draw(st.from_type(cast(Any, hint)))
         assume(value != "none" and "none" not in (value if isinstance(value, tuple) else ()))
         given_[one.key] = value
     try:

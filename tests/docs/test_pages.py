@@ -1,5 +1,6 @@
 """The pages do what they say: their Python runs, their commands exist, their links lead somewhere."""
 
+import importlib.util
 import json
 import re
 import shlex
@@ -73,6 +74,15 @@ def test_commands_exist_with_their_options(page: str) -> None:
         for line in block.replace("\\\n", " ").splitlines():
             if line.startswith("o1coder "):
                 check_documented(shlex.split(line.split("  #")[0], comments=True)[1:])
+
+
+def test_the_reference_of_commands_is_what_the_settings_say() -> None:
+    spec = importlib.util.spec_from_file_location("commands_page", DOCS / "commands.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (DOCS / "commands.md").read_text() == module.page(), "run: python docs/commands.py"
 
 
 @pytest.mark.parametrize("page", PAGES)
