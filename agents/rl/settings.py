@@ -10,9 +10,18 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
 )
-from o1coder_gym.parameters import AtLeastOne, Count, NonNegative, Positive, Range, check_fields
 from o1coder_gym.rewards import RewardConstants, load_schedule
-from o1coder_gym.settings import FILE_ONLY, Checked, Flag
+from o1coder_gym.settings import (
+    FILE_ONLY,
+    AtLeastOne,
+    Checked,
+    Count,
+    Flag,
+    NonNegative,
+    Positive,
+    Range,
+    check_fields,
+)
 from o1coder_gym.settings.groups import Dtype
 from o1coder_gym.types import Sampling
 

@@ -23,9 +23,8 @@ from o1coder_gym.cli.search.bench import show_suite
 from o1coder_gym.experiments.aspr import measure_aspr
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts
 from o1coder_gym.metrics import SamplingPassRate
-from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.reporting.results import AgentSummary, read_results, summarize
-from o1coder_gym.settings import Checked
+from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import DEFAULT_POLICY, FirstN, MaxSteps, PolicySpec, Resume, Seed
 
 FORMATS = ("vanilla", "pseudocode")

@@ -21,10 +21,9 @@ from typing import Annotated
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.main import main_of
-from o1coder_gym.parameters import AtLeastOne, Range
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.reporting.pages.tree_page import tree_page
-from o1coder_gym.settings import Checked
+from o1coder_gym.settings import AtLeastOne, Checked, Range
 from o1coder_gym.types import ActionType, Problem, Step
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingSettings
-from o1coder_gym.parameters import AtLeastOne, Count, Range
-from o1coder_gym.settings import Checked, Flag, Section, read
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Section, read
 
 SFT = TrainingSettings(learning_rate=1e-4, epochs=2.0, lora_rank=16, max_length=2048)
 _METHODS = Section("method", (("grpo", RLSettings), ("dpo", DPOSettings)))

@@ -26,7 +26,6 @@ from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.benchmark import RANDOM_PICK, NoAnswersError, Report, run_benchmark
 from o1coder_gym.experiments.tools import Plan
-from o1coder_gym.parameters import AtLeastOne, Count, NonNegative
 from o1coder_gym.problems.loading import ProblemSet, load_rows
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.problems.rows import ProblemRow
@@ -34,7 +33,7 @@ from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.provenance import input_hashes
-from o1coder_gym.settings import Checked, Flag, Heading, read
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Heading, NonNegative, read
 from o1coder_gym.settings.groups import DEFAULT_POLICY, MaxSteps, ScorerSpec
 from o1coder_gym.specs import Spec, name_of
 from o1coder_gym.steps.formats import load_format

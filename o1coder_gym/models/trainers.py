@@ -16,10 +16,9 @@ from o1coder_gym.models.checkpoints import (
     MODEL,
     weight_type,
 )
-from o1coder_gym.parameters import AtLeastOne, Count, Positive, Range, check_fields
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
-from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields
 from o1coder_gym.settings.groups import Dtype
 
 

@@ -6,6 +6,7 @@ commands are read from there. A field that is a settings class itself is a group
 section of a file; its flags stay flat.
 """
 
+from o1coder_gym.parameters import AtLeastOne, Count, NonNegative, Positive, Range, Share, check_fields
 from o1coder_gym.settings.fields import (
     FILE_ONLY,
     Checked,
@@ -22,13 +23,20 @@ from o1coder_gym.settings.writing import shown, to_toml
 
 __all__ = [
     "FILE_ONLY",
+    "AtLeastOne",
     "Checked",
+    "Count",
     "Flag",
     "Heading",
+    "NonNegative",
+    "Positive",
+    "Range",
     "Section",
     "Setting",
+    "Share",
     "Without",
     "all_settings",
+    "check_fields",
     "parse_words",
     "read",
     "shown",

@@ -139,7 +139,8 @@ def _stage(one: Setting, raw: Mapping[str, Any], file: str, path: tuple[str, ...
     kind = one.classes[0]
     if section is not None and section.tag:
         kinds = dict(section.kinds)
-        name = table.pop(section.tag, section.kinds[0][0])
+        usual = next((name for name in kinds if type(one.default) is kinds[name]), section.kinds[0][0])
+        name = table.pop(section.tag, usual)
         if name not in kinds:
             raise UnknownNameError(f"{section.tag} in [{'.'.join(path)}] of {file}", str(name), kinds)
         kind = kinds[name]

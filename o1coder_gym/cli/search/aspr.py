@@ -17,8 +17,7 @@ from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.experiments.aspr import measure_aspr
-from o1coder_gym.parameters import AtLeastOne
-from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings import AtLeastOne, Checked, Flag
 from o1coder_gym.settings.groups import AsJson
 
 

@@ -50,10 +50,8 @@ class BenchSettings(Checked):
     """Parts of problem sets.
 
     Attributes:
-        suite: What is compared with what.
         split: Split of the sets, e.g. test.
         file: A file of a suite, which then says all of this; none of the other options goes with it.
-        run: Where it is kept.
     """
 
     suite: Suite = Suite(agents=("greedy", "best_of_n", "mcts"))

@@ -13,8 +13,7 @@ from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.search.demo_model import model_demo
 from o1coder_gym.cli.search.demo_tiny import tiny_demo
 from o1coder_gym.errors import UsageError
-from o1coder_gym.parameters import Range
-from o1coder_gym.settings import Checked
+from o1coder_gym.settings import Checked, Range
 from o1coder_gym.settings.groups import RunSettings, Seed
 
 
@@ -26,7 +25,6 @@ class DemoSettings(Checked):
         model: A language model instead of the tiny one, e.g. qwen2.5-coder-0.5b (fetched, about 400 MB).
         policy: Likewise, but any policy: hf:FOLDER, vllm:NAME, openai:URL#NAME.
         limit: Only the first N held-out problems of the tiny model.
-        run: Where it is kept.
     """
 
     model: str | None = None

@@ -66,9 +66,6 @@ class SolveSettings(Checked):
         prompt: Your own question.
         entry_point: Name of the function that --prompt asks for.
         agent: An agent, e.g. mcts?width=4&c=1.4.
-        budget: For the search.
-        steps: The process.
-        run: Where it is kept; without a folder it is not.
     """
 
     task_id: Annotated[str | None, Flag("TASK_ID")] = None

@@ -17,7 +17,6 @@ from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.experiments import synthesis
 from o1coder_gym.experiments.synthesis import FailedSearchesError, HarvestRules, SynthesisPlan
-from o1coder_gym.parameters import AtLeastOne, Range, Share
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData
@@ -26,7 +25,7 @@ from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import input_hashes
-from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings import AtLeastOne, Checked, Flag, Range, Share
 from o1coder_gym.settings.groups import (
     DEFAULT_POLICY,
     BudgetSettings,
@@ -74,15 +73,9 @@ class SynthesizeSettings(Checked):
     """Search.
 
     Attributes:
-        problems: What is searched.
         agent: The search.
         executor: serial, processes?workers=N, ray?workers=N…; same rows.
         seeds: Searches per problem.
-        budget: Of each search.
-        steps: The process.
-        tests: What searches see.
-        rows: How trees become rows.
-        run: Where they are kept.
     """
 
     problems: ProblemSettings = ProblemSettings()

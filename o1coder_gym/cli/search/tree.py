@@ -11,12 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command
-from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.reporting.pages.tree_page import tree_page, write_pages
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.tree_text import LINES, dot, mermaid, terminal_tree
-from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings import AtLeastOne, Checked, Flag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
-from o1coder_gym.parameters import Range
 from o1coder_gym.problems.loading import ProblemSet, limits_for, load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json, public_row_to_json
@@ -20,7 +19,7 @@ from o1coder_gym.problems.sources import KNOWN_SETS, find_files
 from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.progress import tracked, warn
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings import Checked, Flag, Range
 from o1coder_gym.settings.groups import AsJson, OutputSettings, SetName, SkipBad, Split
 from o1coder_gym.types import Limits, Outcome, Submission, TestCase, Verdict
 

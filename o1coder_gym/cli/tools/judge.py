@@ -14,13 +14,12 @@ from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.problems.loading import limits_for, load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.sandbox import Judge
-from o1coder_gym.settings import Checked
+from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import SetName, SkipBad, Split
 from o1coder_gym.types import CaseResult, Submission, Verdict
 

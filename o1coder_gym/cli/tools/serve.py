@@ -13,13 +13,12 @@ from o1coder_gym.agents import load_agent
 from o1coder_gym.cli.commands import command
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import MissingExtraError
-from o1coder_gym.parameters import AtLeastOne, Count, NonNegative, Range
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.loading import policy_spec
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.queries import Agent
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, NonNegative, Range
 from o1coder_gym.settings.groups import DEFAULT_POLICY, PolicySpec, StepSettings
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem
@@ -59,8 +58,6 @@ class ServeSettings(Checked):
 
     Attributes:
         agents: An agent to offer, e.g. mcts?width=4; may be repeated.
-        steps: The process.
-        endpoint: Where, and how much of it.
     """
 
     agents: Annotated[tuple[str, ...], Flag("--agent")] = ("greedy", "best_of_n", "mcts")

@@ -12,9 +12,8 @@ from rich.progress import TaskID
 from o1coder_gym.cli.commands import command
 from o1coder_gym.experiments.micro.make import SPLITS, make_micro
 from o1coder_gym.experiments.micro.tiny_model import TinySettings
-from o1coder_gym.parameters import AtLeastOne, Count
 from o1coder_gym.runs.progress import progress_bars
-from o1coder_gym.settings import Checked
+from o1coder_gym.settings import AtLeastOne, Checked, Count
 from o1coder_gym.settings.groups import AsJson, Resume, Seed
 
 

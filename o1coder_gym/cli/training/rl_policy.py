@@ -14,11 +14,10 @@ from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.run_folders import default_folder
 from o1coder_gym.experiments.training.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import input_hashes
-from o1coder_gym.settings import Checked
+from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import DataFolder, GeneratedTests, ProblemSettings, RunSettings, StepSettings
 
 
@@ -43,12 +42,6 @@ class RLPolicySettings(Checked):
 
     Attributes:
         model: Known name, Hub id or folder to start from.
-        problems: What is learned from.
-        held_out: What is measured on.
-        steps: The process.
-        tests: What decides R.
-        training: How it is trained.
-        run: Where it is kept.
     """
 
     model: str = DEFAULT_MODEL
@@ -66,8 +59,6 @@ class RLPairsSettings(Checked):
 
     Attributes:
         model: Known name, Hub id or folder to start from.
-        training: How it is trained.
-        run: Where it is kept.
     """
 
     model: str

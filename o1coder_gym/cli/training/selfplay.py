@@ -19,11 +19,7 @@ from o1coder_gym.settings.groups import RunSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfPlayCommand(SelfPlaySettings):
-    """Self-play.
-
-    Attributes:
-        keeping: Where it is kept.
-    """
+    """Self-play."""
 
     keeping: RunSettings = RunSettings()
 

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from o1coder_gym.metrics import wilson_interval
-from o1coder_gym.parameters import AtLeastOne, NonNegative, Range
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.rewards import Schedule, load_schedule
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.settings import Checked
+from o1coder_gym.settings import AtLeastOne, Checked, NonNegative, Range
 from o1coder_gym.settings.groups import (
     DEFAULT_POLICY,
     FormatName,

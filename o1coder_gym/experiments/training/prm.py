@@ -13,7 +13,6 @@ from o1coder_gym.agents.driver.cache import CachedScorer
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingResult, TrainingSettings, require_packages
-from o1coder_gym.parameters import AtLeastOne, Range
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import Calibration, fit, read_calibration
 from o1coder_gym.prm.evaluation import ScorerReport, evaluate_scorer
@@ -22,7 +21,7 @@ from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import draw_reliability
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import artefact_path, input_hashes
-from o1coder_gym.settings import Checked, Flag, Without
+from o1coder_gym.settings import AtLeastOne, Checked, Flag, Range, Without
 from o1coder_gym.settings.groups import DataFolder, Dtype
 from o1coder_gym.types import Problem, State
 

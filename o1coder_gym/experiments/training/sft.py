@@ -15,7 +15,6 @@ from o1coder_gym.experiments.self_play_config import SFT
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import TrainingSettings
-from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
@@ -24,7 +23,7 @@ from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.exports import demonstrations
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.settings import Checked, Without
+from o1coder_gym.settings import AtLeastOne, Checked, Without
 from o1coder_gym.settings.groups import DataFolder, ModelName, PushToHub
 
 QUALITY = "quality.json"

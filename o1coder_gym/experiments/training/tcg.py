@@ -11,14 +11,13 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
-from o1coder_gym.parameters import AtLeastOne, Count, Range
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import Judge, default_judge
-from o1coder_gym.settings import Checked, Flag, Without
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Without
 from o1coder_gym.settings.groups import FirstN, ModelName, PushToHub, Seed, SetName, SkipBad, Split
 from o1coder_gym.tcg.checking.selection import choose, execute, load_score
 from o1coder_gym.tcg.loading import load_generator
