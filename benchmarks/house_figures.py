@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 FLOORS = (
-    {"types", "errors", "specs", "parameters", "registry", "moved", "data"},
+    {"types", "errors", "specs", "parameters", "settings", "registry", "moved", "registering", "data"},
     {"protocols", "queries", "rewards", "metrics", "statistics", "significance"},
     {"runs", "steps", "sandbox"},
     {"problems", "models"},

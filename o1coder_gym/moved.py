@@ -37,6 +37,7 @@ MOVED = {
     "cli.aspr": "experiments.aspr",
     "cli.selfplay_config": "experiments.self_play_config",
     "embedding": "steps.choices",
+    "experiments.rl": "experiments.training.rl",
     "envs.choice": "envs.interactions.choice",
     "envs.interaction": "envs.interactions.interaction",
     "envs.spaces": "envs.interactions.text",

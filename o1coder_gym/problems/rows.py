@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.sandbox.values import literals, policies
 from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, TestCase
 

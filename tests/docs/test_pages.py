@@ -1,5 +1,6 @@
 """The pages do what they say: their Python runs, their commands exist, their links lead somewhere."""
 
+import importlib.util
 import json
 import re
 import shlex
@@ -7,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
-from o1coder_gym.cli.main import app
 from o1coder_gym.experiments.suite import read_suite
 from o1coder_gym.problems import load_rows
 from o1coder_gym.problems.formats.row_format import Origin
 from o1coder_gym.reporting.results import RESULTS, ResultRow
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Outcome, Usage
+from tests.command_line import check_documented
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
-COMMANDS: Any = typer.main.get_command(app)
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -85,19 +84,16 @@ def test_commands_exist_with_their_options(page: str) -> None:
     for block in (*blocks(page, ""), *blocks(page, "sh")):
         for line in block.replace("\\\n", " ").splitlines():
             if line.startswith("o1coder "):
-                check_command(shlex.split(line.split("  #")[0], comments=True)[1:])
+                check_documented(shlex.split(line.split("  #")[0], comments=True)[1:])
 
 
-def check_command(words: list[str]) -> None:
-    """Follows the words through the commands and compares the options used with those that exist."""
-    command = COMMANDS
-    known = set()
-    while words and words[0] in getattr(command, "commands", {}):
-        command = command.commands[words.pop(0)]
-        known |= {option for parameter in command.params for option in parameter.opts}
-    assert command is not COMMANDS, words
-    used = {word.partition("=")[0] for word in words if re.fullmatch(r"--[a-z].*", word)}
-    assert used <= known | {"--help"}, (words, used - known)
+def test_the_reference_of_commands_is_what_the_settings_say() -> None:
+    spec = importlib.util.spec_from_file_location("commands_page", DOCS / "commands.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (DOCS / "commands.md").read_text() == module.page(), "run: python docs/commands.py"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -8,13 +8,11 @@ from statistics import mean, stdev
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from typer.testing import CliRunner
 
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.rl import choice_ppo
 from o1coder_gym.agents.rl.choice_ppo import Training
-from o1coder_gym.cli.training import rl
 from o1coder_gym.envs import ReasoningModel, conformance
 from o1coder_gym.envs.interactions.choice import ChoiceInteraction, choice_interaction
 from o1coder_gym.errors import InfrastructureError, JournalError, UnknownNameError, UsageError
@@ -26,6 +24,7 @@ from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, State, Verdict
+from tests.command_line import call
 
 PROGRAMS = {"double": "x * 2", "square": "x * x", "negate": "-x"}
 
@@ -223,14 +222,14 @@ def test_the_command_trains_compares_and_resumes(world, tmp_path) -> None:
         "--out",
         str(out),
     ]
-    first = CliRunner().invoke(rl.app, [*options, "--steps", "128", "--alpha", "linear:1,0.5,4"])
+    first = call("rl", *options, "--steps", "128", "--alpha", "linear:1,0.5,4")
     assert first.exit_code == 0, first.output
     row = json.loads(first.stdout)
     assert (row["steps"], row["learned"]["episodes"], row["out"]) == (128, 20, str(out))
-    again = CliRunner().invoke(rl.app, [*options, "--steps", "256", "--alpha", "linear:1,0.5,4", "--resume"])
+    again = call("rl", *options, "--steps", "256", "--alpha", "linear:1,0.5,4", "--resume")
     assert json.loads(again.stdout)["steps"] == 256
     assert [row["steps"] for row in read_rows(out / "evaluations.jsonl")] == [128, 256]
-    other = CliRunner().invoke(rl.app, [*options, "--steps", "256", "--alpha", "0.1", "--resume"])
+    other = call("rl", *options, "--steps", "256", "--alpha", "0.1", "--resume")
     assert isinstance(other.exception, JournalError)
 
 

@@ -4,12 +4,11 @@ import json
 import os
 
 import pytest
-from typer.testing import CliRunner
 
-from o1coder_gym.cli.tools.data import app
 from o1coder_gym.errors import ProblemFileError, UnknownNameError
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.sources import KNOWN_SETS
+from tests.command_line import call
 
 RIGHT = {
     "task_id": "t/right",
@@ -27,7 +26,7 @@ NONE = RIGHT | {"task_id": "t/none", "reference": None}
 @pytest.fixture
 def run(monkeypatch):
     monkeypatch.delenv("O1CODER_DATA", raising=False)
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return lambda *arguments: call("data", *arguments)
 
 
 @pytest.fixture
@@ -179,7 +178,7 @@ def test_bad_rows_stop_the_command_or_are_reported(run, problem_file):
     [("humaneval", []), ("mbpp-sanitized", []), ("mbpp", ["Mbpp/367", "Mbpp/927"])],
 )
 def test_validate_finds_exactly_the_bad_references_of_the_benchmarks(name, failing):
-    result = CliRunner().invoke(app, ["validate", name, "--json"])
+    result = call("data", "validate", name, "--json")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(rows) == len(load_rows(name))
     # Mbpp/123 passes, but its seconds depend on the machine.

@@ -1,4 +1,4 @@
-"""Parameters: what a function or a dataclass takes by name, read off its signature and its docstring.
+"""What a function or a dataclass takes by name, read off its signature and its docstring.
 
 A parameter has a name, a type, a default, a range and a meaning. `bind` reads the arguments of a spec by
 them, so that a wrong one is told before anything runs. One that is a dataclass, `Sampling` for instance, is
@@ -11,13 +11,14 @@ import inspect
 import json
 import math
 import re
-import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache, partial
-from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeAlias, get_args, get_type_hints
 
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.parameters.ranges import Meaning, Range
+from o1coder_gym.parameters.values import choices, expected, read_text, readable, short, without_metadata
 
 Arguments: TypeAlias = Iterable[tuple[str, str]]
 """(key, value) pairs as a spec has them."""
@@ -25,52 +26,9 @@ Arguments: TypeAlias = Iterable[tuple[str, str]]
 REQUIRED: Final = inspect.Parameter.empty
 """The default of a parameter that has none."""
 
-_SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-_LISTS = (list, tuple, Sequence)
-_OBJECTS = (dict, Mapping)
 _SECTION = re.compile(r"^(?:Args|Attributes):\n((?:[ \t].*\n|\n)+)", re.M)
 _ENTRY = re.compile(r"^ {4}\*{0,2}(\w+):[ \n]+(.*(?:\n {8}.*)*)", re.M)
 
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Finite numbers from `low` to `high`; with `above`, `low` itself is left out. Goes into `Annotated`."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    above: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        """Returns whether a number lies in it; NaN and the infinities never do."""
-        begins = self.low < value if self.above else self.low <= value
-        return -math.inf < value < math.inf and begins and value <= self.high
-
-    def __str__(self) -> str:
-        """Returns it in words: ``at least 1``, ``in [0, 1]``."""
-        if self.high < math.inf:
-            return f"in {'(' if self.above else '['}{self.low:g}, {self.high:g}]"
-        if self.low == -math.inf:
-            return "finite"
-        return f"{'above' if self.above else 'at least'} {self.low:g}"
-
-    @property
-    def short(self) -> str:
-        """Returns it in signs: ``≥ 1``, ``in [0, 1]``."""
-        return str(self).replace("at least", "≥").replace("above", ">")
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a parameter means, for one that several functions share. Goes into `Annotated`."""
-
-    text: str
-
-
-AtLeastOne: TypeAlias = Annotated[int, Range(1)]
-Count: TypeAlias = Annotated[int, Range(0)]
-NonNegative: TypeAlias = Annotated[float, Range(0)]
-Positive: TypeAlias = Annotated[float, Range(0, above=True)]
-Share: TypeAlias = Annotated[float, Range(0, 1)]
 
 _FINITE = Range()
 
@@ -135,14 +93,14 @@ class Parameter:
     @property
     def readable(self) -> bool:
         """Whether a spec can give it; a tree, for instance, cannot be written in one."""
-        return bool(self.names) or _readable(self.type)
+        return bool(self.names) or readable(self.type)
 
     @property
     def kind(self) -> str:
         """Type and range, short: ``int ≥ 1``."""
         if self.names:
             return "|".join(self.names)
-        return _short(self.type) + (f" {self.range.short}" if self.range else "")
+        return short(self.type) + (f" {self.range.short}" if self.range else "")
 
     def shown(self, value: Any) -> Any:
         """Returns a value as JSON: a function by its name; what has no name as text."""
@@ -170,7 +128,7 @@ class Parameter:
         if self.names and text in self.names:
             return self.names[text]
         try:
-            value = _read(text, type(None) if self.names else self.type)
+            value = read_text(text, type(None) if self.names else self.type)
         except (ValueError, RecursionError) as error:
             if self.names:
                 raise UnknownNameError(self.name, text, self.names, where=where) from error
@@ -180,8 +138,10 @@ class Parameter:
 
     def check(self, value: Any, where: str = "") -> None:
         """Raises `UsageError` when a value is out of range, or not one of a few that there are."""
-        if get_origin(self.type) is Literal and value not in get_args(self.type):
-            raise self._wrong(value, where)
+        known = choices(self.type)
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if known and one is not None and one not in known:
+                raise self._wrong(one, where)
         for number in value if isinstance(value, list | tuple) else (value,):
             if isinstance(number, int | float) and number not in (self.range or _FINITE):
                 finite = (
@@ -192,9 +152,9 @@ class Parameter:
                 raise UsageError(f"{where}{self.name} must be {self.range or _FINITE}{finite}, got {number}")
 
     def _wrong(self, value: Any, where: str) -> UsageError:
-        if get_origin(self.type) is Literal:
-            return UsageError(f"{where}{self.name} is {_expected(self.type)}, not {value!r:.80}")
-        return UsageError(f"{where}{self.name} must be {_expected(self.type)}, got {value!r:.80}")
+        if choices(self.type):
+            return UsageError(f"{where}{self.name} is {expected(self.type)}, not {value!r:.80}")
+        return UsageError(f"{where}{self.name} must be {expected(self.type)}, got {value!r:.80}")
 
 
 def parameters(
@@ -222,7 +182,7 @@ def parameters(
         if not by_name or one.name in passed:
             continue
         annotation = annotations.get(one.name)
-        kind = _without_metadata(annotation)
+        kind = without_metadata(annotation)
         if isinstance(kind, type) and is_dataclass(kind):
             found += _fields(kind, Whole(one.name, kind, one.default), hints)
         else:
@@ -256,7 +216,7 @@ def bind(
         values[key] = by_name[key].read(text, where)
     for name, parameter in by_name.items():
         if parameter.default is REQUIRED and name not in values:
-            raise UsageError(f"{where}{name} is missing: {parameter.meaning or _expected(parameter.type)}")
+            raise UsageError(f"{where}{name} is missing: {parameter.meaning or expected(parameter.type)}")
     return _assembled(by_name, values, where)
 
 
@@ -271,8 +231,14 @@ def bind_fields(kind: type, arguments: Arguments, where: str, *, noun: str = "ar
 
 def check_fields(settings: Any) -> None:
     """Raises `UsageError` when a field of a dataclass is outside of its annotated range or choices."""
-    for parameter in _fields(type(settings), None, NO_HINTS):
+    for parameter in field_parameters(type(settings)):
         parameter.check(getattr(settings, parameter.name))
+
+
+@lru_cache(maxsize=256)
+def field_parameters(kind: type) -> tuple[Parameter, ...]:
+    """Returns the fields of a dataclass, those without a default as `REQUIRED`."""
+    return tuple(_fields(kind, None, NO_HINTS))
 
 
 def _assembled(known: Mapping[str, Parameter], values: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -302,7 +268,7 @@ def _parameter(
     hints: Hints,
     whole: Whole | None = None,
 ) -> Parameter:
-    kind = _without_metadata(annotation)
+    kind = without_metadata(annotation)
     if kind is None:
         kind = Any if default is None or default is REQUIRED else type(default)
     within = _range_in(annotation) or hints.ranges.get(name)
@@ -346,13 +312,12 @@ def _hints_of(function: Any) -> dict[str, Any]:
 
 def _meanings(function: Any) -> dict[str, str]:
     """Returns what the sections ``Args`` and ``Attributes`` of a docstring say, by name."""
-    section = _SECTION.search((inspect.getdoc(function) or "") + "\n")
-    entries = _ENTRY.findall(section[1]) if section else ()
-    return {name: " ".join(text.split()) for name, text in entries}
-
-
-def _without_metadata(annotation: Any) -> Any:
-    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    found: dict[str, str] = {}
+    for one in reversed(function.__mro__) if isinstance(function, type) else (function,):
+        section = _SECTION.search((inspect.getdoc(one) or "") + "\n")
+        entries = _ENTRY.findall(section[1]) if section else ()
+        found |= {name: " ".join(text.split()) for name, text in entries}
+    return found
 
 
 def _range_in(annotation: Any) -> Range | None:
@@ -368,126 +333,3 @@ def _meaning_in(annotation: Any) -> str:
     """Returns what the metadata of an annotation says; empty if it says nothing."""
     found = (part.text for part in getattr(annotation, "__metadata__", ()) if isinstance(part, Meaning))
     return next(found, "")
-
-
-def _members(kind: Any) -> tuple[Any, ...]:
-    """Returns the types of a union, text last, for any text is text; a single type stands for itself."""
-    kind = _without_metadata(kind)
-    members = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    return tuple(sorted(map(_without_metadata, members), key=lambda member: member is str))
-
-
-def _container(kind: Any) -> Any:
-    return get_origin(kind) or kind
-
-
-def _readable(kind: Any) -> bool:
-    return any(
-        member in _SCALARS or member is Any or _container(member) in (Literal, *_LISTS, *_OBJECTS)
-        for member in _members(kind)
-    )
-
-
-def _read(text: str, kind: Any) -> Any:
-    """Reads a value of a type; raises `ValueError` if it is none."""
-    for member in _members(kind):
-        try:
-            return _read_one(text, member)
-        except ValueError:
-            continue
-    raise ValueError(text)
-
-
-def _read_one(text: str, kind: Any) -> Any:
-    if kind is str:
-        return _text(text)
-    if kind is bool:
-        return {"true": True, "false": False}.get(text) if text in ("true", "false") else _refuse(text)
-    if kind in (int, float):
-        return kind(text)
-    if kind is type(None):
-        return None if text == "null" else _refuse(text)
-    if get_origin(kind) is Literal:
-        read = [choice for choice in get_args(kind) if choice == _text(text) or json.dumps(choice) == text]
-        return read[0] if read else _refuse(text)
-    if kind is Any:
-        return _any(text)
-    value = json.loads(text, parse_constant=_refuse)
-    if _container(kind) in _LISTS and isinstance(value, list):
-        return _items(value, kind)
-    if _container(kind) in _OBJECTS and isinstance(value, dict):
-        of = (*get_args(kind), Any, Any)[1]
-        return {key: _read(json.dumps(item), of) for key, item in value.items()}
-    return _refuse(text)
-
-
-def _items(values: list[Any], kind: Any) -> Any:
-    """Reads the items of a list, or of a tuple, whose types may differ by place."""
-    of = get_args(kind) or (Any, ...)
-    if _container(kind) is tuple and ... not in of:
-        if len(of) != len(values):
-            raise ValueError(f"{len(values)} items")
-    else:
-        of = (of[0],) * len(values)
-    read = [_read(json.dumps(value), each) for value, each in zip(values, of, strict=True)]
-    return tuple(read) if _container(kind) is tuple else read
-
-
-def _text(text: str) -> str:
-    """Returns text as it is, and what a JSON string holds: ``"null"`` in quotes is text, not null."""
-    if text.startswith('"'):
-        try:
-            return str(json.loads(text))
-        except ValueError:
-            return text
-    return text
-
-
-def _any(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except ValueError:
-        return text
-
-
-def _refuse(text: str) -> Any:
-    raise ValueError(text)
-
-
-def _expected(kind: Any) -> str:
-    """Returns a type in words for messages."""
-    return _either(list(_each_expected(kind)))
-
-
-def _each_expected(kind: Any) -> Iterator[str]:
-    for member in _members(kind):
-        if get_origin(member) is Literal:
-            yield from (str(choice) for choice in get_args(member))
-        elif member is type(None):
-            yield "null"
-        elif _container(member) in _LISTS:
-            yield "a JSON list"
-        elif _container(member) in _OBJECTS:
-            yield "a JSON object"
-        else:
-            yield _SCALARS.get(member, "a JSON value")
-
-
-def _either(words: list[str]) -> str:
-    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-
-
-def _short(kind: Any) -> str:
-    names = []
-    for member in _members(kind):
-        if get_origin(member) is Literal:
-            names += [str(choice) for choice in get_args(member)]
-        elif _container(member) in _LISTS:
-            names.append("list")
-        elif _container(member) in _OBJECTS:
-            names.append("object")
-        else:
-            names.append(
-                {type(None): "null", Any: "any"}.get(member) or getattr(member, "__name__", str(member))
-            )
-    return "|".join(names)
