@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.values import policies
@@ -52,8 +51,7 @@ program that a grader accepts is rejected here. This page is written by `benchma
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DataSet:
+class DataSet(NamedTuple):
     """A data set with an official grader.
 
     Attributes:
@@ -95,8 +93,7 @@ DATA_SETS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One program in one data set: the official verdict and this judge's, whether it is right, and why."""
 
     name: str

@@ -73,7 +73,7 @@ def numbers_within(absolute: float, relative: float) -> Policy:
     near = partial(out.near_number, absolute=absolute, relative=relative)
     equality = Equality(absolute, strict=True, relative=relative)
     return Policy(
-        f"floats within {absolute:g} + {relative:g} × |expected|; all else as lines",
+        f"floats within {absolute:g} + {relative:g} × the expected one; all else as lines",
         partial(out.by_lines, same_line=partial(out.same_tokens, same_token=near)),
         equality.texts,
     )
@@ -139,7 +139,7 @@ POLICIES: Mapping[str, Policy] = {
         Equality(1e-5, strict=False, rows=True).texts,
     ),
     "evalplus": Policy(
-        "lines as lines; values as ==, but floats within 1e-6 + 1e-7 × |expected|",
+        "lines as lines; values as ==, but floats within 1e-6 + 1e-7 × the expected one",
         _lines(out.same_number),
         Equality(DEFAULT_TOLERANCE, strict=False, relative=1e-7).texts,
     ),
