@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from o1coder_gym.sandbox.values import comparison
 from o1coder_gym.sandbox.values import standard_output as out
@@ -19,8 +19,15 @@ from o1coder_gym.sandbox.values.comparison import DEFAULT_TOLERANCE, PYTHON_EQUA
 
 SameText: TypeAlias = Callable[[str, str], bool]
 """Takes a standard output and the expected one."""
-SameValue: TypeAlias = Callable[[str | bytes, str], bool]
-"""Takes an encoded result, any bytes, and the expected one of `codec.encode`."""
+
+
+class SameValue(Protocol):
+    """Takes an encoded result, any bytes, and the expected one of `codec.encode`."""
+
+    def __call__(self, got: str | bytes, expected: str) -> bool:
+        """Returns whether they are equal."""
+        ...
+
 
 DEFAULT = "lines"
 """The policy of standard output where a test names none."""
