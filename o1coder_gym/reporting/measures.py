@@ -28,8 +28,8 @@ class Measures:
 
 
 def measures(rows: Iterable[ResultRow]) -> list[Measures]:
-    """Measures every setting, in order of first appearance; rows without an answer are unsolved."""
-    groups = group(rows)
+    """Measures every setting, in order of first appearance; a row without an answer is no sample."""
+    groups = group(row for row in rows if not row.error)
     names = labels(list(groups))
     return [Measures(names[setting], _pass_at(found), _flops(found)) for setting, found in groups.items()]
 
