@@ -240,10 +240,24 @@ def _normal(confidence: float) -> float:
 
 
 def _critical(problems: int, confidence: float) -> float:
-    """Returns Student's critical value for a spread that is estimated from as many problems."""
-    from scipy.special import stdtrit
+    """Returns Student's critical value for a spread that is estimated from as many problems.
 
-    return float(stdtrit(max(problems - 1, 1), 0.5 + confidence / 2))
+    Exact for one and two degrees of freedom, within 0.2 % for more (Abramowitz and Stegun 26.7.5): a library
+    of 110 MB would say no more.
+    """
+    if problems <= 2:
+        return math.tan(math.pi * confidence / 2)
+    if problems == 3:
+        return confidence * math.sqrt(2 / (1 - confidence**2))
+    z, degrees = _normal(confidence), problems - 1
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return sum(term / degrees**power for power, term in enumerate(terms))
 
 
 def _inflated(problems: int) -> float:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.comparison import NOTHING_SHOWN, compare_rows, compare_with, solved_by_problem
-from o1coder_gym.reporting.results import RESULTS, ResultRow, Setting, labels, read_results
+from o1coder_gym.reporting.comparison import NOTHING_SHOWN, compare_rows, compare_with
+from o1coder_gym.reporting.results import RESULTS, ResultRow, Setting, labels, read_results, seeds_by_problem
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Outcome, Usage
@@ -52,9 +52,9 @@ def test_no_difference_is_said_to_be_none() -> None:
     assert found.conclusion == NOTHING_SHOWN
 
 
-def test_seeds_are_averaged_before_problems_are_resampled() -> None:
+def test_seeds_are_averaged_within_a_problem() -> None:
     rows = [row(0, "a", True), row(0, "a", False, seed=1), row(1, "a", True)]
-    assert solved_by_problem(rows) == {"toy p/0": 0.5, "toy p/1": 1.0}
+    assert seeds_by_problem(rows) == {("toy", "p/0"): [True, False], ("toy", "p/1"): [True]}
     # 50 equal seeds of one problem are one item, not 50: the interval is that of nothing but this problem
     many = [row(0, "a", True, seed=seed) for seed in range(50)]
     found = compare_rows(many, [row(0, "b", False)], ("a", "b"))

@@ -32,7 +32,7 @@ def prepare() -> None:
     for number, errors in ((1, "strict"), (2, "backslashreplace")):
         kept = os.dup(number)
         os.dup2(line.fileno(), number)
-        stream = io.open(number, "w", encoding="utf-8", errors=errors, closefd=False)
+        stream = open(number, "w", encoding="utf-8", errors=errors, closefd=False)
         name = ("stdout", "stderr")[number - 1]
         stream.buffer.raw.name = f"<{name}>"  # pyright: ignore[reportAttributeAccessIssue]
         setattr(sys, name, stream)

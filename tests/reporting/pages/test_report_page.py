@@ -10,7 +10,7 @@ from o1coder_gym.reporting.pages.charts import curves_chart, spending_chart
 from o1coder_gym.reporting.pages.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, CurvePoint, RunReport, make_report
-from o1coder_gym.reporting.search_reliability import search_reliability
+from o1coder_gym.reporting.search_reliability import ScoredStep, search_reliability
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
 
@@ -35,7 +35,7 @@ def report(budgets: tuple[int, ...] = (512, 1024)) -> RunReport:
                 outcome = Outcome.PASS if right else Outcome.RUNTIME_ERROR
                 nothing = (place, number) == (1, 3)
                 rows.append(row(f"p/{number}", agent, None if nothing else outcome, tokens))
-    bins = search_reliability([(0.1, 0.0), (0.8, 1.0), (0.85, 0.5)])
+    bins = search_reliability([ScoredStep("p/0", *pair) for pair in ((0.1, 0.0), (0.8, 1.0), (0.85, 0.5))])
     return make_report(rows, [("policy", "scripted:x & y")], bins, {"p/1": "trees/p-1.html"})
 
 
