@@ -13,12 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from random import Random
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator, default_rng
 
 from o1coder_gym.agents.search.arguments import SIMULATIONS, Simulations
 from o1coder_gym.agents.search.expansion import expand
 from o1coder_gym.agents.search.priors import no_prior
-from o1coder_gym.agents.search.simulation import to_widen
+from o1coder_gym.agents.search.simulation import fewest_samples
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.parameters import AtLeastOne, Share
@@ -86,7 +89,7 @@ def ab_mcts(
         The end of highest value, ties by mean log-probability; with the tree.
     """
     tree = Tree(root, width=width, alpha_compile=alpha_compile)
-    generator = context.generator(seed)
+    generator = default_rng(context.generator(seed).getrandbits(64))
     last = context.cap(simulations, SIMULATIONS)
     arms: dict[Node, Arms] = {}
     with suppress(BudgetExhausted):
@@ -101,20 +104,23 @@ def ab_mcts(
     return tree.result()
 
 
-def descend(tree: Tree, arms: dict[Node, Arms], generator: Random) -> list[Node]:
-    """Returns the path from the root to the node where the GEN arm won, or where it is the only one.
+def descend(tree: Tree, arms: dict[Node, Arms], generator: Generator) -> list[Node]:
+    """Returns the path from the root to the node where the GEN arm won.
 
-    Where the width of that node is spent it is the one to widen; empty if no sample can be drawn anywhere.
+    Where no child is left to go on to, GEN wins at the node of the fewest samples on the path. Empty if no
+    sample can be drawn anywhere.
     """
     path = [tree.root]
     while not tree.root.closed:
         node = path[-1]
         children = [child for child in node.children if not child.closed]
-        if not children and node.asked >= tree.width:
-            return to_widen(path)
-        if not children or (node.asked < tree.width and _go_wider(arms.get(node, Arms()), generator)):
+        if not children:
+            return path[: fewest_samples(path) + 1] if node.asked else path
+        if node.asked < tree.width and _go_wider(arms.get(node, Arms()), generator):
             return path
-        path.append(max(children, key=lambda child: _draw(child.total, child.visits, generator)))
+        totals = np.array([child.total for child in children])
+        visits = np.array([child.visits for child in children])
+        path.append(children[int(_draw(totals, visits, generator).argmax())])
     return []
 
 
@@ -143,11 +149,11 @@ def learn(arms: dict[Node, Arms], passed: Iterable[Node], made: Iterable[Node], 
         arms.setdefault(node, Arms()).wider.add(value)
 
 
-def _go_wider(arms: Arms, generator: Random) -> bool:
+def _go_wider(arms: Arms, generator: Generator) -> bool:
     wider = _draw(arms.wider.total, arms.wider.count, generator)
     return wider >= _draw(arms.deeper.total, arms.deeper.count, generator)
 
 
-def _draw(total: float, count: int, generator: Random) -> float:
-    """Draws from the posterior Beta(½ + Σ v, ½ + Σ (1 − v))."""
-    return generator.betavariate(JEFFREYS + total, JEFFREYS + count - total)
+def _draw(total: Any, count: Any, generator: Generator) -> Any:
+    """Draws from the posteriors Beta(½ + Σ v, ½ + Σ (1 − v)); numbers, or arrays of one per arm."""
+    return generator.beta(JEFFREYS + total, JEFFREYS + count - total)

@@ -38,6 +38,9 @@ from o1coder_gym.queries import Search
 from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.types import Problem, Sampling, State
 
+WIDENING_C = 0.3
+"""Exploration constant of UCT on the way to a node that is widened."""
+
 
 def mcts(
     problem: Problem,
@@ -66,6 +69,7 @@ def mcts(
     """
     rules = Rules(
         select=select or partial(uct_formula, c=c),
+        select_to_widen=partial(uct_formula, c=WIDENING_C),
         widen=widening,
         expand=partial(expand, sampling=sampling, prior=no_prior),
         evaluate=evaluate,
@@ -102,6 +106,7 @@ def puct(
     """
     rules = Rules(
         select=select or partial(puct_formula, c=c),
+        select_to_widen=select or partial(puct_formula, c=c),
         widen=widening,
         expand=partial(expand, sampling=sampling, prior=prior),
         evaluate=evaluate,

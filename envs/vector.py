@@ -110,9 +110,19 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     def step(self, actions: Any) -> Step:
         """Takes one action in each environment; finished ones are reset as the autoreset mode says.
 
+        A step that fails, be it in the reset of one episode, changes nothing: it may be taken again.
+
         Raises:
             gymnasium.error.ResetNeeded: With autoreset disabled, when an episode is over.
         """
+        before = list(self._cursors), self._finished
+        try:
+            return self._step(actions)
+        except BaseException:
+            self._cursors, self._finished = before
+            raise
+
+    def _step(self, actions: Any) -> Step:
         stale = np.flatnonzero(self._finished).tolist()
         if stale and self.autoreset_mode is AutoresetMode.DISABLED:
             raise ResetNeeded(f"episodes {stale} are over; reset them with options={{'reset_mask': ...}}")
@@ -197,9 +207,17 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         return cursor
 
     def _begin(self, indices: Sequence[int], options: dict[str, Any]) -> None:
-        starts = [draw_start(self.model, self._rngs[index], options) for index in indices]
-        for index, cursor in zip(indices, self.interaction.begin(starts), strict=True):
-            self._cursors[index] = cursor
+        drawn = [
+            (self._rngs[index].bit_generator, self._rngs[index].bit_generator.state) for index in indices
+        ]
+        try:
+            starts = [draw_start(self.model, self._rngs[index], options) for index in indices]
+            for index, cursor in zip(indices, self.interaction.begin(starts), strict=True):
+                self._cursors[index] = cursor
+        except BaseException:
+            for generator, state in drawn:
+                generator.state = state
+            raise
 
     def _advance(self, indices: Sequence[int], actions: Any) -> None:
         chosen = list(iterate(self.action_space, actions))

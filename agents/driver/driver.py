@@ -29,6 +29,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from o1coder_gym.agents.driver.guards import check_reply
 from o1coder_gym.agents.driver.lanes import Batch, Lane, Request
 from o1coder_gym.agents.driver.session import Session
 from o1coder_gym.agents.driver.tasks import Feed, Observer, Profile, Task, TaskResult
@@ -359,11 +360,28 @@ class _Run:
                 self._failed(batch, batch.error)
             else:
                 for request, reply in zip(batch.requests, batch.replies, strict=True):
-                    request.owner.receive(request, reply)
+                    self._receive(batch, request, reply)
             owners.update((request.owner, None) for request in batch.requests)
         self._write(owners)
         for session in owners:
             self._pump(session)
+
+    def _receive(self, batch: Batch, request: Request, reply: Any) -> None:
+        """Hands a reply to its session; one that breaks the contract, as an error does, may be another's."""
+        try:
+            answer = check_reply(request.payload, reply)
+        except O1CoderError as error:
+            if len(batch.requests) > 1:
+                self._retry(batch, request)
+            else:
+                request.owner.fail(error)
+        else:
+            request.owner.receive(request, answer)
+
+    def _retry(self, batch: Batch, request: Request) -> None:
+        if request.owner.outcome is None:
+            request.owner.retry(request)
+            batch.lane.put(request)
 
     def _failed(self, batch: Batch, error: BaseException) -> None:
         """Tries the requests of a failed batch one by one; one that fails alone ends its task.
@@ -372,9 +390,7 @@ class _Run:
         """
         if len(batch.requests) > 1:
             for request in batch.requests:
-                if request.owner.outcome is None:
-                    request.owner.retry(request)
-                    batch.lane.put(request)
+                self._retry(batch, request)
             return
         (request,) = batch.requests
         if isinstance(error, PromptTooLongError) and isinstance(request.payload, PolicyRequest):

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from o1coder_gym.agents.driver.guards import Payload, check_queries, check_reply, check_result
+from o1coder_gym.agents.driver.guards import Payload, check_queries, check_result
 from o1coder_gym.agents.driver.lanes import Request
 from o1coder_gym.agents.driver.replies import name_of, read_answer, write_answer
 from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
@@ -144,16 +144,11 @@ class Session:
         self._book(request, read_answer(request.payload, row["a"]))
         return True
 
-    def receive(self, request: Request, reply: Any) -> None:
-        """Takes a reply from a lane: checks, books and records it.
+    def receive(self, request: Request, answer: Answer) -> None:
+        """Takes an answer that was checked: books and records it.
 
-        A reply that comes after the session failed is still recorded, for it was paid for.
+        One that comes after the session failed is still recorded, for it was paid for.
         """
-        try:
-            answer = check_reply(request.payload, reply)
-        except O1CoderError as error:
-            self.fail(error)
-            return
         if self._journaled:
             self.unwritten.append(self._row(request, answer))
         self._book(request, answer)

@@ -6,6 +6,7 @@ differs from one algorithm to another comes in as functions (`Rules`); `schedule
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from o1coder_gym.agents.search.expansion import Expand, Widening
@@ -21,12 +22,15 @@ class Rules:
 
     Attributes:
         select: Chooses a child on the way down.
+        select_to_widen: Likewise, where nothing is left but to let the width of a node grow. It explores
+            less: the samples drawn there do that.
         widen: How many samples a node may have.
         expand: Draws samples and adds children.
         evaluate: Finds the value of the leaf.
     """
 
     select: Select
+    select_to_widen: Select
     widen: Widening
     expand: Expand
     evaluate: Evaluate
@@ -67,7 +71,7 @@ def select(tree: Tree, rules: Rules) -> Flight | None:
     while not (node.asked < width and _wants_samples(node, rules.widen, width)):
         child = select_child(node)
         if child is None:
-            return None if node.pending or tree.root.closed else Flight(to_widen(path))
+            return None if node.pending or tree.root.closed else Flight(to_widen(tree, rules.select_to_widen))
         path.append(child)
         node = child
         if not (node.visits or node.asked or node.unobserved):
@@ -75,14 +79,21 @@ def select(tree: Tree, rules: Rules) -> Flight | None:
     return Flight(path)
 
 
-def to_widen(path: list[Node]) -> list[Node]:
-    """Returns the part of a path that has nothing left below it, to the node whose width is to grow.
+def to_widen(tree: Tree, select_child: Select) -> list[Node]:
+    """Returns the path to the node whose width is to grow.
 
-    That is the node of the fewest samples, the first of equals: so a good path is widened level by level,
-    each of its steps tried otherwise as often as the others.
+    It lies on the best path by `select_child`, and is the node of the fewest samples there, the first of
+    equals: so a good path is widened level by level, each of its steps tried as often as the others.
     """
-    fewest = min(range(len(path)), key=lambda place: path[place].asked)
-    return path[: fewest + 1]
+    path = [tree.root]
+    while (child := select_child(path[-1])) is not None:
+        path.append(child)
+    return path[: fewest_samples(path) + 1]
+
+
+def fewest_samples(path: Sequence[Node]) -> int:
+    """Returns the place of the node of the fewest samples on a path, the first of equals."""
+    return min(range(len(path)), key=lambda place: path[place].asked)
 
 
 def is_leaf(flight: Flight) -> bool:

@@ -115,7 +115,7 @@ def test_a_tree_whose_width_is_spent_is_widened(toy: ModuleType) -> None:
     policy = toy.FixedPolicy("code 1")
     tree = tree_of(run(toy, partial(mcts, simulations=50), policy))
     assert len(tree.nodes) == 2
-    assert [request.n for request in policy.requests] == [4] * 50
+    assert [request.n for request in policy.requests] == [4] + [1] * 49
 
 
 def test_inner_nodes_are_widened_too(toy: ModuleType) -> None:
