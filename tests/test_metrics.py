@@ -139,7 +139,13 @@ def test_area_by_hand() -> None:
     assert area_under_curve([(100, 0.0), (1000, 1.0), (10_000, 1.0)]) == pytest.approx(0.75)
     assert area_under_curve([(7, 1.0), (512, 1.0), (600, 1.0)]) == pytest.approx(1.0)
     assert area_under_curve([(512, 0.3)]) == 0.3
-    for points in ([], [(0, 1.0), (2, 1.0)]):
+    # several heights at one budget are one point, at their mean
+    assert area_under_curve([(512, 0.2), (512, 0.4)]) == pytest.approx(0.3)
+    assert area_under_curve([(512, 1.0), (256, 0.0), (256, 0.5), (512, 0.5)]) == pytest.approx(
+        (0.25 + 0.75) / 2
+    )
+    assert area_under_curve([(7, 0.5)] * 3) == pytest.approx(0.5)
+    for points in ([], [(0, 1.0), (2, 1.0)], [(1, 0.5), (math.inf, 0.5)], [(math.nan, 0.5)]):
         with pytest.raises(UsageError):
             area_under_curve(points)
 
