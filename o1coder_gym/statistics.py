@@ -90,7 +90,7 @@ def estimate_share(values: Numbers, weights: Numbers | None = None, *, confidenc
     weight = np.ones(len(shares)) if weights is None else np.asarray(weights, float)
     share = float(np.average(shares, weights=weight))
     gaps = weight * (shares - share)
-    alike = weight.sum() ** 2 / (weight**2).sum()
+    alike = float(weight.sum() ** 2 / (weight**2).sum())
     binary = weights is None and bool(np.isin(shares, (0.0, 1.0)).all())
     spread = (
         0.0 if binary or len(shares) < 2 else _inflated(len(shares)) * (gaps**2).sum() / weight.sum() ** 2
