@@ -34,7 +34,6 @@ from o1coder_gym.cli.options import (
 )
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.metrics import Estimate
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingSettings, require_packages
 from o1coder_gym.prm import load_scorer
@@ -46,6 +45,7 @@ from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import draw_reliability
 from o1coder_gym.runs.provenance import artefact_path, input_hashes
+from o1coder_gym.statistics import ROUGH_LEGEND, Estimate
 from o1coder_gym.types import Problem, State
 
 app = typer.Typer(help="Train, measure and ask process reward models.", no_args_is_help=True)
@@ -217,7 +217,14 @@ def _items(data: ProcessData, rows: Sequence[PrefixRow]) -> list[tuple[Problem, 
 
 
 def _table(report: ScorerReport, scorer: str) -> Table:
-    table = Table("", "value", "95 % interval", "examples", title=f"{scorer}, {report.problems} problems")
+    table = Table(
+        "",
+        "value",
+        "95 % interval",
+        "examples",
+        title=f"{scorer}, {report.problems} problems",
+        caption=ROUGH_LEGEND,
+    )
     rows: dict[str, Estimate] = {
         "AUC": report.auc,
         "accuracy": report.accuracy,
@@ -229,7 +236,7 @@ def _table(report: ScorerReport, scorer: str) -> Table:
     for depth, choice in report.best_of_by_depth.items():
         rows |= _choice_rows(f"best of {report.n}, step {depth}", choice)
     for name, one in rows.items():
-        table.add_row(name, _number(one.value), f"{_number(one.low)} – {_number(one.high)}", str(one.count))
+        table.add_row(name, _number(one.value), one.ends, str(one.count))
     return table
 
 

@@ -32,6 +32,7 @@ from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.sandbox import Judge, default_judge
+from o1coder_gym.statistics import ROUGH_LEGEND
 from o1coder_gym.tcg.checking.selection import choose, execute, load_score
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
@@ -260,11 +261,10 @@ def _show_quality(found: Sequence[ProblemQuality], as_reward: bool, as_json: boo
             summary["reward"] = asdict(agreement)
         typer.echo(json.dumps(summary))
         return
-    table = Table("", "mean", "95 % interval", "problems", box=None)
+    table = Table("", "mean", "95 % interval", "problems", box=None, caption=ROUGH_LEGEND)
     for name, rate in rates.items():
-        if rate.count:
-            interval = f"{rate.low:.3f} – {rate.high:.3f}"
-            table.add_row(name.replace("_", " "), f"{rate.mean:.3f}", interval, str(rate.count))
+        value = f"{rate.mean:.3f}" if rate.count else "not measured"
+        table.add_row(name.replace("_", " "), value, rate.ends, str(rate.count))
     Console().print(table)
     if agreement is not None:
         typer.echo(f"as reward: {agreement}")
