@@ -103,16 +103,16 @@ def table(policy: str, found: Mapping[str, tuple[AgentSummary, SamplingPassRate]
 
 
 def pass_words(greedy: AgentSummary) -> str:
-    """Says Pass@1 with its 95 % Wilson interval."""
-    low, high = greedy.interval
-    rate = greedy.solved / greedy.total
-    return f"{100 * rate:.1f} ({100 * low:.0f} to {100 * high:.0f}), N = {greedy.total}"
+    """Says Pass@1 with its 95 % interval over problems."""
+    return f"{greedy.share.percent()}, N = {greedy.total}"
 
 
 def aspr_words(rate: SamplingPassRate) -> str:
     """Says ASPR with what it is conditioned on."""
-    value = "none" if math.isnan(rate.rate) else f"{100 * rate.rate:.1f}"
-    return f"{value}, K = {rate.samples}, {rate.paths} paths of {rate.solved} solved"
+    if math.isnan(rate.rate):
+        return f"none, K = {rate.samples}"
+    values = f"{rate.per_path.percent()} per path, {rate.per_problem.percent()} per problem"
+    return f"{values}, K = {rate.samples}, {rate.paths} paths of {rate.solved} solved"
 
 
 if __name__ == "__main__":

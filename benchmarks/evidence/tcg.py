@@ -24,7 +24,6 @@ from typing import Any
 
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.main import main_of
-from o1coder_gym.metrics import bootstrap_interval
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_problems, load_rows
@@ -33,6 +32,7 @@ from o1coder_gym.runs.progress import tracked
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.settings import Checked
+from o1coder_gym.statistics import estimate_share
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
@@ -236,7 +236,8 @@ def _speed(judge: Judge, rows: list[ProblemRow], tests: int) -> dict[str, Any]:
 
 
 def _figures(found: list[ProblemQuality]) -> dict[str, Any]:
-    names = ("pass_rate_of_asked", "pass_rate_of_parsed", "input_validity", "kill_rate", "tests_per_problem")
+    names = ("pass_rate_of_asked", "pass_rate_of_parsed", "input_validity", "kill_rate", "timeout_rate")
+    names += ("equivalent_rate", "tests_per_problem")
     rates = summarize(found)
     figures: dict[str, Any] = {
         name: [round(value, 4) for value in (rates[name].mean, rates[name].low, rates[name].high)]
@@ -251,7 +252,8 @@ def _agreement(found: list[ProblemQuality]) -> dict[str, Any]:
     """Adds an interval over problems, for the programs of one problem are not independent."""
     judged = [one for one in found if one.right + one.wrong]
     shares = [(one.right_accepted + one.wrong_rejected) / (one.right + one.wrong) for one in judged]
-    return asdict(reward_agreement(found)) | {"interval_over_problems": bootstrap_interval(shares)}
+    over = estimate_share(shares, [one.right + one.wrong for one in judged])
+    return asdict(reward_agreement(found)) | {"interval_over_problems": [over.low, over.high]}
 
 
 def _print(name: str, title: str, figures: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from o1coder_gym.experiments.shards import Search, search_all
 from o1coder_gym.experiments.stages import Learned, RealStages, Stages
 from o1coder_gym.experiments.training.rl import Train, train
 from o1coder_gym.models.lookup import find_model
+from o1coder_gym.problems.likeness.overlap import Likeness
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
 from o1coder_gym.runs.executors import load_executor
@@ -57,6 +58,9 @@ class Schedule:
     train_scorer: bool = True
     reinforce: bool = True
 
+
+_NAMED = 8
+"""Problems in two splits that the report names."""
 
 Tell = Callable[[str], None]
 """Told what happens, one line each."""
@@ -124,7 +128,7 @@ def self_play(
         before = _tested(stages, "before", start.policy, folder)
         after = _tested(stages, "after", learned.policy, folder)
         result = SelfPlayResult(learned, out, len(before), gains(before, after))
-        _write_report(folder, config, result)
+        _write_report(folder, config, result, stages.overlap)
     return result
 
 
@@ -301,7 +305,9 @@ def _tested(
     return known
 
 
-def _write_report(folder: RunFolder, config: SelfPlayConfig, result: SelfPlayResult) -> None:
+def _write_report(
+    folder: RunFolder, config: SelfPlayConfig, result: SelfPlayResult, overlap: Sequence[Likeness]
+) -> None:
     rows = list(folder.rows(CURVE))
     drawn = draw_curve(rows, folder.path / PICTURE)
     lines = ["# Self-play", "", f"{config.problems.set}, test split, {result.problems} problems.", ""]
@@ -310,6 +316,11 @@ def _write_report(folder: RunFolder, config: SelfPlayConfig, result: SelfPlayRes
         one = result.gains[name]
         ends = f"{one.before:.1%} | {one.after:.1%} | {one.gain:+.1%}"
         lines.append(f"| {title} | {ends} | {one.low:+.1%} … {one.high:+.1%} |")
+    if overlap:
+        names = ", ".join(f"{one.b} is {one.a}" for one in overlap[:_NAMED])
+        more = ", …" if len(overlap) > _NAMED else ""
+        held_out = len({one.b for one in overlap})
+        lines += ["", f"**{held_out} held-out problems are training problems too**: {names}{more}."]
     lines += ["", "Validation split, stage by stage:", "", markdown_curve(rows)]
     lines += [f"![Learning curve]({PICTURE})", ""] if drawn else []
     lines += ["Settings and versions: config.json. Stages: iteration-NN/STAGE/stage.json.", ""]

@@ -20,6 +20,7 @@ from o1coder_gym.experiments.training.rl import Train, train
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems.likeness.overlap import overlaps
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
@@ -115,8 +116,12 @@ class RealStages:
         section = config.problems
         self._train = load_rows(section.set, split=section.train)[: section.limit or None]
         limit = section.held_out_limit or None
-        self.validation = self._held_out(load_rows(section.set, split=section.validation)[:limit])
-        self.test = self._held_out(load_rows(section.set, split=section.test)[:limit])
+        validation, test = (
+            load_rows(section.set, split=split)[:limit] for split in (section.validation, section.test)
+        )
+        self.validation, self.test = self._held_out(validation), self._held_out(test)
+        self.overlap = overlaps(self._train, [*validation, *test], ways=("question", "tests"))
+        """Training problems that are held out under another name."""
 
     def synthesize(self, learned: Learned, iteration: int, folder: Path) -> Path:
         """Searches this iteration's problems (Algorithm 1, steps 2 and 6); writes D ∪ D' into the folder."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
@@ -105,15 +106,20 @@ def assembled(
         tests = max(known_path.tests, path.tests)
         whole[path.state] = replace(known_path, sources=names, tests=tests)
     known_problems = {problem.task_id: problem for problem in problems}
-    splits = {task_id: split_of(problem, validation) for task_id, problem in known_problems.items()}
+
+    @cache
+    def split(task_id: str) -> str:
+        # of a problem that is not given nothing is known but its name
+        return split_of(known_problems.get(task_id) or Problem(task_id, task_id), validation)
+
     rows = [
-        replace(row, split=splits[row.state.problem_id]) for row in labelled(by_state.values(), label_rule)
+        replace(row, split=split(row.state.problem_id)) for row in labelled(by_state.values(), label_rule)
     ]
     return ProcessData(
         format=format,
         problems=tuple(known_problems.values()),
         prefixes=tuple(rows),
-        paths=tuple(replace(path, split=splits[path.state.problem_id]) for path in whole.values()),
+        paths=tuple(replace(path, split=split(path.state.problem_id)) for path in whole.values()),
         pairs=sibling_pairs(rows, pair_rule),
         label_rule=label_rule,
         pair_rule=pair_rule,

@@ -6,13 +6,13 @@ corrected for the number of comparisons. A run says what it could have shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.results import ResultRow, Setting, labels, seeds_by_problem
+from o1coder_gym.reporting.results import ResultRow, Setting, group, labels, seeds_by_problem
 from o1coder_gym.significance import (
     LEVEL,
     detectable_difference,
@@ -159,14 +159,6 @@ def comparisons(rows: Sequence[ResultRow], baseline: str) -> dict[Setting, Compa
         family = [setting for setting in found if setting.budget == budget]
         found.update(zip(family, corrected([found[setting] for setting in family]), strict=True))
     return found
-
-
-def group(rows: Iterable[ResultRow]) -> dict[Setting, list[ResultRow]]:
-    """Groups rows by setting, in order of first appearance."""
-    groups: dict[Setting, list[ResultRow]] = {}
-    for row in rows:
-        groups.setdefault(row.setting, []).append(row)
-    return groups
 
 
 def _of(gap: Estimate) -> str:

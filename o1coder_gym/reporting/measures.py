@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from o1coder_gym.metrics import Estimate, area_under_curve, estimate_pass_at_k, generation_flops
-from o1coder_gym.reporting.comparison import group
-from o1coder_gym.reporting.results import ResultRow, Setting, labels, seeds_by_problem, solved_share
+from o1coder_gym.reporting.results import ResultRow, Setting, group, labels, seeds_by_problem, solved_share
 from o1coder_gym.runs.budget import UNLIMITED
 
 

@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -129,12 +131,12 @@ class ResultRow:
 
         An agent that ends in an error, or without a program, has failed.
         """
-        return self.outcome is None or self.outcome is Outcome.NO_TESTS or self.outcome.decided
+        return self.outcome not in (Outcome.INFRASTRUCTURE, Outcome.UNSUPPORTED)
 
     @property
     def problem(self) -> tuple[str, str]:
         """The problem: the file name of its set and its task id."""
-        return Path(self.problems).name, self.task_id
+        return _file_name(self.problems), self.task_id
 
     @property
     def untested(self) -> bool:
@@ -154,11 +156,25 @@ class ResultRow:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ResultRow:
         """Reads what `to_row` wrote."""
-        known = {field.name: row[field.name] for field in fields(cls) if field.name in row}
+        known = {name: row[name] for name in _FIELDS if name in row}
         known["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
         known["usage"] = Usage(**row["usage"])
-        known["budget"] = Budget(**row.get("budget", {}))
+        known["budget"] = _budget(tuple(row.get("budget", {}).items()))
         return cls(**known)
+
+
+_FIELDS = tuple(field.name for field in fields(ResultRow))
+_costs = attrgetter(*(field.name for field in fields(Usage)))
+
+
+@cache
+def _file_name(problems: str) -> str:
+    return Path(problems).name
+
+
+@cache
+def _budget(limits: tuple[tuple[str, Any], ...]) -> Budget:
+    return Budget(**dict(limits))
 
 
 def read_results(folder: Path) -> list[ResultRow]:
@@ -174,10 +190,11 @@ def read_results(folder: Path) -> list[ResultRow]:
     found = sorted(folder.rglob(f"{RESULTS}.jsonl"))
     try:
         rows = [*_rows(found)]
-        answered = {(row.setting, row.seed, row.task_id) for row in rows}
         failures = [path.with_name(f"{FAILURES}.jsonl") for path in found]
         failed = {(row.setting, row.seed, row.task_id): row for row in _rows(failures)}
-        rows += (row for key, row in failed.items() if key not in answered)
+        if failed:
+            answered = {(row.setting, row.seed, row.task_id) for row in rows}
+            rows += (row for key, row in failed.items() if key not in answered)
     except (KeyError, TypeError, ValueError) as error:
         raise JournalError(f"{folder}: holds a row that is no result: {error!r}") from error
     if not rows:
@@ -249,11 +266,18 @@ class AgentSummary:
 
 def summarize(rows: Iterable[ResultRow]) -> list[AgentSummary]:
     """Groups rows by setting, in order of first appearance."""
-    groups: dict[Setting, list[ResultRow]] = {}
-    for row in rows:
-        groups.setdefault(row.setting, []).append(row)
+    groups = group(rows)
     names = labels(list(groups))
-    return [_summary(names[setting], group) for setting, group in groups.items()]
+    return [_summary(names[setting], found) for setting, found in groups.items()]
+
+
+def group(rows: Iterable[ResultRow]) -> dict[Setting, list[ResultRow]]:
+    """Groups rows by setting, in order of first appearance."""
+    found: dict[tuple[Any, ...], list[ResultRow]] = {}
+    for row in rows:
+        key = (row.agent, row.problems, row.policy, row.format, row.budget)
+        found.setdefault(key, []).append(row)
+    return {rows[0].setting: rows for rows in found.values()}
 
 
 def labels(settings: Sequence[Setting]) -> dict[Setting, str]:
@@ -287,7 +311,7 @@ def _summary(name: str, group: Sequence[ResultRow]) -> AgentSummary:
         total=len(rows),
         share=solved_share(rows),
         committed=sum(row.code is not None for row in rows),
-        usage=sum((row.usage for row in rows), Usage()),
+        usage=Usage(*map(sum, zip(*(_costs(row.usage) for row in rows), strict=True))),
         tests_passed=share_of_tests(rows),
         timed=all(row.timed for row in rows),
         untested=sum(row.untested for row in rows),
@@ -304,7 +328,7 @@ def seeds_by_problem(rows: Iterable[ResultRow]) -> dict[tuple[str, str], list[bo
     found: dict[tuple[str, str], list[bool]] = {}
     for row in rows:
         if row.counted:
-            found.setdefault(row.problem, []).append(row.solved)
+            found.setdefault((_file_name(row.problems), row.task_id), []).append(row.outcome is Outcome.PASS)
     return found
 
 
@@ -501,15 +525,16 @@ def markdown_report(
 def _grid(
     rows: Sequence[ResultRow], summaries: Sequence[AgentSummary], pages: Mapping[str, str]
 ) -> list[tuple[str, ...]]:
-    cells: dict[tuple[str, Setting], list[str]] = {}
-    for row in rows:
-        cell = "solved" if row.solved else (row.outcome or row.missing).replace("_", " ")
-        cells.setdefault((row.task_id, row.setting), []).append(cell)
+    columns: dict[Setting, dict[str, list[str]]] = {}
+    for setting, found in group(rows).items():
+        cells = columns.setdefault(setting, {})
+        for row in found:
+            cell = "solved" if row.solved else (row.outcome or row.missing).replace("_", " ")
+            cells.setdefault(row.task_id, []).append(cell)
+    shown = [columns[summary.setting] for summary in summaries]
     tasks = dict.fromkeys(row.task_id for row in rows)
     names = {task: f"[{task}]({pages[task]})" if task in pages else task for task in tasks}
-    return [
-        (names[task], *(", ".join(cells.get((task, s.setting), [])) for s in summaries)) for task in tasks
-    ]
+    return [(names[task], *(", ".join(cells.get(task, [])) for cells in shown)) for task in tasks]
 
 
 def _markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

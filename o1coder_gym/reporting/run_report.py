@@ -209,12 +209,13 @@ def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]
 
 def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
     problems = len({(row.problems, row.task_id) for row in rows})
+    sets = dict.fromkeys(row.problems for row in rows)
     seeds = sorted({row.seed for row in rows})
     facts: list[tuple[str, str]] = [
-        ("problems", f"{problems} of {_names(Path(row.problems).name for row in rows)}"),
+        ("problems", f"{problems} of {_names(Path(name).name for name in sets)}"),
         ("policy", _names(row.policy for row in rows)),
         ("format", _names(row.format for row in rows)),
-        ("budget per problem", _names(budget_words(row.budget) for row in rows)),
+        ("budget per problem", _names(map(budget_words, dict.fromkeys(row.budget for row in rows)))),
         ("seeds", ", ".join(map(str, seeds))),
     ]
     config = folder / "config.json"

@@ -128,8 +128,9 @@ def _read(request: TestRequest, completions: Sequence[Completion]) -> GeneratedT
     written = tuple(dict.fromkeys(test for one in parsed for test in (*one.tests, *one.contradictory)))
     kept, contradictory = without_contradictions(written)
     tests = kept[: request.n]
-    report = {"asked": request.n, **_counts(parsed, len(written)), "contradictory": len(contradictory)}
-    report["parsed"] = len(tests)
+    report = {"asked": request.n, **_counts(parsed, len(written)), "parsed": len(tests)}
+    if contradictory:
+        report["contradictory"] = len(contradictory)
     report["tokens"] = sum(one.tokens for one in completions)
     return GeneratedTests(tests, "\n".join(one.text for one in completions), report)
 

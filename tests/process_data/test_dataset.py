@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import RowError, UsageError
-from o1coder_gym.problems.rows import split_of
+from o1coder_gym.problems.likeness.identity import split_of
 from o1coder_gym.process_data import (
     LabelRule,
     PairRule,
@@ -34,7 +34,8 @@ def prefix(
 
 
 def data(*rows: PrefixRow, paths: tuple[PathRow, ...] = (), source: str = "run", **rules) -> ProcessData:
-    problems = [Problem(task, "?", "f", (CallTest("[1]", "2"),), {"split": "x"}) for task in ("p", "q")]
+    tasks = {"p": 0, "q": 0} | {row.state.problem_id: 0 for row in rows}
+    problems = [Problem(task, f"{task}?", "f", (CallTest("[1]", "2"),), {"split": "x"}) for task in tasks]
     return assembled("pseudocode", problems, rows, paths, sources={source: {"seed": 0}}, **rules)
 
 
@@ -88,7 +89,7 @@ def test_all_rows_of_a_problem_are_in_one_split() -> None:
     rows = [prefix(step, value=value, task=task) for task in tasks for step, value in (("a", 1), ("b", 0))]
     found = data(*rows, validation=0.3)
     for row in (*found.prefixes, *found.pairs):
-        assert row.split == split_of(row.state.problem_id, 0.3)
+        assert row.split == split_of(found.problem(row.state.problem_id), 0.3)
     held_out = found.of_split("validation")
     assert 0 < len(held_out.prefixes) < len(found.prefixes)
     assert {row.state.problem_id for row in held_out.prefixes} == {p.state.problem_id for p in held_out.pairs}
@@ -119,3 +120,39 @@ def test_a_broken_folder_is_named(tmp_path: Path) -> None:
 def test_rules_out_of_range_are_refused(make) -> None:
     with pytest.raises(UsageError):
         make()
+
+
+def test_a_problem_is_in_one_split_under_all_its_names() -> None:
+    """As HumanEval is in its plus set, with other task ids."""
+    asked = [f"Returns the {place}-th smallest number of the given list." for place in range(40)]
+
+    def named(name: str) -> ProcessData:
+        problems = [Problem(f"{name}/{place}", text, "f") for place, text in enumerate(asked)]
+        rows = [prefix("a", value=1.0, task=problem.task_id) for problem in problems]
+        return assembled("pseudocode", problems, rows, (), validation=0.5, sources={name: {}})
+
+    one, other = (
+        {int(row.state.problem_id.split("/")[1]): row.split for row in named(name).prefixes}
+        for name in ("a", "b")
+    )
+    assert one == other
+    assert {*one.values()} == {"train", "validation"}
+    both = merged([named("a"), named("b")]).of_split("validation")
+    assert {problem.prompt for problem in both.problems} == {
+        asked[place] for place, split in one.items() if split == "validation"
+    }
+
+
+def test_a_folder_of_an_earlier_version_keeps_the_splits_of_its_rows(tmp_path: Path) -> None:
+    found = data(prefix("a", value=1.0), validation=0.5)
+    (row,) = found.prefixes
+    other = "train" if row.split == "validation" else "validation"
+    old = replace(found, prefixes=(replace(row, split=other),))
+    assert [problem.task_id for problem in old.of_split(other).problems if problem.task_id == "p"] == ["p"]
+
+
+def test_texts_may_hold_any_line_end(tmp_path: Path) -> None:
+    odd = "a\u2028b\u0085c\x0cd"
+    found = data(prefix(odd, value=1.0))
+    write_data(tmp_path, found)
+    assert read_data(tmp_path) == found

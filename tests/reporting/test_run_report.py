@@ -6,7 +6,7 @@ from o1coder_gym.metrics import calibration_error
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.reporting.results import PROFILE, ResultRow
 from o1coder_gym.reporting.run_report import make_report, read_profile
-from o1coder_gym.reporting.search_reliability import scored_steps, search_reliability
+from o1coder_gym.reporting.search_reliability import ScoredStep, scored_steps, search_reliability
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import ActionType, Outcome, Problem, Step, Usage
@@ -97,11 +97,13 @@ def scored_tree() -> SearchTree:
 
 def test_a_step_is_worth_the_ends_below_it():
     # not its value in the search, which the scorer itself may have set; ends themselves are no steps
-    assert scored_steps([scored_tree()]) == [(0.2, 0.0), (0.9, 0.75), (0.6, 0.5)]
+    steps = [(0.2, 0.0), (0.9, 0.75), (0.6, 0.5)]
+    assert scored_steps([scored_tree()]) == [ScoredStep("p", *step) for step in steps]
 
 
 def test_bins_and_their_error():
-    bins = search_reliability([(0.05, 0.0), (0.95, 1.0), (0.97, 0.5), (1.0, 1.0)])
+    pairs = [(0.05, 0.0), (0.95, 1.0), (0.97, 0.5), (1.0, 1.0)]
+    bins = search_reliability([ScoredStep("p", *pair) for pair in pairs])
     assert [one.count for one in bins] == [1, 3]
     assert bins[1].score == pytest.approx((0.95 + 0.97 + 1.0) / 3)
     assert bins[1].target == pytest.approx(2.5 / 3)

@@ -18,10 +18,10 @@ from o1coder_gym.experiments.training.prm import (
     PRMSettings,
     ScoreSettings,
 )
-from o1coder_gym.metrics import Estimate
 from o1coder_gym.prm.evaluation import Choice, ScorerReport
 from o1coder_gym.prm.public import PUBLIC
 from o1coder_gym.settings.groups import FitRun, OutputSettings, RunSettings, TrainingRun
+from o1coder_gym.statistics import ROUGH_LEGEND, Estimate
 
 
 def train(settings: PRMSettings, run: TrainingRun) -> None:
@@ -71,7 +71,14 @@ def list_public(settings: OutputSettings) -> None:
 
 
 def _table(report: ScorerReport, scorer: str) -> Table:
-    table = Table("", "value", "95 % interval", "examples", title=f"{scorer}, {report.problems} problems")
+    table = Table(
+        "",
+        "value",
+        "95 % interval",
+        "examples",
+        title=f"{scorer}, {report.problems} problems",
+        caption=ROUGH_LEGEND,
+    )
     rows: dict[str, Estimate] = {
         "AUC": report.auc,
         "accuracy": report.accuracy,
@@ -83,7 +90,7 @@ def _table(report: ScorerReport, scorer: str) -> Table:
     for depth, choice in report.best_of_by_depth.items():
         rows |= _choice_rows(f"best of {report.n}, step {depth}", choice)
     for name, one in rows.items():
-        table.add_row(name, _number(one.value), f"{_number(one.low)} – {_number(one.high)}", str(one.count))
+        table.add_row(name, _number(one.value), one.ends, str(one.count))
     return table
 
 

@@ -21,6 +21,7 @@ from o1coder_gym.experiments.training.tcg import (
 )
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.settings.groups import OutFolder, RunSettings, TrainingRun
+from o1coder_gym.statistics import ROUGH_LEGEND
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
 
 
@@ -70,11 +71,10 @@ def _show_quality(found: Sequence[ProblemQuality], as_reward: bool, as_json: boo
             summary["reward"] = asdict(agreement)
         print(json.dumps(summary))
         return
-    table = Table("", "mean", "95 % interval", "problems", box=None)
+    table = Table("", "mean", "95 % interval", "problems", box=None, caption=ROUGH_LEGEND)
     for name, rate in rates.items():
-        if rate.count:
-            interval = f"{rate.low:.3f} – {rate.high:.3f}"
-            table.add_row(name.replace("_", " "), f"{rate.mean:.3f}", interval, str(rate.count))
+        value = f"{rate.mean:.3f}" if rate.count else "not measured"
+        table.add_row(name.replace("_", " "), value, rate.ends, str(rate.count))
     Console().print(table)
     if agreement is not None:
         print(f"as reward: {agreement}")

@@ -7,8 +7,9 @@ reference once, on inputs of its kind from both sets.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from o1coder_gym.problems.likeness.identity import question_key, question_words
@@ -22,9 +23,11 @@ from o1coder_gym.sandbox.values.extraction import expectations
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, StdioTest, Submission
 
 WAYS = ("question", "tests", "text", "behaviour")
-"""Equal words; at least half of the smaller one's tests (and two); most three-word pieces; equal results."""
+"""Equal words; half of the smaller one's tests and two, or one and the name; near texts; equal results."""
 NEAR = 0.6
 """Share of three-word pieces in common (Jaccard) from which texts are near."""
+_TELLING = 12
+"""Characters of an encoded input from which it tells something even with a yes or no."""
 _PROBES = 12
 _FEWEST_OUTPUTS = 3
 """Different results that two references must share to be alike: many functions return True and False."""
@@ -54,7 +57,10 @@ class Likeness:
 
 
 def overlaps(
-    a: Sequence[ProblemRow], b: Sequence[ProblemRow], runner: OutputRunner | None = None
+    a: Sequence[ProblemRow],
+    b: Sequence[ProblemRow],
+    runner: OutputRunner | None = None,
+    ways: Collection[str] = WAYS,
 ) -> list[Likeness]:
     """Finds the problems of `a` that stand in `b` too, each pair once and by its surest way.
 
@@ -62,13 +68,14 @@ def overlaps(
         a: Problems, e.g. those of a training.
         b: Other problems, e.g. those held out.
         runner: Runs references for the likeness of behaviour; None leaves that way out.
+        ways: Those that count, of `WAYS`. Sets whose questions are made of the same phrases are near in text.
     """
-    found: dict[tuple[int, int], str] = {}
-    pairs = [_equal_questions(a, b), _shared_tests(a, b), _near_texts(a, b)]
+    pairs = {"question": _equal_questions, "tests": _shared_tests, "text": _near_texts}
     if runner is not None:
-        pairs.append(_equal_behaviours(a, b, runner))
-    for way, alike in zip(WAYS, pairs, strict=False):
-        for pair in alike:
+        pairs["behaviour"] = partial(_equal_behaviours, runner=runner)
+    found: dict[tuple[int, int], str] = {}
+    for way, alike in pairs.items():
+        for pair in alike(a, b) if way in ways else ():
             found.setdefault(pair, way)
     return [
         Likeness(a[one].problem.task_id, b[other].problem.task_id, way)
@@ -95,7 +102,8 @@ def _joined(a: Sequence[str | None], b: Sequence[str | None]) -> Pairs:
 def _shared_tests(a: Sequence[ProblemRow], b: Sequence[ProblemRow]) -> Iterator[tuple[int, int]]:
     cases_a, cases_b = ([_cases(row) for row in rows] for rows in (a, b))
     for (one, other), shared in _in_common(cases_a, cases_b).items():
-        if shared >= 2 and 2 * shared >= min(len(cases_a[one]), len(cases_b[other])):
+        namesakes = a[one].problem.entry_point == b[other].problem.entry_point
+        if namesakes or shared >= 2 and 2 * shared >= min(len(cases_a[one]), len(cases_b[other])):
             yield one, other
 
 
@@ -122,14 +130,21 @@ def _in_common(a: Sequence[set[Any]], b: Sequence[set[Any]]) -> Counter[tuple[in
 
 
 def _cases(row: ProblemRow) -> set[Any]:
-    """Returns the tests of a problem as pairs of encoded input and what is expected, as far as they tell."""
+    """Returns the tests of a problem as pairs of encoded input and what is expected, as far as they tell.
+
+    Small inputs with a yes or no are left out: they stand in the tests of very different problems.
+    """
     found: set[Any] = set()
     for test in (*row.problem.public_tests, *row.tests):
         if isinstance(test, StdioTest):
             found.add((test.stdin.strip(), test.stdout.strip()))
         elif isinstance(test, CallTest | AssertTest | CheckTest):
             calls = expectations(test, row.problem.entry_point or "") or ()
-            found |= {(call.args, call.wanted) for call in calls}
+            found |= {
+                (call.args, call.wanted)
+                for call in calls
+                if len(call.args) >= _TELLING or call.wanted not in ("True", "False")
+            }
     return found
 
 

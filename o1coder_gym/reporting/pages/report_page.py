@@ -22,6 +22,7 @@ from o1coder_gym.reporting.results import (
     ResultRow,
     Setting,
     budget_words,
+    group,
     missing_note,
     share_of_tests,
     share_words,
@@ -185,8 +186,12 @@ def _problems(report: RunReport) -> str:
     """The grid at the largest budget, and under it a row per problem."""
     settings = _largest(report)
     cells: dict[tuple[str, Setting], list[ResultRow]] = {}
-    for row in report.rows:
-        cells.setdefault((row.task_id, row.setting), []).append(row)
+    for setting, rows in group(report.rows).items():
+        if setting in settings:
+            by_task: dict[str, list[ResultRow]] = {}
+            for row in rows:
+                by_task.setdefault(row.task_id, []).append(row)
+            cells |= {(task, setting): found for task, found in by_task.items()}
     tasks = list(dict.fromkeys(row.task_id for row in report.rows))
     ease = {task: sum(_share(cells.get((task, setting), [])) for setting in settings) for task in tasks}
     tasks.sort(key=lambda task: -ease[task])

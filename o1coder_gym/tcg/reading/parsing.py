@@ -123,7 +123,8 @@ def _calls(text: str, name: str) -> Iterator[TestCase | None]:
     """Yields calls that are followed by their result on the line, or on the next one after ``>>>``."""
     for match in re.finditer(rf"(?<![\w.])(?<!def ){re.escape(name)}\s*\(", text):
         call = call_at(text, match.start())
-        if call is None or call.keywords or call.end_col_offset is None:
+        in_assert = "assert" in text[: match.start()].rpartition("\n")[2]  # was read as one, or left out
+        if in_assert or call is None or call.keywords or call.end_col_offset is None:
             continue
         end = match.start() + len(ast.get_source_segment(text[match.start() :], call) or "")
         result = _result_after(text[: match.start()], text[end:])
@@ -180,7 +181,8 @@ def _leading_literal(text: str) -> str | None:
             found = write_literal(read_literal(_JSON_NAMES.get(piece.lower(), piece)))
         except ValueError:
             continue
-        return None if _NOT_ALL.match(bare[end:]) else found
+        several = isinstance(parse_expression(piece), ast.BoolOp) or _NOT_ALL.match(bare[end:])
+        return None if several else found
     return None
 
 

@@ -164,8 +164,12 @@ def unseen(row: ProblemRow, cases: Sequence[Case], dataset: Dataset) -> list[Cas
     shown = shown_inputs(row.problem)
     hidden = [case for case in cases if input_of(case) not in shown]
     writable = [case for case in hidden if template.is_writable(case)]
-    dataset.drops["case: the question shows it"] += len(cases) - len(hidden)
-    dataset.drops["case: its comparison cannot be written"] += len(hidden) - len(writable)
+    dataset.drops += Counter(
+        {
+            "case: the question shows it": len(cases) - len(hidden),
+            "case: its comparison cannot be written": len(hidden) - len(writable),
+        }
+    )
     return writable
 
 
@@ -252,7 +256,7 @@ def pass_as_written(
         ]
     )
     passing = [one.outcome is Outcome.PASS for one in verdicts]
-    dataset.drops["group: fails on the solution as it was written"] += passing.count(False)
+    dataset.drops += Counter({"group: fails on the solution as it was written": passing.count(False)})
     return passing
 
 

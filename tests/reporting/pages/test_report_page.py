@@ -10,7 +10,7 @@ from o1coder_gym.reporting.pages.charts import curves_chart, spending_chart
 from o1coder_gym.reporting.pages.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, CurvePoint, RunReport, make_report
-from o1coder_gym.reporting.search_reliability import search_reliability
+from o1coder_gym.reporting.search_reliability import ScoredStep, search_reliability
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
 
@@ -35,7 +35,7 @@ def report(budgets: tuple[int, ...] = (512, 1024)) -> RunReport:
                 outcome = Outcome.PASS if right else Outcome.RUNTIME_ERROR
                 nothing = (place, number) == (1, 3)
                 rows.append(row(f"p/{number}", agent, None if nothing else outcome, tokens))
-    bins = search_reliability([(0.1, 0.0), (0.8, 1.0), (0.85, 0.5)])
+    bins = search_reliability([ScoredStep("p/0", *pair) for pair in ((0.1, 0.0), (0.8, 1.0), (0.85, 0.5))])
     return make_report(rows, [("policy", "scripted:x & y")], bins, {"p/1": "trees/p-1.html"})
 
 
@@ -54,7 +54,7 @@ def test_the_table_has_intervals_differences_and_a_group_per_budget():
     assert page.index("1,024 tokens per problem") < page.index("512 tokens per problem")
     assert "against best_of_n_random" in page
     assert 'title="50.0 % (15.0 to 85.0)"' in page  # Wilson for 2 of 4
-    assert "+25.0 <small>(+0 to +75)</small>" in page
+    assert "+25.0 <small>(−38 to +72)~</small>" in page
     assert page.count("too few to tell</small>") == 4  # greedy and mcts at two budgets, four problems
     assert "This run could show differences of 100 points or more." in page
     assert "tokens per problem</th>" not in report_page(report((512,)))
