@@ -12,8 +12,9 @@ INSTALL := .ci/install $(PYTHON)
 demo: $(if $(wildcard $(READY)),$(READY),$(MODELS))
 	$(BIN)/o1coder demo
 
+# One process a core, whole files at a time: modules share models and judges. More than eight gain nothing.
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(shell nproc) --maxprocesses 8 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

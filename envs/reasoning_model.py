@@ -37,10 +37,11 @@ class ReasoningModel:
     """T, R and the end of episodes for a set of problems (implements `protocols.Model`).
 
     An action is the text of one step. A step that cannot be read stays in the chain and is answered by
-    feedback; a code step commits its program, which is judged, and ends the episode (`terminated`); a chain
-    that reaches `max_steps` without code is `truncated`. `advance` is pure: equal inputs give equal
-    transitions. Verdicts are cached by (problem, code), step scores by state; a failure of the judge itself
-    is never cached, has a NaN reward and `Outcome.INFRASTRUCTURE`.
+    feedback; a code step commits its program, which is judged, and ends the episode. So does the step that
+    reaches `max_steps` without code. Both are `terminated`: the depth is part of the state and the end is
+    paid for, so there is no later value for a learner to bootstrap from. `advance` is pure: equal inputs
+    give equal transitions. Verdicts are cached by (problem, code), step scores by state; a failure of the
+    judge itself is never cached, has a NaN reward and `Outcome.INFRASTRUCTURE`.
 
     The model knows public tests and those given as `tests`, never hidden ones. It is a handle: copies and
     forks of whatever holds it share it. It pickles, without its caches, if its judge and scorer do.
@@ -247,16 +248,16 @@ class ReasoningModel:
         process: tuple[float, ...],
     ) -> Transition:
         verdict, told = judged or (None, "")
-        truncated = verdict is None and len(state.steps) >= self.max_steps
+        at_limit = verdict is None and len(state.steps) >= self.max_steps
         if _is_malformed(state):
             told = self.format.complaint(action)
-        reward = self._reward(Evidence(process, verdict, truncated))
+        reward = self._reward(Evidence(process, verdict, at_limit))
         failed = verdict is not None and verdict.outcome is Outcome.INFRASTRUCTURE
         return Transition(
             state=state,
             reward=math.nan if failed else reward.value,
-            terminated=verdict is not None,
-            truncated=truncated,
+            terminated=verdict is not None or at_limit,
+            truncated=False,
             feedback=told,
             verdict=verdict,
             reward_terms=reward.terms,

@@ -41,6 +41,15 @@ def test_getting_started_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert names["done"].result.code == names["right"]
 
 
+def test_reinforcement_learning_libraries_train_on_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    names = run("rl_libraries.md")
+    assert names["ppo"].num_timesteps == 32
+    assert names["chosen"] in names["env"].action_space
+    told = capsys.readouterr().out.splitlines()[-2:]
+    assert [line.split(":")[0] for line in told] == ["update 0", "update 1"]
+    assert names["loss"].isfinite()
+
+
 def test_the_formulas_of_the_paper_hold() -> None:
     assert run("paper.md")["found"].rate == 0.5
 
