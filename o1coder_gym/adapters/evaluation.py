@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from o1coder_gym.adapters.scoring import GroundTruth
+from o1coder_gym.adapters.scoring import GroundTruth, Score
+from o1coder_gym.metrics import pass_at_k
 from o1coder_gym.problems.loading import limits_for, load_rows
 from o1coder_gym.types import Problem
 
@@ -37,3 +39,10 @@ def load_exam(problems: str, split: str | None = None) -> Exam:
             for row in rows
         },
     )
+
+
+def pass_at(tasks: Iterable[Sequence[Score]], k: int) -> float:
+    """Returns pass@k over the tasks with k scores or more that are not masked; NaN where none has."""
+    decided = [[score.reward for score in scores if not score.masked] for scores in tasks]
+    rates = [pass_at_k(len(rewards), int(sum(rewards)), k) for rewards in decided if len(rewards) >= k]
+    return sum(rates) / len(rates) if rates else math.nan

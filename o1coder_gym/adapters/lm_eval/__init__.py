@@ -10,15 +10,13 @@ host. Needs lm-eval 0.4.13.
 from __future__ import annotations
 
 import ast
-import math
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from o1coder_gym.adapters.evaluation import pass_at
 from o1coder_gym.adapters.scoring import GroundTruth, Score, score_all
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.metrics import pass_at_k
 from o1coder_gym.problems.test_code import called_by, parse_code
 from o1coder_gym.types import AssertTest, CheckTest
 
@@ -64,18 +62,7 @@ class CodeEval:
             task: [(number, _result(task, number, score)) for number, score in enumerate(group)]
             for task, group in enumerate(found)
         }
-        return estimates(found, k), results
-
-
-def estimates(found: Sequence[Sequence[Score]], k: Iterable[int]) -> dict[str, float]:
-    """Returns pass@k over the tasks that have k candidates which are not masked; NaN where no task has."""
-    totals: defaultdict[int, list[float]] = defaultdict(list)
-    for group in found:
-        decided = [score.reward for score in group if not score.masked]
-        for size in k:
-            if size <= len(decided):
-                totals[size].append(pass_at_k(len(decided), int(sum(decided)), size))
-    return {f"pass@{size}": sum(totals[size]) / len(totals[size]) if totals[size] else math.nan for size in k}
+        return {f"pass@{size}": pass_at(found, size) for size in k}, results
 
 
 def read_reference(code: str) -> GroundTruth:

@@ -6,8 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from o1coder_gym.adapters.evaluation import load_exam
-from o1coder_gym.adapters.lm_eval import estimates
+from o1coder_gym.adapters.evaluation import load_exam, pass_at
 from o1coder_gym.adapters.scoring import program_in, score_all
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import State
@@ -40,4 +39,4 @@ def pass_at_1(references: Sequence[str], predictions: Sequence[Sequence[str]]) -
         problems, split, task_id = json.loads(target)
         truth = load_exam(problems, split).truths[task_id]
         items += [(program_in(answer), truth) for answer in group]
-    return estimates([[score] for score in score_all(items)], (1,))["pass@1"]
+    return pass_at([[score] for score in score_all(items)], 1)
