@@ -23,7 +23,7 @@ FLOORS = (
     {"policies", "process_data"},
     {"prm", "tcg", "reporting"},
     {"envs", "agents"},
-    {"experiments"},
+    {"experiments", "adapters"},
     {"cli"},
 )
 """Lowest first: what is on one imports from its own and those below; `tests/test_layers.py` holds to it."""

@@ -131,7 +131,15 @@ class O1CoderSpec:
     @property
     def environment_factory(self) -> Callable[[], ReasoningTools]:
         """Makes an environment for one episode at a time."""
-        return lambda: ReasoningTools(self._model)
+        return partial(ReasoningTools, self._model)
+
+    @property
+    def rewarding_environment_factory(self) -> Callable[[], ReasoningTools]:
+        """Makes environments that own their reward, for AsyncGRPO: it hands none to reward functions.
+
+        Give it with ``reward_funcs=[]``. It pickles, as AsyncGRPO's workers need it.
+        """
+        return partial(RewardingTools, self._model)
 
     @property
     def reward_funcs(self) -> list[Callable[..., list[float | None]]]:
@@ -249,6 +257,14 @@ class ReasoningTools:
             return 0.0
         stop = None if episode.over else self._model.stopped([episode.state])[0]
         return replace(episode, stop=stop).reward
+
+
+class RewardingTools(ReasoningTools):
+    """An episode that pays its own reward."""
+
+    def get_reward(self) -> float | None:
+        """Returns `reward`; the trainer calls it when the episode is over."""
+        return self.reward
 
 
 Completion: TypeAlias = str | Sequence[Mapping[str, Any]]
@@ -376,7 +392,15 @@ def _text(completion: Completion) -> str:
     """Returns a completion as text; of a conversation what the assistant said."""
     if isinstance(completion, str):
         return completion
-    return "\n\n".join(said_in(turn) for turn in completion if turn["role"] == "assistant")
+    return "\n\n".join(_said(turn) for turn in completion if turn["role"] == "assistant")
+
+
+def _said(turn: Mapping[str, Any]) -> str:
+    """Returns what an assistant's turn says: the actions of its tool calls, else its content."""
+    calls = [call.get("function", call)["arguments"] for call in turn.get("tool_calls") or ()]
+    arguments = [json.loads(call) if isinstance(call, str) else call for call in calls]
+    actions = [str(given["action"]) for given in arguments if "action" in given]
+    return "\n\n".join(actions) or said_in(turn)
 
 
 def _term(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from o1coder_gym.sandbox.trial import News, Trial
 from o1coder_gym.sandbox.workers.pool import Pool
@@ -21,7 +21,7 @@ class Batch:
     def __init__(self, pool: Pool, trials: Sequence[Trial]) -> None:
         """Args: where to run, what to run."""
         self._pool = pool
-        self._trials = trials
+        self._trials: Sequence[Trial] | Mapping[int, Trial] = trials
         self._waiting = deque(range(len(trials)))
         self._running: dict[Worker, int] = {}
         self._verdicts: dict[int, Verdict] = {}

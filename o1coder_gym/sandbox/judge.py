@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
+from weakref import WeakSet
 
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.sandbox.batch import Batch
@@ -71,6 +73,7 @@ class Judge:
         self._pool: Pool | None = None
         self._inherited: Pool | None = None
         self._owner = os.getpid()
+        _judges.add(self)
         if require is not None and self._required:
             self._keep_only_if_sound()
 
@@ -113,7 +116,7 @@ class Judge:
         Raises:
             UsageError, InfrastructureError: As `evaluate` does.
         """
-        trials = [ObservedTrial(one, tuple(self._blueprint.packages)) for one in submissions]
+        trials = [self.observed_trial(one) for one in submissions]
         with self._lock:
             self._examine()
             verdicts = Batch(self._own_pool(), trials).run()
@@ -128,6 +131,38 @@ class Judge:
         """
         with self._lock:
             return self._examine()
+
+    def trial(self, submission: Submission, *, stop_at_failure: bool = False) -> Trial:
+        """Plans how a program is judged here.
+
+        Raises:
+            UsageError: When a test cannot be run on any program.
+        """
+        return Trial(
+            submission,
+            stop_at_failure=stop_at_failure,
+            stdout_tolerance=self._stdout_tolerance,
+            packages=tuple(self._blueprint.packages),
+        )
+
+    def observed_trial(self, submission: Submission) -> ObservedTrial:
+        """Plans how a program is run here for what it returns.
+
+        Raises:
+            UsageError: When a test cannot be run on any program.
+        """
+        return ObservedTrial(submission, tuple(self._blueprint.packages))
+
+    @contextmanager
+    def lent(self) -> Iterator[Pool]:
+        """Lends the zygotes to someone who keeps them busy (`concurrent_judge`); batches wait meanwhile.
+
+        Raises:
+            SandboxError, InfrastructureError: As `report` does.
+        """
+        with self._lock:
+            self._examine()
+            yield self._own_pool()
 
     def close(self) -> None:
         """Ends all zygotes; a later batch starts new ones."""
@@ -165,15 +200,7 @@ class Judge:
 
     def _run(self, submissions: Sequence[Submission], stop_at_failure: bool = False) -> list[Verdict]:
         """Judges submissions without looking at the sandbox first."""
-        trials = [
-            Trial(
-                one,
-                stop_at_failure=stop_at_failure,
-                stdout_tolerance=self._stdout_tolerance,
-                packages=tuple(self._blueprint.packages),
-            )
-            for one in submissions
-        ]
+        trials = [self.trial(one, stop_at_failure=stop_at_failure) for one in submissions]
         return Batch(self._own_pool(), trials).run()
 
     def _own_pool(self) -> Pool:
@@ -185,6 +212,17 @@ class Judge:
             self._pool = Pool(self._blueprint, self.workers)
         return self._pool
 
+
+_judges: WeakSet[Judge] = WeakSet()
+
+
+def _renew_locks() -> None:
+    """Frees the judges of a forked child: a thread that held a lock is not there to let it go."""
+    for judge in _judges:
+        judge._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
 
 _reports: dict[tuple[tuple[str, ...], tuple[str, ...], int], SandboxReport] = {}
 """By layers, packages and user id: what canaries have found in this process."""
