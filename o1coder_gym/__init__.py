@@ -6,7 +6,7 @@ already, else as soon as it is. It pulls in no torch, and without Gymnasium no n
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 from o1coder_gym import moved, registering
 
