@@ -13,10 +13,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from o1coder_gym import registry
 from o1coder_gym.cli.commands import settings_of, shown_settings
 from o1coder_gym.cli.main import COMMANDS, app
 from o1coder_gym.errors import UsageError
 from o1coder_gym.parameters import REQUIRED
+from o1coder_gym.process_data.exports import EXPORTS
 from o1coder_gym.settings import Setting, all_settings, read, to_toml
 from tests.command_line import call, find, names_of
 
@@ -135,6 +137,15 @@ def test_a_file_and_over_it_the_options(tmp_path: Path, suffix: str) -> None:
     assert done.exit_code == 0, done.output
     assert 'agents = ["mcts"]' in done.stdout
     assert "tokens = [8]" in done.stdout
+
+
+def test_names_in_meanings_are_all_that_there_are() -> None:
+    assert all(name in meaning("synthesize", "rows.exports") for name in EXPORTS)
+    assert all(kind.plural in meaning("list", "kind") for kind in registry.KINDS.values())
+
+
+def meaning(name: str, key: str) -> str:
+    return next(one.parameter.meaning for one in all_settings(KINDS[name]) if one.key == key)
 
 
 def test_it_does_not_matter_whether_pydantic_is_imported() -> None:

@@ -50,7 +50,8 @@ class RowSettings(Checked):
         min_visits: Least visits in a pair.
         validation: Share of the problems held out.
         add: Earlier data to unite with (D ∪ D'); may be repeated.
-        exports: Write it in this form too; may be repeated.
+        exports: Write it as stepwise, math_shepherd, preferences, demonstrations, parquet, datasets too; may
+            be repeated.
     """
 
     hard: Literal["any", "value"] = "any"
