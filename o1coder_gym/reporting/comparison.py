@@ -6,13 +6,14 @@ corrected for the number of comparisons. A run says what it could have shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.results import ResultRow, Setting, group, labels, seeds_by_problem
+from o1coder_gym.reporting.results import ResultRow, Setting, group, labels
 from o1coder_gym.significance import (
     LEVEL,
     detectable_difference,
@@ -98,14 +99,37 @@ def compare_rows(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[st
     Raises:
         UsageError: When they have no problem in common.
     """
-    first, second = seeds_by_problem(a), seeds_by_problem(b)
-    shared = sorted(first.keys() & second.keys())
+    return _compared(_by_problem(a), _by_problem(b), names)
+
+
+@dataclass(slots=True)
+class _Runs:
+    """The runs of one problem. Mutable: they are counted one by one."""
+
+    count: int = 0
+    solved: int = 0
+    tokens: int = 0
+
+
+def _by_problem(rows: Sequence[ResultRow]) -> dict[tuple[str, str], _Runs]:
+    found: dict[tuple[str, str], _Runs] = defaultdict(_Runs)
+    for row in rows:
+        if row.counted:
+            runs = found[row.problem]
+            runs.count += 1
+            runs.solved += row.solved
+            runs.tokens += row.usage.tokens
+    return found
+
+
+def _compared(
+    a: Mapping[tuple[str, str], _Runs], b: Mapping[tuple[str, str], _Runs], names: tuple[str, str]
+) -> Comparison:
+    shared = sorted(a.keys() & b.keys())
     if not shared:
         raise UsageError(f"{names[0]} and {names[1]} have no problem in common")
-    left, right = (
-        np.asarray([sum(found[problem]) / len(found[problem]) for problem in shared])
-        for found in (first, second)
-    )
+    first, second = ([found[problem] for problem in shared] for found in (a, b))
+    left, right = (np.asarray([one.solved / one.count for one in runs]) for runs in (first, second))
     gaps = (left - right).tolist()
     p = permutation_test(gaps)
     return Comparison(
@@ -113,8 +137,8 @@ def compare_rows(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[st
         solved_a=float(left.mean()),
         solved_b=float(right.mean()),
         difference=estimate_difference(gaps),
-        tokens_a=_mean_tokens(a, set(shared)),
-        tokens_b=_mean_tokens(b, set(shared)),
+        tokens_a=_mean_tokens(first),
+        tokens_b=_mean_tokens(second),
         differing=sum(gap != 0 for gap in gaps),
         p=p,
         p_corrected=p,
@@ -150,11 +174,12 @@ def comparisons(rows: Sequence[ResultRow], baseline: str) -> dict[Setting, Compa
     if not any(setting.agent == baseline for setting in groups):
         known = ", ".join(dict.fromkeys(setting.agent for setting in groups))
         raise UsageError(f"no rows of agent {baseline!r}; there are: {known}")
+    runs = {setting: _by_problem(found) for setting, found in groups.items()}
     found: dict[Setting, Comparison] = {}
-    for setting, group_rows in groups.items():
+    for setting in groups:
         other = replace(setting, agent=baseline)
         if setting.agent != baseline and other in groups:
-            found[setting] = compare_rows(group_rows, groups[other], (names[setting], names[other]))
+            found[setting] = _compared(runs[setting], runs[other], (names[setting], names[other]))
     for budget in {setting.budget for setting in found}:
         family = [setting for setting in found if setting.budget == budget]
         found.update(zip(family, corrected([found[setting] for setting in family]), strict=True))
@@ -167,6 +192,5 @@ def _of(gap: Estimate) -> str:
     return f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _mean_tokens(rows: Sequence[ResultRow], problems: Set[tuple[str, str]]) -> float:
-    tokens = [row.usage.tokens for row in rows if row.counted and row.problem in problems]
-    return sum(tokens) / len(tokens)
+def _mean_tokens(runs: Sequence[_Runs]) -> float:
+    return sum(one.tokens for one in runs) / sum(one.count for one in runs)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -117,7 +119,7 @@ class ResultRow:
 
     def __post_init__(self) -> None:
         """Reads a pass of no tests, which the rows of earlier versions have, as `NO_TESTS`."""
-        if self.outcome is not None:
+        if self.outcome is Outcome.PASS and not self.total:
             object.__setattr__(self, "outcome", self.outcome.after(self.total))
 
     @property
@@ -156,14 +158,16 @@ class ResultRow:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ResultRow:
         """Reads what `to_row` wrote."""
-        known = {name: row[name] for name in _FIELDS if name in row}
-        known["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
-        known["usage"] = Usage(**row["usage"])
-        known["budget"] = _budget(tuple(row.get("budget", {}).items()))
-        return cls(**known)
+        whole = {**_DEFAULTS, **row}
+        whole["outcome"] = _OUTCOMES[row["outcome"]] if row["outcome"] else None
+        whole["usage"] = Usage(**row["usage"])
+        whole["budget"] = _budget(tuple(row.get("budget", {}).items()))
+        return cls(*_values(whole))
 
 
-_FIELDS = tuple(field.name for field in fields(ResultRow))
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+_DEFAULTS = {field.name: field.default for field in fields(ResultRow) if field.default is not MISSING}
+_values = itemgetter(*(field.name for field in fields(ResultRow)))
 _costs = attrgetter(*(field.name for field in fields(Usage)))
 
 
@@ -189,7 +193,8 @@ def read_results(folder: Path) -> list[ResultRow]:
     """
     found = sorted(folder.rglob(f"{RESULTS}.jsonl"))
     try:
-        rows = [*_rows(found)]
+        with _no_collection():
+            rows = [*_rows(found)]
         failures = [path.with_name(f"{FAILURES}.jsonl") for path in found]
         failed = {(row.setting, row.seed, row.task_id): row for row in _rows(failures)}
         if failed:
@@ -203,6 +208,18 @@ def read_results(folder: Path) -> list[ResultRow]:
     for row in rows:
         once.setdefault((row.setting, row.task_id, row.seed, row.run), row)
     return list(once.values())
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keeps the garbage collector from looking through rows that grow by the thousand and hold no circles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _rows(paths: Iterable[Path]) -> Iterator[ResultRow]:

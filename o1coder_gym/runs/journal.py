@@ -196,7 +196,7 @@ class RowIndex:
             return
         with self._path.open("rb") as file:
             for start, size in zip(places[::2], places[1::2], strict=True):
-                yield _read_row(os.pread(file.fileno(), size, start), f"{self._path}: byte {start}")
+                yield _read_row(os.pread(file.fileno(), size, start), self._path, "byte", start)
 
     def _key(self, line: bytes) -> str:
         """Reads the field alone: the rest of a row is most of it, and seldom asked for."""
@@ -204,10 +204,9 @@ class RowIndex:
         last = line.find(b'"', first)
         if line.startswith(self._opening) and last >= 0 and b"\\" not in line[first:last]:
             return line[first:last].decode()
-        where = f"{self._path}: line {self._lines}"
-        key = _read_row(line, where).get(self._field)
+        key = _read_row(line, self._path, "line", self._lines).get(self._field)
         if not isinstance(key, str):
-            raise JournalError(f"{where} has no text {self._field!r}")
+            raise JournalError(f"{self._path}: line {self._lines} has no text {self._field!r}")
         return key
 
 
@@ -224,21 +223,24 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.endswith(b"\n"):
-                    yield _read_row(line, f"{path}: line {number}")
+                    yield _read_row(line, path, "line", number)
     except FileNotFoundError:
         return
     except OSError as error:
         raise JournalError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _read_row(line: bytes, where: str) -> dict[str, Any]:
+def _read_row(line: bytes, path: Path, unit: str, number: int) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = _decode(line.decode())  # as `json.loads` does, but that it need not guess the encoding
     except ValueError as error:
-        raise JournalError(f"{where} is not JSON") from error
+        raise JournalError(f"{path}: {unit} {number} is not JSON") from error
     if not isinstance(row, dict):
-        raise JournalError(f"{where} is not a JSON object")
+        raise JournalError(f"{path}: {unit} {number} is not a JSON object")
     return row
+
+
+_decode = json.JSONDecoder().decode
 
 
 def _take(lock: int, folder: Path) -> None:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from o1coder_gym.sandbox.values.comparison import DEFAULT_TOLERANCE
 from o1coder_gym.steps import prompts
 from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, TestCase
@@ -29,6 +30,8 @@ _FUNCTION_FORM = "Write each one on a line of its own: assert {entry_point}(<arg
 _PROGRAM_FORM = "Write each one as a line Input: with the input below it, then a line Output: likewise."
 _CASE_LINE = re.compile(r"^[ \t]*assert\b.*\n", re.M)
 _INPUT_LABEL = re.compile(r"^Input:", re.M)
+_EQUALITY = (None, DEFAULT_TOLERANCE)
+"""Tolerances of tests that are written, and read again, as equalities."""
 _END = re.compile(r"^(?:###|```[ \t]*$)", re.M)
 
 
@@ -79,7 +82,7 @@ def _write_case(test: TestCase, entry_point: str | None) -> str:
     match test:
         case CallTest(args, expected, tol):
             call = f"{entry_point}({args.strip()[1:-1].strip()})"
-            return f"assert {call} == {expected}" if tol is None else _within(call, expected, tol)
+            return f"assert {call} == {expected}" if tol in _EQUALITY else _within(call, expected, tol)
         case StdioTest(stdin, stdout) | CheckerTest(stdin, _, stdout):
             return f"Input:\n{stdin.rstrip()}\nOutput:\n{stdout.rstrip()}"
         case AssertTest(code) | CheckTest(code):
@@ -95,7 +98,7 @@ def _within(call: str, expected: str, tol: float) -> str:
 
 def is_writable(test: TestCase) -> bool:
     """Whether `write_cases` says all of a test: a tolerance can be written for a single number alone."""
-    if isinstance(test, CallTest) and test.tol is not None:
+    if isinstance(test, CallTest) and test.tol not in _EQUALITY:
         try:
             return math.isfinite(float(test.expected))
         except ValueError:
