@@ -450,8 +450,8 @@ def _problem(columns: Mapping[str, Any], place: int) -> Problem:
     from o1coder_gym.problems.rows import case_from_json
 
     tests = tuple(map(case_from_json, json.loads(columns["tests"][place])))
-    names = ("task_id", "question", "entry_point")
-    return Problem(*(columns[name][place] for name in names), tests, prelude=_prelude(columns, place))
+    task_id, question, entry_point = (columns[name][place] for name in ("task_id", "question", "entry_point"))
+    return Problem(task_id, question, entry_point, tests, prelude=_prelude(columns, place))
 
 
 def _prelude(columns: Mapping[str, Any], place: int) -> str:

@@ -234,7 +234,7 @@ def test_trainers_tools_environments_and_search_are_paid_the_same(texts: list[st
         env = ReasoningEnv(TextInteraction(model))
         env.reset(seed=0)
         paid, over = [0.0], False
-        search = State("p")
+        search, value, verdict = State("p"), 0.0, None
         for action in cut(text):
             tools.step(action)
             if over:
@@ -243,13 +243,12 @@ def test_trainers_tools_environments_and_search_are_paid_the_same(texts: list[st
             (transition,) = model.advance([(search, action)])
             search = transition.state
             paid.append(float(reward))
-            over = terminated or truncated
+            over, verdict = terminated or truncated, transition.verdict
             value = end_value(transition, constants.alpha_compile) if over else 0.0
         if not over:  # an environment waits; what the last step is paid if nothing follows
             paid[-1:] = [model.stopped([search])[0].value]
             value = 0.0
         assert tools.reward == math.fsum(paid) == by_function[place]
-        verdict = transition.verdict if cut(text) else None
         assert value == (terminal_value(verdict, constants.alpha_compile) if verdict else 0.0)
         assert outcomes[place] == float(verdict is not None and verdict.outcome is Outcome.PASS)
 

@@ -1,6 +1,6 @@
 """Run folders of an earlier version are read, reported, resumed and built upon.
 
-``tests/golden/earlier.tar.gz`` holds what the version of revision 268bfca wrote; earlier.sh beside it says how.
+``tests/golden/earlier.tar.gz`` holds what the version of revision 268bfca wrote; earlier.sh there says how.
 """
 
 import json

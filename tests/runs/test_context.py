@@ -54,16 +54,11 @@ def test_a_custom_agent_is_given_a_generator_of_run_problem_and_name(toy: Module
 def test_a_tasks_own_seed_comes_first(toy: ModuleType) -> None:
     def value(run: int, own: int | None) -> float:
         task = Task("p", drawing, seed=own)
-        return Driver(toy.ToyModel(), toy.ToyPolicy(), seed=run).run([task])[0].result.value
+        (done,) = Driver(toy.ToyModel(), toy.ToyPolicy(), seed=run).run([task])
+        assert done.result is not None
+        return done.result.value
 
     assert value(1, 5) == value(2, 5) != value(2, None)
-
-
-class Fan:
-    """Every sample is another program, whatever the seed."""
-
-    def propose(self, requests: Any, /) -> Any:
-        return [tuple(Proposal(f"code {i % 4}", 10, -1.0) for i in range(request.n)) for request in requests]
 
 
 @pytest.mark.parametrize("spec", ["best_of_n_random:n=6,width=6", "best_of_n_random:n=6,width=6,seed=3"])
@@ -77,7 +72,7 @@ def test_the_blind_choice_differs_from_seed_to_seed(toy: ModuleType, spec: str) 
         policy = Many()
         tasks = [Task(f"p{i}", load_agent(spec), name=spec) for i in range(4)]
         found = Driver(toy.ToyModel(), policy, seed=seed, live=1, batch_tokens=1).run(tasks)
-        return [result.result.value for result in found]
+        return [result.result.value for result in found if result.result is not None]
 
     assert len({tuple(chosen(seed)) for seed in range(10)}) > 3
     assert chosen(4) == chosen(4)
@@ -89,6 +84,7 @@ def test_ab_mcts_draws_otherwise_for_each_seed_of_the_run(toy: ModuleType) -> No
         (done,) = Driver(toy.ToyModel(), toy.FixedPolicy("think 0", "code 1"), seed=seed).run(
             [Task("p", agent)]
         )
+        assert done.result is not None
         return [node.asked for node in done.result.tree.nodes]
 
     found = [tree(seed, own) for seed in range(4) for own in range(2)]
@@ -103,6 +99,7 @@ def test_a_replay_within_less_draws_the_same_numbers(toy: ModuleType, spec: str)
     (whole,) = Driver(model, toy.ToyPolicy(), seed=9, observer=recorder).run([task])
     recording = recorder.recordings[task.key]
     again = answer_within(task, model.problem("p"), model.initial("p"), recording, task.budget, seed=9)
+    assert whole.result is not None
     assert again.result.state == whole.result.state
     assert (again.usage.tokens, again.exhausted) == (whole.usage.tokens, True)
 
