@@ -281,6 +281,24 @@ def verdict_on(judge, code, test, entry="f", **limits):
             "wrong_answer",
         ),
         ("def f(g): return g([1])", "f", "assert f(lambda x: object()) is None", "runtime_error"),
+        (
+            "class P: pass\ndef f(): return P()",
+            "f",
+            "x = 1\nassert f() and str(f()) and not f() == x",
+            "pass",
+        ),
+        (
+            "class P: pass\ndef f(p): return p.x",
+            "f",
+            "p = P()\np.x = 3\nassert f(p) == 3 and p.x == 3",
+            "pass",
+        ),
+        (
+            "class P:\n    def __bool__(self): return False\ndef f(): return P()",
+            "f",
+            "P\nassert not f()",
+            "pass",
+        ),
     ],
 )
 def test_what_crosses(judge, code, entry, test, outcome):

@@ -248,6 +248,9 @@ class RemoteObject(Handle):
         """Asks the program where its classes are known; an object of another kind is just there."""
         return not self._line.uses_classes or self._line.operate("bool", self) is True
 
+    def __str__(self) -> str:
+        return self._line.operate("str", self) if self._line.uses_classes else repr(self)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not self._line.uses_classes:
             raise AttributeError(name)
@@ -275,7 +278,7 @@ def _operator(name: str) -> Callable[..., Any]:
 
 for _name in ("lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "abs"):
     setattr(RemoteObject, f"__{_name}__", _operator(_name))
-for _name in ("len", "getitem", "setitem", "contains", "iter", "int", "float", "str"):
+for _name in ("len", "getitem", "setitem", "contains", "iter", "int", "float"):
     setattr(RemoteObject, f"__{_name}__", _operator(_name))
 
 
