@@ -12,15 +12,11 @@ from typing import Self
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.sandbox.batch import Batch
 from o1coder_gym.sandbox.confinement.blueprint import LAYERS
-from o1coder_gym.sandbox.report import SandboxReport, check_names, examine
+from o1coder_gym.sandbox.report import USUALLY_REQUIRED, WITHOUT, SandboxReport, check_names, examine
 from o1coder_gym.sandbox.trial import ObservedTrial, Output, Trial
 from o1coder_gym.sandbox.workers.drawing import draw
 from o1coder_gym.sandbox.workers.pool import Pool
 from o1coder_gym.types import Submission, Verdict
-
-USUALLY_REQUIRED = ("foreign_files", "system_files")
-"""Guarantees without which no untrusted program is run, unless that is asked for by name."""
-_WITHOUT = "O1CODER_SANDBOX_WITHOUT"
 
 
 class Judge:
@@ -63,7 +59,7 @@ class Judge:
             raise UsageError(f"a judge needs at least one worker, not {workers}")
         self.workers = workers or len(os.sched_getaffinity(0))
         self._blueprint = draw(layers, packages)
-        by_name = {*check_names(without), *filter(None, os.environ.get(_WITHOUT, "").split(","))}
+        by_name = {*check_names(without), *filter(None, os.environ.get(WITHOUT, "").split(","))}
         usual = [name for name in USUALLY_REQUIRED if name not in by_name] if layers is LAYERS else []
         self._required = check_names(usual if require is None else require)
         self._stdout_tolerance = stdout_tolerance

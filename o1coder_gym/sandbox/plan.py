@@ -98,25 +98,20 @@ class NoRun:
     test: int
     reason: str
 
-    @property
-    def tests(self) -> tuple[int, ...]:
-        """Indices of the tests that this run decides."""
-        return (self.test,)
 
-
-Run: TypeAlias = CallRun | TesterRun | StdioRun | NoRun
+Run: TypeAlias = CallRun | TesterRun | StdioRun
 
 
 @lru_cache(maxsize=256)
-def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run, ...]:
+def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run | NoRun, ...]:
     """Returns the runs that decide all tests; at least one, so that the program is loaded.
 
     Raises:
         UsageError: When a test goes with no program of this kind.
     """
     calls: list[tuple[int, Expectation]] = []
-    others: list[Run] = []
-    stdio: list[Run] = []
+    others: list[Run | NoRun] = []
+    stdio: list[Run | NoRun] = []
     for index, test in enumerate(tests):
         if isinstance(test, StdioTest | CheckerTest):
             stdio.append(_stdio_run(index, test))

@@ -86,6 +86,7 @@ def test_an_environment_is_played_by_tool_calls() -> None:
         "task_id",
         "question",
         "entry_point",
+        "prelude",
         "tests",
         "format",
     ]

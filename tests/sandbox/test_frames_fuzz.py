@@ -4,7 +4,7 @@ import struct
 import pytest
 
 from o1coder_gym.sandbox.grading import Evidence, Reading, combine, grade
-from o1coder_gym.sandbox.plan import CallRun, plan
+from o1coder_gym.sandbox.plan import CallRun, NoRun, plan
 from o1coder_gym.sandbox.wire import WHOLE, ChildReport, Ending, FrameKind, read_frames
 from o1coder_gym.types import AssertTest, CallTest, CaseResult, CheckTest, Limits, Outcome, StdioTest
 
@@ -35,6 +35,13 @@ BODIES = (
     b"\xff\x00\xfe",
     b"9" * 5000,
 )
+
+
+def planned(tests):
+    """The one run of tests."""
+    (run,) = plan(tests, "f")
+    assert not isinstance(run, NoRun)
+    return run
 
 
 def frame(kind, index, body=b""):
@@ -84,7 +91,7 @@ def ending(source):
 )
 def test_mutated_frames_raise_nothing_and_pass_nothing(tests, count):
     source = random.Random(20241130)
-    (run,) = plan(tests, "f")
+    run = planned(tests)
     begun = frame(FrameKind.BEGUN, WHOLE)
     told_by_tester = (begun, begun + frame(FrameKind.WRONG, 0, b"AssertionError"))
     seen: set[Outcome] = set()
@@ -111,14 +118,14 @@ def test_mutated_frames_raise_nothing_and_pass_nothing(tests, count):
 
 
 def test_the_fuzzed_parser_reads_true_frames():
-    (run,) = plan(CALLS[:1], "f")
+    run = planned(CALLS[:1])
     answer = frame(FrameKind.BEGUN, WHOLE) + frame(FrameKind.VALUE, 0, f'"{SECRET}"'.encode())
     evidence = Evidence((ChildReport(0, Ending.OWN, 0.0),), (answer,), b"", False, Limits(), GRANTED_S)
     assert grade(run, evidence, None) == {0: CaseResult(Outcome.PASS, repr(SECRET))}
 
 
 def test_a_second_answer_to_a_call_does_not_count():
-    (run,) = plan(CALLS[:1], "f")
+    run = planned(CALLS[:1])
     answer = frame(FrameKind.BEGUN, WHOLE) + frame(FrameKind.VALUE, 0, b"0")
     answer += frame(FrameKind.VALUE, 0, f'"{SECRET}"'.encode())
     evidence = Evidence((ChildReport(0, Ending.OWN, 0.0),), (answer,), b"", False, Limits(), GRANTED_S)
@@ -126,9 +133,8 @@ def test_a_second_answer_to_a_call_does_not_count():
 
 
 def test_a_running_candidate_is_read_as_it_answers():
-    (run,) = plan(
-        (CallTest("[0]", "0"), AssertTest("assert f(1) == 1 and f(2) == 2"), CallTest("[3]", "3")), "f"
-    )
+    run = planned((CallTest("[0]", "0"), AssertTest("assert f(1) == 1 and f(2) == 2"), CallTest("[3]", "3")))
+    assert isinstance(run, CallRun)
     begun, right = frame(FrameKind.BEGUN, WHOLE), [frame(FrameKind.VALUE, n, b"%d" % n) for n in range(4)]
     reading, told, seen = Reading(run, compares=True), bytearray(), []
     for part in (begun, right[0], right[0], right[1][:3], right[1][3:], right[2], right[3]):
@@ -158,7 +164,7 @@ def evidence_of(answer, child):
     ],
 )
 def test_a_program_without_tests_has_loaded_only_if_it_says_so_and_ends_well(answer, child, outcome):
-    (run,) = plan((), "f")
+    run = planned(())
     results = grade(run, evidence_of(answer, child), None)
     assert results is not None
     assert results[WHOLE].outcome is outcome
@@ -166,7 +172,7 @@ def test_a_program_without_tests_has_loaded_only_if_it_says_so_and_ends_well(ans
 
 def test_a_stopped_test_of_which_calls_are_missing_has_not_passed():
     two_calls = AssertTest("assert f(1) == 1 and f(2) == 2")
-    (run,) = plan((CallTest("[0]", "0"), two_calls, two_calls), "f")
+    run = planned((CallTest("[0]", "0"), two_calls, two_calls))
     wrong, right = frame(FrameKind.VALUE, 0, b"7"), frame(FrameKind.VALUE, 1, b"1")
     both = frame(FrameKind.VALUE, 1, b"1") + frame(FrameKind.VALUE, 2, b"2")
     stopped = ChildReport(9, Ending.STOPPED, 0.0)

@@ -281,6 +281,24 @@ def verdict_on(judge, code, test, entry="f", **limits):
             "wrong_answer",
         ),
         ("def f(g): return g([1])", "f", "assert f(lambda x: object()) is None", "runtime_error"),
+        (
+            "class P: pass\ndef f(): return P()",
+            "f",
+            "x = 1\nassert f() and str(f()) and not f() == x",
+            "pass",
+        ),
+        (
+            "class P: pass\ndef f(p): return p.x",
+            "f",
+            "p = P()\np.x = 3\nassert f(p) == 3 and p.x == 3",
+            "pass",
+        ),
+        (
+            "class P:\n    def __bool__(self): return False\ndef f(): return P()",
+            "f",
+            "P\nassert not f()",
+            "pass",
+        ),
     ],
 )
 def test_what_crosses(judge, code, entry, test, outcome):
@@ -325,6 +343,68 @@ def test_no_test_reports_for_another_or_uses_up_its_time(judge, forged):
     outcomes = [test.outcome.value for test in verdict.tests]
     assert outcomes[:2] == ["pass", "wrong_answer"]
     assert outcomes[3:] in (["pass", "wrong_answer"], ["timeout", "timeout"] if "sleep" in forged else [])
+
+
+FORGED = """
+import os, struct
+def send(*fields):
+    message = b"".join(struct.pack("<I", len(field)) + field for field in fields)
+    os.write(4, struct.pack("<I", len(message)) + message)
+def f(x):
+    send({fields})
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "b'stop'",
+        "b'none'",
+        "b'class', b'ValueError'",
+        "b'back', b'0', b'[]', b'{}'",
+        "b'back', b'-1', b'[]', b''",
+        "b'back', b'x'",
+        "b'return', b'1'",
+        "b'v'",
+        "b'v', b'{\"p\":0}'",
+        "b'v', b'{\"G\":99}'",
+        "b'v', b'3', b'[[9]]', b'{\"d\":[]}'",
+        'b\'v\', b\'{"k":["defaultdict",[],{"y":"int"}]}\'',
+        "b'v', b'{\"D\":[\"eval\",[1],false]}'",
+        "b'e', b'StopIteration', b'', b''",
+        "b'e', b'CandidateGone Unsupported', b'', b''",
+        "b'e', b'a\\0b', b'', b''",
+        "b'e'",
+        "",
+    ],
+)
+@pytest.mark.parametrize(
+    "test",
+    [
+        "assert all(map(f, [0, 0])) and [f(0)] == [1]",
+        "assert not [y for y in map(f, [5]) if y != 6]\nassert [f(0)] == [1]",
+        "x = [1]\nassert f(x) == [2]\nassert x == [2]",
+    ],
+)
+def test_forged_answers_pass_nothing(judge, fields, test):
+    verdict = verdict_on(judge, FORGED.replace("{fields}", fields), test, cpu_s=0.5, wall_s=1.0)
+    assert verdict.outcome.value in ("wrong_answer", "runtime_error"), verdict
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"a":["|V8",[0],[]]}',
+        '{"k":["Counter",[],null]}',
+        '{"D":["time",[1,2,3,4],true]}',
+        "[" * 99 + "]" * 99,
+    ],
+)
+def test_no_program_makes_a_test_unsupported(judge, answer):
+    code = FORGED.replace("{fields}", f"b'v', {answer.encode()!r}")
+    verdict = verdict_on(judge, code, "x = 1\ny = f(x)\nassert f([y]) == x")
+    assert verdict.outcome.value in ("wrong_answer", "runtime_error"), verdict
 
 
 def test_check_functions_get_classes_and_closures(judge):

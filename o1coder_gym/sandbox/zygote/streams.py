@@ -35,7 +35,7 @@ def prepare() -> None:
         stream = io.TextIOWrapper(os.fdopen(number, "wb", closefd=False), "utf-8", errors)
         name = ("stdout", "stderr")[number - 1]
         stream.buffer.raw.name = f"<{name}>"  # pyright: ignore[reportAttributeAccessIssue]
-        stream.mode = "w"
+        setattr(stream, "mode", "w")  # noqa: B010 - as open() does, what typeshed takes for a property
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
         os.dup2(kept, number)

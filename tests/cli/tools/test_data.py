@@ -126,6 +126,15 @@ def test_validate_warns_of_missing_tests(run, problem_file):
     assert "warning" not in run("validate", problem_file(RIGHT)).stderr
 
 
+def test_validate_names_tests_that_cannot_be_judged(run, problem_file):
+    deep = {"kind": "call", "args": "[" + "[" * 150 + "]" * 150 + "]", "expected": "1"}
+    path = problem_file(RIGHT, RIGHT | {"task_id": "t/deep", "tests": [*RIGHT["tests"], deep]})
+    result = run("validate", path)
+    assert result.exit_code == 1
+    assert "t/deep\tunsupported\t" in result.stdout
+    assert "1 of 2 references pass; 1 have tests that cannot be judged" in result.stdout
+
+
 def test_validate_names_wrong_references(run, problem_file):
     path = problem_file(RIGHT, WRONG)
     result = run("validate", path)
