@@ -160,7 +160,7 @@ def _converted(
     groups: Iterable[Iterable[Line]], named: Converter | None, skip: Callable[[str], None] | None
 ) -> Iterator[ProblemRow]:
     """Turns lines into rows, by the format of each group; faults are raised or `skip` is told."""
-    seen: dict[int, str] = {}
+    seen: dict[int, int] = {}
     for lines in groups:
         convert = named
         for line in lines:
@@ -178,12 +178,13 @@ def _converted(
                 yield row
 
 
-def _refuse_twice(task_id: str, line: Line, seen: dict[int, str]) -> None:
-    """Notes a task id, by its hash and place alone, for a set may have millions."""
-    key = hash(task_id)
+def _refuse_twice(task_id: str, line: Line, seen: dict[int, int]) -> None:
+    """Notes a task id, by its hash and the number of its line alone, for a set may have millions."""
+    key, (place, number) = hash(task_id), line.where.rsplit(" ", 1)
     if key in seen:
-        raise ProblemFileError(f"field 'task_id': {task_id!r} is already that of {seen[key]}")
-    seen[key] = line.where.rpartition(", ")[2]
+        unit = place.rpartition(" ")[2]
+        raise ProblemFileError(f"field 'task_id': {task_id!r} is already that of {unit} {seen[key]}")
+    seen[key] = int(number)
 
 
 def _convert_line(line: Line, convert: Converter) -> ProblemRow:

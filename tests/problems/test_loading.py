@@ -14,7 +14,7 @@ import pytest
 from o1coder_gym.errors import MissingExtraError, ProblemFileError, UnknownNameError, UsageError
 from o1coder_gym.problems import sources
 from o1coder_gym.problems.loading import limits_for, load_problems, load_rows
-from o1coder_gym.types import CallTest, Limits, Problem
+from o1coder_gym.types import CallTest, Limits, Problem, StdioTest
 
 ROW = {
     "task_id": "t/1",
@@ -276,8 +276,8 @@ def test_taco_files_are_read_by_path_too():
 
 def test_a_format_may_be_named_before_the_path(write):
     path = write({"question": "q", "input_output": {"inputs": ["1"], "outputs": ["2"]}, "solutions": None})
-    assert load_rows(f"taco:{path}")[0].tests[0].compare == "taco"
-    assert load_rows(path)[0].tests[0].compare == "apps"
+    assert load_rows(f"taco:{path}")[0].tests == (StdioTest("1", "2", "taco"),)
+    assert load_rows(path)[0].tests == (StdioTest("1", "2", "apps"),)
     with pytest.raises(ProblemFileError, match="line 1: field 'prompt': missing"):
         load_rows(f"humaneval:{path}")
 

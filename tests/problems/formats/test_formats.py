@@ -90,7 +90,7 @@ def test_every_format_has_a_fixture():
 def test_the_format_is_told_by_the_fields(name):
     for line in FIXTURES[name].read_text().splitlines():
         told = converter_for(json.loads(line))
-        assert told is converter_named(FORMATS.get(name, name))
+        assert told is converter_named(FORMATS.get(name) or name)
 
 
 @pytest.mark.parametrize("name", FIXTURES)
@@ -127,7 +127,7 @@ def optional_fields():
     """Pairs of a format and a field that its rows may have null."""
     names = ("metadata", "starter_code", "difficulty", "solutions", "time_limit", "inferences", "test_info")
     for fixture, path in FIXTURES.items():
-        row_format = registry.find("problems", FORMATS.get(fixture, fixture)).object()
+        row_format = registry.find("problems", FORMATS.get(fixture) or fixture).object()
         given = json.loads(path.read_text().splitlines()[0]).keys() & set(names) - row_format.fields
         yield from ((fixture, name) for name in sorted(given))
 
@@ -135,5 +135,5 @@ def optional_fields():
 @pytest.mark.parametrize(("name", "field"), list(optional_fields()))
 def test_null_is_none_in_optional_fields(name, field):
     first = json.loads(FIXTURES[name].read_text().splitlines()[0])
-    convert = converter_named(FORMATS.get(name, name))
+    convert = converter_named(FORMATS.get(name) or name)
     assert convert(first | {field: None}, Origin(name, 0)).tests
