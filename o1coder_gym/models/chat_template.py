@@ -39,12 +39,12 @@ class TrainingTokens:
     answer: tuple[int, ...]
 
 
-def with_template_arguments(tokenizer: Tokenizer, arguments: Mapping[str, Any]) -> Tokenizer:
+def with_template_arguments(tokenizer: Tokenizer, arguments: Mapping[str, Any] | None) -> Tokenizer:
     """Gives the chat template some variables for good, also in what is saved; returns the tokenizer.
 
     Args:
         tokenizer: Changed in place.
-        arguments: Values by name, e.g. ``{"enable_thinking": False}``; JSON values.
+        arguments: JSON values by name, e.g. ``{"enable_thinking": False}``; None or empty: nothing changes.
 
     Raises:
         UsageError: When there is no template to take them, or a name is none.

@@ -8,14 +8,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.runs.files import replacing
-
-NO_ARGUMENTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 CHECKPOINTS, MODEL = "checkpoints", "model"
 """Folders of a training's run folder."""
@@ -45,7 +42,7 @@ def weight_type(dtype: str) -> str:
 
 
 def load_weights(
-    folder: Path, dtype: str, template_arguments: Mapping[str, Any] = NO_ARGUMENTS
+    folder: Path, dtype: str, template_arguments: Mapping[str, Any] | None = None
 ) -> tuple[Any, Any]:
     """Returns model and tokenizer of a folder, which can be padded and, tried out here, saved.
 

@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, Literal
 
@@ -66,7 +66,7 @@ class OpenAISettings:
     logprobs: int = 1
     seeds: int = 1
     draws: Literal["server", "own"] = "server"
-    template_arguments: Mapping[str, Any] = field(default_factory=dict)
+    template_arguments: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` when a value makes no sense."""
@@ -271,7 +271,7 @@ class OpenAIEngine:
     def _completion(self, said: Said, tokens: int, request: Generate) -> Completion:
         if request.prompt_ids:
             return continued(said, tokens, request)
-        goes_on = bool(self._abilities.continuation)
+        goes_on = bool(self._way(request.prompt))
         if request.read and not goes_on:
             return self_contained(said, tokens, request.read)
         return continued(
@@ -314,6 +314,10 @@ class OpenAIEngine:
                 self._note(continuation=next(ways, ""))
             return self._abilities.continuation or ""
 
+    def _way(self, prompt: Prompt) -> Continuation | Literal[""] | None:
+        """Returns how the server is asked to go on with a prompt's prefill, if there is one and it can."""
+        return self._abilities.continuation if prompt.prefill.strip() else ""
+
     def _goes_on(self, way: Continuation) -> bool:
         sentence, beginning, rest = PROBE
         turns = [{"role": "user", "content": f"Repeat this sentence, and nothing else: {sentence}"}]
@@ -337,7 +341,7 @@ class OpenAIEngine:
 
     @property
     def _template_arguments(self) -> dict[str, Any]:
-        arguments = dict(self._settings.template_arguments)
+        arguments = dict(self._settings.template_arguments or {})
         return {"chat_template_kwargs": arguments} if arguments else {}
 
     def _body(self, request: Generate, samples: range) -> tuple[str, dict[str, Any]]:
@@ -374,9 +378,9 @@ class OpenAIEngine:
         body |= self._template_arguments
         if self._settings.logprobs:
             body["logprobs"] = True
-        if effort := self._settings.template_arguments.get("reasoning_effort"):
+        if effort := (self._settings.template_arguments or {}).get("reasoning_effort"):
             body["reasoning_effort"] = effort
-        if way := self._abilities.continuation:
+        if way := self._way(prompt):
             # templates and servers trim a turn's end, so it is trimmed here, where it is known
             turns = body | {"messages": _messages(prompt), "stop": list(prompt.stop)}
             return _going_on(turns, prompt.prefill.rstrip(), way)
@@ -417,5 +421,7 @@ def _conversation(prompt: Prompt) -> list[dict[str, Any]]:
     messages = _messages(prompt)
     so_far = prompt.prefill.removesuffix(prompt.opening)
     note = f"\n\nSo far:\n{so_far}" if so_far else ""
-    messages[-1]["content"] += f"{note}\n\nGo on from here. Begin your answer with: {prompt.opening.strip()}"
+    if opening := prompt.opening.strip():
+        note += f"\n\nGo on from here. Begin your answer with: {opening}"
+    messages[-1]["content"] += note
     return messages

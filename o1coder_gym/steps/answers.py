@@ -69,7 +69,10 @@ def program_in(text: str, entry_point: str | None = None) -> str | None:
         entry_point: Name that the program defines; None where it is
             not known, or a whole program is asked for.
     """
-    found = blocks(text)
+    return _program(text, blocks(text), entry_point)
+
+
+def _program(text: str, found: list[Block], entry_point: str | None) -> str | None:
     if len(found) == 1 and _is_plain(found[0]) and not _elsewhere(text, found[0], entry_point):
         return found[0].text
     candidates = [*_of_blocks(found), *_around(text, found)]
@@ -98,11 +101,9 @@ def said_in(turn: Mapping[str, Any]) -> str:
 
 def fenced_program(text: str, entry_point: str | None = None) -> str | None:
     """Returns the program of a text in which one is announced: in a fence, or begun by a line of code."""
-    return (
-        program_in(text, entry_point)
-        if blocks(text) or _INLINE.search(text) or _STARTS.search(text)
-        else None
-    )
+    found = blocks(text)
+    announced = found or _INLINE.search(text) or _STARTS.search(text)
+    return _program(text, found, entry_point) if announced else None
 
 
 def bare_program(text: str) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from o1coder_gym.steps.source import parsed
 
@@ -19,6 +18,8 @@ _OPENING = re.compile(
     re.M,
 )
 _RUN = re.compile(r"`{3,}")
+_RUN_OF = {"`": re.compile("`+"), "~": re.compile("~+")}
+_BEHIND = {mark: re.compile(rf"{mark}+[ \t\r]*(?:\n|\Z)") for mark in "`~"}
 _NAMES = re.compile(r"[\w.+#/-]+")
 _PYTHON = re.compile(r"(?:[ic]?python|py)[\d.]*|sage|starlark|.+\.py")
 
@@ -65,7 +66,7 @@ def first_end(text: str) -> int | None:
     if opening is None:
         return 0
     closing = _closing(text, opening)
-    return closing.end() if closing and closing[0].endswith("\n") else None
+    return closing.end if closing and text[closing.end - 1] == "\n" else None
 
 
 def blocks(text: str) -> list[Block]:
@@ -73,46 +74,50 @@ def blocks(text: str) -> list[Block]:
     return list(_blocks(text))
 
 
+@dataclass(frozen=True, slots=True)
+class _Closing:
+    """Where a block's content ends, and where the line of its closing fence does."""
+
+    content_end: int
+    end: int
+
+
 def _blocks(text: str) -> Iterator[Block]:
     place = 0
     while opening := _OPENING.search(text, place):
         closing = _closing(text, opening)
-        end = _content_end(closing) if closing else len(text)
-        restart = _restart(text, opening, end)
-        if restart is not None:
-            end, closing = restart, None
-        elif closing is None:
-            end = _last_fence(text, opening, end)
-        place = closing.end() if closing else restart if restart is not None else len(text)
-        body = _content(text[opening.end() : end], opening)
+        content_end = closing.content_end if closing else len(text)
+        if (again := _restart(text, opening, content_end)) is not None:
+            closing, content_end, place = None, again, again
+        else:
+            place = closing.end if closing else len(text)
+            content_end = content_end if closing else _last_fence(text, opening, content_end)
+        body = _content(text[opening.end() : content_end], opening)
         yield Block(opening["info"].strip(), body, opening.start(), place, closing is not None)
 
 
-def _closing(text: str, opening: re.Match[str]) -> re.Match[str] | None:
+def _closing(text: str, opening: re.Match[str]) -> _Closing | None:
     """Returns the closing fence of a block: on a line of its own, or behind a whole program."""
     fence, deepest = opening["fence"], len(opening["margin"]) + 3
-    if text.find(fence, opening.end()) < 0:  # asked at every token, and mostly so
-        return None
-    for found in _closing_pattern(fence[0], len(fence)).finditer(text, opening.end()):
-        before = found["before"]
-        alone = not before.strip(" \t>") and len(before.expandtabs(4)) <= deepest
-        if alone or parsed(_content(text[opening.end() : _content_end(found)], opening)) is not None:
-            return found
+    place = text.find(fence, opening.end())
+    while place >= 0:
+        line = text.rfind("\n", 0, place) + 1
+        behind = _BEHIND[fence[0]].match(text, place)
+        if behind:
+            before = text[line:place]
+            blank = not before.strip(" \t>")
+            content_end = line if blank else place
+            alone = blank and len(before.expandtabs(4)) <= deepest
+            if alone or parsed(_content(text[opening.end() : content_end], opening)) is not None:
+                return _Closing(content_end, behind.end())
+        place = text.find(fence, _RUN_OF[fence[0]].match(text, place).end())  # pyright: ignore[reportOptionalMemberAccess]
     return None
-
-
-def _content_end(closing: re.Match[str]) -> int:
-    return closing.start("fence") if closing["before"].strip(" \t>") else closing.start()
-
-
-@lru_cache(maxsize=64)
-def _closing_pattern(character: str, length: int) -> re.Pattern[str]:
-    fence = f"{character}{{{length},}}"
-    return re.compile(rf"^(?P<before>[^\n]*?)(?P<fence>{fence})[ \t\r]*(?:\n|\Z)", re.M)
 
 
 def _restart(text: str, opening: re.Match[str], end: int) -> int | None:
     """Returns where another block begins inside one that was never closed and is no Python as it stands."""
+    if text.find(opening["fence"], opening.end(), end) < 0:
+        return None
     for inner in _OPENING.finditer(text, opening.end(), end):
         alike = inner["fence"].startswith(opening["fence"]) and inner["info"].strip()
         if alike and len(inner["margin"]) <= len(opening["margin"]) + 3:

@@ -30,7 +30,6 @@ from transformers.utils import logging
 
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
-from o1coder_gym.models.checkpoints import NO_ARGUMENTS
 from o1coder_gym.policies.hf.prefixes import forward
 from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache
 from o1coder_gym.policies.token_text import TokenText
@@ -73,7 +72,7 @@ class CausalModel:
         device: str = "auto",
         *,
         attention: Literal["auto", "model"] = "auto",
-        template_arguments: Mapping[str, Any] = NO_ARGUMENTS,
+        template_arguments: Mapping[str, Any] | None = None,
     ) -> CausalModel:
         """Loads weights and tokenizer from a local folder."""
         chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
@@ -54,7 +54,7 @@ class HFSettings:
     prefix_mib: Count = 1024
     graphs: Literal["yes", "no"] = "yes"
     attention: Literal["auto", "model"] = "auto"
-    template_arguments: Mapping[str, Any] = field(default_factory=dict)
+    template_arguments: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` when a value makes no sense."""

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -49,7 +49,7 @@ class VLLMSettings:
     context: AtLeastOne = 4096
     max_rows: AtLeastOne = 64
     kv_gib: AtLeastOne = 3
-    template_arguments: Mapping[str, Any] = field(default_factory=dict)
+    template_arguments: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` when a value is out of range."""

@@ -22,7 +22,6 @@ from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
-    NO_ARGUMENTS,
     last_checkpoint,
     make_paddable,
     quiet,
@@ -195,7 +194,7 @@ def learned_rows(data: ProcessData, text: StepText, objectives: Sequence[str]) -
 
 
 def load_model(
-    folder: Path, dtype: str, seed: int = 0, template_arguments: Mapping[str, Any] = NO_ARGUMENTS
+    folder: Path, dtype: str, seed: int = 0, template_arguments: Mapping[str, Any] | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
     """Loads a language model with a fresh scalar head, or a PRM with its own; a dtype of auto is float32.
 
