@@ -54,7 +54,7 @@ IMPORTED_WHERE_USED = {
     "prm.training.hidden_states",
     "prm.training.trainer",
 }
-MAY_LOAD_HIDDEN_TESTS = ("problems", "tcg", "experiments", "cli")
+MAY_LOAD_HIDDEN_TESTS = ("problems", "tcg", "experiments", "cli", "adapters")
 
 
 MODULES: dict[str, Path] = FIGURES.modules(ROOT)

@@ -13,8 +13,8 @@ from typing import Any
 
 from o1coder_gym.adapters.scoring import GroundTruth
 from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.problems.formats.reading.test_code import called_by, parse_code
 from o1coder_gym.problems.rows import case_from_json, case_to_json
-from o1coder_gym.problems.test_code import called_by, parse_code
 from o1coder_gym.types import AssertTest, CallTest, Problem, StdioTest, TestCase
 
 COMPARE = "apps"

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from o1coder_gym.adapters.evaluation import load_exam
 from o1coder_gym.adapters.scoring import Score, program_in, score_all
 from o1coder_gym.errors import ProblemFileError, UnknownNameError
-from o1coder_gym.problems.test_code import parse_code
+from o1coder_gym.problems.formats.reading.test_code import parse_code
 from o1coder_gym.types import Problem
 
 Kind: TypeAlias = Literal["completion", "solution", "answer"]

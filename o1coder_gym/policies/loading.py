@@ -124,7 +124,14 @@ def hf(
 def vllm(
     target: str, step_format: StepFormat, *, think_tokens: Count = 0, settings: VLLMSettings = _VLLM
 ) -> Policy:
-    """Lets a model in vLLM write steps, in this process; arguments as of `hf`."""
+    """Lets a model in vLLM write steps, in this process.
+
+    Args:
+        target: As of `hf`.
+        step_format: How steps are written.
+        think_tokens: Tokens that a thought before each action may take; 0 closes thoughts.
+        settings: How the model is run.
+    """
     engine = shared_engine(f"vllm:{target} {settings}", lambda: VLLMEngine(target, settings))
     return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens)
 

@@ -10,11 +10,8 @@ import pytest
 pytest.importorskip("trl", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
-from typer.testing import CliRunner
-
 from o1coder_gym.agents.rl.dpo import pair_tokens, train_dpo
 from o1coder_gym.agents.rl.settings import DPOSettings
-from o1coder_gym.cli.main import app
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingSettings
@@ -24,6 +21,7 @@ from o1coder_gym.process_data import ProcessData, write_data
 from o1coder_gym.process_data.exports import demonstrations
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Problem, State
+from tests.command_line import call
 
 TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}>"
@@ -81,7 +79,5 @@ def test_one_prompt_from_training_to_benchmark(thinking: Path, few: ProcessData,
     assert "<think>\n\n</think>\n\n### Step 1 (define)\n" in tokenizer.decode(pair["prompt_ids"])
 
     command = ["bench", "--problems", "starter", "--limit", "1", "--policy", f"hf:{dpo}", "--tokens", "24"]
-    told = CliRunner().invoke(
-        app, [*command, "--agent", "greedy", "--scorer", f"prm:{prm.model}", "--out", str(tmp_path / "bench")]
-    )
+    told = call(*command, "--agent", "greedy", "--scorer", f"prm:{prm.model}", "--out", tmp_path / "bench")
     assert told.exit_code == 0, told.output

@@ -7,7 +7,7 @@ from importlib import resources
 
 import pytest
 
-from o1coder_gym.problems.docstring_examples import docstring_examples
+from o1coder_gym.problems.formats.reading.docstring_examples import docstring_examples
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import problem_row_to_json
 from o1coder_gym.problems.validation import validate_rows

@@ -17,7 +17,7 @@ from typing import Any
 from o1coder_gym.adapters.evaluation import pass_at
 from o1coder_gym.adapters.scoring import GroundTruth, Score, score_all
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problems.test_code import called_by, parse_code
+from o1coder_gym.problems.formats.reading.test_code import called_by, parse_code
 from o1coder_gym.types import AssertTest, CheckTest
 
 TASKS = Path(__file__).parent

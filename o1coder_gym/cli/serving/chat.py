@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from o1coder_gym.agents import TaskResult
-from o1coder_gym.problems.test_code import called_by
+from o1coder_gym.problems.formats.reading.test_code import called_by
 from o1coder_gym.types import ActionType, Step, Transition, Usage
 
 MOST_MESSAGES = 64

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from o1coder_gym.problems.docstring_examples import docstring_examples
-from o1coder_gym.problems.test_code import called_by
+from o1coder_gym.problems.formats.reading.docstring_examples import docstring_examples
+from o1coder_gym.problems.formats.reading.test_code import called_by
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import AssertTest, Problem
 

@@ -1,7 +1,7 @@
 """The first minutes of a stranger by the clock: installation, first picture, end of the demo, of the tests.
 
-    python benchmarks/speed/first_minutes.py --below /var/tmp --cores 2 --runs 3
-    python benchmarks/speed/first_minutes.py --below /tmp --cores 1 --test
+    python benchmarks/first_minutes.py --below /var/tmp --cores 2 --runs 3
+    python benchmarks/first_minutes.py --below /tmp --cores 1 --test
 
 Each run clones the project into an empty folder, with a virtual environment of its own, and runs
 ``make demo`` at a terminal of 80 columns. A revision whose demo has no pictures is timed too: its first
@@ -22,7 +22,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 MARKS: Mapping[str, str] = {
     "installed": r"bin/o1coder (demo|models fetch)",
     "first picture": r"simulations|solved\s*┃",

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from o1coder_gym.problems.docstring_examples import docstring_examples
+from o1coder_gym.problems.formats.reading.docstring_examples import docstring_examples
 from o1coder_gym.types import CallTest
 
 
