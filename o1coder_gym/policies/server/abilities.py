@@ -83,7 +83,7 @@ class Abilities:
         fitted = {name: value for name, value in body.items() if name not in self.left_out}
         if self.limit != "max_tokens" and "max_tokens" in fitted:
             fitted[self.limit] = fitted.pop("max_tokens")
-        if not self.choices:
+        if not self.choices and "n" in fitted:
             fitted["n"] = 1
         if not self.system and "messages" in fitted:
             fitted["messages"] = merged(fitted["messages"])
@@ -97,13 +97,12 @@ class Abilities:
             body: The request that it refused.
         """
         words = refusal.words
-        if "max_tokens" in body and "max_completion_tokens" in words:
-            return replace(self, limit="max_completion_tokens")
-        if _UNSUPPORTED.search(words) or refusal.parameter:
+        if _UNSUPPORTED.search(words):
+            if "messages" in body and "max_tokens" in body and "max_completion_tokens" in words:
+                return replace(self, limit="max_completion_tokens")
             if body.get("n", 1) > 1 and (refusal.parameter == "n" or _SEVERAL.search(words)):
                 return replace(self, choices=False)
-            named = [name for name in OPTIONAL if name in body and _names(name, refusal)]
-            if named and _UNSUPPORTED.search(words):
+            if named := [name for name in OPTIONAL if name in body and _names(name, refusal)]:
                 return replace(self, left_out=(*self.left_out, *named))
         turns = body.get("messages", ())
         if self.system and any(turn["role"] == "system" for turn in turns) and _NO_SYSTEM.search(words):
