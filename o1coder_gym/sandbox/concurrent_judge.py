@@ -220,13 +220,13 @@ class _Stream(Batch):
 
     def _take(self) -> bool:
         """Takes as many as workers could begin with; what stays may still be called off."""
-        while self._asked and len(self._waiting) < self._workers:
+        while self._asked and self._unbegun < self._workers:
             trial, future = self._asked.popleft()
             if future.set_running_or_notify_cancel():
                 self._number += 1
                 self._trials[self._number], self.futures[self._number] = trial, future
-                self._waiting.append(self._number)
-        return bool(self._waiting)
+                self._wait(self._number)
+        return self._unbegun > 0
 
     def _dispatch(self) -> None:
         self._take()
