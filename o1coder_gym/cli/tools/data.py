@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -16,10 +15,10 @@ from o1coder_gym.problems.loading import ProblemSet, load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json, public_row_to_json
 from o1coder_gym.problems.sources import KNOWN_SETS, find_files
-from o1coder_gym.problems.validation import Validation, keep_valid, validate_rows
+from o1coder_gym.problems.validation import keep_valid, report_lines, validate_rows
 from o1coder_gym.runs.progress import tracked, warn
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.types import Limits, Outcome
+from o1coder_gym.types import Limits
 
 app = typer.Typer(help="Look into problem sets and check them.", no_args_is_help=True)
 
@@ -82,7 +81,7 @@ def validate(
     skip_bad: SkipBadOption = False,
     cpu_s: Annotated[
         float,
-        typer.Option("--cpu-s", min=0.1, help="CPU seconds that a reference may take for all its tests."),
+        typer.Option("--cpu-s", min=0.1, help="CPU seconds that a reference may take for each test."),
     ] = 10.0,
     out: Annotated[
         Path | None,
@@ -106,34 +105,11 @@ def validate(
         for result in results:
             typer.echo(json.dumps(result.to_json()))
     else:
-        _report(found, results)
+        for line in report_lines(found.name, results):
+            typer.echo(line)
     warn(without_visible_tests(found), without_hidden_tests(found))
     if any(result.failed for result in results):
         raise typer.Exit(1)
-
-
-def _report(found: ProblemSet, results: Sequence[Validation]) -> None:
-    """Prints the failures, what is slow, and the sum."""
-    usual = Limits().cpu_s
-    judged = [(result, result.verdict) for result in results if result.verdict is not None]
-    for result, verdict in judged:
-        if result.failed:
-            tests = f"{verdict.passed} of {verdict.total} tests"
-            typer.echo(f"{result.row.problem.task_id}\t{verdict.outcome.value}\t{tests}\t{result.reason}")
-    slow = [result for result, verdict in judged if not result.failed and verdict.cpu_s > usual]
-    for result in slow:
-        typer.echo(
-            f"{result.row.problem.task_id}\tpasses, but takes more than the usual {usual:g} CPU seconds"
-        )
-    passed = sum(verdict.outcome is Outcome.PASS for _, verdict in judged)
-    summary = f"{found.name}: {passed} of {len(judged)} references pass"
-    if untested := sum(verdict.outcome is Outcome.NO_TESTS for _, verdict in judged):
-        summary += f"; {untested} have no tests to pass"
-    if unsupported := sum(verdict.outcome is Outcome.UNSUPPORTED for _, verdict in judged):
-        summary += f"; {unsupported} have tests that cannot be judged"
-    if len(judged) < len(results):
-        summary += f"; {len(results) - len(judged)} problems have none"
-    typer.echo(summary)
 
 
 def _report_skipped(found: ProblemSet) -> None:
