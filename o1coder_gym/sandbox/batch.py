@@ -22,7 +22,9 @@ class Batch:
         """Args: where to run, what to run."""
         self._pool = pool
         self._trials = trials
-        self._waiting = deque(range(len(trials)))
+        self._waiting: dict[bool, deque[int]] = {False: deque(), True: deque()}
+        for index, trial in enumerate(trials):
+            self._waiting[trial.wants_packages].append(index)
         self._running: dict[Worker, int] = {}
         self._verdicts: dict[int, Verdict] = {}
 
@@ -42,14 +44,13 @@ class Batch:
 
     def _dispatch(self) -> None:
         """Gives waiting trials to idle workers."""
-        if not self._waiting:
-            return
-        for worker in self._pool.idle(len(self._waiting)):
-            index = self._running[worker] = self._waiting.popleft()
-            try:
-                worker.give(self._trials[index].next_job())
-            except WorkerDied as death:
-                self._lose(worker, death)
+        for loaded, waiting in self._waiting.items():
+            for worker in self._pool.idle(len(waiting), loaded=loaded) if waiting else ():
+                index = self._running[worker] = waiting.popleft()
+                try:
+                    worker.give(self._trials[index].next_job())
+                except WorkerDied as death:
+                    self._lose(worker, death)
 
     def _listen(self) -> None:
         """Waits until something happens, and deals with it."""
@@ -76,7 +77,7 @@ class Batch:
             self._dispatch()  # the zygote goes on while this process grades
             verdict = self._trials[index].accept(finished)
             if verdict is None:
-                self._waiting.appendleft(index)
+                self._wait_again(index)
             else:
                 self._verdicts[index] = verdict
         elif worker in self._running:
@@ -90,6 +91,10 @@ class Batch:
         elif news is News.NEXT_TEST:
             worker.begin_test()
 
+    def _wait_again(self, index: int) -> None:
+        """Has a trial wait for its next job, before all that have had none."""
+        self._waiting[self._trials[index].wants_packages].appendleft(index)
+
     def _lose(self, worker: Worker, death: WorkerDied) -> None:
         """Buries a worker; its trial starts again elsewhere, if this was the first time."""
         index = self._running.pop(worker, None)
@@ -98,7 +103,7 @@ class Batch:
             trial.deaths += 1
             trial.restart()
             if trial.deaths < _DEATHS:
-                self._waiting.appendleft(index)
+                self._wait_again(index)
             else:
                 self._verdicts[index] = trial.infrastructure(str(death))
         self._pool.bury(worker, death)

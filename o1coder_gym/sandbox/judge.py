@@ -153,13 +153,13 @@ class Judge:
         kind = (self._blueprint.layers, tuple(self._blueprint.packages), os.geteuid())
         if kind not in _reports:
             pool = self._own_pool()
-            _reports[kind] = examine(self._run, lambda: pool.missing, self._blueprint.packages)
+            _reports[kind] = examine(self._probe, lambda: pool.missing, self._blueprint.packages)
             if self._blueprint.layers == LAYERS:
                 _reports[kind].warn()
         _reports[kind].demand(self._required)
         return _reports[kind]
 
-    def _run(self, submissions: Sequence[Submission], stop_at_failure: bool = False) -> list[Verdict]:
+    def _run(self, submissions: Sequence[Submission], stop_at_failure: bool) -> list[Verdict]:
         """Judges submissions without looking at the sandbox first."""
         trials = [
             Trial(
@@ -170,6 +170,11 @@ class Judge:
             )
             for one in submissions
         ]
+        return Batch(self._own_pool(), trials).run()
+
+    def _probe(self, submissions: Sequence[Submission]) -> list[Verdict]:
+        """Judges canaries, which import packages themselves instead of having them loaded."""
+        trials = [Trial(one, stop_at_failure=False, stdout_tolerance=None) for one in submissions]
         return Batch(self._own_pool(), trials).run()
 
     def _own_pool(self) -> Pool:

@@ -22,6 +22,9 @@ _STREAMS = {
 """Paths of open streams, by which programs know them; the new root has neither them nor ``/proc``."""
 
 
+_FINALIZERS = (b"__del__", b"finalize", b"weakref", b"open(1")
+
+
 def prepare() -> None:
     """Makes standard output and error anew, as streams that cannot be wound back.
 
@@ -80,14 +83,18 @@ def flush() -> None:
             stream.flush()  # pyright: ignore[reportOptionalMemberAccess]
 
 
-def forget(namespace: dict[str, Any]) -> None:
-    """Lets go of what a program holds, in the interpreter's order, so that its files and finalizers end.
+def forget(namespace: dict[str, Any], source: bytes) -> bool:
+    """Lets go of what a program holds, so that its files and finalizers end; returns whether they may print.
 
-    Private names first, then all others in the order of their definition: a finalizer still finds what was
-    defined after it.
+    Where there are finalizers that is done as the interpreter does it: private names first, then all others
+    in the order of their definition, so that a finalizer still finds what was defined after it.
     """
+    if not any(word in source for word in _FINALIZERS):
+        namespace.clear()
+        return False
     for private in (True, False):
         for name in list(namespace):
             if (name[:1] == "_" and name[:2] != "__") is private and name != "__builtins__":
                 namespace[name] = None
     gc.collect()
+    return True

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from o1coder_gym.sandbox.wire import pack_job, read_job, write_frame
-from o1coder_gym.sandbox.zygote import child, tester
+from o1coder_gym.sandbox.zygote import child, streams, tester
 from o1coder_gym.sandbox.zygote.program import load
 from o1coder_gym.sandbox.zygote.service import Port, Service
 
@@ -47,6 +47,9 @@ def run() -> None:
         service = Service(load(source, "solution"), name, Port(far.fileno()))
         line = tester.Line(partial(_ask, Port(near.fileno()), Port(far.fileno()), service))
         tester.judge(_TEST, True, name, line)
+        streams.offer(source)
+        streams.flush()
+        streams.forget({}, source)
     near.close()
     far.close()
     os.close(null)
