@@ -6,9 +6,9 @@ import pytest
 
 from o1coder_gym.problems import load_rows
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.problems.validation import keep_valid, validate_rows
+from o1coder_gym.problems.validation import Validation, keep_valid, report_lines, validate_rows
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.types import CallTest, CheckTest, Problem, StdioTest
+from o1coder_gym.types import CallTest, CaseResult, CheckTest, Outcome, Problem, StdioTest, Verdict
 
 PUBLIC = CallTest("[1]", "2")
 
@@ -74,3 +74,20 @@ def test_a_match_counts_as_true_where_a_check_asks_for_truth():
     row = problem("match", "import re\n\ndef f(s):\n    return re.match('a', s)", CheckTest(code), public=())
     (result,) = validate_rows([row], default_judge())
     assert result.holds, result.reason
+
+
+def test_the_report_names_what_fails_and_what_cannot_be_judged(results):
+    odd = ROWS[0], Verdict(Outcome.UNSUPPORTED, (CaseResult(Outcome.UNSUPPORTED, error="a date"),))
+    *named, summary = report_lines("mine", [*results.values(), Validation(*odd)])
+    assert [line.split("\t")[:2] for line in named] == [
+        ["wrong", "wrong_answer"],
+        ["raises", "runtime_error"],
+        ["printed", "wrong_answer"],
+        ["checked", "wrong_answer"],
+        ["right", "unsupported"],
+    ]
+    assert named[0].endswith("\t1 of 2 tests\ttest 2 of 2: wrong_answer: got 2, expected 5")
+    assert named[-1].endswith("test 1 of 1: unsupported: a date")
+    assert summary == (
+        "mine: 2 of 7 references pass; 1 have tests that cannot be judged; 1 problems have none"
+    )

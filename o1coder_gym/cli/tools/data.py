@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,12 +16,12 @@ from o1coder_gym.problems.loading import ProblemSet, load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json, public_row_to_json
 from o1coder_gym.problems.sources import KNOWN_SETS, find_files
-from o1coder_gym.problems.validation import Validation, keep_valid, validate_rows
+from o1coder_gym.problems.validation import keep_valid, report_lines, validate_rows
 from o1coder_gym.runs.progress import tracked, warn
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag, Range
 from o1coder_gym.settings.groups import AsJson, OutputSettings, SetName, SkipBad, Split
-from o1coder_gym.types import Limits, Outcome
+from o1coder_gym.types import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,31 +118,10 @@ def validate(settings: ValidateSettings) -> int:
         for result in results:
             print(json.dumps(result.to_json()))
     else:
-        _report(found, results)
+        for line in report_lines(found.name, results):
+            typer.echo(line)
     warn(without_visible_tests(found), without_hidden_tests(found))
     return int(any(result.failed for result in results))
-
-
-def _report(found: ProblemSet, results: Sequence[Validation]) -> None:
-    """Prints the failures, what is slow, and the sum."""
-    usual = Limits().cpu_s
-    judged = [(result, result.verdict) for result in results if result.verdict is not None]
-    for result, verdict in judged:
-        if result.failed:
-            tests = f"{verdict.passed} of {verdict.total} tests"
-            print(f"{result.row.problem.task_id}\t{verdict.outcome.value}\t{tests}\t{result.reason}")
-    slow = [result for result, verdict in judged if not result.failed and verdict.cpu_s > usual]
-    for result in slow:
-        print(f"{result.row.problem.task_id}\tpasses, but takes more than the usual {usual:g} CPU seconds")
-    passed = sum(verdict.outcome is Outcome.PASS for _, verdict in judged)
-    summary = f"{found.name}: {passed} of {len(judged)} references pass"
-    if untested := sum(verdict.outcome is Outcome.NO_TESTS for _, verdict in judged):
-        summary += f"; {untested} have no tests to pass"
-    if unsupported := sum(verdict.outcome is Outcome.UNSUPPORTED for _, verdict in judged):
-        summary += f"; {unsupported} have tests that cannot be judged"
-    if len(judged) < len(results):
-        summary += f"; {len(results) - len(judged)} problems have none"
-    print(summary)
 
 
 def _report_skipped(found: ProblemSet) -> None:
