@@ -164,7 +164,7 @@ def test_intervals_of_differences_cover_or_say_that_they_are_rough(
 def test_intervals_of_ratios_cover() -> None:
     def draw(dice: np.random.Generator, problems: int, seeds: int) -> tuple[NDArray[np.float64], float]:
         paths = dice.integers(1, 5, problems)
-        return np.stack([dice.binomial(8 * paths, dice.beta(2, 2, problems)) / (8 * paths), paths]), 0.5
+        return np.stack([dice.binomial(8 * paths, dice.beta(2, 2, problems)) / (8 * paths), 1.0 * paths]), 0.5
 
     covered, rough = coverage(lambda pair: estimate_share(*pair), draw, 60, 1)
     assert 0.93 <= covered <= 0.97

@@ -103,7 +103,7 @@ def _shared_tests(a: Sequence[ProblemRow], b: Sequence[ProblemRow]) -> Iterator[
     cases_a, cases_b = ([_cases(row) for row in rows] for rows in (a, b))
     for (one, other), shared in _in_common(cases_a, cases_b).items():
         namesakes = a[one].problem.entry_point == b[other].problem.entry_point
-        if namesakes or shared >= 2 and 2 * shared >= min(len(cases_a[one]), len(cases_b[other])):
+        if namesakes or (shared >= 2 and 2 * shared >= min(len(cases_a[one]), len(cases_b[other]))):
             yield one, other
 
 

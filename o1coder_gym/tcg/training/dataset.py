@@ -29,7 +29,6 @@ from o1coder_gym.tcg.training.shuffled_outputs import Case, mismatched
 from o1coder_gym.types import (
     AssertTest,
     CallTest,
-    CheckerTest,
     CheckTest,
     Outcome,
     Problem,
@@ -117,7 +116,7 @@ def cases_of(tests: Sequence[TestCase], entry_point: str | None) -> list[Case]:
         match test:
             case CallTest(args):
                 found.setdefault(args, test)
-            case StdioTest(stdin) | CheckerTest(stdin):
+            case StdioTest(stdin):
                 found.setdefault(stdin, test)
             case AssertTest(code) | CheckTest(code):
                 reader = AssertionReader("candidate" if isinstance(test, CheckTest) else entry_point or "")
