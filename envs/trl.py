@@ -424,9 +424,9 @@ def _problem(columns: Mapping[str, Any], place: int) -> Problem:
     from o1coder_gym.problems.rows import case_from_json
 
     tests = tuple(map(case_from_json, json.loads(columns["tests"][place])))
-    names = ("task_id", "question", "entry_point")
+    task_id, question, entry_point = (columns[name][place] for name in ("task_id", "question", "entry_point"))
     prelude = columns["prelude"][place] if "prelude" in columns else ""
-    return Problem(*(columns[name][place] for name in names), tests, prelude=prelude)
+    return Problem(task_id, question, entry_point, tests, prelude=prelude)
 
 
 def _limits(columns: Mapping[str, Any], count: int) -> list[int]:

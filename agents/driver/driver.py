@@ -56,6 +56,10 @@ _BATCH_TOKENS = 32768
 _PATIENCE = 0.1
 """Share of a policy batch's mean time that the next one waits for agents that the judge still has."""
 
+_MANY = 32
+_GATHER_S = 0.0005
+"""Seconds for which replies are gathered where more than `_MANY` calls are in flight."""
+
 
 class Driver:
     """Runs agents against one model, one policy and one scorer. May be used again, one run at a time.
@@ -324,6 +328,8 @@ class _Run:
             found = [self._done.get(timeout=self._wait_s())]
         except Empty:
             found = []
+        if len(self._policy.in_flight) > _MANY:  # to be woken by each reply would cost more than the nap
+            time.sleep(_GATHER_S)
         self._waited_s += time.perf_counter() - started
         found += (self._done.get_nowait() for _ in range(self._done.qsize()))  # nobody else takes any
         landed = [batch for batch in found if batch is not None]

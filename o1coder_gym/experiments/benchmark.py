@@ -9,6 +9,7 @@ import itertools
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -195,8 +196,12 @@ def run_plan(
 
 
 def warm_up(judge: Judge) -> None:
-    """Has the judge start what it starts with its first batch, so that no agent pays for it."""
-    judge.evaluate([Submission("", None, ())] * getattr(judge, "workers", 1))
+    """Has the judge start what it starts with its first batch, so that no agent pays for it.
+
+    A judge that cannot is left to the tasks, whose error it is.
+    """
+    with suppress(Exception):
+        judge.evaluate([Submission("", None, ())] * getattr(judge, "workers", 1))
 
 
 def _fresh_model(plan: Plan, rows: Sequence[ProblemRow], tools: Tools) -> ReasoningModel:

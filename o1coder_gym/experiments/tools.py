@@ -60,7 +60,7 @@ class Plan:
         share_samples: Whether equal requests are answered once; seconds are not measured then.
         inputs: Hashes of the artefacts that specs name.
         shard: ``i/n`` where only every n-th problem is run, else empty.
-        timeout_s: Seconds after which a call of policy, judge or scorer counts as failed; None waits for ever.
+        timeout_s: Seconds after which a call of policy, judge or scorer counts as failed; None: never.
     """
 
     problems: str

@@ -24,7 +24,7 @@ from o1coder_gym.significance import (
 from o1coder_gym.statistics import Estimate, estimate_difference
 
 NOTHING_SHOWN = "no difference shown"
-TOO_FEW = "too few to tell"
+TOO_FEW = f"{NOTHING_SHOWN}, too few to tell"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import inspect
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count, takewhile
 from typing import Any
 
@@ -54,11 +55,13 @@ ALONE = SearchContext()
 def begin(agent: Agent, problem: Problem, root: State, context: SearchContext) -> Search:
     """Starts a search, with the context if the agent takes one."""
     informed: Any = agent
-    return informed(problem, root, context=context) if _takes_context(agent) else agent(problem, root)
-
-
-def _takes_context(agent: Agent) -> bool:
     try:
-        return "context" in inspect.signature(agent).parameters
-    except (TypeError, ValueError):  # written in C
-        return False
+        takes_it = _takes_context(agent)
+    except (TypeError, ValueError):  # written in C, or not to be hashed
+        takes_it = False
+    return informed(problem, root, context=context) if takes_it else agent(problem, root)
+
+
+@lru_cache(maxsize=64)
+def _takes_context(agent: Agent) -> bool:
+    return "context" in inspect.signature(agent).parameters

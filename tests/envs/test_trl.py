@@ -1,16 +1,24 @@
 """Rewards for other trainers: by hand, and in a trainer of TRL."""
 
 import json
+import math
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from o1coder_gym.envs import O1CoderSpec, trl
+from o1coder_gym.envs import O1CoderSpec, ReasoningModel, trl
+from o1coder_gym.envs.env import ReasoningEnv
+from o1coder_gym.envs.interactions.text import TextInteraction
 from o1coder_gym.problems.loading import load_problems
-from o1coder_gym.rewards import RewardConstants
+from o1coder_gym.rewards import RewardConstants, end_value, phi_reward, terminal_value
+from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
-from o1coder_gym.types import ActionType, CallTest, Problem
+from o1coder_gym.types import ActionType, CallTest, Outcome, Problem, State
 
 RIGHT = "### Step 1 (define)\nadd one\n\n### Step 2 (code)\n```python\ndef f(x):\n    return x + 1\n```\n"
 HALF = RIGHT.replace("x + 1", "2")
@@ -140,3 +148,92 @@ def test_trl_trains_with_them(tmp_path: Path) -> None:
     logged = trainer.state.log_history[0]
     assert {"rewards/episode_reward/mean", "rewards/well_formed/mean", "rewards/phi/mean"} <= logged.keys()
     assert logged["rewards/well_formed/mean"] == 0.0
+
+
+STEPS = st.sampled_from(
+    [
+        "### Step 1 (define)\nadd one\n",
+        "### Step 2 (refine)\nadd 1 to x\n",
+        "hm\n",
+        "### Step 3 (dance)\nla la\n",
+        RIGHT.partition("\n\n")[2],
+        HALF.partition("\n\n")[2],
+        MALFORMED.partition("\n\n")[2],
+    ]
+)
+
+
+class Uneven:
+    """A scorer whose numbers round."""
+
+    def score(self, items: Any, /) -> list[float]:
+        return [(len(repr(state.steps)) % 97) / 97 for _, state in items]
+
+
+def cut(text: str) -> list[str]:
+    return trl.read_texts(text, PSEUDOCODE)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    texts=st.lists(st.lists(STEPS, max_size=7).map("\n".join), min_size=1, max_size=4),
+    limit=st.integers(1, 5),
+)
+def test_trainers_tools_environments_and_search_are_paid_the_same(texts: list[str], limit: int) -> None:
+    constants = RewardConstants(alpha=0.3, gamma=0.7, tau_fail=0.1, alpha_compile=0.2)
+    scorer = Uneven()
+    given_ = columns(len(texts)) | {"max_steps": [limit] * len(texts)}
+    by_function = trl.Phi(scorer, constants)(completions=texts, **given_)
+    model = ReasoningModel(
+        [PROBLEM],
+        default_judge(),
+        max_steps=limit,
+        reward=partial(phi_reward, constants=constants),
+        scorer=scorer,
+    )
+    spec = object.__new__(O1CoderSpec)
+    spec._model = model
+    assert spec.episode_reward(texts, task_id=["p"] * len(texts)) == by_function
+    outcomes = trl.outcome(completions=texts, **given_)
+    for place, text in enumerate(texts):
+        tools = trl.ReasoningTools(model)
+        tools.reset(task_id="p")
+        env = ReasoningEnv(TextInteraction(model))
+        env.reset(seed=0)
+        paid, over = [0.0], False
+        search, value, verdict = State("p"), 0.0, None
+        for action in cut(text):
+            tools.step(action)
+            if over:
+                continue
+            _, reward, terminated, truncated, _ = env.step(action)
+            (transition,) = model.advance([(search, action)])
+            search = transition.state
+            paid.append(float(reward))
+            over, verdict = terminated or truncated, transition.verdict
+            value = end_value(transition, constants.alpha_compile) if over else 0.0
+        if not over:  # an environment waits; what the last step is paid if nothing follows
+            paid[-1:] = [model.stopped([search])[0].value]
+            value = 0.0
+        assert tools.reward == math.fsum(paid) == by_function[place]
+        assert value == (terminal_value(verdict, constants.alpha_compile) if verdict else 0.0)
+        assert outcomes[place] == float(verdict is not None and verdict.outcome is Outcome.PASS)
+
+
+def test_a_chain_is_over_at_the_step_limit() -> None:
+    long = "### Step 1 (define)\na\n\n" * 8 + RIGHT
+    assert trl.outcome(completions=[long, RIGHT], **columns(2)) == [0.0, 1.0]
+    assert trl.outcome(completions=[long, RIGHT], **columns(2), max_steps=[12, 1]) == [1.0, 0.0]
+    assert trl.well_formed(completions=[long, RIGHT], **columns(2)) == [0.0, 1.0]
+
+
+def test_one_id_may_be_several_problems_in_a_batch() -> None:
+    (other,) = trl.rows([replace(PROBLEM, public_tests=(CallTest("[1]", "3"),))])
+    given_ = columns(2)
+    given_["tests"] = [given_["tests"][0], other["tests"]]
+    assert trl.outcome(completions=[RIGHT, RIGHT], **given_) == [1.0, 0.0]
+
+
+def test_rows_say_a_step_limit_that_is_not_the_usual_one() -> None:
+    assert "max_steps" not in trl.rows([PROBLEM])[0]
+    assert trl.rows([PROBLEM], max_steps=3)[0]["max_steps"] == 3

@@ -11,7 +11,8 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from o1coder_gym.envs import ReasoningVectorEnv, TextInteraction
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.envs.vector import text_vector
+from o1coder_gym.errors import InfrastructureError, UnknownNameError, UsageError
 
 N = 5
 
@@ -130,3 +131,44 @@ def test_async_without_shared_memory_equals_sync(toy, plain) -> None:
         assert plain(asynchronous.step(actions)) == plain(synchronous.step(actions))
     finally:
         asynchronous.close()
+
+
+class Failing:
+    """A judge or policy that fails at the calls of these numbers."""
+
+    def __init__(self, *calls: int) -> None:
+        self.calls, self.number = calls, 0
+
+    def check(self) -> None:
+        self.number += 1
+        if self.number in self.calls:
+            raise InfrastructureError("down")
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "NextStep"])
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_step_whose_restart_fails_may_be_taken_again(
+    mode: str, failing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def played(*calls: int) -> list[Any]:
+        env = text_vector(2, problems="starter", max_steps=2, autoreset_mode=mode)
+        env.reset(seed=3)
+        flaw, begin = Failing(*calls), type(env.interaction).begin
+
+        def begin_or_fail(self: Any, starts: Any) -> Any:
+            if len(starts):
+                flaw.check()
+            return begin(self, starts)
+
+        monkeypatch.setattr(type(env.interaction), "begin", begin_or_fail)
+        seen = []
+        for turn in range(6):
+            actions = (f"### Step 1 (define)\n{turn}", f"### Step 1 (define)\n{turn} too")
+            try:
+                seen.append(env.step(actions))
+            except InfrastructureError:
+                seen.append(env.step(actions))
+        monkeypatch.setattr(type(env.interaction), "begin", begin)
+        return seen
+
+    assert repr(played(failing)) == repr(played())

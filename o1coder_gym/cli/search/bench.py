@@ -111,6 +111,10 @@ def bench(
     share_samples: Annotated[
         bool, typer.Option("--share-samples", help="Answer equal requests once; seconds are not measured.")
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", min=0.001, help="Seconds after which a call counts as failed."),
+    ] = None,
     seed: SeedOption = 0,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds, from --seed up.")] = 1,
     suite: Annotated[Path | None, typer.Option("--suite", help="YAML file that says all of this.")] = None,
@@ -148,6 +152,7 @@ def bench(
             generator=generator,
             voters=voters,
             share_samples=share_samples,
+            timeout=timeout,
         )
     show_suite(
         wanted, out or default_folder("bench"), shard, resume=resume, skip_bad=skip_bad, as_json=as_json

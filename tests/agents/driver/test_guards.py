@@ -142,7 +142,7 @@ def test_transitions_are_made_exact() -> None:
         {"truncated": 2},
         {"feedback": None},
         {"verdict": "pass"},
-        {"verdict": Verdict(Outcome.PASS, ("ok",))},
+        {"verdict": Verdict(Outcome.PASS, ("ok",))},  # pyright: ignore[reportArgumentType]
         {"reward_terms": None},
         {"reward_terms": {"phi": "high"}},
         {"state": ROOT},

@@ -213,7 +213,7 @@ def test_whatever_they_do_only_the_guilty_are_hurt(toy: ModuleType, part: int) -
         max_examples=500,
         stateful_step_count=6,
         deadline=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         derandomize=False,
     )
     run_state_machine_as_test(machine, settings=options)
