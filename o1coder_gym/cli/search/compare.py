@@ -26,7 +26,7 @@ def compare(
     ] = "greedy",
     as_json: JsonOption = False,
 ) -> None:
-    """Compare results problem by problem, with paired bootstrap intervals (95 %, problems resampled)."""
+    """Compare results problem by problem, paired, with 95 % intervals over problems."""
     found = compare_with(_rows(a), baseline) if b is None else compared(_rows(a), _rows(b), (a, b))
     if not found:
         raise UsageError(f"{a} has no other agent than {baseline} to compare")
