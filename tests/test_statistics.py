@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from o1coder_gym.statistics import (
     FEW,
+    ROUGH_LEGEND,
     Estimate,
     estimate,
     estimate_difference,
@@ -103,6 +104,29 @@ def test_what_a_handful_decides_is_rough() -> None:
     assert estimate_share([1.0] * 14 + [0.0] * (FEW - 15)).rough
     assert estimate_difference([1.0, -1.0, 1.0] + [0.0] * 97).rough
     assert estimate_share([1.0] * 4 + [0.0] * 96).percent().endswith("~")
+    assert FEW == 30
+    assert ROUGH_LEGEND.startswith("~: rough, for there are fewer than 30 problems")
+
+
+def test_the_edge_of_rough() -> None:
+    assert estimate_share([0.0, 1.0] * 14 + [1.0]).rough  # 29 problems
+    assert not estimate_share([0.0, 1.0] * 15).rough
+    # the spread of m ones among many zeros comes from m problems
+    assert estimate_difference([1.0] * 7 + [0.0] * 93).rough
+    assert not estimate_difference([1.0] * 8 + [0.0] * 92).rough
+    assert estimate_mean([3.0] * 50).rough  # no spread at all tells nothing of it
+
+
+def test_an_interval_in_words() -> None:
+    found = Estimate(0.4, 0.123, 0.767, 50)
+    assert (found.percent(), found.ends) == ("40.0 (12 to 77)", "0.123 – 0.767")
+    assert found.percent(0, "–") == "40 (12–77)"
+    rough = Estimate(0.4, math.nan, math.nan, 1, rough=True)
+    assert (rough.percent(), rough.ends) == ("40.0~", "–")
+    assert Estimate(0.4, 0.1, 0.9, 5, rough=True).ends == "0.100 – 0.900~"
+    assert [Estimate(0, *ends, 1).shown for ends in ((-1, 1), (0.1, 1), (-1, -0.1), (0, 1))] == [
+        False, True, True, False,
+    ]  # fmt: skip
 
 
 def bernoulli(a: float, b: float) -> Draw:
@@ -164,7 +188,7 @@ def test_intervals_of_differences_cover_or_say_that_they_are_rough(
 def test_intervals_of_ratios_cover() -> None:
     def draw(dice: np.random.Generator, problems: int, seeds: int) -> tuple[NDArray[np.float64], float]:
         paths = dice.integers(1, 5, problems)
-        return np.stack([dice.binomial(8 * paths, dice.beta(2, 2, problems)) / (8 * paths), paths]), 0.5
+        return np.stack([dice.binomial(8 * paths, dice.beta(2, 2, problems)) / (8 * paths), 1.0 * paths]), 0.5
 
     covered, rough = coverage(lambda pair: estimate_share(*pair), draw, 60, 1)
     assert 0.93 <= covered <= 0.97

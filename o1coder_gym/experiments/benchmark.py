@@ -26,6 +26,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.tools import SESSIONS, Plan, Tools, open_tools, planned_rows, session_row
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
+from o1coder_gym.problems.likeness.trained_on import trained_on
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
@@ -100,14 +101,14 @@ def run_benchmark(
         if on_start is not None:
             on_start()
         results = run_plan(plan, rows, tools, folder, on_row or (lambda row: None))
-    write_report(out, results, f"{plan.set_name}: {', '.join(plan.agents)}", report_facts(plan))
+    write_report(out, results, f"{plan.set_name}: {', '.join(plan.agents)}", report_facts(plan, rows))
     if any(result.error for result in results):
         raise NoAnswersError(results, out)
     return results
 
 
-def report_facts(plan: Plan) -> dict[str, str]:
-    """Returns what a report says of a plan."""
+def report_facts(plan: Plan, rows: Sequence[ProblemRow] = ()) -> dict[str, str]:
+    """Returns what a report says of a plan; with its problems also those the policy was trained on."""
     config = {
         "problems": f"{plan.set_name}, {len(plan.task_ids)} problems",
         "policy": plan.policy,
@@ -115,6 +116,8 @@ def report_facts(plan: Plan) -> dict[str, str]:
         "budget per problem": budget_words(plan.budget),
         "seeds": ", ".join(map(str, plan.seeds)),
     }
+    if known := trained_on(plan.policy, [row.problem for row in rows]):
+        config["trained on"] = f"{len(known)} of these problems: {', '.join(known)}"
     if plan.scorer:
         config["scorer"] = plan.scorer
     if plan.tests == "generated":

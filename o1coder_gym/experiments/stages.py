@@ -21,6 +21,7 @@ from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.overlap import overlaps
+from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
@@ -165,6 +166,7 @@ class RealStages:
         result = finetune(
             "sft", learned.policy, train, validation, folder, settings, data=data_hash(data), resume=True
         )
+        write_trained_on(result.model, found.of_split("train").problems, learned.policy)
         return str(result.model)
 
     def train_scorer(self, learned: Learned, folder: Path) -> str:
@@ -192,6 +194,7 @@ class RealStages:
             trained = self._grpo(learned, iteration, folder, settings)
         config = {"settings": asdict(settings), "iteration": iteration, "policy": learned.policy}
         inputs = input_hashes(f"hf:{learned.policy}", learned.scorer)
+        write_trained_on(trained, [row.problem for row in self._train], learned.policy)
         Provenance("rl", config, inputs, package_versions("torch", "trl")).write(trained)
         return str(trained)
 

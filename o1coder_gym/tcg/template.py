@@ -103,4 +103,4 @@ def is_writable(test: TestCase) -> bool:
             return math.isfinite(float(test.expected))
         except ValueError:
             return False
-    return getattr(test, "compare", None) is None and not isinstance(test, CheckerTest)
+    return getattr(test, "compare", None) is None

@@ -75,7 +75,7 @@ def stage_seeds(problems: Path, out: Path, seed: int, **options: Any) -> list[in
     """Returns the seeds of the searches and of the trainings of three iterations."""
     seeds: list[int] = []
 
-    def search(plan: Any, *rest: Any) -> list[str]:
+    def search(plan: Any, *rest: Any) -> Any:
         seeds.extend(plan.seeds)
         raise Asked
 

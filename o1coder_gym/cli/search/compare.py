@@ -33,7 +33,7 @@ class CompareSettings(Checked):
 
 
 def compare(settings: CompareSettings) -> None:
-    """Compare results problem by problem, with paired bootstrap intervals (95 %, problems resampled)."""
+    """Compare results problem by problem, paired, with 95 % intervals over problems."""
     a, b, baseline = settings.a, settings.b, settings.baseline
     found = compare_with(_rows(a), baseline) if b is None else compared(_rows(a), _rows(b), (a, b))
     if not found:

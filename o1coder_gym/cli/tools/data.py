@@ -52,7 +52,7 @@ class ValidateSettings(SetSettings):
     """Problem set.
 
     Attributes:
-        cpu_s: CPU seconds that a reference may take for all its tests.
+        cpu_s: CPU seconds that a reference may take for each test.
         out: Writes the rows that hold there, such as validated.jsonl.
     """
 
@@ -119,7 +119,7 @@ def validate(settings: ValidateSettings) -> int:
             print(json.dumps(result.to_json()))
     else:
         for line in report_lines(found.name, results):
-            typer.echo(line)
+            print(line)
     warn(without_visible_tests(found), without_hidden_tests(found))
     return int(any(result.failed for result in results))
 
