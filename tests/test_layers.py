@@ -55,12 +55,7 @@ IMPORTED_WHERE_USED = {
     "prm.training.trainer",
 }
 MAY_LOAD_HIDDEN_TESTS = ("problems", "tcg", "experiments", "cli")
-DOORS_THAT_EVALUATE = {f"adapters.{name}" for name in ("inspect_ai", "lm_eval", "lm_eval.utils", "samples")}
-    "adapters.inspect_ai",
-    "adapters.lm_eval",
-    "adapters.lm_eval.utils",
-    "adapters.samples",
-}
+DOORS_THAT_EVALUATE = [f"adapters.{name}" for name in ("inspect_ai", "lm_eval", "lm_eval.utils", "samples")]
 """These get hidden tests from `adapters.evaluation`; doors that train do not."""
 
 
