@@ -6,6 +6,9 @@
 Programs are scored by hidden tests; a masked score is Inspect's ``unscored``. Needs inspect-ai 0.3.285.
 """
 
+# pyright: reportCallIssue=false, reportGeneralTypeIssues=false
+# (where inspect-ai is not installed this file itself is taken for it)
+
 from __future__ import annotations
 
 import asyncio

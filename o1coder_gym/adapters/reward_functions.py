@@ -20,7 +20,7 @@ from typing import Any
 
 from o1coder_gym.adapters.ground_truth import ground_truth_of, ground_truth_row, read_ground_truth
 from o1coder_gym.adapters.scoring import Score, program_in, score_all, score_all_async
-from o1coder_gym.errors import MissingExtraError, ProblemFileError
+from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import Problem, State
 
@@ -82,12 +82,9 @@ def rllm_reward(task_info: Mapping[str, Any], action: Any) -> Any:
 
     Raises:
         InfrastructureError: When the score is masked.
-        MissingExtraError: When rllm is not installed.
     """
-    try:
-        from rllm.rewards.reward_types import RewardOutput  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise MissingExtraError("rllm", "adapters") from error
+    from rllm.rewards.reward_types import RewardOutput  # pyright: ignore[reportMissingImports]
+
     found = _scored([str(getattr(action, "action", action))], [_column(task_info)])[0]
     return RewardOutput(
         reward=found.demand(), metadata={"outcome": found.outcome}, is_correct=found.reward == 1.0

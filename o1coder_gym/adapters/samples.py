@@ -134,7 +134,7 @@ def _rows(path: Path) -> Iterator[Any]:
 
 
 def _texts(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, Kind]]:
-    texts = [(row[name], kind) for name, kind in _FIELDS.items() if name in row]
+    texts: list[tuple[Any, Kind]] = [(row[name], kind) for name, kind in _FIELDS.items() if name in row]
     texts = texts[:1] or [(text, kind) for name, kind in _LISTS.items() for text in row.get(name) or ()]
     if not texts:
         raise ProblemFileError(f"{where}: needs one of the fields {', '.join((*_FIELDS, *_LISTS))}")

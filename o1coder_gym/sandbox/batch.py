@@ -18,10 +18,10 @@ _LOOK_S = 1.0
 class Batch:
     """Trials, the workers that run some of them, and the verdicts so far."""
 
-    def __init__(self, pool: Pool, trials: Sequence[Trial]) -> None:
+    def __init__(self, pool: Pool, trials: Sequence[Trial] | Mapping[int, Trial]) -> None:
         """Args: where to run, what to run."""
         self._pool = pool
-        self._trials: Sequence[Trial] | Mapping[int, Trial] = trials
+        self._trials = trials
         # Trials that want packages wait apart: they go to workers that have some loaded.
         self._waiting: dict[bool, deque[int]] = {False: deque(), True: deque()}
         for index in range(len(trials)):

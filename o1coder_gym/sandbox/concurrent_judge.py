@@ -195,9 +195,9 @@ class _Stream(Batch):
     """A batch that grows: it takes trials as workers become free, and tells each verdict at once."""
 
     def __init__(self, pool: Pool, asked: deque[_Asked], workers: int) -> None:
-        super().__init__(pool, ())
+        self._live: dict[int, Trial] = {}
+        super().__init__(pool, self._live)
         self.futures: dict[int, Future[Verdict]] = {}
-        self._trials: dict[int, Trial] = {}
         self._asked = asked
         self._workers = workers
         self._number = 0
@@ -210,7 +210,7 @@ class _Stream(Batch):
         """
         self._pool.selector.register(bell, selectors.EVENT_READ, bell)
         try:
-            while self._take() or self._trials:
+            while self._take() or self._live:
                 self._dispatch()
                 self._listen()
                 self._tell()
@@ -224,7 +224,7 @@ class _Stream(Batch):
             trial, future = self._asked.popleft()
             if future.set_running_or_notify_cancel():
                 self._number += 1
-                self._trials[self._number], self.futures[self._number] = trial, future
+                self._live[self._number], self.futures[self._number] = trial, future
                 self._wait(self._number)
         return self._unbegun > 0
 
@@ -241,7 +241,7 @@ class _Stream(Batch):
 
     def _tell(self) -> None:
         for number, verdict in self._verdicts.items():
-            del self._trials[number]
+            del self._live[number]
             self.futures.pop(number).set_result(verdict)
         self._verdicts.clear()
 

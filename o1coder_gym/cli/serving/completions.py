@@ -35,7 +35,7 @@ class CompletionRequest(Asked):
 
     def chat(self) -> ChatRequest:
         """Returns the same request as a conversation of one turn."""
-        return self.as_chat([{"role": "user", "content": self.prompt}], "prompt", "best_of")
+        return self.as_chat([{"role": "user", "content": str(self.prompt)}], "prompt", "best_of")
 
 
 def text_completion(body: Mapping[str, Any]) -> dict[str, Any]:
