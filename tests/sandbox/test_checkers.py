@@ -142,7 +142,8 @@ def test_checkers_are_rows():
     assert case_from_json({"kind": "checker", "stdin": "", "checker": PAIR}) == CheckerTest("", PAIR)
     with pytest.raises(ProblemFileError, match="field 'checker': not Python"):
         case_from_json({"kind": "checker", "stdin": "", "checker": "def ("})
-    assert case_from_json({"kind": "stdio", "stdin": "", "stdout": "", "compare": "apps"}).compare == "apps"
+    named = {"kind": "stdio", "stdin": "", "stdout": "", "compare": "apps"}
+    assert case_from_json(named) == StdioTest("", "", "apps")
     with pytest.raises(ProblemFileError, match="did you mean 'apps'"):
         case_from_json({"kind": "stdio", "stdin": "", "stdout": "", "compare": "app"})
 

@@ -143,8 +143,8 @@ def test_without_asking_no_program_runs_among_open_files(monkeypatch, broken):
         pytest.raises(SandboxError, match=f"O1CODER_SANDBOX_WITHOUT={broken}"),
     ):
         judge.evaluate([program])
-    for arguments in ({"without": (broken,)}, {"require": ()}, {"require": ("memory",)}):
-        with Judge(1, **arguments) as judge:
+    for allowing in (Judge(1, without=(broken,)), Judge(1, require=()), Judge(1, require=("memory",))):
+        with allowing as judge:
             assert judge.evaluate([program])[0].outcome is Outcome.PASS
     monkeypatch.setenv("O1CODER_SANDBOX_WITHOUT", f"network,{broken}")
     with Judge(1) as judge:
