@@ -14,7 +14,7 @@ from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
 from o1coder_gym.problems.programs import submission
 from o1coder_gym.protocols import Judge, StepScorer
 from o1coder_gym.rewards import Evidence, Reward, RewardFunction, sparse_outcome
-from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
+from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_action
 from o1coder_gym.types import (
     ActionType,
     Limits,
@@ -38,10 +38,11 @@ class ReasoningModel:
     """T, R and the end of episodes for a set of problems (implements `protocols.Model`).
 
     An action is the text of one step. A step that cannot be read stays in the chain and is answered by
-    feedback; a code step commits its program, which is judged, and ends the episode (`terminated`); a chain
-    that reaches `max_steps` without code is `truncated`. `advance` is pure: equal inputs give equal
-    transitions. Verdicts are cached by (problem, code), step scores by state; a failure of the judge itself
-    is never cached, has a NaN reward and `Outcome.INFRASTRUCTURE`.
+    feedback; a code step commits its program, which is judged, and ends the episode. So does the step that
+    reaches `max_steps` without code. Both are `terminated`: the depth is part of the state and the end is
+    paid for, so there is no later value for a learner to bootstrap from. `advance` is pure: equal inputs
+    give equal transitions. Verdicts are cached by (problem, code), step scores by state; a failure of the
+    judge itself is never cached, has a NaN reward and `Outcome.INFRASTRUCTURE`.
 
     The model knows public tests and those given as `tests`, never hidden ones. It is a handle: copies and
     forks of whatever holds it share it. It pickles, without its caches, if its judge and scorer do.
@@ -198,7 +199,7 @@ class ReasoningModel:
             raise UsageError(f"the episode of {state.problem_id!r} is over; no step can follow")
         if state.problem_id not in self._problems:
             raise UnknownNameError("task", state.problem_id, self.task_ids[:10])
-        return state.then(self.format.parse(action))
+        return state.then(read_action(self.format, action, self._problems[state.problem_id].entry_point))
 
     def _judged(self, states: Sequence[State]) -> list[tuple[Verdict, str] | None]:
         """Returns verdict and feedback of each state that committed code; new programs in one batch."""
@@ -261,16 +262,16 @@ class ReasoningModel:
         process: tuple[float, ...],
     ) -> Transition:
         verdict, told = judged or (None, "")
-        truncated = verdict is None and len(state.steps) >= self.max_steps
+        at_limit = verdict is None and len(state.steps) >= self.max_steps
         if _is_malformed(state):
             told = self.format.complaint(action)
-        reward = self._reward(Evidence(process, verdict, truncated))
+        reward = self._reward(Evidence(process, verdict, at_limit))
         failed = verdict is not None and verdict.outcome is Outcome.INFRASTRUCTURE
         return Transition(
             state=state,
             reward=math.nan if failed else reward.value,
-            terminated=verdict is not None,
-            truncated=truncated,
+            terminated=verdict is not None or at_limit,
+            truncated=False,
             feedback=told,
             verdict=verdict,
             reward_terms=reward.terms,

@@ -43,7 +43,8 @@ from o1coder_gym.rewards import (
     phi_reward,
     sparse_outcome,
 )
-from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.steps.answers import said_in
+from o1coder_gym.steps.formats import StepFormat, load_format, read_action, split_chain
 from o1coder_gym.types import (
     ActionType,
     Outcome,
@@ -130,7 +131,15 @@ class O1CoderSpec:
     @property
     def environment_factory(self) -> Callable[[], ReasoningTools]:
         """Makes an environment for one episode at a time."""
-        return lambda: ReasoningTools(self._model)
+        return partial(ReasoningTools, self._model)
+
+    @property
+    def rewarding_environment_factory(self) -> Callable[[], ReasoningTools]:
+        """Makes environments that own their reward, for AsyncGRPO: it hands none to reward functions.
+
+        Give it with ``reward_funcs=[]``. It pickles, as AsyncGRPO's workers need it.
+        """
+        return partial(RewardingTools, self._model)
 
     @property
     def reward_funcs(self) -> list[Callable[..., list[float | None]]]:
@@ -250,6 +259,14 @@ class ReasoningTools:
         return replace(episode, stop=stop).reward
 
 
+class RewardingTools(ReasoningTools):
+    """An episode that pays its own reward."""
+
+    def get_reward(self) -> float | None:
+        """Returns `reward`; the trainer calls it when the episode is over."""
+        return self.reward
+
+
 Completion: TypeAlias = str | Sequence[Mapping[str, Any]]
 Rewards: TypeAlias = list[float | None]
 
@@ -318,8 +335,11 @@ def compiles(completions: Sequence[Completion], **columns: Any) -> Rewards:
 
 def well_formed(completions: Sequence[Completion], **columns: Any) -> Rewards:
     """1 iff every step can be read and the last one that the step limit allows is code."""
-    names = zip(completions, columns["format"], _limits(columns, len(completions)), strict=True)
-    chains = [read_chain(completion, load_format(name))[:limit] for completion, name, limit in names]
+    asked = columns.get("entry_point", [None] * len(completions))
+    each = zip(completions, columns["format"], asked, _limits(columns, len(completions)), strict=True)
+    chains = [
+        read_chain(completion, load_format(name), entry)[:limit] for completion, name, entry, limit in each
+    ]
     return [float(_is_whole(steps)) for steps in chains]
 
 
@@ -357,27 +377,30 @@ phi = Phi()
 
 def read_texts(completion: Completion, step_format: StepFormat) -> list[str]:
     """Cuts a whole chain into the texts of its steps, up to the first program."""
-    text = _text(completion)
-    actions: list[str] = []
-    while text.strip():
-        end = step_format.boundary(text)
-        actions.append(text[:end])
-        if end is None or step_format.parse(actions[-1]).type is ActionType.CODE:
-            break
-        text = text[end:]
-    return actions
+    return split_chain(step_format, _text(completion))
 
 
-def read_chain(completion: Completion, step_format: StepFormat) -> tuple[Step, ...]:
+def read_chain(
+    completion: Completion, step_format: StepFormat, entry_point: str | None = None
+) -> tuple[Step, ...]:
     """Reads the steps of a whole chain, up to the first program."""
-    return tuple(step_format.parse(action) for action in read_texts(completion, step_format))
+    texts = read_texts(completion, step_format)
+    return tuple(read_action(step_format, action, entry_point) for action in texts)
 
 
 def _text(completion: Completion) -> str:
     """Returns a completion as text; of a conversation what the assistant said."""
     if isinstance(completion, str):
         return completion
-    return "\n\n".join(str(turn["content"]) for turn in completion if turn["role"] == "assistant")
+    return "\n\n".join(_said(turn) for turn in completion if turn["role"] == "assistant")
+
+
+def _said(turn: Mapping[str, Any]) -> str:
+    """Returns what an assistant's turn says: the actions of its tool calls, else its content."""
+    calls = [call.get("function", call)["arguments"] for call in turn.get("tool_calls") or ()]
+    arguments = [json.loads(call) if isinstance(call, str) else call for call in calls]
+    actions = [str(given["action"]) for given in arguments if "action" in given]
+    return "\n\n".join(actions) or said_in(turn)
 
 
 def _term(
@@ -412,7 +435,10 @@ def _groups(
     seen: dict[tuple[str, int, str], list[tuple[Any, ...]]] = {}
     groups: dict[tuple[str, int, int], list[int]] = {}
     for place, limit in enumerate(_limits(columns, len(completions))):
-        content = tuple(columns[name][place] for name in ("question", "entry_point", "tests"))
+        content = (
+            *(columns[name][place] for name in ("question", "entry_point", "tests")),
+            _prelude(columns, place),
+        )
         known = seen.setdefault((columns["format"][place], limit, columns["task_id"][place]), [])
         if content not in known:
             known.append(content)
@@ -425,8 +451,11 @@ def _problem(columns: Mapping[str, Any], place: int) -> Problem:
 
     tests = tuple(map(case_from_json, json.loads(columns["tests"][place])))
     task_id, question, entry_point = (columns[name][place] for name in ("task_id", "question", "entry_point"))
-    prelude = columns["prelude"][place] if "prelude" in columns else ""
-    return Problem(task_id, question, entry_point, tests, prelude=prelude)
+    return Problem(task_id, question, entry_point, tests, prelude=_prelude(columns, place))
+
+
+def _prelude(columns: Mapping[str, Any], place: int) -> str:
+    return columns["prelude"][place] if "prelude" in columns else ""
 
 
 def _limits(columns: Mapping[str, Any], count: int) -> list[int]:

@@ -65,9 +65,7 @@ class Estimate:
     @property
     def ends(self) -> str:
         """Says the interval, e.g. "0.120 – 0.770~"; "–" where there is none."""
-        return (
-            "–" if math.isnan(self.low) else f"{self.low:.3f} – {self.high:.3f}" + ROUGH * self.rough
-        )
+        return "–" if math.isnan(self.low) else f"{self.low:.3f} – {self.high:.3f}" + ROUGH * self.rough
 
     def percent(self, digits: int = 1, to: str = " to ") -> str:
         """Says a share in [0, 1] in percent, e.g. "40.0 (12 to 77)~"."""

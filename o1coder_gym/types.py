@@ -395,8 +395,8 @@ class Transition:
         reward: Paid for this action under the model's reward mode; NaN if the judge failed for
             reasons of its own (`Outcome.INFRASTRUCTURE`), so that it can only be masked. Without tests
             (`Outcome.NO_TESTS`) nothing is paid for the program.
-        terminated: Code was committed.
-        truncated: The step limit was reached without code; excludes `terminated`.
+        terminated: The process ended: code was committed, or the step limit was reached without it.
+        truncated: Something outside the process stopped it, e.g. a budget; excludes `terminated`.
         feedback: What the agent is told: malformed action, failed public tests; never hidden ones.
         verdict: Of the committed code on the model's tests; None before code is committed.
         reward_terms: All components of the reward, in [0, 1] each; NaN where they are not known.

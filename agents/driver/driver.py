@@ -25,6 +25,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -37,6 +38,7 @@ from o1coder_gym.errors import (
     CalledOff,
     ConformanceError,
     InfrastructureError,
+    JournalError,
     O1CoderError,
     PolicyError,
     PromptTooLongError,
@@ -263,6 +265,9 @@ class _Run:
         except O1CoderError as error:
             self._finish(TaskResult(task, None, Usage(), error=error))
             return
+        journal = self._driver._journal
+        if recorded and journal is not None and journal.begun_elsewhere:
+            recorded = recorded if self._fits(task, problem, root, recorded) else {}
         session = Session(
             task,
             problem,
@@ -275,6 +280,27 @@ class _Run:
         )
         self._live.add(session)
         self._pump(session)
+
+    def _fits(
+        self, task: Task, problem: Problem, root: State, recorded: Mapping[int, Mapping[str, Any]]
+    ) -> bool:
+        """Whether a search asks what it asked in the version that began the run, as far as the answers go.
+
+        Agents may ask otherwise than in an earlier version. Within one version a journal that does not fit is
+        an error instead: something is not reproducible.
+        """
+        trial = Session(task, problem, root, seed=self._driver._seed, recorded=recorded)
+        try:
+            while trial.outcome is None and trial.outstanding == 0:
+                for request in trial.wave():
+                    trial.recorded(request)
+        except JournalError:
+            warnings.warn(
+                f"{task.key}: another version began this run, and its agent asked otherwise; asked anew",
+                stacklevel=2,
+            )
+            return False
+        return True
 
     def _recorded(self, key: str) -> Mapping[int, Mapping[str, Any]]:
         """Returns the journal's rows of a task by serial number."""

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import gymnasium
 import numpy as np
@@ -236,7 +236,7 @@ def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
             mask = choices.mask(offers, k)
             chosen = offers[chooser.choose(chooser.features.observe(problem, state, offers), mask)].transition
             if chosen.done:
-                return _answer(chosen if chosen.terminated else None)
+                return _answer(chosen if chosen.verdict is not None else None)
             state = chosen.state
     except BudgetExhausted:
         return _answer(best)
@@ -256,19 +256,20 @@ class _Watch(BaseCallback):
         self._weights = weights
         self._alpha = alpha
         self._on_progress = on_progress
-        self._updates = 0
 
     def _on_rollout_start(self) -> None:
-        if self._updates:
-            save(self.model, self._weights)  # pyright: ignore[reportArgumentType]
+        ppo = cast(OnPolicyAlgorithm, self.model)
+        # Counted from what was learned from, not from zero, so that a resumed run goes on with its clock.
+        updates = ppo.num_timesteps // (ppo.n_steps * ppo.n_envs)
+        if updates:
+            save(ppo, self._weights)
         if self._alpha is not None:
-            alpha = self._alpha(self._updates)
+            alpha = self._alpha(updates)
             self.training_env.env_method("set_alpha", alpha)
             self.logger.record("rollout/alpha", alpha)
         if self._on_progress is not None:
             recent = self.model.ep_success_buffer
-            self._on_progress(self.num_timesteps, sum(recent) / len(recent) if recent else None)
-        self._updates += 1
+            self._on_progress(ppo.num_timesteps, sum(recent) / len(recent) if recent else None)
 
     def _on_step(self) -> bool:
         if np.isnan(self.locals["rewards"]).any():
@@ -293,7 +294,10 @@ def _algorithm(training: Training, env: Any, folder: Path, resume: bool) -> OnPo
     kind = ALGORITHMS[training.algorithm]
     logs = str(folder / LOGS)
     if resume and (folder / WEIGHTS).exists():
-        return kind.load(folder / WEIGHTS, env=env, device="cpu", tensorboard_log=logs)
+        ppo = kind.load(folder / WEIGHTS, env=env, device="cpu", tensorboard_log=logs)
+        # Loading seeds everything as at the start, and the same episodes would come again.
+        ppo.set_random_seed(derive_stream(training.seed, "resumed", str(ppo.num_timesteps)) >> 32)
+        return ppo
     return kind(
         "MultiInputPolicy",
         env,

@@ -79,7 +79,11 @@ def journal(small: bool) -> dict[str, float]:
         row = {"k": 0, "q": "0" * 16, "s": 0.5, "a": [["x" * 400, 90, -20.0, list(range(40)), "stop", 9, 0]]}
         size = (6 if small else 60) * 1_000_000
         count = size // len(json.dumps(row))
-        opened.append("answers", *({"task": f"agent p{i % 500}", **row, "k": i} for i in range(count)))
+        for start in range(0, count, 500):  # not all at once: that would be the peak of memory
+            rows = (
+                {"task": f"agent p{i % 500}", **row, "k": i} for i in range(start, min(start + 500, count))
+            )
+            opened.append("answers", *rows)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         started = time.perf_counter()
         Driver(LatencyModel(), LatencyPolicy(), journal=opened).run([Task("another", agent)])
@@ -166,7 +170,8 @@ def beside(older: Any, newer: Any) -> str:
         return "; ".join(f"{name}: {beside((older or none)[name], newer[name])}" for name in newer)
     if older is None:
         return f"{newer:,.2f}"
-    return f"{older:,.2f} → {newer:,.2f} ({older / max(newer, 1e-9):,.1f} times)"
+    ratio = f" ({older / newer:,.1f} times)" if newer else ""
+    return f"{older:,.2f} → {newer:,.2f}{ratio}"
 
 
 def main() -> None:

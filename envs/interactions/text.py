@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import Space, spaces
+from gymnasium.wrappers.utils import create_zero_array
 
 from o1coder_gym.envs.interactions.interaction import Cursor, base_info, max_steps_of, model_of
 from o1coder_gym.envs.reasoning_model import ReasoningModel
@@ -71,6 +72,12 @@ class UnicodeText(Space[str]):
 
     def __repr__(self) -> str:
         return f"UnicodeText({self.max_length})"
+
+
+@create_zero_array.register(UnicodeText)
+def _empty_text(space: UnicodeText) -> str:
+    """Lets `FrameStackObservation` and `DelayObservation` fill up with empty texts."""
+    return ""
 
 
 OBSERVATION_FORMATS = ("dict", "text")

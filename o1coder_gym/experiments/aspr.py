@@ -24,7 +24,7 @@ from o1coder_gym.protocols import Policy
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.seeds import derive_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.steps.formats import StepFormat, load_format, read_action
 from o1coder_gym.types import Outcome, PolicyRequest, Problem, Sampling, State
 
 SAMPLED = "aspr"
@@ -145,8 +145,9 @@ def sample_last_steps(
         )
         for path in paths
     ]
+    entry_points = {path: problems[path.prefix.problem_id].entry_point for path in paths}
     steps = [
-        (path, path.prefix.then(format.parse(proposal.text)).code)
+        (path, path.prefix.then(read_action(format, proposal.text, entry_points[path])).code)
         for path, proposals in zip(paths, policy.propose(requests), strict=True)
         for proposal in proposals
     ]

@@ -19,10 +19,10 @@ from typing import Any
 
 from o1coder_gym.errors import JournalError, O1CoderError, UsageError
 from o1coder_gym.experiments.held_out import Gain, gains
-from o1coder_gym.experiments.rl import Train, train
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, search_all
 from o1coder_gym.experiments.stages import Learned, RealStages, Stages
+from o1coder_gym.experiments.training.rl import Train, train
 from o1coder_gym.models.lookup import find_model
 from o1coder_gym.problems.likeness.overlap import Likeness
 from o1coder_gym.problems.missing_tests import Warn

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
@@ -50,6 +51,7 @@ def finetune(
     data: str = "",
     resume: bool = False,
     push_to_hub: str | None = None,
+    template_arguments: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Trains a model by SFT (Eq. 2) or DPO (Eq. 1) and saves it; what is finished is returned as it is.
 
@@ -65,26 +67,32 @@ def finetune(
         data: Hash of the data set that the rows are from, for the record.
         resume: Go on from the last checkpoint, if there is one.
         push_to_hub: Repository to push the model to; None keeps it here.
+        template_arguments: Variables of the chat template, ``{"enable_thinking": False}`` for instance; the
+            trained model's own template has them for good.
 
     Raises:
         MissingExtraError: When TRL or PEFT is not installed.
-        O1CoderError: When no row fits, or `out` holds checkpoints and `resume` is false.
+        O1CoderError: When no row fits, `out` holds checkpoints and `resume` is false, a row does not begin
+            with the policy's prompt, or the model cannot be saved.
         WeightsError: When the model cannot be found.
     """
     require_packages("torch", "trl", "peft", "datasets")
     from o1coder_gym.models.progress import show_progress
 
     target = out / MODEL
-    made = provenance(stage, model, data, asdict(settings))
+    arguments = dict(template_arguments or {})
+    asked = asdict(settings) | ({"template_arguments": arguments} if arguments else {})
+    made = provenance(stage, model, data, asked)
     if made.made(target):
         return read_result(out)
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
-    loaded, tokenizer = load_weights(model_path(model), settings.dtype)
+    loaded, tokenizer = load_weights(model_path(model), settings.dtype, arguments)
     train_part, validation_part = (
         _fitting(rows, tokenizer, settings.max_length) for rows in (train_rows, validation_rows)
     )
     if not train_part:
         raise O1CoderError(f"none of {len(train_rows)} {stage} rows fits {settings.max_length} tokens")
+    _check(train_part, tokenizer)
     with quiet():
         trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings, checkpoint)
         show_progress(trainer)
@@ -105,11 +113,43 @@ def _fitting(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, max_length
     """Returns the rows whose every answer fits; a cut one would teach to stop in the middle."""
 
     def length(row: Row) -> int:
-        answers = [row[name] for name in ("completion", "chosen", "rejected") if name in row]
-        chats = [row["prompt"] + answer for answer in answers]
-        return max(len(tokenizer.apply_chat_template(chat, return_dict=False)) for chat in chats)
+        tokens = [
+            _tokens(row, side, tokenizer) for side in ("completion", "chosen", "rejected") if side in row
+        ]
+        return max(len(one.prompt) + len(one.answer) for one in tokens)
 
     return [row for row in rows if length(row) <= max_length]
+
+
+def _tokens(row: Row, side: str, tokenizer: PreTrainedTokenizerBase) -> TrainingTokens:
+    return training_tokens(tokenizer, row["prompt"], row[side][0]["content"])
+
+
+def _sft_row(row: Row, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    tokens = _tokens(row, "completion", tokenizer)
+    mask = [0] * len(tokens.prompt) + [1] * len(tokens.answer)
+    return {"input_ids": [*tokens.prompt, *tokens.answer], "completion_mask": mask}
+
+
+def _dpo_row(row: Row, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    chosen, rejected = (_tokens(row, side, tokenizer) for side in ("chosen", "rejected"))
+    shared = chosen.prompt if len(chosen.prompt) < len(rejected.prompt) else rejected.prompt
+    ids = {"chosen_ids": chosen, "rejected_ids": rejected}
+    answers = {name: [*(one.prompt + one.answer)[len(shared) :]] for name, one in ids.items()}
+    return {"prompt_ids": [*shared], **answers}
+
+
+def _check(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises `O1CoderError` for the first row that does not begin with the policy's prompt."""
+    check_training_tokens(
+        tokenizer,
+        (
+            (row["prompt"], row[side][0]["content"], _tokens(row, side, tokenizer))
+            for row in rows
+            for side in ("completion", "chosen")
+            if side in row
+        ),
+    )
 
 
 def _trainer(
@@ -130,9 +170,9 @@ def _trainer(
     from o1coder_gym.models.progress import project_completions_only
 
     project_completions_only()
-    columns = ("prompt", "completion") if stage == "sft" else ("prompt", "chosen", "rejected")
+    as_tokens = _sft_row if stage == "sft" else _dpo_row
     sets = [
-        Dataset.from_list([{name: row[name] for name in columns} for row in rows]) if rows else None
+        Dataset.from_list([as_tokens(row, tokenizer) for row in rows]) if rows else None
         for rows in (train_rows, validation_rows)
     ]
     common = trainer_arguments(out, settings, evaluates=bool(validation_rows))
@@ -147,4 +187,11 @@ def _trainer(
     }
     if stage == "sft":
         return SFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
-    return DPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)
+
+    class TokenDPOTrainer(DPOTrainer):
+        """DPOTrainer for pairs that are tokens already."""
+
+        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+            return dataset
+
+    return TokenDPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problems.docstring_examples import docstring_examples
 from o1coder_gym.problems.formats.apps import apps
+from o1coder_gym.problems.formats.reading.docstring_examples import docstring_examples
 from o1coder_gym.problems.formats.reading.fields import get, optional
 from o1coder_gym.problems.formats.reading.reference_checks import reference_check
 from o1coder_gym.problems.formats.reading.test_code import (

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import io
 import json
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO, cast
 
 from o1coder_gym.errors import MissingExtraError, ProblemFileError
 from o1coder_gym.problems.formats.row_format import Origin
@@ -25,7 +27,6 @@ _TEXTS = (".jsonl", ".json", ".ndjson")
 SUFFIXES = (*_TABLES, *(text + packed for text in _TEXTS for packed in ("", ".gz", ".zst")))
 """Endings of the files that are read."""
 
-_BOM = b"\xef\xbb\xbf"
 _ROWS_AT_ONCE = 16
 _SHARD = re.compile(r"[-_.]?\d{4,}(?:-of-\d+)?$")
 _SPLIT = re.compile(r"(train|test|validation|valid|val|dev)(?:\d+)?(?=$|[-_.])")
@@ -111,8 +112,8 @@ def _text_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
     """Yields place, value and fault of one object a line, or of the items of one JSON array."""
     with _opened(path) as stream:
         lines = enumerate(stream, start=1)
-        number, line = next(((n, text) for n, text in lines if text.removeprefix(_BOM).strip()), (0, b""))
-        line = line.removeprefix(_BOM)
+        number, line = next(((n, text) for n, text in lines if text.removeprefix(BOM_UTF8).strip()), (0, b""))
+        line = line.removeprefix(BOM_UTF8)
         if line.lstrip().startswith(b"["):
             yield from _array_rows(path, line + stream.read())
             return
@@ -142,14 +143,15 @@ def _array_rows(path: Path, text: bytes) -> Iterator[tuple[str, Any, str]]:
         yield f"row {index}", item, ""
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> BinaryIO:
     if path.suffix == ".gz":
-        return gzip.open(path)
+        return cast(BinaryIO, gzip.open(path))
     if path.suffix == ".zst":
         _arrow()
         import pyarrow
 
-        return pyarrow.input_stream(str(path), compression="zstd", buffer_size=1 << 16)
+        stream: Any = pyarrow.input_stream(str(path), compression="zstd")  # has no lines of its own
+        return io.BufferedReader(stream, buffer_size=1 << 20)
     return path.open("rb")
 
 

@@ -105,8 +105,8 @@ def load_rows(name: str | Path, *, split: str | None = None, skip_bad: bool = Fa
     Args:
         name: One of `KNOWN_SETS`, a file, a folder of shards, or
             ``hf:owner/name[/configuration][@revision][:split]``. Rows are in this project's format or in
-            one that `o1coder agents --json` calls a problem format; it is told by their fields, or named
-            before a colon: ``apps:my.parquet``.
+            one of those that ``o1coder list problems`` lists; it is told by their fields, or named before a
+            colon: ``apps:my.parquet``.
         split: Keeps the problems whose ``meta["split"]`` this is; all if None.
         skip_bad: Lists rows that cannot be read in `ProblemSet.skipped` instead of refusing the file.
 
@@ -160,7 +160,7 @@ def _converted(
     groups: Iterable[Iterable[Line]], named: Converter | None, skip: Callable[[str], None] | None
 ) -> Iterator[ProblemRow]:
     """Turns lines into rows, by the format of each group; faults are raised or `skip` is told."""
-    seen: dict[int, str] = {}
+    seen: dict[int, int] = {}
     for lines in groups:
         convert = named
         for line in lines:
@@ -178,12 +178,13 @@ def _converted(
                 yield row
 
 
-def _refuse_twice(task_id: str, line: Line, seen: dict[int, str]) -> None:
-    """Notes a task id, by its hash and place alone, for a set may have millions."""
-    key = hash(task_id)
+def _refuse_twice(task_id: str, line: Line, seen: dict[int, int]) -> None:
+    """Notes a task id, by its hash and the number of its line alone, for a set may have millions."""
+    key, (place, number) = hash(task_id), line.where.rsplit(" ", 1)
     if key in seen:
-        raise ProblemFileError(f"field 'task_id': {task_id!r} is already that of {seen[key]}")
-    seen[key] = line.where.rpartition(", ")[2]
+        unit = place.rpartition(" ")[2]
+        raise ProblemFileError(f"field 'task_id': {task_id!r} is already that of {unit} {seen[key]}")
+    seen[key] = int(number)
 
 
 def _convert_line(line: Line, convert: Converter) -> ProblemRow:

@@ -8,9 +8,6 @@ from o1coder_gym.problems.formats.predictions import TASK, answer_program
 from o1coder_gym.problems.rows import LIMITS
 from o1coder_gym.types import Limits, Problem, Submission, Tests
 
-EPILOGUE = "epilogue"
-"""Key of ``meta``: code that is run after each program, to convert arguments and answers of its tests."""
-
 
 def submission(problem: Problem, written: str, tests: Tests, limits: Limits = Limits()) -> Submission:
     """Returns what is judged of what was written: `program_of` it, on tests, within `limits_for` the problem.
@@ -46,14 +43,11 @@ def limits_for(problem: Problem, limits: Limits = Limits()) -> Limits:
 def program_of(problem: Problem, written: str) -> str:
     """Returns the program that the tests of a problem are run on.
 
-    It is what was written, with the epilogue of the problem's platform; for a problem that asks for a
-    prediction it is one that gives the literal answer and does nothing else.
+    It is what was written; but for a problem that asks for a prediction it is one that gives the literal
+    answer and does nothing else.
 
     Args:
         problem: The problem.
         written: A program, or an answer, untrusted.
     """
-    if TASK in problem.meta:
-        return answer_program(problem, written)
-    epilogue = problem.meta.get(EPILOGUE)
-    return f"{written.rstrip()}\n{epilogue}" if epilogue else written
+    return answer_program(problem, written) if TASK in problem.meta else written

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.sandbox.values import policies
+from o1coder_gym.sandbox.values import literals, policies
 from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, TestCase
 
 _Value = TypeVar("_Value")
@@ -239,14 +239,14 @@ def _literal(value: object) -> str:
     text = _string(value)
     try:
         with warnings.catch_warnings(action="ignore"):
-            ast.literal_eval(text)
+            ast.literal_eval(literals.with_short_numbers(text))
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"not a Python literal: {text[:60]!r}") from error
     return text
 
 
 def _literal_list(value: object) -> str:
-    if not isinstance(ast.literal_eval(_literal(value)), list):
+    if not isinstance(ast.literal_eval(literals.with_short_numbers(_literal(value))), list):
         raise ValueError(f"not the Python literal of a list: {str(value)[:60]!r}")
     return _string(value)
 
@@ -266,7 +266,7 @@ def _check_program(value: object) -> str:
 def _parsed(value: object) -> ast.Module:
     try:
         with warnings.catch_warnings(action="ignore"):
-            return ast.parse(_text(value))
+            return ast.parse(literals.with_short_numbers(_text(value)))
     except SyntaxError as error:
         raise ValueError(f"not Python: {error.msg} (line {error.lineno})") from error
 

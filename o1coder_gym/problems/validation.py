@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,12 +33,8 @@ class Validation:
 
     @property
     def failed(self) -> bool:
-        """Whether there is a reference and it is wrong; one without tests has nothing to pass."""
-        return self.verdict is not None and self.verdict.outcome not in (
-            Outcome.PASS,
-            Outcome.NO_TESTS,
-            Outcome.UNSUPPORTED,
-        )
+        """Whether there is a reference and it does not pass; one without tests has nothing to pass."""
+        return self.verdict is not None and self.verdict.outcome not in (Outcome.PASS, Outcome.NO_TESTS)
 
     @property
     def holds(self) -> bool:
@@ -101,6 +98,32 @@ def keep_valid(results: Iterable[Validation], path: Path) -> Iterator[Validation
                 file.write(json.dumps(problem_row_to_json(result.row), ensure_ascii=False) + "\n")
             yield result
     unfinished.replace(path)
+
+
+def report_lines(name: str, results: Sequence[Validation]) -> Iterator[str]:
+    """Yields a report for people: what fails or cannot be judged, what is slow, and the sum.
+
+    Args:
+        name: Of the set.
+        results: Of all of its rows.
+    """
+    judged = [(one, one.verdict) for one in results if one.verdict is not None]
+    for one, verdict in judged:
+        if one.failed:
+            tests = f"{verdict.passed} of {verdict.total} tests"
+            yield f"{one.row.problem.task_id}\t{verdict.outcome.value}\t{tests}\t{one.reason}"
+    usual = Limits().cpu_s
+    for one, verdict in judged:
+        if not one.failed and verdict.cpu_s > usual:
+            yield f"{one.row.problem.task_id}\tpasses, but takes more than the usual {usual:g} CPU seconds"
+    outcomes = Counter(verdict.outcome for _, verdict in judged)
+    counts = (
+        (outcomes[Outcome.NO_TESTS], "have no tests to pass"),
+        (outcomes[Outcome.UNSUPPORTED], "have tests that cannot be judged"),
+        (len(results) - len(judged), "problems have none"),
+    )
+    rest = "".join(f"; {count} {what}" for count, what in counts if count)
+    yield f"{name}: {outcomes[Outcome.PASS]} of {len(judged)} references pass{rest}"
 
 
 def _tests(row: ProblemRow) -> tuple[TestCase, ...]:

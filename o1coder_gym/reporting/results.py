@@ -184,7 +184,8 @@ def _budget(limits: tuple[tuple[str, Any], ...]) -> Budget:
 def read_results(folder: Path) -> list[ResultRow]:
     """Reads the rows of a run: of the folder itself and of those in it (shards, parts of a suite).
 
-    Rows without an answer are among them, unless a resumed run has found one.
+    Rows without an answer are among them, unless a resumed run has found one. A row that comes twice, as of a
+    shard that was copied or run again, is counted once: the first time.
 
     Raises:
         UsageError: When there are none.
@@ -203,7 +204,10 @@ def read_results(folder: Path) -> list[ResultRow]:
         raise JournalError(f"{folder}: holds a row that is no result: {error!r}") from error
     if not rows:
         raise UsageError(f"{folder}: no {RESULTS}.jsonl with rows; give the folder of a benchmark")
-    return rows
+    once: dict[tuple[Any, ...], ResultRow] = {}
+    for row in rows:
+        once.setdefault((row.setting, row.task_id, row.seed, row.run), row)
+    return list(once.values())
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class RunFolder:
         path: The folder.
         config: What was run, as given to `open`.
         resumed: Whether the folder held this run already.
+        begun_elsewhere: Whether another version of this project began it.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class RunFolder:
         self.path = path
         self.config = config
         self.resumed = resumed
+        self.begun_elsewhere = resumed and _begun_by(path) != o1coder_gym.__version__
         self._lock = lock
         self._fsync_s = fsync_s
         self._files: dict[str, int] = {}
@@ -212,7 +214,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yields the JSON objects of a JSONL file, also of one that is being written.
 
     Args:
-        path: The file; may be missing.
+        path: The file; may be missing, and may begin with a byte order mark.
 
     Raises:
         JournalError: When a line other than a torn last one is not a JSON object.
@@ -282,6 +284,14 @@ def _changed(old: Any, new: Mapping[str, Any]) -> list[str]:
     before = old if isinstance(old, dict) else {}
     after = json.loads(_dumps(new))
     return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+
+
+def _begun_by(folder: Path) -> str:
+    """Returns the version of this project that made a run folder; empty where it does not say."""
+    try:
+        return str(json.loads((folder / "config.json").read_text())["versions"]["o1coder_gym"])
+    except (KeyError, TypeError):
+        return ""
 
 
 def _versions() -> dict[str, str]:

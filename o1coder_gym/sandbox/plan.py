@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 from o1coder_gym.errors import UsageError
 from o1coder_gym.sandbox.values import policies
 from o1coder_gym.sandbox.values.expectation import Expectation
-from o1coder_gym.sandbox.values.extraction import expectations, names_needed
-from o1coder_gym.sandbox.values.policies import SameText
+from o1coder_gym.sandbox.values.extraction import expectations, looks_at_arguments
+from o1coder_gym.sandbox.values.policies import Policy, SameText
 from o1coder_gym.sandbox.wire import pack_job
-from o1coder_gym.types import AssertTest, CheckerTest, CheckTest, StdioTest, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, StdioTest, TestCase
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,31 +98,28 @@ class NoRun:
     test: int
     reason: str
 
-    @property
-    def tests(self) -> tuple[int, ...]:
-        """Indices of the tests that this run decides."""
-        return (self.test,)
 
-
-Run: TypeAlias = CallRun | TesterRun | StdioRun | NoRun
+Run: TypeAlias = CallRun | TesterRun | StdioRun
 
 
 @lru_cache(maxsize=256)
-def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run, ...]:
+def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run | NoRun, ...]:
     """Returns the runs that decide all tests; at least one, so that the program is loaded.
 
     Raises:
         UsageError: When a test goes with no program of this kind.
     """
     calls: list[tuple[int, Expectation]] = []
-    others: list[Run] = []
-    stdio: list[Run] = []
+    others: list[Run | NoRun] = []
+    stdio: list[Run | NoRun] = []
     for index, test in enumerate(tests):
         if isinstance(test, StdioTest | CheckerTest):
             stdio.append(_stdio_run(index, test))
             continue
         if entry_point is None and not isinstance(test, AssertTest):
             raise UsageError(f"test {index}: a {type(test).__name__} needs an entry point")
+        if isinstance(test, CallTest):
+            _policy(index, test)
         try:
             expected = expectations(test, entry_point or "")
         except ValueError as error:
@@ -139,18 +136,23 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run, ...
 
 
 def _stdio_run(index: int, test: StdioTest | CheckerTest) -> StdioRun:
-    """Returns the run of one whole program.
-
-    Raises:
-        UsageError: When the test names no comparison policy.
-    """
+    """Returns the run of one whole program; raises as `_policy`."""
     if isinstance(test, CheckerTest):
         return StdioRun(index, _utf8(test.stdin), test.stdout, None, _utf8(test.checker))
+    policy = _policy(index, test)
+    return StdioRun(index, _utf8(test.stdin), test.stdout, policy and policy.text)
+
+
+def _policy(index: int, test: StdioTest | CallTest) -> Policy | None:
+    """Returns the comparison policy that a test names.
+
+    Raises:
+        UsageError: When it names one that there is not.
+    """
     try:
-        same = None if test.compare is None else policies.named(test.compare).text
+        return None if test.compare is None else policies.named(test.compare)
     except ValueError as error:
         raise UsageError(f"test {index}: {error}") from error
-    return StdioRun(index, _utf8(test.stdin), test.stdout, same)
 
 
 def _call_run(calls: Sequence[tuple[int, Expectation]]) -> CallRun:
@@ -165,16 +167,8 @@ def _plain(encoded: str) -> Any:
 
 def _tester_run(index: int, test: AssertTest | CheckTest, entry_point: str) -> TesterRun:
     """Packs the source of a test into its run."""
-    names = tuple(_names(test.code, entry_point))
-    return TesterRun(index, pack_job(entry_point, names, _utf8(test.code), isinstance(test, CheckTest)))
-
-
-def _names(code: str, entry_point: str) -> Iterable[str]:
-    """Returns the names that a test takes from the program; none if the test is not even Python."""
-    try:
-        return names_needed(code, entry_point)
-    except ValueError:
-        return ()
+    payload = (entry_point, _utf8(test.code), isinstance(test, CheckTest), looks_at_arguments(test.code))
+    return TesterRun(index, pack_job(*payload))
 
 
 def _utf8(text: str) -> bytes:

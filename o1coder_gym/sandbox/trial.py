@@ -84,6 +84,11 @@ class Trial:
         )
         self.restart()
 
+    @property
+    def wants_packages(self) -> bool:
+        """Whether the program seems to import packages."""
+        return bool(self._packages)
+
     def restart(self) -> None:
         """Forgets all results."""
         self._position = 0

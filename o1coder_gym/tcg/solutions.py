@@ -54,7 +54,7 @@ def sample_programs(
     """
     requests = [PolicyRequest(problem, State(problem.task_id), n, sampling, seed) for problem in problems]
     return {
-        problem.task_id: [VANILLA.parse(proposal.text).text for proposal in proposals]
+        problem.task_id: [VANILLA.parse(proposal.text, problem.entry_point).text for proposal in proposals]
         for problem, proposals in zip(problems, policy.propose(requests), strict=True)
     }
 

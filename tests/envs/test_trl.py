@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -94,6 +95,7 @@ def test_an_environment_is_played_by_tool_calls() -> None:
         "task_id",
         "question",
         "entry_point",
+        "prelude",
         "tests",
         "format",
     ]
@@ -110,6 +112,37 @@ def test_an_environment_is_played_by_tool_calls() -> None:
     assert reward(completions=[""], environments=[tools]) == [1.0]
     chain = "### Step 1 (define)\ncount\n\n" + PSEUDOCODE.render(load_reference(), 2)
     assert reward(completions=[chain, ""], task_id=[row["task_id"]] * 2) == [1.0, 0.0]
+
+
+def test_what_asynchronous_workers_are_given_pickles_and_pays_its_own_reward() -> None:
+    spec = O1CoderSpec("starter", limit=1, reward="outcome")
+    factory = pickle.loads(pickle.dumps(spec.rewarding_environment_factory))
+    tools = factory()
+    tools.reset(task_id=spec.train_dataset[0]["task_id"])
+    tools.step(PSEUDOCODE.render(load_reference(), 1))
+    assert tools.get_reward() == 1.0
+    assert pickle.loads(pickle.dumps(spec.environment_factory))().reward == 0.0
+    assert not hasattr(spec.environment_factory(), "get_reward")  # or a trainer would count it twice
+    assert pickle.loads(pickle.dumps(spec.episode_reward))(
+        [""], task_id=[spec.train_dataset[0]["task_id"]]
+    ) == [0.0]
+
+
+@pytest.mark.parametrize("write", [json.dumps, dict])
+def test_a_transcript_of_tool_calls_is_read_as_its_steps(write: Any) -> None:
+    steps = [
+        "### Step 1 (define)\nadd one\n",
+        "### Step 2 (code)\n```python\ndef f(x):\n    return x + 1\n```\n",
+    ]
+    turns: list[dict[str, Any]] = []
+    for step in steps:
+        call = {"type": "function", "function": {"name": "step", "arguments": write({"action": step})}}
+        turns += [
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "content": "Go on."},
+        ]
+    turns.append({"role": "assistant", "content": None})
+    assert trl.outcome(completions=[turns], **columns(1)) == [1.0]
 
 
 def load_reference() -> Any:

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from o1coder_gym.cli.main import app
 from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.experiments import (
     NoAnswersError,
@@ -31,6 +29,7 @@ from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.reporting.results import ResultRow, read_results
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import read_rows
+from tests.command_line import call
 
 RIGHT, WRONG = "def double(x):\n    return 2 * x", "def double(x):\n    return x + 1"
 PROBLEM = {
@@ -76,7 +75,7 @@ def synthesis(problems: str, policy: str) -> SynthesisPlan:
 
 def command(*words: object) -> str:
     """Returns what a command that succeeds prints on standard output."""
-    done = CliRunner().invoke(app, [*map(str, words)])
+    done = call(*words)
     assert done.exit_code == 0, done.output
     return done.stdout
 

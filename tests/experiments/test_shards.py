@@ -5,10 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from o1coder_gym.cli.main import app
 from o1coder_gym.process_data.store import FILES
+from tests.command_line import call
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the ray extra")
 
@@ -17,7 +16,7 @@ def synthesize(problems: Path, out: Path, executor: str) -> dict[str, str]:
     """Returns the files of the data set that a seeded search with the fake policy makes."""
     command = ["synthesize", "--problems", str(problems), "--policy", "fake:depth=2", "--out", str(out)]
     options = ["--agent", "mcts:simulations=6,width=2", "--tests", "0", "--executor", executor, "--json"]
-    done = CliRunner().invoke(app, [*command, *options])
+    done = call(*command, *options)
     assert done.exit_code == 0, done.output
     return {name: (out / f"{name}.jsonl").read_text() for name in FILES}
 
@@ -61,6 +60,6 @@ def test_an_unknown_executor_is_refused_before_anything_runs(problems: Path, tmp
         "--out",
         str(tmp_path / "run"),
     ]
-    done = CliRunner().invoke(app, command)
+    done = call(*command)
     assert "is none of serial, processes:N" in str(done.exception)
     assert not (tmp_path / "run").exists()

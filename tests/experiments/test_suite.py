@@ -37,12 +37,12 @@ def test_a_file_says_what_the_options_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("agent: mcts", "unknown word 'agent'; known: problems"),
-        ("tokens: many", "tokens: expected a whole number, got 'many'"),
-        ("tokens: [1, true]", "tokens: expected a whole number, got True"),
-        ("controls: 1", "controls: expected true or false, got 1"),
-        ("problems: [{set: mbpp}]", "a problem set is a name"),
-        ("- mcts", "expected words"),
+        ("agnet: mcts", "unknown key in"),
+        ("tokens: many", "tokens must be numbers such as 512,1024, or none, got 'many'"),
+        ("tokens: [1, true]", "tokens must be numbers such as 512,1024, or none, got [1, True]"),
+        ("controls: 1", "controls must be true or false, got 1"),
+        ("problems: [{set: mbpp}]", "problems must be names, or tables with name, got"),
+        ("- mcts", "expected keys and values"),
         ("agents: [mcts", "cannot be read"),
     ],
 )

@@ -56,7 +56,7 @@ def check_only_the_victim_fails(results, message):
 @pytest.mark.parametrize(
     ("failure", "message"),
     [
-        ((500, "oops"), "HTTP 500 (tried 2 times)"),
+        ((500, "oops"), "HTTP 500: oops (tried 2 times)"),
         ((200, "<html>"), "the answer is not JSON"),
         ((200, {"choices": "none"}), "the answer lacks"),
         ((200, {"choices": [{"text": None}]}), "the answer lacks"),

@@ -58,3 +58,9 @@ def data(process_data: ProcessData, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("data")
     write_data(folder, process_data)
     return folder
+
+
+@pytest.fixture(scope="session")
+def few() -> ProcessData:
+    """So little of the task that any model is through with it at once."""
+    return synthetic(8)

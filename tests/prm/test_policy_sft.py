@@ -8,14 +8,13 @@ import pytest
 pytest.importorskip("trl", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
-from typer.testing import CliRunner
 
-from o1coder_gym.cli.main import app
 from o1coder_gym.models import finetuning
 from o1coder_gym.models.checkpoints import load_weights
 from o1coder_gym.models.trainers import TrainingSettings
 from o1coder_gym.process_data import ProcessData
 from o1coder_gym.process_data.exports import demonstrations
+from tests.command_line import call
 
 OPTIONS = [
     "--max-steps",
@@ -49,7 +48,7 @@ def test_only_the_path_has_a_loss(model: Path, process_data: ProcessData, tmp_pa
 
 
 def test_a_policy_is_trained_once(arguments: list[str], data: Path, tmp_path: Path) -> None:
-    first = CliRunner().invoke(app, [*arguments, "--json"])
+    first = call(*arguments, "--json")
     assert first.exit_code == 0, first.output
     told = json.loads(first.stdout)
     model = Path(told["model"])
@@ -58,9 +57,9 @@ def test_a_policy_is_trained_once(arguments: list[str], data: Path, tmp_path: Pa
     made = json.loads((model / "provenance.json").read_text())
     assert made["inputs"]["data"] == json.loads((data / "dataset.json").read_text())["hash"]
     stamp = (model / "model.safetensors").stat().st_mtime_ns
-    again = CliRunner().invoke(app, arguments)
+    again = call(*arguments)
     assert again.exit_code == 0, again.output
     assert f"hf:{model}" in again.output
     assert (model / "model.safetensors").stat().st_mtime_ns == stamp
-    other = CliRunner().invoke(app, [*arguments, "--seed", "1"])
+    other = call(*arguments, "--seed", "1")
     assert "holds checkpoints already" in str(other.exception)

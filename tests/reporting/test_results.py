@@ -1,4 +1,5 @@
 import io
+import json
 import math
 from dataclasses import replace
 
@@ -7,7 +8,14 @@ from rich.console import Console
 
 from o1coder_gym.reporting.comparison import compare_with
 from o1coder_gym.reporting.measures import areas, measures
-from o1coder_gym.reporting.results import ResultRow, markdown_report, name_lines, summarize, terminal_table
+from o1coder_gym.reporting.results import (
+    ResultRow,
+    markdown_report,
+    name_lines,
+    read_results,
+    summarize,
+    terminal_table,
+)
 from o1coder_gym.reporting.run_report import make_report
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
@@ -39,6 +47,17 @@ ROWS = [
 
 def test_rows_survive_json():
     assert [ResultRow.from_row(one.to_row()) for one in ROWS] == ROWS
+
+
+def test_rows_that_come_twice_are_counted_once_and_a_bom_is_read_over(tmp_path):
+    lines = "".join(f"{json.dumps(one.to_row())}\n" for one in ROWS)
+    (tmp_path / "shard").mkdir()
+    (tmp_path / "results.jsonl").write_bytes(b"\xef\xbb\xbf" + lines.encode())
+    other = [replace(ROWS[0], usage=Usage(tokens=7)), replace(ROWS[0], seed=1), replace(ROWS[0], run="other")]
+    (tmp_path / "shard" / "results.jsonl").write_text(
+        lines + "".join(f"{json.dumps(one.to_row())}\n" for one in other)
+    )
+    assert read_results(tmp_path) == [*ROWS, *other[1:]]
 
 
 def test_solved_means_every_hidden_test():

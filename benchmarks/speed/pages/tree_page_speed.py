@@ -13,14 +13,17 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.main import main_of
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.reporting.pages.tree_page import tree_page
+from o1coder_gym.settings import AtLeastOne, Checked, Range
 from o1coder_gym.types import ActionType, Problem, Step
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -31,11 +34,22 @@ document.documentElement.dataset.drawn = (performance.now() - begun) / 20;
 </script></body>"""
 
 
-def main(
-    nodes: Annotated[int, typer.Option("--nodes", min=2)] = 2000,
-    rounds: Annotated[int, typer.Option("--rounds", min=1)] = 5,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSettings(Checked):
+    """Page.
+
+    Attributes:
+        nodes: Of the tree.
+        rounds: How often the page is opened.
+    """
+
+    nodes: Annotated[int, Range(2)] = 2000
+    rounds: AtLeastOne = 5
+
+
+def main(settings: PageSettings) -> None:
     """Open the page of a random tree several times."""
+    nodes, rounds = settings.nodes, settings.rounds
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         raise SystemExit("needs Chromium on the PATH")
@@ -45,7 +59,7 @@ def main(
         found = [opened(browser, file, Path(folder) / f"profile{turn}") for turn in range(rounds)]
     for title, values in zip(("ready", "one redrawing"), zip(*found, strict=True), strict=True):
         spread = f"{min(values):.1f} to {max(values):.1f}"
-        typer.echo(f"{title}: {statistics.median(values):.1f} ms ({spread}, {nodes} nodes, {rounds} rounds)")
+        print(f"{title}: {statistics.median(values):.1f} ms ({spread}, {nodes} nodes, {rounds} rounds)")
 
 
 def opened(browser: str, file: Path, profile: Path) -> tuple[float, float]:
@@ -77,4 +91,4 @@ def random_tree(count: int, seed: int = 0) -> SearchTree:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main_of(command(PageSettings, main, name="tree_page_speed")))

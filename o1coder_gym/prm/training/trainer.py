@@ -18,7 +18,16 @@ from torch import Tensor
 from transformers.utils import logging
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError
-from o1coder_gym.models.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, quiet, save_merged
+from o1coder_gym.models.chat_template import with_template_arguments
+from o1coder_gym.models.checkpoints import (
+    CHECKPOINTS,
+    MODEL,
+    last_checkpoint,
+    make_paddable,
+    quiet,
+    save_merged,
+    try_saving,
+)
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import show_progress
 from o1coder_gym.models.trainers import (
@@ -74,6 +83,7 @@ def train_prm(
     settings: TrainingSettings = PRM_SETTINGS,
     *,
     resume: bool = False,
+    template_arguments: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Trains ρ_PRM (Algorithm 1, step 4) and saves it; what is finished already is returned as it is.
 
@@ -87,6 +97,7 @@ def train_prm(
         objective: One of `OBJECTIVES`.
         settings: See `TrainingSettings`.
         resume: Go on from the last checkpoint, if there is one.
+        template_arguments: Variables of the chat template; the trained model's template keeps them.
 
     Raises:
         JournalError: When `out` is in use by another training that fits its head, or cannot be written.
@@ -99,13 +110,16 @@ def train_prm(
     require_objective(objective)
     require_packages("peft", "accelerate")
     target = out / MODEL
-    made = provenance(STAGE, model, data_hash(data), {"objective": objective, **asdict(settings)})
+    arguments = dict(template_arguments or {})
+    asked = {"objective": objective, **asdict(settings)}
+    asked |= {"template_arguments": arguments} if arguments else {}
+    made = provenance(STAGE, model, data_hash(data), asked)
     if made.made(target):
         return read_result(out)
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
     rows = read_data(data)
     folder = model_path(model)
-    loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed)
+    loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed, arguments)
     text = step_text(tokenizer, rows.format, settings.max_length)
     learned = learned_rows(rows.of_split("train"), text, [objective])
     parts = [learned[objective], examples(rows.of_split("validation"), text, objective)]
@@ -180,7 +194,7 @@ def learned_rows(data: ProcessData, text: StepText, objectives: Sequence[str]) -
 
 
 def load_model(
-    folder: Path, dtype: str, seed: int = 0
+    folder: Path, dtype: str, seed: int = 0, template_arguments: Mapping[str, Any] | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
     """Loads a language model with a fresh scalar head, or a PRM with its own; a dtype of auto is float32.
 
@@ -204,9 +218,9 @@ def load_model(
     for module in model.children():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0  # the head's; what was scored twice would get two scores
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer = with_template_arguments(AutoTokenizer.from_pretrained(folder), template_arguments)
+    make_paddable(tokenizer)
+    try_saving(model, tokenizer)
     return model, tokenizer, "score.weight" in found["missing_keys"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from o1coder_gym.types import CheckerTest, StdioTest, TestCase
 _PYTHON3 = 3
 """The number of Python 3 among CodeContests' languages."""
 
-_SOURCES = ("unknown", "CodeChef", "Codeforces", "HackerEarth", "CodeJam", "AtCoder", "Aizu")
+_SOURCES = {1: "CodeChef", 2: "Codeforces", 3: "HackerEarth", 4: "CodeJam", 5: "AtCoder", 6: "Aizu"}
 
 
 def codecontests(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
@@ -28,8 +29,8 @@ def codecontests(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
     public, private, generated = (
         _column_tests(raw, name) for name in ("public_tests", "private_tests", "generated_tests")
     )
-    source = raw.get("source")
-    named = isinstance(source, int) and 0 < source < len(_SOURCES)
+    number = raw.get("source")
+    source = _SOURCES.get(number, "") if isinstance(number, int) else ""
     return question_row(
         origin,
         get(raw, "name", str),
@@ -40,7 +41,7 @@ def codecontests(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
         compare="tokens",
         meta=meta_of(raw, "cf_rating", "cf_tags", "difficulty")
         | limits_of(raw, "time_limit", "memory_limit_bytes")
-        | ({"source": _SOURCES[source]} if named else {}),
+        | ({"source": source} if source else {}),
     )
 
 
@@ -144,7 +145,7 @@ def _statement(raw: Mapping[str, Any]) -> str:
 
 def _checked(tests: tuple[TestCase, ...], checker: str) -> tuple[TestCase, ...]:
     """Returns the tests with a checker in Python; one in another language is not run."""
-    if not checker or syntax_fault(checker):
+    if syntax_fault(checker) or not ast.parse(checker).body:  # C++ may be Python comments alone
         return tests
     return tuple(
         CheckerTest(test.stdin, checker, test.stdout) for test in tests if isinstance(test, StdioTest)

@@ -8,9 +8,10 @@ import pickletools
 from collections.abc import Mapping
 from typing import Any
 
-from o1coder_gym.problems.formats.reading.fields import decoded, get, optional, syntax_fault, unpacked, wrong
+from o1coder_gym.problems.formats.reading.fields import decoded, get, optional, unpacked, wrong
 from o1coder_gym.problems.formats.reading.io_tests import function_name, io_tests, pairs_of
 from o1coder_gym.problems.formats.reading.question_row import limits_of, meta_of, question_row, starter_of
+from o1coder_gym.problems.formats.reading.test_code import parse_code
 from o1coder_gym.problems.formats.row_format import Origin, RowFormat
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.types import AssertTest, TestCase
@@ -108,9 +109,10 @@ def _coded(raw: Mapping[str, Any], name: str) -> tuple[TestCase, ...]:
     tests = []
     for index, code in enumerate(optional(raw, name, list)):
         where = f"{name}[{index}]"
-        if not isinstance(code, str) or (fault := syntax_fault(code)):
-            raise wrong(where, f"not Python: {fault}" if isinstance(code, str) else "expected code")
-        if not any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(code))):
+        if not isinstance(code, str):
+            raise wrong(where, "expected code")
+        tree = parse_code(code, where)
+        if not any(isinstance(node, ast.Assert) for node in ast.walk(tree)):
             raise wrong(where, "asserts nothing")
         tests.append(AssertTest(code))
     return tuple(tests)

@@ -30,10 +30,11 @@ def converter_for(raw: object) -> Converter:
     """
     if not isinstance(raw, Mapping) or LEFT_OUT in raw:
         return native
-    known = dict(_told_by_fields())
-    for row_format in known.values():
+    known: dict[str, RowFormat] = {}
+    for name, row_format in _told_by_fields():  # lazily, so that a plug-in that is not needed is not imported
         if row_format.fields <= raw.keys():
             return row_format.convert
+        known[name] = row_format
     shares = {name: _share(row_format.fields, raw) for name, row_format in known.items()}
     nearest = max(shares, key=lambda name: shares[name])
     if _share(_NATIVE_FIELDS, raw) >= shares[nearest] and _NATIVE_FIELDS & raw.keys():

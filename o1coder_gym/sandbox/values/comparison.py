@@ -122,7 +122,6 @@ class Equality:
         outer_row: Whether an outermost tuple counts as a list.
         keys: Whether a key counts as its text, for expected dicts that come from JSON.
         unordered: Whether the items of the outermost list may come in any order.
-        nan: Whether NaN matches an expected NaN, though not `strict`.
     """
 
     tol: float
@@ -132,12 +131,11 @@ class Equality:
     outer_row: bool = False
     keys: bool = False
     unordered: bool = False
-    nan: bool = False
 
     def texts(self, got: str | bytes, expected: str) -> bool:
         """Whether two encoded values are equal; what cannot be read is not."""
         got = _text(got)
-        if got == expected and (self.strict or self.nan or "NaN" not in expected):
+        if got == expected and (self.strict or "NaN" not in expected):
             return True
         return self._holds(self.outermost, got, expected)
 
@@ -244,7 +242,7 @@ class Equality:
         if got == expected:
             return True
         if isinstance(expected, float) and math.isnan(expected):
-            return (self.strict or self.nan) and isinstance(got, float) and math.isnan(got)
+            return self.strict and isinstance(got, float) and math.isnan(got)
         if not self.tol and not self.relative:
             return False  # a difference in floats may be 0 where == says that there is one
         if isinstance(expected, complex) or isinstance(got, complex):
@@ -388,7 +386,9 @@ def _tagged_pieces(tag: str, body: Tree) -> Iterator[str]:
         case "D":
             yield f"{body[0]}{tuple(body[1])}"[:200]
         case "a":
-            yield f"array({str(body)[:1000]})"
+            yield "array("
+            yield from _pieces(body[2])
+            yield ")"
         case "h":
             yield f"<object {body if type(body) is int else '?'} of the program>"
         case "c":

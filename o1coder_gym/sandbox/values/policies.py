@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from o1coder_gym.sandbox.values import comparison
 from o1coder_gym.sandbox.values import standard_output as out
@@ -19,8 +19,15 @@ from o1coder_gym.sandbox.values.comparison import DEFAULT_TOLERANCE, PYTHON_EQUA
 
 SameText: TypeAlias = Callable[[str, str], bool]
 """Takes a standard output and the expected one."""
-SameValue: TypeAlias = Callable[[str | bytes, str], bool]
-"""Takes an encoded result, any bytes, and the expected one of `codec.encode`."""
+
+
+class SameValue(Protocol):
+    """Takes an encoded result, any bytes, and the expected one of `codec.encode`."""
+
+    def __call__(self, got: str | bytes, expected: str) -> bool:
+        """Returns whether they are equal."""
+        ...
+
 
 DEFAULT = "lines"
 """The policy of standard output where a test names none."""
@@ -73,7 +80,7 @@ def numbers_within(absolute: float, relative: float) -> Policy:
     near = partial(out.near_number, absolute=absolute, relative=relative)
     equality = Equality(absolute, strict=True, relative=relative)
     return Policy(
-        f"floats within {absolute:g} + {relative:g} × |expected|; all else as lines",
+        f"floats within {absolute:g} + {relative:g} × the expected one; all else as lines",
         partial(out.by_lines, same_line=partial(out.same_tokens, same_token=near)),
         equality.texts,
     )
@@ -139,9 +146,9 @@ POLICIES: Mapping[str, Policy] = {
         Equality(1e-5, strict=False, rows=True).texts,
     ),
     "evalplus": Policy(
-        "lines as lines; values as ==, but floats within 1e-6, and NaN matches NaN",
+        "lines as lines; values as ==, but floats within 1e-6 + 1e-7 × the expected one",
         _lines(out.same_number),
-        Equality(DEFAULT_TOLERANCE, strict=False, nan=True).texts,
+        Equality(DEFAULT_TOLERANCE, strict=False, relative=1e-7).texts,
     ),
 }
 """By name. What a policy says of values holds for call tests; asserts mean what Python means."""

@@ -104,24 +104,34 @@ class Worker:
     Attributes:
         missing: Why a layer does not hold, by its name; None until the zygote is ready.
         cores: Where it and its children may run.
+        loaded: Whether it is for programs that want packages loaded.
         jobs: How many jobs it was given.
         clean: Whether it can take another one.
         deadline: Monotonic time by which it has to say something; infinite while it is idle.
     """
 
-    def __init__(self, blueprint: Blueprint, selector: selectors.BaseSelector, cores: Set[int]) -> None:
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        selector: selectors.BaseSelector,
+        cores: Set[int],
+        *,
+        loaded: bool = False,
+    ) -> None:
         """Starts a zygote; it says later that it is ready.
 
         Args:
             blueprint: What it shall be.
             selector: Where its sockets are registered, with this worker as data.
             cores: Where it and its children may run.
+            loaded: See the attribute.
 
         Raises:
             InfrastructureError: When no process can be started.
         """
         self.missing: dict[str, str] | None = None
         self.cores = cores
+        self.loaded = loaded
         self.jobs = 0
         self.clean = True
         self.deadline = time.monotonic() + _START_S

@@ -37,7 +37,7 @@ def judge(source: bytes, given: str, output: str, expected: str) -> tuple[bool, 
     Raises:
         BaseException: Whatever the checker raises.
     """
-    files = dict(zip(FILES, (given, expected, output), strict=True))
+    files: dict[str, str] = dict(zip(FILES, (given, expected, output), strict=True))
     printed = io.StringIO()
     sys.argv[1:] = FILES
     name = "__main__" if b"__main__" in source or b"argv" in source else "checker"

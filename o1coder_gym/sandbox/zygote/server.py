@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from o1coder_gym.sandbox.confinement import rlimits, traces
 from o1coder_gym.sandbox.confinement.child_steps import Placement
 from o1coder_gym.sandbox.confinement.layers import Surroundings
+from o1coder_gym.sandbox.confinement.scratch import sweep
 from o1coder_gym.sandbox.wire import (
     CHANNEL,
     FAILED,
@@ -25,7 +26,6 @@ from o1coder_gym.sandbox.wire import (
     unpack_request,
 )
 from o1coder_gym.sandbox.zygote import checker, child, packages, tester
-from o1coder_gym.sandbox.zygote.scratch import sweep
 from o1coder_gym.sandbox.zygote.supervisor import Child, Watch
 
 _FILE = struct.Struct("i")

@@ -22,6 +22,9 @@ _STREAMS = {
 """Paths of open streams, by which programs know them; the new root has neither them nor ``/proc``."""
 
 
+_FINALIZERS = (b"__del__", b"finalize", b"weakref", b"open(1")
+
+
 def prepare() -> None:
     """Makes standard output and error anew, as streams that cannot be wound back.
 
@@ -32,9 +35,10 @@ def prepare() -> None:
     for number, errors in ((1, "strict"), (2, "backslashreplace")):
         kept = os.dup(number)
         os.dup2(line.fileno(), number)
-        stream = open(number, "w", encoding="utf-8", errors=errors, closefd=False)
+        stream = io.TextIOWrapper(os.fdopen(number, "wb", closefd=False), "utf-8", errors)
         name = ("stdout", "stderr")[number - 1]
         stream.buffer.raw.name = f"<{name}>"  # pyright: ignore[reportAttributeAccessIssue]
+        setattr(stream, "mode", "w")  # noqa: B010 - as open() does, what typeshed takes for a property
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
         os.dup2(kept, number)
@@ -79,14 +83,18 @@ def flush() -> None:
             stream.flush()  # pyright: ignore[reportOptionalMemberAccess]
 
 
-def forget(namespace: dict[str, Any]) -> None:
-    """Lets go of what a program holds, in the interpreter's order, so that its files and finalizers end.
+def forget(namespace: dict[str, Any], source: bytes) -> bool:
+    """Lets go of what a program holds, so that its files and finalizers end; returns whether they may print.
 
-    Private names first, then all others in the order of their definition: a finalizer still finds what was
-    defined after it.
+    Where there are finalizers that is done as the interpreter does it: private names first, then all others
+    in the order of their definition, so that a finalizer still finds what was defined after it.
     """
+    if not any(word in source for word in _FINALIZERS):
+        namespace.clear()
+        return False
     for private in (True, False):
         for name in list(namespace):
             if (name[:1] == "_" and name[:2] != "__") is private and name != "__builtins__":
                 namespace[name] = None
     gc.collect()
+    return True

@@ -1,7 +1,7 @@
 """How far votes can be trusted: of tests with so many voters behind them, how many are right?
 
 Measured on problems with references, which the voters do not see: mode B makes the tests, the reference
-judges them. A calibration that was fitted on some problems turns the share of voters into a chance on others.
+judges them. A calibration fitted on some problems turns the share of voters into a chance on others.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def test_imitation_adds_the_likelihood_of_the_better_step(weights: Path, tmp_pat
         logs += [table[place - 1, ids[place]].item() for place in range(start, len(ids))]
     train_dpo(str(weights), DATA, tmp_path, replace(settings(), imitation=0.5), step_format=PSEUDOCODE)
     assert losses_of(tmp_path)[0] == pytest.approx(math.log(2) - 0.5 * sum(logs) / len(logs), abs=1e-3)
-    with pytest.raises(UsageError, match="imitation, LoRA rank and pairs are at least 0"):
+    with pytest.raises(UsageError, match="imitation must be at least 0"):
         replace(settings(), imitation=-1.0)
 
 

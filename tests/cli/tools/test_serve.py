@@ -366,4 +366,4 @@ def test_without_the_extra_it_is_said(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingExtraError, match=r"o1coder-gym\[serve\]"):
-        command.serve()
+        command.serve(command.ServeSettings())

@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from o1coder_gym.cli.training.tcg import app
 from o1coder_gym.errors import UsageError
 from o1coder_gym.problems.loading import load_rows
+from tests.command_line import call
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    result = call("tcg", *arguments)
+    if result.exception is not None:
+        raise result.exception
     return result.stdout
 
 

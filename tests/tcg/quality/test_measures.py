@@ -58,6 +58,8 @@ def test_samples_are_accepted_or_rejected(judge: Judge) -> None:
     agreement = reward_agreement([weak, fair])
     assert (agreement.programs, agreement.agreement) == (8, 5 / 8)
     assert (agreement.false_positive, agreement.false_negative) == (3 / 4, 0.0)
+    assert (agreement.tpr, agreement.tnr) == (1.0, 1 / 4)
+    assert "TPR 100.0% (right programs accepted), TNR 25.0% (wrong programs rejected)" in str(agreement)
 
 
 def test_without_a_reference_only_samples_are_measured(judge: Judge) -> None:

@@ -132,7 +132,7 @@ def io_tests(pairs: Pairs, function: str | None, name: str) -> tuple[TestCase, .
 
 def _column(cases: Mapping[str, Any], which: str, name: str) -> list[Any]:
     """Returns the inputs or the outputs, under their plural or their singular."""
-    key = f"{which}s" if f"{which}s" in cases else which
+    key = which if which in cases and f"{which}s" not in cases else f"{which}s"
     try:
         return get(cases, key, list)
     except ProblemFileError as error:

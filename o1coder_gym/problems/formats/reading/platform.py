@@ -1,8 +1,8 @@
-"""What a platform runs around each program: imports that starter code leans on, its lists and trees.
+"""What a platform runs before each program: imports that starter code leans on, its lists and trees.
 
 LeetCode and its kin hand out ``class Solution`` whose annotations nobody imports, and pass linked lists and
-binary trees where a data set has nested lists. The prelude brings the names; the epilogue wraps the method so
-that nested lists come in and go out. Both run in the program's own process, like the program.
+binary trees where a data set has nested lists. The prelude brings the names, and wraps the method so that
+nested lists come in and go out. It runs in the program's own process, like the program.
 """
 
 from __future__ import annotations
@@ -81,19 +81,47 @@ def _from_TreeNode(node):
 """,
 }
 
+_HOOK = """\
+import builtins as _builtins
+
+
+def _build_class(body, name, *bases, **options):
+    made = _builtins.__build_class__(body, name, *bases, **options)
+    if name == "Solution" and hasattr(made, "{method}"):
+        made.{method} = _converting(made.{method})
+    return made
+
+
+def _converting(method, outermost=[True]):
+    given, answer = [{given}], {answer}
+
+    def converted(self, *args, **named):
+        if not outermost[0]:
+            return method(self, *args, **named)
+        outermost[0] = False
+        try:
+            return answer(method(self, *(convert(value) for convert, value in zip(given, args)), **named))
+        finally:
+            outermost[0] = True
+
+    return converted
+
+
+__builtins__ = {{**vars(_builtins), "__build_class__": _build_class}}
+"""
+"""Put where the ``class`` statement looks for what makes a class."""
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """Code around a program.
+    """What a program finds.
 
     Attributes:
-        prelude: Run before it.
-        epilogue: Run after it; empty where nothing is converted.
+        prelude: Code that is run before it.
         parameters: Names of the method's parameters, without ``self``.
     """
 
     prelude: str
-    epilogue: str
     parameters: tuple[str, ...]
 
 
@@ -110,42 +138,40 @@ def platform_of(starter: str, method: str, prelude: str = IMPORTS) -> Platform:
     """
     signature = _signature(starter, method)
     if signature is None:
-        return Platform(prelude, "", ())
+        return Platform(prelude, ())
     arguments = [argument for argument in signature.args.args if argument.arg not in ("self", "cls")]
     names = tuple(argument.arg for argument in arguments)
     kinds = [_node_kind(argument.annotation) for argument in arguments]
     answer = _node_kind(signature.returns)
     used = sorted({kind for kind, _ in (*kinds, answer) if kind})
     if not used:
-        return Platform(prelude, "", names)
+        return Platform(prelude, names)
     if isinstance(signature.returns, ast.Constant) and signature.returns.value is None:
         raise wrong("starter_code", f"{method} changes its {used[0]} in place, which is not supported")
     for kind, code in (("ListNode", _LIST), ("TreeNode", _TREE)):
         if kind in used and not re.search(rf"^class {kind}\b", prelude, re.M):
             prelude += "\n\n" + code
-    return Platform(prelude, _epilogue(method, names, kinds, answer, used), names)
+    parts = (prelude, *(_CONVERSIONS[kind] for kind in used), _hook(method, kinds, answer))
+    return Platform("\n\n".join(parts), names)
 
 
-def _epilogue(
-    method: str,
-    names: Sequence[str],
-    kinds: Sequence[tuple[str, bool]],
-    answer: tuple[str, bool],
-    used: Sequence[str],
-) -> str:
-    """Returns a function of the method's name, which is found before the method is."""
-    given = [_converted("to", name, *kind) for name, kind in zip(names, kinds, strict=True)]
-    call = f"Solution().{method}({', '.join(given)})"
-    result = _converted("from", "_answer", *answer)
-    function = f"def {method}({', '.join(names)}):\n    _answer = {call}\n    return {result}\n"
-    return "\n\n".join(["", *(_CONVERSIONS[kind] for kind in used), function])
+def _hook(method: str, given: Sequence[tuple[str, bool]], answer: tuple[str, bool]) -> str:
+    """Returns code that wraps a method of the program's ``class Solution`` as soon as the class is made.
+
+    Only the outermost call is converted, for a method may call itself with nodes.
+    """
+    return _HOOK.format(
+        method=method,
+        given=", ".join(_conversion("to", *kind) for kind in given),
+        answer=_conversion("from", *answer),
+    )
 
 
-def _converted(way: str, name: str, kind: str, many: bool) -> str:
-    if not kind:
-        return name
-    function = f"_{way}_{kind}"
-    return f"[{function}(_one) for _one in {name}]" if many else f"{function}({name})"
+def _conversion(way: str, kind: str, many: bool) -> str:
+    """Returns a function's source: a node of nested lists, or back; of a list of them if `many`."""
+    function = f"_{way}_{kind}({{}})"
+    body = function.format("one") if kind else "one"
+    return f"lambda value: [{body} for one in value]" if many else f"lambda one: {body}"
 
 
 def _signature(starter: str, method: str) -> ast.FunctionDef | None:

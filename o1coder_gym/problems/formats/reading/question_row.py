@@ -14,6 +14,9 @@ from o1coder_gym.problems.formats.row_format import Origin
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.types import CallTest, Problem, StdioTest, Tests
 
+_GRADER_SECONDS = {"apps": 4.0, "taco": 4.0, "livecodebench": 6.0}
+"""What the official graders give each test, whatever a row states, by their policy of comparison."""
+
 
 def question_row(
     origin: Origin,
@@ -41,20 +44,22 @@ def question_row(
         starter: Code that the program begins with, and what its platform imports for it.
         reference: A right program.
         compare: The policy of the data set's own grader.
-        meta: More of it.
+        meta: More of it, limits for each test among it.
     """
+    meta = dict(meta or {})
+    if usual := _GRADER_SECONDS.get(compare or ""):
+        meta["cpu_s"] = max(usual, meta.get("cpu_s", 0.0))
     platform = platform_of(starter, entry_point) if entry_point else None
     if starter.strip():
         question = f"{question.rstrip()}\n\nStart with:\n```python\n{starter.rstrip()}\n```\n"
     shown = tuple(public) or shown_tests(question, tests, entry_point) or tuple(tests[:1])
     split = {"split": origin.split} if origin.split else {}
-    epilogue = {"epilogue": platform.epilogue} if platform and platform.epilogue else {}
     problem = Problem(
         task_id=f"{origin.group}/{task_id}",
         prompt=question,
         entry_point=entry_point,
         public_tests=compared(shown, compare),
-        meta={**(meta or {}), **split, **epilogue},
+        meta={**meta, **split},
         prelude=platform.prelude if platform else "",
     )
     return ProblemRow(problem, compared(tests, compare), reference)

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from o1coder_gym.problems.docstring_examples import docstring_examples
+from o1coder_gym.problems.formats.reading.docstring_examples import docstring_examples
 from o1coder_gym.types import CallTest, StdioTest, TestCase
 
-_HEADING = re.compile(r"[\W_]*(?:(?:sample|example)s?\W*)?(?:test\W*)?(input|output)s?\W*\d*\W*", re.I)
+_HEADING = re.compile(r"[\W_]*(?:(?:sample|example)s?\W*)?(?:test\W*)?(input|output)s?[ \t]*#?\d*\W*", re.I)
 _INLINE = re.compile(r"[\W_]*(?:(?:sample|example)s?\W*)?(input|output)s?\s*\d*\W*[:=]\W*?\s(.*\S)\W*", re.I)
 _END = re.compile(
     r"[\W_]*(?:explanations?|notes?|constraints?|examples?|samples?|scoring|subtasks?)\b.*", re.I

@@ -34,6 +34,22 @@ def called_function(code: str, reference: str) -> str:
     raise ProblemFileError("field 'test_list': the first assert calls no function that the code defines")
 
 
+def called_by(code: str) -> list[str]:
+    """Returns the functions that an assert statement calls, builtins left out; none for any other text."""
+    if not code.startswith("assert"):
+        return []
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    if not all(isinstance(statement, ast.Assert) for statement in body):
+        return []
+    calls = (node.func for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call))
+    names = (call.id for call in calls if isinstance(call, ast.Name))
+    return [name for name in names if not hasattr(builtins, name)]
+
+
 def helpers_for(check: str, reference: str, entry_point: str) -> str:
     """Returns what stands before the entry point, if the check uses names from there.
 
