@@ -1,6 +1,6 @@
 """How long report and compare take over many rows, of one version or of several side by side.
 
-    python benchmarks/speed/report_speed.py [--problems 1000] [--seeds 10] [--agents 10] [--turns 3] [TREE …]
+    python benchmarks/speed/pages/report_speed.py [--problems 1000] [--seeds 10] [--agents 10] [--turns 3] [TREE …]
 
 Each TREE is a checkout of the project; without one it is this one. Rows are drawn with a seed; CPU
 seconds, the best of the turns, reading and writing of files included.
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--agents", type=int, default=10)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("trees", nargs="*", type=Path, default=[Path(__file__).parents[2]])
+    parser.add_argument("trees", nargs="*", type=Path, default=[Path(__file__).parents[3]])
     asked = parser.parse_args()
     print("| tree | rows | report, CPU s | compare, CPU s |\n| --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """How soon the page of a search tree can be used, in headless Chromium.
 
-    python benchmarks/speed/tree_page_speed.py [--nodes 2000] [--rounds 5]
+    python benchmarks/speed/pages/tree_page_speed.py [--nodes 2000] [--rounds 5]
 
 Prints the milliseconds from opening the file to the first drawing that answers the mouse, and those that one
 redrawing takes, at 1280 × 800 pixels.
