@@ -31,6 +31,8 @@ class RLSettings:
         learning_rate: Of AdamW, constant.
         beta: Weight of the KL divergence from the model that training started from.
         clip: ε of PPO.
+        importance_cap: Upper bound of π_trainer / π_sampler of a token, by which its advantage is multiplied,
+            ≥ 1, where sampler and trainer round differently; 0 takes them for equal and saves a forward pass.
         alpha: Schedule of α(t), see `rewards.load_schedule`; t counts optimizer steps.
         gamma: γ of φ.
         tau_pass: R of a program that passes all tests.
@@ -54,6 +56,7 @@ class RLSettings:
     learning_rate: float = 1e-5
     beta: float = 0.02
     clip: float = 0.2
+    importance_cap: float = 0.0
     alpha: str = "0.5"
     gamma: float = 0.9
     tau_pass: float = 1.0
@@ -81,6 +84,8 @@ class RLSettings:
             raise UsageError(
                 "learning rate, temperature and clip are positive, beta and LoRA rank at least 0"
             )
+        if self.importance_cap and (self.importance_cap < 1 or self.temperature != 1.0):
+            raise UsageError("an importance cap is 0 or at least 1, and needs a temperature of 1")
         if self.save_every < 1 or self.validate_every < 0:
             raise UsageError("checkpoints come at least every batch, looks at validation every 0 or more")
         if self.dtype not in ("auto", "float32", "bfloat16"):

@@ -61,6 +61,9 @@ class Completion:
         prompt_tokens: Prompt tokens computed for it; what a request's continuations share counts at the
             first of them.
         cached_tokens: Prompt tokens whose computation was reused, likewise.
+        sampled_ids: All `tokens` sampled, also those that showed the boundary and the end of the text;
+            empty where the engine does not expose them.
+        sampled_logprobs: Of `sampled_ids`, as `logprob`.
     """
 
     text: str
@@ -70,6 +73,8 @@ class Completion:
     finish: Literal["stop", "length"]
     prompt_tokens: int = field(default=0, compare=False)
     cached_tokens: int = field(default=0, compare=False)
+    sampled_ids: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    sampled_logprobs: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

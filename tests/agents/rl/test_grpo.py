@@ -42,13 +42,20 @@ def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) ->
 
 
 def log_probabilities(model: Any, row: Any) -> list[float]:
-    """Returns the log-probability of each token of a completion."""
+    """Returns the log-probability of each token of a completion, each by a pass over what it follows."""
     import torch
 
-    ids, start = [*row.prompt_ids, *row.completion_ids], len(row.prompt_ids)
-    with torch.no_grad():
-        logits = model(torch.tensor([ids])).logits[0]
-    return [logits[place - 1].log_softmax(-1)[ids[place]].item() for place in range(start, len(ids))]
+    found = []
+    for place, token in enumerate(row.completion_ids):
+        path = []
+        before = row.parents[place]
+        while before >= 0:
+            path.append(row.completion_ids[before])
+            before = row.parents[before]
+        with torch.no_grad():
+            logits = model(torch.tensor([[*row.prompt_ids, *path[::-1]]])).logits[0, -1]
+        found.append(logits.log_softmax(-1)[token].item())
+    return found
 
 
 def test_the_loss_is_that_of_a_plain_loop(
@@ -65,9 +72,11 @@ def test_the_loss_is_that_of_a_plain_loop(
     old = [log_probabilities(trainer.model, one.row) for one in scored]
     for one, logs in zip(scored, old, strict=True):
         # what the engine says it sampled is what the trainer sees: same tokens, same likelihood
-        sampled = sum(log for log, step in zip(logs, one.row.step_of, strict=True) if step >= 0)
-        said = sum(proposal.logprob or 0.0 for proposal in one.episode.proposals)
-        assert sampled == pytest.approx(said, abs=1e-3)
+        sampled = [place for place, step in enumerate(one.row.step_of) if step >= 0]
+        assert len(sampled) == one.episode.tokens
+        assert [logs[place] for place in sampled] == pytest.approx(
+            [one.row.logprobs[place] for place in sampled], abs=1e-3
+        )
     torch.manual_seed(1)
     with torch.no_grad():
         for weight in trainer.model.parameters():
@@ -85,7 +94,7 @@ def plain_loss(trainer: Any, settings: RLSettings, old: list[list[float]], by_st
     returns = [
         step_returns(one.episode.last.verdict.pass_ratio, one.episode.process, 0.3, 0.9) for one in scored
     ]
-    advantages = step_advantages(returns, 4)
+    advantages = step_advantages(returns, 4, gap=0.3)
     total, count = 0.0, 0
     for one, before, credit in zip(scored, old, advantages, strict=True):
         now = log_probabilities(trainer.model, one.row)
@@ -111,7 +120,7 @@ def test_headers_are_shown_and_not_learned(weights: Path, process: Any, settings
     assert len(row.step_of) == len(row.completion_ids)
     for index, proposal in enumerate(episode.proposals):
         mine = [t for t, step in zip(row.completion_ids, row.step_of, strict=True) if step == index]
-        assert tuple(mine) == proposal.token_ids
+        assert tuple(mine) == proposal.sampled_ids
     text = policy.engine._ready()[0].text  # pyright: ignore[reportAttributeAccessIssue]
     shown = "".join(
         text.decode([t]) for t, step in zip(row.completion_ids, row.step_of, strict=True) if step < 0
