@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ from o1coder_gym.models.checkpoints import (
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import project_completions_only
-from o1coder_gym.models.trainers import lora
+from o1coder_gym.models.trainers import lora, provenance, write_card
 from o1coder_gym.protocols import Model
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.steps.formats import StepFormat
 
 try:
@@ -128,6 +130,8 @@ class StepGRPOTrainer(GRPOTrainer):
     def reward(self, completions: Sequence[str], log_metric: Any, **columns: Any) -> list[float | None]:
         """Returns φ or R of each episode, None where the judge failed (a reward function of TRL)."""
         t = self.state.global_step
+        if not self.scored:
+            self._monitor.recall(self.state.log_history)
         self.scored = score_episodes(self._episodes, self._rows, self._settings, t)
         for name, value in self._monitor.watch(self.scored, t, self._sampler.policy).items():
             if not math.isnan(value):
@@ -245,13 +249,20 @@ def train_policy(
         args=GRPOConfig(**_arguments(out, settings)),
         train_dataset=slots(settings),
         processing_class=tokenizer,
-        peft_config=lora(settings.lora_rank),
+        peft_config=lora(settings.lora_rank, checkpoint),
     )
     trainer.remove_callback(PrinterCallback)
     with quiet():
         trainer.train(resume_from_checkpoint=checkpoint)
     save_merged(trainer.model, tokenizer, out / MODEL)
+    made = provenance("rl policy", weights, content_hash(list(task_ids)), asdict(settings))
+    write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
     return out / MODEL
+
+
+def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Returns what was logged of the last batch."""
+    return next((row for row in reversed(history) if "episodes/steps" in row), {})
 
 
 def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import PairRule, ProcessData, merged, read_data, write_data
-from o1coder_gym.process_data.exports import demonstrations
 from o1coder_gym.process_data.harvest import harvest
+from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
@@ -149,9 +149,17 @@ class RealStages:
         found = read_data(data)
         if not found.paths:
             raise O1CoderError(f"{data}: no search passed, so there is nothing to imitate; search longer")
-        train, validation = (list(demonstrations(found.of_split(split))) for split in SPLITS)
+        train, validation = (found.of_split(split).paths for split in SPLITS)
         result = finetune(
-            "sft", learned.policy, train, validation, folder, settings, data=data_hash(data), resume=True
+            "sft",
+            learned.policy,
+            train,
+            validation,
+            folder,
+            settings,
+            encode=path_encoder(found),
+            data=data_hash(data),
+            resume=True,
         )
         return str(result.model)
 

@@ -40,7 +40,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.process_data import read_data
-from o1coder_gym.process_data.exports import demonstrations
+from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.sandbox import default_judge
@@ -88,7 +88,7 @@ def sft(
     found = read_data(data)
     if not found.paths:
         raise O1CoderError(f"{data} has no passing paths to learn from; search longer, or easier problems")
-    train_rows, validation_rows = (list(demonstrations(found.of_split(part))) for part in SPLITS)
+    train_rows, validation_rows = (found.of_split(part).paths for part in SPLITS)
     result = finetune(
         "sft",
         model,
@@ -96,6 +96,7 @@ def sft(
         validation_rows,
         out,
         settings,
+        encode=path_encoder(found),
         data=data_hash(data),
         resume=resume,
         push_to_hub=push_to_hub,

@@ -18,19 +18,21 @@ from torch import Tensor
 from transformers.utils import logging
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError
-from o1coder_gym.models.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, quiet, save_merged
+from o1coder_gym.models.checkpoints import MODEL, quiet, save_merged
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import show_progress
 from o1coder_gym.models.trainers import (
     PRM_SETTINGS,
     TrainingResult,
     TrainingSettings,
+    begin,
     last_evaluation,
     lora,
     provenance,
     read_result,
     require_packages,
     trainer_arguments,
+    write_card,
     write_result,
 )
 from o1coder_gym.prm.collators import (
@@ -102,7 +104,7 @@ def train_prm(
     made = provenance(STAGE, model, data_hash(data), {"objective": objective, **asdict(settings)})
     if made.made(target):
         return read_result(out)
-    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+    checkpoint = begin(made, out, resume)
     rows = read_data(data)
     folder = model_path(model)
     loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed)
@@ -114,13 +116,14 @@ def train_prm(
         with open_reading(model, settings.dtype, out) as reading:
             set_head(loaded, first_heads(reading, learned)[objective])
     with quiet():
-        trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings)
+        trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings, checkpoint)
         show_progress(trainer)
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
     metrics = dict(outcome.metrics) | last_evaluation(trainer)
     metrics["rows_left_out"] = parts[0].left_out + parts[1].left_out
     save_prm(trainer.model, text, target, rows.format, objective)
-    result = write_result(out, f"{STAGE} {objective}", model, settings, metrics)
+    result = write_result(out, f"{STAGE} {objective}", model, settings, metrics, trainer.model)
+    write_card(target, made, metrics, trainer.model)
     made.write(target)
     return result
 
@@ -230,12 +233,13 @@ def step_trainer(
     objective: str,
     out: Path,
     settings: TrainingSettings,
+    checkpoint: str | None = None,
 ) -> StepTrainer:
     """Assembles the trainer of an objective; with LoRA the head is trained whole."""
     if settings.lora_rank:
         from peft import get_peft_model
 
-        adapter = lora(settings.lora_rank, task="TOKEN_CLS", trained_whole=["score"])
+        adapter = lora(settings.lora_rank, checkpoint, task="TOKEN_CLS", trained_whole=["score"])
         model = get_peft_model(model, adapter)  # pyright: ignore[reportAssignmentType]
     pad = int(tokenizer.pad_token_id)  # pyright: ignore[reportArgumentType]
     pairwise = objective == "pairwise"

@@ -166,6 +166,57 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
     assert any(not after[name].equal(start[name]) for name in start)
 
 
+def test_a_resumed_monitor_remembers(settings: RLSettings) -> None:
+    from o1coder_gym.agents.rl.monitor import HACKING, Monitor
+
+    rows = [
+        {
+            "episodes/steps": 2.0,
+            "episodes/process": 0.2,
+            "episodes/pass_rate": 0.8,
+            "monitor/without_code": 1.0,
+        }
+        for _ in range(10)
+    ]
+    rows += [
+        {"loss": 0.1},
+        *({**row, "episodes/process": 0.8, "episodes/pass_rate": 0.2} for row in rows[:9]),
+    ]
+    fresh, resumed = Monitor(settings), Monitor(settings)
+    resumed.recall(rows)
+    assert fresh._divergence(0.8, 0.2, 19) == 0.0
+    with pytest.warns(UserWarning, match="exploiting the PRM"):
+        assert resumed._divergence(0.8, 0.2, 19) > HACKING
+    for _ in range(1):  # PATIENCE is 3, and the run had one batch without a program before it was killed
+        resumed._require_code([])
+    with pytest.raises(O1CoderError, match="no program in 3 batches"):
+        resumed._require_code([])
+    resumed.recall([])
+    assert resumed._without_code == 0
+    resumed.recall([{"episodes/steps": 2.0}])  # as earlier versions logged it
+    assert resumed._without_code == 0
+
+
+def test_a_stopped_run_ends_for_want_of_programs_where_one_run_would(
+    weights: Path, silent: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    from o1coder_gym.agents.rl.grpo import train_policy
+
+    settings = replace(settings, updates=2, beta=0.0)
+    arguments: Any = (str(weights), silent, silent.task_ids, tmp_path)
+    train_policy(*arguments, settings, step_format=PSEUDOCODE)
+    seen: list[int] = []
+    with pytest.raises(O1CoderError, match="wrote no program in 3 batches"):
+        train_policy(
+            *arguments,
+            replace(settings, updates=5),
+            step_format=PSEUDOCODE,
+            resume=True,
+            on_update=lambda t, _: seen.append(t),
+        )
+    assert seen == []  # the third batch ends it before it is told
+
+
 def test_a_batch_leans_on_no_scores_of_earlier_ones(
     weights: Path, process: Any, settings: RLSettings, tmp_path: Path
 ) -> None:
