@@ -89,18 +89,8 @@ def test_a_policy_is_trained_once(arguments: list[str], data: Path, tmp_path: Pa
 
 
 def tuned(model: Path, data: ProcessData, out: Path, *, resume: bool = False, **changed: Any) -> Path:
-    settings = replace(
-        TrainingSettings(
-            learning_rate=1e-3,
-            max_steps=4,
-            batch_size=2,
-            rows_at_once=2,
-            lora_rank=2,
-            max_length=2400,
-            save_steps=2,
-        ),
-        **changed,
-    )
+    plain = TrainingSettings(learning_rate=1e-3, max_steps=4, batch_size=2, rows_at_once=2, lora_rank=2)
+    settings = replace(plain, **{"max_length": 2400, "save_steps": 2, **changed})
     given = {"encode": path_encoder(data), "data": "d", "resume": resume}
     return finetuning.finetune("sft", str(model), data.paths[:8], [], out, settings, **given).model
 
@@ -123,14 +113,8 @@ def test_a_killed_training_goes_on_and_another_one_is_refused(
     again = tuned(model, process_data, cut, resume=True)
     assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     card = (whole / "README.md").read_text()
-    for line in (
-        "| learning_rate | 0.001 |",
-        "| lora_alpha | 4 |",
-        "| data | d |",
-        "| train_loss |",
-        "| torch |",
-    ):
-        assert line in card
+    for cell in ("learning_rate | 0.001", "lora_alpha | 4", "data | d", "train_loss", "torch"):
+        assert f"| {cell} |" in card
 
 
 def test_a_checkpoint_becomes_a_model(model: Path, process_data: ProcessData, tmp_path: Path) -> None:

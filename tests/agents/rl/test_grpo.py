@@ -169,19 +169,9 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
 def test_a_resumed_monitor_remembers(settings: RLSettings) -> None:
     from o1coder_gym.agents.rl.monitor import HACKING, Monitor
 
-    rows = [
-        {
-            "episodes/steps": 2.0,
-            "episodes/process": 0.2,
-            "episodes/pass_rate": 0.8,
-            "monitor/without_code": 1.0,
-        }
-        for _ in range(10)
-    ]
-    rows += [
-        {"loss": 0.1},
-        *({**row, "episodes/process": 0.8, "episodes/pass_rate": 0.2} for row in rows[:9]),
-    ]
+    row = {"episodes/steps": 2.0, "monitor/without_code": 1.0}
+    rows = [row | {"episodes/process": 0.2, "episodes/pass_rate": 0.8}] * 10
+    rows += [{"loss": 0.1}, *[row | {"episodes/process": 0.8, "episodes/pass_rate": 0.2}] * 9]
     fresh, resumed = Monitor(settings), Monitor(settings)
     resumed.recall(rows)
     assert fresh._divergence(0.8, 0.2, 19) == 0.0
