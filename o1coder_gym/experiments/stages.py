@@ -27,6 +27,7 @@ from o1coder_gym.process_data import PairRule, ProcessData, merged, read_data, w
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
+from o1coder_gym.process_data.sources import search_source
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
@@ -222,15 +223,11 @@ class RealStages:
     def _harvested(self, plan: SynthesisPlan, iteration: int, folder: Path) -> ProcessData:
         place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
         rows = sorted(tree_rows(folder), key=lambda row: place[row["task_id"]])
-        source = {
-            "iteration": iteration,
-            "config": plan.to_row(),
-            "versions": {"o1coder_gym": o1coder_gym.__version__},
-        }
+        versions = {"o1coder_gym": o1coder_gym.__version__}
         return harvest(
             [SearchTree.from_row(row) for row in rows],
             default_judge(),
-            source={**source, "trees": len(rows)},
+            source=search_source(plan.to_row(), len(rows), versions, iteration=iteration),
             tests=self._tests,
             pair_rule=PairRule(margin=self._config.synthesis.margin),
             validation=self._config.synthesis.validation,

@@ -12,8 +12,8 @@ from o1coder_gym.problems.loading import limits_for
 from o1coder_gym.process_data import LabelRule, PairRule, PathRow, PrefixRow, ProcessData
 from o1coder_gym.process_data.dataset import assembled
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
+from o1coder_gym.process_data.sources import source_id
 from o1coder_gym.protocols import Judge
-from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.types import ActionType, Outcome, Problem, Submission, Tests
 
 
@@ -65,11 +65,6 @@ def harvest(
         sources={name: dict(source)},
         drops=drops,
     )
-
-
-def source_id(source: Mapping[str, Any]) -> str:
-    """Returns the id by which rows name what made them."""
-    return config_hash(source)[:12]
 
 
 def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[PrefixRow]:

@@ -33,14 +33,16 @@ from o1coder_gym.cli.options import (
     rows_at_once_option,
 )
 from o1coder_gym.cli.run_folders import optional_folder, resumable
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.metrics import Estimate
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingSettings, require_packages
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.prm.calibration import fit, read_calibration
+from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.evaluation import Choice, ScorerReport, evaluate_scorer
 from o1coder_gym.prm.public import PUBLIC
+from o1coder_gym.prm.training.calibrating import calibrate as calibrate_model
+from o1coder_gym.prm.training.calibrating import unseen
 from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
@@ -135,10 +137,11 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a scorer on problems that it was not trained on; may be interrupted."""
-    part = _part(read_data(data), split)
+    calibration = read_calibration(artefact_path(scorer))
+    part = unseen(_part(read_data(data), split), calibration)
     config = {
         "scorer": scorer,
-        "calibration": asdict(read_calibration(artefact_path(scorer))),
+        "calibration": asdict(calibration),
         "inputs": input_hashes(scorer) | {"data": data_hash(data)},
     }
     asked = load_scorer(scorer)
@@ -162,18 +165,14 @@ def calibrate(
     split: PartOption = "validation",
     soft: Annotated[bool, typer.Option("--soft", help="Calibrate to v, not to hard labels.")] = False,
 ) -> None:
-    """Fit a calibration on held-out problems and keep it beside the weights. Measure it on others."""
-    part = _part(read_data(data), split)
-    scorer = load_scorer(f"prm:{model}?calibrated=no")
-    from o1coder_gym.prm.scorer import ModelScorer  # there, since a model was loaded
-
-    if not isinstance(scorer, ModelScorer) or not part.prefixes:
-        raise UsageError(f"nothing to calibrate on: {data} has no prefixes in {split}")
-    logits = scorer.logits(_items(part, part.prefixes))
-    targets = [row.soft if soft else row.hard for row in part.prefixes]
-    fitted = fit(method, logits, targets)
-    fitted.write(model)
-    typer.echo(f"{method}" + (f", τ = {fitted.temperature:.3f}" if method == "temperature" else ""))
+    """Fit a calibration on half of the held-out problems, keep it, and measure it on the other half."""
+    found = calibrate_model(model, data, method, split, soft=soft)
+    typer.echo(
+        f"{method}" + (f", τ = {found.calibration.temperature:.3f}" if method == "temperature" else "")
+    )
+    figures = (("AUC", found.auc), ("calibration error", found.error))
+    for name, (before, after) in figures if found.problems else ():
+        typer.echo(f"{name} on {found.problems} other problems: {before:.3f} → {after:.3f}")
 
 
 @app.command("score")

@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 OBJECTIVES = ("soft", "hard", "pairwise")
 STAGE = "prm"
 
-Loss = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Tensor]]]
-"""Maps logits [B, T] and a collator's labels to a loss and its metrics."""
+Loss = Callable[[Tensor, Tensor, "Tensor | int | None"], tuple[Tensor, dict[str, Tensor]]]
+"""Maps logits [B, T], a collator's labels and their number in the optimizer's batch to a loss and metrics."""
 
 
 def train_prm(
@@ -260,22 +260,34 @@ def step_trainer(
     )
 
 
-def bradley_terry(logits: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Applies `pairwise_loss` to a batch of `PairwiseCollator`: logits [2P, T], labels [2P] = marks."""
+def bradley_terry(
+    logits: Tensor, labels: Tensor, sides: Tensor | int | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Applies `pairwise_loss` to a batch of `PairwiseCollator`: logits [2P, T], labels [2P] = marks.
+
+    Args:
+        logits: Of all tokens.
+        labels: Marks.
+        sides: Marks of the whole batch that this is a part of, two a pair; None takes it for whole.
+    """
     rewards = logits[torch.arange(len(labels), device=logits.device), labels]
     chosen, rejected = rewards.chunk(2)
-    return pairwise_loss(chosen, rejected)
+    return pairwise_loss(chosen, rejected, None if sides is None else sides / 2)
 
 
 class StepTrainer(transformers.Trainer):
-    """transformers' Trainer with a loss of this project; logs the loss's metrics beside it."""
+    """transformers' Trainer with a loss of this project; logs the loss's metrics beside it.
+
+    A loss is a sum over labels ÷ the labels of the optimizer's batch. A mean of means would weigh a label by
+    what else is in its micro-batch, so that the gradient depended on how many rows are read at once.
+    """
 
     def __init__(self, *, loss: Loss, **arguments: Any) -> None:
         """Args: the loss, and the arguments of `transformers.Trainer`."""
         super().__init__(**arguments)
         self._loss = loss
         self._seen: dict[str, list[Tensor]] = {}
-        self.model_accepts_loss_kwargs = False
+        self.model_accepts_loss_kwargs = True  # transformers counts labels, and does not divide by parts
 
     def compute_loss(
         self,
@@ -284,9 +296,18 @@ class StepTrainer(transformers.Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Returns the loss of a collated batch."""
+        """Returns the loss of a collated batch, a part of that of the optimizer.
+
+        Args:
+            model: In training.
+            inputs: Of a collator.
+            return_outputs: Whether the model's output is returned too.
+            num_items_in_batch: Labels of the optimizer's batch; None where this is all of it.
+        """
         output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        loss, metrics = self._loss(output.logits[..., 0], inputs["labels"])
+        loss, metrics = self._loss(output.logits[..., 0], inputs["labels"], num_items_in_batch)
+        if num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # their gradients are averaged
         prefix = "" if model.training else "eval_"
         for name, value in metrics.items():
             self._seen.setdefault(prefix + name, []).append(value.detach())
