@@ -23,7 +23,7 @@ from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
-from o1coder_gym.process_data import PairRule, ProcessData, merged, read_data, write_data
+from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
@@ -137,8 +137,10 @@ class RealStages:
             errors = self._search(plan, problems, self._tests, journal, run.executor, lambda tree: None)
         if errors:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
-        data = self._harvested(plan, iteration, folder)
         earlier = [read_data(learned.data)] if learned.data is not None else []
+        # a run of an earlier version goes on with the rule that it began with
+        rule = earlier[0].label_rule if earlier else LabelRule()
+        data = self._harvested(plan, iteration, folder, rule)
         write_data(folder, merged([data, *earlier]))
         return folder
 
@@ -220,7 +222,7 @@ class RealStages:
         places = range(iteration * count, iteration * count + min(count, len(self._train)))
         return [self._train[place % len(self._train)] for place in places]
 
-    def _harvested(self, plan: SynthesisPlan, iteration: int, folder: Path) -> ProcessData:
+    def _harvested(self, plan: SynthesisPlan, iteration: int, folder: Path, rule: LabelRule) -> ProcessData:
         place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
         rows = sorted(tree_rows(folder), key=lambda row: place[row["task_id"]])
         versions = {"o1coder_gym": o1coder_gym.__version__}
@@ -229,6 +231,7 @@ class RealStages:
             default_judge(),
             source=search_source(plan.to_row(), len(rows), versions, iteration=iteration),
             tests=self._tests,
+            label_rule=rule,
             pair_rule=PairRule(margin=self._config.synthesis.margin),
             validation=self._config.synthesis.validation,
         )

@@ -64,7 +64,7 @@ def test_math_shepherd_rows_differ_in_tags_only(data: ProcessData) -> None:
 def test_preferences_and_demonstrations(data: ProcessData) -> None:
     found = list(preferences(data))
     assert [one["margin"] for one in found] == [0.75, 0.5]
-    assert found[1]["prompt"].endswith("Add.\n\n### Step 1 (define)\nadd them")
+    assert found[1]["prompt"].endswith("output.\n\n### Step 1 (define)\nadd them")
     assert found[1]["chosen"] == "\n\n### Step 2 (code)\n```python\nprint(1)\n```"
     (shown,) = demonstrations(data)
     assert shown["prompt"][-1]["role"] == "user"
