@@ -48,7 +48,7 @@ def test_labels_follow_the_stated_rule() -> None:
 
 
 def test_hard_labels_do_not_rise_with_the_budget_alone() -> None:
-    # of a step below which one end in ten passes, ever more are found: a lucky one among them makes no good step
+    # one end in ten passes, and ever more are found: a lucky one among them makes no good step
     rule = LabelRule("any")
     budgets = [(0, 1), (0, 5), (1, 10), (2, 20), (8, 80), (80, 800)]
     assert [rule.label(0.1, passing, ends) for passing, ends in budgets] == [0] * 6

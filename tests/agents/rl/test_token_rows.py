@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from o1coder_gym.agents.rl.episodes import Episode, token_row
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.agents.rl.token_rows import RowBuilder, TokenRow, parent_table
-from o1coder_gym.policies import HFEngine, LanguageModelPolicy
+from o1coder_gym.policies import Completion, HFEngine, LanguageModelPolicy
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import PolicyRequest, Proposal, Sampling, State
 
@@ -169,7 +168,7 @@ def test_two_episodes_of_one_step_in_other_tokens_keep_their_own(weights: Path, 
     rows = []
     for ids in (letters, whole):
         sampled = (*ids, text.tokenizer.eos_token_id)
-        completion = SimpleNamespace(token_ids=ids, text="ab")
+        completion = Completion("ab", ids, len(sampled), -1.0, "stop", sampled_ids=sampled)
         policy._remember_child(request, generate, completion, opening + "ab")  # the first one stays
         proposals = (Proposal("x", 1, sampled_ids=sampled), Proposal("y", 1, sampled_ids=(5,)))
         rows.append(token_row(policy, Episode(problem, proposals, (after, after))))
@@ -215,7 +214,7 @@ def test_a_policy_that_ends_its_text_at_once_learns_not_to(
     ]
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     while first_end(model, prompts, end) < 0.85:
-        loss = -sum(model(ids).logits[0, -1].log_softmax(-1)[end] for ids in prompts)
+        loss = -torch.stack([model(ids).logits[0, -1].log_softmax(-1)[end] for ids in prompts]).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -118,9 +118,12 @@ def gradients(model: Path, text: StepText, rows: list[Any], objective: str, out:
 def test_shared_prefixes_keep_their_labels_where_a_chain_does_not_fit(text: StepText) -> None:
     plan, long = Step(ActionType.DEFINE, "k"), Step(ActionType.DEFINE, "l " * 300)
     short, code = Step(ActionType.DEFINE, "m"), Step(ActionType.CODE, "print(1)")
-    chains = {"long first": [(plan, long), (plan, short)], "long last": [(plan, short), (plan, long)]}
-    chains["long alone"] = [(plan, long, code)]
-    for states in chains.values():
+    chains: list[list[tuple[Step, ...]]] = [
+        [(plan, long), (plan, short)],
+        [(plan, short), (plan, long)],
+        [(plan, long, code)],
+    ]
+    for states in chains:
         prefixes = {steps[: j + 1] for steps in states for j in range(len(steps))}
         rows = [prefix_row(State("p", steps), 0.25 * len(steps)) for steps in sorted(prefixes, key=len)]
         rows = sorted(rows, key=lambda row: [row.state.steps in states, *map(str, row.state.steps)])
