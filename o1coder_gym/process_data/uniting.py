@@ -87,9 +87,9 @@ def _count_once(table: _Table, ends: Iterable[State]) -> None:
                     above[1] += over[1]
     for (state, source), (ends_over, passing_over) in surplus.items():
         if (found := table.get(state, {}).get(source)) is not None:
-            table[state][source] = replace(
-                found, ends=found.ends - ends_over, passing=found.passing - passing_over
-            )
+            # of a prefix that was completed anew the ends of the search below it are no part
+            passing = max(0, found.passing - passing_over)
+            table[state][source] = replace(found, ends=max(passing, found.ends - ends_over), passing=passing)
 
 
 def _row(first: PrefixRow, total: Found, found: Mapping[str, Found]) -> PrefixRow:
