@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,13 @@ class RLSettings:
             raise UsageError(f"dtype is auto, float32 or bfloat16, not {self.dtype!r}")
         RewardConstants(gamma=self.gamma, tau_pass=self.tau_pass, tau_fail=self.tau_fail)
         load_schedule(self.alpha)
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict; without an importance cap that of earlier versions, whose runs go on."""
+        row = asdict(self)
+        if not self.importance_cap:
+            del row["importance_cap"]
+        return row
 
     @property
     def batch(self) -> int:

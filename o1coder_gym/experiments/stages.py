@@ -213,7 +213,7 @@ class RealStages:
             tests=self._tests,
         )
         settings = replace(settings, seed=settings.seed + run.seed + iteration, max_tokens=run.max_tokens)
-        with RunFolder.open(folder / "log", {"settings": asdict(settings)}, resume=True) as log:
+        with RunFolder.open(folder / "log", {"settings": settings.to_row()}, resume=True) as log:
             return self._train_by_rl(learned.policy, process, folder, log, settings, run.format, resume=True)
 
     def _searched(self, iteration: int) -> Sequence[ProblemRow]:

@@ -281,9 +281,12 @@ def test_a_scorer_that_returns_nan_is_one_sentence(
 def test_settings_that_make_no_sense_are_refused(settings: RLSettings, process: Any, tmp_path: Path) -> None:
     from o1coder_gym.agents.rl.grpo import train_policy
 
+    assert "importance_cap" not in settings.to_row()  # a run of an earlier version goes on
+    assert replace(settings, importance_cap=2.0).to_row()["importance_cap"] == 2.0
     for wrong in (
         {"credit": "token"}, {"updates": 0}, {"episodes": 1}, {"rows_at_once": 3}, {"learning_rate": 0.0},
         {"beta": -1.0}, {"alpha": "steep"}, {"gamma": 2.0}, {"dtype": "int8"}, {"save_every": 0},
+        {"importance_cap": 0.5}, {"importance_cap": 2.0, "temperature": 0.7},
     ):  # fmt: skip
         with pytest.raises(UsageError):
             replace(settings, **wrong)
