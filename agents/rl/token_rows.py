@@ -72,8 +72,8 @@ class RowBuilder:
 
     def built(self) -> TokenRow:
         """Returns the row."""
-        columns = (self._ids, self._step_of, self._parents, self._logprobs)
-        return TokenRow(self.prompt_ids, *map(tuple, columns))
+        ids, steps, parents = map(tuple, (self._ids, self._step_of, self._parents))
+        return TokenRow(self.prompt_ids, ids, steps, parents, tuple(self._logprobs))
 
     def _follow(self, ids: Sequence[int], step: int, logprobs: Sequence[float]) -> None:
         """Adds tokens that later ones follow."""

@@ -63,7 +63,7 @@ def calibrate(
     chosen = _half(part.prefixes)
     inside = np.asarray([row.state.problem_id in chosen for row in part.prefixes])
     fitted_on = {"data": data_hash(data), "split": split, "problems": sorted(chosen)}
-    fitted = replace(fit(method, logits[inside], targets[inside]), fitted_on=fitted_on)
+    fitted = replace(fit(method, logits[inside].tolist(), targets[inside].tolist()), fitted_on=fitted_on)
     fitted.write(model)
     hard = np.asarray([row.hard for row in part.prefixes], float)[~inside]
     scores = [np.asarray([one(logit) for logit in logits[~inside]]) for one in (UNCALIBRATED, fitted)]
