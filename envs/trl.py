@@ -459,8 +459,8 @@ def _problem(columns: Mapping[str, Any], place: int) -> Problem:
     from o1coder_gym.problems.rows import case_from_json
 
     tests = tuple(map(case_from_json, json.loads(columns["tests"][place])))
-    names = ("task_id", "question", "entry_point")
-    return Problem(*(columns[name][place] for name in names), tests)
+    task_id, question, entry_point = (columns[name][place] for name in ("task_id", "question", "entry_point"))
+    return Problem(task_id, question, entry_point, tests)
 
 
 def _limits(columns: Mapping[str, Any], count: int) -> list[int]:

@@ -193,12 +193,13 @@ def test_a_stopped_run_ends_for_want_of_programs_where_one_run_would(
     from o1coder_gym.agents.rl.grpo import train_policy
 
     settings = replace(settings, updates=2, beta=0.0)
-    start: Any = str(weights), silent, silent.task_ids, tmp_path
-    train_policy(*start, settings, step_format=PSEUDOCODE)
+    start = str(weights), silent, silent.task_ids
+    train_policy(*start, tmp_path, settings, step_format=PSEUDOCODE)
     seen: list[int] = []
     with pytest.raises(O1CoderError, match="wrote no program in 3 batches"):
         train_policy(
             *start,
+            tmp_path,
             replace(settings, updates=5),
             step_format=PSEUDOCODE,
             resume=True,

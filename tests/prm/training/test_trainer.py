@@ -104,7 +104,8 @@ def gradients(model: Path, text: StepText, rows: list[Any], objective: str, out:
         counted = trainer._get_num_items_in_batch(batch, trainer.args.device)
         loaded.zero_grad()
         total = sum(trainer.training_step(loaded, dict(part), counted).item() for part in batch)
-        found.append((total, loaded.score.bias.grad.item(), loaded.score.weight.grad.clone()))
+        head: Any = loaded.score
+        found.append((total, head.bias.grad.item(), head.weight.grad.clone()))
     whole = trainer.data_collator(rows)
     loss = pointwise_loss if objective == "soft" else bradley_terry
     logits = loaded(input_ids=whole["input_ids"], attention_mask=whole["attention_mask"]).logits[..., 0]
