@@ -375,6 +375,35 @@ phi = Phi()
 """φ with α = 0.5, γ = 0.9 and the heuristic scorer."""
 
 
+class Combined:
+    """One reward function of several: their weighted sum, None where one of them is not known.
+
+    Trainers of TRL add up reward functions that are given beside each other and take None for 0 unless all of
+    them return it. So `outcome` and `well_formed` as two functions grade a well-formed chain on which the
+    judge failed as a failing program; as one they leave it out.
+    """
+
+    def __init__(self, *parts: tuple[Callable[..., Rewards], float], name: str = "combined") -> None:
+        """Args: reward functions with their weights; what trainers log the sum as."""
+        self._parts = parts
+        self.__name__ = name
+
+    def __call__(self, completions: Sequence[Completion], **columns: Any) -> Rewards:
+        """Returns the sum for each completion."""
+        found = [part(completions=completions, **columns) for part, _ in self._parts]
+        weights = [weight for _, weight in self._parts]
+        return [_weighted(values, weights) for values in zip(*found, strict=True)]
+
+
+def _weighted(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    known = [value * weight for value, weight in zip(values, weights, strict=True) if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+outcome_and_form = Combined((outcome, 1.0), (well_formed, 0.2), name="outcome_and_form")
+"""R + 0.2 for a chain that can be read; None where R is not known."""
+
+
 def read_texts(completion: Completion, step_format: StepFormat) -> list[str]:
     """Cuts a whole chain into the texts of its steps, up to the first program."""
     return split_chain(step_format, _text(completion))

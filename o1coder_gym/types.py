@@ -223,6 +223,9 @@ class Proposal:
         prompt_tokens: Prompt tokens computed for it; what samples of one request share counts at the
             first of them. 0 where a backend cannot tell.
         cached_tokens: Prompt tokens whose computation was reused, likewise.
+        sampled_ids: All tokens that were sampled, also those that only showed where the action or the text
+            ends, which training must learn too; empty where a backend does not expose them.
+        sampled_logprobs: Of `sampled_ids`, as `logprob`.
     """
 
     text: str
@@ -232,6 +235,8 @@ class Proposal:
     finish: Finish = "stop"
     prompt_tokens: int = field(default=0, compare=False)
     cached_tokens: int = field(default=0, compare=False)
+    sampled_ids: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    sampled_logprobs: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def kept_tokens(self) -> int:

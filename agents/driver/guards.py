@@ -176,7 +176,9 @@ def _proposal(max_tokens: int, given: Any) -> Proposal:
     was = (given.tokens, given.logprob, given.token_ids, given.prompt_tokens, given.cached_tokens)
     if all(map(operator.is_, exact, was)):
         return given
-    return Proposal(given.text, tokens, logprob, ids, given.finish, prompt, cached)
+    return replace(
+        given, tokens=tokens, logprob=logprob, token_ids=ids, prompt_tokens=prompt, cached_tokens=cached
+    )
 
 
 def _transition(state: State, given: Any) -> Transition:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,6 +41,8 @@ class RLSettings(Checked):
         learning_rate: Of AdamW, constant.
         beta: Weight of the KL divergence from the model that training started from.
         clip: ε of PPO.
+        importance_cap: Upper bound of π_trainer / π_sampler of a token, by which its advantage is multiplied,
+            ≥ 1, where sampler and trainer round differently; 0 takes them for equal and saves a forward pass.
         alpha: α(t): 0.5, linear?start=1&end=0.1&horizon=90, …; t counts optimizer steps.
         gamma: γ of φ.
         tau_pass: R of a program that passes all tests.
@@ -64,6 +66,7 @@ class RLSettings(Checked):
     learning_rate: Annotated[Positive, Flag("--lr")] = 1e-5
     beta: NonNegative = 0.02
     clip: Positive = 0.2
+    importance_cap: Annotated[NonNegative, FILE_ONLY] = 0.0
     alpha: str = "0.5"
     gamma: float = 0.9
     tau_pass: Annotated[float, FILE_ONLY] = 1.0
@@ -82,8 +85,17 @@ class RLSettings(Checked):
         check_fields(self)
         if self.batch % self.rows_at_once:
             raise UsageError(f"a batch of {self.batch} episodes is not made of {self.rows_at_once} at once")
+        if self.importance_cap and (self.importance_cap < 1 or self.temperature != 1.0):
+            raise UsageError("an importance cap is 0 or at least 1, and needs a temperature of 1")
         RewardConstants(gamma=self.gamma, tau_pass=self.tau_pass, tau_fail=self.tau_fail)
         load_schedule(self.alpha)
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict; without an importance cap that of earlier versions, whose runs go on."""
+        row = asdict(self)
+        if not self.importance_cap:
+            del row["importance_cap"]
+        return row
 
     @property
     def batch(self) -> int:

@@ -25,10 +25,11 @@ from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
-from o1coder_gym.process_data import PairRule, ProcessData, merged, read_data, write_data
-from o1coder_gym.process_data.exports import demonstrations
+from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.harvest import harvest
+from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
+from o1coder_gym.process_data.sources import search_source
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
@@ -149,8 +150,10 @@ class RealStages:
             errors = self._search(plan, problems, self._tests, journal, run.executor, lambda tree: None)
         if errors:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
-        data = self._harvested(plan, iteration, folder)
         earlier = [read_data(learned.data)] if learned.data is not None else []
+        # a run of an earlier version goes on with the rule that it began with
+        rule = earlier[0].label_rule if earlier else LabelRule()
+        data = self._harvested(plan, iteration, folder, rule)
         write_data(folder, merged([data, *earlier]))
         return folder
 
@@ -162,9 +165,17 @@ class RealStages:
         found = read_data(data)
         if not found.paths:
             raise O1CoderError(f"{data}: no search passed, so there is nothing to imitate; search longer")
-        train, validation = (list(demonstrations(found.of_split(split))) for split in SPLITS)
+        train, validation = (found.of_split(split).paths for split in SPLITS)
         result = finetune(
-            "sft", learned.policy, train, validation, folder, settings, data=data_hash(data), resume=True
+            "sft",
+            learned.policy,
+            train,
+            validation,
+            folder,
+            settings,
+            encode=path_encoder(found),
+            data=data_hash(data),
+            resume=True,
         )
         write_trained_on(result.model, found.of_split("train").problems, learned.policy)
         return str(result.model)
@@ -219,7 +230,7 @@ class RealStages:
         )
         seed = self._derive(run.seed, "rl", settings.seed, iteration) % _TORCH_SEEDS
         settings = replace(settings, seed=seed, max_tokens=run.max_tokens)
-        with RunFolder.open(folder / "log", {"settings": asdict(settings)}, resume=True) as log:
+        with RunFolder.open(folder / "log", {"settings": settings.to_row()}, resume=True) as log:
             return self._train_by_rl(learned.policy, process, folder, log, settings, run.format, resume=True)
 
     def _searched(self, iteration: int) -> Sequence[ProblemRow]:
@@ -228,19 +239,16 @@ class RealStages:
         places = range(iteration * count, iteration * count + min(count, len(self._train)))
         return [self._train[place % len(self._train)] for place in places]
 
-    def _harvested(self, plan: SynthesisPlan, iteration: int, folder: Path) -> ProcessData:
+    def _harvested(self, plan: SynthesisPlan, iteration: int, folder: Path, rule: LabelRule) -> ProcessData:
         place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
         rows = sorted(tree_rows(folder), key=lambda row: place[row["task_id"]])
-        source = {
-            "iteration": iteration,
-            "config": plan.to_row(),
-            "versions": {"o1coder_gym": o1coder_gym.__version__},
-        }
+        versions = {"o1coder_gym": o1coder_gym.__version__}
         return harvest(
             [SearchTree.from_row(row) for row in rows],
             default_judge(),
-            source={**source, "trees": len(rows)},
+            source=search_source(plan.to_row(), len(rows), versions, iteration=iteration),
             tests=self._tests,
+            label_rule=rule,
             pair_rule=PairRule(margin=self._config.synthesis.margin),
             validation=self._config.synthesis.validation,
         )

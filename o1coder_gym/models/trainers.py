@@ -14,12 +14,16 @@ from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
+    last_checkpoint,
     weight_type,
 )
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields
 from o1coder_gym.settings.groups import Dtype
+
+STARTED = "started.json"
+"""Lies in a run folder: what its checkpoints are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,64 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
         "use_cpu": not torch.cuda.is_available(),
         "bf16": weight_type(settings.dtype) == "bfloat16",
     }
+
+
+def begin(made: Provenance, out: Path, resume: bool) -> str | None:
+    """Begins a training or goes on with it, and writes down in ``started.json`` what it makes its model of.
+
+    Args:
+        made: What it makes its model of.
+        out: Run folder.
+        resume: Whether to go on from the last checkpoint, if there is one.
+
+    Returns:
+        The checkpoint to go on from, None for a new training.
+
+    Raises:
+        O1CoderError: When `out` holds checkpoints and `resume` is false, or those of a training of another
+            model, other data or other settings; names what differs. Versions may differ.
+    """
+    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+    started = out / STARTED
+    wanted = {"stage": made.stage, "config": dict(made.config), "inputs": dict(made.inputs)}
+    if checkpoint is not None and started.exists():
+        before, now = _leaves(json.loads(started.read_text())), _leaves(json.loads(json.dumps(wanted)))
+        for name in sorted({*before, *now}):
+            if before.get(name) != now.get(name):
+                message = f"{out} holds a training with {name} {before.get(name)!r}, not {now.get(name)!r}"
+                raise O1CoderError(f"{message}; ask for the same, or choose another run folder")
+    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(started, json.dumps(wanted, indent=2) + "\n")
+    return checkpoint
+
+
+def _leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """Returns the values of nested dicts by their own names."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {key: leaf for part in value for key, leaf in _leaves(value[part], part).items()}
+
+
+def write_card(folder: Path, made: Provenance, metrics: Mapping[str, Any], trained: Any = None) -> None:
+    """Writes the card of a trained model, ``README.md``: settings, data, versions, figures.
+
+    Args:
+        folder: The saved model.
+        made: What it was made of.
+        metrics: Those that are finite numbers are shown.
+        trained: The model; if it has adapters, their α is shown.
+    """
+    settings = _leaves(dict(made.config))
+    if (adapters := getattr(trained, "peft_config", None)) is not None:
+        settings["lora_alpha"] = adapters["default"].lora_alpha
+    figures = {name: f"{value:.6g}" for name, value in metrics.items() if _is_number(value)}
+    tables = {"setting": settings, "input": made.inputs, "package": made.versions, "figure": figures}
+    parts = [f"# A model of `{made.stage}`\n", "Trained by o1coder-gym.\n"]
+    for name, cells in tables.items():
+        rows = "".join(f"| {key} | {value} |\n" for key, value in cells.items())
+        parts.append(f"| {name} | |\n|---|---|\n{rows}")
+    write_whole(folder / "README.md", "\n".join(parts))
 
 
 def write_result(

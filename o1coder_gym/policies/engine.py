@@ -65,6 +65,9 @@ class Completion:
             first of them.
         cached_tokens: Prompt tokens whose computation was reused, likewise.
         opened: Whether `text` is a whole action, its opening included.
+        sampled_ids: All `tokens` sampled, also those that showed the boundary and the end of the text;
+            empty where the engine does not expose them.
+        sampled_logprobs: Of `sampled_ids`, as `logprob`.
     """
 
     text: str
@@ -75,6 +78,8 @@ class Completion:
     prompt_tokens: int = field(default=0, compare=False)
     cached_tokens: int = field(default=0, compare=False)
     opened: bool = False
+    sampled_ids: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    sampled_logprobs: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

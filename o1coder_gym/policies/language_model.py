@@ -107,6 +107,8 @@ class LanguageModelPolicy:
             completion.finish,
             completion.prompt_tokens,
             completion.cached_tokens,
+            completion.sampled_ids,
+            completion.sampled_logprobs,
         )
 
     def _remember_child(

@@ -51,26 +51,29 @@ class TokenText:
         return self._pieces[token]
 
     def completion(
-        self, request: Generate, ids: Sequence[int], logprobs: Sequence[float], *, sampled: int, cut: bool
+        self, request: Generate, ids: Sequence[int], logprobs: Sequence[float], *, ended: bool, cut: bool
     ) -> Completion:
         """Makes a completion of what was sampled, trimmed at the boundary.
 
         Args:
             request: What it answers.
-            ids: Sampled tokens without an end token.
+            ids: All sampled tokens.
             logprobs: Of `ids`.
-            sampled: Number of all sampled tokens.
+            ended: Whether the last of them is an end token, which has no text.
             cut: Whether the limit of tokens ended it.
         """
         opening = request.prompt.opening
-        end = request.boundary(opening + self.decode(ids))
-        kept = len(ids) if end is None else self.trim(ids, end - len(opening))
+        written = ids[: len(ids) - ended]
+        end = request.boundary(opening + self.decode(written))
+        kept = len(written) if end is None else self.trim(written, end - len(opening))
         return Completion(
             text=self.decode(ids[:kept]),
             token_ids=tuple(ids[:kept]),
-            tokens=sampled,
+            tokens=len(ids),
             logprob=min(0.0, sum(logprobs[:kept])),
             finish="length" if cut and end is None else "stop",
+            sampled_ids=tuple(ids),
+            sampled_logprobs=tuple(logprobs),
         )
 
     def trim(self, ids: Sequence[int], end: int) -> int:

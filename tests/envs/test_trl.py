@@ -46,6 +46,39 @@ def test_rewards_by_hand() -> None:
     assert trl.outcome(completions=talk, **columns(1)) == [1.0]
 
 
+@pytest.mark.parametrize(
+    ("turn", "reward"),
+    [
+        ({"content": [{"type": "text", "text": RIGHT[:40]}, {"type": "text", "text": RIGHT[40:]}]}, 1.0),
+        ({"content": [RIGHT[:9], {"type": "image", "image": None}, {"text": RIGHT[9:]}]}, 1.0),
+        ({"content": None, "tool_calls": []}, 0.0),
+        ({"tool_calls": [{"function": {"name": "step"}}]}, 0.0),
+        ({"content": []}, 0.0),
+    ],
+)
+def test_turns_say_text_parts_or_nothing(turn: dict[str, Any], reward: float) -> None:
+    talk = [{"role": "user", "content": None}, {"role": "assistant", **turn}]
+    assert trl.outcome(completions=[talk], **columns(1)) == [reward]
+    assert trl.outcome(completions=[[*talk, {"role": "assistant", "content": RIGHT}]], **columns(1)) == [1.0]
+
+
+def failed(completions: Any, **_: Any) -> list[float | None]:
+    return [None, 1.0, 0.0][: len(completions)]
+
+
+def test_a_sum_is_not_known_where_a_part_is_not() -> None:
+    both = trl.Combined((failed, 1.0), (trl.well_formed, 0.5))
+    # as two functions TRL's trainers would sum None and 0.5 to 0.5, that of a program that fails
+    assert both(completions=[RIGHT, RIGHT, SILENT], **columns(3)) == [None, 1.5, 0.0]
+    three = trl.Combined((trl.pass_ratio, 2.0), (trl.compiles, 1.0), (failed, 1.0))
+    assert three(completions=[RIGHT, HALF, SILENT], **columns(3)) == [None, 3.0, 0.0]
+    assert trl.outcome_and_form(completions=[RIGHT, HALF, SILENT], **columns(3)) == [1.2, 0.2, 0.0]
+    (row,) = trl.rows([Problem("bare", "def f(x): ...", "f")])  # without tests there is no outcome
+    given = {name: [value] for name, value in row.items() if name != "prompt"}
+    assert trl.outcome_and_form(completions=[RIGHT], **given) == [None]
+    assert trl.outcome_and_form.__name__ == "outcome_and_form"
+
+
 def test_without_tests_there_is_no_reward() -> None:
     (row,) = trl.rows([Problem("bare", "def f(x): ...", "f")])
     given = {name: [value] * 3 for name, value in row.items() if name != "prompt"}

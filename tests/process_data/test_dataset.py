@@ -48,6 +48,19 @@ def test_labels_follow_the_stated_rule() -> None:
     assert [row.soft for row in by_any.prefixes] == [0.4, 0.6, 0.5]
 
 
+def test_hard_labels_do_not_rise_with_the_budget_alone() -> None:
+    # one end in ten passes, and ever more are found: a lucky one among them makes no good step
+    rule = LabelRule("any")
+    budgets = [(0, 1), (0, 5), (1, 10), (2, 20), (8, 80), (80, 800)]
+    assert [rule.label(0.1, passing, ends) for passing, ends in budgets] == [0] * 6
+    assert [rule.label(0.3, passing, ends) for passing, ends in ((1, 1), (1, 8), (5, 40), (40, 60))] == [
+        1
+    ] * 4
+    assert [LabelRule("value", 0.4).label(value, 1, ends) for value, ends in ((0.39, 99), (0.4, 1))] == [0, 1]
+    (row,) = data(replace(prefix("a", value=0.1, visits=9, passing=1), ends=9)).prefixes
+    assert row.hard == 0
+
+
 def test_pairs_are_siblings_with_margin_and_visits() -> None:
     rows = [
         prefix("a", value=0.7, visits=3),
@@ -75,6 +88,107 @@ def test_merging_averages_by_visits_and_labels_anew() -> None:
         merged([one, one])
     with pytest.raises(UsageError, match="different step formats"):
         merged([one, replace(two, format="vanilla")])
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"prompt": "another"}, "prompt"),
+        ({"public_tests": (CallTest("[1]", "3"),)}, "public tests"),
+        ({"entry_point": "g"}, "entry point"),
+    ],
+)
+def test_problems_of_one_name_are_not_united(changed: dict[str, object], told: str) -> None:
+    one, two = data(prefix("a", value=1.0)), data(prefix("a", value=0.0, source="other"), source="other")
+    assert len(merged([one, two]).problems) == 2
+    others = tuple(replace(problem, **changed) for problem in two.problems)
+    with pytest.raises(UsageError, match=f"problems called p differ in their {told}"):
+        merged([one, replace(two, problems=others)])
+
+
+def test_rules_and_shares_are_kept_and_not_mixed() -> None:
+    one = data(prefix("a", value=0.3, passing=1), label_rule=LabelRule("value", 0.2), validation=0.4)
+    two = data(
+        prefix("a", value=0.1, source="other"), source="other", label_rule=one.label_rule, validation=0.4
+    )
+    whole = merged([one, two])
+    assert (whole.label_rule, whole.validation) == (one.label_rule, 0.4)
+    assert whole.prefixes[0].hard == 1  # v = 0.2
+    with pytest.raises(UsageError, match="different label rule cannot be merged"):
+        merged([one, replace(two, label_rule=LabelRule())])
+    with pytest.raises(UsageError, match=r"different validation cannot be merged: 0\.4, 0\.1"):
+        merged([one, replace(two, validation=0.1)])
+
+
+def ended(*texts: str, passing: int, source: str = "run") -> PrefixRow:
+    return replace(prefix(*texts, value=float(passing), passing=passing, source=source), ended=True)
+
+
+def test_an_end_that_two_searches_came_to_counts_once() -> None:
+    # run: a → x (passes), a → y; other: a → x, a → z (passes)
+    rows = [
+        prefix("a", value=0.5, visits=2, passing=1),
+        ended("a", "x", passing=1),
+        ended("a", "y", passing=0),
+    ]
+    rows[0] = replace(rows[0], ends=2)
+    again = [replace(row, sources=("other",)) for row in (rows[0], rows[1])]
+    again.append(ended("a", "z", passing=1, source="other"))
+    again[0] = replace(again[0], passing=2, value=1.0)
+    whole = merged([data(*rows), data(*again, source="other")])
+    found = {row.state.steps[-1].text: row for row in whole.prefixes}
+    assert (found["a"].visits, found["a"].value) == (4, 0.75)
+    assert (found["a"].ends, found["a"].passing) == (3, 2)  # x, y, z; x and z
+    assert (found["x"].ends, found["x"].passing, found["x"].visits) == (1, 1, 2)
+    assert [(one.source, one.visits, one.ends) for one in found["a"].found] == [
+        ("run", 2, 2),
+        ("other", 2, 2),
+    ]
+    # two seeds of one run, whose rows have one source
+    seeds = data(*rows, *(replace(row, sources=("run",)) for row in again))
+    same = {row.state.steps[-1].text: row for row in seeds.prefixes}
+    assert (same["a"].ends, same["a"].passing, same["a"].found) == (3, 2, ())
+    # judged twice, passed once: one end, which passes
+    flaky = data(ended("b", passing=1), ended("b", passing=0)).prefixes[0]
+    assert (flaky.ends, flaky.passing, flaky.value) == (1, 1, 0.5)
+
+
+def test_old_sources_weigh_less_or_nothing(tmp_path: Path) -> None:
+    new, old = (
+        data(prefix("a", value=1.0, visits=2)),
+        data(prefix("a", value=0.0, visits=6, source="old"), source="old"),
+    )
+    oldest = data(
+        prefix("a", value=0.5, visits=4, source="oldest"),
+        prefix("b", value=0.5, source="oldest"),
+        source="oldest",
+    )
+    whole = merged([new, old, oldest])
+    assert whole.prefixes[0].value == pytest.approx((2 * 1 + 6 * 0 + 4 * 0.5) / 12)
+    half = merged([new, old, oldest], decay=0.5)
+    # (1·2·1 + ½·6·0 + ¼·4·½) / (2 + 3 + 1)
+    assert half.prefixes[0].value == pytest.approx(2.5 / 6)
+    assert half.prefixes[0].visits == 12
+    write_data(tmp_path, whole)
+    # what each source found is still there after it was written down and united again
+    later = merged([data(source="none"), read_data(tmp_path)], decay=0.5)
+    assert later.prefixes[0].value == pytest.approx(2.5 / 6)
+    newest = merged([new, old, oldest], decay=0.0)
+    assert [(row.value, row.visits, row.sources) for row in newest.prefixes] == [(1.0, 2, ("run",))]
+    assert set(newest.sources) == {"run"}
+    with pytest.raises(UsageError, match="decay lies in"):
+        merged([new], decay=1.5)
+
+
+def test_rows_of_earlier_versions_unite_as_one_source() -> None:
+    earlier = replace(prefix("a", value=0.5, visits=4), sources=("x", "y"))
+    whole = merged(
+        [data(prefix("a", value=1.0, visits=4)), replace(data(earlier), sources={"x": {}, "y": {}})]
+    )
+    (row,) = whole.prefixes
+    assert row.value == 0.75
+    assert row.sources == ("run", "x", "y")
+    assert [one.source for one in row.found] == ["run", "x+y"]
 
 
 def test_equal_paths_are_one() -> None:

@@ -47,9 +47,12 @@ def evaluate(settings: MeasurementSettings, run: RunSettings) -> None:
 
 
 def calibrate(settings: CalibrationSettings) -> None:
-    """Fit a calibration on held-out problems and keep it beside the weights. Measure it on others."""
-    fitted, method = prm.calibrate(settings), settings.method
-    print(f"{method}" + (f", τ = {fitted.temperature:.3f}" if method == "temperature" else ""))
+    """Fit a calibration on half of the held-out problems, keep it, and measure it on the other half."""
+    found, method = prm.calibrate(settings), settings.method
+    print(f"{method}" + (f", τ = {found.calibration.temperature:.3f}" if method == "temperature" else ""))
+    figures = (("AUC", found.auc), ("calibration error", found.error))
+    for name, (before, after) in figures if found.problems else ():
+        print(f"{name} on {found.problems} other problems: {before:.3f} → {after:.3f}")
 
 
 def score(settings: ScoreSettings) -> None:

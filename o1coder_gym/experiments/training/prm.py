@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from o1coder_gym.agents.driver.cache import CachedScorer
-from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingResult, TrainingSettings, require_packages
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.prm.calibration import Calibration, fit, read_calibration
+from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.evaluation import ScorerReport, evaluate_scorer
+from o1coder_gym.prm.training.calibrating import CalibrationReport, unseen
+from o1coder_gym.prm.training.calibrating import calibrate as calibrate_model
 from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import draw_reliability
@@ -157,10 +158,10 @@ def measure_scorer(
         The report, and the row that says what it is of.
     """
     scorer = settings.scorer
-    part = _part(settings.data, settings.split)
-    calibration = asdict(read_calibration(artefact_path(scorer)))
+    calibration = read_calibration(artefact_path(scorer))
+    part = unseen(_part(settings.data, settings.split), calibration)
     inputs = input_hashes(scorer) | {"data": data_hash(settings.data)}
-    config = {"scorer": scorer, "calibration": calibration, "inputs": inputs}
+    config = {"scorer": scorer, "calibration": asdict(calibration), "inputs": inputs}
     asked = load_scorer(scorer)
     opened = contextlib.nullcontext() if out is None else RunFolder.open(out, config, resume=resume)
     with opened as folder:
@@ -173,23 +174,13 @@ def measure_scorer(
     return report, row
 
 
-def calibrate(settings: CalibrationSettings) -> Calibration:
-    """Fits a calibration on held-out problems and keeps it beside the weights.
+def calibrate(settings: CalibrationSettings) -> CalibrationReport:
+    """Fits a calibration on half of the held-out problems and measures it: ``o1coder prm calibrate``.
 
     Raises:
         UsageError: When there is nothing to calibrate on.
     """
-    part = _part(settings.data, settings.split)
-    scorer = load_scorer(f"prm:{settings.model}?calibrated=no")
-    from o1coder_gym.prm.scorer import ModelScorer  # there, since a model was loaded
-
-    if not isinstance(scorer, ModelScorer) or not part.prefixes:
-        raise UsageError(f"nothing to calibrate on: {settings.data} has no prefixes in {settings.split}")
-    logits = scorer.logits(_items(part, part.prefixes))
-    targets = [row.soft if settings.soft else row.hard for row in part.prefixes]
-    fitted = fit(settings.method, logits, targets)
-    fitted.write(settings.model)
-    return fitted
+    return calibrate_model(settings.model, settings.data, settings.method, settings.split, soft=settings.soft)
 
 
 def scores(settings: ScoreSettings) -> Iterator[dict[str, Any]]:

@@ -60,7 +60,7 @@ class RLPlan:
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
-        return {"command": "rl policy", **asdict(self)}
+        return {"command": "rl policy", **asdict(self), "settings": self.settings.to_row()}
 
 
 @dataclass(frozen=True, slots=True)

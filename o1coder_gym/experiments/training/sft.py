@@ -20,7 +20,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.process_data import read_data
-from o1coder_gym.process_data.exports import demonstrations
+from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Without
@@ -92,7 +92,7 @@ def fine_tune(
         raise O1CoderError(
             f"{settings.data} has no passing paths to learn from; search longer, or easier problems"
         )
-    train_rows, validation_rows = (list(demonstrations(found.of_split(part))) for part in SPLITS)
+    train_rows, validation_rows = (found.of_split(part).paths for part in SPLITS)
     result = finetune(
         "sft",
         settings.model,
@@ -100,6 +100,7 @@ def fine_tune(
         validation_rows,
         out,
         settings.training,
+        encode=path_encoder(found),
         data=data_hash(settings.data),
         resume=resume,
         push_to_hub=settings.push_to_hub,

@@ -76,18 +76,17 @@ class Row:
         self.ids.append(token)
         self.logprobs.append(logprob)
         if token in model.end_tokens:
-            self._finish(len(self.ids) - 1, model.text)
+            self._finish(model.text, ended=True)
             return True
         self.action += model.text.piece(token)
         if self.request.boundary(self.action) is not None or len(self.ids) == self.limit:
-            self._finish(len(self.ids), model.text)
+            self._finish(model.text, ended=False)
             return True
         return False
 
-    def _finish(self, kept: int, text: TokenText) -> None:
-        ids, logprobs = self.ids[:kept], self.logprobs[:kept]
-        cut = kept == self.limit
-        found = text.completion(self.request, ids, logprobs, sampled=len(self.ids), cut=cut)
+    def _finish(self, text: TokenText, *, ended: bool) -> None:
+        cut = not ended and len(self.ids) == self.limit
+        found = text.completion(self.request, self.ids, self.logprobs, ended=ended, cut=cut)
         self.completion = replace(found, prompt_tokens=self.computed, cached_tokens=self.cached)
 
 

@@ -156,9 +156,8 @@ class VLLMEngine:
         ids = list(one.token_ids)
         logprobs = [position[token].logprob for position, token in zip(one.logprobs, ids, strict=True)]
         ended = one.finish_reason == "stop" and not isinstance(one.stop_reason, str)
-        kept = len(ids) - 1 if ended else len(ids)
         cut = one.finish_reason == "length"
-        found = self._ready()[1].completion(request, ids[:kept], logprobs[:kept], sampled=len(ids), cut=cut)
+        found = self._ready()[1].completion(request, ids, logprobs, ended=ended, cut=cut)
         cached = output.num_cached_tokens or 0
         return replace(found, prompt_tokens=len(request.prompt_ids) - cached, cached_tokens=cached)
 

@@ -44,8 +44,8 @@ def test_pairs_are_the_tokens_that_search_would_see(weights: Path) -> None:
     text = TokenText(load_weights(weights, "float32")[1])
     first, second = pair_tokens(text, PSEUDOCODE, {"p": PROBLEM}, PAIRS)
     assert tuple(first["prompt_ids"]) == text.encode(PSEUDOCODE.prompt(PROBLEM, State("p")))
-    assert text.decode(first["chosen_ids"]) == "double\n\n### Step 2 ("
-    assert text.decode(first["rejected_ids"]) == "square\n\n### Step 2 ("
+    assert text.decode(first["chosen_ids"]).rstrip() == "double\n\n### Step"  # no "2 (", which is put in
+    assert text.decode(first["rejected_ids"]).rstrip() == "square\n\n### Step"
     assert text.decode(second["prompt_ids"]).endswith("### Step 1 (define)\ndouble\n\n### Step 2 (")
     assert text.decode(second["chosen_ids"]) == "code)\n```python\nx = 2\n```\n"
     malformed = pair(State("p"), DEFINE, Step(ActionType.MALFORMED, "hm"))
