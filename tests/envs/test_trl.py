@@ -114,6 +114,36 @@ def test_chains_are_read_step_by_step_and_end_with_the_program() -> None:
     assert trl.read_chain("```python\nx = 1\n```\n", VANILLA)[0].text == "x = 1"
 
 
+def test_chatty_answers_are_read_and_prose_is_none() -> None:
+    right, draft = "def f(x):\n    return x + 1", "def f(x):\n    return x"
+    blocks = [f"```python\n{code}\n```\n" for code in (draft, right, "print(f(1))")]
+    texts = [
+        "A draft:\n" + "So:\n".join(blocks),
+        f"<think>{blocks[0]}</think>\n\n{right}\n```",
+        "I would add one to x.",
+        f"<think>Let me see.\n{blocks[1]}",
+    ]
+    (row,) = trl.rows([PROBLEM], format="vanilla")
+    given = {name: [value] * len(texts) for name, value in row.items() if name != "prompt"}
+    assert trl.outcome(completions=texts, **given) == [1.0, 1.0, 0.0, 0.0]
+    assert trl.well_formed(completions=texts, **given) == [1.0, 1.0, 0.0, 0.0]
+    parts = [[{"role": "assistant", "content": [{"type": "text", "text": texts[0]}]}]]
+    assert trl.outcome(completions=parts, **{name: value[:1] for name, value in given.items()}) == [1.0]
+
+
+def test_the_environment_knows_what_a_program_is_to_define() -> None:
+    from o1coder_gym.envs import ReasoningModel
+    from o1coder_gym.sandbox import default_judge
+    from o1coder_gym.steps.formats import load_format
+
+    model = ReasoningModel([PROBLEM], default_judge(), format=load_format("vanilla"))
+    helper = "```python\ndef helper(x):\n    return x\n```\n"
+    action = f"```python\ndef f(x):\n    return x + 1\n```\nAnd:\n{helper}"
+    (transition,) = model.advance([(model.initial("p"), action)])
+    assert transition.verdict is not None
+    assert transition.verdict.passed == 2
+
+
 def test_rows_carry_no_hidden_tests() -> None:
     rows = trl.rows(load_problems("starter")[:3])
     for row, problem in zip(rows, load_problems("starter"), strict=False):

@@ -33,7 +33,13 @@ TEMPLATE = (
     "{% endif %}"
 )
 CLOSED = "<assistant><think>\n\n</think>\n\n### Step 1 (define)\n"
-BRIEF = {"max_steps": 1, "batch_size": 2, "rows_at_once": 2, "lora_rank": 0, "max_length": 2400}
+BRIEF: dict[str, Any] = {
+    "max_steps": 1,
+    "batch_size": 2,
+    "rows_at_once": 2,
+    "lora_rank": 0,
+    "max_length": 2400,
+}
 
 
 @pytest.fixture

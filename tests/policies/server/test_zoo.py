@@ -20,6 +20,7 @@ from o1coder_gym.policies import (
     OpenAIEngine,
     OpenAISettings,
     load_policy,
+    loading,
     server_abilities,
 )
 from o1coder_gym.policies.server.abilities import PROBE
@@ -82,6 +83,17 @@ def zoo():
     server = Zoo()
     yield server
     server.close()
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    """The engines that specs make during a test; closed behind it."""
+    made = {}
+    monkeypatch.setattr(loading, "_engines", made)
+    yield made
+    for engine in made.values():
+        if isinstance(engine, OpenAIEngine):
+            engine.close()
 
 
 @pytest.fixture
@@ -470,7 +482,7 @@ def test_a_server_that_gives_up_is_quoted(zoo, propose, quirk, words, requests):
     assert len(zoo.asked(quirk)) == requests
 
 
-def test_the_record_of_a_server(zoo):
+def test_the_record_of_a_server(zoo, engines):
     with pytest.warns(UserWarning, match="left out"):
         found = server_abilities(f"openai:{zoo.url('hosted')}#m")
     told = (found.tokens, found.continuation, found.choices, found.limit, found.logprobs, found.usage)
@@ -480,7 +492,7 @@ def test_the_record_of_a_server(zoo):
         server_abilities("fake")
 
 
-def test_the_address_comes_from_the_environment(zoo, monkeypatch):
+def test_the_address_comes_from_the_environment(zoo, engines, monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(UsageError, match="OPENAI_BASE_URL"):
         load_policy("openai:#m")
@@ -489,3 +501,4 @@ def test_the_address_comes_from_the_environment(zoo, monkeypatch):
         policy = load_policy(spec, format="vanilla")
         (found,) = policy.propose([PolicyRequest(PROBLEM, State("t/0"))])
         assert VANILLA.parse(found[0].text).text == ADD
+    assert len(engines) == 1
