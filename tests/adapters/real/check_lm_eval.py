@@ -13,7 +13,7 @@ from o1coder_gym.problems.loading import load_rows
 
 ASSERT = "assert similar_elements((3, 4, 5, 6), (5, 7, 4, 10)) == (4, 5)"
 MORE = "assert similar_elements((1, 2, 3, 4), (5, 4, 3, 7)) == (3, 4)"
-RIGHT = "def similar_elements(a, b):\n    return tuple(sorted(set(a) & set(b)))"
+RIGHT = "def similar_elements(a, b):\n    return tuple(set(a) & set(b))"
 CHEAT = "def similar_elements(a, b):\n    return (4, 5)"
 
 
