@@ -14,6 +14,7 @@ from o1coder_gym.queries import Propose, Search
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.types import Problem, Proposal, SearchResult, State
+from tests.ids import without_address
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,9 @@ def values(toy: ModuleType, agent: Any, *, seed: int = 0, name: str = "agent", c
     return [result.result.value for result in found if result.result is not None]
 
 
-@pytest.mark.parametrize("agent", [drawing, Drawing(), partial(drawing), choosing(drawing)], ids=str)
+@pytest.mark.parametrize(
+    "agent", [drawing, Drawing(), partial(drawing), choosing(drawing)], ids=without_address
+)
 def test_a_custom_agent_is_given_a_generator_of_run_problem_and_name(toy: ModuleType, agent: Any) -> None:
     first = values(toy, agent)
     assert values(toy, agent) == first

@@ -28,6 +28,7 @@ from o1coder_gym.types import (
     Transition,
     Verdict,
 )
+from tests.ids import without_address
 
 P, ROOT = Problem("p", "q"), State("p")
 AFTER = State("p", (Step(ActionType.DEFINE, "x"),))
@@ -111,7 +112,7 @@ def test_proposals_are_made_exact(given: dict[str, Any], exact: dict[str, Any]) 
         (Proposal("a", 1) for _ in iter(int, 1)),  # without end
         (1 // 0 for _ in range(1)),
     ],
-    ids=repr,
+    ids=without_address,
 )
 def test_what_is_no_reply_of_a_policy_is_a_typed_error(reply: Any) -> None:
     with pytest.raises(PolicyError):
@@ -149,7 +150,7 @@ def test_transitions_are_made_exact() -> None:
         {"state": State("q", AFTER.steps)},
         {"state": None},
     ],
-    ids=str,
+    ids=without_address,
 )
 def test_what_is_no_transition_is_a_typed_error(change: dict[str, Any]) -> None:
     given = {"state": AFTER, "reward": 0.0, "terminated": False, "truncated": False} | change
@@ -188,7 +189,7 @@ def test_queries_are_made_exact() -> None:
         [Score(None)],  # pyright: ignore[reportArgumentType]
         [Score(State("q"))],
     ],
-    ids=repr,
+    ids=without_address,
 )
 def test_what_is_no_turn_is_a_typed_error(toy: ModuleType, turn: Any) -> None:
     with pytest.raises(ConformanceError):
@@ -222,7 +223,7 @@ def test_results_are_made_exact(value: Any) -> None:
         SearchResult(None, None),  # pyright: ignore[reportArgumentType]
         SearchResult(None, np.array([0.5])),  # pyright: ignore[reportArgumentType]
     ],
-    ids=repr,
+    ids=without_address,
 )
 def test_what_is_no_result_is_a_typed_error(toy: ModuleType, result: Any) -> None:
     def odd(problem: Problem, root: State, /) -> Search:

@@ -15,6 +15,7 @@ from o1coder_gym.agents.search.simulation import fewest_samples
 from o1coder_gym.agents.search.tree import Node
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import PolicyRequest, Proposal, State, Transition
+from tests.ids import without_address
 
 TREE_SEARCHES = [mcts, puct, ab_mcts, partial(mcts, width=1), partial(mcts, width=2, parallel=4)]
 
@@ -65,7 +66,7 @@ def solved_and_spent(toy: ModuleType, agent: Any, tokens: int, chance: float = 0
     return solved, sum(result.usage.tokens for result in found) / (20 * tokens)
 
 
-@pytest.mark.parametrize("agent", TREE_SEARCHES, ids=str)
+@pytest.mark.parametrize("agent", TREE_SEARCHES, ids=without_address)
 @pytest.mark.parametrize("chance", [0.6, 0.97, 1.0])
 def test_a_search_spends_its_budget_however_sharp_the_policy_is(
     toy: ModuleType, agent: Any, chance: float
