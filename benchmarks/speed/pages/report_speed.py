@@ -1,6 +1,6 @@
 """How long report and compare take over many rows, of one version or of several side by side.
 
-    python benchmarks/speed/pages/report_speed.py [--problems 1000] [--seeds 10] [--agents 10] [--turns 3] [TREE …]
+    python benchmarks/speed/pages/report_speed.py [--problems N] [--seeds N] [--agents N] [--turns N] [TREE …]
 
 Each TREE is a checkout of the project; without one it is this one. Rows are drawn with a seed; CPU
 seconds, the best of the turns, reading and writing of files included.
