@@ -89,6 +89,20 @@ def test_critical_values_are_those_of_the_tables(degrees: int, value: float) -> 
     assert found.high == pytest.approx(value, rel=2e-3)
 
 
+def test_critical_values_are_those_of_the_expansion() -> None:
+    """To the last digit, for a wrong coefficient would hide in the 0.2 % that the expansion is off by."""
+    found = [estimate_mean([0.0] * degrees + [float(degrees + 1)]).high - 1 for degrees in (3, 4, 9)]
+    assert found == pytest.approx([3.178616995054061, 2.775582224236797, 2.262143575445635], rel=1e-9)
+
+
+def test_ends_stay_in_the_range() -> None:
+    assert estimate_difference([1.0] * 3).high == 1.0
+    assert estimate_difference([-1.0] * 3).low == -1.0
+    assert (estimate_share([0.0] * 3).low, estimate_share([1.0] * 3).high) == (0.0, 1.0)
+    assert estimate_share([0.0, 0.1]).low >= 0
+    assert estimate_share([1.0, 0.9]).high <= 1
+
+
 @pytest.mark.parametrize("make", [estimate_share, estimate_mean, estimate_difference])
 def test_nothing_and_one_problem(make: Callable[[list[float]], Estimate]) -> None:
     assert math.isnan(make([]).value)
@@ -230,6 +244,12 @@ def test_a_biased_statistic_is_corrected() -> None:
 def test_an_undefined_statistic_has_no_interval() -> None:
     found = estimate({"p": [0], "q": [1]}, lambda some: math.nan)
     assert math.isnan(found.value)
-    assert math.isnan(estimate({"p": [0, 1]}, lambda some: 1.0).low)
+    alone = estimate({"p": [0, 1], "empty": []}, lambda some: 1.0)
+    assert math.isnan(alone.low)
+    assert alone.rough
+    assert found.rough
+    assert (estimate({}, lambda some: 1.0).count, estimate({}, lambda some: 1.0).rough) == (0, True)
+    thirty = {str(place): [place] for place in range(30)}
+    assert not estimate(thirty, lambda some: sum(some) / 30).rough
     sometimes = estimate({"p": [0], "q": [1]}, lambda some: 1.0 if len({*some}) == 2 else math.nan)
     assert (sometimes.low, sometimes.high) == (1.0, 1.0)

@@ -36,6 +36,7 @@ from o1coder_gym.policies.server.replies import (
     self_contained,
     shares,
 )
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.steps.thinking import opened_by
 
@@ -360,7 +361,9 @@ class OpenAIEngine:
         if own_draws:
             body["vllm_xargs"] = request.draw_args(samples.start)
         elif self._settings.seeds:
-            body["seed"] = (request.seed + samples.start) % 2**31
+            later = samples.start  # samples that other calls have asked for already
+            seed = derive_stream(request.seed, "samples", later) if later else request.seed
+            body["seed"] = seed % 2**31
         if not request.prompt_ids:
             return "chat/completions", self._chat_body(body, request)
         return "completions", body | {

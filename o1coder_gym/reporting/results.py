@@ -168,6 +168,7 @@ class ResultRow:
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 _DEFAULTS = {field.name: field.default for field in fields(ResultRow) if field.default is not MISSING}
 _values = itemgetter(*(field.name for field in fields(ResultRow)))
+_setting_key = attrgetter("agent", "problems", "policy", "format", "budget")
 _costs = attrgetter(*(field.name for field in fields(Usage)))
 
 
@@ -206,7 +207,7 @@ def read_results(folder: Path) -> list[ResultRow]:
         raise UsageError(f"{folder}: no {RESULTS}.jsonl with rows; give the folder of a benchmark")
     once: dict[tuple[Any, ...], ResultRow] = {}
     for row in rows:
-        once.setdefault((row.setting, row.task_id, row.seed, row.run), row)
+        once.setdefault((_setting_key(row), row.task_id, row.seed, row.run), row)
     return list(once.values())
 
 
@@ -292,8 +293,7 @@ def group(rows: Iterable[ResultRow]) -> dict[Setting, list[ResultRow]]:
     """Groups rows by setting, in order of first appearance."""
     found: dict[tuple[Any, ...], list[ResultRow]] = {}
     for row in rows:
-        key = (row.agent, row.problems, row.policy, row.format, row.budget)
-        found.setdefault(key, []).append(row)
+        found.setdefault(_setting_key(row), []).append(row)
     return {rows[0].setting: rows for rows in found.values()}
 
 

@@ -232,7 +232,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _read_row(line: bytes, path: Path, unit: str, number: int) -> dict[str, Any]:
     try:
-        row = _decode(line.decode())  # as `json.loads` does, but that it need not guess the encoding
+        row = _decode(line.decode("utf-8-sig"))  # `json.loads` would guess the encoding of each line anew
     except ValueError as error:
         raise JournalError(f"{path}: {unit} {number} is not JSON") from error
     if not isinstance(row, dict):
