@@ -196,7 +196,10 @@ class PathModel:
         """Calls the model on the next rows."""
         rows = self._parents[self._done : self._done + len(attention_mask)]
         self._done += len(rows)
-        dtype = next(self._model.parameters()).dtype
+        # under autocast queries may have another dtype than weights; SDPA takes a mask of bool with any
+        config = getattr(self._model, "module", self._model).config
+        sdpa = config._attn_implementation == "sdpa"
+        dtype = torch.bool if sdpa else next(self._model.parameters()).dtype
         attention, positions = path_attention(attention_mask, rows, dtype)
         return self._model(attention_mask=attention, position_ids=positions, **inputs)
 

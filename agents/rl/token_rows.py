@@ -119,8 +119,8 @@ def path_attention(mask: Tensor, parents: Tensor, dtype: Any) -> tuple[Tensor, T
         dtype: Of the result.
 
     Returns:
-        What is added to attention scores, 0 or the least number, [B, 1, P + T, P + T]; and positions,
-        [B, P + T].
+        What is added to attention scores, 0 or the least number, [B, 1, P + T, P + T], or whether there is
+        attention at all for a dtype of bool; and positions, [B, P + T].
     """
     import torch
 
@@ -136,6 +136,11 @@ def path_attention(mask: Tensor, parents: Tensor, dtype: Any) -> tuple[Tensor, T
             sees[row, token, token] = True
             positions[row, token] = positions[row, before] + 1
     sees &= mask.bool()[:, None, :]
+    sees |= torch.eye(
+        total, dtype=torch.bool, device=mask.device
+    )  # padding too: a softmax over nothing is NaN
+    if dtype == torch.bool:
+        return sees[:, None], positions
     least = torch.finfo(dtype).min
     return torch.zeros(sees.shape, dtype=dtype, device=mask.device).masked_fill(~sees, least)[
         :, None
