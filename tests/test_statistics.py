@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,7 +201,7 @@ def test_intervals_of_differences_cover_or_say_that_they_are_rough(
 
 
 def test_intervals_of_ratios_cover() -> None:
-    def draw(dice: np.random.Generator, problems: int, seeds: int) -> tuple[NDArray[np.float64], float]:
+    def draw(dice: np.random.Generator, problems: int, seeds: int) -> tuple[Any, float]:
         paths = dice.integers(1, 5, problems)
         return np.stack([dice.binomial(8 * paths, dice.beta(2, 2, problems)) / (8 * paths), 1.0 * paths]), 0.5
 
