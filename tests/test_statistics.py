@@ -96,6 +96,35 @@ def test_critical_values_are_those_of_the_expansion() -> None:
     assert found == pytest.approx([3.178616995054061, 2.775582224236797, 2.262143575445635], rel=1e-9)
 
 
+def wilson(share: float, trials: float, critical: float) -> tuple[float, float]:
+    """Wilson's limits as the roots of (share − p)² = critical² p (1 − p) / trials."""
+    a, b, c = 1 + critical**2 / trials, -(2 * share + critical**2 / trials), share**2
+    root = math.sqrt(b * b - 4 * a * c)
+    return (-b - root) / (2 * a), (-b + root) / (2 * a)
+
+
+def test_trials_that_would_spread_as_the_problems_do() -> None:
+    # variance of the mean of 0.2 and 0.6: 0.08 / (2 · 1), so 0.24 / 0.04 trials; t of one degree is 12.706
+    found = estimate_share([0.2, 0.6])
+    assert (found.low, found.high) == pytest.approx(wilson(0.4, 6, 12.7062), rel=1e-5)
+    # without any spread: as many as problems weigh, 4² / (3² + 1²)
+    alike = estimate_share([0.5, 0.5], [3, 1])
+    assert (alike.low, alike.high) == pytest.approx(wilson(0.5, 1.6, 12.7062), rel=1e-5)
+
+
+def test_differences_of_several_seeds_by_hand() -> None:
+    # 50 gaps of ±0.1 and the two that are added: s = 0.1 · √(52 / 51), t(49) = 2.009575
+    found = estimate_difference([0.1, -0.1] * 25)
+    assert found.high == pytest.approx(2.009575 * 0.1 * math.sqrt(52 / 51) / math.sqrt(52), rel=1e-5)
+
+
+def test_nothing_is_counted_as_nothing() -> None:
+    nothing = estimate_share([])
+    assert (nothing.count, nothing.rough, estimate_mean([7.0]).count) == (0, True, 1)
+    assert Estimate(0.9, 0.8, 1.0, 50).percent() == "90.0 (80 to 100)"
+    assert not Estimate(-0.5, -1.0, 0.0, 50).shown
+
+
 def test_ends_stay_in_the_range() -> None:
     assert estimate_difference([1.0] * 3).high == 1.0
     assert estimate_difference([-1.0] * 3).low == -1.0
