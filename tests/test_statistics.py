@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +94,35 @@ def test_critical_values_are_those_of_the_expansion() -> None:
     """To the last digit, for a wrong coefficient would hide in the 0.2 % that the expansion is off by."""
     found = [estimate_mean([0.0] * degrees + [float(degrees + 1)]).high - 1 for degrees in (3, 4, 9)]
     assert found == pytest.approx([3.178616995054061, 2.775582224236797, 2.262143575445635], rel=1e-9)
+
+
+def wilson(share: float, trials: float, critical: float) -> tuple[float, float]:
+    """Wilson's limits as the roots of (share − p)² = critical² p (1 − p) / trials."""
+    a, b, c = 1 + critical**2 / trials, -(2 * share + critical**2 / trials), share**2
+    root = math.sqrt(b * b - 4 * a * c)
+    return (-b - root) / (2 * a), (-b + root) / (2 * a)
+
+
+def test_trials_that_would_spread_as_the_problems_do() -> None:
+    # variance of the mean of 0.2 and 0.6: 0.08 / (2 · 1), so 0.24 / 0.04 trials; t of one degree is 12.706
+    found = estimate_share([0.2, 0.6])
+    assert (found.low, found.high) == pytest.approx(wilson(0.4, 6, 12.7062), rel=1e-5)
+    # without any spread: as many as problems weigh, 4² / (3² + 1²)
+    alike = estimate_share([0.5, 0.5], [3, 1])
+    assert (alike.low, alike.high) == pytest.approx(wilson(0.5, 1.6, 12.7062), rel=1e-5)
+
+
+def test_differences_of_several_seeds_by_hand() -> None:
+    # 50 gaps of ±0.1 and the two that are added: s = 0.1 · √(52 / 51), t(49) = 2.009575
+    found = estimate_difference([0.1, -0.1] * 25)
+    assert found.high == pytest.approx(2.009575 * 0.1 * math.sqrt(52 / 51) / math.sqrt(52), rel=1e-5)
+
+
+def test_nothing_is_counted_as_nothing() -> None:
+    nothing = estimate_share([])
+    assert (nothing.count, nothing.rough, estimate_mean([7.0]).count) == (0, True, 1)
+    assert Estimate(0.9, 0.8, 1.0, 50).percent() == "90.0 (80 to 100)"
+    assert not Estimate(-0.5, -1.0, 0.0, 50).shown
 
 
 def test_ends_stay_in_the_range() -> None:
@@ -200,7 +230,7 @@ def test_intervals_of_differences_cover_or_say_that_they_are_rough(
 
 
 def test_intervals_of_ratios_cover() -> None:
-    def draw(dice: np.random.Generator, problems: int, seeds: int) -> tuple[NDArray[np.float64], float]:
+    def draw(dice: np.random.Generator, problems: int, seeds: int) -> tuple[Any, float]:
         paths = dice.integers(1, 5, problems)
         return np.stack([dice.binomial(8 * paths, dice.beta(2, 2, problems)) / (8 * paths), 1.0 * paths]), 0.5
 
