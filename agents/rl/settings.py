@@ -66,7 +66,7 @@ class RLSettings(Checked):
     learning_rate: Annotated[Positive, Flag("--lr")] = 1e-5
     beta: NonNegative = 0.02
     clip: Positive = 0.2
-    importance_cap: Annotated[NonNegative, FILE_ONLY] = 0.0
+    importance_cap: NonNegative = 0.0
     alpha: str = "0.5"
     gamma: float = 0.9
     tau_pass: Annotated[float, FILE_ONLY] = 1.0

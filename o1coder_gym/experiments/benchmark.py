@@ -24,7 +24,15 @@ from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments.tools import SESSIONS, Plan, Tools, open_tools, planned_rows, session_row
+from o1coder_gym.experiments.tools import (
+    SESSIONS,
+    Plan,
+    Tools,
+    acting_policy,
+    open_tools,
+    planned_rows,
+    session_row,
+)
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
 from o1coder_gym.problems.likeness.trained_on import trained_on
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
@@ -169,7 +177,7 @@ def run_plan(
         recorder = Recorder()
         driver = Driver(
             model,
-            policy,
+            acting_policy(spec, model) or policy,
             tools.scorer,
             seed=seed,
             journal=folder,

@@ -105,3 +105,9 @@ def test_a_chooser_that_was_trained_searches_and_learns_on(earlier: Path) -> Non
     learn = ["--problems", "starter", "--policy", "scripted:script.json", "--k", "2", "--max-steps", "3"]
     learn += ["--num-envs", "2", "--rollout", "8", "--episodes", "4", "--out", "choice", "--resume"]
     ok("rl", "choice", *learn, "--steps", "48")
+
+
+def test_a_checkpoint_becomes_a_model(earlier: Path) -> None:
+    assert ok("rl", "export", "sft").strip() == "hf:sft/model-2"
+    assert (earlier / "sft" / "model-2" / "model.safetensors").exists()
+    assert "it has: 2" in call("rl", "export", "sft", "--step", "7").stderr

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +17,9 @@ from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.training import rl_policy
 from o1coder_gym.experiments.training.choice import ChoiceSettings, train_choice
+from o1coder_gym.models.checkpoints import export_policy
 from o1coder_gym.runs.progress import progress_bars, warn
+from o1coder_gym.settings import AtLeastOne, Checked, Flag
 from o1coder_gym.settings.groups import RunSettings
 
 
@@ -51,7 +55,28 @@ def _table(result: dict[str, Any]) -> Table:
     return table
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSettings(Checked):
+    """Checkpoint.
+
+    Attributes:
+        run: Run folder of rl policy, rl dpo or sft, finished or stopped.
+        step: Optimizer steps of the checkpoint; without it the last one.
+        out: Folder of the model; without it RUN/model-STEP.
+    """
+
+    run: Annotated[Path, Flag("RUN")]
+    step: AtLeastOne | None = None
+    out: Path | None = None
+
+
+def export(settings: ExportSettings) -> None:
+    """Make a model of a checkpoint of a training that was stopped, its adapters merged in."""
+    print(f"hf:{export_policy(settings.run, settings.step, settings.out)}")
+
+
 app = new_app("rl", "Reinforcement learning.")
 app.command(rl_policy.policy_app)
 app.command(rl_policy.dpo_app)
 app.command(command(ChoiceSettings, choice, "choice", RunSettings))
+app.command(command(ExportSettings, export, name="export"))
