@@ -33,7 +33,7 @@ from o1coder_gym.protocols import StepScorer
 from o1coder_gym.rewards import DEFAULTS, RewardConstants, fractional_outcome, outcome_reward
 from o1coder_gym.rewards import phi as phi_of
 from o1coder_gym.steps.answers import said_in
-from o1coder_gym.steps.formats import StepFormat, load_format, read_action, split_chain
+from o1coder_gym.steps.formats import StepFormat, is_prose, load_format, read_action, split_chain
 from o1coder_gym.types import (
     ActionType,
     Outcome,
@@ -239,8 +239,14 @@ def compiles(completions: Sequence[Completion], **columns: Any) -> Rewards:
 
 
 def well_formed(completions: Sequence[Completion], **columns: Any) -> Rewards:
-    """1 iff every step can be read and the last one is code."""
-    return [float(_is_whole(steps)) for steps in _chains(completions, columns)]
+    """1 iff every step can be read and the last one is code; prose is none."""
+    chains = _chains(completions, columns)
+    return [
+        float(_is_whole(steps) and not is_prose(write, read_texts(completion, write)[-1]))
+        for steps, completion, write in zip(
+            chains, completions, map(load_format, columns["format"]), strict=True
+        )
+    ]
 
 
 class Phi:
