@@ -44,7 +44,7 @@ from o1coder_gym.rewards import (
     sparse_outcome,
 )
 from o1coder_gym.steps.answers import said_in
-from o1coder_gym.steps.formats import StepFormat, load_format, read_action, split_chain
+from o1coder_gym.steps.formats import StepFormat, is_prose, load_format, read_action, split_chain
 from o1coder_gym.types import (
     ActionType,
     Outcome,
@@ -334,13 +334,13 @@ def compiles(completions: Sequence[Completion], **columns: Any) -> Rewards:
 
 
 def well_formed(completions: Sequence[Completion], **columns: Any) -> Rewards:
-    """1 iff every step can be read and the last one that the step limit allows is code."""
+    """1 iff every step can be read and the last one that the step limit allows is code; prose is none."""
     asked = columns.get("entry_point", [None] * len(completions))
     each = zip(completions, columns["format"], asked, _limits(columns, len(completions)), strict=True)
-    chains = [
-        read_chain(completion, load_format(name), entry)[:limit] for completion, name, entry, limit in each
+    return [
+        float(_is_whole_text(completion, load_format(name), entry, limit))
+        for completion, name, entry, limit in each
     ]
-    return [float(_is_whole(steps)) for steps in chains]
 
 
 class Phi:
@@ -491,6 +491,8 @@ def _limits(columns: Mapping[str, Any], count: int) -> list[int]:
     return list(columns.get("max_steps", (MAX_STEPS,) * count))
 
 
-def _is_whole(steps: Sequence[Step]) -> bool:
-    kinds = [step.type for step in steps]
-    return bool(kinds) and kinds[-1] is ActionType.CODE and ActionType.MALFORMED not in kinds
+def _is_whole_text(completion: Completion, step_format: StepFormat, entry: str | None, limit: int) -> bool:
+    texts = read_texts(completion, step_format)[:limit]
+    kinds = [read_action(step_format, text, entry).type for text in texts]
+    whole = bool(kinds) and kinds[-1] is ActionType.CODE and ActionType.MALFORMED not in kinds
+    return whole and not is_prose(step_format, texts[-1])

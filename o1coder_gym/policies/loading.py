@@ -127,10 +127,10 @@ def vllm(
     """Lets a model in vLLM write steps, in this process.
 
     Args:
-        target: As of `hf`.
+        target: Model name, Hub id or folder.
         step_format: How steps are written.
         think_tokens: Tokens that a thought before each action may take; 0 closes thoughts.
-        settings: How the model is run.
+        settings: How the model runs.
     """
     engine = shared_engine(f"vllm:{target} {settings}", lambda: VLLMEngine(target, settings))
     return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens)
@@ -150,7 +150,8 @@ def openai(
         step_format: How steps are written.
         model: The model's name there.
         target: Base URLs, commas between; none: that of ``OPENAI_BASE_URL``.
-        think_tokens: See `hf`; for servers that speak token ids.
+        think_tokens: Tokens that a thought before each action may take, on servers that speak token ids; 0
+            closes thoughts.
         settings: How the servers are spoken to.
 
     Raises:

@@ -55,7 +55,6 @@ _OPENINGS = re.compile(
 )
 _EMPTY = "The action is empty; write a program in a ```python block."
 _UNFINISHED = "The action is a thought only; think shorter and write the step behind it."
-_NO_PROGRAM = "The action holds no program; write one in a ```python block."
 _NO_HEADER = 'A step must start with a header such as "### Step 1 (define)".'
 _TYPES = {"define": ActionType.DEFINE, "refine": ActionType.REFINE, "code": ActionType.CODE}
 
@@ -253,19 +252,23 @@ class VanillaFormat:
         return fenced(step.text) if step.type is ActionType.CODE else step.text
 
     def parse(self, action: str, entry_point: str | None = None) -> Step:
-        """The program, from a fence or from among the text."""
+        """The program, from a fence or from among the text; prose is the program that it is not."""
         if self.complaint(action):
             return _malformed(action, self.max_chars)
-        return Step(ActionType.CODE, program_in(_program_said(action), entry_point) or "")
+        said = _program_said(action)
+        program = program_in(said, entry_point)
+        return Step(ActionType.CODE, said.rstrip() if program is None else program)
 
     def complaint(self, action: str) -> str:
-        """Nothing, too much, prose, and a thought without an end are malformed."""
+        """Nothing, too much, and a thought without an end are malformed."""
         said = _program_said(action)
         if not said.strip():
             return _UNFINISHED if action.strip() else _EMPTY
-        if len(said) > self.max_chars:
-            return _too_long(said, self.max_chars)
-        return "" if program_in(said) is not None else _NO_PROGRAM
+        return _too_long(said, self.max_chars) if len(said) > self.max_chars else ""
+
+    def is_prose(self, action: str) -> bool:
+        """Whether an action holds no program, though it is judged as one."""
+        return program_in(_program_said(action)) is None
 
     def boundary(self, action: str) -> int | None:
         """After the line of the closing fence."""
@@ -304,6 +307,12 @@ def load_format(name: str) -> StepFormat:
 def read_action(step_format: StepFormat, action: str, entry_point: str | None) -> Step:
     """Reads an action that may name its program, also in a format of a package that knows no entry points."""
     return step_format.parse(action, entry_point) if _knows(type(step_format)) else step_format.parse(action)
+
+
+def is_prose(step_format: StepFormat, action: str) -> bool:
+    """Whether an action that is taken for a program holds none; only vanilla's can."""
+    reader = getattr(step_format, "is_prose", None)
+    return reader is not None and reader(action)
 
 
 def read_answer(step_format: StepFormat, opening: str, entry_point: str | None, answer: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from o1coder_gym.steps.answers import said_in
-from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA, read_answer, split_chain
+from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA, is_prose, read_answer, split_chain
 from o1coder_gym.steps.source import parsed
 from o1coder_gym.types import ActionType, Step
 
@@ -166,14 +166,20 @@ def test_the_program_in_an_answer(text, program):
     assert VANILLA.parse(answered) == Step(
         ActionType.CODE, program
     )  # whoever reads it again, and without the name
+    assert not program or not is_prose(VANILLA, text)
     (whole,) = split_chain(VANILLA, text)
     assert VANILLA.parse(whole, "add").text == program
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in NOTHING.items()])
-def test_what_holds_no_program_is_malformed(text):
-    assert VANILLA.parse(text, "add").type is ActionType.MALFORMED
-    assert VANILLA.complaint(text)
+def test_what_holds_no_program_is_malformed_or_prose(text):
+    step = VANILLA.parse(text, "add")
+    if not text.strip() or "<think>" in text:
+        assert step.type is ActionType.MALFORMED
+        assert VANILLA.complaint(text)
+    else:  # an episode of one turn has to end with it
+        assert step == Step(ActionType.CODE, text)
+    assert is_prose(VANILLA, text)
 
 
 @pytest.mark.parametrize(
