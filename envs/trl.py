@@ -426,10 +426,18 @@ def _text(completion: Completion) -> str:
 
 def _said(turn: Mapping[str, Any]) -> str:
     """Returns what an assistant's turn says: the actions of its tool calls, else its content."""
-    calls = [call.get("function", call)["arguments"] for call in turn.get("tool_calls") or ()]
-    arguments = [json.loads(call) if isinstance(call, str) else call for call in calls]
-    actions = [str(given["action"]) for given in arguments if "action" in given]
+    calls = [call.get("function", call).get("arguments") for call in turn.get("tool_calls") or ()]
+    actions = [action for call in calls if (action := _action(call)) is not None]
     return "\n\n".join(actions) or said_in(turn)
+
+
+def _action(arguments: Any) -> str | None:
+    """Returns the action among a tool call's arguments, which may be JSON; None where there is none."""
+    try:
+        given = json.loads(arguments) if isinstance(arguments, str) else arguments
+    except ValueError:
+        return None
+    return str(given["action"]) if isinstance(given, Mapping) and "action" in given else None
 
 
 def _term(

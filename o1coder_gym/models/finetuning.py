@@ -97,7 +97,10 @@ def finetune(
         for rows in (train_rows, validation_rows)
     )
     if not train_part:
-        raise O1CoderError(f"none of {len(train_rows)} {stage} rows fits {settings.max_length} tokens")
+        raise O1CoderError(
+            f"none of {len(train_rows)} {stage} rows can be learned: over {settings.max_length} tokens, "
+            "or nothing that the policy could have written after its prompt"
+        )
     _check(train_part, tokenizer)
     with quiet():
         trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings, checkpoint)

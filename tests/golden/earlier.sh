@@ -10,13 +10,14 @@ from pathlib import Path
 from o1coder_gym.problems import load_problems
 
 plan = {"type": "define", "text": "count the words whose first letter is a vowel"}
+plans = [plan, {"type": "define", "text": "split the text"}, {"type": "define", "text": "look at first letters"}]
 wrong = {"type": "code", "text": "def count_vowel_words(text):\n    return 0"}
 right = {
     "type": "code",
     "text": "def count_vowel_words(text):\n    return sum(word[0] in 'aeiouAEIOU' for word in text.split())",
 }
 lost = {"type": "code", "text": "def answer(*values):\n    return values"}
-script = {"problems": {"starter/001-vowel-words": {"depths": [[plan, wrong, right], [wrong, right, right]]}, "*": {"depths": [[plan, lost]]}}}
+script = {"problems": {"starter/001-vowel-words": {"depths": [plans, [right, right, wrong]]}, "*": {"depths": [[plan, lost]]}}}
 Path("script.json").write_text(json.dumps(script))
 P
 "$bin/o1coder" bench --problems starter --limit 4 --policy scripted:script.json --agent best_of_n --agent mcts:simulations=12 \
@@ -35,6 +36,3 @@ train_tiny_model(Path("model"), TinySettings(layers=1, width=16, heads=2, vocabu
 P
 "$bin/o1coder" sft --data data --model model --lora-rank 2 --max-steps 4 --save-steps 2 --batch 2 --rows-at-once 1 --out sft
 "$bin/o1coder" prm train --data data --model model --lora-rank 2 --max-steps 4 --save-steps 2 --batch 2 --rows-at-once 1 --out prm
-"$bin/o1coder" tcg data --problems starter --limit 6 --out tcg_data || true
-"$bin/o1coder" tcg sft --data tcg_data --model model --max-steps 2 --save-steps 2 --batch 2 --rows-at-once 1 --out tcg || true
-find . -type f | xargs du -k | sort -n | tail -40

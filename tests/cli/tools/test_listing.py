@@ -46,7 +46,7 @@ def test_parameters_have_types_defaults_and_meanings() -> None:
         "type": "int ≥ 1",
         "required": False,
         "default": 4,
-        "meaning": "Samples per node at most, ≥ 1.",
+        "meaning": "Samples per node, ≥ 1; more only where a path has nothing else left.",
     }
     assert parameters["evaluate"]["default"] == "rollout"
     assert parameters["select"]["default"] is None
