@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.problems.likeness.overlap import overlaps
 from o1coder_gym.problems.loading import ProblemSet, load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json, public_row_to_json
@@ -45,6 +46,22 @@ class ShowSettings(SetSettings):
 
     task: Annotated[str | None, Flag("TASK")] = None
     hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlapSettings(Checked):
+    """Two problem sets.
+
+    Attributes:
+        a: Name or path of a problem set, e.g. of a training.
+        b: Another, e.g. what is measured on.
+        behaviour: Also run references, to find problems that ask the same in other words.
+    """
+
+    a: Annotated[str, Flag("A")]
+    b: Annotated[str, Flag("B")]
+    behaviour: bool = False
+    as_json: AsJson = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +141,19 @@ def validate(settings: ValidateSettings) -> int:
     return int(any(result.failed for result in results))
 
 
+def overlap(settings: OverlapSettings) -> None:
+    """Find the problems of one set that stand in another: same question, tests, text or behaviour."""
+    a, b = load_rows(settings.a), load_rows(settings.b)
+    found = overlaps(a, b, default_judge() if settings.behaviour else None)
+    if settings.as_json:
+        for pair in found:
+            print(json.dumps(asdict(pair)))
+        return
+    for pair in found:
+        print(f"{pair.a}\t{pair.b}\t{pair.way}")
+    print(f"{len({pair.a for pair in found})} of {len(a)} problems of {settings.a} stand in {settings.b}")
+
+
 def _report_skipped(found: ProblemSet) -> None:
     for message in found.skipped:
         print(f"skipped: {message}", file=sys.stderr)
@@ -151,3 +181,4 @@ app = new_app("data", "Look into problem sets and check them.")
 app.command(command(OutputSettings, list_sets, name="list"))
 app.command(command(ShowSettings, show, name="show"))
 app.command(command(ValidateSettings, validate, name="validate"))
+app.command(command(OverlapSettings, overlap, name="overlap"))

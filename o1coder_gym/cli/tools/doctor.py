@@ -7,7 +7,8 @@ import os
 import platform
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,8 +18,10 @@ import o1coder_gym
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.tools.machine import Machine, engines, installed, look_at_machine, preload_advice
 from o1coder_gym.models.lookup import DEFAULT_MODEL, KNOWN_MODELS, cache_folder, find_model
+from o1coder_gym.policies.loading import server_abilities
 from o1coder_gym.policies.vllm.engine import all_cores
 from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
+from o1coder_gym.settings import Flag
 from o1coder_gym.settings.groups import OutputSettings
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
@@ -33,8 +36,22 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 """Distributions by the extra that brings them; engines are shown apart."""
 
 
-def doctor(settings: OutputSettings) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorSettings(OutputSettings):
+    """What is looked at.
+
+    Attributes:
+        server: openai:URL#MODEL: what this server and its model can do, instead of this machine.
+    """
+
+    server: Annotated[str | None, Flag("SERVER")] = None
+
+
+def doctor(settings: DoctorSettings) -> None:
     """Show what is installed, what the sandbox enforces, and what would be faster."""
+    if settings.server is not None:
+        _show_server(server_abilities(settings.server).to_row(), as_json=settings.as_json)
+        return
     machine = look_at_machine()
     found = engines()
     extras = {extra: {name: installed(name) for name in names} for extra, names in EXTRAS.items()}
@@ -71,6 +88,16 @@ def doctor(settings: OutputSettings) -> None:
         console.print(f"  {escape(line)}", style="red" if "BROKEN" in line else "", highlight=False)
     for line in advice:
         console.print(f"[yellow]advice:[/] {escape(line)}", soft_wrap=True)
+
+
+def _show_server(found: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        words = {None: "not known yet", True: "yes", False: "no", "": "no"}
+        told = ", ".join(value) or "none" if isinstance(value, list) else words.get(value, value)
+        print(f"{name.replace('_', ' ')}: {told}")
 
 
 def _extras_table(extras: Mapping[str, Mapping[str, str | None]]) -> Table:
@@ -133,4 +160,4 @@ def _processor_advice(machine: Machine, found: Mapping[str, str | None]) -> list
     return advice
 
 
-app = command(OutputSettings, doctor, name="doctor")
+app = command(DoctorSettings, doctor, name="doctor")

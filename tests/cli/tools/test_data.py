@@ -7,6 +7,7 @@ import pytest
 
 from o1coder_gym.errors import ProblemFileError, UnknownNameError
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import problem_row_to_json
 from o1coder_gym.problems.sources import KNOWN_SETS
 from tests.command_line import call
 
@@ -189,3 +190,17 @@ def test_the_references_of_the_benchmarks_pass(name):
     assert len(rows) == len(load_rows(name))
     # Mbpp/123 passes, but its seconds depend on the machine.
     assert [r["task_id"] for r in rows if r["outcome"] != "pass" and r["task_id"] != "Mbpp/123"] == []
+
+
+def test_overlap_names_the_problems_of_both_sets(tmp_path):
+    rows = [problem_row_to_json(row) for row in load_rows("starter")[:3]]
+    rows[0]["task_id"] = "mine/1"  # the same question under another name
+    rows[1] |= {"task_id": "mine/2", "prompt": "Return 7.", "entry_point": "seven"}
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = call("data", "overlap", str(file), "starter", "--json")
+    found = {(pair["a"], pair["b"]) for pair in map(json.loads, done.stdout.splitlines())}
+    whole = load_rows("starter")
+    assert {("mine/1", whole[0].problem.task_id), (rows[2]["task_id"], rows[2]["task_id"])} <= found
+    told = call("data", "overlap", str(file), "starter").stdout.splitlines()
+    assert told[-1].endswith(f"of 3 problems of {file} stand in starter")
