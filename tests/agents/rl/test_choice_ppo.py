@@ -138,15 +138,15 @@ def test_alpha_follows_its_schedule(world, tmp_path, monkeypatch) -> None:
 
 
 def test_a_resumed_training_plays_new_episodes(world, tmp_path) -> None:
-    starts: list[list[int]] = []
+    seeds: list[list[int]] = []
 
     class Watched(ChoiceInteraction):
-        def begin(self, begun):
-            starts[-1].extend(seed for _, seed in begun)
-            return super().begin(begun)
+        def begin(self, starts):
+            seeds[-1].extend(seed for _, seed in starts)
+            return super().begin(starts)
 
     def train(steps: int, resume: bool) -> None:
-        starts.append([])
+        seeds.append([])
         choice_ppo.train(training(world, steps=steps), tmp_path, resume=resume)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -162,9 +162,9 @@ def test_a_resumed_training_plays_new_episodes(world, tmp_path) -> None:
         train(128, resume=False)
         train(256, resume=True)
         train(384, resume=True)
-    assert all(starts)
-    assert not set(starts[0]) & set(starts[1])
-    assert not set(starts[1]) & set(starts[2])
+    assert all(seeds)
+    assert not set(seeds[0]) & set(seeds[1])
+    assert not set(seeds[1]) & set(seeds[2])
 
 
 @pytest.mark.filterwarnings("ignore:.*The reward is a NaN value")
