@@ -11,7 +11,7 @@ SAMPLING = Sampling(max_tokens=LONGEST_ACTION)
 """What is asked of an acting agent, which samples as it likes."""
 
 
-def acting(problem: Problem, root: State, *, agent: str = "") -> Search:
+def acting(problem: Problem, root: State, *, agent: str) -> Search:
     """Plays one episode with an agent that acts, and answers with the program that it commits.
 
     The driver's policy has to be the agent itself (`envs.acting.ActingPolicy`), as in ``o1coder bench``.

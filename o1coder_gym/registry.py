@@ -156,7 +156,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "agent": {
-        "acting": "o1coder_gym.agents.acting:acting",
         "greedy": "o1coder_gym.agents.greedy:greedy",
         "best_of_n": "o1coder_gym.agents.best_of_n:best_of_n",
         "best_of_n_random": "o1coder_gym.agents.best_of_n:best_of_n_random",

@@ -1,12 +1,13 @@
 """Acting agents: what plays the environment runs under the driver too, metered and journaled."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from o1coder_gym.agents.acting import acting
+from o1coder_gym.agents import acting
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.envs import ReasoningEnv, TextInteraction
@@ -46,7 +47,7 @@ def made(*actions: str, price: int = 10) -> tuple[Any, list[Scripted]]:
 
 def run(toy: Any, make: Any, budget: Budget = UNLIMITED, **options: Any) -> Any:
     driver = Driver(toy.shared, ActingPolicy(make, toy.shared), **options)
-    (done,) = driver.run([Task("toy/0", acting, budget)])
+    (done,) = driver.run([Task("toy/0", partial(acting.acting, agent="made here"), budget)])
     return done
 
 
