@@ -85,7 +85,8 @@ class Comparison:
         gap = self.difference
         if not self.shown:
             ends = f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-            return f"{self.a} against {self.b}: {self.conclusion}, {100 * gap.mean:+.1f} points {ends}."
+            told = f"{self.conclusion}, {100 * gap.mean:+.1f} points {ends}, exact p = {self.p_corrected:.2g}"
+            return f"{self.a} against {self.b}: {told}."
         more, less = (self.a, self.b) if gap.mean > 0 else (self.b, self.a)
         return f"{more} solves more than {less}: {100 * abs(gap.mean):.1f} points {_of(gap)}."
 
