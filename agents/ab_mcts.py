@@ -10,18 +10,23 @@ the policy to a program, and every step on the way stays in the tree.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+from numpy.random import Generator, default_rng
+
+from o1coder_gym.agents.search.arguments import SIMULATIONS, Simulations
 from o1coder_gym.agents.search.expansion import expand
 from o1coder_gym.agents.search.priors import no_prior
+from o1coder_gym.agents.search.simulation import fewest_samples
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.parameters import AtLeastOne, Count, Share
+from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.queries import Part, Search
-from o1coder_gym.runs.seeds import derive_stream
+from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.types import Problem, Sampling, State
 
 JEFFREYS = 0.5
@@ -58,52 +63,65 @@ def ab_mcts(
     problem: Problem,
     root: State,
     *,
-    simulations: Count = 32,
+    simulations: Simulations = None,
     width: AtLeastOne = 32,
     early_stop: bool = False,
     alpha_compile: Share = 0.0,
     seed: int = 0,
     sampling: Sampling = Sampling(),
+    context: SearchContext = ALONE,
 ) -> Search:
     """Searches with adaptive branching.
 
     Args:
         problem: The question.
         root: Where to start.
-        simulations: Simulations at most, ≥ 0; each ends with a program or with nothing new.
-        width: Samples per node at most, ≥ 1.
+        simulations: Simulations at most, ≥ 0; each ends with a program or with nothing new. By default as
+            many as the budget pays for, 32 without one.
+        width: Samples per node, ≥ 1; more only where a path has nothing else left.
         early_stop: Stop at the first program that passes all tests of the search.
         alpha_compile: α_c of the terminal value, in [0, 1].
-        seed: Fixes the draws from the posteriors, together with the problem.
+        seed: Fixes the draws from the posteriors, together with the run's seed and the problem.
         sampling: How steps are drawn.
+        context: Of the task.
 
     Returns:
         The end of highest value, ties by mean log-probability; with the tree.
     """
     tree = Tree(root, width=width, alpha_compile=alpha_compile)
-    generator = random.Random(derive_stream(seed, "ab_mcts", problem.task_id))
+    generator = default_rng(context.generator(seed).getrandbits(64))
+    last = context.cap(simulations, SIMULATIONS)
     arms: dict[Node, Arms] = {}
     with suppress(BudgetExhausted):
-        while tree.simulations < simulations and not (early_stop and tree.solution):
-            if tree.root.closed:
-                tree.reopen()
-            tree.simulations += 1
+        while tree.simulations < last and not (early_stop and tree.solution):
             path = descend(tree, arms, generator)
+            if not path:
+                break
+            tree.simulations += 1
             made, value = yield from generate(tree, path[-1], sampling)
             if value is not None:
                 learn(arms, path[:-1], made, value)
     return tree.result()
 
 
-def descend(tree: Tree, arms: dict[Node, Arms], generator: random.Random) -> list[Node]:
-    """Returns the path from the root to the node where the GEN arm won, or where it is the only one."""
+def descend(tree: Tree, arms: dict[Node, Arms], generator: Generator) -> list[Node]:
+    """Returns the path from the root to the node where the GEN arm won.
+
+    Where no child is left to go on to, GEN wins at the node of the fewest samples on the path. Empty if no
+    sample can be drawn anywhere.
+    """
     path = [tree.root]
-    while True:
+    while not tree.root.closed:
         node = path[-1]
         children = [child for child in node.children if not child.closed]
-        if not children or (node.asked < tree.width and _go_wider(arms.get(node, Arms()), generator)):
+        if not children:
+            return path[: fewest_samples(path) + 1] if node.asked else path
+        if node.asked < tree.width and _go_wider(arms.get(node, Arms()), generator):
             return path
-        path.append(max(children, key=lambda child: _draw(child.total, child.visits, generator)))
+        totals = np.array([child.total for child in children])
+        visits = np.array([child.visits for child in children])
+        path.append(children[int(_draw(totals, visits, generator).argmax())])
+    return []
 
 
 def generate(tree: Tree, node: Node, sampling: Sampling) -> Part[tuple[list[Node], float | None]]:
@@ -131,11 +149,11 @@ def learn(arms: dict[Node, Arms], passed: Iterable[Node], made: Iterable[Node], 
         arms.setdefault(node, Arms()).wider.add(value)
 
 
-def _go_wider(arms: Arms, generator: random.Random) -> bool:
+def _go_wider(arms: Arms, generator: Generator) -> bool:
     wider = _draw(arms.wider.total, arms.wider.count, generator)
     return wider >= _draw(arms.deeper.total, arms.deeper.count, generator)
 
 
-def _draw(total: float, count: int, generator: random.Random) -> float:
-    """Draws from the posterior Beta(½ + Σ v, ½ + Σ (1 − v))."""
-    return generator.betavariate(JEFFREYS + total, JEFFREYS + count - total)
+def _draw(total: Any, count: Any, generator: Generator) -> Any:
+    """Draws from the posteriors Beta(½ + Σ v, ½ + Σ (1 − v)); numbers, or arrays of one per arm."""
+    return generator.beta(JEFFREYS + total, JEFFREYS + count - total)

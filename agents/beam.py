@@ -1,6 +1,8 @@
 """Beam search over reasoning steps.
 
 Diverse beam: several beams that never meet, as in DVTS (diverse verifier tree search).
+
+Both begin anew when all paths have ended, as long as a budget lasts; what they find is one tree.
 """
 
 from __future__ import annotations
@@ -9,11 +11,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
-from o1coder_gym.agents.search.expansion import grow
+from o1coder_gym.agents.search.expansion import reach
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted, UsageError
 from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.queries import Part, Search, score
+from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.types import Problem, Sampling, State
 
 Rank: TypeAlias = Callable[[Sequence[Node]], Part[list[float]]]
@@ -28,10 +31,12 @@ def by_likelihood(nodes: Sequence[Node]) -> Part[list[float]]:
 
 def by_scorer(nodes: Sequence[Node]) -> Part[list[float]]:
     """Ranks by the step scorer's value of the last step."""
-    scores = yield from score([node.state for node in nodes])
-    for node, value in zip(nodes, scores, strict=True):
-        node.score = value
-    return scores
+    unscored = [node for node in nodes if node.score is None]
+    if unscored:
+        scores = yield from score([node.state for node in unscored])
+        for node, value in zip(unscored, scores, strict=True):
+            node.score = value
+    return [node.score or 0.0 for node in nodes]
 
 
 def beam(
@@ -40,9 +45,11 @@ def beam(
     *,
     width: AtLeastOne = 2,
     branch: AtLeastOne = 2,
+    beams: AtLeastOne | None = None,
     alpha_compile: Share = 0.0,
     rank: Rank = by_likelihood,
     sampling: Sampling = Sampling(),
+    context: SearchContext = ALONE,
 ) -> Search:
     """Keeps the `width` best unfinished paths at each depth; ends are kept aside.
 
@@ -51,9 +58,11 @@ def beam(
         root: Where to start.
         width: Paths kept, ≥ 1.
         branch: Samples per path and depth, ≥ 1.
+        beams: Beams, one after the other, ≥ 1; by default as many as the budget pays for, one without one.
         alpha_compile: α_c of the terminal value, in [0, 1].
         rank: What a path is kept for: `by_likelihood`, or `by_scorer` (PRM).
         sampling: How steps are drawn.
+        context: Of the task.
 
     Returns:
         The end of highest value on the model's tests, ties by mean log-probability; with the tree.
@@ -62,9 +71,10 @@ def beam(
         raise UsageError(f"branch must be at least 1, got {branch}")
     tree = Tree(root, width=branch * width, alpha_compile=alpha_compile)
     with suppress(BudgetExhausted):
-        grown = yield from grow(tree, [tree.root], branch * width, sampling=sampling)
-        while kept := (yield from best(grown, width, rank)):
-            grown = yield from grow(tree, kept, branch, sampling=sampling)
+        for _ in context.rounds(beams, 1):
+            found = yield from reach(tree, [tree.root], branch * width, sampling=sampling)
+            while kept := (yield from best(found, width, rank)):
+                found = yield from reach(tree, kept, branch, sampling=sampling)
     return tree.result()
 
 
@@ -85,9 +95,11 @@ def diverse_beam(
     groups: AtLeastOne = 2,
     width: AtLeastOne = 1,
     branch: AtLeastOne = 2,
+    beams: AtLeastOne | None = None,
     alpha_compile: Share = 0.0,
     rank: Rank = by_likelihood,
     sampling: Sampling = Sampling(),
+    context: SearchContext = ALONE,
 ) -> Search:
     """Searches by beams in `groups` subtrees apart, as DVTS does (Beeching et al. 2024).
 
@@ -100,9 +112,11 @@ def diverse_beam(
         groups: Subtrees, ≥ 1.
         width: Paths kept per group, ≥ 1.
         branch: Samples per path and depth, ≥ 1.
+        beams: Beams, one after the other, ≥ 1; by default as many as the budget pays for, one without one.
         alpha_compile: α_c of the terminal value, in [0, 1].
         rank: What a path is kept for: `by_likelihood`, or `by_scorer` (PRM).
         sampling: How steps are drawn.
+        context: Of the task.
 
     Returns:
         The end of highest value on the model's tests, ties by mean log-probability; with the tree.
@@ -111,11 +125,12 @@ def diverse_beam(
         raise UsageError(f"groups and branch must be at least 1, got {groups} and {branch}")
     tree = Tree(root, width=branch * width * groups, alpha_compile=alpha_compile)
     with suppress(BudgetExhausted):
-        first = yield from grow(tree, [tree.root], branch * groups, sampling=sampling)
-        kept = yield from best(first, groups, rank)
-        while kept:
-            grown = yield from grow(tree, kept, branch, sampling=sampling)
-            kept = yield from _best_of_each(grown, width, rank)
+        for _ in context.rounds(beams, 1):
+            first = yield from reach(tree, [tree.root], branch * groups, sampling=sampling)
+            kept = yield from best(first, groups, rank)
+            while kept:
+                found = yield from reach(tree, kept, branch, sampling=sampling)
+                kept = yield from _best_of_each(found, width, rank)
     return tree.result()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeAlias
@@ -12,8 +11,11 @@ from o1coder_gym.errors import BudgetExhausted, UsageError
 from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.queries import Search, Turns
 from o1coder_gym.rewards import standing
-from o1coder_gym.runs.seeds import derive_stream
+from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.types import Problem, Sampling, SearchResult, State
+
+ROLLOUTS = 8
+"""Rollouts where neither the user nor a budget says how many."""
 
 Choice: TypeAlias = Callable[[Sequence[Rollout]], Rollout]
 """Chooses one of the rollouts that committed code, ≥ 1 of them."""
@@ -23,28 +25,30 @@ def best_of_n(
     problem: Problem,
     root: State,
     *,
-    n: AtLeastOne = 8,
+    n: AtLeastOne | None = None,
     width: AtLeastOne = 1,
     early_stop: bool = False,
     sampling: Sampling = Sampling(),
+    context: SearchContext = ALONE,
 ) -> Search:
     """Samples n rollouts; chooses by the model's tests, ties by mean log-probability per token.
 
     Args:
         problem: The question.
         root: Where to start.
-        n: Rollouts, ≥ 1.
+        n: Rollouts, ≥ 1; by default as many as the budget pays for, 8 without one.
         width: Rollouts at the same time, ≥ 1. With 1 a budget that ends early cuts one rollout only; more is
             faster for a single problem.
         early_stop: End at the first program that passes all tests that the search may see.
         sampling: How steps are drawn.
+        context: Of the task.
 
     Returns:
         The chosen program; its value is its pass ratio.
     """
     rollouts: list[Rollout] = []
     with suppress(BudgetExhausted):
-        yield from _sample(rollouts, root, n, width, early_stop, sampling)
+        yield from _sample(rollouts, root, context.cap(n, ROLLOUTS), width, early_stop, sampling)
     return chosen(rollouts, by_tests)
 
 
@@ -52,29 +56,30 @@ def best_of_n_random(
     problem: Problem,
     root: State,
     *,
-    n: AtLeastOne = 8,
+    n: AtLeastOne | None = None,
     width: AtLeastOne = 1,
     seed: int = 0,
     sampling: Sampling = Sampling(),
+    context: SearchContext = ALONE,
 ) -> Search:
     """Samples n rollouts as `best_of_n` does and chooses one at random: what choosing alone is worth.
 
     Args:
         problem: The question.
         root: Where to start.
-        n: Rollouts, ≥ 1.
+        n: Rollouts, ≥ 1; by default as many as the budget pays for, 8 without one.
         width: Rollouts at the same time, ≥ 1.
-        seed: Fixes the choice, together with the problem.
+        seed: Fixes the choice, together with the run's seed and the problem.
         sampling: How steps are drawn.
+        context: Of the task.
 
     Returns:
         The chosen program; its value is its pass ratio, which did not enter the choice.
     """
     rollouts: list[Rollout] = []
-    generator = random.Random(derive_stream(seed, "best_of_n_random", problem.task_id))
     with suppress(BudgetExhausted):
-        yield from _sample(rollouts, root, n, width, False, sampling)
-    return chosen(rollouts, generator.choice)
+        yield from _sample(rollouts, root, context.cap(n, ROLLOUTS), width, False, sampling)
+    return chosen(rollouts, context.generator(seed).choice)
 
 
 def by_tests(rollouts: Sequence[Rollout]) -> Rollout:
@@ -95,13 +100,13 @@ def chosen(rollouts: Sequence[Rollout], choice: Choice) -> SearchResult:
 
 
 def _sample(
-    rollouts: list[Rollout], root: State, n: int, width: int, early_stop: bool, sampling: Sampling
+    rollouts: list[Rollout], root: State, n: float, width: int, early_stop: bool, sampling: Sampling
 ) -> Turns:
     """Fills `rollouts`, `width` at a time."""
     if min(n, width) < 1:
         raise UsageError(f"n and width must be at least 1, got {n} and {width}")
     while len(rollouts) < n:
-        wave = [Rollout(root) for _ in range(min(width, n - len(rollouts)))]
+        wave = [Rollout(root) for _ in range(int(min(width, n - len(rollouts))))]
         rollouts += wave
         yield from follow(wave, sampling)
         if early_stop and any(rollout.solved for rollout in wave):

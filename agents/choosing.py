@@ -7,7 +7,7 @@ matrix, at no cost beyond what the search has paid for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,10 +16,11 @@ from typing import TypeAlias
 from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.search.leaf_values import Aggregate, scores_of_states
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.queries import Agent, Search
+from o1coder_gym.queries import Agent, Answer, Search
 from o1coder_gym.rewards import end_value, standing
+from o1coder_gym.runs.context import ALONE, SearchContext, begin
 from o1coder_gym.tcg.checking.selection import Score, matrix_of
-from o1coder_gym.types import Outcome, Problem, Proposal, SearchResult, State, Verdict
+from o1coder_gym.types import Outcome, Problem, Proposal, SearchResult, State, Transition, Verdict
 
 Action: TypeAlias = tuple[State, str]
 
@@ -93,11 +94,11 @@ def choosing(agent: Agent, *scores: Score) -> Agent:
             then to the higher mean log-probability per token, then to the earlier program.
     """
 
-    def search(problem: Problem, root: State, /) -> Search:
+    def search(problem: Problem, root: State, /, *, context: SearchContext = ALONE) -> Search:
         recording = Recording()
         found = SearchResult(None)
         with suppress(BudgetExhausted):  # an agent that does not answer to it has found programs too
-            found = yield from watched(agent(problem, root), recording)
+            found = yield from watched(begin(agent, problem, root, context), recording)
         chosen = choose_program(judged_programs(recording), len(problem.public_tests), scores)
         if chosen is None:
             return found
@@ -116,12 +117,13 @@ def choosing_by_scorer(agent: Agent, aggregate: Aggregate, *scores: Score) -> Ag
             no test has a say unless its scores are equal.
     """
 
-    def search(problem: Problem, root: State, /) -> Search:
+    def search(problem: Problem, root: State, /, *, context: SearchContext = ALONE) -> Search:
         recording = Recording()
         found = SearchResult(None)
         opinions: dict[State, float] = {}
         with suppress(BudgetExhausted):
-            found = yield from _scoring(agent(problem, root), recording, aggregate, opinions)
+            searching = begin(agent, problem, root, context)
+            found = yield from _scoring(searching, recording, aggregate, opinions)
         chosen = choose_program(judged_programs(recording), len(problem.public_tests), scores, opinions)
         if chosen is None:
             return found
@@ -141,9 +143,9 @@ def _scoring(
                 answers = yield queries
                 for query, answer in zip(queries, answers, strict=True):
                     recording.add(query, answer)
-                fresh = [state for state in recording.programs() if state not in opinions]
+                fresh = [state for state in dict.fromkeys(_programs(answers)) if state not in opinions]
                 steps = yield from scores_of_states(fresh)
-                opinions |= zip(fresh, map(aggregate, steps), strict=True)
+                opinions.update(zip(fresh, map(aggregate, steps), strict=True))
             except BudgetExhausted as error:
                 queries = search.throw(error)
                 continue
@@ -152,6 +154,13 @@ def _scoring(
         return end.value
     finally:
         search.close()
+
+
+def _programs(answers: Iterable[Answer]) -> Iterator[State]:
+    """Yields the programs that were judged just now."""
+    for answer in answers:
+        if isinstance(answer, Transition) and answer.verdict is not None:
+            yield answer.state
 
 
 def choose_program(

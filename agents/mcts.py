@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 
 from o1coder_gym.agents.search.arguments import (
+    SIMULATIONS,
     AlphaCompile,
     ChildSelection,
     EarlierTree,
@@ -34,14 +35,18 @@ from o1coder_gym.agents.search.simulation import Rules
 from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.queries import Search
+from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.types import Problem, Sampling, State
+
+WIDENING_C = 0.3
+"""Exploration constant of UCT on the way to a node that is widened."""
 
 
 def mcts(
     problem: Problem,
     root: State,
     *,
-    simulations: Simulations = 32,
+    simulations: Simulations = None,
     width: Width = 4,
     c: Exploration = 1.4,
     parallel: Parallel = 1,
@@ -52,6 +57,7 @@ def mcts(
     widening: NodeWidening = all_at_once,
     sampling: StepSampling = Sampling(),
     tree: EarlierTree = None,
+    context: SearchContext = ALONE,
 ) -> Search:
     """Searches by UCT: all siblings are kept, v = W / N, ends are counted once, dead ends are skipped.
 
@@ -63,19 +69,20 @@ def mcts(
     """
     rules = Rules(
         select=select or partial(uct_formula, c=c),
+        select_to_widen=partial(uct_formula, c=WIDENING_C),
         widen=widening,
         expand=partial(expand, sampling=sampling, prior=no_prior),
         evaluate=evaluate,
     )
     tree = tree or Tree(root, width=width, alpha_compile=alpha_compile)
-    return (yield from _searched(tree, rules, simulations, parallel, early_stop))
+    return (yield from _searched(tree, rules, context.cap(simulations, SIMULATIONS), parallel, early_stop))
 
 
 def puct(
     problem: Problem,
     root: State,
     *,
-    simulations: Simulations = 32,
+    simulations: Simulations = None,
     width: Width = 8,
     c: Exploration = 1.25,
     parallel: Parallel = 1,
@@ -87,6 +94,7 @@ def puct(
     widening: NodeWidening = progressive,
     sampling: StepSampling = Sampling(),
     tree: EarlierTree = None,
+    context: SearchContext = ALONE,
 ) -> Search:
     """Searches by PUCT (AlphaZero, arXiv 1712.01815) with progressive widening.
 
@@ -98,15 +106,16 @@ def puct(
     """
     rules = Rules(
         select=select or partial(puct_formula, c=c),
+        select_to_widen=select or partial(puct_formula, c=c),
         widen=widening,
         expand=partial(expand, sampling=sampling, prior=prior),
         evaluate=evaluate,
     )
     tree = tree or Tree(root, width=width, alpha_compile=alpha_compile)
-    return (yield from _searched(tree, rules, simulations, parallel, early_stop))
+    return (yield from _searched(tree, rules, context.cap(simulations, SIMULATIONS), parallel, early_stop))
 
 
-def _searched(tree: Tree, rules: Rules, simulations: int, parallel: int, early_stop: bool) -> Search:
+def _searched(tree: Tree, rules: Rules, simulations: float, parallel: int, early_stop: bool) -> Search:
     """Searches until the simulations or the budget end; returns the best of what was found by then."""
     with suppress(BudgetExhausted):
         yield from search(tree, rules, simulations=simulations, parallel=parallel, early_stop=early_stop)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from o1coder_gym.agents.best_of_n import by_tests, chosen
+from o1coder_gym.agents.best_of_n import ROLLOUTS, by_tests, chosen
 from o1coder_gym.agents.search.rollouts import Rollout, follow
 from o1coder_gym.errors import BudgetExhausted, UsageError
 from o1coder_gym.parameters import AtLeastOne, Count
 from o1coder_gym.queries import Part, Search
+from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.types import ActionType, Problem, Sampling, State, Step
 
 
@@ -16,9 +17,11 @@ def self_repair(
     problem: Problem,
     root: State,
     *,
-    starts: AtLeastOne = 8,
+    starts: AtLeastOne | None = None,
     repairs: Count = 2,
+    early_stop: bool = False,
     sampling: Sampling = Sampling(),
+    context: SearchContext = ALONE,
 ) -> Search:
     """Samples a program and lets the policy correct it; starts afresh when that does not help.
 
@@ -30,25 +33,27 @@ def self_repair(
     Args:
         problem: The question.
         root: Where to start.
-        starts: Programs written from nothing, ≥ 1.
-        repairs: Corrections of each, one after the other, ≥ 0.
+        starts: Programs written from nothing, ≥ 1; by default as many as the budget pays for, 8 without one.
+        repairs: Corrections of each, one after the other, ≥ 0; none of one that passes.
+        early_stop: End at the first program that passes all tests that the search may see.
         sampling: How steps are drawn.
+        context: Of the task.
 
     Returns:
-        The first program that passes all tests that the search may see, else the best one by them, ties
-        by mean log-probability per token; its value is its pass ratio.
+        The best program by the tests that the search may see, ties by mean log-probability per token; its
+        value is its pass ratio.
     """
-    if starts < 1:
+    if starts is not None and starts < 1:
         raise UsageError(f"starts must be at least 1, got {starts}")
     rollouts: list[Rollout] = []
     with suppress(BudgetExhausted):
-        for _ in range(starts):
+        for _ in context.rounds(starts, ROLLOUTS):
             latest = yield from _attempt(rollouts, root, sampling)
             for _ in range(repairs):
                 if latest.solved or (note := repair_note(latest)) is None:
                     break
                 latest = yield from _attempt(rollouts, root.then(note), sampling)
-            if latest.solved:
+            if early_stop and latest.solved:
                 break
     return chosen(rollouts, by_tests)
 

@@ -16,14 +16,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 FLOORS = (
-    {"types", "errors", "specs", "parameters", "registry", "moved", "data"},
-    {"protocols", "queries", "rewards", "metrics"},
+    {"types", "errors", "specs", "parameters", "settings", "registry", "moved", "registering", "data"},
+    {"protocols", "queries", "rewards", "metrics", "statistics", "significance"},
     {"runs", "steps", "sandbox"},
     {"problems", "models"},
     {"policies", "process_data"},
     {"prm", "tcg", "reporting"},
     {"envs", "agents"},
-    {"experiments"},
+    {"experiments", "adapters"},
     {"cli"},
 )
 """Lowest first: what is on one imports from its own and those below; `tests/test_layers.py` holds to it."""

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from o1coder_gym.envs import render
 from o1coder_gym.envs.interactions.choice import ChoiceInteraction, choice_interaction
-from o1coder_gym.envs.interactions.interaction import Cursor, Interaction, draw_start, model_of, with_alpha
+from o1coder_gym.envs.interactions.interaction import (
+    Cursor,
+    Interaction,
+    check_options,
+    draw_start,
+    model_of,
+    with_alpha,
+)
 from o1coder_gym.envs.interactions.text import text_interaction
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError
@@ -47,7 +54,9 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
     `TextEnv` takes text, `ChoiceEnv` a number; this class takes any `Interaction`.
 
     ## Episode end
-    `terminated` when a program was committed, `truncated` when the step limit is reached without one.
+    `terminated` when a program was committed, or when the step limit is reached without one: the depth is
+    observed and the end is paid for, so it is the process that ends. `truncated` is for limits from outside,
+    such as gymnasium's `TimeLimit`.
 
     ## Reward
     Modes ``outcome``, ``process``, ``phi``, ``phi_dense``; see `rewards`. NaN, with
@@ -96,10 +105,12 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
         """Starts an episode on a problem drawn with the seed, or on ``options={"task_id": ...}``.
 
         Raises:
-            UnknownNameError: When there is no such problem.
+            UnknownNameError: When there is no such problem, or an option is not known.
         """
         super().reset(seed=seed)
-        start = draw_start(self.model, self.np_random, options)
+        options = options or {}
+        check_options(options, ("task_id",))
+        start = draw_start(self.model, self.np_random, options.get("task_id"))
         (self._cursor,) = self.interaction.begin([start])
         if self.render_mode == "human":
             self.render()
@@ -218,9 +229,10 @@ class ChoiceEnv(ReasoningEnv):
     asked for, ``embedding``. The texts are ``info["proposals"]``.
 
     ## Arguments
-    Those of `TextEnv` but ``observation_format``, and ``policy`` (spec, e.g. ``"hf:qwen2.5-coder-0.5b"`` or
-    ``"scripted:FILE"``), ``k``, ``temperature``, ``top_p``, ``top_k``, ``max_tokens``, ``embedding``
-    (``"hash:64"`` or ``"package.module:function"``).
+    Those of `TextEnv` but ``observation_format``, and ``proposer`` (spec of a policy, e.g.
+    ``"hf:qwen2.5-coder-0.5b"`` or ``"scripted:FILE"``; by default the tiny model that ships), ``k``,
+    ``temperature``, ``top_p``, ``top_k``, ``max_tokens``, ``embedding`` (``"hash:64"`` or
+    ``"package.module:function"``).
     """
 
     interaction: ChoiceInteraction

@@ -8,6 +8,7 @@ from o1coder_gym.types import (
     AssertTest,
     CallTest,
     CaseResult,
+    CheckerTest,
     CheckTest,
     Outcome,
     Problem,
@@ -83,7 +84,7 @@ def _call(problem: Problem, test: TestCase) -> str:
             return clip(code)
         case CheckTest():
             return f"check({problem.entry_point})"
-        case StdioTest(stdin):
+        case StdioTest(stdin) | CheckerTest(stdin):
             return f"input {clip(repr(stdin))}"
 
 
@@ -94,7 +95,7 @@ def _result(test: TestCase, result: CaseResult) -> str:
     match test:
         case CallTest(_, expected):
             expectation = f"expected {clip(expected)}"
-        case StdioTest(_, stdout):
+        case StdioTest(_, stdout) | CheckerTest(_, _, stdout):
             expectation = f"expected {clip(repr(stdout))}"
         case AssertTest() | CheckTest():
             expectation = clip(result.error)

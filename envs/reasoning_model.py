@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from o1coder_gym.envs import feedback
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
+from o1coder_gym.problems.programs import submission
 from o1coder_gym.protocols import Judge, StepScorer
-from o1coder_gym.rewards import Evidence, RewardFunction, sparse_outcome
-from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
+from o1coder_gym.rewards import Evidence, Reward, RewardFunction, sparse_outcome
+from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_action
 from o1coder_gym.types import (
     ActionType,
     Limits,
@@ -37,10 +38,11 @@ class ReasoningModel:
     """T, R and the end of episodes for a set of problems (implements `protocols.Model`).
 
     An action is the text of one step. A step that cannot be read stays in the chain and is answered by
-    feedback; a code step commits its program, which is judged, and ends the episode (`terminated`); a chain
-    that reaches `max_steps` without code is `truncated`. `advance` is pure: equal inputs give equal
-    transitions. Verdicts are cached by (problem, code), step scores by state; a failure of the judge itself
-    is never cached, has a NaN reward and `Outcome.INFRASTRUCTURE`.
+    feedback; a code step commits its program, which is judged, and ends the episode. So does the step that
+    reaches `max_steps` without code. Both are `terminated`: the depth is part of the state and the end is
+    paid for, so there is no later value for a learner to bootstrap from. `advance` is pure: equal inputs
+    give equal transitions. Verdicts are cached by (problem, code), step scores by state; a failure of the
+    judge itself is never cached, has a NaN reward and `Outcome.INFRASTRUCTURE`.
 
     The model knows public tests and those given as `tests`, never hidden ones. It is a handle: copies and
     forks of whatever holds it share it. It pickles, without its caches, if its judge and scorer do.
@@ -143,6 +145,20 @@ class ReasoningModel:
             for state, (_, action), judged, rewards in zip(states, pairs, verdicts, process, strict=True)
         ]
 
+    def stopped(self, states: Sequence[State]) -> list[Reward]:
+        """Returns what the last step of a chain is paid if the policy stops there, without code.
+
+        A chain that its policy leaves unfinished is worth what one is that the step limit cuts there: R is
+        `tau_fail`. It is paid in place of what the step was paid when the episode could still go on.
+
+        Args:
+            states: B unfinished states.
+
+        Returns:
+            B rewards, in order; of a chain without steps what nothing is worth.
+        """
+        return [self._reward(Evidence(process, None, truncated=True)) for process in self._scored(states)]
+
     def first_reward_terms(self) -> dict[str, float]:
         """Returns the reward terms of an episode in which nothing has been done yet."""
         return dict(self._reward(Evidence(())).terms)
@@ -183,7 +199,7 @@ class ReasoningModel:
             raise UsageError(f"the episode of {state.problem_id!r} is over; no step can follow")
         if state.problem_id not in self._problems:
             raise UnknownNameError("task", state.problem_id, self.task_ids[:10])
-        return state.then(self.format.parse(action))
+        return state.then(read_action(self.format, action, self._problems[state.problem_id].entry_point))
 
     def _judged(self, states: Sequence[State]) -> list[tuple[Verdict, str] | None]:
         """Returns verdict and feedback of each state that committed code; new programs in one batch."""
@@ -201,7 +217,7 @@ class ReasoningModel:
         return answers
 
     def _submission(self, task_id: str, code: str) -> Submission:
-        return Submission(code, self._problems[task_id].entry_point, self._tests[task_id], self._limits)
+        return submission(self._problems[task_id], code, self._tests[task_id], self._limits)
 
     def _scored(self, states: Sequence[State]) -> list[tuple[float, ...]]:
         """Returns r^{1:t} of each state; steps not scored before go to the scorer in one batch."""
@@ -246,16 +262,16 @@ class ReasoningModel:
         process: tuple[float, ...],
     ) -> Transition:
         verdict, told = judged or (None, "")
-        truncated = verdict is None and len(state.steps) >= self.max_steps
+        at_limit = verdict is None and len(state.steps) >= self.max_steps
         if _is_malformed(state):
             told = self.format.complaint(action)
-        reward = self._reward(Evidence(process, verdict, truncated))
+        reward = self._reward(Evidence(process, verdict, at_limit))
         failed = verdict is not None and verdict.outcome is Outcome.INFRASTRUCTURE
         return Transition(
             state=state,
             reward=math.nan if failed else reward.value,
-            terminated=verdict is not None,
-            truncated=truncated,
+            terminated=verdict is not None or at_limit,
+            truncated=False,
             feedback=told,
             verdict=verdict,
             reward_terms=reward.terms,

@@ -19,7 +19,7 @@ ENVS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "O1Coder/TACO-v0": {"problems": "taco"},
         "O1Coder/Code-v0": {},
         "O1Coder/SingleTurn-v0": {"problems": "starter", "format": "vanilla", "max_steps": 1},
-        "O1Coder/Choice-v0": {"problems": "starter"},
+        "O1Coder/Choice-v0": {"problems": "micro"},
     }
 )
 """Default arguments by id; `O1Coder/Code-v0` must be given ``problems``."""

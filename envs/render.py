@@ -74,6 +74,6 @@ def _status(cursor: Cursor) -> str:
     if transition is None:
         return "step 0"
     verdict = transition.verdict
-    end = verdict.outcome.value if verdict else "truncated" if transition.truncated else "running"
+    end = verdict.outcome.value if verdict else "no program" if transition.done else "running"
     told = f": {transition.feedback}" if transition.feedback else ""
     return f"step {cursor.state.depth}, reward {transition.reward:.3g}, {end}{told}"

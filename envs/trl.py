@@ -16,6 +16,10 @@ Reward functions for other trainers: ``trl grpo --reward_funcs o1coder_gym.envs.
 Each takes the columns that `rows` writes (or `O1CoderSpec.train_dataset` has) and returns one number per
 completion, None where the judge itself failed, or where what is rewarded needs tests and there are none.
 Completions are whole chains of steps, as text or as messages.
+
+All of them play the chain in a `ReasoningModel`, so what they pay is what an environment pays: a step that
+cannot be read scores 0, a chain is over at the step limit, and one that stops without code is worth what the
+limit would have made of it (`ReasoningModel.stopped`).
 """
 
 from __future__ import annotations
@@ -23,25 +27,32 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings, SharedJudge
 from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.protocols import StepScorer
-from o1coder_gym.rewards import DEFAULTS, RewardConstants, fractional_outcome, outcome_reward
-from o1coder_gym.rewards import phi as phi_of
-from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.rewards import (
+    DEFAULTS,
+    Reward,
+    RewardConstants,
+    RewardFunction,
+    phi_reward,
+    sparse_outcome,
+)
+from o1coder_gym.steps.answers import said_in
+from o1coder_gym.steps.formats import StepFormat, is_prose, load_format, read_action, split_chain
 from o1coder_gym.types import (
     ActionType,
     Outcome,
     Problem,
     State,
     Step,
-    Submission,
     Tests,
-    Verdict,
+    Transition,
 )
 
 
@@ -112,12 +123,23 @@ class O1CoderSpec:
             from datasets import Dataset
         except ImportError as error:
             raise MissingExtraError("datasets", "train") from error
-        return Dataset.from_list(rows(self._problems, format=self._format, tests=self._tests))
+        steps = self._model.max_steps
+        return Dataset.from_list(
+            rows(self._problems, format=self._format, tests=self._tests, max_steps=steps)
+        )
 
     @property
     def environment_factory(self) -> Callable[[], ReasoningTools]:
         """Makes an environment for one episode at a time."""
-        return lambda: ReasoningTools(self._model)
+        return partial(ReasoningTools, self._model)
+
+    @property
+    def rewarding_environment_factory(self) -> Callable[[], ReasoningTools]:
+        """Makes environments that own their reward, for AsyncGRPO: it hands none to reward functions.
+
+        Give it with ``reward_funcs=[]``. It pickles, as AsyncGRPO's workers need it.
+        """
+        return partial(RewardingTools, self._model)
 
     @property
     def reward_funcs(self) -> list[Callable[..., list[float | None]]]:
@@ -130,12 +152,72 @@ class O1CoderSpec:
         """Returns the reward of each episode, whether it was played in an environment or written down."""
         if environments is not None:
             return [environment.reward for environment in environments]
-        played = [ReasoningTools(self._model) for _ in completions]
-        for tools, task_id, completion in zip(played, columns["task_id"], completions, strict=True):
-            tools.reset(task_id=task_id)
-            for step in read_texts(completion, self._model.format):
-                tools.step(step)
-        return [tools.reward for tools in played]
+        texts = [read_texts(completion, self._model.format) for completion in completions]
+        return [episode.reward for episode in play(self._model, columns["task_id"], texts)]
+
+
+@dataclass(slots=True)
+class Episode:
+    """An episode that is played. Mutable.
+
+    Attributes:
+        state: Where it is.
+        transitions: So far.
+        stop: What the last step is paid if nothing follows; None once the episode is over.
+    """
+
+    state: State
+    transitions: list[Transition] = field(default_factory=list)
+    stop: Reward | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether no step can follow."""
+        return bool(self.transitions) and self.transitions[-1].done
+
+    @property
+    def terms(self) -> Mapping[str, float]:
+        """The reward terms of its end."""
+        return self.stop.terms if self.stop is not None else self.transitions[-1].reward_terms
+
+    @property
+    def reward(self) -> float | None:
+        """The sum of its rewards; None where the judge failed or had no tests, which trainers mask."""
+        rewards = [transition.reward for transition in self.transitions]
+        if self.stop is not None:
+            rewards[-1:] = [self.stop.value]
+        total = math.fsum(rewards)
+        verdict = self.transitions[-1].verdict if self.transitions else None
+        untested = verdict is not None and verdict.outcome is Outcome.NO_TESTS
+        return None if untested or math.isnan(total) else total
+
+
+def play(model: ReasoningModel, task_ids: Sequence[str], texts: Sequence[Sequence[str]]) -> list[Episode]:
+    """Plays whole chains, all at once.
+
+    Args:
+        model: The process.
+        task_ids: A problem of each chain, [B].
+        texts: Its steps; those behind the end of the episode are not played, [B].
+
+    Returns:
+        B episodes; one whose steps do not come to an end is stopped.
+    """
+    episodes = [Episode(model.initial(task_id)) for task_id in task_ids]
+    waiting = [list(reversed(steps)) for steps in texts]
+    while active := [
+        (episode, steps)
+        for episode, steps in zip(episodes, waiting, strict=True)
+        if steps and not episode.over
+    ]:
+        transitions = model.advance([(episode.state, steps.pop()) for episode, steps in active])
+        for (episode, _), transition in zip(active, transitions, strict=True):
+            episode.state = transition.state
+            episode.transitions.append(transition)
+    stopped = [episode for episode in episodes if not episode.over]
+    for episode, reward in zip(stopped, model.stopped([one.state for one in stopped]), strict=True):
+        episode.stop = reward
+    return episodes
 
 
 class ReasoningTools:
@@ -144,17 +226,11 @@ class ReasoningTools:
     def __init__(self, model: ReasoningModel) -> None:
         """Args: the process, shared by all environments of a spec."""
         self._model = model
-        self._state = State("")
-        self._rewards: list[float] = []
-        self._untested = False
-        self._over = True
+        self._episode: Episode | None = None
 
     def reset(self, task_id: str, **columns: Any) -> None:
         """Begins an episode; the question is in the prompt already."""
-        self._state = self._model.initial(task_id)
-        self._rewards = []
-        self._untested = False
-        self._over = False
+        self._episode = Episode(self._model.initial(task_id))
 
     def step(self, action: str) -> str:
         """Take one reasoning step: define, refine, or write the final code.
@@ -165,28 +241,45 @@ class ReasoningTools:
         Returns:
             What came of it.
         """
-        if self._over:
+        episode = self._episode
+        if episode is None or episode.over:
             return "The episode is over."
-        (transition,) = self._model.advance([(self._state, action)])
-        self._state = transition.state
-        self._rewards.append(transition.reward)
-        self._untested = transition.verdict is not None and transition.verdict.outcome is Outcome.NO_TESTS
-        self._over = transition.done
+        (transition,) = self._model.advance([(episode.state, action)])
+        episode.state = transition.state
+        episode.transitions.append(transition)
         return transition.feedback or "Go on."
 
     @property
     def reward(self) -> float | None:
-        """The sum of the rewards so far; None where the judge failed or had no tests, which TRL masks."""
-        total = math.fsum(self._rewards) if self._rewards else 0.0
-        return None if self._untested or math.isnan(total) else total
+        """The sum of the rewards, if the episode ends here; None where the judge failed or had no tests."""
+        episode = self._episode
+        if episode is None:
+            return 0.0
+        stop = None if episode.over else self._model.stopped([episode.state])[0]
+        return replace(episode, stop=stop).reward
+
+
+class RewardingTools(ReasoningTools):
+    """An episode that pays its own reward."""
+
+    def get_reward(self) -> float | None:
+        """Returns `reward`; the trainer calls it when the episode is over."""
+        return self.reward
 
 
 Completion: TypeAlias = str | Sequence[Mapping[str, Any]]
 Rewards: TypeAlias = list[float | None]
 
+MAX_STEPS = 8
+"""Longest chain where no column says otherwise; that of the environments."""
+
 
 def rows(
-    problems: Sequence[Problem], *, format: str = "pseudocode", tests: Mapping[str, Tests] | None = None
+    problems: Sequence[Problem],
+    *,
+    format: str = "pseudocode",
+    tests: Mapping[str, Tests] | None = None,
+    max_steps: int = MAX_STEPS,
 ) -> list[dict[str, Any]]:
     """Returns a row per problem for a trainer's data set.
 
@@ -194,14 +287,17 @@ def rows(
         problems: The questions; hidden tests are not among what they carry.
         format: Step format that the prompt asks for.
         tests: Further tests by task id, e.g. generated ones; judged after the public tests.
+        max_steps: Longest chain, ≥ 1.
 
     Returns:
-        ``prompt`` (messages), ``task_id``, ``question``, ``entry_point``, ``tests`` (JSON text), ``format``.
+        ``prompt`` (messages), ``task_id``, ``question``, ``entry_point``, ``tests`` (JSON text), ``format``;
+        and ``max_steps`` where it is not `MAX_STEPS`.
     """
     from o1coder_gym.problems.rows import case_to_json
 
     write = load_format(format)
     extra = tests or {}
+    limit = {} if max_steps == MAX_STEPS else {"max_steps": max_steps}
     return [
         {
             "prompt": [
@@ -211,10 +307,12 @@ def rows(
             "task_id": problem.task_id,
             "question": problem.prompt,
             "entry_point": problem.entry_point,
+            "prelude": problem.prelude,
             "tests": json.dumps(
                 [case_to_json(test) for test in (*problem.public_tests, *extra.get(problem.task_id, ()))]
             ),
             "format": format,
+            **limit,
         }
         for problem in problems
     ]
@@ -222,24 +320,27 @@ def rows(
 
 def outcome(completions: Sequence[Completion], **columns: Any) -> Rewards:
     """R: 1 iff the program of a chain passes all tests, else 0."""
-    return [_if_known(outcome_reward(verdict)) for verdict in _judged(completions, columns)]
+    return _term("outcome", completions, columns)
 
 
 def pass_ratio(completions: Sequence[Completion], **columns: Any) -> Rewards:
     """Returns the share of tests passed; 0 without a program."""
-    verdicts = _judged(completions, columns)
-    return [_if_known(fractional_outcome(verdict)) for verdict in verdicts]
+    return _term("pass", completions, columns)
 
 
 def compiles(completions: Sequence[Completion], **columns: Any) -> Rewards:
     """1 iff there is a program and it compiles."""
-    verdicts = _judged(completions, columns)
-    return [_compile_bit(verdict) for verdict in verdicts]
+    return _term("compile", completions, columns)
 
 
 def well_formed(completions: Sequence[Completion], **columns: Any) -> Rewards:
-    """1 iff every step can be read and the last one is code."""
-    return [float(_is_whole(steps)) for steps in _chains(completions, columns)]
+    """1 iff every step can be read and the last one that the step limit allows is code; prose is none."""
+    asked = columns.get("entry_point", [None] * len(completions))
+    each = zip(completions, columns["format"], asked, _limits(columns, len(completions)), strict=True)
+    return [
+        float(_is_whole_text(completion, load_format(name), entry, limit))
+        for completion, name, entry, limit in each
+    ]
 
 
 class Phi:
@@ -258,30 +359,9 @@ class Phi:
 
     def __call__(self, completions: Sequence[Completion], **columns: Any) -> Rewards:
         """Returns φ of each completion."""
-        constants = self._constants
-        chains, verdicts = _chains(completions, columns), _judged(completions, columns)
-        process = self._process(chains, columns)
-        rewards: Rewards = []
-        for scores, verdict in zip(process, verdicts, strict=True):
-            earned = outcome_reward(verdict, constants.tau_pass, constants.tau_fail)
-            rewards.append(_if_known(phi_of(earned, scores, constants.alpha, constants.gamma)))
-        return rewards
-
-    def _process(self, chains: Sequence[tuple[Step, ...]], columns: Mapping[str, Any]) -> list[list[float]]:
-        """Scores all prefixes of all chains in one batch."""
-        problems = [
-            Problem(task_id, question, entry_point)
-            for task_id, question, entry_point in zip(
-                columns["task_id"], columns["question"], columns["entry_point"], strict=True
-            )
-        ]
-        items = [
-            (problem, State(problem.task_id, steps[: taken + 1]))
-            for problem, steps in zip(problems, chains, strict=True)
-            for taken in range(len(steps))
-        ]
-        scores = iter(self._loaded().score(items))
-        return [[next(scores) for _ in steps] for steps in chains]
+        return _term(
+            "phi", completions, columns, partial(phi_reward, constants=self._constants), self._loaded()
+        )
 
     def _loaded(self) -> StepScorer:
         if self._scorer is None:
@@ -295,66 +375,132 @@ phi = Phi()
 """φ with α = 0.5, γ = 0.9 and the heuristic scorer."""
 
 
+class Combined:
+    """One reward function of several: their weighted sum, None where one of them is not known.
+
+    Trainers of TRL add up reward functions that are given beside each other and take None for 0 unless all of
+    them return it. So `outcome` and `well_formed` as two functions grade a well-formed chain on which the
+    judge failed as a failing program; as one they leave it out.
+    """
+
+    def __init__(self, *parts: tuple[Callable[..., Rewards], float], name: str = "combined") -> None:
+        """Args: reward functions with their weights; what trainers log the sum as."""
+        self._parts = parts
+        self.__name__ = name
+
+    def __call__(self, completions: Sequence[Completion], **columns: Any) -> Rewards:
+        """Returns the sum for each completion."""
+        found = [part(completions=completions, **columns) for part, _ in self._parts]
+        weights = [weight for _, weight in self._parts]
+        return [_weighted(values, weights) for values in zip(*found, strict=True)]
+
+
+def _weighted(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    known = [value * weight for value, weight in zip(values, weights, strict=True) if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+outcome_and_form = Combined((outcome, 1.0), (well_formed, 0.2), name="outcome_and_form")
+"""R + 0.2 for a chain that can be read; None where R is not known."""
+
+
 def read_texts(completion: Completion, step_format: StepFormat) -> list[str]:
     """Cuts a whole chain into the texts of its steps, up to the first program."""
-    text = _text(completion)
-    actions: list[str] = []
-    while text.strip():
-        end = step_format.boundary(text)
-        actions.append(text[:end])
-        if end is None or step_format.parse(actions[-1]).type is ActionType.CODE:
-            break
-        text = text[end:]
-    return actions
+    return split_chain(step_format, _text(completion))
 
 
-def read_chain(completion: Completion, step_format: StepFormat) -> tuple[Step, ...]:
+def read_chain(
+    completion: Completion, step_format: StepFormat, entry_point: str | None = None
+) -> tuple[Step, ...]:
     """Reads the steps of a whole chain, up to the first program."""
-    return tuple(step_format.parse(action) for action in read_texts(completion, step_format))
-
-
-def _chains(completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[tuple[Step, ...]]:
-    return [
-        read_chain(completion, load_format(name))
-        for completion, name in zip(completions, columns["format"], strict=True)
-    ]
+    texts = read_texts(completion, step_format)
+    return tuple(read_action(step_format, action, entry_point) for action in texts)
 
 
 def _text(completion: Completion) -> str:
     """Returns a completion as text; of a conversation what the assistant said."""
     if isinstance(completion, str):
         return completion
-    return "\n\n".join(str(turn["content"]) for turn in completion if turn["role"] == "assistant")
+    return "\n\n".join(_said(turn) for turn in completion if turn["role"] == "assistant")
 
 
-def _judged(completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[Verdict | None]:
-    """Judges the programs of all chains in one batch; None for a chain without one."""
+def _said(turn: Mapping[str, Any]) -> str:
+    """Returns what an assistant's turn says: the actions of its tool calls, else its content."""
+    calls = [call.get("function", call).get("arguments") for call in turn.get("tool_calls") or ()]
+    actions = [action for call in calls if (action := _action(call)) is not None]
+    return "\n\n".join(actions) or said_in(turn)
+
+
+def _action(arguments: Any) -> str | None:
+    """Returns the action among a tool call's arguments, which may be JSON; None where there is none."""
+    try:
+        given = json.loads(arguments) if isinstance(arguments, str) else arguments
+    except ValueError:
+        return None
+    return str(given["action"]) if isinstance(given, Mapping) and "action" in given else None
+
+
+def _term(
+    name: str,
+    completions: Sequence[Completion],
+    columns: Mapping[str, Any],
+    reward: RewardFunction = sparse_outcome,
+    scorer: StepScorer | None = None,
+) -> Rewards:
+    """Returns a reward term of the end of each chain, None where it is not known."""
+    found: dict[int, float] = {}
+    for (step_format, limit, _), places in _groups(completions, columns).items():
+        problems = {columns["task_id"][place]: _problem(columns, place) for place in places}
+        model = ReasoningModel(
+            problems.values(),
+            SharedJudge(),
+            format=load_format(step_format),
+            max_steps=limit,
+            reward=reward,
+            scorer=scorer,
+        )
+        texts = [read_texts(completions[place], model.format) for place in places]
+        episodes = play(model, [columns["task_id"][place] for place in places], texts)
+        found.update((place, episode.terms[name]) for place, episode in zip(places, episodes, strict=True))
+    return [None if math.isnan(found[place]) else found[place] for place in range(len(completions))]
+
+
+def _groups(
+    completions: Sequence[Completion], columns: Mapping[str, Any]
+) -> dict[tuple[str, int, int], list[int]]:
+    """Returns the places of chains that one model can play: a task id is one problem there."""
+    seen: dict[tuple[str, int, str], list[tuple[Any, ...]]] = {}
+    groups: dict[tuple[str, int, int], list[int]] = {}
+    for place, limit in enumerate(_limits(columns, len(completions))):
+        content = (
+            *(columns[name][place] for name in ("question", "entry_point", "tests")),
+            _prelude(columns, place),
+        )
+        known = seen.setdefault((columns["format"][place], limit, columns["task_id"][place]), [])
+        if content not in known:
+            known.append(content)
+        groups.setdefault((columns["format"][place], limit, known.index(content)), []).append(place)
+    return groups
+
+
+def _problem(columns: Mapping[str, Any], place: int) -> Problem:
     from o1coder_gym.problems.rows import case_from_json
-    from o1coder_gym.sandbox import default_judge
 
-    codes = [
-        steps[-1].text if steps and steps[-1].type is ActionType.CODE else None
-        for steps in _chains(completions, columns)
-    ]
-    submissions = [
-        Submission(code, entry_point, tuple(map(case_from_json, json.loads(tests))))
-        for code, entry_point, tests in zip(codes, columns["entry_point"], columns["tests"], strict=True)
-        if code is not None
-    ]
-    verdicts = iter(default_judge().evaluate(submissions) if submissions else [])
-    return [None if code is None else next(verdicts) for code in codes]
+    tests = tuple(map(case_from_json, json.loads(columns["tests"][place])))
+    task_id, question, entry_point = (columns[name][place] for name in ("task_id", "question", "entry_point"))
+    return Problem(task_id, question, entry_point, tests, prelude=_prelude(columns, place))
 
 
-def _is_whole(steps: Sequence[Step]) -> bool:
-    kinds = [step.type for step in steps]
-    return bool(kinds) and kinds[-1] is ActionType.CODE and ActionType.MALFORMED not in kinds
+def _prelude(columns: Mapping[str, Any], place: int) -> str:
+    return columns["prelude"][place] if "prelude" in columns else ""
 
 
-def _compile_bit(verdict: Verdict | None) -> float | None:
-    if verdict is None:
-        return 0.0
-    return None if verdict.outcome is Outcome.INFRASTRUCTURE else float(verdict.compiles)
+def _limits(columns: Mapping[str, Any], count: int) -> list[int]:
+    return list(columns.get("max_steps", (MAX_STEPS,) * count))
 
 
-def _if_known(reward: float) -> float | None:
-    return None if math.isnan(reward) else reward
+def _is_whole_text(completion: Completion, step_format: StepFormat, entry: str | None, limit: int) -> bool:
+    texts = read_texts(completion, step_format)[:limit]
+    kinds = [read_action(step_format, text, entry).type for text in texts]
+    whole = bool(kinds) and kinds[-1] is ActionType.CODE and ActionType.MALFORMED not in kinds
+    return whole and not is_prose(step_format, texts[-1])

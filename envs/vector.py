@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from o1coder_gym.envs import render
 from o1coder_gym.envs.env import METADATA, RENDER_MODES
 from o1coder_gym.envs.interactions.choice import ChoiceInteraction, choice_interaction
-from o1coder_gym.envs.interactions.interaction import Cursor, Interaction, draw_start, model_of, with_alpha
+from o1coder_gym.envs.interactions.interaction import (
+    Cursor,
+    Interaction,
+    check_options,
+    draw_start,
+    model_of,
+    with_alpha,
+)
 from o1coder_gym.envs.interactions.text import text_interaction
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError, UsageError
@@ -32,7 +39,7 @@ class VectorState:
     Attributes:
         cursors: Where each episode is; None before its first reset.
         rngs: State of each random number generator.
-        finished: Which episodes ended in the last step.
+        finished: Which episodes are over and not restarted yet.
     """
 
     cursors: tuple[Cursor | None, ...]
@@ -57,15 +64,31 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         *,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
     ) -> None:
-        """Args: how to act in which model; N ≥ 1; a mode or its value, e.g. "SameStep"; a render mode."""
+        """Opens nothing yet.
+
+        Args:
+            interaction: How to act in which model.
+            num_envs: N, ≥ 1.
+            autoreset_mode: A mode or its value, e.g. "SameStep".
+            render_mode: One of `RENDER_MODES`, or None.
+            max_episode_steps: Steps after which an episode is `truncated` from outside, ≥ 1, as
+                gymnasium's `TimeLimit` does around one environment; None for no such limit.
+
+        Raises:
+            UsageError: When a number or a mode is out of range.
+        """
         if num_envs < 1:
             raise UsageError(f"num_envs must be at least 1, got {num_envs}")
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise UsageError(f"max_episode_steps must be at least 1, got {max_episode_steps}")
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise UnknownNameError("render mode", render_mode, RENDER_MODES)
         self.interaction = interaction
         self.num_envs = num_envs
         self.render_mode = render_mode
+        self.max_episode_steps = max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**METADATA, "autoreset_mode": self.autoreset_mode}
         self.single_action_space = interaction.action_space()
@@ -91,15 +114,22 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
 
         Args:
             seed: s for environments s, s + 1, …; or one per environment.
-            options: ``task_id`` for all of them; ``reset_mask``, a bool array [N].
+            options: ``task_id``, one for all environments or a sequence of N, where None draws one;
+                ``reset_mask``, a bool array [N].
+
+        Raises:
+            UnknownNameError: When there is no such problem, or an option is not known.
+            UsageError: When a sequence does not have N entries.
         """
-        options = dict(options or {})
-        mask = self._reset_mask(options.pop("reset_mask", None))
+        options = options or {}
+        check_options(options, ("task_id", "reset_mask"))
+        mask = self._reset_mask(options.get("reset_mask"))
+        tasks = self._tasks(options.get("task_id"))
         for index, one in enumerate(self._seeds(seed)):
             if one is not None and mask[index]:
                 self._rngs[index] = seeding.np_random(one)[0]
         indices = np.flatnonzero(mask).tolist()
-        self._begin(indices, options)
+        self._begin(indices, [tasks[index] for index in indices])
         self._finished[mask] = False
         infos: dict[str, Any] = {}
         for index in indices:
@@ -110,17 +140,27 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     def step(self, actions: Any) -> Step:
         """Takes one action in each environment; finished ones are reset as the autoreset mode says.
 
+        A step that fails, be it in the reset of one episode, changes nothing: it may be taken again.
+
         Raises:
             gymnasium.error.ResetNeeded: With autoreset disabled, when an episode is over.
         """
+        before = list(self._cursors), self._finished
+        try:
+            return self._step(actions)
+        except BaseException:
+            self._cursors, self._finished = before
+            raise
+
+    def _step(self, actions: Any) -> Step:
         stale = np.flatnonzero(self._finished).tolist()
         if stale and self.autoreset_mode is AutoresetMode.DISABLED:
             raise ResetNeeded(f"episodes {stale} are over; reset them with options={{'reset_mask': ...}}")
         fresh = stale if self.autoreset_mode is AutoresetMode.NEXT_STEP else []
         self._advance([index for index in range(self.num_envs) if index not in set(fresh)], actions)
-        self._begin(fresh, {})
+        self._begin(fresh)
         rewards = np.array([self._reward(index) for index in range(self.num_envs)], dtype=np.float64)
-        terminations, truncations = self._ends("terminated"), self._ends("truncated")
+        terminations, truncations = self._ends()
         self._finished = terminations | truncations
         infos: dict[str, Any] = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
@@ -196,10 +236,22 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             raise ResetNeeded("call reset before anything else")
         return cursor
 
-    def _begin(self, indices: Sequence[int], options: dict[str, Any]) -> None:
-        starts = [draw_start(self.model, self._rngs[index], options) for index in indices]
-        for index, cursor in zip(indices, self.interaction.begin(starts), strict=True):
-            self._cursors[index] = cursor
+    def _begin(self, indices: Sequence[int], tasks: Sequence[str | None] = ()) -> None:
+        asked = tasks or [None] * len(indices)
+        drawn = [
+            (self._rngs[index].bit_generator, self._rngs[index].bit_generator.state) for index in indices
+        ]
+        try:
+            starts = [
+                draw_start(self.model, self._rngs[index], task)
+                for index, task in zip(indices, asked, strict=True)
+            ]
+            for index, cursor in zip(indices, self.interaction.begin(starts), strict=True):
+                self._cursors[index] = cursor
+        except BaseException:
+            for generator, state in drawn:
+                generator.state = state
+            raise
 
     def _advance(self, indices: Sequence[int], actions: Any) -> None:
         chosen = list(iterate(self.action_space, actions))
@@ -220,7 +272,8 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
                 "final_info": self.interaction.info(cursor),
             }
             infos = self._add_info(infos, final, index)
-        self._begin(indices, {})
+        self._begin(indices)
+        self._finished[:] = False
         return infos
 
     def _show(self) -> None:
@@ -231,9 +284,15 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         transition = self._at(index).transition
         return transition.reward if transition else 0.0
 
-    def _ends(self, how: str) -> NDArray[np.bool_]:
-        transitions = [self._at(index).transition for index in range(self.num_envs)]
-        return np.array([t is not None and getattr(t, how) for t in transitions], dtype=np.bool_)
+    def _ends(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Returns which episodes the process ended, [N], and which a limit from outside cut, [N]."""
+        cursors = [self._at(index) for index in range(self.num_envs)]
+        ends = [cursor.transition for cursor in cursors]
+        terminated = np.array([end is not None and end.terminated for end in ends], dtype=np.bool_)
+        truncated = np.array([end is not None and end.truncated for end in ends], dtype=np.bool_)
+        if self.max_episode_steps is not None:  # each step makes the chain one longer
+            truncated |= np.array([cursor.state.depth >= self.max_episode_steps for cursor in cursors])
+        return terminated, truncated
 
     def _observe(self) -> Any:
         empty = create_empty_array(self.single_observation_space, n=self.num_envs)
@@ -249,6 +308,14 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             raise UsageError(f"expected {self.num_envs} seeds, got {len(seed)}")
         return seed
 
+    def _tasks(self, asked: Any) -> Sequence[Any]:
+        if asked is None or isinstance(asked, str):
+            return [asked] * self.num_envs
+        tasks = list(asked)
+        if len(tasks) != self.num_envs:
+            raise UsageError(f"expected one task_id or {self.num_envs}, got {len(tasks)}")
+        return tasks
+
     def _reset_mask(self, mask: Any) -> NDArray[np.bool_]:
         if mask is None:
             return np.ones(self.num_envs, dtype=np.bool_)
@@ -263,11 +330,17 @@ def text_vector(
     *,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     render_mode: str | None = None,
+    max_episode_steps: int | None = None,
     **arguments: Any,
 ) -> ReasoningVectorEnv:
     """Builds N `TextEnv` in one; `gymnasium.make_vec` calls it."""
-    interaction = text_interaction(**arguments)
-    return ReasoningVectorEnv(interaction, num_envs, autoreset_mode=autoreset_mode, render_mode=render_mode)
+    return ReasoningVectorEnv(
+        text_interaction(**arguments),
+        num_envs,
+        autoreset_mode=autoreset_mode,
+        render_mode=render_mode,
+        max_episode_steps=max_episode_steps,
+    )
 
 
 def choice_vector(
@@ -275,8 +348,14 @@ def choice_vector(
     *,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     render_mode: str | None = None,
+    max_episode_steps: int | None = None,
     **arguments: Any,
 ) -> ReasoningVectorEnv:
     """Builds N `ChoiceEnv` in one; `gymnasium.make_vec` calls it."""
-    interaction = choice_interaction(**arguments)
-    return ReasoningVectorEnv(interaction, num_envs, autoreset_mode=autoreset_mode, render_mode=render_mode)
+    return ReasoningVectorEnv(
+        choice_interaction(**arguments),
+        num_envs,
+        autoreset_mode=autoreset_mode,
+        render_mode=render_mode,
+        max_episode_steps=max_episode_steps,
+    )

@@ -1,9 +1,9 @@
-"""What a user may bring: five contracts. `envs/conformance` checks an object against them."""
+"""What a user may bring: six contracts. `envs/conformance` checks an object against them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from o1coder_gym.types import (
     GeneratedTests,
@@ -31,6 +31,23 @@ class Policy(Protocol):
         Raises:
             PolicyError: When the backend fails, or a prompt does not fit its context.
         """
+        ...
+
+
+LONGEST_ACTION = 1 << 20
+"""Tokens that an action of an acting agent may cost where no budget of tokens says less."""
+
+
+@runtime_checkable
+class ActingAgent(Protocol):
+    """Plays `O1Coder/Code-v0` and the like: sees an observation, returns the text of a step.
+
+    To keep a budget of tokens it has an attribute ``tokens``, how many it has generated so far in all: what
+    `act` adds to it is what the action costs.
+    """
+
+    def act(self, observation: Mapping[str, Any], info: Mapping[str, Any], /) -> str:
+        """Returns an action. A run is resumed from its actions, so it depends on its arguments alone."""
         ...
 
 

@@ -52,8 +52,8 @@ Search: TypeAlias = Generator[Sequence[Query], list[Answer], SearchResult]
 class Agent(Protocol):
     """A search strategy: call it on a problem and its root, drive the generator it returns.
 
-    The driver throws `BudgetExhausted` into the generator at a yield; the agent answers by
-    returning its best result so far.
+    One that has a keyword ``context`` is given a `runs.context.SearchContext` too. The driver throws
+    `BudgetExhausted` into the generator at a yield; the agent answers by returning its best result so far.
     """
 
     def __call__(self, problem: Problem, root: State, /) -> Search:

@@ -61,6 +61,7 @@ class Kind:
         noun: In messages.
         plural: On the command line.
         passed: What the registered function is called with beside its arguments; empty if it is no function.
+        told: Keywords that the caller adds for functions that take them.
         makes: Whether the function makes the thing; otherwise it is the thing.
         methods: What an object that is no function must have.
         group: Group of entry points of this kind alone, from before there was `PLUGINS`.
@@ -74,6 +75,7 @@ class Kind:
     noun: str
     plural: str
     passed: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
     makes: bool = False
     methods: tuple[str, ...] = ()
     group: str = ""
@@ -92,6 +94,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "agent",
                 "agents",
                 ("problem", "root"),
+                told=("context",),
                 group="o1coder_gym.agents",
                 hints="o1coder_gym.agents.registry:HINTS",
                 note="Any agent: select=public, tests, codet, codet-sqrt, majority, prm_last, prm_min, "
@@ -191,12 +194,31 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "vanilla": "o1coder_gym.steps.formats:VANILLA",
     },
     "problems": {
+        "bigcodebench": "o1coder_gym.problems.formats.functions:BIGCODEBENCH",
         "humaneval+": "o1coder_gym.problems.benchmarks:HUMANEVAL_PLUS",
         "mbpp+": "o1coder_gym.problems.benchmarks:MBPP_PLUS",
         "humaneval": "o1coder_gym.problems.benchmarks:HUMANEVAL",
         "mbpp": "o1coder_gym.problems.benchmarks:MBPP",
-        "apps": "o1coder_gym.problems.benchmarks:APPS",
-        "native": "o1coder_gym.problems.benchmarks:NATIVE",
+        "humaneval-pro": "o1coder_gym.problems.formats.functions:PRO",
+        "kodcode": "o1coder_gym.problems.formats.functions:KODCODE",
+        "acecode": "o1coder_gym.problems.formats.functions:ACECODE",
+        "leetcode": "o1coder_gym.problems.formats.leetcode:LEETCODE",
+        "livecodebench": "o1coder_gym.problems.formats.livecodebench:LIVECODEBENCH",
+        "livecodebench-verified": "o1coder_gym.problems.formats.livecodebench:LIVECODEBENCH_VERIFIED",
+        "codecontests+": "o1coder_gym.problems.formats.contests:CODECONTESTS_PLUS",
+        "codecontests-o": "o1coder_gym.problems.formats.contests:CODECONTESTS_O",
+        "codecontests": "o1coder_gym.problems.formats.contests:CODECONTESTS",
+        "codeforces": "o1coder_gym.problems.formats.contests:CODEFORCES",
+        "taco": "o1coder_gym.problems.formats.apps:TACO",
+        "apps": "o1coder_gym.problems.formats.apps:APPS",
+        "prime-intellect": "o1coder_gym.problems.formats.verifiable:PRIME_INTELLECT",
+        "deepcoder": "o1coder_gym.problems.formats.verifiable:DEEPCODER",
+        "rstar": "o1coder_gym.problems.formats.verifiable:RSTAR",
+        "verl": "o1coder_gym.problems.formats.training:VERL",
+        "nemo-gym": "o1coder_gym.problems.formats.training:NEMO_GYM",
+        "cruxeval": "o1coder_gym.problems.formats.predictions:CRUXEVAL",
+        "cruxeval-input": "o1coder_gym.problems.formats.predictions:CRUXEVAL_INPUT",
+        "native": "o1coder_gym.problems.formats.telling:NATIVE",
     },
 }
 
@@ -252,7 +274,8 @@ class Entry:
         kind, found = KINDS[self.kind], self.object()
         if not kind.passed or (self.earlier and kind.makes):
             return ()
-        return parameters(found, passed=kind.passed, keyword_only=not kind.makes, hints=_hints(kind))
+        passed = (*kind.passed, *kind.told)
+        return parameters(found, passed=passed, keyword_only=not kind.makes, hints=_hints(kind))
 
     def takes_target(self) -> bool:
         """Whether something follows its name after a colon."""
@@ -347,15 +370,15 @@ def find(kind: str, name: str, *, where: str = "") -> Entry:
     return known[name][0]
 
 
-def usable(kind: str) -> Iterator[Any]:
-    """Yields all objects of a kind that work, those of this project first; warns of each that does not."""
+def usable(kind: str) -> Iterator[tuple[str, Any]]:
+    """Yields name and object of all of a kind that work, this project's first; warns of the others."""
     for name, (first, *others) in entries(kind).items():
         if others:
             warnings.warn(_twice(kind, name, (first, *others)), RuntimeWarning, stacklevel=2)
         if others and first.group:
             continue  # a name of this project's keeps its meaning; of two strangers neither is right
         try:
-            yield first.object()
+            yield name, first.object()
         except PluginError as error:
             warnings.warn(str(error), RuntimeWarning, stacklevel=2)
 

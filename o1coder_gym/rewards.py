@@ -106,7 +106,7 @@ def terminal_value(verdict: Verdict, alpha_compile: float = 0.0) -> float:
     """Computes v^m = α_c·compile + (1 − α_c)·pass, pass = passed / total (paper, MCTS data synthesis).
 
     Returns:
-        A number in [0, 1]; NaN for `Outcome.INFRASTRUCTURE` and `Outcome.NO_TESTS`, which have no value.
+        A number in [0, 1]; NaN for outcomes that decide nothing (`Outcome.decided`).
     """
     if not verdict.outcome.decided:
         return math.nan
@@ -307,9 +307,9 @@ def _elapsed(t: int, horizon: int) -> float:
 
 
 def _paid(value: float, evidence: Evidence, *, without_tests: float) -> float:
-    """Returns `value`, or NaN where the judge itself failed, whatever the mode."""
+    """Returns `value`, or NaN where the judge could not say, whatever the mode."""
     outcome = evidence.verdict.outcome if evidence.verdict is not None else None
-    if outcome is Outcome.INFRASTRUCTURE:
+    if outcome in (Outcome.INFRASTRUCTURE, Outcome.UNSUPPORTED):
         return math.nan
     return without_tests if outcome is Outcome.NO_TESTS else value
 
@@ -335,10 +335,10 @@ def end_value(transition: Transition, alpha_compile: float = 0.0) -> float | Non
 def standing(value: float | None, outcome: Outcome | None) -> float:
     """Ranks the ends of one problem for its answer, highest first.
 
-    Without tests every program that loads stands alike and above those that do not, so that the next merit
-    decides among them; one on which the judge failed comes last.
+    Without tests that can be judged every program that loads stands alike and above those that do not, so
+    that the next merit decides among them; one on which the judge failed comes last.
     """
-    if outcome is Outcome.NO_TESTS:
+    if outcome in (Outcome.NO_TESTS, Outcome.UNSUPPORTED):
         return 1.0
     return -1.0 if value is None else value
 

@@ -7,8 +7,9 @@ question and the reasoning steps so far, an action is one reasoning step written
 from __future__ import annotations
 
 import enum
+import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
 
@@ -20,11 +21,14 @@ class CallTest:
         args: Python literal of the list of positional arguments, e.g. ``"[1, 2]"``.
         expected: Python literal of the expected return value.
         tol: Absolute and relative tolerance for floats; None means the judge's default.
+        compare: Which results count as equal, by a name of `sandbox/values/policies.py`; None means
+            equal types and values, floats within `tol`.
     """
 
     args: str
     expected: str
     tol: float | None = None
+    compare: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,39 @@ class CheckTest:
 
 @dataclass(frozen=True, slots=True)
 class StdioTest:
-    """Runs the whole program on `stdin` and compares its standard output with `stdout`."""
+    """Runs the whole program on `stdin` and compares its standard output with `stdout`.
+
+    Attributes:
+        stdin: What the program reads.
+        stdout: What it should print.
+        compare: Which outputs count as equal, by a name of `sandbox/values/policies.py`; None means
+            ``lines``.
+    """
 
     stdin: str
     stdout: str
+    compare: str | None = None
 
 
-TestCase: TypeAlias = CallTest | AssertTest | CheckTest | StdioTest
+@dataclass(frozen=True, slots=True)
+class CheckerTest:
+    """Runs the whole program on `stdin` and has another program say whether its output is right.
+
+    Attributes:
+        stdin: What the program reads.
+        checker: A Python program, as confined as what it checks. Either it defines
+            ``check(input, output, expected)``, which returns whether the output is right; or it is a
+            script that is given the names of three files, of the input, the expected output and the
+            output, and prints 1 (or ``ok``, ``accepted``, ``true``) if that is right.
+        stdout: A right output, for the checker to compare with; empty if it needs none.
+    """
+
+    stdin: str
+    checker: str
+    stdout: str = ""
+
+
+TestCase: TypeAlias = CallTest | AssertTest | CheckTest | StdioTest | CheckerTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +94,8 @@ class Problem:
         entry_point: Name of the function to define; None for whole programs (stdio tests).
         public_tests: Tests that the question shows or implies.
         meta: JSON-able extras, e.g. ``{"split": "test", "difficulty": "easy"}``.
+        prelude: What is run before each program of this problem, as its platform does: imports, classes,
+            helpers of the prompt. Programs see it; the entry point must be their own.
     """
 
     task_id: str
@@ -71,6 +103,7 @@ class Problem:
     entry_point: str | None = None
     public_tests: tuple[TestCase, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    prelude: str = ""
 
 
 class ActionType(enum.IntEnum):
@@ -190,6 +223,9 @@ class Proposal:
         prompt_tokens: Prompt tokens computed for it; what samples of one request share counts at the
             first of them. 0 where a backend cannot tell.
         cached_tokens: Prompt tokens whose computation was reused, likewise.
+        sampled_ids: All tokens that were sampled, also those that only showed where the action or the text
+            ends, which training must learn too; empty where a backend does not expose them.
+        sampled_logprobs: Of `sampled_ids`, as `logprob`.
     """
 
     text: str
@@ -199,6 +235,8 @@ class Proposal:
     finish: Finish = "stop"
     prompt_tokens: int = field(default=0, compare=False)
     cached_tokens: int = field(default=0, compare=False)
+    sampled_ids: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    sampled_logprobs: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def kept_tokens(self) -> int:
@@ -240,13 +278,15 @@ class Outcome(enum.StrEnum):
     MEMORY = "memory"
     NO_TESTS = "no_tests"
     """The program loads, and there was nothing to test it with: neither solved nor failed, never a reward."""
+    UNSUPPORTED = "unsupported"
+    """The test asks for what cannot be judged here, whatever the program: neither solved nor failed."""
     INFRASTRUCTURE = "infrastructure"
     """Our failure, not the program's: retried, then masked, never a reward."""
 
     @property
     def decided(self) -> bool:
         """Whether it says if the program is right; what it does not decide is masked, never counted as 0."""
-        return self not in (Outcome.NO_TESTS, Outcome.INFRASTRUCTURE)
+        return self not in (Outcome.NO_TESTS, Outcome.UNSUPPORTED, Outcome.INFRASTRUCTURE)
 
     def after(self, tests: int) -> Outcome:
         """Returns the outcome as that many tests can show it: a pass of none is `NO_TESTS`."""
@@ -258,11 +298,13 @@ class Limits:
     """Bounds on one run of a program.
 
     Attributes:
-        cpu_s: CPU seconds for all tests of a submission together; this one decides.
-        wall_s: Wall-clock backstop in seconds, well above `cpu_s` so that load decides nothing.
-        memory_bytes: Address space above the baseline of the interpreter.
-        stdout_bytes: Standard output kept; more is an error.
-        result_bytes: Encoded results of all tests; more is an error.
+        cpu_s: CPU seconds for each test; this one decides.
+        wall_s: Wall-clock backstop in seconds for each test, well above `cpu_s` so that load decides nothing.
+        memory_bytes: Address space above the baseline of the interpreter, for each test.
+        stdout_bytes: Standard output of a test beyond twice the expected one; more is an error.
+        result_bytes: Encoded results of a submission beyond twice the expected ones; more is an error.
+        total_cpu_s: CPU seconds for all tests of a submission together, a cap that right programs do not
+            meet; at least `cpu_s` is granted.
     """
 
     cpu_s: float = 2.0
@@ -270,6 +312,7 @@ class Limits:
     memory_bytes: int = 512 << 20
     stdout_bytes: int = 4 << 20
     result_bytes: int = 1 << 20
+    total_cpu_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,12 +324,14 @@ class Submission:
         entry_point: Function that call, assert and check tests use; None for stdio tests.
         tests: What it is run against; empty means: only that it loads and defines `entry_point`.
         limits: Bounds for this item.
+        prelude: Run before the program, see `Problem.prelude`.
     """
 
     code: str
     entry_point: str | None
     tests: tuple[TestCase, ...]
     limits: Limits = Limits()
+    prelude: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,8 +400,8 @@ class Transition:
         reward: Paid for this action under the model's reward mode; NaN if the judge failed for
             reasons of its own (`Outcome.INFRASTRUCTURE`), so that it can only be masked. Without tests
             (`Outcome.NO_TESTS`) nothing is paid for the program.
-        terminated: Code was committed.
-        truncated: The step limit was reached without code; excludes `terminated`.
+        terminated: The process ended: code was committed, or the step limit was reached without it.
+        truncated: Something outside the process stopped it, e.g. a budget; excludes `terminated`.
         feedback: What the agent is told: malformed action, failed public tests; never hidden ones.
         verdict: Of the committed code on the model's tests; None before code is committed.
         reward_terms: All components of the reward, in [0, 1] each; NaN where they are not known.
@@ -392,6 +437,8 @@ class Usage:
         calls: Actions sampled (a request for n actions counts n).
         executions: Programs judged; an answer from a cache counts too, or equal budgets would not be equal.
         seconds: Wall-clock seconds.
+        scores: States scored by the step scorer.
+        retries: Requests sent again, alone, because the batch that they were in had failed.
     """
 
     tokens: int = 0
@@ -400,17 +447,20 @@ class Usage:
     calls: int = 0
     executions: int = 0
     seconds: float = 0.0
+    scores: int = 0
+    retries: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         """Adds field by field."""
-        return Usage(
-            self.tokens + other.tokens,
-            self.prompt_tokens + other.prompt_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.calls + other.calls,
-            self.executions + other.executions,
-            self.seconds + other.seconds,
-        )
+        return Usage(*map(operator.add, self._costs(), other._costs()))
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict: what earlier versions did not count only where it is not 0."""
+        row = asdict(self)
+        return {name: cost for name, cost in row.items() if cost or name not in ("scores", "retries")}
+
+    def _costs(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, field.name) for field in fields(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,11 +491,13 @@ class GeneratedTests:
         tests: The test cases that could be read, duplicates removed.
         raw: The generator's text, for the record.
         report: Counts, e.g. asked, written, parsed, repaired, duplicate.
+        weights: Chance that each test is right, in [0, 1]; empty where all count alike.
     """
 
     tests: tuple[TestCase, ...]
     raw: str = ""
     report: Mapping[str, int] = field(default_factory=dict, hash=False)
+    weights: tuple[float, ...] = ()
 
 
 Tests: TypeAlias = Sequence[TestCase]

@@ -19,7 +19,8 @@ _SPECIAL = ["<pad>", "<eos>", "<user>", "<assistant>", "<system>", "<extra_0>"]
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says in one line what the tests of the sandbox ran under; nothing if no test imported it."""
-    if "o1coder_gym.sandbox" not in sys.modules:
+    distributed = getattr(terminalreporter.config.option, "numprocesses", None)  # the imports are elsewhere
+    if "o1coder_gym.sandbox" not in sys.modules and not distributed:
         return
     from o1coder_gym.errors import O1CoderError
     from o1coder_gym.sandbox import Judge

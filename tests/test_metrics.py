@@ -41,9 +41,9 @@ def test_pass_at_k_is_stable_for_many_samples() -> None:
     assert pass_at_k(100_000, 7, 1) == pytest.approx(7e-5, rel=1e-9)
 
 
-def test_the_interval_of_pass_at_k_resamples_problems() -> None:
-    # pass@2 of the two kinds of problem is 0.7 and 0, half and half: mean 0.35, and the resampled mean is
-    # 0.7 times a binomial share, 0.35 ± 1.96 · 0.7 · √(0.25 / 100)
+def test_the_interval_of_pass_at_k_is_over_problems() -> None:
+    # pass@2 of the two kinds of problem is 0.7 and 0, half and half: mean 0.35, and the spread of the mean is
+    # that of 0.7 times a binomial share, 0.35 ± 1.96 · 0.7 · √(0.25 / 100)
     found = estimate_pass_at_k([(5, 2), (5, 0)] * 50, 2)
     assert found.count == 100
     assert found.mean == pytest.approx(0.35)
@@ -115,10 +115,13 @@ def test_aspr_by_hand() -> None:
     assert (found.rate, found.samples, found.paths, found.solved) == (0.5, 2, 3, 2)
 
 
-def test_aspr_averages_over_paths_not_problems() -> None:
-    # over problems it would be (1/2 + 0) / 2 = 1/4; over the three paths it is (1 + 0 + 0) / 3
+def test_aspr_is_over_paths_and_over_problems() -> None:
+    # over problems it is (1/2 + 0) / 2 = 1/4; over the three paths it is (1 + 0 + 0) / 3
     outcomes = {"p": [[True], [False]], "q": [[False]]}
-    assert average_sampling_pass_rate(outcomes).rate == pytest.approx(1 / 3)
+    found = average_sampling_pass_rate(outcomes)
+    assert found.rate == found.per_path.value == pytest.approx(1 / 3)
+    assert found.per_problem.value == pytest.approx(1 / 4)
+    assert found.per_path.low < 1 / 4 < found.per_problem.high
 
 
 def test_aspr_of_nothing_is_not_a_number() -> None:
@@ -136,7 +139,13 @@ def test_area_by_hand() -> None:
     assert area_under_curve([(100, 0.0), (1000, 1.0), (10_000, 1.0)]) == pytest.approx(0.75)
     assert area_under_curve([(7, 1.0), (512, 1.0), (600, 1.0)]) == pytest.approx(1.0)
     assert area_under_curve([(512, 0.3)]) == 0.3
-    for points in ([], [(0, 1.0), (2, 1.0)]):
+    # several heights at one budget are one point, at their mean
+    assert area_under_curve([(512, 0.2), (512, 0.4)]) == pytest.approx(0.3)
+    assert area_under_curve([(512, 1.0), (256, 0.0), (256, 0.5), (512, 0.5)]) == pytest.approx(
+        (0.25 + 0.75) / 2
+    )
+    assert area_under_curve([(7, 0.5)] * 3) == pytest.approx(0.5)
+    for points in ([], [(0, 1.0), (2, 1.0)], [(1, 0.5), (math.inf, 0.5)], [(math.nan, 0.5)]):
         with pytest.raises(UsageError):
             area_under_curve(points)
 

@@ -83,6 +83,15 @@ def test_without_tests_no_failure_is_paid_more_than_a_program_that_loads() -> No
         assert loads == pytest.approx(crash)
 
 
+@pytest.mark.parametrize("mode", rewards.REWARDS)
+@pytest.mark.parametrize("outcome", [Outcome.UNSUPPORTED, Outcome.INFRASTRUCTURE])
+def test_what_could_not_be_judged_is_masked(mode: str, outcome: Outcome) -> None:
+    verdict = Verdict(outcome, (CaseResult(Outcome.PASS), CaseResult(outcome)))
+    pay = rewards.load_reward(mode, RewardConstants(alpha_compile=0.2, tau_fail=0.1))
+    assert math.isnan(pay(Evidence((0.5,), verdict)).value)
+    assert math.isnan(rewards.terminal_value(verdict, 0.2))
+
+
 def test_the_outcome_is_tau_and_not_a_fraction() -> None:
     assert rewards.outcome_reward(PASS, 0.9, 0.1) == 0.9
     assert rewards.outcome_reward(HALF, 0.9, 0.1) == 0.1

@@ -129,7 +129,7 @@ def test_a_script_whose_name_has_a_question_mark(tmp_path) -> None:
     ("text", "message"),
     [
         ("openai:http://a/v1", "model is missing: The model's name there"),
-        ("openai:#m", "unknown policy 'openai:#m'; known: fake:, hf:"),
+        ("openai:#m", "policy openai: no address; write openai:URL#MODEL, or set OPENAI_BASE_URL"),
         ("hff:x", r"policy hff:x: unknown policy 'hff'; known: .*did you mean 'hf:'\?"),
         (
             "hf:x?dtyp=auto",
@@ -139,7 +139,8 @@ def test_a_script_whose_name_has_a_question_mark(tmp_path) -> None:
         ("fake:tokens=0", "policy fake:tokens=0: tokens must be at least 1, got 0"),
     ],
 )
-def test_messages_about_policies(text: str, message: str) -> None:
+def test_messages_about_policies(text: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(UsageError, match=message):
         load_policy(text)
 

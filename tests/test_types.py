@@ -16,6 +16,7 @@ def test_a_pass_of_no_tests_is_none() -> None:
 def test_what_does_not_decide_is_masked() -> None:
     assert [outcome for outcome in Outcome if not outcome.decided] == [
         Outcome.NO_TESTS,
+        Outcome.UNSUPPORTED,
         Outcome.INFRASTRUCTURE,
     ]
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from o1coder_gym.agents.driver.replies import read_proposals, write_proposals
+from o1coder_gym.problems.rows import case_to_json
 from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import content_hash
@@ -38,6 +42,7 @@ class _Store(Generic[Q, A]):
         self._write = write
         self._lock = threading.Lock()
         self._answers: dict[str, A] = {}
+        self._away: dict[str, Future[A]] = {}
         self.hits = 0
         for row in folder.rows(name) if folder is not None else ():
             self._answers[row["key"]] = read(row["answer"])
@@ -45,19 +50,58 @@ class _Store(Generic[Q, A]):
     def ask(
         self, questions: Sequence[Q], compute: Callable[[list[Q]], list[A]], keep: Callable[[A], bool]
     ) -> list[A]:
-        """Returns the answers, in order; only new and distinct questions are computed, in one batch."""
+        """Returns the answers, in order; only new and distinct questions are computed, in one batch.
+
+        A question that another thread is at is waited for; it is computed here if that thread fails.
+        """
         keys = [content_hash(self._describe(question), 16) for question in questions]
+        asked = dict(zip(keys, questions, strict=True))
+        found: dict[str, A] = {}
+        while left := {key: question for key, question in asked.items() if key not in found}:
+            known, mine, others = self._divide(left)
+            found |= known
+            if mine:
+                found |= self._computed(mine, compute, keep)
+            # Only now: whoever computes them may wait for an answer of this thread.
+            for key, future in others.items():
+                with suppress(CancelledError):
+                    found[key] = future.result()
         with self._lock:
-            new = {k: q for k, q in zip(keys, questions, strict=True) if k not in self._answers}
-            self.hits += len(keys) - len(new)
-        fresh = dict(zip(new, compute(list(new.values())), strict=True)) if new else {}
+            self.hits += len(keys)
+        return [found[key] for key in keys]
+
+    def _divide(self, asked: dict[str, Q]) -> tuple[dict[str, A], dict[str, Q], dict[str, Future[A]]]:
+        """Returns what is known, what this thread is to compute, and what other threads are at."""
+        with self._lock:
+            known = {key: self._answers[key] for key in asked if key in self._answers}
+            others = {key: self._away[key] for key in asked if key in self._away}
+            mine = {key: q for key, q in asked.items() if key not in known and key not in others}
+            self._away.update((key, Future()) for key in mine)
+            return known, mine, others
+
+    def _computed(
+        self, mine: dict[str, Q], compute: Callable[[list[Q]], list[A]], keep: Callable[[A], bool]
+    ) -> dict[str, A]:
+        """Computes questions, keeps their answers and hands them to the threads that wait."""
+        try:
+            fresh = dict(zip(mine, compute(list(mine.values())), strict=True))
+        except BaseException:
+            with self._lock:
+                futures = [self._away.pop(key) for key in mine]
+            for future in futures:
+                future.cancel()
+            raise
         kept = {key: answer for key, answer in fresh.items() if keep(answer)}
         with self._lock:
             if self._folder is not None:
                 rows = ({"key": key, "answer": self._write(answer)} for key, answer in kept.items())
                 self._folder.append(self._name, *rows)
             self._answers |= kept
-            return [fresh[key] if key in fresh else self._answers[key] for key in keys]
+            self.hits -= len(mine)
+            futures = {key: self._away.pop(key) for key in mine}
+        for key, future in futures.items():
+            future.set_result(fresh[key])
+        return fresh
 
 
 class CachedPolicy:
@@ -120,10 +164,18 @@ class CachedScorer:
 
 
 def _describe_state(item: tuple[Problem, State]) -> Any:
+    """Names all of a problem that a prompt may show, its public tests too, and the steps."""
     problem, state = item
-    return [[problem.task_id, problem.prompt, problem.entry_point], state.to_row()]
+    return [_describe_problem(problem), state.to_row()]
 
 
 def _describe_request(request: PolicyRequest) -> Any:
     drawn = [request.n, request.seed, asdict(request.sampling)]
     return [*_describe_state((request.problem, request.state)), drawn]
+
+
+@lru_cache(maxsize=1024)
+def _describe_problem(problem: Problem) -> str:
+    tests = [case_to_json(test) for test in problem.public_tests]
+    shown = [problem.task_id, problem.prompt, problem.entry_point, tests, repr(sorted(problem.meta.items()))]
+    return content_hash(shown, 16)

@@ -15,6 +15,7 @@
   there, so that results of exact backends do not depend on batching.
 - With a journal every answer is on disk before its agent sees it. A run that was killed is resumed by
   running the same tasks with the same folder: recorded answers are not computed again.
+- A call that takes longer than `timeout_s` fails its own requests; others wait or go to another thread.
 - A request that fails in a batch is tried alone, and ends its own task only: the agent is asked for its
   best so far by the same exception, and the task's result has the typed error too.
 - A prompt that does not fit the context of the policy's model ends nothing: it is answered by empty samples
@@ -24,16 +25,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from o1coder_gym.agents.driver.guards import check_reply
 from o1coder_gym.agents.driver.lanes import Batch, Lane, Request
 from o1coder_gym.agents.driver.session import Session
-from o1coder_gym.agents.driver.tasks import Feed, Observer, Task, TaskResult
+from o1coder_gym.agents.driver.tasks import Feed, Observer, Profile, Task, TaskResult
 from o1coder_gym.errors import (
     CalledOff,
+    ConformanceError,
     InfrastructureError,
+    JournalError,
     O1CoderError,
     PolicyError,
     PromptTooLongError,
@@ -42,7 +47,7 @@ from o1coder_gym.errors import (
 )
 from o1coder_gym.protocols import Model, Policy, StepScorer
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.types import PolicyRequest, Problem, Proposal
+from o1coder_gym.types import PolicyRequest, Problem, Proposal, State, Usage
 
 __all__ = ["Driver", "Observer", "Task", "TaskResult"]
 
@@ -50,12 +55,23 @@ ANSWERS = "answers"
 """Name of the journal's file."""
 
 _BATCH_TOKENS = 32768
+_LATE_S = 1.0
+"""Seconds that the end of a run waits for calls that nobody needs any more, to record what they answer."""
+
 _PATIENCE = 0.1
 """Share of a policy batch's mean time that the next one waits for agents that the judge still has."""
 
+_MANY = 32
+_GATHER_S = 0.0005
+"""Seconds for which replies are gathered where more than `_MANY` calls are in flight."""
+
 
 class Driver:
-    """Runs agents against one model, one policy and one scorer. May be used again, one run at a time."""
+    """Runs agents against one model, one policy and one scorer. May be used again, one run at a time.
+
+    Attributes:
+        profile: Where the time of all runs so far went; that of a run is added at its end.
+    """
 
     def __init__(
         self,
@@ -86,7 +102,8 @@ class Driver:
                 policy's attribute `batch_tokens`, or 32768 if it has none.
             concurrency: Policy requests in flight, one a call; 1 is one batch at a time. None takes
                 the policy's attribute `parallel`, or 1 if it has none.
-            timeout_s: Seconds after which a policy call counts as failed; None waits for ever.
+            timeout_s: Seconds after which a call of the policy, the model or the scorer counts as failed; the
+                requests in it end their tasks, and what it answers later is recorded. None waits for ever.
 
         Raises:
             UsageError: When a number is out of range.
@@ -98,6 +115,8 @@ class Driver:
         for name, number in (("live", live), ("batch_tokens", batch_tokens), ("concurrency", concurrency)):
             if number < 1:
                 raise UsageError(f"driver: {name} must be at least 1, got {number}")
+        if timeout_s is not None and not timeout_s > 0:
+            raise UsageError(f"driver: timeout_s must be above 0, got {timeout_s}")
         self._model = model
         self._policy = policy
         self._scorer = scorer
@@ -108,12 +127,14 @@ class Driver:
         self._batch_tokens = batch_tokens
         self._concurrency = concurrency
         self._timeout_s = timeout_s
+        self.profile = Profile()
 
     def run(self, tasks: Iterable[Task]) -> list[TaskResult]:
         """Runs all tasks; returns their results in the order of the tasks.
 
         Raises:
-            UsageError: When two tasks have the same key.
+            UsageError: When two tasks have the same key, or one names a problem that the model does not have;
+                nothing has run then.
             JournalError: When the journal cannot be written or does not fit; what it has is safe.
         """
         tasks = list(tasks)
@@ -128,22 +149,36 @@ class Driver:
                 come. Of a feed a key may be used again once its task is over.
 
         Raises:
-            UsageError, JournalError: As `run`.
+            UsageError, JournalError: As `run`. Of tasks that are no list, which are known only as they are
+                drawn, an unknown problem ends its own task.
         """
+        if isinstance(tasks, Sequence):
+            _check(tasks, self._model)
         run = _Run(self, tasks)
         try:
             yield from run.results()
         finally:
             run.close()
+            self.profile += run.profile()
 
     def _lanes(self, done: SimpleQueue[Batch | None]) -> tuple[Lane, Lane, Lane]:
         """Returns the lanes of policy, model and scorer."""
         alone = None if self._concurrency == 1 else 1
-        policy = Lane(
-            "policy", self._policy.propose, done, self._concurrency, self._batch_tokens, batch_size=alone
-        )
         score = self._scorer.score if self._scorer is not None else _no_scorer
-        return policy, Lane("model", self._model.advance, done), Lane("scorer", score, done)
+        timeout_s = self._timeout_s
+        return (
+            Lane(
+                "policy",
+                self._policy.propose,
+                done,
+                threads=self._concurrency,
+                batch_weight=self._batch_tokens,
+                batch_size=alone,
+                timeout_s=timeout_s,
+            ),
+            Lane("model", self._model.advance, done, timeout_s=timeout_s),
+            Lane("scorer", score, done, timeout_s=timeout_s),
+        )
 
 
 class _Run:
@@ -162,26 +197,58 @@ class _Run:
             self._feed.attach(lambda: self._done.put(None))
         self._lanes = driver._lanes(self._done)
         self._policy, self._model, self._scorer = self._lanes
-        self._recorded = _recorded_answers(driver._journal)
+        journal = driver._journal
+        self._journal = None if journal is None else journal.index(ANSWERS, "task")
+        self._wall_s = self._waited_s = 0.0
 
     def results(self) -> Iterator[TaskResult]:
         """Yields results until no task is left."""
         while True:
+            started = time.perf_counter()
             more = self._feed is not None and self._feed.open  # read before the feed is emptied
             self._admit()
             self._call_off()
-            yield from self._take_finished()
+            if self._finished:
+                self._wall_s += time.perf_counter() - started
+                yield from self._take_finished()
+                started = time.perf_counter()
             if not self._live and not more:
+                self._record_late()
                 return
             self._dispatch()
             if any(lane.busy for lane in self._lanes) or self._feed is not None:
-                for batch in self._landed():
-                    self._deliver(batch)
+                self._deliver(self._landed())
+                self._expire()
+            self._wall_s += time.perf_counter() - started
+
+    def _record_late(self) -> None:
+        """Waits a little for the calls of searches that have failed: they are paid for, so they are kept."""
+        until = time.monotonic() + _LATE_S
+        while self._driver._journal is not None and any(lane.in_flight for lane in self._lanes):
+            try:
+                batch = self._done.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                return
+            if batch is not None:
+                batch.lane.land(batch)
+                self._deliver([batch])
 
     def close(self) -> None:
         """Ends the threads; searches that are not over are dropped, their answers are recorded."""
         for lane in self._lanes:
             lane.close()
+
+    def profile(self) -> Profile:
+        """Returns where the time went."""
+        return Profile(
+            wall=self._wall_s,
+            policy=self._policy.busy_s,
+            model=self._model.busy_s,
+            scorer=self._scorer.busy_s,
+            driver=self._wall_s - self._waited_s,
+            waiting=self._waited_s,
+            requests=sum(lane.served for lane in self._lanes),
+        )
 
     def _take_finished(self) -> list[TaskResult]:
         finished, self._finished = self._finished, []
@@ -194,32 +261,66 @@ class _Run:
             if task is None:
                 return
             if task.key in self._keys:
-                raise UsageError(f"two tasks are called {task.key!r}; give them different names or seeds")
+                raise _twice(task)
             self._keys.add(task.key)
             self._begun += 1
             self._start(task, self._begun)
 
     def _call_off(self) -> None:
         """Ends the searches that the feed has called off."""
-        keys = self._feed.take_called_off() if self._feed is not None else ()
-        for session in [session for session in self._live if session.task.key in keys]:
-            session.fail(CalledOff(f"{session.task.key}: called off"))
-            self._pump(session)
+        tasks = self._feed.take_called_off() if self._feed is not None else ()
+        for task in tasks:
+            for session in [session for session in self._live if session.task is task]:
+                session.fail(CalledOff(f"{task.key}: called off"))
+                self._pump(session)
 
     def _start(self, task: Task, order: int) -> None:
-        model = self._driver._model
+        recorded = self._recorded(task.key)
+        try:
+            problem, root = _question(self._driver._model, task.task_id)
+        except O1CoderError as error:
+            self._finish(TaskResult(task, None, Usage(), error=error))
+            return
+        journal = self._driver._journal
+        if recorded and journal is not None and journal.begun_elsewhere:
+            recorded = recorded if self._fits(task, problem, root, recorded) else {}
         session = Session(
             task,
-            model.problem(task.task_id),
-            model.initial(task.task_id),
+            problem,
+            root,
             order=order,
             seed=self._driver._seed,
             journaled=self._driver._journal is not None,
-            recorded=self._recorded.pop(task.key, None),
+            recorded=recorded,
             observer=self._driver._observer,
         )
         self._live.add(session)
         self._pump(session)
+
+    def _fits(
+        self, task: Task, problem: Problem, root: State, recorded: Mapping[int, Mapping[str, Any]]
+    ) -> bool:
+        """Whether a search asks what it asked in the version that began the run, as far as the answers go.
+
+        Agents may ask otherwise than in an earlier version. Within one version a journal that does not fit is
+        an error instead: something is not reproducible.
+        """
+        trial = Session(task, problem, root, seed=self._driver._seed, recorded=recorded)
+        try:
+            while trial.outcome is None and trial.outstanding == 0:
+                for request in trial.wave():
+                    trial.recorded(request)
+        except JournalError:
+            warnings.warn(
+                f"{task.key}: another version began this run, and its agent asked otherwise; asked anew",
+                stacklevel=2,
+            )
+            return False
+        return True
+
+    def _recorded(self, key: str) -> Mapping[int, Mapping[str, Any]]:
+        """Returns the journal's rows of a task by serial number."""
+        return {} if self._journal is None else {row["k"]: row for row in self._journal.rows(key)}
 
     def _pump(self, session: Session) -> None:
         """Moves a session on until it waits for a lane or is over."""
@@ -227,15 +328,20 @@ class _Run:
             for request in session.wave():
                 if not session.recorded(request):
                     self._lane(request).put(request)
-        self._write([session])
+        if session.unwritten:
+            self._write([session])
         if session.outcome is not None and session in self._live:
             self._live.remove(session)
-            self._finished.append(session.outcome)
-            if self._feed is not None:
-                self._keys.discard(session.task.key)
             if session.outstanding:
                 for lane in self._lanes:
                     lane.drop(session)
+            self._finish(session.outcome)
+
+    def _finish(self, outcome: TaskResult) -> None:
+        self._finished.append(outcome)
+        if self._feed is not None:
+            self._keys.discard(outcome.task.key)
+            self._feed.over(outcome.task)
 
     def _lane(self, request: Request) -> Lane:
         if isinstance(request.payload, PolicyRequest):
@@ -245,70 +351,85 @@ class _Run:
     def _dispatch(self) -> None:
         self._model.dispatch()
         self._scorer.dispatch()
-        if self._policy.stuck:
-            for request in self._policy.drain():
-                request.owner.fail(PolicyError(f"policy: still busy after {self._driver._timeout_s} s"))
-                self._pump(request.owner)
-        elif self._hold_s() <= 0:
+        if self._hold_s() <= 0:
             self._policy.dispatch()
 
     def _hold_s(self) -> float:
         """Seconds that the next policy batch should still wait to become a fuller one."""
         policy = self._policy
-        away = self._model.in_flight or self._scorer.in_flight
-        if not away or not policy.waiting or policy.in_flight or policy.threads > 1:
+        if policy.threads > 1 or not policy.waiting or policy.in_flight:
+            return 0.0
+        if not self._model.in_flight and not self._scorer.in_flight:
             return 0.0
         return policy.waiting_since + _PATIENCE * policy.mean_s - time.monotonic()
 
     def _landed(self) -> list[Batch]:
         """Waits for one batch, the feed or the clock; returns all batches that are back."""
-        landed = []
+        started = time.perf_counter()
         try:
-            landed.append(self._done.get(timeout=self._wait_s()))
-            while True:
-                landed.append(self._done.get_nowait())
+            found = [self._done.get(timeout=self._wait_s())]
         except Empty:
-            pass
-        batches = [batch for batch in landed if batch is not None]
-        for batch in batches:
+            found = []
+        if len(self._policy.in_flight) > _MANY:  # to be woken by each reply would cost more than the nap
+            time.sleep(_GATHER_S)
+        self._waited_s += time.perf_counter() - started
+        found += (self._done.get_nowait() for _ in range(self._done.qsize()))  # nobody else takes any
+        landed = [batch for batch in found if batch is not None]
+        for batch in landed:
             batch.lane.land(batch)
-        return batches or self._overdue()
+        return landed
 
     def _wait_s(self) -> float | None:
         """Seconds until the clock has something to say; None if it never has."""
         waits = [hold] if (hold := self._hold_s()) > 0 else []
         if self._driver._timeout_s is not None:
-            starts = [batch.started for batch in self._policy.in_flight if not batch.overdue]
-            if starts:
-                waits.append(max(0.0, min(starts) + self._driver._timeout_s - time.monotonic()))
+            deadlines = (lane.deadline for lane in self._lanes)
+            waits += [max(0.0, deadline - time.monotonic()) for deadline in deadlines if deadline is not None]
         return min(waits) if waits else None
 
-    def _overdue(self) -> list[Batch]:
-        """Fails the policy requests that have been away for too long; their late replies are recorded."""
-        timeout_s = self._driver._timeout_s
-        for batch in self._policy.in_flight:
-            if timeout_s is None or batch.overdue or time.monotonic() - batch.started < timeout_s:
-                continue
-            batch.overdue = True
-            for request in batch.requests:
-                request.owner.fail(PolicyError(f"policy: no answer within {timeout_s} s"))
-                self._pump(request.owner)
-        return []
+    def _expire(self) -> None:
+        """Fails the requests that have been away for too long; their late replies are recorded."""
+        if self._driver._timeout_s is None:
+            return
+        for lane in self._lanes:
+            while requests := lane.expire():
+                for request in requests:
+                    request.owner.fail(_failure(lane, f"no answer within {self._driver._timeout_s} s"))
+                    self._pump(request.owner)
 
-    def _deliver(self, batch: Batch) -> None:
+    def _deliver(self, batches: Sequence[Batch]) -> None:
         """Hands replies to their sessions, records them, and lets the sessions go on."""
-        if batch.error is None and len(batch.replies) != len(batch.requests):
-            got, asked = len(batch.replies), len(batch.requests)
-            batch.error = _failure(batch.lane, f"got {got} replies to {asked} requests")
-        owners = {id(request.owner): request.owner for request in batch.requests}
-        if batch.error is not None:
-            self._failed(batch, batch.error)
-        else:
-            for request, reply in zip(batch.requests, batch.replies, strict=True):
-                request.owner.receive(request, reply)
-        self._write(owners.values())
-        for session in owners.values():
+        owners: dict[Session, None] = {}
+        for batch in batches:
+            if batch.error is None and len(batch.replies) != len(batch.requests):
+                got, asked = len(batch.replies), len(batch.requests)
+                batch.error = _failure(batch.lane, f"got {got} replies to {asked} requests")
+            if batch.error is not None:
+                self._failed(batch, batch.error)
+            else:
+                for request, reply in zip(batch.requests, batch.replies, strict=True):
+                    self._receive(batch, request, reply)
+            owners.update((request.owner, None) for request in batch.requests)
+        self._write(owners)
+        for session in owners:
             self._pump(session)
+
+    def _receive(self, batch: Batch, request: Request, reply: Any) -> None:
+        """Hands a reply to its session; one that breaks the contract, as an error does, may be another's."""
+        try:
+            answer = check_reply(request.payload, reply)
+        except O1CoderError as error:
+            if len(batch.requests) > 1:
+                self._retry(batch, request)
+            else:
+                request.owner.fail(error)
+        else:
+            request.owner.receive(request, answer)
+
+    def _retry(self, batch: Batch, request: Request) -> None:
+        if request.owner.outcome is None:
+            request.owner.retry(request)
+            batch.lane.put(request)
 
     def _failed(self, batch: Batch, error: BaseException) -> None:
         """Tries the requests of a failed batch one by one; one that fails alone ends its task.
@@ -317,9 +438,7 @@ class _Run:
         """
         if len(batch.requests) > 1:
             for request in batch.requests:
-                request.alone = True
-                if request.owner.outcome is None:
-                    batch.lane.put(request)
+                self._retry(batch, request)
             return
         (request,) = batch.requests
         if isinstance(error, PromptTooLongError) and isinstance(request.payload, PolicyRequest):
@@ -338,13 +457,36 @@ class _Run:
             self._driver._journal.append(ANSWERS, *rows)
 
 
-def _recorded_answers(journal: RunFolder | None) -> dict[str, dict[int, dict[str, Any]]]:
-    """Returns the journal's rows by task and serial number."""
-    recorded: dict[str, dict[int, dict[str, Any]]] = {}
-    if journal is not None:
-        for row in journal.rows(ANSWERS):
-            recorded.setdefault(row["task"], {})[row["k"]] = row
-    return recorded
+def _check(tasks: Sequence[Task], model: Model) -> None:
+    """Refuses tasks of equal keys and of unknown problems before anything runs."""
+    keys: set[str] = set()
+    for task in tasks:
+        if task.key in keys:
+            raise _twice(task)
+        keys.add(task.key)
+    for task_id in dict.fromkeys(task.task_id for task in tasks):
+        _question(model, task_id)
+
+
+def _question(model: Model, task_id: str) -> tuple[Problem, State]:
+    """Returns a problem and its root.
+
+    Raises:
+        O1CoderError: When the model has none, or returns something else.
+    """
+    try:
+        problem, root = model.problem(task_id), model.initial(task_id)
+    except O1CoderError:
+        raise
+    except Exception as error:
+        raise InfrastructureError(f"model, {task_id}: {type(error).__name__}: {error}") from error
+    if not isinstance(problem, Problem) or not isinstance(root, State) or problem.task_id != root.problem_id:
+        raise ConformanceError(f"model, {task_id}: got {problem!r:.80} and {root!r:.80}, expected both of it")
+    return problem, root
+
+
+def _twice(task: Task) -> UsageError:
+    return UsageError(f"two tasks are called {task.key!r}; give them different names or seeds")
 
 
 def _failure(lane: Lane, message: str) -> O1CoderError:

@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -42,28 +42,39 @@ class Request:
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """What left together, and what came back: `replies`, or the `error` that the function raised."""
+    """What left together, and what came back after `seconds`: `replies`, or the `error` that was raised."""
 
     lane: Lane
     requests: list[Request]
     started: float
     replies: Sequence[Any] = ()
     error: BaseException | None = None
-    overdue: bool = False
+    seconds: float = 0.0
+
+
+GIVEN_UP = 10
+"""Times its time-out after which a call that came from the only thread is not waited for any longer."""
 
 
 @dataclass(eq=False)
 class Lane:
     """Queue, threads and clock of one function. All but the threads belongs to the loop's thread.
 
+    A call that takes longer than `timeout_s` is overdue. Where calls may overlap, another thread takes its
+    place. A function that is called from one thread can only be waited for; what waits for it is not overdue,
+    and is given up when the call has not come back after `GIVEN_UP` times the time-out.
+
     Attributes:
         name: For messages and thread names.
         serve: The batched function; called from the lane's own threads.
         done: Where finished batches are put.
-        threads: Batches in flight at most.
+        threads: Batches in flight at most, overdue ones aside.
         batch_weight: Bound on the summed weight of a batch; None for no bound.
         batch_size: Bound on the requests of a batch; None for no bound.
+        timeout_s: Seconds after which a call is overdue; None for never.
         mean_s: Running mean of the seconds that a batch takes, 0 before the first.
+        busy_s: Seconds in the function so far, those of all threads.
+        served: Requests that came back so far.
         waiting_since: When the first of the waiting requests came, by the monotonic clock.
     """
 
@@ -73,9 +84,11 @@ class Lane:
     threads: int = 1
     batch_weight: int | None = None
     batch_size: int | None = None
+    timeout_s: float | None = None
     mean_s: float = 0.0
+    busy_s: float = 0.0
+    served: int = 0
     waiting_since: float = 0.0
-    in_flight: list[Batch] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Prepares the queues; threads start with the first batches."""
@@ -83,11 +96,15 @@ class Lane:
         self._order = itertools.count()
         self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
         self._started = 0
+        # Both in the order of departure: the first of each is the first to be overdue.
+        self.in_flight: dict[Batch, None] = {}
+        self._overdue: dict[Batch, None] = {}
 
     @property
     def idle(self) -> int:
         """Number of batches that could leave now."""
-        return self.threads - len(self.in_flight)
+        alone = len(self._overdue) if self.threads == 1 else 0
+        return self.threads - len(self.in_flight) - alone
 
     @property
     def waiting(self) -> int:
@@ -95,26 +112,15 @@ class Lane:
         return len(self._waiting)
 
     @property
-    def stuck(self) -> bool:
-        """Whether every thread is away on a batch that is overdue."""
-        return self.idle == 0 and all(batch.overdue for batch in self.in_flight)
-
-    @property
     def busy(self) -> bool:
         """Whether something waits, or is away and may come back."""
-        return bool(self._waiting) or (bool(self.in_flight) and not self.stuck)
+        return bool(self._waiting or self.in_flight)
 
     def put(self, request: Request) -> None:
         """Queues a request."""
         if not self._waiting:
             self.waiting_since = time.monotonic()
         heapq.heappush(self._waiting, (request.priority, next(self._order), request))
-
-    def drain(self) -> list[Request]:
-        """Removes and returns the requests that have not left."""
-        requests = [request for _, _, request in self._waiting]
-        self._waiting.clear()
-        return requests
 
     def drop(self, owner: object) -> None:
         """Forgets the requests of one owner that have not left."""
@@ -125,17 +131,44 @@ class Lane:
         """Sends batches to idle threads while requests wait."""
         while self._waiting and self.idle > 0:
             batch = Batch(self, self._take(), time.monotonic())
-            self.in_flight.append(batch)
-            if self._started < len(self.in_flight):
+            self.in_flight[batch] = None
+            if self._started < len(self.in_flight) + len(self._overdue):
                 self._started += 1
                 threading.Thread(target=self._work, name=f"o1coder-{self.name}", daemon=True).start()
             self._inbox.put(batch)
 
     def land(self, batch: Batch) -> None:
-        """Takes note that a batch is back."""
-        self.in_flight.remove(batch)
+        """Takes note that a batch is back, in time or not."""
+        if self.in_flight.pop(batch, batch) is batch:
+            self._overdue.pop(batch, None)
         seconds = time.monotonic() - batch.started
         self.mean_s = seconds if self.mean_s == 0 else 0.8 * self.mean_s + 0.2 * seconds
+        self.busy_s += batch.seconds
+        self.served += len(batch.requests)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` has something to say, by the monotonic clock; None for never."""
+        if self.timeout_s is None:
+            return None
+        if self.in_flight:
+            return next(iter(self.in_flight)).started + self.timeout_s
+        if self._waiting and self._overdue and self.idle < 1:
+            return next(iter(self._overdue)).started + GIVEN_UP * self.timeout_s
+        return None
+
+    def expire(self) -> list[Request]:
+        """Returns the requests that are overdue since the last time, and those that wait for a dead call."""
+        if (deadline := self.deadline) is None or time.monotonic() < deadline:
+            return []
+        if not self.in_flight:
+            requests = [request for _, _, request in self._waiting]
+            self._waiting.clear()
+            return requests
+        batch = next(iter(self.in_flight))
+        del self.in_flight[batch]
+        self._overdue[batch] = None
+        return batch.requests
 
     def close(self) -> None:
         """Tells the threads to end after what they are at; does not wait for them."""
@@ -156,8 +189,11 @@ class Lane:
 
     def _work(self) -> None:
         while (batch := self._inbox.get()) is not None:
+            started = time.perf_counter()
             try:
-                batch.replies = self.serve([request.payload for request in batch.requests])
+                # A list in this thread: what a lazy reply does, or raises, belongs to the call.
+                batch.replies = list(self.serve([request.payload for request in batch.requests]))
             except BaseException as error:  # even an exit: the loop would wait for this batch for ever
                 batch.error = error
+            batch.seconds = time.perf_counter() - started
             self.done.put(batch)

@@ -8,24 +8,30 @@ on the answers alone, never on the timing of batches.
 What was sampled is told apart from what happened to the policy by accident: a sample that ended because
 the budget granted it fewer tokens than were asked for is settled, recorded and shown to the observer as
 ``finish="budget"``, but no agent gets it, so that none can have it judged.
+
+Every search ends: a budget pays for so much, and a search that goes on for `UNPAID_TURNS` turns without
+paying anything is told that its budget is spent.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from o1coder_gym.agents.driver.guards import Payload, check_queries, check_result
 from o1coder_gym.agents.driver.lanes import Request
-from o1coder_gym.agents.driver.replies import Payload, check_reply, name_of, read_answer, write_answer
+from o1coder_gym.agents.driver.replies import name_of, read_answer, write_answer
 from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, O1CoderError
 from o1coder_gym.queries import Advance, Answer, Propose, Query, Score, Search
 from o1coder_gym.runs.budget import Grant, Meter
 from o1coder_gym.runs.seeds import derive_seed
 from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
+
+UNPAID_TURNS = 1000
+"""Turns in a row that may be free: nothing that the budget limits, or neither a token nor a program."""
 
 
 @dataclass(slots=True)
@@ -103,6 +109,8 @@ class Session:
         self._counts: dict[State, int] = {}
         self._sampled: dict[State, dict[str, Finish]] = {}
         self._serial = 0
+        self._paid = 0
+        self._unpaid_turns = 0
         self._expired = False
         self._exhausted = False
         self._error: O1CoderError | None = None
@@ -131,19 +139,16 @@ class Session:
         if row["q"] != name_of(request.payload):
             raise JournalError(f"{self.task.key}: request {request.serial} is not the one in the journal")
         self._meter.resume_at(row["s"])
+        if "r" in row:
+            self._meter.count_retry()
         self._book(request, read_answer(request.payload, row["a"]))
         return True
 
-    def receive(self, request: Request, reply: Any) -> None:
-        """Takes a reply from a lane: checks, books and records it.
+    def receive(self, request: Request, answer: Answer) -> None:
+        """Takes an answer that was checked: books and records it.
 
-        A reply that comes after the session failed is still recorded, for it was paid for.
+        One that comes after the session failed is still recorded, for it was paid for.
         """
-        try:
-            answer = check_reply(request.payload, reply)
-        except O1CoderError as error:
-            self.fail(error)
-            return
         if self._journaled:
             self.unwritten.append(self._row(request, answer))
         self._book(request, answer)
@@ -157,15 +162,22 @@ class Session:
                 self._abandon(error)
 
     def _row(self, request: Request, answer: Answer) -> dict[str, Any]:
-        """Returns the journal row of an answer; `q` tells what was asked, to notice another search."""
+        """Returns the journal row of an answer; `q` names what was asked, to notice another search."""
         row = {"task": self.task.key, "k": request.serial, "q": name_of(request.payload)}
         row |= {"s": round(self._meter.seconds, 3), "a": write_answer(answer)}
         if isinstance(request.payload, PolicyRequest):
             row["seed"] = request.payload.seed
+        if request.alone:
+            row["r"] = 1
         return row
 
-    def _begin(self, root: State) -> Sequence[Query]:
-        self._search = self.task.agent(self._problem, root)
+    def retry(self, request: Request) -> None:
+        """Takes note that a request is sent again."""
+        request.alone = True
+        self._meter.count_retry()
+
+    def _begin(self, root: State) -> Any:
+        self._search = self.task.begin(self._problem, root, self._seed)
         return next(self._search)
 
     def _reserve(self) -> list[Request]:
@@ -179,10 +191,10 @@ class Session:
 
     def _request(self, slot: _Slot, expired: bool) -> Request | None:
         query = slot.query
-        if isinstance(query, Score):
-            return self._issue((self._problem, query.state))
         if expired:
             return None
+        if isinstance(query, Score):
+            return self._issue((self._problem, query.state))
         if isinstance(query, Advance):
             granted = self._meter.reserve_executions(1)
             return self._issue((query.state, query.action), grant=granted) if granted else None
@@ -223,6 +235,8 @@ class Session:
         if isinstance(query, Advance) and isinstance(answer, Transition):
             self._meter.settle_executions(request.grant, int(answer.verdict is not None))
             answer = self._attributed(query, answer)
+        if isinstance(query, Score):
+            self._meter.count_scores(1)
         assert not isinstance(answer, tuple)  # `check_reply` lets none through
         slot.answer = answer
 
@@ -249,21 +263,35 @@ class Session:
 
     def _end_turn(self) -> None:
         """Hands the answers to the agent, or tells it that the budget paid for none of them."""
-        paid = [slot for slot in self._turn if not isinstance(slot.query, Score)]
-        if paid and not any(slot.served for slot in paid):
-            if self._exhausted:
-                name = self.task.key
-                self._abandon(ConformanceError(f"{name}: the agent went on after its budget was exhausted"))
-                return
-            self._exhausted = True
-            self._observe([slot for slot in paid if slot.samples])
-            self._exhaust(f"{self.task.key}: the budget is spent")
+        paid = [slot for slot in self._turn if not isinstance(slot.query, Score)] or self._turn
+        if not any(slot.served for slot in paid):
+            self._stop("the budget is spent")
+        elif self._idles():
+            self._stop(f"nothing was drawn or judged in {UNPAID_TURNS} turns")
+        else:
+            self._observe(self._turn)
+            answers = [_answer(slot) for slot in self._turn]
+            search = self._search
+            assert search is not None
+            self._resume(lambda: search.send(answers))
+
+    def _idles(self) -> bool:
+        """Whether so many turns have cost nothing that the search would go on for ever."""
+        if self._meter.paid > self._paid:
+            self._paid, self._unpaid_turns = self._meter.paid, 0
+        else:
+            self._unpaid_turns += 1
+        return self._unpaid_turns > UNPAID_TURNS
+
+    def _stop(self, reason: str) -> None:
+        """Tells the agent that its budget is spent; one that was told before has no answer."""
+        if self._exhausted:
+            name = self.task.key
+            self._abandon(ConformanceError(f"{name}: the agent went on after its budget was exhausted"))
             return
-        self._observe(self._turn)
-        answers = [_answer(slot) for slot in self._turn]
-        search = self._search
-        assert search is not None
-        self._resume(lambda: search.send(answers))
+        self._exhausted = True
+        self._observe([slot for slot in self._turn if slot.samples])
+        self._exhaust(f"{self.task.key}: {reason}")
 
     def _observe(self, slots: Sequence[_Slot]) -> None:
         """Tells the observer what each query was answered, and of the samples that the budget cut."""
@@ -283,25 +311,31 @@ class Session:
     def _abandon(self, error: O1CoderError) -> None:
         """Ends an agent that does not end by itself."""
         if self._search is not None:
-            with contextlib.suppress(Exception):  # a foreign agent may ignore even this, or fail at it
+            try:
                 self._search.close()
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                pass
         self._finish(None, error)
 
-    def _resume(self, step: Callable[[], Sequence[Query]]) -> None:
+    def _resume(self, step: Callable[[], Any]) -> None:
         """Lets the agent run to its next turn or its end."""
+        problem_id = self._problem.task_id
         try:
-            self._turn = [_Slot(_checked(query)) for query in step()]
+            self._turn = [_Slot(query) for query in check_queries(problem_id, step())]
         except StopIteration as end:
-            if isinstance(end.value, SearchResult):
-                self._finish(end.value)
-            else:
-                found = type(end.value).__name__
-                self._finish(None, ConformanceError(f"{self.task.key}: the agent returned a {found}"))
+            try:
+                self._finish(check_result(problem_id, end.value))
+            except ConformanceError as error:
+                self._finish(None, error)
         except BudgetExhausted:
             self._finish(None)
         except O1CoderError as error:
             self._abandon(error)
-        except Exception as error:  # a foreign agent's failure ends its own task only
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a foreign agent's failure, an exit too, ends its own task only
             failure = O1CoderError(f"{self.task.key}: the agent failed: {type(error).__name__}: {error}")
             failure.__cause__ = error
             self._finish(None, failure)
@@ -326,12 +360,6 @@ class Session:
                 )
         self._serial += self._expired
         return self._expired
-
-
-def _checked(query: Query) -> Query:
-    if not isinstance(query, Propose | Advance | Score) or (isinstance(query, Propose) and query.n < 1):
-        raise ConformanceError(f"the agent asked for {query!r:.200}, which is no query")
-    return query
 
 
 def _answer(slot: _Slot) -> Answer:

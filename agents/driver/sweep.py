@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from o1coder_gym.agents.driver.recordings import Recording
+from o1coder_gym.agents.driver.session import UNPAID_TURNS
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
 from o1coder_gym.queries import Advance, Answer, Propose, Query
@@ -29,15 +30,19 @@ class Replay:
         usage: What it spends; no seconds.
         programs: The terminal states whose programs were judged on the way, in order.
         cut: Whether the budget cut a sample.
+        exhausted: Whether the budget ended the search.
     """
 
     result: SearchResult
     usage: Usage
     programs: list[State]
     cut: bool = False
+    exhausted: bool = False
 
 
-def answer_within(task: Task, problem: Problem, root: State, recording: Recording, budget: Budget) -> Replay:
+def answer_within(
+    task: Task, problem: Problem, root: State, recording: Recording, budget: Budget, *, seed: int = 0
+) -> Replay:
     """Returns what the agent of a recorded task answers within a smaller budget, and what it spends.
 
     Args:
@@ -46,22 +51,25 @@ def answer_within(task: Task, problem: Problem, root: State, recording: Recordin
         root: Where its search started.
         recording: What it was answered.
         budget: Tokens, calls and executions at most; seconds cannot be replayed and are ignored.
+        seed: That of the driver which ran the task; a task's own comes first.
 
     Raises:
         ConformanceError: When the agent goes on after `BudgetExhausted`.
     """
     teller = _Teller(recording, budget)
-    search = task.agent(problem, root)
+    search = task.begin(problem, root, seed)
     try:
         queries = next(search)
         while (answers := teller.answer(queries)) is not None:
             queries = search.send(answers)
         search.throw(BudgetExhausted(f"{task.key}: the budget is spent"))
     except StopIteration as end:
-        return Replay(end.value, teller.usage, teller.told.programs(), teller.cut)
+        found = end.value
     except BudgetExhausted:
-        return Replay(SearchResult(None), teller.usage, teller.told.programs(), teller.cut)
-    raise ConformanceError(f"{task.key}: the agent went on after its budget was exhausted")
+        found = SearchResult(None)
+    else:
+        raise ConformanceError(f"{task.key}: the agent went on after its budget was exhausted")
+    return Replay(found, teller.usage, teller.told.programs(), teller.cut, teller.exhausted)
 
 
 @dataclass(slots=True)
@@ -74,17 +82,22 @@ class _Teller:
     told: Recording = field(default_factory=Recording)
     over: bool = False
     cut: bool = False
+    exhausted: bool = False
+    idle: int = 0
     drawn: dict[tuple[State, Sampling], int] = field(default_factory=dict)
 
     def answer(self, queries: Sequence[Query]) -> list[Answer] | None:
         """Returns the answers of a turn, or None if nothing that costs could be paid."""
+        before = self.usage
         answers = [self._one(query) for query in queries]
+        self.idle = self.idle + 1 if self.usage == before else 0
         served = [
             answer.state is not query.state if isinstance(answer, Transition) else bool(answer)
             for query, answer in zip(queries, answers, strict=True)
             if isinstance(query, Propose | Advance)
         ]
-        return answers if any(served) or not served else None
+        self.exhausted = (bool(served) and not any(served)) or self.idle > UNPAID_TURNS
+        return None if self.exhausted else answers
 
     def _one(self, query: Query) -> Answer:
         if isinstance(query, Propose):

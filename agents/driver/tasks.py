@@ -1,6 +1,8 @@
 """Tasks: one problem for one agent, what became of it, and who is told on the way.
 
 A feed: tasks that arrive while a driver runs, and may be called off again.
+
+A profile: where the time of a run went.
 """
 
 from __future__ import annotations
@@ -8,12 +10,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from o1coder_gym.errors import O1CoderError, UsageError
-from o1coder_gym.queries import Agent, Answer, Query
+from o1coder_gym.queries import Agent, Answer, Query, Search
 from o1coder_gym.runs.budget import UNLIMITED, Budget
-from o1coder_gym.types import SearchResult, Usage
+from o1coder_gym.runs.context import SearchContext, begin
+from o1coder_gym.runs.seeds import derive_stream
+from o1coder_gym.types import Problem, SearchResult, State, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,18 @@ class Task:
     def key(self) -> str:
         """Names the task in a journal."""
         return f"{self.name} {self.task_id}" + ("" if self.seed is None else f" seed={self.seed}")
+
+    def begin(self, problem: Problem, root: State, seed: int = 0) -> Search:
+        """Starts the search; its context is the same whenever problem, name and seed are.
+
+        Args:
+            problem: The problem that the task names.
+            root: Where to start.
+            seed: That of the run; the task's own comes first.
+        """
+        of_run = seed if self.seed is None else self.seed
+        stream = derive_stream(of_run, "task", self.task_id, self.name)
+        return begin(self.agent, problem, root, SearchContext(stream, self.budget != UNLIMITED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,8 @@ class Feed:
         """Starts open and empty."""
         self._lock = threading.Lock()
         self._waiting: deque[Task] = deque()
-        self._called_off: set[str] = set()
+        self._running: dict[str, Task] = {}
+        self._called_off: list[Task] = []
         self._open = True
         self._wake: Callable[[], None] = _nobody
 
@@ -108,6 +125,8 @@ class Feed:
     def call_off(self, key: str) -> bool:
         """Ends the task of this key: one that waits is dropped, one that runs ends with its best so far.
 
+        A key of no task, or of one that is over, changes nothing; a later task of that key goes on.
+
         Returns:
             Whether it was dropped, so that no result comes.
         """
@@ -115,8 +134,8 @@ class Feed:
             kept = deque(task for task in self._waiting if task.key != key)
             dropped = len(kept) < len(self._waiting)
             self._waiting = kept
-            if not dropped:
-                self._called_off.add(key)
+            if not dropped and key in self._running:
+                self._called_off.append(self._running[key])
         self._wake()
         return dropped
 
@@ -132,13 +151,55 @@ class Feed:
     def take(self) -> Task | None:
         """Returns the next task, or None if none waits; for the driver."""
         with self._lock:
-            return self._waiting.popleft() if self._waiting else None
+            task = self._waiting.popleft() if self._waiting else None
+            if task is not None and task.key not in self._running:
+                self._running[task.key] = task
+            return task
 
-    def take_called_off(self) -> set[str]:
-        """Returns the keys that were called off since the last time; for the driver."""
+    def take_called_off(self) -> list[Task]:
+        """Returns the running tasks that were called off since the last time; for the driver."""
+        if not self._called_off:
+            return []
         with self._lock:
-            called_off, self._called_off = self._called_off, set()
+            called_off, self._called_off = self._called_off, []
             return called_off
+
+    def over(self, task: Task) -> None:
+        """Takes note that a task is over; for the driver."""
+        with self._lock:
+            if self._running.get(task.key) is task:
+                del self._running[task.key]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where the time of a run went, in seconds. Adds up.
+
+    The first three work at the same time as each other and as the driver, and a server's calls overlap, so
+    that their sum may be more than the wall time.
+
+    Attributes:
+        wall: From the first task to the last result, without what the caller did between results.
+        policy: In calls of the policy.
+        model: In calls of the model, most of it the judge's.
+        scorer: In calls of the step scorer.
+        driver: In the driver and in agents.
+        waiting: That the driver waited for one of the three.
+        requests: Requests to the three.
+    """
+
+    wall: float = 0.0
+    policy: float = 0.0
+    model: float = 0.0
+    scorer: float = 0.0
+    driver: float = 0.0
+    waiting: float = 0.0
+    requests: int = 0
+
+    def __add__(self, other: Profile) -> Profile:
+        """Adds field by field."""
+        theirs = asdict(other)
+        return Profile(**{name: mine + theirs[name] for name, mine in asdict(self).items()})
 
 
 def _nobody() -> None:

@@ -40,27 +40,39 @@ def step_returns(outcome: float, process: Sequence[float], alpha: float, gamma: 
     )
 
 
-def step_advantages(returns: Sequence[Sequence[float]], group: int) -> list[list[float]]:
-    """Computes the advantages of GRPO by step: the return less the mean of its peers, in units of σ.
+def step_advantages(returns: Sequence[Sequence[float]], group: int, gap: float = 1.0) -> list[list[float]]:
+    """Computes the advantages of GRPO by step: the return less the mean of its peers, over a scale, clipped.
 
     The peers of step t are the steps t of all episodes of the group that have one. A step that has no peer is
-    compared with φ of the whole group. σ is the standard deviation of φ over all groups: where the outcomes
-    of a group are equal, its episodes differ by their process rewards alone, and in units of the group's own
-    σ (GRPO, arXiv 2402.03300, section 4.1) the noise of a PRM would weigh as much as success and failure.
-    Episodes without process rewards get the advantages of GRPO with TRL's ``scale_rewards="batch"`` as long
-    as they are equally long.
+    compared with φ of the whole group.
+
+    The scale is σ of all returns of the batch, of later steps too, for those are what is divided: where the
+    episodes of a batch have one φ and differ in the order of their process rewards, σ of φ alone is 0. The
+    batch, not the group, since in units of a group's own σ (GRPO, arXiv 2402.03300, section 4.1) the noise of
+    a PRM would weigh as much as success and failure.
+
+    It is at least `gap` / √G, the σ of a group in which one episode alone succeeds: in a batch where all
+    fail, a difference in process rewards weighs no more than it would beside one success. No advantage of
+    GRPO exceeds √G in a group of G (Samuelson 1968: |x − mean| ≤ σ (G − 1) / √G), so those here are clipped
+    there; steps with few peers and a scale taken from other groups could exceed it.
+
+    Episodes without process rewards, equally long, of which at least one in a group succeeds and at least one
+    fails, get the advantages of GRPO with TRL's ``scale_rewards="batch"``.
 
     Args:
         returns: Of the B episodes of a batch, m_i each, group after group; an episode with NaN is left out of
             all means.
         group: G, episodes of a group; divides B.
+        gap: α (τ_pass − τ_fail), what a success is worth in φ, ≥ 0.
 
     Returns:
-        Numbers of the same shape; 0 for episodes that were left out.
+        Numbers of the same shape in [−√G, √G]; 0 for episodes that were left out.
     """
-    scale = _deviation([one[0] for one in returns if _counts(one)]) + STABILISER
+    bound = math.sqrt(group)
+    spread = _deviation([value for one in returns if _counts(one) for value in one])
+    scale = max(spread, gap / bound) + STABILISER
     return [
-        [value / scale for value in differences]
+        [min(max(value / scale, -bound), bound) for value in differences]
         for start in range(0, len(returns), group)
         for differences in _differences(returns[start : start + group])
     ]

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import gymnasium
 import numpy as np
@@ -30,6 +30,8 @@ from o1coder_gym.errors import (
 from o1coder_gym.queries import Advance, Part, Propose, Search, advance, propose
 from o1coder_gym.rewards import Schedule, end_value, standing
 from o1coder_gym.runs.files import replacing
+from o1coder_gym.runs.seeds import derive_stream
+from o1coder_gym.statistics import estimate_share
 from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer
 from o1coder_gym.types import Outcome, Problem, Sampling, SearchResult, State, Transition
@@ -113,11 +115,13 @@ class Evaluation:
         episodes: Number of episodes.
         successes: Episodes that ended with all public tests passed.
         mean_return: Mean sum of rewards.
+        interval: 95 % interval of the share of successes; the episodes of one problem stay together.
     """
 
     episodes: int
     successes: int
     mean_return: float
+    interval: tuple[float, float]
 
     @property
     def success_rate(self) -> float:
@@ -146,7 +150,7 @@ def train(
         InfrastructureError: When the judge failed, so that a reward is missing.
     """
     env_kwargs = dict(training.env)
-    env = make_vec_env(training.env_id, training.num_envs, seed=training.seed, env_kwargs=env_kwargs)
+    env = make_vec_env(training.env_id, training.num_envs, seed=_seed(training), env_kwargs=env_kwargs)
     with closing(env), _one_thread():
         ppo = _algorithm(training, env, folder, resume)
         features, sampling = env.get_attr("features")[0], env.get_attr("sampling")[0]
@@ -185,13 +189,14 @@ def evaluate(
         chooser: Who chooses; the same seed gives all choosers the same tasks and first proposals.
         training: Names the environment.
         episodes: Number of episodes, ≥ 1.
-        seed: Episode i is reset with seed + i.
+        seed: Of the episodes.
     """
     dice = np.random.default_rng(seed)
-    successes, total = 0, 0.0
+    solved: dict[str, list[bool]] = {}
+    total = 0.0
     with closing(gymnasium.make(training.env_id, **training.env)) as env, _one_thread():
         for episode in range(episodes):
-            observation, info = env.reset(seed=seed + episode)
+            observation, info = env.reset(seed=derive_stream(seed, "episode", episode))
             done = False
             while not done:
                 mask = env.get_wrapper_attr("action_masks")()
@@ -200,8 +205,10 @@ def evaluate(
                 observation, reward, terminated, truncated, info = env.step(action)
                 total += float(reward)
                 done = terminated or truncated
-            successes += bool(info["is_success"])
-    return Evaluation(episodes, successes, total / episodes)
+            solved.setdefault(info["task_id"], []).append(bool(info["is_success"]))
+    counts = [len(found) for found in solved.values()]
+    share = estimate_share([sum(found) / len(found) for found in solved.values()], counts)
+    return Evaluation(episodes, sum(map(sum, solved.values())), total / episodes, (share.low, share.high))
 
 
 def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
@@ -229,7 +236,7 @@ def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
             mask = choices.mask(offers, k)
             chosen = offers[chooser.choose(chooser.features.observe(problem, state, offers), mask)].transition
             if chosen.done:
-                return _answer(chosen if chosen.terminated else None)
+                return _answer(chosen if chosen.verdict is not None else None)
             state = chosen.state
     except BudgetExhausted:
         return _answer(best)
@@ -249,19 +256,20 @@ class _Watch(BaseCallback):
         self._weights = weights
         self._alpha = alpha
         self._on_progress = on_progress
-        self._updates = 0
 
     def _on_rollout_start(self) -> None:
-        if self._updates:
-            save(self.model, self._weights)  # pyright: ignore[reportArgumentType]
+        ppo = cast(OnPolicyAlgorithm, self.model)
+        # Counted from what was learned from, not from zero, so that a resumed run goes on with its clock.
+        updates = ppo.num_timesteps // (ppo.n_steps * ppo.n_envs)
+        if updates:
+            save(ppo, self._weights)
         if self._alpha is not None:
-            alpha = self._alpha(self._updates)
+            alpha = self._alpha(updates)
             self.training_env.env_method("set_alpha", alpha)
             self.logger.record("rollout/alpha", alpha)
         if self._on_progress is not None:
             recent = self.model.ep_success_buffer
-            self._on_progress(self.num_timesteps, sum(recent) / len(recent) if recent else None)
-        self._updates += 1
+            self._on_progress(ppo.num_timesteps, sum(recent) / len(recent) if recent else None)
 
     def _on_step(self) -> bool:
         if np.isnan(self.locals["rewards"]).any():
@@ -286,7 +294,10 @@ def _algorithm(training: Training, env: Any, folder: Path, resume: bool) -> OnPo
     kind = ALGORITHMS[training.algorithm]
     logs = str(folder / LOGS)
     if resume and (folder / WEIGHTS).exists():
-        return kind.load(folder / WEIGHTS, env=env, device="cpu", tensorboard_log=logs)
+        ppo = kind.load(folder / WEIGHTS, env=env, device="cpu", tensorboard_log=logs)
+        # Loading seeds everything as at the start, and the same episodes would come again.
+        ppo.set_random_seed(derive_stream(training.seed, "resumed", str(ppo.num_timesteps)) >> 32)
+        return ppo
     return kind(
         "MultiInputPolicy",
         env,
@@ -296,9 +307,14 @@ def _algorithm(training: Training, env: Any, folder: Path, resume: bool) -> OnPo
         gamma=1.0,
         ent_coef=training.entropy,
         tensorboard_log=logs,
-        seed=training.seed,
+        seed=_seed(training),
         device="cpu",
     )
+
+
+def _seed(training: Training) -> int:
+    """Returns the seed of the library, which adds the number of each environment to it; in [0, 2^31)."""
+    return derive_stream(training.seed, "training") >> 32
 
 
 def _describe(folder: Path, training: Training, features: Features, sampling: Sampling) -> None:

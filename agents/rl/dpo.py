@@ -8,6 +8,7 @@ what the policy was shown before the two steps, token by token as in search.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from o1coder_gym.models.checkpoints import (
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import project_completions_only
-from o1coder_gym.models.trainers import lora
+from o1coder_gym.models.trainers import lora, provenance, write_card
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.process_data import PairRow, ProcessData
+from o1coder_gym.process_data.learned_tokens import step_tokens
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.steps.formats import StepFormat
-from o1coder_gym.types import ActionType, Problem, Step
+from o1coder_gym.types import Problem
 
 try:
     from datasets import Dataset
@@ -83,7 +86,7 @@ def train_dpo(
             f"none of {len(data.pairs)} pairs can be learned from; search wider (o1coder synthesize), or "
             "lower the margin of pairs"
         )
-    adapters = lora(settings.lora_rank)
+    adapters = lora(settings.lora_rank, checkpoint)
     project_completions_only()
     trainer = StepDPOTrainer(
         model=loaded,
@@ -95,8 +98,10 @@ def train_dpo(
     )
     trainer.remove_callback(PrinterCallback)
     with quiet():
-        trainer.train(resume_from_checkpoint=checkpoint)
+        outcome = trainer.train(resume_from_checkpoint=checkpoint)
     save_merged(trainer.model, tokenizer, out / MODEL)
+    made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), asdict(settings))
+    write_card(out / MODEL, made, outcome.metrics, trainer.model)
     return out / MODEL
 
 
@@ -105,24 +110,18 @@ def pair_tokens(
 ) -> Iterable[dict[str, list[int]]]:
     """Yields pairs as TRL's ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``.
 
-    A step that is not code ends with the header of the next one, for that is how a policy ends it. Pairs with
+    The two sides are the tokens that a policy samples, those that end a step too (`step_tokens`). Pairs with
     a step that cannot follow the header that the format gives are left out.
     """
     for pair in pairs:
         problem = problems[pair.state.problem_id]
-        prompt = step_format.prompt(problem, pair.state)
-        sides = [_written(step_format, problem, pair, step) for step in (pair.chosen, pair.rejected)]
-        if all(side.startswith(prompt.opening) for side in sides):
-            prompt_ids = list(text.encode(prompt))
-            chosen, rejected = (list(text.encode_more(side.removeprefix(prompt.opening))) for side in sides)
-            yield {"prompt_ids": prompt_ids, "chosen_ids": chosen, "rejected_ids": rejected}
-
-
-def _written(step_format: StepFormat, problem: Problem, pair: PairRow, step: Step) -> str:
-    written = step_format.render(step, pair.state.depth + 1)
-    if step.type is ActionType.CODE:
-        return written
-    return f"{written.rstrip()}\n\n{step_format.prompt(problem, pair.state.then(step)).opening}"
+        sides = [
+            step_tokens(text, step_format, problem, pair.state, step) for step in (pair.chosen, pair.rejected)
+        ]
+        found = [list(side[0]) for side in sides if side is not None]
+        if len(found) == 2:
+            prompt_ids = list(text.encode(step_format.prompt(problem, pair.state)))
+            yield {"prompt_ids": prompt_ids, "chosen_ids": found[0], "rejected_ids": found[1]}
 
 
 def _length(row: dict[str, list[int]]) -> int:

@@ -11,6 +11,7 @@ from o1coder_gym.agents.best_of_n import best_of_n
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import Task
+from o1coder_gym.agents.rl.token_rows import RowBuilder, TokenRow
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.policies import LanguageModelPolicy
 from o1coder_gym.protocols import Model
@@ -65,22 +66,6 @@ class Episode:
         return grade(self.last.verdict, tau_pass, tau_fail)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRow:
-    """An episode as one sequence of tokens: prompt, then completion.
-
-    Attributes:
-        prompt_ids: What was shown before the first step.
-        completion_ids: All that follows, T tokens.
-        step_of: For each of them the step that it was sampled in, from 0; −1 for text that the format put
-            there, which must not be learned. [T]
-    """
-
-    prompt_ids: tuple[int, ...]
-    completion_ids: tuple[int, ...]
-    step_of: tuple[int, ...]
-
-
 def sample_episodes(
     model: Model, policy: LanguageModelPolicy, task_ids: Sequence[str], *, sampling: Sampling, seed: int
 ) -> list[Episode]:
@@ -120,23 +105,16 @@ def _episode(problem: Problem, recording: Recording) -> Episode:
 
 
 def token_row(policy: LanguageModelPolicy, episode: Episode) -> TokenRow:
-    """Returns the tokens of an episode as the policy saw and wrote them.
-
-    Tokens that the policy did not sample in this very episode belong to no step: the header that the format
-    puts before a step, and a step that was tokenised otherwise by an earlier sample of the same text.
-    """
+    """Returns the tokens of an episode as the policy saw and wrote them, every sampled one with its step."""
     states = [State(episode.problem.task_id), *(transition.state for transition in episode.transitions[:-1])]
     shown = [policy.prompt_ids(episode.problem, state) for state in states]
-    completion: list[int] = []
-    step_of: list[int] = []
+    row = RowBuilder(shown[0])
     for index, proposal in enumerate(episode.proposals):
+        sampled = proposal.sampled_ids or proposal.token_ids
+        logprobs = proposal.sampled_logprobs or (0.0,) * len(sampled)
         last = index + 1 == len(shown)
-        added = proposal.token_ids if last else shown[index + 1][len(shown[index]) :]
-        length = len(proposal.token_ids)
-        sampled = length if added[:length] == proposal.token_ids else 0
-        completion += added
-        step_of += [index] * sampled + [-1] * (len(added) - sampled)
-    return TokenRow(shown[0], tuple(completion), tuple(step_of))
+        row.add_step(index, sampled, logprobs, sampled if last else shown[index + 1][len(shown[index]) :])
+    return row.built()
 
 
 def metrics(episodes: Sequence[Episode]) -> dict[str, float]:

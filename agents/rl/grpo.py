@@ -13,17 +13,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from o1coder_gym.agents.rl.actor import Actor
 from o1coder_gym.agents.rl.advantages import step_advantages
-from o1coder_gym.agents.rl.credit import Scored, score_episodes
+from o1coder_gym.agents.rl.credit import Scored, score_episodes, weight_of_outcome
 from o1coder_gym.agents.rl.data_order import slots
-from o1coder_gym.agents.rl.episodes import Episode, TokenRow
+from o1coder_gym.agents.rl.episodes import Episode
 from o1coder_gym.agents.rl.monitor import Monitor, OnUpdate, Validate
 from o1coder_gym.agents.rl.sampler import Sampler
 from o1coder_gym.agents.rl.settings import RLSettings, common_arguments
+from o1coder_gym.agents.rl.token_rows import TokenRow, parent_table, path_attention
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
@@ -35,8 +37,9 @@ from o1coder_gym.models.checkpoints import (
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import project_completions_only
-from o1coder_gym.models.trainers import lora
+from o1coder_gym.models.trainers import lora, provenance, write_card
 from o1coder_gym.protocols import Model
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.steps.formats import StepFormat
 
 try:
@@ -76,6 +79,7 @@ class StepGRPOTrainer(GRPOTrainer):
         self._monitor = monitor
         self._episodes: list[Episode] = []
         self._rows: list[TokenRow] = []
+        self._parents = torch.empty(0, 0, dtype=torch.long)
         os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
         super().__init__(rollout_func=self.sample, reward_funcs=[self.reward], **arguments)
 
@@ -84,9 +88,27 @@ class StepGRPOTrainer(GRPOTrainer):
         batch = super()._generate_and_score_completions(inputs)
         for name in _OF_TOKENS:
             self._metrics["train"].pop(f"completions/{name}", None)
-        if self._settings.credit == "step":
+        batch["parents"] = self._parents
+        if self._settings.credit != "outcome":
             batch["advantages"] = self.advantages(batch["completion_ids"])
+        if self._settings.importance_cap:
+            weights = self.importance(batch)
+            advantages = batch["advantages"]
+            batch["advantages"] = weights * (advantages if advantages.dim() == 2 else advantages[:, None])
         return batch
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        """Computes TRL's loss of a part of the batch, which TRL has shuffled since it was sampled."""
+        self._parents = inputs["parents"]
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(self, model: Any, *arguments: Any, **named: Any) -> Any:
+        """Computes likelihoods as TRL does, of each token after those that it was sampled after."""
+        parents = self._parents
+        plain = torch.arange(-1, parents.shape[1] - 1, device=parents.device)
+        if not torch.equal(parents, plain.expand_as(parents)):
+            model = PathModel(model, parents)
+        return super()._get_per_token_logps_and_entropies(model, *arguments, **named)
 
     def sample(self, prompts: Sequence[str], trainer: Any = None) -> dict[str, Any]:
         """Samples an episode for each prompt, which is the number of a slot (TRL's ``rollout_func``)."""
@@ -96,16 +118,20 @@ class StepGRPOTrainer(GRPOTrainer):
             slots, self.state.global_step, learner, self.accelerator.process_index
         )
         self._rows = self._sampler.rows(self._episodes)
+        width = max(len(row.completion_ids) for row in self._rows)
+        self._parents = parent_table(self._rows, width).to(self.accelerator.device)
         return {
             "prompt_ids": [list(row.prompt_ids) for row in self._rows],
             "completion_ids": [list(row.completion_ids) for row in self._rows],
-            "logprobs": None,  # TRL computes those of π_θold itself, where it needs them
+            "logprobs": [list(row.logprobs) for row in self._rows],
             "env_mask": [[int(step >= 0) for step in row.step_of] for row in self._rows],
         }
 
     def reward(self, completions: Sequence[str], log_metric: Any, **columns: Any) -> list[float | None]:
         """Returns φ or R of each episode, None where the judge failed (a reward function of TRL)."""
         t = self.state.global_step
+        if not self.scored:
+            self._monitor.recall(self.state.log_history)
         self.scored = score_episodes(self._episodes, self._rows, self._settings, t)
         for name, value in self._monitor.watch(self.scored, t, self._sampler.policy).items():
             if not math.isnan(value):
@@ -117,7 +143,13 @@ class StepGRPOTrainer(GRPOTrainer):
         own = self.scored
         # A group may be spread over processes, so its means need the returns of all of them.
         returns = gather_object([scored.returns for scored in own])
-        found = step_advantages(returns, self._settings.episodes)
+        settings = self._settings
+        gap = weight_of_outcome(settings, self.state.global_step) * (settings.tau_pass - settings.tau_fail)
+        if settings.credit == "step":
+            found = step_advantages(returns, settings.episodes, gap)
+        else:  # one number an episode, however many steps it has
+            whole = step_advantages([steps[:1] for steps in returns], settings.episodes, gap)
+            found = [one * len(steps) for one, steps in zip(whole, returns, strict=True)]
         first = self.accelerator.process_index * len(own)
         table = torch.zeros(completion_ids.shape, device=completion_ids.device)
         for row, (scored, advantages) in enumerate(zip(own, found[first : first + len(own)], strict=True)):
@@ -125,6 +157,51 @@ class StepGRPOTrainer(GRPOTrainer):
                 if step >= 0:
                     table[row, place] = advantages[step]
         return table
+
+    def importance(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Returns min(π_trainer / π_sampler, cap) of each token, [B, T]: truncated importance sampling.
+
+        Engine and trainer round differently, most of all in bfloat16 or on other hardware, so that the
+        samples are not quite of the policy in training; the weight corrects for it (as the ρ of
+        V-trace does, arXiv 1802.01561).
+        """
+        if "old_per_token_logps" not in batch:
+            with torch.no_grad():
+                batch["old_per_token_logps"] = self._likelihoods(batch)
+        apart = (batch["old_per_token_logps"] - batch["sampling_per_token_logps"]).detach()
+        mask = batch["completion_mask"] * batch["tool_mask"]
+        self._metrics["train"]["sampling/logprob_difference"].append((apart.abs() * mask).max().item())
+        return (apart * mask).exp().clamp(max=self._settings.importance_cap)
+
+    def _likelihoods(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Returns the log-probability of each token under the policy in training, [B, T]."""
+        ids, mask = (
+            torch.cat([batch[f"prompt_{name}"], batch[f"completion_{name}"]], dim=1)
+            for name in ("ids", "mask")
+        )
+        width, rows = batch["completion_ids"].shape[1], self._settings.rows_at_once
+        return self._get_per_token_logps_and_entropies(self.model, ids, mask, width, rows)[0]
+
+
+class PathModel:
+    """A model that shows each token those alone that it was sampled after. Called as often as it has rows."""
+
+    def __init__(self, model: Any, parents: torch.Tensor) -> None:
+        """Args: the model, of what `path_attention` is told for the rows of all calls to come, in order."""
+        self._model = model
+        self._parents = parents
+        self._done = 0
+
+    def __call__(self, *, attention_mask: torch.Tensor, **inputs: Any) -> Any:
+        """Calls the model on the next rows."""
+        rows = self._parents[self._done : self._done + len(attention_mask)]
+        self._done += len(rows)
+        # under autocast queries may have another dtype than weights; SDPA takes a mask of bool with any
+        config = getattr(self._model, "module", self._model).config
+        sdpa = config._attn_implementation == "sdpa"
+        dtype = torch.bool if sdpa else next(self._model.parameters()).dtype
+        attention, positions = path_attention(attention_mask, rows, dtype)
+        return self._model(attention_mask=attention, position_ids=positions, **inputs)
 
 
 def train_policy(
@@ -175,13 +252,20 @@ def train_policy(
         args=GRPOConfig(**_arguments(out, settings)),
         train_dataset=slots(settings),
         processing_class=tokenizer,
-        peft_config=lora(settings.lora_rank),
+        peft_config=lora(settings.lora_rank, checkpoint),
     )
     trainer.remove_callback(PrinterCallback)
     with quiet():
         trainer.train(resume_from_checkpoint=checkpoint)
     save_merged(trainer.model, tokenizer, out / MODEL)
+    made = provenance("rl policy", weights, content_hash(list(task_ids)), asdict(settings))
+    write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
     return out / MODEL
+
+
+def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Returns what was logged of the last batch."""
+    return next((row for row in reversed(history) if "episodes/steps" in row), {})
 
 
 def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:

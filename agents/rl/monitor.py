@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from o1coder_gym.agents.rl.advantages import divergence
 from o1coder_gym.agents.rl.credit import Scored, weight_of_outcome
@@ -16,6 +16,8 @@ from o1coder_gym.rewards import process_return
 
 PATIENCE = 3
 """Batches in a row without a single program, after which training ends."""
+_WITHOUT_CODE = "monitor/without_code"
+"""Logged: batches in a row without a program so far."""
 HACKING = 0.05
 """Divergence of process reward and pass rate that is warned of."""
 
@@ -39,6 +41,17 @@ class Monitor:
         self._process: list[float] = []
         self._pass_rate: list[float] = []
 
+    def recall(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Takes up what an earlier part of the run logged, so that a resumed run sees what one run would.
+
+        Args:
+            history: The rows of the trainer's log, in order; those without episodes are passed over.
+        """
+        batches = [row for row in history if "episodes/steps" in row]
+        self._process = [row.get("episodes/process", math.nan) for row in batches]
+        self._pass_rate = [row.get("episodes/pass_rate", math.nan) for row in batches]
+        self._without_code = int(batches[-1].get(_WITHOUT_CODE, 0)) if batches else 0
+
     def watch(self, scored: Sequence[Scored], t: int, policy: Policy) -> dict[str, float]:
         """Returns what is logged of a batch.
 
@@ -54,6 +67,7 @@ class Monitor:
         self._require_code(scored)
         log = {f"episodes/{name}": value for name, value in found.items()}
         log |= self._reward_terms(scored, t)
+        log[_WITHOUT_CODE] = float(self._without_code)
         log["monitor/divergence"] = self._divergence(found["process"], found["pass_rate"], t)
         every = self._settings.validate_every * self._settings.iterations
         if self._validate is not None and every and t % every == 0:

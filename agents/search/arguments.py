@@ -16,8 +16,12 @@ from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.parameters import AtLeastOne, Count, Meaning, NonNegative, Share
 from o1coder_gym.types import Sampling
 
-Simulations: TypeAlias = Annotated[Count, Meaning("Simulations at most, ≥ 0.")]
-Width: TypeAlias = Annotated[AtLeastOne, Meaning("Samples per node at most, ≥ 1.")]
+Simulations: TypeAlias = Annotated[
+    Count | None, Meaning("Simulations at most, ≥ 0; null: as many as the budget pays for, 32 without one.")
+]
+Width: TypeAlias = Annotated[
+    AtLeastOne, Meaning("Samples per node, ≥ 1; more only where a path has nothing else left.")
+]
 Exploration: TypeAlias = Annotated[NonNegative, Meaning("Exploration constant of selection, ≥ 0.")]
 Parallel: TypeAlias = Annotated[AtLeastOne, Meaning("W, simulations at the same time, ≥ 1.")]
 EarlyStop: TypeAlias = Annotated[
@@ -41,6 +45,9 @@ NodeWidening: TypeAlias = Annotated[
         "(the paper's), `progressive` one after the other."
     ),
 ]
+SIMULATIONS = 32
+"""Simulations where neither the user nor a budget says how many."""
+
 StepSampling: TypeAlias = Annotated[Sampling, Meaning("How steps are drawn.")]
 EarlierTree: TypeAlias = Annotated[
     Tree | None,

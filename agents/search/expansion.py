@@ -19,11 +19,11 @@ Expand: TypeAlias = Callable[[Tree, Node, int], Part[list[Node]]]
 
 
 def expand(tree: Tree, node: Node, n: int, *, sampling: Sampling, prior: Prior) -> Part[list[Node]]:
-    """Draws `n` samples at `node`, sets the priors of its children, and closes it if nothing is left.
+    """Draws `n` samples at `node`, and sets the priors of its children.
 
     Args:
         tree: Grows.
-        node: An open node.
+        node: One that is not closed.
         n: Samples to draw, ≥ 1.
         sampling: How they are drawn.
         prior: Sets the priors of the node's children.
@@ -37,7 +37,6 @@ def expand(tree: Tree, node: Node, n: int, *, sampling: Sampling, prior: Prior) 
     finally:
         node.pending -= n
     yield from prior(node, fresh)
-    tree.settle(node)
     return fresh
 
 
@@ -47,6 +46,22 @@ def grow(tree: Tree, nodes: Sequence[Node], n: int, *, sampling: Sampling) -> Pa
     Returns:
         The new children of all nodes, in order; ends among them are counted and closed already.
     """
+    drawn = yield from _draw(tree, nodes, n, sampling)
+    return [child for child, fresh in drawn if fresh]
+
+
+def reach(tree: Tree, nodes: Sequence[Node], n: int, *, sampling: Sampling) -> Part[list[Node]]:
+    """Draws samples as `grow` does.
+
+    Returns:
+        The children that the samples have led to, new or not, each once and in order.
+    """
+    drawn = yield from _draw(tree, nodes, n, sampling)
+    return list(dict.fromkeys(child for child, _ in drawn))
+
+
+def _draw(tree: Tree, nodes: Sequence[Node], n: int, sampling: Sampling) -> Part[list[tuple[Node, bool]]]:
+    """Returns the children that the samples have led to, and whether each is new."""
     for node in nodes:
         node.asked += n
     drawn = [0] * len(nodes)
@@ -58,15 +73,18 @@ def grow(tree: Tree, nodes: Sequence[Node], n: int, *, sampling: Sampling) -> Pa
         if not steps:
             return []
         transitions = yield from advance([Advance(node.state, first.text) for _, node, first, _ in steps])
-        fresh: list[Node] = []
+        reached: list[tuple[Node, bool]] = []
         for (place, node, proposal, count), transition in zip(steps, transitions, strict=True):
             if len(transition.state.steps) == len(node.state.steps):
                 continue  # the budget could not pay for its execution
             drawn[place] += count
+            if proposal.finish == "length" and not proposal.tokens:
+                node.closed = True  # the prompt does not fit: no sample will ever be drawn here
             child = tree.add(node, proposal, transition, count)
-            if child is not None:
-                fresh.append(child)
-        return fresh
+            known = child or tree.child(node, transition.state.steps[-1])
+            if known is not None:
+                reached.append((known, child is not None))
+        return reached
     finally:
         for node, got in zip(nodes, drawn, strict=True):
             node.asked -= n - got
@@ -84,7 +102,7 @@ def _merge(proposals: Sequence[Proposal]) -> list[tuple[Proposal, int]]:
 
 
 Widening: TypeAlias = Callable[[int, int], int]
-"""From (visits of the node, most samples it may ever have) to the samples it may have now, ≥ 1."""
+"""From (visits of the node, most samples it may have) to the samples it may have now, ≥ 1."""
 
 
 def all_at_once(visits: int, width: int) -> int:

@@ -26,6 +26,8 @@ def rollout(tree: Tree, flight: Flight, expand: Expand) -> Part[float | None]:
     """Follows the policy, one sample a step, until the episode ends; keeps every step in the tree."""
     while True:
         node = flight.node
+        if node.asked >= tree.width:
+            return None  # others drew here while this simulation waited for a score
         asked = node.asked
         fresh = yield from expand(tree, node, 1)
         if not fresh:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.queries import Advance, Propose, Turns, advance, propose
+from o1coder_gym.queries import Advance, Propose, Search, Turns, advance, propose
 from o1coder_gym.rewards import end_value, passes
-from o1coder_gym.types import Outcome, Proposal, Sampling, State, Transition
+from o1coder_gym.types import Outcome, Problem, Proposal, Sampling, SearchResult, State, Transition
 
 
 @dataclass(slots=True)
@@ -68,6 +68,23 @@ class Rollout:
         self.kept += proposal.kept_tokens
         known = self.logprob is not None and proposal.logprob is not None
         self.logprob = self.logprob + proposal.logprob if known else None  # pyright: ignore[reportOperatorIssue]
+
+
+def complete(
+    problem: Problem, root: State, *, starts: Sequence[State], sampling: Sampling, found: list[Rollout]
+) -> Search:
+    """Follows the policy from given states, as an agent: what a prefix is worth, by Monte Carlo.
+
+    Args:
+        problem: The question.
+        root: Of the task; not used.
+        starts: Where rollouts begin, one for each entry.
+        sampling: How steps are drawn.
+        found: Filled with the rollouts, in order.
+    """
+    found[:] = [Rollout(state) for state in starts]
+    yield from follow(found, sampling)
+    return SearchResult(None)
 
 
 def follow(rollouts: Sequence[Rollout], sampling: Sampling) -> Turns:

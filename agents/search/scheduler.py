@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from o1coder_gym.agents.search.simulation import Rules, simulate
@@ -11,64 +10,32 @@ from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.errors import UsageError
 from o1coder_gym.queries import Answer, Propose, Query, Turns
 
-FRUITLESS_ROUNDS = 4
-"""Rounds of samples at an exhausted root without anything new, after which a search gives up."""
-
 
 def search(
-    tree: Tree, rules: Rules, *, simulations: int, parallel: int = 1, early_stop: bool = True
+    tree: Tree, rules: Rules, *, simulations: float, parallel: int = 1, early_stop: bool = True
 ) -> Turns:
-    """Runs simulations until there are enough, nothing is left to try, or (`early_stop`) one solves it.
-
-    A root whose subtree is exhausted is sampled for another round, until `FRUITLESS_ROUNDS` of them in a
-    row have brought nothing new.
+    """Runs simulations until there are enough, or (`early_stop`) one solves it.
 
     Args:
         tree: Grows; its earlier simulations do not count.
         rules: The strategies.
-        simulations: Simulations to begin, ≥ 0.
+        simulations: Simulations to begin, ≥ 0; infinity leaves the end to the budget.
         parallel: W, simulations at the same time.
         early_stop: Stop at the first program that passes all tests of the search.
     """
     if parallel < 1:
         raise UsageError(f"parallel must be at least 1, got {parallel}")
     last = tree.simulations + simulations
-    rounds = _Rounds()
 
     def solved() -> bool:
         return early_stop and tree.solution is not None
 
     def begin() -> Turns | None:
-        if solved() or tree.simulations >= last or not rounds.open(tree):
+        if solved() or tree.simulations >= last:
             return None
         return simulate(tree, rules)
 
     yield from concurrently(begin, parallel, solved)
-
-
-@dataclass(slots=True)
-class _Rounds:
-    """Rounds of samples at the root of an exhausted tree. Mutable.
-
-    Attributes:
-        size: Nodes of the tree when the last round began.
-        fruitless: Rounds in a row that have added none.
-    """
-
-    size: int = 0
-    fruitless: int = 0
-
-    def open(self, tree: Tree) -> bool:
-        """Opens an exhausted root for another round; false if that has been fruitless too often."""
-        if not tree.root.closed:
-            return True
-        # Samples differ from round to round, so an exhausted tree may still grow: by steps not drawn before.
-        self.fruitless = self.fruitless + 1 if len(tree.nodes) == self.size else 0
-        self.size = len(tree.nodes)
-        if self.fruitless == FRUITLESS_ROUNDS:
-            return False
-        tree.reopen()
-        return True
 
 
 Begin: TypeAlias = Callable[[], Turns | None]

@@ -6,6 +6,7 @@ differs from one algorithm to another comes in as functions (`Rules`); `schedule
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from o1coder_gym.agents.search.expansion import Expand, Widening
@@ -21,12 +22,15 @@ class Rules:
 
     Attributes:
         select: Chooses a child on the way down.
+        select_to_widen: Likewise, where nothing is left but to let the width of a node grow. It explores
+            less: the samples drawn there do that.
         widen: How many samples a node may have.
         expand: Draws samples and adds children.
         evaluate: Finds the value of the leaf.
     """
 
     select: Select
+    select_to_widen: Select
     widen: Widening
     expand: Expand
     evaluate: Evaluate
@@ -56,10 +60,10 @@ def simulate(tree: Tree, rules: Rules) -> Turns | None:
 
 
 def select(tree: Tree, rules: Rules) -> Flight | None:
-    """Walks down by `rules.select` to a node that is new or may be sampled again.
+    """Walks down by `rules.select` to a node that is new or may be sampled, or to the one to widen.
 
     Returns:
-        The flight there; None if every way is closed or waits for samples in flight.
+        The flight there; None if every way waits for samples in flight, or is closed.
     """
     # The hottest loop of a search: attributes are kept in locals.
     node, width, select_child = tree.root, tree.width, rules.select
@@ -67,12 +71,29 @@ def select(tree: Tree, rules: Rules) -> Flight | None:
     while not (node.asked < width and _wants_samples(node, rules.widen, width)):
         child = select_child(node)
         if child is None:
-            return None
+            return None if node.pending or tree.root.closed else Flight(to_widen(tree, rules.select_to_widen))
         path.append(child)
         node = child
         if not (node.visits or node.asked or node.unobserved):
             break  # never tried
     return Flight(path)
+
+
+def to_widen(tree: Tree, select_child: Select) -> list[Node]:
+    """Returns the path to the node whose width is to grow.
+
+    It lies on the best path by `select_child`, and is the node of the fewest samples there, the first of
+    equals: so a good path is widened level by level, each of its steps tried as often as the others.
+    """
+    path = [tree.root]
+    while (child := select_child(path[-1])) is not None:
+        path.append(child)
+    return path[: fewest_samples(path) + 1]
+
+
+def fewest_samples(path: Sequence[Node]) -> int:
+    """Returns the place of the node of the fewest samples on a path, the first of equals."""
+    return min(range(len(path)), key=lambda place: path[place].asked)
 
 
 def is_leaf(flight: Flight) -> bool:
@@ -96,7 +117,11 @@ def expand(tree: Tree, flight: Flight, rules: Rules) -> Part[bool]:
     fresh = yield from rules.expand(tree, node, max(1, allowed - node.asked))
     leaves = [child for child in fresh if not child.closed]
     if not leaves:
-        return False  # ends were backed up when they were attached, and merged steps are no news
+        # Ends were backed up when they were attached. Beyond the width a step that was known counts as a
+        # visit, so that selection comes to other paths too; within the width it is no news.
+        if not fresh and node.asked > tree.width and node.visits:
+            tree.backward(node, node.mean)
+        return False
     flight.enter(max(leaves, key=lambda child: child.prior))  # the first of equals
     return True
 

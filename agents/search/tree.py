@@ -5,8 +5,9 @@ Invariants, whatever the order of calls:
 - N(S) = own(S) + Σ N(children): each evaluation is counted once, at the node where it was made, and in
   all nodes above it.
 - v(S) = W(S) / N(S) lies in [0, 1] (the authors' normalisation, their issue #3), terminals included.
-- An end is evaluated once, when it is found; then it is closed. A node closes when it may not be
-  sampled again and all its children are closed. Closed nodes are never selected.
+- An end is evaluated once, when it is found; then it is closed, and never selected.
+- No other node is ever exhausted, for the next sample of a policy may be new; its width is. What is drawn
+  beyond the width is drawn where the value is (`simulation.select`).
 
 A flight: the path of one simulation, marked as unobserved until the simulation is back.
 """
@@ -36,6 +37,9 @@ from o1coder_gym.types import (
 SCHEMA = 1
 """Version of the rows that `Tree.to_row` writes."""
 
+_MANY = 32
+"""Children from which on an equal step is looked up instead of searched for."""
+
 
 class Node:
     """A state in the tree. Mutable; compact (slots, no dict).
@@ -49,7 +53,7 @@ class Node:
         own: Evaluations made at this node itself.
         total: W, the sum of their values.
         unobserved: O, simulations that passed here and are not back (WU-UCT, arXiv 1810.11755).
-        asked: Samples drawn from this node in the present round, those in flight included.
+        asked: Samples drawn from this node, those in flight included.
         pending: Samples in flight.
         count: Samples that led to this step; > 1 if identical ones were merged.
         tokens: Generated tokens of the first of them.
@@ -61,7 +65,7 @@ class Node:
         verdict: The outcome of committed code, None without code.
         bits: One character per test, ``"1"`` if passed; empty without code.
         ended: Whether the episode is over here; a step that cannot be read is an end of value 0.
-        closed: Whether nothing new can come from here.
+        closed: Whether nothing can follow: it has ended, or the prompt is longer than the policy's context.
         born: Simulations that had begun when the node was made.
         author: Who wrote the step.
         finish: Why the sample ended that the step is.
@@ -127,7 +131,7 @@ class Tree:
 
     Attributes:
         nodes: All nodes in order of creation; the root is the first.
-        width: Samples that may be drawn from one node, ≥ 1.
+        width: Samples of one node, ≥ 1; more only where a path has nothing else left.
         simulations: Simulations begun.
         solution: The first end that passes all tests of the search, None before.
     """
@@ -137,19 +141,22 @@ class Tree:
 
         Args:
             root: The root's state.
-            width: Samples that may be drawn from one node.
-            alpha_compile: α_c of the terminal value.
+            width: Samples of one node.
+            alpha_compile: α_c of the terminal value, in [0, 1].
 
         Raises:
-            UsageError: When `width` is below 1.
+            UsageError: When one is out of its range.
         """
         if width < 1:
             raise UsageError(f"width must be at least 1, got {width}")
+        if not 0.0 <= alpha_compile <= 1.0:
+            raise UsageError(f"alpha_compile must lie in [0, 1], got {alpha_compile}")
         self.width = width
         self.alpha_compile = alpha_compile
         self.simulations = 0
         self.solution: Node | None = None
         self.nodes: list[Node] = [Node(root, None, 0, 0)]
+        self._steps: dict[Node, dict[Step, Node]] = {}
         self._trace_node = array("i")
         self._trace_value = array("d")
         self._trace_simulation = array("i")
@@ -183,11 +190,10 @@ class Tree:
 
     def attach(self, parent: Node, proposal: Proposal, transition: Transition, count: int = 1) -> Node | None:
         """Adds what a proposal led to, as `add` does, but leaves the end of an episode to the caller."""
-        step = transition.state.steps[-1]
-        for child in parent.children:
-            if child.state.steps[-1] == step:
-                child.count += count
-                return None
+        known = self.child(parent, transition.state.steps[-1])
+        if known is not None:
+            known.count += count
+            return None
         child = Node(transition.state, parent, len(self.nodes), self.simulations)
         child.count = count
         child.tokens = proposal.tokens
@@ -198,6 +204,16 @@ class Tree:
         self.nodes.append(child)
         parent.children.append(child)
         return child
+
+    def child(self, parent: Node, step: Step) -> Node | None:
+        """Returns the child that a step leads to, if there is one."""
+        children = parent.children
+        if len(children) < _MANY:
+            return next((child for child in children if child.state.steps[-1] == step), None)
+        known = self._steps.setdefault(parent, {})
+        for child in children[len(known) :]:
+            known[child.state.steps[-1]] = child
+        return known.get(step)
 
     def end(self, node: Node, transition: Transition) -> None:
         """Closes a node that was just attached, and counts the end that `transition` was."""
@@ -222,23 +238,6 @@ class Tree:
             above.visits += 1
             above.total += value
             above = above.parent
-
-    def settle(self, node: Node) -> None:
-        """Closes `node` and those above it, as far as nothing new can come from them."""
-        above: Node | None = node
-        while above is not None and not above.closed:
-            if above.asked < self.width or above.pending:
-                return
-            for child in above.children:
-                if not child.closed:
-                    return
-            above.closed = True
-            above = above.parent
-
-    def reopen(self) -> None:
-        """Lets the closed root be sampled for another round."""
-        self.root.closed = False
-        self.root.asked = 0
 
     def best(self) -> Node | None:
         """Returns the end with code of highest value, ties by mean log-probability; masked ones last."""
@@ -378,6 +377,7 @@ def _fill(node: Node, row: Mapping[str, Any]) -> None:
         setattr(node, name, row[name])
     for name, usual in _ORIGINS.items():
         setattr(node, name, row.get(name, usual))
+    node.closed = node.ended  # earlier versions closed nodes whose width was spent, too
     node.kept = row.get("kept", node.tokens)
     node.verdict = Outcome(row["verdict"]).after(len(node.bits)) if row["verdict"] else None
     node.value = None if node.verdict is Outcome.NO_TESTS else node.value  # 1.0 in rows of earlier versions

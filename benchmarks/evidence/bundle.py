@@ -14,31 +14,46 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.main import main_of
 from o1coder_gym.experiments.held_out import gains
 from o1coder_gym.experiments.micro.tiny_model import RECIPE
 from o1coder_gym.experiments.self_play import CURVE, TESTED
 from o1coder_gym.models.lookup import BUNDLED_MODELS
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.runs.provenance import config_hash, content_hash
+from o1coder_gym.settings import Checked
 
 DATA = BUNDLED_MODELS["tiny"].folder.parent
 FILES = ("*config.json", "model.safetensors", "tokenizer*.json", "*.jinja")
 """What a policy loads of a model's folder."""
 
 
-def bundle(
-    micro: Annotated[Path, typer.Option(help="Run folder of o1coder micro.")] = Path("runs/micro"),
-    selfplay: Annotated[Path, typer.Option(help="Run folder of o1coder selfplay.")] = Path("runs/selfplay"),
-    out: Annotated[Path, typer.Option(help="Data folder of the package.")] = DATA,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleSettings(Checked):
+    """Folders.
+
+    Attributes:
+        micro: Run folder of o1coder micro.
+        selfplay: Run folder of o1coder selfplay.
+        out: Data folder of the package.
+    """
+
+    micro: Path = Path("runs/micro")
+    selfplay: Path = Path("runs/selfplay")
+    out: Path = DATA
+
+
+def bundle(settings: BundleSettings) -> None:
     """Writes the problems and the tiny model; then, if there is such a run, the model after self-play."""
+    micro, selfplay, out = settings.micro, settings.selfplay, settings.out
     problems = (micro / "problems.jsonl").read_bytes()
     (out / "micro.jsonl.gz").write_bytes(gzip.compress(problems, mtime=0))
     recipe = json.loads((micro / "model" / RECIPE).read_text())
@@ -46,7 +61,7 @@ def bundle(
     if (selfplay / "report.md").is_file():
         _write_selfplay(selfplay, out, {"start": recipe["sha256"], "problems": content_hash(problems)})
     for path in sorted(path for path in out.rglob("*") if path.is_file() and path.suffix != ".py"):
-        typer.echo(f"{path.stat().st_size:>9,} {path.relative_to(out)}")
+        print(f"{path.stat().st_size:>9,} {path.relative_to(out)}")
 
 
 def _write_selfplay(run: Path, out: Path, inputs: Mapping[str, str]) -> None:
@@ -84,4 +99,4 @@ def _write_model(source: Path, target: Path, recipe: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(bundle)
+    sys.exit(main_of(command(BundleSettings, bundle, name="bundle")))

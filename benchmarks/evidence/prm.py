@@ -18,49 +18,100 @@ from __future__ import annotations
 import shlex
 import statistics
 import subprocess
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.cli.main import main_of
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.process_data import read_data
-
-app = typer.Typer(help=__doc__, no_args_is_help=True)
+from o1coder_gym.settings import Checked, Flag
 
 OBJECTIVES = ("soft", "hard", "pairwise")
 
 
-@app.command()
-def pipeline(
-    out: Annotated[Path, typer.Option("--out", help="Folder of all runs.")],
-    problems: Annotated[str, typer.Option("--problems", help="Problem set with splits.")] = "mbpp",
-    train_split: Annotated[str, typer.Option("--train-split")] = "train",
-    test_split: Annotated[str, typer.Option("--test-split")] = "validation",
-    limit: Annotated[int, typer.Option("--limit", help="Problems to train on.")] = 200,
-    test_limit: Annotated[int, typer.Option("--test-limit", help="Problems held out.")] = 100,
-    model: Annotated[str, typer.Option("--model", help="Start of the PRM.")] = DEFAULT_MODEL,
-    policy: Annotated[str, typer.Option("--policy", help="Who searches; by default the model.")] = "",
-    agent: Annotated[str, typer.Option("--agent")] = "mcts:simulations=32,width=4",
-    tokens: Annotated[int, typer.Option("--tokens", help="Per search.")] = 4096,
-    bench_tokens: Annotated[int, typer.Option("--bench-tokens", help="Per problem of the bench.")] = 1024,
-    train: Annotated[str, typer.Option("--train", help="Further options of o1coder prm train.")] = "",
-    score: Annotated[str, typer.Option("--score", help="Options of scorers, as ?dtype=bfloat16.")] = "",
-    run: Annotated[bool, typer.Option("--run", help="Run the commands, not only print them.")] = False,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSettings(Checked):
+    """Pipeline.
+
+    Attributes:
+        out: Folder of all runs.
+        problems: Problem set with splits.
+        train_split: Split to train on.
+        test_split: Split held out.
+        limit: Problems to train on.
+        test_limit: Problems held out.
+        model: Start of the PRM.
+        policy: Who searches; by default the model.
+        agent: The search.
+        tokens: Per search.
+        bench_tokens: Per problem of the bench.
+        train: Further options of o1coder prm train.
+        score: Options of scorers, as ?dtype=bfloat16.
+        run: Run the commands, not only print them.
+    """
+
+    out: Path
+    problems: str = "mbpp"
+    train_split: str = "train"
+    test_split: str = "validation"
+    limit: int = 200
+    test_limit: int = 100
+    model: str = DEFAULT_MODEL
+    policy: str = ""
+    agent: str = "mcts:simulations=32,width=4"
+    tokens: int = 4096
+    bench_tokens: int = 1024
+    train: str = ""
+    score: str = ""
+    run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedSettings(Checked):
+    """Speed.
+
+    Attributes:
+        scorer: prm:FOLDER
+        data: Process data to score.
+        states: States per round.
+        rounds: How often.
+    """
+
+    scorer: Annotated[str, Flag("SCORER")]
+    data: Path
+    states: int = 256
+    rounds: int = 5
+
+
+def pipeline(settings: PipelineSettings) -> None:
     """Synthesize, train by all objectives, measure on problems held out, search with and without."""
-    proposes = policy or f"hf:{model}"
-    search = f"--problems {problems} --policy {proposes} --agent {agent} --tokens {tokens} --validation 0"
+    for line in commands_of(settings):
+        print(f"o1coder {line}")
+        if settings.run:
+            subprocess.run(["o1coder", *shlex.split(line), "--resume"], check=True)
+
+
+def commands_of(settings: PipelineSettings) -> list[str]:
+    """Returns the commands of the pipeline, in order."""
+    out, problems, model, score = settings.out, settings.problems, settings.model, settings.score
+    test_split, test_limit = settings.test_split, settings.test_limit
+    proposes = settings.policy or f"hf:{model}"
+    search = f"--problems {problems} --policy {proposes} --agent {settings.agent} --tokens {settings.tokens}"
+    search += " --validation 0"
+    learnt = f"--split {settings.train_split} --limit {settings.limit}"
     commands = [
-        f"synthesize {search} --split {train_split} --limit {limit} --out {out / 'train'}",
+        f"synthesize {search} {learnt} --out {out / 'train'}",
         f"synthesize {search} --split {test_split} --limit {test_limit} --seed 1 --out {out / 'test'}",
         f"prm eval heuristic --data {out / 'test'} --split all --out {out / 'heuristic'}",
     ]
     for name in OBJECTIVES:
-        folder = out / name
+        folder, start = out / name, f"--model {model} {settings.train}"
         commands += [
-            f"prm train --data {out / 'train'} --model {model} --objective {name} --out {folder} {train}",
+            f"prm train --data {out / 'train'} --objective {name} --out {folder} {start}",
             f"prm eval prm:{folder / 'model'}{score} --data {out / 'test'} --split all --out {folder}/report",
         ]
     agents = ["mcts", "mcts:evaluate=mixed", "beam", "beam:rank=by_scorer"]
@@ -72,32 +123,24 @@ def pipeline(
     named = " ".join(f"--agent {one}" for one in agents)
     commands.append(
         f"bench --problems {problems} --split {test_split} --limit {test_limit} --policy {proposes} {named}"
-        f" --scorer prm:{out / 'soft' / 'model'}{score} --tokens {bench_tokens} --out {out / 'bench'}"
+        f" --scorer prm:{out / 'soft' / 'model'}{score} --tokens {settings.bench_tokens}"
+        f" --out {out / 'bench'}"
     )
-    for command in commands:
-        typer.echo(f"o1coder {command}")
-        if run:
-            subprocess.run(["o1coder", *shlex.split(command), "--resume"], check=True)
+    return commands
 
 
-@app.command()
-def speed(
-    scorer: Annotated[str, typer.Argument(help="prm:FOLDER")],
-    data: Annotated[Path, typer.Option("--data", help="Process data to score.")],
-    states: Annotated[int, typer.Option("--states", help="States per round.")] = 256,
-    rounds: Annotated[int, typer.Option("--rounds")] = 5,
-) -> None:
+def speed(settings: SpeedSettings) -> None:
     """Tokens per second of a scorer and of bare forward passes, in turn, in one run."""
     import torch
 
     from o1coder_gym.prm import load_scorer
     from o1coder_gym.prm.scorer import ModelScorer
 
-    found = load_scorer(scorer)
+    found = load_scorer(settings.scorer)
     assert isinstance(found, ModelScorer)
-    rows = read_data(data)
+    rows = read_data(settings.data)
     problems = {problem.task_id: problem for problem in rows.problems}
-    ends = [row.state for row in rows.prefixes if row.ended][:states]
+    ends = [row.state for row in rows.prefixes if row.ended][: settings.states]
     items = [(problems[state.problem_id], state) for state in ends]
     encoded = sorted((found.text.fitted(*item) for item in items), key=lambda one: len(one.ids))
     tokens = sum(len(one.ids) for one in encoded)
@@ -123,7 +166,7 @@ def speed(
         found.model.forget()
         found.score(items)
 
-    for _ in range(rounds + 1):
+    for _ in range(settings.rounds + 1):
         for name, work in (("scorer", score), ("bare forward", bare)):
             begun = time.perf_counter()
             work()
@@ -131,9 +174,12 @@ def speed(
     medians = {name: statistics.median(seconds[1:]) for name, seconds in taken.items()}
     for name, seconds in medians.items():
         spread = f"{min(taken[name][1:]):.3f} to {max(taken[name][1:]):.3f} s"
-        typer.echo(f"{name}: {tokens / seconds:,.0f} tokens/s ({len(items)} states, {spread})")
-    typer.echo(f"scorer / bare forward: {medians['bare forward'] / medians['scorer']:.2f}")
+        print(f"{name}: {tokens / seconds:,.0f} tokens/s ({len(items)} states, {spread})")
+    print(f"scorer / bare forward: {medians['bare forward'] / medians['scorer']:.2f}")
 
 
 if __name__ == "__main__":
-    app()
+    app = new_app("prm", __doc__ or "")
+    app.command(command(PipelineSettings, pipeline, name="pipeline"))
+    app.command(command(SpeedSettings, speed, name="speed"))
+    sys.exit(main_of(app))

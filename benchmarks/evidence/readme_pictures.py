@@ -12,17 +12,21 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from rich.console import Console
 
+from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.main import main_of
 from o1coder_gym.cli.search.demo_tiny import agent_sentences
 from o1coder_gym.reporting.results import ORACLE, ResultRow, read_results, summarize
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.tree_text import terminal_tree
+from o1coder_gym.settings import Checked, Flag
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "images"
@@ -31,8 +35,20 @@ BEGIN, END = "<!-- demo-table -->", "<!-- /demo-table -->"
 COLUMNS = "| agent | solved | 95 % interval | share of the budget spent |"
 
 
-def main(run: Annotated[Path, typer.Argument(help="Folder of o1coder demo.")]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureSettings(Checked):
+    """Pictures.
+
+    Attributes:
+        run: Folder of o1coder demo.
+    """
+
+    run: Annotated[Path, Flag("RUN")]
+
+
+def main(settings: PictureSettings) -> None:
     """Writes docs/images/tree.svg, docs/images/demo.json, and the table of the README."""
+    run = settings.run
     rows = read_results(run / "agents")
     PICTURES.mkdir(exist_ok=True)
     FIGURES.write_text(json.dumps(figures(rows), indent=2) + "\n")
@@ -97,4 +113,4 @@ def draw_tree(run: Path, rows: list[ResultRow], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main_of(command(PictureSettings, main, name="readme_pictures")))

@@ -20,16 +20,15 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
-import typer
-
+from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.cli.main import main_of
 from o1coder_gym.process_data.store import FILES
 from o1coder_gym.runs.journal import read_rows
-
-app = typer.Typer(help=__doc__, no_args_is_help=True)
+from o1coder_gym.settings import Checked, Flag
 
 CONFIG = Path(__file__).parents[1] / "selfplay" / "tiny.toml"
 SEEDS = 5
@@ -38,28 +37,49 @@ _T = 2.776
 _DPO = '[rl]\nmethod = "dpo"\nlearning_rate = 2e-5\nbeta = 0.1\nbatch_size = 16\nrows_at_once = 16\n'
 
 
-class Method(StrEnum):
-    """What ``[rl]`` of the configuration is made to say."""
-
-    STEP = "step"
-    OUTCOME = "outcome"
-    DPO = "dpo"
+Method = Literal["step", "outcome", "dpo"]
+"""What ``[rl]`` of the configuration is made to say."""
 
 
-ConfigOption = Annotated[Path, typer.Option("--config", help="Self-play with the method step.")]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GainSettings(Checked):
+    """Gains.
+
+    Attributes:
+        out: Folder of all runs.
+        start: Configuration of self-play with the method step.
+        methods: Only this one; may be repeated.
+    """
+
+    out: Path
+    start: Path = CONFIG
+    methods: Annotated[tuple[Method, ...], Flag("--method")] = get_args(Method)
 
 
-@app.command()
-def gains(
-    out: Annotated[Path, typer.Option("--out", help="Folder of all runs.")],
-    config: ConfigOption = CONFIG,
-    methods: Annotated[
-        list[Method] | None, typer.Option("--method", help="Only this one; may be repeated.")
-    ] = None,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillSettings(Checked):
+    """Kills.
+
+    Attributes:
+        out: Folder of both runs.
+        start: Configuration of self-play with the method step.
+        times: Kills.
+        seconds: Longest time between two kills.
+        seed: Seed of self-play and of the moments.
+    """
+
+    out: Path
+    start: Path = CONFIG
+    times: int = 10
+    seconds: float = 60.0
+    seed: int = 0
+
+
+def gains(settings: GainSettings) -> None:
     """Gain of pass@1 by whole runs on the test split, and of RL over SFT on the validation split."""
-    for method in methods or tuple(Method):
-        written = _written(config, method, out)
+    out = settings.out
+    for method in settings.methods:
+        written = _written(settings.start, method, out)
         results = []
         for seed in range(SEEDS):
             folder = out / method / f"seed-{seed}"
@@ -67,7 +87,7 @@ def gains(
             curve = {row["stage"]: row["pass_rate"] for row in read_rows(folder / "curve.jsonl")}
             results.append((result["gain"], curve["end"] - curve["sft"]))
             ends = f"{result['before']:.1%} → {result['after']:.1%}"
-            typer.echo(
+            print(
                 f"{method}, seed {seed}: test {ends}; validation after SFT {curve['sft']:.1%}, "
                 f"after RL {curve['end']:.1%}"
             )
@@ -75,26 +95,20 @@ def gains(
         for title, values in zip(titles, zip(*results, strict=True), strict=True):
             mean, half = statistics.mean(values), _T * statistics.stdev(values) / SEEDS**0.5
             risen = sum(value > 0 for value in values)
-            typer.echo(
+            print(
                 f"{method}, {title}: {mean:+.1%} [{mean - half:+.1%}, {mean + half:+.1%}], "
                 f"{risen} of {SEEDS} seeds rose"
             )
 
 
-@app.command()
-def kills(
-    out: Annotated[Path, typer.Option("--out", help="Folder of both runs.")],
-    config: ConfigOption = CONFIG,
-    times: Annotated[int, typer.Option(help="Kills.")] = 10,
-    seconds: Annotated[float, typer.Option(help="Longest time between two kills.")] = 60.0,
-    seed: int = 0,
-) -> None:
+def kills(settings: KillSettings) -> int:
     """Runs self-play twice, once killed with all its processes at random moments; compares what is left."""
+    config, out, seed = settings.start, settings.out, settings.seed
     whole, killed = out / "whole", out / "killed"
     _run(config, whole, seed)
     moments = random.Random(seed)
     hit = 0
-    for number in range(times):
+    for number in range(settings.times):
         process = subprocess.Popen(
             _command(config, killed, seed),
             start_new_session=True,
@@ -102,28 +116,27 @@ def kills(
             stderr=subprocess.DEVNULL,
         )
         try:
-            code: int | None = process.wait(timeout=moments.uniform(1.0, seconds))
+            code: int | None = process.wait(timeout=moments.uniform(1.0, settings.seconds))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             code, hit = None, hit + 1
         stages = len(list(killed.glob("iteration-*/*/stage.json")))
         told = "killed" if code is None else f"ended with {code}"
-        typer.echo(f"{number + 1}: {told}, {stages} stages done")
+        print(f"{number + 1}: {told}, {stages} stages done")
     _run(config, killed, seed)
     one, two = (_artefacts(folder) for folder in (whole, killed))
     differing = sorted(name for name in one.keys() | two.keys() if not _same(one.get(name), two.get(name)))
     for name in differing:
-        typer.echo(f"differs: {name}")
-    typer.echo(f"{len(one) - len(differing)} of {len(one)} files are the same after {hit} kills")
-    if differing:
-        raise typer.Exit(1)
+        print(f"differs: {name}")
+    print(f"{len(one) - len(differing)} of {len(one)} files are the same after {hit} kills")
+    return int(bool(differing))
 
 
 def _written(config: Path, method: Method, out: Path) -> Path:
     """Writes the configuration of a method; returns its path."""
     text = config.read_text()
-    if method is Method.DPO:
+    if method == "dpo":
         text = text.partition("[rl]")[0] + _DPO
     else:
         text = text.replace('credit = "step"', f'credit = "{method}"')
@@ -181,4 +194,7 @@ def _is_model(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    app()
+    app = new_app("self_play", __doc__ or "")
+    app.command(command(GainSettings, gains, name="gains"))
+    app.command(command(KillSettings, kills, name="kills"))
+    sys.exit(main_of(app))

@@ -12,18 +12,20 @@ runs: the figures stand beside each other for their layout, not as a reproductio
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from o1coder_gym.cli.options import DEFAULT_POLICY, MaxStepsOption, PolicyOption, ResumeOption, SeedOption
+from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.main import main_of
 from o1coder_gym.cli.search.bench import show_suite
 from o1coder_gym.experiments.aspr import measure_aspr
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts
 from o1coder_gym.metrics import SamplingPassRate
 from o1coder_gym.reporting.results import AgentSummary, read_results, summarize
+from o1coder_gym.settings import AtLeastOne, Checked
+from o1coder_gym.settings.groups import DEFAULT_POLICY, FirstN, MaxSteps, PolicySpec, Resume, Seed
 
 FORMATS = ("vanilla", "pseudocode")
 
@@ -36,40 +38,56 @@ PAPER: Mapping[str, Mapping[str, tuple[float, float]]] = {
 """Table 1 of arXiv 2412.00154: (Pass@1, ASPR) in %, by model and format."""
 
 
-def main(
-    out: Annotated[Path, typer.Option("--out", help="Run folder.")],
-    policy: PolicyOption = DEFAULT_POLICY,
-    problems: Annotated[str, typer.Option("--problems", help="Problem set; the paper's is MBPP.")] = "mbpp",
-    split: Annotated[str | None, typer.Option("--split", help="Split of the set; all: none.")] = "test",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N problems only.")] = None,
-    rollouts: Annotated[int, typer.Option("--rollouts", min=1, help="Samples that look for paths.")] = 8,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="K, last steps per path.")] = 8,
-    paths: Annotated[int, typer.Option("--paths", min=1, help="Paths per problem at most.")] = 4,
-    max_steps: MaxStepsOption = 8,
-    seed: SeedOption = 0,
-    resume: ResumeOption = False,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSettings(Checked):
+    """Table 1.
+
+    Attributes:
+        out: Run folder.
+        problems: Problem set; the paper's is MBPP.
+        split: Split of the set, or none for all of it.
+        rollouts: Samples that look for paths.
+        samples: K, last steps per path.
+        paths: Paths per problem at most.
+    """
+
+    out: Path
+    policy: PolicySpec = DEFAULT_POLICY
+    problems: str = "mbpp"
+    split: str | None = "test"
+    limit: FirstN = None
+    rollouts: AtLeastOne = 8
+    samples: AtLeastOne = 8
+    paths: AtLeastOne = 4
+    max_steps: MaxSteps = 8
+    seed: Seed = 0
+    resume: Resume = False
+
+
+def main(settings: TableSettings) -> None:
     """Run both formats and print the table."""
-    sampler = f"best_of_n:n={rollouts}"
+    out, seed, sampler = settings.out, settings.seed, f"best_of_n:n={settings.rollouts}"
     suite = Suite(
-        problems=(ProblemChoice(problems, None if split == "none" else split, limit),),
-        policies=(policy,),
+        problems=(ProblemChoice(settings.problems, settings.split, settings.limit),),
+        policies=(settings.policy,),
         formats=FORMATS,
         agents=("greedy", sampler),
         tokens=(),
         seed=seed,
-        max_steps=max_steps,
+        max_steps=settings.max_steps,
         controls=False,
     )
-    show_suite(suite, out, resume=resume)
+    show_suite(suite, out, resume=settings.resume)
     found: dict[str, tuple[AgentSummary, SamplingPassRate]] = {}
     for part in parts(suite):
         (greedy,) = (one for one in summarize(read_results(out / part.name)) if one.setting.agent == "greedy")
-        rates = measure_aspr(out / part.name, samples=samples, paths=paths, agents=[sampler], seed=seed)
+        rates = measure_aspr(
+            out / part.name, samples=settings.samples, paths=settings.paths, agents=[sampler], seed=seed
+        )
         found[part.plan.format] = greedy, rates[sampler]
-    text = table(policy, found)
+    text = table(settings.policy, found)
     (out / "table1.md").write_text(text)
-    typer.echo(text)
+    print(text)
 
 
 def table(policy: str, found: Mapping[str, tuple[AgentSummary, SamplingPassRate]]) -> str:
@@ -85,17 +103,17 @@ def table(policy: str, found: Mapping[str, tuple[AgentSummary, SamplingPassRate]
 
 
 def pass_words(greedy: AgentSummary) -> str:
-    """Says Pass@1 with its 95 % Wilson interval."""
-    low, high = greedy.interval
-    rate = greedy.solved / greedy.total
-    return f"{100 * rate:.1f} ({100 * low:.0f} to {100 * high:.0f}), N = {greedy.total}"
+    """Says Pass@1 with its 95 % interval over problems."""
+    return f"{greedy.share.percent()}, N = {greedy.total}"
 
 
 def aspr_words(rate: SamplingPassRate) -> str:
     """Says ASPR with what it is conditioned on."""
-    value = "none" if math.isnan(rate.rate) else f"{100 * rate.rate:.1f}"
-    return f"{value}, K = {rate.samples}, {rate.paths} paths of {rate.solved} solved"
+    if math.isnan(rate.rate):
+        return f"none, K = {rate.samples}"
+    values = f"{rate.per_path.percent()} per path, {rate.per_problem.percent()} per problem"
+    return f"{values}, K = {rate.samples}, {rate.paths} paths of {rate.solved} solved"
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main_of(command(TableSettings, main, name="table1")))

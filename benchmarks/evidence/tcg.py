@@ -15,15 +15,15 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from o1coder_gym.metrics import bootstrap_interval
+from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.cli.main import main_of
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_problems, load_rows
@@ -31,6 +31,8 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.trial import Output
+from o1coder_gym.settings import Checked
+from o1coder_gym.statistics import estimate_share
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
@@ -38,11 +40,87 @@ from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.types import Submission, Verdict
 
-app = typer.Typer(help=__doc__, no_args_is_help=True)
-
 SETS = ("mbpp-sanitized", "humaneval")
 _BATCH = 32
-LimitOption = Annotated[int | None, typer.Option("--limit", help="First N problems of each set only.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetsSettings(Checked):
+    """Problems.
+
+    Attributes:
+        limit: First N problems of each set only.
+    """
+
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MutationSettings(SetsSettings):
+    """Mutation.
+
+    Attributes:
+        tests: Tests per problem.
+        mutants: Mutants per problem.
+    """
+
+    tests: int = 20
+    mutants: int = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramsSettings(SetsSettings):
+    """Programs.
+
+    Attributes:
+        out: File to write.
+        policy: Who writes them.
+        samples: Programs per problem.
+        skip: Leaves out the first N problems of each set.
+    """
+
+    out: Path
+    policy: str = f"hf:{DEFAULT_MODEL}"
+    samples: int = 8
+    skip: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardSettings(SetsSettings):
+    """Reward.
+
+    Attributes:
+        programs: JSONL rows with task_id and code.
+        tests: Tests per problem.
+        voters: Mode B: the first N programs of a problem vote.
+    """
+
+    programs: Path
+    tests: int = 20
+    voters: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings(Checked):
+    """Training.
+
+    Attributes:
+        out: Folder for data, runs and results.
+        model: To start from.
+        engine: Who writes the tests that are measured: hf or vllm.
+        rows: Rows per problem.
+        train: Further options of all trainings.
+        dpo: Further options of DPO.
+        run: Run the commands instead of printing them.
+    """
+
+    out: Path
+    model: str = DEFAULT_MODEL
+    engine: str = "hf"
+    rows: int = 4
+    train: str = ""
+    dpo: str = ""
+    run: bool = False
 
 
 class TimedJudge:
@@ -70,9 +148,9 @@ class TimedJudge:
         return outputs
 
 
-@app.command()
-def mutation(limit: LimitOption = None, tests: int = 20, mutants: int = 40) -> None:
+def mutation(asked: MutationSettings) -> None:
     """Soundness, kill rate and speed of the mutation generator, beside the data sets' own tests."""
+    limit, tests, mutants = asked.limit, asked.tests, asked.mutants
     with Judge() as judge:
         for name in SETS:
             rows = [row for row in load_rows(name).rows if row.reference][:limit]
@@ -86,18 +164,12 @@ def mutation(limit: LimitOption = None, tests: int = 20, mutants: int = 40) -> N
                 _print(name, title, _figures(found))
 
 
-@app.command()
-def programs(
-    out: Annotated[Path, typer.Option("--out", help="File to write.")],
-    policy: str = f"hf:{DEFAULT_MODEL}",
-    samples: int = 8,
-    skip: Annotated[int, typer.Option(help="Leaves out the first N problems of each set.")] = 0,
-    limit: LimitOption = None,
-) -> None:
+def programs(asked: ProgramsSettings) -> None:
     """Samples programs for all problems of both sets, as rows with task_id and code."""
+    policy, samples, skip, limit = asked.policy, asked.samples, asked.skip, asked.limit
     sampler = load_policy(policy, format="vanilla")
     problems = [problem for name in SETS for problem in load_problems(name)[skip:][:limit]]
-    with out.open("w") as file:
+    with asked.out.open("w") as file:
         batches = [problems[start : start + _BATCH] for start in range(0, len(problems), _BATCH)]
         for batch in tracked(batches, len(batches), f"programs of {policy}"):
             for task_id, codes in sample_programs(sampler, batch, samples).items():
@@ -105,15 +177,10 @@ def programs(
             file.flush()
 
 
-@app.command()
-def reward(
-    file: Annotated[Path, typer.Option("--programs", help="JSONL rows with task_id and code.")],
-    limit: LimitOption = None,
-    tests: int = 20,
-    voters: Annotated[int, typer.Option(help="Mode B: the first N programs of a problem vote.")] = 4,
-) -> None:
+def reward(asked: RewardSettings) -> None:
     """Agreement of the reward from generated tests with the hidden tests, in both modes."""
-    found = read_programs(file)
+    limit, tests, voters = asked.limit, asked.tests, asked.voters
+    found = read_programs(asked.programs)
     votes = {task_id: codes[:voters] for task_id, codes in found.items()}
     others = {task_id: codes[voters:] for task_id, codes in found.items()}
     with Judge() as judge:
@@ -129,17 +196,9 @@ def reward(
             _print("+".join(SETS), mode, _agreement(measured))
 
 
-@app.command()
-def training(
-    out: Annotated[Path, typer.Option("--out", help="Folder for data, runs and results.")],
-    model: str = DEFAULT_MODEL,
-    engine: Annotated[str, typer.Option(help="Who writes the tests that are measured: hf or vllm.")] = "hf",
-    rows: Annotated[int, typer.Option(help="Rows per problem.")] = 4,
-    train: Annotated[str, typer.Option(help="Further options of all trainings.")] = "",
-    dpo: Annotated[str, typer.Option("--dpo", help="Further options of DPO.")] = "",
-    run: Annotated[bool, typer.Option("--run", help="Run the commands instead of printing them.")] = False,
-) -> None:
+def training(asked: TrainingSettings) -> None:
     """Base → SFT → DPO, on exchanged outputs and on own mistakes: learn MBPP train, measure MBPP test."""
+    out, model, engine, rows, train = asked.out, asked.model, asked.engine, asked.rows, asked.train
     data, sft, own = out / "data", out / "sft", out / "own"
     ask = f"--generator {engine}:{sft}/model --tests 6 --mutants 0"
     commands = [
@@ -149,7 +208,7 @@ def training(
         f"o1coder tcg data mbpp --split train --written {own}/tests.jsonl --rows 2 --out {data}-own",
     ]
     for name, pairs in (("dpo", data), ("dpo-own", f"{data}-own")):
-        start = f"--model {sft}/model --lora-rank 1 --lr 1e-4 {train} {dpo}"
+        start = f"--model {sft}/model --lora-rank 1 --lr 1e-4 {train} {asked.dpo}"
         commands.append(f"o1coder tcg dpo --data {pairs} --out {out / name} {start}")
     for name in ("base", "sft", "dpo", "dpo-own"):
         spec = model if name == "base" else f"{out / name}/model"
@@ -157,10 +216,10 @@ def training(
             f"o1coder tcg eval mbpp --split test --limit 120 --generator {engine}:{spec} --tests 3 "
             f"--out {out}/eval-{name} --json"
         )
-    for command in commands:
-        print(command, flush=True)
-        if run:
-            subprocess.run(shlex.split(command), check=True)
+    for line in commands:
+        print(line, flush=True)
+        if asked.run:
+            subprocess.run(shlex.split(line), check=True)
 
 
 def _speed(judge: Judge, rows: list[ProblemRow], tests: int) -> dict[str, Any]:
@@ -177,7 +236,8 @@ def _speed(judge: Judge, rows: list[ProblemRow], tests: int) -> dict[str, Any]:
 
 
 def _figures(found: list[ProblemQuality]) -> dict[str, Any]:
-    names = ("pass_rate_of_asked", "pass_rate_of_parsed", "input_validity", "kill_rate", "tests_per_problem")
+    names = ("pass_rate_of_asked", "pass_rate_of_parsed", "input_validity", "kill_rate", "timeout_rate")
+    names += ("equivalent_rate", "tests_per_problem")
     rates = summarize(found)
     figures: dict[str, Any] = {
         name: [round(value, 4) for value in (rates[name].mean, rates[name].low, rates[name].high)]
@@ -192,7 +252,8 @@ def _agreement(found: list[ProblemQuality]) -> dict[str, Any]:
     """Adds an interval over problems, for the programs of one problem are not independent."""
     judged = [one for one in found if one.right + one.wrong]
     shares = [(one.right_accepted + one.wrong_rejected) / (one.right + one.wrong) for one in judged]
-    return asdict(reward_agreement(found)) | {"interval_over_problems": bootstrap_interval(shares)}
+    over = estimate_share(shares, [one.right + one.wrong for one in judged])
+    return asdict(reward_agreement(found)) | {"interval_over_problems": [over.low, over.high]}
 
 
 def _print(name: str, title: str, figures: dict[str, Any]) -> None:
@@ -200,4 +261,9 @@ def _print(name: str, title: str, figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    app = new_app("tcg", __doc__ or "")
+    app.command(command(MutationSettings, mutation, name="mutation"))
+    app.command(command(ProgramsSettings, programs, name="programs"))
+    app.command(command(RewardSettings, reward, name="reward"))
+    app.command(command(TrainingSettings, training, name="training"))
+    sys.exit(main_of(app))

@@ -6,23 +6,25 @@ python benchmarks/speed/bench_overhead.py --policy "fake:step_s=0.02&depth=2" --
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from o1coder_gym.cli.options import DEFAULT_POLICY, PolicyOption
+from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.main import main_of
 from o1coder_gym.experiments.benchmark import Tools, run_plan
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts
 from o1coder_gym.policies import load_policy
 from o1coder_gym.protocols import Judge, Policy
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.settings import AtLeastOne, Checked
+from o1coder_gym.settings.groups import DEFAULT_POLICY, PolicySpec, SetName
 from o1coder_gym.types import PolicyRequest, Proposal, Submission, Verdict
 
 
@@ -81,17 +83,28 @@ class TimedJudge:
             return self._judge.evaluate(submissions)
 
 
-def main(
-    policy: PolicyOption = DEFAULT_POLICY,
-    problems: Annotated[str, typer.Option("--problems")] = "starter",
-    limit: Annotated[int, typer.Option("--limit", min=1)] = 8,
-    agents: Annotated[str, typer.Option("--agents", help="Separated by spaces.")] = "best_of_n mcts ab_mcts",
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverheadSettings(Checked):
+    """Sweep.
+
+    Attributes:
+        limit: First N problems only.
+        agents: Separated by spaces.
+    """
+
+    policy: PolicySpec = DEFAULT_POLICY
+    problems: SetName = "starter"
+    limit: AtLeastOne = 8
+    agents: str = "best_of_n mcts ab_mcts"
+
+
+def main(settings: OverheadSettings) -> None:
     """Run a sweep with all controls and print where the time went."""
+    policy = settings.policy
     suite = Suite(
-        problems=(ProblemChoice(problems, None, limit),),
+        problems=(ProblemChoice(settings.problems, None, settings.limit),),
         policies=(policy,),
-        agents=tuple(agents.split()),
+        agents=tuple(settings.agents.split()),
         tokens=(256, 512, 1024),
     )
     (part,) = parts(suite)
@@ -111,4 +124,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main_of(command(OverheadSettings, main, name="bench_overhead")))

@@ -111,9 +111,9 @@ class Game:
 
     def _advance(self, state: State, action: str, seen: Minutes) -> Transition:
         (transition,) = self.model.advance([(state, action)])
-        if transition.terminated:
+        if transition.verdict is not None:
             seen.programs.add(transition.state)
-        elif not transition.truncated:
+        elif not transition.done:
             seen.open_states.add(transition.state)
         return transition
 

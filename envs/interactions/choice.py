@@ -21,7 +21,8 @@ from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer, load_embedding
 from o1coder_gym.types import PolicyRequest, Sampling, State
 
-DEFAULT_POLICY = "hf:qwen2.5-coder-0.5b"
+DEFAULT_PROPOSER = "hf:tiny"
+"""The model that ships: nothing is fetched and nothing large is loaded unless another one is named."""
 DEFAULT_SAMPLING = Sampling()
 
 
@@ -34,14 +35,14 @@ class ChoiceInteraction:
 
     Attributes:
         source: The model, or the settings that name it.
-        policy: The proposer, or the spec that names it.
+        proposer: The policy whose proposals are chosen from, or the spec that names it.
         k: Proposals per state, ≥ 1.
         sampling: How they are drawn.
         embedding: Spec of an embedding of question and steps (`steps.choices.load_embedding`); None for none.
     """
 
     source: Settings | ReasoningModel
-    policy: str | Policy
+    proposer: str | Policy
     k: int = 4
     sampling: Sampling = Sampling()
     embedding: str | None = None
@@ -110,9 +111,8 @@ class ChoiceInteraction:
     def _offered(self, cursors: Sequence[Cursor]) -> list[Cursor]:
         """Returns the cursors with K offers each, those at the end of an episode as they are."""
         model = model_of(self)
-        policy = (
-            shared_policy(self.policy, model.format.name) if isinstance(self.policy, str) else self.policy
-        )
+        proposer = self.proposer
+        policy = shared_policy(proposer, model.format.name) if isinstance(proposer, str) else proposer
         live = [cursor for cursor in cursors if not cursor.done]
         proposed = policy.propose([self._request(model, cursor) for cursor in live]) if live else []
         if [len(proposals) for proposals in proposed] != [self.k] * len(live):
@@ -145,7 +145,8 @@ class ChoiceInteraction:
 
 def choice_interaction(
     *,
-    policy: str = DEFAULT_POLICY,
+    proposer: str = DEFAULT_PROPOSER,
+    policy: str | None = None,
     k: int = 4,
     temperature: float = DEFAULT_SAMPLING.temperature,
     top_p: float = DEFAULT_SAMPLING.top_p,
@@ -154,9 +155,13 @@ def choice_interaction(
     embedding: str | None = None,
     **settings: Any,
 ) -> ChoiceInteraction:
-    """Builds the interaction from plain arguments; see `env.ChoiceEnv`."""
+    """Builds the interaction from plain arguments; see `env.ChoiceEnv`.
+
+    ``policy`` is the older name of ``proposer``: libraries that wrap environments keep that word for the
+    policy that is trained, and never hand it on.
+    """
     sampling = Sampling(temperature, top_p, top_k, max_tokens)
-    return ChoiceInteraction(Settings(**settings), policy, k, sampling, embedding)
+    return ChoiceInteraction(Settings(**settings), policy or proposer, k, sampling, embedding)
 
 
 def _with_offers(cursor: Cursor, offers: tuple[Offer, ...]) -> Cursor:

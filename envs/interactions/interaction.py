@@ -19,6 +19,9 @@ from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.steps.choices import Offer
 from o1coder_gym.types import Outcome, State, Transition
 
+NO_PROGRAM = "no_program"
+"""``info["outcome"]`` of an episode that the step limit ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
@@ -103,18 +106,32 @@ def with_alpha(interaction: Interaction, alpha: float) -> Interaction:
     return replace(cast(Any, interaction), source=replace(interaction.source, alpha=alpha))
 
 
-def draw_start(
-    model: ReasoningModel, rng: np.random.Generator, options: Mapping[str, Any] | None
-) -> tuple[str, int]:
-    """Draws the task and the seed of an episode; ``options["task_id"]`` overrides the task.
+def check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuses options of `reset` that are not known: a misspelt one would start a random problem.
+
+    Raises:
+        UnknownNameError: With the names that are known.
+    """
+    for name in options:
+        if name not in known:
+            raise UnknownNameError("option of reset", str(name), known)
+
+
+def draw_start(model: ReasoningModel, rng: np.random.Generator, task_id: Any = None) -> tuple[str, int]:
+    """Draws the task and the seed of an episode.
+
+    Args:
+        model: Has the problems.
+        rng: Draws both, so that the seed does not depend on whether a task was asked for.
+        task_id: The task asked for, or None.
 
     Raises:
         UnknownNameError: When the task asked for is not one of the model.
     """
     drawn = model.task_ids[int(rng.integers(len(model.task_ids)))]
     seed = int(rng.integers(1 << 31))
-    asked = (options or {}).get("task_id", drawn)
-    if asked not in model.task_ids:
+    asked = drawn if task_id is None else task_id
+    if not isinstance(asked, str) or asked not in model.task_ids:
         raise UnknownNameError("task", str(asked), model.task_ids[:10])
     return asked, seed
 
@@ -122,7 +139,8 @@ def draw_start(
 def base_info(model: ReasoningModel, cursor: Cursor) -> dict[str, Any]:
     """Returns the info keys that all environments have; no clock, path or process id among them.
 
-    Keys: ``task_id``; ``is_success`` (all tests known here passed); ``outcome`` (name, "" before the end);
+    Keys: ``task_id``; ``is_success`` (all tests known here passed); ``outcome`` (of the program; `NO_PROGRAM`
+    when the step limit ended the episode; "" before the end);
     ``passed``, ``total``, ``pass_ratio``; ``tests`` (outcome names); ``feedback``; ``prm`` (r_t);
     ``reward_terms``; ``tokens`` (generated in this episode by the environment's own policy).
     """
@@ -132,7 +150,7 @@ def base_info(model: ReasoningModel, cursor: Cursor) -> dict[str, Any]:
     return {
         "task_id": cursor.state.problem_id,
         "is_success": verdict is not None and verdict.outcome is Outcome.PASS,
-        "outcome": verdict.outcome.value if verdict else "",
+        "outcome": verdict.outcome.value if verdict else NO_PROGRAM if cursor.done else "",
         "passed": verdict.passed if verdict else 0,
         "total": verdict.total if verdict else 0,
         "pass_ratio": verdict.pass_ratio if verdict else 0.0,

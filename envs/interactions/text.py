@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import Space, spaces
+from gymnasium.wrappers.utils import create_zero_array
 
 from o1coder_gym.envs.interactions.interaction import Cursor, base_info, max_steps_of, model_of
 from o1coder_gym.envs.reasoning_model import ReasoningModel
@@ -19,7 +20,7 @@ from o1coder_gym.envs.settings import Settings
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.steps.formats import StepFormat, load_format
 from o1coder_gym.steps.prompts import question
-from o1coder_gym.types import State
+from o1coder_gym.types import Problem, State
 
 PRINTABLE = np.array(list(string.digits + string.ascii_letters + string.punctuation + " \n"))
 SAMPLE_CHARS = 64
@@ -71,6 +72,12 @@ class UnicodeText(Space[str]):
 
     def __repr__(self) -> str:
         return f"UnicodeText({self.max_length})"
+
+
+@create_zero_array.register(UnicodeText)
+def _empty_text(space: UnicodeText) -> str:
+    """Lets `FrameStackObservation` and `DelayObservation` fill up with empty texts."""
+    return ""
 
 
 OBSERVATION_FORMATS = ("dict", "text")
@@ -131,12 +138,13 @@ class TextInteraction:
 
     def observe(self, cursor: Cursor) -> Any:
         """Returns question, steps so far, feedback on the last action, and depth."""
-        asked = question(model_of(self).problem(cursor.state.problem_id))
-        steps = transcript(self._format, cursor.state)
         feedback = cursor.transition.feedback if cursor.transition else ""
+        seen = observation(
+            model_of(self).problem(cursor.state.problem_id), self._format, cursor.state, feedback
+        )
         if self.observation_format == "text":
-            return "\n\n".join(part for part in (asked, steps, feedback) if part)
-        return {"question": asked, "steps": steps, "feedback": feedback, "depth": cursor.state.depth}
+            return "\n\n".join(seen[part] for part in ("question", "steps", "feedback") if seen[part])
+        return seen
 
     def info(self, cursor: Cursor) -> dict[str, Any]:
         """Returns `interaction.base_info`."""
@@ -151,6 +159,16 @@ class TextInteraction:
 def text_interaction(*, observation_format: str = "dict", **settings: Any) -> TextInteraction:
     """Builds the interaction from plain arguments; see `env.TextEnv`."""
     return TextInteraction(Settings(**settings), observation_format)
+
+
+def observation(problem: Problem, step_format: StepFormat, state: State, feedback: str) -> dict[str, Any]:
+    """Returns what an acting agent sees in a state: question, steps so far, feedback, depth."""
+    return {
+        "question": question(problem),
+        "steps": transcript(step_format, state),
+        "feedback": feedback,
+        "depth": state.depth,
+    }
 
 
 def transcript(step_format: StepFormat, state: State) -> str:

@@ -11,8 +11,8 @@ from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.held_out import HeldOut
-from o1coder_gym.experiments.rl import OnUpdate, train
 from o1coder_gym.experiments.shards import Report, SynthesisPlan, missing, search_all
+from o1coder_gym.experiments.training.rl import OnUpdate, train
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import progress_bars
@@ -55,7 +55,7 @@ def train_shown(
     resume: bool,
     on_update: OnUpdate | None = None,
 ) -> Path:
-    """`experiments.rl.train` with a progress bar."""
+    """`experiments.training.rl.train` with a progress bar."""
     with progress_bars(Console(stderr=True)) as progress:
         bar = progress.add_task("training", total=settings.updates, told="")
 

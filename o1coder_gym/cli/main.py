@@ -1,77 +1,126 @@
-"""The front desk: one typer app, errors as one line."""
+"""The front desk: commands by name, loaded when they are called; errors as one line."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
-import typer
-from rich.console import Console
-from rich.markup import escape
+from cyclopts import App, CycloptsError
+from cyclopts.exceptions import RepeatArgumentError, UnknownCommandError, UnusedCliTokensError
 
 from o1coder_gym import __version__
-from o1coder_gym.cli.search import bench, demo, report, solve, synthesize, tree
-from o1coder_gym.cli.tools import data, doctor, judge, listing, models, serve
-from o1coder_gym.cli.training import micro, prm, rl, selfplay, sft, tcg
-from o1coder_gym.errors import O1CoderError, UsageError
+from o1coder_gym.cli.commands import new_app
+from o1coder_gym.errors import O1CoderError, UnknownNameError, UsageError
 
-app = typer.Typer(
-    name="o1coder",
-    help="Code reasoning as a decision process: solve, search, benchmark, train.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-app.command("demo")(demo.demo)
-app.command("solve")(solve.solve)
-app.command("sft")(sft.sft)
-app.command("synthesize")(synthesize.synthesize)
-app.command("report")(report.report)
-app.command("tree")(tree.tree)
-app.command("serve")(serve.serve)
-app.command("judge")(judge.judge)
-app.command("list")(listing.list_registered)
-app.command("doctor")(doctor.doctor)
-app.command("micro")(micro.micro)
-app.command("selfplay")(selfplay.selfplay)
-app.add_typer(bench.app, name="bench")
-app.add_typer(data.app, name="data")
-app.add_typer(models.app, name="models")
-app.add_typer(tcg.app, name="tcg")
-app.add_typer(prm.app, name="prm")
-app.add_typer(rl.app, name="rl")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"o1coder-gym {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+COMMANDS = {
+    "demo": ("search.demo", "Watch a tree search solve what greedy decoding fails, and see whether it pays."),
+    "solve": ("search.solve", "Solve one problem and watch the reasoning."),
+    "bench": ("search.bench", "Compare agents on problem sets at equal budgets, judged on hidden tests."),
+    "report": (
+        "search.report",
+        "Write the report of a run anew, with its figures and pages of search trees.",
     ),
-) -> None:
-    """Code reasoning as a decision process: solve, search, benchmark, train."""
+    "tree": ("search.tree", "Look at search trees: steps, values, visits, tests; two agents side by side."),
+    "synthesize": (
+        "search.synthesize",
+        "Search problems; turn the trees into data for the policy and the PRM.",
+    ),
+    "sft": ("training.sft", "Fine-tune a policy on whole passing paths; only the path has a loss."),
+    "prm": ("training.prm", "Train, measure and ask process reward models."),
+    "rl": ("training.rl", "Reinforcement learning."),
+    "tcg": ("training.tcg", "Measure test generators, train them, choose programs by tests."),
+    "selfplay": ("training.selfplay", "Search, learn from what was found, search again: Algorithm 1."),
+    "micro": ("training.micro", "Make micro-problems and train a tiny model that solves some of them."),
+    "data": ("tools.data", "Look into problem sets and check them."),
+    "models": ("tools.models", "Fetch and find model weights."),
+    "judge": ("tools.judge", "Run untrusted solutions against all tests of their problems."),
+    "serve": ("tools.serve", "Offer agents to any OpenAI client: chat completions, the reasoning streamed."),
+    "list": ("tools.listing", "List agents, policies, scorers, … with their parameters, types and defaults."),
+    "doctor": (
+        "tools.doctor",
+        "Show what is installed, what the sandbox enforces, and what would be faster.",
+    ),
+}
+"""By name: the module below `cli` whose `app` it is, and the first line of its help."""
 
 
-def main() -> None:
-    """Runs the command line; exit status 0 done, 1 the work failed, 2 usage."""
-    errors = Console(stderr=True)
+_HELP = "Code reasoning as a decision process: solve, search, benchmark, train."
+
+
+def _front_desk() -> App:
+    made = new_app("o1coder", _HELP, f"o1coder-gym {__version__}")
+    for name, (module, line) in COMMANDS.items():
+        made.command(f"o1coder_gym.cli.{module}:app", name=name, help=line)
+    return made
+
+
+app = _front_desk()
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs the command line; errors are a line on standard error.
+
+    Args:
+        words: What stands after ``o1coder``; None takes it from the process.
+
+    Returns:
+        The exit status: 0 done, 1 the work failed, 2 usage.
+    """
+    return main_of(app, words)
+
+
+def main_of(command: App, words: Sequence[str] | None = None) -> int:
+    """Runs a command of any program as `main` does."""
     try:
-        app()
-    except UsageError as error:
-        errors.print(f"[red]usage:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
-    except O1CoderError as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(1)
-    except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        errors.print(f"[red]error:[/] {escape(f'{error.strerror or error}{place}')}", soft_wrap=True)
-        sys.exit(1)
+        return run(sys.argv[1:] if words is None else words, command)
+    except (CycloptsError, O1CoderError, OSError) as error:
+        return report(error)
+
+
+def run(words: Sequence[str], command: App = app) -> int:
+    """Runs the command line.
+
+    Raises:
+        CycloptsError, O1CoderError, OSError: What `report` prints.
+    """
+    if command is app and words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        # cyclopts would import every command to find the nearest
+        raise UnknownNameError("command", words[0], COMMANDS)
+    try:
+        found = command(list(words), exit_on_error=False, print_error=False)
+    except RepeatArgumentError as error:  # a switch; the last one counts, as of any option
+        name = f"{error.token.keyword}".removeprefix("--").removeprefix("no-")
+        first = next(
+            (place for place, word in enumerate(words) if word in (f"--{name}", f"--no-{name}")), None
+        )
+        if first is None:
+            raise
+        return run([*words[:first], *words[first + 1 :]], command)
+    return found if isinstance(found, int) else 0
+
+
+def report(error: CycloptsError | O1CoderError | OSError) -> int:
+    """Prints an error on one line of standard error; returns the exit status."""
+    kind, status, told = "error", 1, str(error)
+    if isinstance(error, CycloptsError):
+        kind, status, told = "usage", 2, _worded(error)
+    elif isinstance(error, UsageError):
+        kind, status = "usage", 2
+    elif isinstance(error, OSError):
+        told = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+    print(f"{kind}: {told}", file=sys.stderr)
+    return status
+
+
+def _worded(error: CycloptsError) -> str:
+    """Returns the message; of a word too many with what may have been meant."""
+    if isinstance(error, UnusedCliTokensError | UnknownCommandError) and error.unused_tokens:
+        word = error.unused_tokens[0]
+        known = [name for name in error.app or () if not name.startswith("-")]
+        if known and not word.startswith("-"):
+            return str(UnknownNameError("command", word, known))
+    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import typer
 from rich.console import Console
 
 from o1coder_gym.runs.journal import RunFolder
@@ -34,11 +33,11 @@ def resumable(out: Path | None) -> Iterator[None]:
     """Says how to go on when the run in `out` is interrupted.
 
     Raises:
-        typer.Exit: When it is, with status 130.
+        SystemExit: When it is, with status 130.
     """
     try:
         yield
     except KeyboardInterrupt:
         how = "interrupted" if out is None else f"interrupted; go on with: --out {out} --resume"
         Console(stderr=True).print(how, soft_wrap=True)
-        raise typer.Exit(130) from None
+        raise SystemExit(130) from None

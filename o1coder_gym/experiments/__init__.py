@@ -9,15 +9,19 @@ from o1coder_gym.experiments.aspr import measure_aspr
 from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark, run_plan
 from o1coder_gym.experiments.held_out import Gain, HeldOut, PolicyQuality, policy_quality
 from o1coder_gym.experiments.micro.make import Micro, make_micro
-from o1coder_gym.experiments.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
 from o1coder_gym.experiments.self_play import SelfPlayResult, self_play
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig, read_config
 from o1coder_gym.experiments.shards import SynthesisPlan
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_suite, run_suite
 from o1coder_gym.experiments.synthesis import FailedSearchesError, HarvestRules, synthesize
 from o1coder_gym.experiments.tools import Plan, Tools
+from o1coder_gym.experiments.training.choice import ChoiceSettings, ChoiceTraining, train_choice
+from o1coder_gym.experiments.training.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
+from o1coder_gym.experiments.training.sft import SFTSettings, fine_tune
 
 __all__ = [
+    "ChoiceSettings",
+    "ChoiceTraining",
     "FailedSearchesError",
     "Gain",
     "HarvestRules",
@@ -28,12 +32,14 @@ __all__ = [
     "PolicyQuality",
     "ProblemChoice",
     "RLPlan",
+    "SFTSettings",
     "SelfPlayConfig",
     "SelfPlayResult",
     "Suite",
     "SynthesisPlan",
     "Tools",
     "TrainedPolicy",
+    "fine_tune",
     "make_micro",
     "measure_aspr",
     "parts",
@@ -45,6 +51,7 @@ __all__ = [
     "run_suite",
     "self_play",
     "synthesize",
+    "train_choice",
     "train_on_pairs",
     "train_policy",
 ]

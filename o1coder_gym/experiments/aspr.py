@@ -8,6 +8,7 @@ frozen before its last step, S^{1:m−1}, and K last steps are sampled. A last s
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,9 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.protocols import Policy
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.seeds import derive_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.steps.formats import StepFormat, load_format, read_action
 from o1coder_gym.types import Outcome, PolicyRequest, Problem, Sampling, State
 
 SAMPLED = "aspr"
@@ -81,7 +83,7 @@ def measure_aspr(
         raise UsageError(f"{run}: no search trees" + (f" of {', '.join(agents)}" if agents else ""))
     with RunFolder.open(run, config, resume=True) as folder:
         evaluation = Evaluation(rows, default_judge(), log=folder)
-        wanted = [path for tree in trees for path in passing_paths(tree, evaluation, paths)]
+        wanted = [path for tree in trees for path in passing_paths(tree, evaluation, paths, seed)]
         known = _known(folder, samples, seed)
         waiting = [path for path in wanted if _key(path) not in known]
         if waiting:
@@ -99,10 +101,11 @@ def measure_aspr(
     return {name: _rate(name, trees, wanted, known) for name in dict.fromkeys(tree.agent for tree in trees)}
 
 
-def passing_paths(tree: SearchTree, evaluation: Evaluation, limit: int) -> list[PassingPath]:
-    """Returns the distinct reasoning paths of a tree whose program passes the hidden tests, in order.
+def passing_paths(tree: SearchTree, evaluation: Evaluation, limit: int, seed: int) -> list[PassingPath]:
+    """Returns the distinct reasoning paths of a tree whose program passes the hidden tests.
 
-    Two programs after the same steps are one path: its last step was sampled twice.
+    Two programs after the same steps are one path: its last step was sampled twice. Of more than `limit`
+    paths that many are drawn: the first ones of a search are not like the others.
     """
     states = [tree.state(index) for index, node in enumerate(tree.nodes) if node.outcome is not None]
     task_id = tree.problem.task_id
@@ -112,7 +115,10 @@ def passing_paths(tree: SearchTree, evaluation: Evaluation, limit: int) -> list[
         for state, verdict in zip(states, verdicts, strict=True)
         if verdict.outcome is Outcome.PASS
     ]
-    return [PassingPath(tree.agent, tree.seed, prefix) for prefix in list(dict.fromkeys(passing))[:limit]]
+    distinct = list(dict.fromkeys(passing))
+    dice = random.Random(derive_stream(seed, "paths", tree.agent, tree.seed, task_id))
+    kept = dice.sample(distinct, min(limit, len(distinct)))
+    return [PassingPath(tree.agent, tree.seed, prefix) for prefix in kept]
 
 
 def sample_last_steps(
@@ -134,11 +140,14 @@ def sample_last_steps(
         PolicyError: When the policy fails.
     """
     requests = [
-        PolicyRequest(problems[path.prefix.problem_id], path.prefix, samples, sampling, seed)
+        PolicyRequest(
+            problems[path.prefix.problem_id], path.prefix, samples, sampling, _draw_seed(path, seed)
+        )
         for path in paths
     ]
+    entry_points = {path: problems[path.prefix.problem_id].entry_point for path in paths}
     steps = [
-        (path, path.prefix.then(format.parse(proposal.text)).code)
+        (path, path.prefix.then(read_action(format, proposal.text, entry_points[path])).code)
         for path, proposals in zip(paths, policy.propose(requests), strict=True)
         for proposal in proposals
     ]
@@ -146,6 +155,11 @@ def sample_last_steps(
     verdicts = iter(evaluation.evaluate_batch(programs))
     passed = [code is not None and next(verdicts).outcome is Outcome.PASS for _, code in steps]
     return [passed[start : start + samples] for start in range(0, len(passed), samples)]
+
+
+def _draw_seed(path: PassingPath, seed: int) -> int:
+    """Returns the seed of a path's last steps; those of the search, of the same seed, are other ones."""
+    return derive_seed(derive_stream(seed, "aspr", path.agent, path.seed), path.prefix, 0)
 
 
 def _rate(

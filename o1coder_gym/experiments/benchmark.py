@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,22 +24,29 @@ from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments.tools import SESSIONS, Plan, Tools, open_tools, planned_rows, session_row
+from o1coder_gym.experiments.tools import (
+    SESSIONS,
+    Plan,
+    Tools,
+    acting_policy,
+    open_tools,
+    planned_rows,
+    session_row,
+)
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
+from o1coder_gym.problems.likeness.trained_on import trained_on
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
+from o1coder_gym.protocols import Judge
 from o1coder_gym.reporting.report_files import write_report
-from o1coder_gym.reporting.results import ORACLE, RESULTS, ResultRow, budget_words
+from o1coder_gym.reporting.results import FAILURES, ORACLE, PROFILE, RESULTS, ResultRow, budget_words
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.specs import name_of
 from o1coder_gym.steps.formats import load_format
-from o1coder_gym.types import State, Usage
-
-FAILURES = "failures"
-"""Name of the file of rows without an answer: an engine or a judge failed. A resumed run tries them again."""
+from o1coder_gym.types import State, Submission, Usage
 
 RANDOM_PICK = "best_of_n_random"
 """The control that chooses blindly. The oracle chooses among its programs, with the hidden tests."""
@@ -99,14 +109,14 @@ def run_benchmark(
         if on_start is not None:
             on_start()
         results = run_plan(plan, rows, tools, folder, on_row or (lambda row: None))
-    write_report(out, results, f"{plan.set_name}: {', '.join(plan.agents)}", report_facts(plan))
+    write_report(out, results, f"{plan.set_name}: {', '.join(plan.agents)}", report_facts(plan, rows))
     if any(result.error for result in results):
         raise NoAnswersError(results, out)
     return results
 
 
-def report_facts(plan: Plan) -> dict[str, str]:
-    """Returns what a report says of a plan."""
+def report_facts(plan: Plan, rows: Sequence[ProblemRow] = ()) -> dict[str, str]:
+    """Returns what a report says of a plan; with its problems also those the policy was trained on."""
     config = {
         "problems": f"{plan.set_name}, {len(plan.task_ids)} problems",
         "policy": plan.policy,
@@ -114,6 +124,8 @@ def report_facts(plan: Plan) -> dict[str, str]:
         "budget per problem": budget_words(plan.budget),
         "seeds": ", ".join(map(str, plan.seeds)),
     }
+    if known := trained_on(plan.policy, [row.problem for row in rows]):
+        config["trained on"] = f"{len(known)} of these problems: {', '.join(known)}"
     if plan.scorer:
         config["scorer"] = plan.scorer
     if plan.tests == "generated":
@@ -128,7 +140,8 @@ def run_plan(
 ) -> list[ResultRow]:
     """Runs what the folder does not have yet.
 
-    Agents run one after another, each on all problems at once, so that their seconds compare.
+    Agents run one after another, each on all problems at once, with a model of its own and a judge that is
+    warm: so their seconds compare, whatever their order.
 
     Args:
         plan: What to run.
@@ -145,36 +158,68 @@ def run_plan(
         JournalError: When the folder cannot be written; what it has is safe.
     """
     agents = {spec: load_agent(spec) for spec in plan.agents}
-    model = ReasoningModel(
+    policy = CachedPolicy(tools.policy) if plan.share_samples else tools.policy
+    evaluation = Evaluation(rows, tools.judge, log=folder)
+    results = [ResultRow.from_row(row) for row in folder.rows(RESULTS)]
+    done = {(result.agent, result.seed, result.task_id) for result in results}
+    warm_up(tools.judge)
+    for seed, (spec, agent) in itertools.product(plan.seeds, agents.items()):
+        tasks = [
+            Task(task_id, agent, plan.budget, name=spec, seed=seed)
+            for task_id in plan.task_ids
+            if (spec, seed, task_id) not in done
+        ]
+        if not tasks:
+            continue
+        # A model keeps verdicts, which the next agent must not find: the first would pay for all.
+        model = _fresh_model(plan, rows, tools)
+        answers = _Answers(plan, model, evaluation, tools.parameters)
+        recorder = Recorder()
+        driver = Driver(
+            model,
+            acting_policy(spec, model) or policy,
+            tools.scorer,
+            seed=seed,
+            journal=folder,
+            observer=recorder,
+            timeout_s=plan.timeout_s,
+        )
+        judging_s = 0.0
+        for finished in driver.stream(tasks):
+            started = time.perf_counter()
+            recording = recorder.recordings.pop(finished.task.key, Recording())
+            problem = model.problem(finished.task.task_id)
+            tree = tree_record(finished, problem, recording, seed=seed, format=plan.format)
+            folder.append(TREES, tree.to_row())
+            found = answers.judged(finished, seed, recording)
+            folder.append(FAILURES if found[0].error else RESULTS, *(row.to_row() for row in found))
+            judging_s += time.perf_counter() - started
+            results += found
+            report(found[0])
+        seconds = {part: round(spent, 3) for part, spent in asdict(driver.profile).items()}
+        folder.append(
+            PROFILE, {"agent": spec, "seed": seed, "seconds": seconds | {"hidden_tests": round(judging_s, 3)}}
+        )
+    return results
+
+
+def warm_up(judge: Judge) -> None:
+    """Has the judge start what it starts with its first batch, so that no agent pays for it.
+
+    A judge that cannot is left to the tasks, whose error it is.
+    """
+    with suppress(Exception):
+        judge.evaluate([Submission("", None, ())] * getattr(judge, "workers", 1))
+
+
+def _fresh_model(plan: Plan, rows: Sequence[ProblemRow], tools: Tools) -> ReasoningModel:
+    return ReasoningModel(
         [row.problem for row in rows],
         tools.judge,
         format=load_format(plan.format),
         max_steps=plan.max_steps,
         tests=tools.tests,
     )
-    policy = CachedPolicy(tools.policy) if plan.share_samples else tools.policy
-    answers = _Answers(plan, model, Evaluation(rows, tools.judge, log=folder), tools.parameters)
-    results = [ResultRow.from_row(row) for row in folder.rows(RESULTS)]
-    done = {(result.agent, result.seed, result.task_id) for result in results}
-    for seed in plan.seeds:
-        recorder = Recorder()
-        driver = Driver(model, policy, tools.scorer, seed=seed, journal=folder, observer=recorder)
-        for spec, agent in agents.items():
-            tasks = [
-                Task(task_id, agent, plan.budget, name=spec, seed=seed)
-                for task_id in plan.task_ids
-                if (spec, seed, task_id) not in done
-            ]
-            for finished in driver.stream(tasks):
-                recording = recorder.recordings.pop(finished.task.key, Recording())
-                problem = model.problem(finished.task.task_id)
-                tree = tree_record(finished, problem, recording, seed=seed, format=plan.format)
-                folder.append(TREES, tree.to_row())
-                found = answers.judged(finished, seed, recording)
-                folder.append(FAILURES if found[0].error else RESULTS, *(row.to_row() for row in found))
-                results += found
-                report(found[0])
-    return results
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +234,7 @@ class _Answer:
     timed: bool
     error: str = ""
     cut: bool = False
+    capped: bool = False
 
 
 class _Answers:
@@ -214,7 +260,9 @@ class _Answers:
         """Asks the hidden tests about all answers of a task; that of the whole budget is the first row."""
         answers = [self._whole(finished, cut=bool(recording.cut))]
         programs = [recording.programs()]
-        if not finished.error:
+        if finished.error:
+            answers += [replace(answers[0], budget=budget, timed=False) for budget in self._plan.sweep]
+        else:
             for budget in self._plan.sweep:
                 replay = answer_within(
                     finished.task,
@@ -243,12 +291,20 @@ class _Answers:
             timed=not self._plan.share_samples,
             error=str(finished.error) if finished.error else "",
             cut=cut,
+            capped=not finished.exhausted and _limited(self._plan.budget),
         )
 
     def _replayed(self, finished: TaskResult, budget: Budget, replay: Replay) -> _Answer:
         found = replay.result
         return _Answer(
-            finished.task.name, budget, found.state, found.value, replay.usage, timed=False, cut=replay.cut
+            finished.task.name,
+            budget,
+            found.state,
+            found.value,
+            replay.usage,
+            timed=False,
+            cut=replay.cut,
+            capped=not replay.exhausted and _limited(budget),
         )
 
     def _oracle(self, task_id: str, blind: _Answer, programs: Sequence[State]) -> _Answer:
@@ -263,6 +319,7 @@ class _Answers:
             usage=blind.usage,
             timed=blind.timed,
             cut=blind.cut,
+            capped=blind.capped,
         )
 
     def _judge(self, task_id: str, seed: int, answer: _Answer) -> ResultRow:
@@ -285,4 +342,10 @@ class _Answers:
             budget=answer.budget,
             timed=answer.timed,
             cut=answer.cut,
+            capped=answer.capped and not answer.error,
         )
+
+
+def _limited(budget: Budget) -> bool:
+    """Whether a budget is one of what an agent does, so that there is something to leave unspent."""
+    return not (budget.tokens is None and budget.calls is None and budget.executions is None)

@@ -16,10 +16,12 @@ from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.metrics import paired_difference, wilson_interval
+from o1coder_gym.metrics import paired_difference
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge, Policy
+from o1coder_gym.runs.seeds import SeedRule, derive_stream
+from o1coder_gym.statistics import estimate_share
 from o1coder_gym.steps.formats import StepFormat, load_format
 from o1coder_gym.types import ActionType, Outcome, Sampling, SearchResult
 
@@ -36,6 +38,7 @@ class HeldOut:
         max_steps: int,
         sampling: Sampling,
         samples: int,
+        seed_rule: SeedRule = derive_stream,
     ) -> None:
         """Prepares the measurement; nothing runs yet.
 
@@ -46,7 +49,9 @@ class HeldOut:
             max_steps: Steps per episode.
             sampling: How steps are drawn in the sampled episodes.
             samples: Sampled episodes per problem, ≥ 1.
+            seed_rule: Gives each sample its seed.
         """
+        self._seed_rule = seed_rule
         self._rows = rows
         self._judge = judge
         self._samples = samples
@@ -56,18 +61,27 @@ class HeldOut:
         )
 
     def measure(self, policy: Policy, seed: int = 0) -> dict[str, float]:
-        """Returns ``pass_rate`` (pass@1 of samples), ``greedy`` and ``format_compliance``, in [0, 1]."""
-        rows = self.by_problem(policy, seed)
-        return {
-            name: sum(row[name] for row in rows.values()) / len(rows) for name in next(iter(rows.values()))
-        }
+        """Returns ``pass_rate`` (pass@1 of samples), ``greedy`` and ``format_compliance``, in [0, 1].
+
+        The ends of their 95 % intervals over problems are ``pass_rate_low``, ``pass_rate_high`` and so on.
+        """
+        rows = list(self.by_problem(policy, seed).values())
+        measured: dict[str, float] = {}
+        for name in rows[0]:
+            share = estimate_share([row[name] for row in rows])
+            measured |= {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
+        return measured
 
     def by_problem(self, policy: Policy, seed: int = 0) -> Mapping[str, dict[str, float]]:
         """Returns the same numbers for each problem, by task id."""
         greedy = Sampling(0.0, top_p=1.0, top_k=0, max_tokens=self._sampling.max_tokens)
+        derive = self._seed_rule
         tasks = [
             Task(
-                row.problem.task_id, partial(best_of_n, n=1, sampling=sampling), name=name, seed=seed + index
+                row.problem.task_id,
+                partial(best_of_n, n=1, sampling=sampling),
+                name=name,
+                seed=derive(seed, "held out", index),
             )
             for row in self._rows
             for name, sampling, count in (("greedy", greedy, 1), ("pass_rate", self._sampling, self._samples))
@@ -168,11 +182,12 @@ class PolicyQuality:
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
         passed, total = int(sum(self.solved.values())), len(self.solved)
+        share = estimate_share(list(self.solved.values()))
         return {
             "solved": passed,
             "problems": total,
-            "pass@1": passed / total,
-            "interval": list(wilson_interval(passed, total)),
+            "pass@1": share.value,
+            "interval": [share.low, share.high],
             "compliance": self.compliance,
             "committed": self.committed,
             "steps": None if self.steps != self.steps else self.steps,

@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.errors import O1CoderError, UsageError
+from o1coder_gym.errors import JournalError, O1CoderError, UsageError
 from o1coder_gym.experiments.held_out import Gain, gains
-from o1coder_gym.experiments.rl import Train, train
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, search_all
 from o1coder_gym.experiments.stages import Learned, RealStages, Stages
+from o1coder_gym.experiments.training.rl import Train, train
 from o1coder_gym.models.lookup import find_model
+from o1coder_gym.problems.likeness.overlap import Likeness
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
 from o1coder_gym.runs.executors import load_executor
@@ -57,6 +58,9 @@ class Schedule:
     train_scorer: bool = True
     reinforce: bool = True
 
+
+_NAMED = 8
+"""Problems in two splits that the report names."""
 
 Tell = Callable[[str], None]
 """Told what happens, one line each."""
@@ -116,6 +120,7 @@ def self_play(
     load_executor(config.run.executor)
     if config.sft is None and config.rl is None:
         raise UsageError("sft and rl are both skipped, so nothing would be learned")
+    config = config.as_begun(_begun(out))
     with RunFolder.open(out, config.to_row(), resume=resume) as folder:
         stages = RealStages(config, out, on_warning=on_warning, search=search, train=train)
         start = Learned(_first_model(config))
@@ -123,7 +128,7 @@ def self_play(
         before = _tested(stages, "before", start.policy, folder)
         after = _tested(stages, "after", learned.policy, folder)
         result = SelfPlayResult(learned, out, len(before), gains(before, after))
-        _write_report(folder, config, result)
+        _write_report(folder, config, result, stages.overlap)
     return result
 
 
@@ -243,6 +248,16 @@ class _Work:
         return text.replace("RUN/", f"{self._folder.path}/")
 
 
+def _begun(out: Path) -> Mapping[str, Any] | None:
+    """Returns the configuration that a folder was begun with, None where it holds no run."""
+    try:
+        return dict(json.loads((out / "config.json").read_text())["config"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JournalError(f"{out / 'config.json'}: not the config of a run") from error
+
+
 def _bound(stage: Callable[[Learned, Path], str], learned: Learned) -> Callable[[Path], str]:
     return lambda into: stage(learned, into)
 
@@ -290,7 +305,9 @@ def _tested(
     return known
 
 
-def _write_report(folder: RunFolder, config: SelfPlayConfig, result: SelfPlayResult) -> None:
+def _write_report(
+    folder: RunFolder, config: SelfPlayConfig, result: SelfPlayResult, overlap: Sequence[Likeness]
+) -> None:
     rows = list(folder.rows(CURVE))
     drawn = draw_curve(rows, folder.path / PICTURE)
     lines = ["# Self-play", "", f"{config.problems.set}, test split, {result.problems} problems.", ""]
@@ -299,6 +316,11 @@ def _write_report(folder: RunFolder, config: SelfPlayConfig, result: SelfPlayRes
         one = result.gains[name]
         ends = f"{one.before:.1%} | {one.after:.1%} | {one.gain:+.1%}"
         lines.append(f"| {title} | {ends} | {one.low:+.1%} … {one.high:+.1%} |")
+    if overlap:
+        names = ", ".join(f"{one.b} is {one.a}" for one in overlap[:_NAMED])
+        more = ", …" if len(overlap) > _NAMED else ""
+        held_out = len({one.b for one in overlap})
+        lines += ["", f"**{held_out} held-out problems are training problems too**: {names}{more}."]
     lines += ["", "Validation split, stage by stage:", "", markdown_curve(rows)]
     lines += [f"![Learning curve]({PICTURE})", ""] if drawn else []
     lines += ["Settings and versions: config.json. Stages: iteration-NN/STAGE/stage.json.", ""]

@@ -6,21 +6,24 @@ What is there already is left alone: a search per problem and seed, whose tree i
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.recordings import Recorder, Recording
-from o1coder_gym.agents.driver.tasks import Task
+from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
+from o1coder_gym.agents.search.rollouts import Rollout, complete
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.benchmark import FAILURES
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
+from o1coder_gym.process_data.harvest import reason_to_drop
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
 from o1coder_gym.protocols import Judge as AnyJudge
 from o1coder_gym.protocols import Policy, StepScorer
@@ -29,7 +32,7 @@ from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.steps.formats import load_format
-from o1coder_gym.types import Problem, Tests
+from o1coder_gym.types import Problem, Sampling, Tests
 
 _SHARDS_PER_WORKER = 4
 """More than one, so that a slow shard at the end keeps few workers waiting."""
@@ -52,6 +55,8 @@ class SynthesisPlan:
         tests: How many it is asked for per problem; 0 for none.
         scorer: Step scorer of agents that ask for one, None without.
         inputs: Hashes of artefacts that the specs name, by spec.
+        rollouts: K, completions of each prefix after its search, whose mean is its value (Math-Shepherd's
+            estimate); 0 takes the search's own W / N. They are not paid from the search's budget.
     """
 
     problems: str
@@ -66,10 +71,14 @@ class SynthesisPlan:
     tests: int = 16
     scorer: str | None = None
     inputs: Mapping[str, str] | None = None
+    rollouts: int = 0
 
     def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict."""
-        return asdict(self)
+        """Returns a JSON-able dict; without rollouts that of earlier versions."""
+        row = asdict(self)
+        if not self.rollouts:
+            del row["rollouts"]
+        return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +236,7 @@ def synthesize_trees(
         recorder = Recorder()
         driver = Driver(model, policy, scorer, seed=seed, journal=folder, observer=recorder)
         tasks = [Task(task, agent, plan.budget, name=plan.agent, seed=seed) for task in waiting]
+        trees: list[SearchTree] = []
         for finished in driver.stream(tasks):
             recording = recorder.recordings.pop(finished.task.key, Recording())
             if finished.error is not None:
@@ -236,6 +246,51 @@ def synthesize_trees(
                 continue
             problem = model.problem(finished.task.task_id)
             tree = tree_record(finished, problem, recording, seed=seed, format=plan.format)
+            if plan.rollouts:
+                trees.append(tree)
+                continue
+            folder.append(TREES, tree.to_row())
+            report(tree)
+        completing = Driver(model, policy, scorer, seed=seed, journal=folder)
+        for finished, tree in completed(trees, plan.rollouts, completing):
+            if finished.error is not None:
+                errors.append(finished.error)
+                continue
             folder.append(TREES, tree.to_row())
             report(tree)
     return errors
+
+
+def completed(
+    trees: Sequence[SearchTree], rollouts: int, driver: Driver
+) -> Iterator[tuple[TaskResult, SearchTree]]:
+    """Completes each evaluated prefix of finished searches by the policy, all at once.
+
+    Args:
+        trees: Of one run.
+        rollouts: K, completions of each prefix.
+        driver: Runs them; its journal keeps what a kill would lose.
+
+    Yields:
+        What became of a tree's completions, and the tree with them.
+    """
+    found: dict[str, tuple[SearchTree, list[int], list[Rollout]]] = {}
+    tasks = []
+    for tree in trees:
+        places = [
+            place
+            for place, node in enumerate(tree.nodes)
+            if node.parent is not None and node.end is None and reason_to_drop(node) is None
+        ]
+        runs: list[Rollout] = []
+        starts = [tree.state(place) for place in places for _ in range(rollouts)]
+        agent = partial(complete, starts=starts, sampling=Sampling(), found=runs)
+        tasks.append(Task(tree.problem.task_id, agent, name=f"{tree.agent} completions", seed=tree.seed))
+        found[tasks[-1].key] = tree, places, runs
+    for finished in driver.stream(tasks) if tasks else ():
+        tree, places, runs = found[finished.task.key]
+        values = [
+            (place, tuple(run.value for run in runs[start : start + rollouts] if run.value is not None))
+            for start, place in zip(range(0, len(runs), rollouts), places, strict=True)
+        ]
+        yield finished, replace(tree, completions=tuple((place, some) for place, some in values if some))

@@ -14,27 +14,36 @@ from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.held_out import HeldOut
-from o1coder_gym.experiments.rl import Train, train
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
+from o1coder_gym.experiments.training.rl import Train, train
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems.likeness.overlap import overlaps
+from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
-from o1coder_gym.process_data import PairRule, ProcessData, merged, read_data, write_data
-from o1coder_gym.process_data.exports import demonstrations
+from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.harvest import harvest
+from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
+from o1coder_gym.process_data.sources import search_source
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
+from o1coder_gym.runs.seeds import SeedRule, added_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
 from o1coder_gym.types import Sampling, TestCase
+
+SEED_RULES: Mapping[str, SeedRule] = {"derived": derive_stream, "added": added_seed}
+"""How the seeds of stages and samples are made; by `SelfPlayConfig.seed_rule`."""
+_TORCH_SEEDS = 2**31
+"""Seeds of a trainer are below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,7 @@ class RealStages:
             UnknownNameError, ProblemFileError: When there is no such problem set or split.
         """
         self._config = config
+        self._derive = SEED_RULES[config.seed_rule]
         self._out = out
         self._warn = on_warning
         self._search = search
@@ -108,8 +118,12 @@ class RealStages:
         section = config.problems
         self._train = load_rows(section.set, split=section.train)[: section.limit or None]
         limit = section.held_out_limit or None
-        self.validation = self._held_out(load_rows(section.set, split=section.validation)[:limit])
-        self.test = self._held_out(load_rows(section.set, split=section.test)[:limit])
+        validation, test = (
+            load_rows(section.set, split=split)[:limit] for split in (section.validation, section.test)
+        )
+        self.validation, self.test = self._held_out(validation), self._held_out(test)
+        self.overlap = overlaps(self._train, [*validation, *test], ways=("question", "tests"))
+        """Training problems that are held out under another name."""
 
     def synthesize(self, learned: Learned, iteration: int, folder: Path) -> Path:
         """Searches this iteration's problems (Algorithm 1, steps 2 and 6); writes D ∪ D' into the folder."""
@@ -124,7 +138,7 @@ class RealStages:
             policy=policy,
             format=run.format,
             budget=Budget(tokens=section.tokens or None),
-            seeds=(run.seed + iteration,),
+            seeds=(self._derive(run.seed, "synthesis", iteration),),
             max_steps=run.max_steps,
             generator=section.generator,
             tests=section.tests,
@@ -136,8 +150,10 @@ class RealStages:
             errors = self._search(plan, problems, self._tests, journal, run.executor, lambda tree: None)
         if errors:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
-        data = self._harvested(plan, iteration, folder)
         earlier = [read_data(learned.data)] if learned.data is not None else []
+        # a run of an earlier version goes on with the rule that it began with
+        rule = earlier[0].label_rule if earlier else LabelRule()
+        data = self._harvested(plan, iteration, folder, rule)
         write_data(folder, merged([data, *earlier]))
         return folder
 
@@ -149,10 +165,19 @@ class RealStages:
         found = read_data(data)
         if not found.paths:
             raise O1CoderError(f"{data}: no search passed, so there is nothing to imitate; search longer")
-        train, validation = (list(demonstrations(found.of_split(split))) for split in SPLITS)
+        train, validation = (found.of_split(split).paths for split in SPLITS)
         result = finetune(
-            "sft", learned.policy, train, validation, folder, settings, data=data_hash(data), resume=True
+            "sft",
+            learned.policy,
+            train,
+            validation,
+            folder,
+            settings,
+            encode=path_encoder(found),
+            data=data_hash(data),
+            resume=True,
         )
+        write_trained_on(result.model, found.of_split("train").problems, learned.policy)
         return str(result.model)
 
     def train_scorer(self, learned: Learned, folder: Path) -> str:
@@ -180,16 +205,18 @@ class RealStages:
             trained = self._grpo(learned, iteration, folder, settings)
         config = {"settings": asdict(settings), "iteration": iteration, "policy": learned.policy}
         inputs = input_hashes(f"hf:{learned.policy}", learned.scorer)
+        write_trained_on(trained, [row.problem for row in self._train], learned.policy)
         Provenance("rl", config, inputs, package_versions("torch", "trl")).write(trained)
         return str(trained)
 
     def measure(self, learned: Learned) -> Mapping[str, Any]:
-        """Measures the policy on the validation split."""
-        return self.validation.measure(self._policy(learned.policy), self._config.run.seed)
+        """Measures the policy on the validation split, with the same draws after every stage."""
+        seed = self._derive(self._config.run.seed, "validation")
+        return self.validation.measure(self._policy(learned.policy), seed)
 
     def tested(self, model: str) -> Mapping[str, dict[str, float]]:
-        """Returns how the policy does on each problem of the test split."""
-        return self.test.by_problem(self._policy(model), self._config.run.seed)
+        """Returns how the policy does on each problem of the test split, with the same draws each time."""
+        return self.test.by_problem(self._policy(model), self._derive(self._config.run.seed, "test"))
 
     def _grpo(self, learned: Learned, iteration: int, folder: Path, settings: RLSettings) -> Path:
         run = self._config.run
@@ -201,8 +228,9 @@ class RealStages:
             scorer=load_scorer(learned.scorer) if learned.scorer is not None else None,
             tests=self._tests,
         )
-        settings = replace(settings, seed=settings.seed + run.seed + iteration, max_tokens=run.max_tokens)
-        with RunFolder.open(folder / "log", {"settings": asdict(settings)}, resume=True) as log:
+        seed = self._derive(run.seed, "rl", settings.seed, iteration) % _TORCH_SEEDS
+        settings = replace(settings, seed=seed, max_tokens=run.max_tokens)
+        with RunFolder.open(folder / "log", {"settings": settings.to_row()}, resume=True) as log:
             return self._train_by_rl(learned.policy, process, folder, log, settings, run.format, resume=True)
 
     def _searched(self, iteration: int) -> Sequence[ProblemRow]:
@@ -211,19 +239,16 @@ class RealStages:
         places = range(iteration * count, iteration * count + min(count, len(self._train)))
         return [self._train[place % len(self._train)] for place in places]
 
-    def _harvested(self, plan: SynthesisPlan, iteration: int, folder: Path) -> ProcessData:
+    def _harvested(self, plan: SynthesisPlan, iteration: int, folder: Path, rule: LabelRule) -> ProcessData:
         place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
         rows = sorted(tree_rows(folder), key=lambda row: place[row["task_id"]])
-        source = {
-            "iteration": iteration,
-            "config": plan.to_row(),
-            "versions": {"o1coder_gym": o1coder_gym.__version__},
-        }
+        versions = {"o1coder_gym": o1coder_gym.__version__}
         return harvest(
             [SearchTree.from_row(row) for row in rows],
             default_judge(),
-            source={**source, "trees": len(rows)},
+            source=search_source(plan.to_row(), len(rows), versions, iteration=iteration),
             tests=self._tests,
+            label_rule=rule,
             pair_rule=PairRule(margin=self._config.synthesis.margin),
             validation=self._config.synthesis.validation,
         )
@@ -250,4 +275,5 @@ class RealStages:
             max_steps=run.max_steps,
             sampling=Sampling(1.0, top_p=1.0, top_k=0, max_tokens=run.max_tokens),
             samples=run.samples,
+            seed_rule=self._derive,
         )

@@ -1,6 +1,6 @@
 """Benchmark suites: problem sets × policies × formats × agents × selectors × budgets × seeds, as plans.
 
-A suite is what the options of ``o1coder bench`` say, or a YAML file with the same words::
+A suite is what the options of ``o1coder bench`` say, or a file with the same words::
 
     problems: [humaneval, {name: mbpp, split: test, limit: 100}]
     policies: [hf:qwen2.5-coder-0.5b]
@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Protocol
 
 from o1coder_gym.agents import load_agent
 from o1coder_gym.agents.registry import agent_spec
@@ -33,6 +33,8 @@ from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.provenance import input_hashes
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Heading, NonNegative, Positive, read
+from o1coder_gym.settings.groups import DEFAULT_POLICY, MaxSteps, ScorerSpec
 from o1coder_gym.specs import Spec, name_of
 from o1coder_gym.steps.formats import load_format
 
@@ -52,53 +54,59 @@ class ProblemChoice:
 
     name: str
     split: str | None = None
-    limit: int | None = None
+    limit: AtLeastOne | None = None
+
+
+_BUDGET, _SEARCH, _TESTS = Heading("Budget per problem"), Heading("Search"), Heading("Tests")
 
 
 @dataclass(frozen=True, slots=True)
-class Suite:
-    """What is compared with what. Every combination is run.
+class Suite(Checked):
+    """What is compared with what.
+
+    Every combination is run.
 
     Attributes:
-        problems: Problem sets.
-        policies: Policy specs.
-        formats: Step formats.
-        agents: Agent specs.
-        select: Selectors that every agent is run with; ``public+codet`` breaks the ties of the first by the
-            second. Empty: each agent chooses as it does.
-        tokens: Budgets of generated tokens; the smaller ones are read off the run with the largest.
-        calls: Budgets of samples, likewise.
-        executions: Budgets of judged programs, likewise.
-        seconds: Budget of wall-clock seconds.
+        problems: Name or path of a problem set; may be repeated. In a file also {name, split, limit}.
+        policies: What proposes steps: hf:NAME, scripted:FILE, …; may be repeated.
+        formats: Step format: pseudocode or vanilla; may be repeated.
+        agents: An agent, e.g. mcts or mcts?width=4&c=1.4; may be repeated.
+        select: How agents choose: public, tests, codet, majority; may be repeated. ``public+codet`` breaks
+            the ties of the first by the second. None: each agent chooses as it does.
+        tokens: Generated tokens, or none. 512,1024,2048 runs the largest and reads the answers within the
+            others off it.
+        calls: Sampled steps; a list as with tokens.
+        executions: Judged programs; a list likewise.
+        seconds: Wall-clock seconds.
         seed: The first run seed.
-        seeds: How many.
-        max_steps: Reasoning steps per episode.
-        controls: Whether greedy, the blind choice and the oracle are added.
-        scorer: Step scorer of agents that ask for one.
-        tests: What agents see: ``public``, ``generated`` or a file.
-        generator: Who generates tests.
-        voters: Programs per problem sampled for it.
-        share_samples: Whether equal requests are answered once.
+        seeds: Number of seeds, from seed up.
+        controls: Add greedy, a blind choice and the oracle, which chooses by hidden tests.
+        tests: Tests that agents see: public, generated, or a file as of tcg eval.
+        generator: Who generates tests, from the question alone.
+        voters: Programs per problem that decide what tests expect.
+        share_samples: Answer equal requests once; seconds are not measured.
+        timeout: Seconds after which a call of policy, judge or scorer counts as failed.
     """
 
     problems: tuple[ProblemChoice, ...] = (ProblemChoice("starter"),)
-    policies: tuple[str, ...] = ("hf:qwen2.5-coder-0.5b",)
-    formats: tuple[str, ...] = ("pseudocode",)
-    agents: tuple[str, ...] = ("best_of_n", "mcts")
+    policies: Annotated[tuple[str, ...], Flag("--policy")] = (DEFAULT_POLICY,)
+    formats: Annotated[tuple[str, ...], Flag("--format")] = ("pseudocode",)
+    agents: Annotated[tuple[str, ...], Flag("--agent")] = ("best_of_n", "mcts")
     select: tuple[str, ...] = ()
-    tokens: tuple[int, ...] = (1024,)
-    calls: tuple[int, ...] = ()
-    executions: tuple[int, ...] = ()
-    seconds: float | None = None
+    tokens: Annotated[tuple[Count, ...], _BUDGET] = (1024,)
+    calls: Annotated[tuple[Count, ...], _BUDGET] = ()
+    executions: Annotated[tuple[Count, ...], _BUDGET] = ()
+    seconds: Annotated[NonNegative | None, _BUDGET] = None
     seed: int = 0
-    seeds: int = 1
-    max_steps: int = 8
+    seeds: AtLeastOne = 1
+    max_steps: Annotated[MaxSteps, _SEARCH] = 8
     controls: bool = True
-    scorer: str | None = None
-    tests: str = "public"
-    generator: str = "mutation"
-    voters: int = 8
-    share_samples: bool = False
+    scorer: Annotated[ScorerSpec, _SEARCH] = None
+    tests: Annotated[str, _TESTS] = "public"
+    generator: Annotated[str, _TESTS] = "mutation"
+    voters: Annotated[Count, _TESTS] = 8
+    share_samples: Annotated[bool, _SEARCH] = False
+    timeout: Annotated[Positive | None, _SEARCH] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,24 +184,12 @@ def run_suite(
 
 
 def read_suite(path: Path) -> Suite:
-    """Reads a YAML file.
+    """Reads a YAML or TOML file.
 
     Raises:
-        UsageError: When it cannot be read, or holds a word or a value that a suite does not have.
+        UsageError: When it cannot be read, or holds a key or a value that a suite does not have.
     """
-    import yaml
-
-    try:
-        found = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"{path}: expected words such as 'agents: [mcts]', got {type(found).__name__}")
-    known = [field.name for field in fields(Suite)]
-    for word in found:
-        if word not in known:
-            raise UsageError(f"{path}: unknown word {word!r}; known: {', '.join(known)}")
-    return Suite(**{word: _value(f"{path}: {word}", word, value) for word, value in found.items()})
+    return read(Suite, path)
 
 
 def parts(suite: Suite, *, shard: str = "", skip_bad: bool = False) -> list[Part]:
@@ -238,6 +234,7 @@ def parts(suite: Suite, *, shard: str = "", skip_bad: bool = False) -> list[Part
             generator=suite.generator,
             voters=suite.voters,
             share_samples=suite.share_samples,
+            timeout_s=suite.timeout,
             shard=shard,
             inputs=input_hashes(policy, suite.scorer, suite.generator),
         )
@@ -250,7 +247,7 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
     """Returns the budget to run with, and the smaller ones to read off that run, in falling order.
 
     Raises:
-        UsageError: When more than one unit has several values.
+        UsageError: When more than one unit has several values, or seconds would not compare.
     """
     units = {"tokens": suite.tokens, "calls": suite.calls, "executions": suite.executions}
     several = [unit for unit, limits in units.items() if len(set(limits)) > 1]
@@ -263,6 +260,8 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
         for unit in several
         for limit in sorted(set(units[unit]), reverse=True)[1:]
     ]
+    if suite.share_samples and suite.seconds is not None:
+        raise UsageError("shared samples take no time, so that a budget of seconds would not be equal")
     if smaller and suite.seconds is not None:
         raise UsageError("answers within fewer seconds cannot be read off a longer run; give one budget")
     return whole, tuple(smaller)
@@ -323,48 +322,3 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", Path(text).stem if "/" in text else text).strip("-")[:40]
-
-
-def _value(where: str, word: str, value: Any) -> Any:
-    """Reads the value of a word; a single one stands for a list of one."""
-    values = value if isinstance(value, list) else [value]
-    if word == "problems":
-        return tuple(_problem(where, one) for one in values)
-    if word in ("policies", "formats", "agents", "select"):
-        return tuple(_one(where, str, one) for one in values)
-    if word in ("tokens", "calls", "executions"):
-        return tuple(_one(where, int, one) for one in values)
-    return _one(where, _KINDS[word], value)
-
-
-_KINDS: Mapping[str, type] = {
-    "seconds": float,
-    "seed": int,
-    "seeds": int,
-    "max_steps": int,
-    "controls": bool,
-    "scorer": str,
-    "tests": str,
-    "generator": str,
-    "voters": int,
-    "share_samples": bool,
-}
-
-
-def _problem(where: str, value: Any) -> ProblemChoice:
-    if isinstance(value, str):
-        return ProblemChoice(value)
-    if isinstance(value, Mapping) and "name" in value and {*value} <= {"name", "split", "limit"}:
-        limit = None if value.get("limit") is None else _one(f"{where}: limit", int, value["limit"])
-        return ProblemChoice(str(value["name"]), value.get("split"), limit)
-    raise UsageError(f"{where}: a problem set is a name, or a name with split and limit; got {value!r}")
-
-
-def _one(where: str, kind: type, value: Any) -> Any:
-    kinds = (int, float) if kind is float else kind
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(f"{where}: expected {_WORDS[kind]}, got {value!r}")
-    return kind(value)
-
-
-_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

@@ -21,8 +21,9 @@ from o1coder_gym.experiments.tools import planned_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
-from o1coder_gym.process_data.harvest import harvest, source_id
+from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
+from o1coder_gym.process_data.sources import search_source, source_id
 from o1coder_gym.process_data.store import is_written
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
@@ -130,7 +131,7 @@ def _harvest(plan: SynthesisPlan, rules: HarvestRules, earlier: Sequence[Process
     rows = sorted(tree_rows(out), key=lambda row: (row["seed"], place[row["task_id"]]))
     trees = [SearchTree.from_row(row) for row in rows]
     versions = package_versions("torch", "transformers", "vllm")
-    source = {"config": plan.to_row(), "versions": versions, "trees": len(trees)}
+    source = search_source(plan.to_row(), len(trees), versions)
     sources = {source_id(source), *(name for data in earlier for name in data.sources)}
     if is_written(out, sources, rules.label, rules.pair, rules.validation):
         return

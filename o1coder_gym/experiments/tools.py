@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import platform
+import runpy
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from o1coder_gym.agents.registry import agent_spec
+from o1coder_gym.envs.acting import ActingPolicy
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
@@ -60,6 +66,7 @@ class Plan:
         share_samples: Whether equal requests are answered once; seconds are not measured then.
         inputs: Hashes of the artefacts that specs name.
         shard: ``i/n`` where only every n-th problem is run, else empty.
+        timeout_s: Seconds after which a call of policy, judge or scorer counts as failed; None: never.
     """
 
     problems: str
@@ -79,6 +86,7 @@ class Plan:
     share_samples: bool = False
     inputs: Mapping[str, str] = field(default_factory=dict)
     shard: str = ""
+    timeout_s: float | None = None
 
     @property
     def set_name(self) -> str:
@@ -86,8 +94,9 @@ class Plan:
         return self.problems if self.split is None else f"{self.problems}:{self.split}"
 
     def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict."""
-        return asdict(self)
+        """Returns a JSON-able dict; a time-out only where there is one, as in plans of earlier versions."""
+        row = asdict(self)
+        return {name: value for name, value in row.items() if name != "timeout_s" or value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +144,34 @@ def open_tools(plan: Plan, rows: Sequence[ProblemRow], folder: RunFolder) -> Too
         tests=_tests(plan, problems, judge, folder),
         parameters=parameters_of(plan.policy),
     )
+
+
+def acting_policy(spec: str, model: ReasoningModel) -> Policy | None:
+    """Returns the policy of a contestant that acts, ``acting?agent=package.module:Class``; None for a search.
+
+    Args:
+        spec: Of the contestant.
+        model: The process that it acts in.
+
+    Raises:
+        UsageError: When there is no such agent.
+    """
+    asked = agent_spec(spec)
+    if asked.name != "acting":
+        return None
+    return ActingPolicy(_maker(dict(asked.arguments).get("agent", ""), spec), model)
+
+
+def _maker(path: str, spec: str) -> Callable[[], Any]:
+    """Imports what makes an acting agent, by module or from a file."""
+    place, _, name = path.rpartition(":")
+    try:
+        made = runpy.run_path(place)[name] if place.endswith(".py") else pkgutil.resolve_name(path)
+    except Exception as error:  # whatever the other's module does
+        raise UsageError(f"agent {spec}: cannot be imported: {type(error).__name__}: {error}") from error
+    if not callable(made) or not callable(getattr(made, "act", None)):
+        raise UsageError(f"agent {spec}: {path} is no class with a method act")
+    return made
 
 
 def session_row() -> dict[str, Any]:

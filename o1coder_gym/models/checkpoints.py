@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.models.chat_template import with_template_arguments
+from o1coder_gym.models.lookup import model_path
 from o1coder_gym.runs.files import replacing
+from o1coder_gym.runs.provenance import Provenance, content_hash, package_versions
 
 CHECKPOINTS, MODEL = "checkpoints", "model"
 """Folders of a training's run folder."""
@@ -23,7 +29,7 @@ def last_checkpoint(folder: Path, resume: bool) -> str | None:
     """
     # a training that was killed while it saved leaves a checkpoint without its last file
     whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    found = sorted(whole, key=lambda path: int(path.name.rpartition("-")[2]))
+    found = sorted(whole, key=step_of)
     if found and not resume:
         raise O1CoderError(f"{folder} holds checkpoints already; resume, or choose another run folder")
     return str(found[-1]) if found else None
@@ -38,22 +44,73 @@ def weight_type(dtype: str) -> str:
     return "bfloat16" if torch.cuda.is_available() else "float32"
 
 
-def load_weights(folder: Path, dtype: str) -> tuple[Any, Any]:
-    """Returns model and tokenizer of a folder; a tokenizer without padding pads with its end token.
+def load_weights(
+    folder: Path, dtype: str, template_arguments: Mapping[str, Any] | None = None
+) -> tuple[Any, Any]:
+    """Returns model and tokenizer of a folder, which can be padded and, tried out here, saved.
 
     Args:
         folder: Of a causal language model.
-        dtype: See `weight_type`.
+        dtype: See `weight_type`; ``"saved"`` keeps that of the file.
+        template_arguments: Variables of the chat template; what is saved has them too.
+
+    Raises:
+        UsageError: When the model has no template that could take the arguments.
+        O1CoderError: When the model could not be saved after a training.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with quiet():
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, weight_type(dtype)))
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+        precision = "auto" if dtype == "saved" else getattr(torch, weight_type(dtype))
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=precision)
+    tokenizer = with_template_arguments(AutoTokenizer.from_pretrained(folder), template_arguments)
+    make_paddable(tokenizer)
+    try_saving(model, tokenizer)
     return model, tokenizer
+
+
+def make_paddable(tokenizer: Any) -> None:
+    """Gives a tokenizer without padding its end token, or any other, to pad with; padding is never read."""
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+
+
+def try_saving(model: Any, tokenizer: Any) -> None:
+    """Saves all but the weights for a try; mends a generation configuration that cannot be saved, and tells.
+
+    Some load and yet cannot be saved, a temperature without sampling for instance, and then a training would
+    be lost at its end.
+
+    Raises:
+        O1CoderError: When configuration or tokenizer cannot be saved.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if (generation := getattr(model, "generation_config", None)) is not None:
+            try:
+                generation.save_pretrained(folder)
+            except (ValueError, TypeError, AttributeError) as error:
+                model.generation_config = _mended(generation)
+                warnings.warn(f"the generation configuration is mended: {_first_line(error)}", stacklevel=2)
+        try:
+            model.config.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+        except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
+            what = _first_line(error)
+            raise O1CoderError(f"the model could not be saved after a training: {what}") from error
+
+
+def _mended(generation: Any) -> Any:
+    """Returns what a generation configuration says of tokens and lengths; sampling is each policy's own."""
+    from transformers import GenerationConfig
+
+    names = ("bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens")
+    kept = {name: getattr(generation, name, None) for name in names}
+    return GenerationConfig(**{name: value for name, value in kept.items() if value is not None})
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def save_merged(model: Any, tokenizer: Any, folder: Path) -> Any:
@@ -69,6 +126,47 @@ def save_merged(model: Any, tokenizer: Any, folder: Path) -> Any:
         if folder.exists():  # of a training that was killed before it said that it was done
             shutil.rmtree(folder)
     return merged
+
+
+def export_policy(run: Path, step: int | None = None, out: Path | None = None) -> Path:
+    """Makes a model of a checkpoint of a training that was stopped, or goes on: ``o1coder rl export``.
+
+    Args:
+        run: Run folder of GRPO, DPO or SFT.
+        step: Optimizer steps of the checkpoint; None takes the last whole one.
+        out: Folder of the model; None makes ``RUN/model-STEP``.
+
+    Returns:
+        The folder, adapters merged in; ``hf:FOLDER`` is its policy.
+
+    Raises:
+        O1CoderError: When there is no such checkpoint.
+        WeightsError: When the model that its adapters belong to cannot be found.
+    """
+    whole = {step_of(path.parent): path.parent for path in (run / CHECKPOINTS).glob("*/trainer_state.json")}
+    wanted = max(whole, default=0) if step is None else step
+    if wanted not in whole:
+        known = ", ".join(map(str, sorted(whole))) or "none"
+        raise O1CoderError(f"{run} has no checkpoint of step {wanted}; it has: {known}")
+    folder, target = whole[wanted], out or run / f"{MODEL}-{wanted}"
+    adapters = folder / "adapter_config.json"
+    base = json.loads(adapters.read_text())["base_model_name_or_path"] if adapters.exists() else None
+    model, tokenizer = load_weights(model_path(base) if base else folder, "saved")
+    if base:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(folder))
+    save_merged(model, tokenizer, target)
+    versions = package_versions("torch", "transformers", "peft")
+    files = sorted(folder.glob("*.safetensors"))
+    inputs = {file.name: content_hash(file.read_bytes()) for file in files}
+    Provenance("rl export", {"run": str(run), "step": wanted, "base": base}, inputs, versions).write(target)
+    return target
+
+
+def step_of(checkpoint: Path) -> int:
+    """Returns the optimizer steps of a checkpoint's folder."""
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 @contextmanager

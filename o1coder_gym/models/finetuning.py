@@ -1,21 +1,21 @@
 """Fine-tuning of language models on conversations: SFT on answers (Eq. 2), DPO on pairs (Eq. 1).
 
 TRL does the work; torch, TRL and PEFT are imported when a training starts. Rows hold lists of messages:
-``prompt`` and ``completion`` for SFT, ``prompt``, ``chosen`` and ``rejected`` for DPO.
+``prompt`` and ``completion`` for SFT, ``prompt``, ``chosen`` and ``rejected`` for DPO. Rows of SFT may also
+be tokens, ``input_ids`` and ``labels``, where a part of an answer is not learned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
 from o1coder_gym.models.checkpoints import (
-    CHECKPOINTS,
     MODEL,
-    last_checkpoint,
     load_weights,
     quiet,
     save_merged,
@@ -27,29 +27,35 @@ if TYPE_CHECKING:
 from o1coder_gym.models.trainers import (
     TrainingResult,
     TrainingSettings,
+    begin,
     last_evaluation,
     lora,
     provenance,
     read_result,
     require_packages,
     trainer_arguments,
+    write_card,
     write_result,
 )
 
 Row: TypeAlias = Mapping[str, Any]
+Encode: TypeAlias = Callable[[Any, Any], Row | None]
+"""Makes a row of tokens of what a caller has, given the tokenizer; None leaves it out."""
 
 
 def finetune(
     stage: Literal["sft", "dpo"],
     model: str,
-    train_rows: Sequence[Row],
-    validation_rows: Sequence[Row],
+    train_rows: Sequence[Any],
+    validation_rows: Sequence[Any],
     out: Path,
     settings: TrainingSettings = TrainingSettings(),
     *,
+    encode: Encode | None = None,
     data: str = "",
     resume: bool = False,
     push_to_hub: str | None = None,
+    template_arguments: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Trains a model by SFT (Eq. 2) or DPO (Eq. 1) and saves it; what is finished is returned as it is.
 
@@ -62,29 +68,40 @@ def finetune(
         validation_rows: Rows to measure the loss on; may be empty.
         out: Run folder.
         settings: See `TrainingSettings`.
+        encode: Makes rows of tokens of the given ones; None takes them as they are.
         data: Hash of the data set that the rows are from, for the record.
         resume: Go on from the last checkpoint, if there is one.
         push_to_hub: Repository to push the model to; None keeps it here.
+        template_arguments: Variables of the chat template, ``{"enable_thinking": False}`` for instance; the
+            trained model's own template has them for good.
 
     Raises:
         MissingExtraError: When TRL or PEFT is not installed.
-        O1CoderError: When no row fits, or `out` holds checkpoints and `resume` is false.
+        O1CoderError: When no row fits, `out` holds checkpoints and `resume` is false, a row does not begin
+            with the policy's prompt, or the model cannot be saved.
         WeightsError: When the model cannot be found.
     """
     require_packages("torch", "trl", "peft", "datasets")
     from o1coder_gym.models.progress import show_progress
 
     target = out / MODEL
-    made = provenance(stage, model, data, asdict(settings))
+    arguments = dict(template_arguments or {})
+    asked = asdict(settings) | ({"template_arguments": arguments} if arguments else {})
+    made = provenance(stage, model, data, asked)
     if made.made(target):
         return read_result(out)
-    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
-    loaded, tokenizer = load_weights(model_path(model), settings.dtype)
+    checkpoint = begin(made, out, resume)
+    loaded, tokenizer = load_weights(model_path(model), settings.dtype, arguments)
     train_part, validation_part = (
-        _fitting(rows, tokenizer, settings.max_length) for rows in (train_rows, validation_rows)
+        _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length)
+        for rows in (train_rows, validation_rows)
     )
     if not train_part:
-        raise O1CoderError(f"none of {len(train_rows)} {stage} rows fits {settings.max_length} tokens")
+        raise O1CoderError(
+            f"none of {len(train_rows)} {stage} rows can be learned: over {settings.max_length} tokens, "
+            "or nothing that the policy could have written after its prompt"
+        )
+    _check(train_part, tokenizer)
     with quiet():
         trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings, checkpoint)
         show_progress(trainer)
@@ -94,6 +111,7 @@ def finetune(
     metrics["rows_left_out"] = left_out
     trained = save_merged(trainer.model, tokenizer, target)
     result = write_result(out, stage, model, settings, metrics, trainer.model)
+    write_card(target, made, metrics, trainer.model)
     made.write(target)
     if push_to_hub is not None:
         trained.push_to_hub(push_to_hub)
@@ -101,15 +119,60 @@ def finetune(
     return result
 
 
+def _encoded(rows: Sequence[Any], tokenizer: Any, encode: Encode | None) -> list[Row]:
+    if encode is None:
+        return list(rows)
+    return [found for row in rows if (found := encode(tokenizer, row)) is not None]
+
+
 def _fitting(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Row]:
     """Returns the rows whose every answer fits; a cut one would teach to stop in the middle."""
 
     def length(row: Row) -> int:
-        answers = [row[name] for name in ("completion", "chosen", "rejected") if name in row]
-        chats = [row["prompt"] + answer for answer in answers]
-        return max(len(tokenizer.apply_chat_template(chat, return_dict=False)) for chat in chats)
+        if "input_ids" in row:
+            return len(row["input_ids"])
+        tokens = [
+            _tokens(row, side, tokenizer) for side in ("completion", "chosen", "rejected") if side in row
+        ]
+        return max(len(one.prompt) + len(one.answer) for one in tokens)
 
     return [row for row in rows if length(row) <= max_length]
+
+
+def _tokens(row: Row, side: str, tokenizer: PreTrainedTokenizerBase) -> TrainingTokens:
+    return training_tokens(tokenizer, row["prompt"], row[side][0]["content"])
+
+
+def _given(row: Row, _: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    """Returns a row that is tokens already."""
+    return {name: row[name] for name in ("input_ids", "labels")}
+
+
+def _sft_row(row: Row, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    tokens = _tokens(row, "completion", tokenizer)
+    mask = [0] * len(tokens.prompt) + [1] * len(tokens.answer)
+    return {"input_ids": [*tokens.prompt, *tokens.answer], "completion_mask": mask}
+
+
+def _dpo_row(row: Row, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    chosen, rejected = (_tokens(row, side, tokenizer) for side in ("chosen", "rejected"))
+    shared = chosen.prompt if len(chosen.prompt) < len(rejected.prompt) else rejected.prompt
+    ids = {"chosen_ids": chosen, "rejected_ids": rejected}
+    answers = {name: [*(one.prompt + one.answer)[len(shared) :]] for name, one in ids.items()}
+    return {"prompt_ids": [*shared], **answers}
+
+
+def _check(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises `O1CoderError` for the first row that does not begin with the policy's prompt."""
+    check_training_tokens(
+        tokenizer,
+        (
+            (row["prompt"], row[side][0]["content"], _tokens(row, side, tokenizer))
+            for row in rows
+            for side in ("completion", "chosen")
+            if side in row
+        ),
+    )
 
 
 def _trainer(
@@ -130,9 +193,9 @@ def _trainer(
     from o1coder_gym.models.progress import project_completions_only
 
     project_completions_only()
-    columns = ("prompt", "completion") if stage == "sft" else ("prompt", "chosen", "rejected")
+    as_tokens = _given if "input_ids" in train_rows[0] else _sft_row if stage == "sft" else _dpo_row
     sets = [
-        Dataset.from_list([{name: row[name] for name in columns} for row in rows]) if rows else None
+        Dataset.from_list([as_tokens(row, tokenizer) for row in rows]) if rows else None
         for rows in (train_rows, validation_rows)
     ]
     common = trainer_arguments(out, settings, evaluates=bool(validation_rows))
@@ -147,4 +210,11 @@ def _trainer(
     }
     if stage == "sft":
         return SFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
-    return DPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)
+
+    class TokenDPOTrainer(DPOTrainer):
+        """DPOTrainer for pairs that are tokens already."""
+
+        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+            return dataset
+
+    return TokenDPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)

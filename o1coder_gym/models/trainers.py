@@ -8,53 +8,60 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
+    last_checkpoint,
     weight_type,
 )
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields
+from o1coder_gym.settings.groups import Dtype
+
+STARTED = "started.json"
+"""Lies in a run folder: what its checkpoints are of."""
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """How a model is trained.
+class TrainingSettings(Checked):
+    """Training.
 
     Attributes:
         learning_rate: Peak of the schedule, linear decay after a warm-up of 5 % of the steps.
-        epochs: Passes over the rows; `max_steps` > 0 cuts them short.
-        max_steps: Optimizer steps at most; 0 means as many as the epochs have.
+        epochs: Passes over the rows; --max-steps cuts them short.
+        max_steps: Optimizer steps at most; 0: all.
         batch_size: Rows per optimizer step.
-        rows_at_once: Rows per forward pass; divides `batch_size`.
-        lora_rank: r of LoRA on all linear layers; 0 trains all weights.
+        rows_at_once: Rows per forward pass; divides the batch.
+        lora_rank: LoRA on all linear layers; 0 trains all weights.
         max_length: Longest row in tokens; longer ones are left out.
         beta: β of DPO, how strongly the policy is held to the reference.
         save_steps: Optimizer steps between two checkpoints.
-        dtype: Of the model's weights; ``"auto"`` is bfloat16 on a GPU, else float32.
+        dtype: Of the weights; auto: bfloat16 on a GPU, else float32, for a PRM always float32. A CPU that can
+            multiply in bfloat16 is faster with it; meant for LoRA.
         seed: Fixes order and initialisation.
     """
 
-    learning_rate: float = 5e-4
-    epochs: float = 1.0
-    max_steps: int = 0
-    batch_size: int = 8
-    rows_at_once: int = 4
-    lora_rank: int = 1
-    max_length: int = 1024
-    beta: float = 0.1
-    save_steps: int = 50
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    learning_rate: Annotated[Positive, Flag("--lr")] = 5e-4
+    epochs: Annotated[float, Range(0.01)] = 1.0
+    max_steps: Count = 0
+    batch_size: Annotated[AtLeastOne, Flag("--batch")] = 8
+    rows_at_once: AtLeastOne = 4
+    lora_rank: Count = 1
+    max_length: Annotated[int, Range(16)] = 1024
+    beta: Positive = 0.1
+    save_steps: AtLeastOne = 50
+    dtype: Dtype = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.rows_at_once < 1 or self.batch_size % self.rows_at_once:
+        """Raises `UsageError` for numbers that make no sense."""
+        check_fields(self)
+        if self.batch_size % self.rows_at_once:
             raise UsageError(f"a batch of {self.batch_size} is not made of {self.rows_at_once} rows at once")
-        if self.lora_rank < 0 or self.learning_rate <= 0 or self.beta <= 0:
-            raise UsageError("lora rank is at least 0, learning rate and beta are positive")
 
 
 PRM_SETTINGS = TrainingSettings(learning_rate=1e-5, epochs=2.0, batch_size=16, lora_rank=16, max_length=1536)
@@ -126,6 +133,64 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
         "use_cpu": not torch.cuda.is_available(),
         "bf16": weight_type(settings.dtype) == "bfloat16",
     }
+
+
+def begin(made: Provenance, out: Path, resume: bool) -> str | None:
+    """Begins a training or goes on with it, and writes down in ``started.json`` what it makes its model of.
+
+    Args:
+        made: What it makes its model of.
+        out: Run folder.
+        resume: Whether to go on from the last checkpoint, if there is one.
+
+    Returns:
+        The checkpoint to go on from, None for a new training.
+
+    Raises:
+        O1CoderError: When `out` holds checkpoints and `resume` is false, or those of a training of another
+            model, other data or other settings; names what differs. Versions may differ.
+    """
+    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+    started = out / STARTED
+    wanted = {"stage": made.stage, "config": dict(made.config), "inputs": dict(made.inputs)}
+    if checkpoint is not None and started.exists():
+        before, now = _leaves(json.loads(started.read_text())), _leaves(json.loads(json.dumps(wanted)))
+        for name in sorted({*before, *now}):
+            if before.get(name) != now.get(name):
+                message = f"{out} holds a training with {name} {before.get(name)!r}, not {now.get(name)!r}"
+                raise O1CoderError(f"{message}; ask for the same, or choose another run folder")
+    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(started, json.dumps(wanted, indent=2) + "\n")
+    return checkpoint
+
+
+def _leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """Returns the values of nested dicts by their own names."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {key: leaf for part in value for key, leaf in _leaves(value[part], part).items()}
+
+
+def write_card(folder: Path, made: Provenance, metrics: Mapping[str, Any], trained: Any = None) -> None:
+    """Writes the card of a trained model, ``README.md``: settings, data, versions, figures.
+
+    Args:
+        folder: The saved model.
+        made: What it was made of.
+        metrics: Those that are finite numbers are shown.
+        trained: The model; if it has adapters, their α is shown.
+    """
+    settings = _leaves(dict(made.config))
+    if (adapters := getattr(trained, "peft_config", None)) is not None:
+        settings["lora_alpha"] = adapters["default"].lora_alpha
+    figures = {name: f"{value:.6g}" for name, value in metrics.items() if _is_number(value)}
+    tables = {"setting": settings, "input": made.inputs, "package": made.versions, "figure": figures}
+    parts = [f"# A model of `{made.stage}`\n", "Trained by o1coder-gym.\n"]
+    for name, cells in tables.items():
+        rows = "".join(f"| {key} | {value} |\n" for key, value in cells.items())
+        parts.append(f"| {name} | |\n|---|---|\n{rows}")
+    write_whole(folder / "README.md", "\n".join(parts))
 
 
 def write_result(

@@ -28,6 +28,8 @@ class Generate:
         sampling: How to draw them.
         seed: Fixes the draw on exact engines; continuation i draws from the stream (seed, i).
         boundary: Where the first action in ``prompt.opening + continuation`` ends; None while open.
+        read: Makes an action of a whole answer, for engines that cannot make a model go on behind the
+            opening; None puts the opening before it.
     """
 
     prompt: Prompt
@@ -36,6 +38,7 @@ class Generate:
     sampling: Sampling
     seed: int
     boundary: Callable[[str], int | None]
+    read: Callable[[str], str] | None = None
 
     def draw_args(self, sample: int) -> dict[str, float]:
         """Returns what `vllm_draws.OwnDraws` is told of one continuation."""
@@ -61,6 +64,10 @@ class Completion:
         prompt_tokens: Prompt tokens computed for it; what a request's continuations share counts at the
             first of them.
         cached_tokens: Prompt tokens whose computation was reused, likewise.
+        opened: Whether `text` is a whole action, its opening included.
+        sampled_ids: All `tokens` sampled, also those that showed the boundary and the end of the text;
+            empty where the engine does not expose them.
+        sampled_logprobs: Of `sampled_ids`, as `logprob`.
     """
 
     text: str
@@ -70,6 +77,9 @@ class Completion:
     finish: Literal["stop", "length"]
     prompt_tokens: int = field(default=0, compare=False)
     cached_tokens: int = field(default=0, compare=False)
+    opened: bool = False
+    sampled_ids: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    sampled_logprobs: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 
+from o1coder_gym.errors import UsageError
 from o1coder_gym.policies.engine import Completion, Counters, Engine, Generate
-from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
+from o1coder_gym.policies.thoughts import LEAST_FOR_ACTION, think_first
+from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_answer
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State
 
 _REMEMBERED_PROMPTS = 4096
@@ -16,10 +19,25 @@ _REMEMBERED_PROMPTS = 4096
 class LanguageModelPolicy:
     """Samples reasoning steps from an engine in a step format."""
 
-    def __init__(self, engine: Engine, step_format: StepFormat = PSEUDOCODE) -> None:
-        """Args: the engine (may be shared between policies), the format of the steps."""
+    def __init__(
+        self, engine: Engine, step_format: StepFormat = PSEUDOCODE, *, think_tokens: int = 0
+    ) -> None:
+        """Puts an engine behind a format.
+
+        Args:
+            engine: May be shared between policies.
+            step_format: The format of the steps.
+            think_tokens: Tokens that a thought before each action may take, out of those of the action; 0
+                closes the thoughts of models that think.
+
+        Raises:
+            UsageError: When the engine cannot let its model think.
+        """
+        if think_tokens and not hasattr(engine, "encode_thought"):
+            raise UsageError(f"think_tokens: a {type(engine).__name__} cannot open a thought")
         self.engine = engine
         self.step_format = step_format
+        self.think_tokens = think_tokens
         self._prompt_ids: OrderedDict[tuple[Problem, State], tuple[int, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -46,11 +64,19 @@ class LanguageModelPolicy:
             PolicyError: When the engine fails.
         """
         asked = [self._generate(request) for request in requests]
-        answers = self.engine.generate(asked)
-        return [
-            tuple(self._proposal(request, generate, completion) for completion in completions)
-            for request, generate, completions in zip(requests, asked, answers, strict=True)
-        ]
+        thinking = [index for index, one in enumerate(asked) if self._thinks(one)]
+        acting = [index for index, one in enumerate(asked) if not self._thinks(one)]
+        found: dict[int, tuple[Proposal, ...]] = {}
+        if thinking:
+            thought = think_first(self.engine, [asked[index] for index in thinking], self.think_tokens)
+            found.update(zip(thinking, thought, strict=True))
+        answers = self.engine.generate([asked[index] for index in acting]) if acting or not asked else []
+        for index, completions in zip(acting, answers, strict=True):
+            found[index] = tuple(self._proposal(requests[index], asked[index], one) for one in completions)
+        return [found[index] for index in range(len(asked))]
+
+    def _thinks(self, request: Generate) -> bool:
+        return self.think_tokens > 0 and request.sampling.max_tokens > LEAST_FOR_ACTION
 
     def prompt_ids(self, problem: Problem, state: State) -> tuple[int, ...]:
         """Returns the prompt of a state as token ids: its parent's extended, if that was generated here."""
@@ -65,11 +91,12 @@ class LanguageModelPolicy:
     def _generate(self, request: PolicyRequest) -> Generate:
         prompt = self.step_format.prompt(request.problem, request.state)
         ids = self.prompt_ids(request.problem, request.state)
-        boundary = self.step_format.boundary
-        return Generate(prompt, ids, request.n, request.sampling, request.seed, boundary)
+        boundary, entry_point = self.step_format.boundary, request.problem.entry_point
+        read = partial(read_answer, self.step_format, prompt.opening, entry_point)
+        return Generate(prompt, ids, request.n, request.sampling, request.seed, boundary, read)
 
     def _proposal(self, request: PolicyRequest, generate: Generate, completion: Completion) -> Proposal:
-        action = generate.prompt.opening + completion.text
+        action = completion.text if completion.opened else generate.prompt.opening + completion.text
         if completion.token_ids:
             self._remember_child(request, generate, completion, action)
         return Proposal(
@@ -80,6 +107,8 @@ class LanguageModelPolicy:
             completion.finish,
             completion.prompt_tokens,
             completion.cached_tokens,
+            completion.sampled_ids,
+            completion.sampled_logprobs,
         )
 
     def _remember_child(

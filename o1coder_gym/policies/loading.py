@@ -10,7 +10,8 @@ scheme         target                               example
 ``fake``       none                                 ``fake?step_s=0.001&depth=3``
 =============  ===================================  ==================================================
 
-``openai:URL?key=value#MODEL`` and ``fake:key=value`` are read too. Packages add schemes as plug-ins, see
+``openai:URL?key=value#MODEL`` and ``fake:key=value`` are read too; ``openai:#MODEL`` takes the address from
+``OPENAI_BASE_URL``. Packages add schemes as plug-ins, see
 `registry`; those of the group ``o1coder_gym.policies`` are functions ``(rest, step_format) -> Policy`` that
 read what follows the colon themselves. Engines are shared: one per process for the same target and
 settings.
@@ -18,19 +19,21 @@ settings.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 from o1coder_gym import registry
 from o1coder_gym.errors import UsageError
-from o1coder_gym.parameters import bind_fields
+from o1coder_gym.parameters import Count, bind_fields
 from o1coder_gym.policies.engine import Engine
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings
 from o1coder_gym.policies.hf.engine import HFEngine, HFSettings
 from o1coder_gym.policies.language_model import LanguageModelPolicy
 from o1coder_gym.policies.openai_server import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import ScriptedPolicy
+from o1coder_gym.policies.server.abilities import Abilities
 from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
 from o1coder_gym.protocols import Policy
 from o1coder_gym.specs import Spec, name_of, parse
@@ -103,30 +106,80 @@ def read_settings(kind: type[Settings], options: str) -> Settings:
     return bind_fields(kind, pairs, f"settings {shown}: ", noun="option")
 
 
-def hf(target: str, step_format: StepFormat, *, settings: HFSettings = _HF) -> Policy:
-    """Lets a model of transformers write steps, in this process."""
+def hf(
+    target: str, step_format: StepFormat, *, think_tokens: Count = 0, settings: HFSettings = _HF
+) -> Policy:
+    """Lets a model of transformers write steps, in this process.
+
+    Args:
+        target: Model name, Hub id or folder.
+        step_format: How steps are written.
+        think_tokens: Tokens that a thought before each action may take; 0 closes thoughts.
+        settings: How the model runs.
+    """
     engine = shared_engine(f"hf:{target} {settings}", lambda: HFEngine.from_name(target, settings))
-    return LanguageModelPolicy(engine, step_format)
+    return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens)
 
 
-def vllm(target: str, step_format: StepFormat, *, settings: VLLMSettings = _VLLM) -> Policy:
-    """Lets a model in vLLM write steps, in this process."""
+def vllm(
+    target: str, step_format: StepFormat, *, think_tokens: Count = 0, settings: VLLMSettings = _VLLM
+) -> Policy:
+    """Lets a model in vLLM write steps, in this process.
+
+    Args:
+        target: Model name, Hub id or folder.
+        step_format: How steps are written.
+        think_tokens: Tokens that a thought before each action may take; 0 closes thoughts.
+        settings: How the model runs.
+    """
     engine = shared_engine(f"vllm:{target} {settings}", lambda: VLLMEngine(target, settings))
-    return LanguageModelPolicy(engine, step_format)
+    return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens)
 
 
-def openai(target: str, step_format: StepFormat, *, model: str, settings: OpenAISettings = _OPENAI) -> Policy:
+def openai(
+    step_format: StepFormat,
+    *,
+    model: str,
+    target: str = "",
+    think_tokens: Count = 0,
+    settings: OpenAISettings = _OPENAI,
+) -> Policy:
     """Lets a model behind one or several servers with OpenAI's HTTP interface write steps.
 
     Args:
-        target: Base URLs, commas between.
         step_format: How steps are written.
         model: The model's name there.
+        target: Base URLs, commas between; none: that of ``OPENAI_BASE_URL``.
+        think_tokens: Tokens that a thought before each action may take, on servers that speak token ids; 0
+            closes thoughts.
         settings: How the servers are spoken to.
+
+    Raises:
+        UsageError: When there is no address.
     """
-    key = f"openai:{target}#{model} {settings}"
-    engine = shared_engine(key, lambda: OpenAIEngine(target.split(","), model, settings))
-    return LanguageModelPolicy(engine, step_format)
+    return LanguageModelPolicy(_server(target, model, settings), step_format, think_tokens=think_tokens)
+
+
+def server_abilities(spec: str) -> Abilities:
+    """Asks the server of a policy's spec, ``openai:URL#MODEL``, what it can do.
+
+    Raises:
+        UsageError: When the spec names no server.
+        PolicyError: When no server answers, or it refuses the simplest request.
+    """
+    policy = load_policy(spec)
+    engine = policy.engine if isinstance(policy, LanguageModelPolicy) else None
+    if not isinstance(engine, OpenAIEngine):
+        raise UsageError(f"{spec} names no server; write openai:URL#MODEL")
+    return engine.abilities()
+
+
+def _server(target: str, model: str, settings: OpenAISettings) -> Engine:
+    addresses = target or os.environ.get("OPENAI_BASE_URL", "")
+    if not addresses:
+        raise UsageError("policy openai: no address; write openai:URL#MODEL, or set OPENAI_BASE_URL")
+    key = f"openai:{addresses}#{model} {settings}"
+    return shared_engine(key, lambda: OpenAIEngine(addresses.split(","), model, settings))
 
 
 def scripted(target: str, step_format: StepFormat) -> Policy:

@@ -1,8 +1,9 @@
 """Any server with OpenAI's HTTP interface: vLLM, SGLang, llama.cpp, hosted ones.
 
 A server that has ``/tokenize`` and takes prompts as token ids (vLLM) is spoken to in ids, so that its
-prefix cache sees each prompt extended, not re-tokenised. Others get chat messages; the steps so far and
-the opening of the next one go into the last user message.
+prefix cache sees each prompt extended, not re-tokenised. Others get chat messages. One that goes on with a
+given assistant turn is given the steps so far and the opening of the next one as such a turn; else these go
+into the last user message, no stop strings are sent, and the answer is read as one that stands by itself.
 """
 
 from __future__ import annotations
@@ -11,17 +12,33 @@ import os
 import re
 import threading
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, Literal
 
-from o1coder_gym.errors import PolicyError, PromptTooLongError
+from o1coder_gym.errors import PolicyError, PromptTooLongError, UsageError
 from o1coder_gym.parameters import AtLeastOne, Positive, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
-from o1coder_gym.policies.http import Refused, Servers
+from o1coder_gym.policies.server.abilities import CONTINUATIONS, PROBE, Abilities, Continuation
+from o1coder_gym.policies.server.http import Refused, Servers
+from o1coder_gym.policies.server.replies import (
+    CountTokens,
+    Said,
+    Usage,
+    before_continuation,
+    continued,
+    read_choice,
+    read_usage,
+    refuse_to_count,
+    self_contained,
+    shares,
+)
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps.formats import Prompt
+from o1coder_gym.steps.thinking import opened_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +55,8 @@ class OpenAISettings:
         seeds: 1 sends each request's seed, 0 does not (vLLM is faster without, on a CPU also safer).
         draws: ``server``: the server draws tokens its own way; ``own``: a vLLM server that was started with
             `vllm_draws.OwnDraws` draws them as this project's engines do, which is faster and repeatable.
+        template_arguments: What the chat template is given beside the messages, for instance
+            ``{"enable_thinking": false}``; ``reasoning_effort`` goes to the server itself too.
     """
 
     api: Literal["auto", "tokens", "chat"] = "auto"
@@ -48,6 +67,7 @@ class OpenAISettings:
     logprobs: int = 1
     seeds: int = 1
     draws: Literal["server", "own"] = "server"
+    template_arguments: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` when a value makes no sense."""
@@ -56,8 +76,18 @@ class OpenAISettings:
 
 DEFAULTS = OpenAISettings()
 
+_TAIL = 8
+"""Tokens at a prompt's end that show whether it opens a thought; few, so that most prompts share them."""
+
 _TOO_LONG = re.compile(r"context.?(length|size|window)", re.I)
 """How servers word that a prompt does not fit: OpenAI, vLLM, SGLang and llama.cpp."""
+
+_NO_TEMPLATE = re.compile(
+    r"(no|without|default|provide|missing|not (have|define|set)).{0,40}template"
+    r"|template.{0,40}(missing|not (found|defined|set))",
+    re.I,
+)
+"""How servers word that a model has no chat template."""
 
 
 class OpenAIEngine:
@@ -84,8 +114,10 @@ class OpenAIEngine:
         self._pool = ThreadPoolExecutor(settings.parallel, thread_name_prefix="openai")
         self._meter = Meter()
         self._lock = threading.Lock()
-        self._speaks_tokens: bool | None = None if settings.api == "auto" else settings.api == "tokens"
+        self._probing = threading.Lock()
+        self._abilities = Abilities(tokens=None if settings.api == "auto" else settings.api == "tokens")
         self._joints: dict[str, tuple[int, ...]] = {}
+        self._tails: dict[tuple[int, ...], str] = {}
 
     @property
     def counters(self) -> Counters:
@@ -98,15 +130,52 @@ class OpenAIEngine:
         self._servers.close()
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
-        """Returns the prompt's ids from the server's tokenizer; empty in chat mode."""
+        """Returns the prompt's ids from the server's tokenizer; empty in chat mode.
+
+        Raises:
+            PolicyError: When the server tokenises other texts, but not this one.
+        """
         if not self._tokens():
             return ()
-        turns = {"messages": _messages(prompt), "add_generation_prompt": True}
+        turns = {"messages": _messages(prompt), "add_generation_prompt": True, **self._template_arguments}
         try:
-            return (*self._tokenize(turns), *self.encode_more(prompt.prefill))
-        except Refused:  # The model has no chat template.
+            ids = self._tokenize(turns)
+        except Refused as error:
+            if not _NO_TEMPLATE.search(error.words):
+                raise
+            self._note(template=False)
             text = "".join(f"{content}\n\n" for _, content in prompt.messages) + prompt.prefill
             return self._tokenize({"prompt": text, "add_special_tokens": True})
+        return (*ids, *self.encode_more(self._closed_thought(ids) + prompt.prefill))
+
+    def encode_thought(self, prompt: Prompt) -> tuple[tuple[int, ...], str]:
+        """Returns the ids of a prompt up to an open thought, and the tag that closes it.
+
+        Raises:
+            UsageError: When the server speaks no token ids, or its template opens no thought.
+        """
+        turns = {"messages": _messages(prompt), "add_generation_prompt": True, **self._template_arguments}
+        ids = self._tokenize(turns) if self._tokens() else ()
+        tags = opened_by(self._tail(ids))
+        if tags is None:
+            raise UsageError(f"think_tokens: {self._model} opens no thought for this server to go on with")
+        return ids, tags[1]
+
+    def _closed_thought(self, ids: tuple[int, ...]) -> str:
+        tail = self._tail(ids)
+        tags = opened_by(tail)
+        return "" if tags is None else ("" if tail.endswith("\n") else "\n") + f"\n{tags[1]}\n\n"
+
+    def _tail(self, ids: tuple[int, ...]) -> str:
+        """Returns the text at the end of a prompt, "" where the server cannot tell."""
+        tail = ids[-_TAIL:]
+        if tail not in self._tails:
+            try:
+                answer = self._ask("/detokenize", {"model": self._model, "tokens": list(tail)})
+                self._tails[tail] = str(answer.get("prompt", ""))
+            except Refused:
+                self._tails[tail] = ""
+        return self._tails[tail]
 
     def encode_more(self, text: str) -> tuple[int, ...]:
         """Returns the ids of text inside a turn; empty in chat mode."""
@@ -127,13 +196,40 @@ class OpenAIEngine:
             PolicyError: When a server refuses a prompt for another reason, or none answers after all tries.
         """
         asked = time.monotonic()
-        if self._settings.draws == "server":
+        if requests and not requests[0].prompt_ids:
+            self._continuation()
+        if self._settings.draws == "server" and self._abilities.choices:
             return list(
                 self._pool.map(lambda request: self._answer(request, range(request.n), asked), requests)
             )
         singles = [(request, range(i, i + 1)) for request in requests for i in range(request.n)]
         found = chain.from_iterable(self._pool.map(lambda one: self._answer(one[0], one[1], asked), singles))
         return [tuple(islice(found, request.n)) for request in requests]
+
+    def abilities(self) -> Abilities:
+        """Asks for what is not known yet, with a few small requests, and returns what the server can do.
+
+        Raises:
+            PolicyError: When no server answers, or it refuses the simplest request.
+        """
+        body: dict[str, Any] = {"model": self._model, "n": 2, "max_tokens": 8, "temperature": 0.8}
+        body |= {"top_p": 0.95, "seed": 1}
+        if self._tokens():
+            path = "completions"
+            body |= {"prompt": list(self._tokenize({"prompt": "Say: ready"})), "logprobs": 0}
+        else:
+            self._continuation()
+            path = "chat/completions"
+            turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Say: ready"}]
+            body |= {"messages": turns, "logprobs": True, **self._template_arguments}
+        answer = self._ask(path, body)
+        said = [read_choice(choice) for choice in answer.get("choices") or ()]
+        self._note(
+            choices=self._abilities.choices and len(said) != 1,
+            logprobs=any(one.logprobs is not None for one in said),
+            usage=read_usage(answer).completion is not None,
+        )
+        return self._abilities
 
     def _answer(self, request: Generate, samples: range, asked: float) -> tuple[Completion, ...]:
         """Asks for some of a request's continuations until all are there."""
@@ -142,26 +238,112 @@ class OpenAIEngine:
         while len(found) < len(samples):
             path, body = self._body(request, samples[len(found) :])
             try:
-                answer = self._servers.post(path, body, affinity=request.prompt.messages[-1][1])
+                answer = self._ask(path, body, request.prompt.messages[-1][1])
             except Refused as error:
-                if _TOO_LONG.search(str(error)):
+                if _TOO_LONG.search(error.words):
                     raise PromptTooLongError(str(error)) from error
                 raise
-            try:
-                usage = answer.get("usage") or {}
-                tokens = int(usage.get("completion_tokens") or 0) // max(1, len(answer["choices"]))
-                new = [_completion(choice, tokens, request) for choice in answer["choices"]]
-                prompt_tokens = _prompt_tokens(usage)
-            except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-                raise PolicyError(f"{path}: the answer lacks {error}") from error
-            if not new:
-                raise PolicyError(f"{path}: the answer has no choices")
-            found += [replace(new[0], **prompt_tokens), *new[1:]]
+            new, usage = self._read(path, answer, request)
+            if len(new) == 1 < body["n"]:
+                self._note(choices=False)
+            found += [replace(new[0], prompt_tokens=usage.prompt, cached_tokens=usage.cached), *new[1:]]
             self._meter.add_batch(len(new))
-            self._meter.add(generated_tokens=sum(one.tokens for one in new), **prompt_tokens)
+            self._meter.add(
+                generated_tokens=sum(one.tokens for one in new),
+                prompt_tokens=usage.prompt,
+                cached_tokens=usage.cached,
+            )
         new_request = samples.start == 0
         self._meter.add(requests=new_request, busy_s=time.monotonic() - begun, queue_s=begun - asked)
         return tuple(found[: len(samples)])
+
+    def _read(self, path: str, answer: dict[str, Any], request: Generate) -> tuple[list[Completion], Usage]:
+        """Returns the completions of an answer, of which there is at least one, and what they cost."""
+        try:
+            said = [read_choice(choice) for choice in answer["choices"]]
+            usage = read_usage(answer)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise PolicyError(f"{path}: the answer lacks {error}") from error
+        if not said:
+            raise PolicyError(f"{path}: the answer has no choices")
+        tokens = shares(said, usage.completion, self._counted())
+        return [self._completion(one, count, request) for one, count in zip(said, tokens, strict=True)], usage
+
+    def _completion(self, said: Said, tokens: int, request: Generate) -> Completion:
+        if request.prompt_ids:
+            return continued(said, tokens, request)
+        goes_on = bool(self._way(request.prompt))
+        if request.read and not goes_on:
+            return self_contained(said, tokens, request.read)
+        return continued(
+            said, tokens, request, before_continuation(said.text, request.prompt, goes_on=goes_on)
+        )
+
+    def _ask(self, path: str, body: dict[str, Any], affinity: str = "") -> dict[str, Any]:
+        """Posts a request without what the server refuses, and learns from what it refuses now."""
+        while True:
+            before = self._abilities
+            fitted = before.fit(body)
+            try:
+                return self._servers.post(path, fitted, affinity=affinity)
+            except Refused as refusal:
+                if not self._learn(before, refusal, fitted):
+                    raise
+
+    def _learn(self, before: Abilities, refusal: Refused, body: dict[str, Any]) -> bool:
+        """Learns from a refusal and says once what changes answers; returns whether to try again."""
+        with self._lock:
+            if self._abilities != before:  # another request has learned something meanwhile
+                return True
+            after = before.after(refusal, body)
+            if after is None:
+                return False
+            self._abilities = after
+        if told := after.told(before):
+            warnings.warn(f"{self._model}: {told}", UserWarning, stacklevel=2)
+        return True
+
+    def _note(self, **known: Any) -> None:
+        with self._lock:
+            self._abilities = replace(self._abilities, **known)
+
+    def _continuation(self) -> Continuation | Literal[""]:
+        """Returns how the server is asked to go on with an assistant turn; tries the ways the first time."""
+        with self._probing:
+            if self._abilities.continuation is None:
+                ways = (way for way in CONTINUATIONS if self._goes_on(way))
+                self._note(continuation=next(ways, ""))
+            return self._abilities.continuation or ""
+
+    def _way(self, prompt: Prompt) -> Continuation | Literal[""] | None:
+        """Returns how the server is asked to go on with a prompt's prefill, if there is one and it can."""
+        return self._abilities.continuation if prompt.prefill.strip() else ""
+
+    def _goes_on(self, way: Continuation) -> bool:
+        sentence, beginning, rest = PROBE
+        turns = [{"role": "user", "content": f"Repeat this sentence, and nothing else: {sentence}"}]
+        body = {"model": self._model, "max_tokens": 8, "temperature": 0.0, "messages": turns}
+        try:
+            answer = self._ask("chat/completions", _going_on(body, beginning, way))
+            return read_choice(answer["choices"][0]).text.startswith(rest)
+        except (PolicyError, AttributeError, KeyError, IndexError, TypeError, ValueError):
+            return False  # a refusal of this way; what else is wrong shows with the request that matters
+
+    def _counted(self) -> CountTokens:
+        """Returns what counts tokens where the server does not."""
+
+        def count(text: str) -> int:
+            try:
+                return len(self._tokenize({"prompt": text, "add_special_tokens": False}))
+            except PolicyError:
+                return refuse_to_count(text)
+
+        return count
+
+    @property
+    def _template_arguments(self) -> dict[str, Any]:
+        arguments = dict(self._settings.template_arguments or {})
+        return {"chat_template_kwargs": arguments} if arguments else {}
 
     def _body(self, request: Generate, samples: range) -> tuple[str, dict[str, Any]]:
         """Returns path and body of a server request for some of a request's continuations."""
@@ -175,114 +357,74 @@ class OpenAIEngine:
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "stop": list(request.prompt.stop),
         }
         if own_draws:
             body["vllm_xargs"] = request.draw_args(samples.start)
         elif self._settings.seeds:
-            body["seed"] = (request.seed + samples.start) % 2**31
+            later = samples.start  # samples that other calls have asked for already
+            seed = derive_stream(request.seed, "samples", later) if later else request.seed
+            body["seed"] = seed % 2**31
         if not request.prompt_ids:
-            return "chat/completions", body | {
-                "messages": _conversation(request.prompt),
-                "logprobs": bool(self._settings.logprobs),
-            }
+            return "chat/completions", self._chat_body(body, request)
         return "completions", body | {
             "prompt": list(request.prompt_ids),
+            "stop": list(request.prompt.stop),
             "top_k": sampling.top_k or -1,
             "repetition_penalty": 1.0,  # else a server may take one from the model's own configuration
             "logprobs": 0 if self._settings.logprobs else None,
             "return_token_ids": True,
         }
 
+    def _chat_body(self, body: dict[str, Any], request: Generate) -> dict[str, Any]:
+        """Returns the body of a chat request: the turn to go on with, or a question with what was written."""
+        prompt = request.prompt
+        body |= self._template_arguments
+        if self._settings.logprobs:
+            body["logprobs"] = True
+        if effort := (self._settings.template_arguments or {}).get("reasoning_effort"):
+            body["reasoning_effort"] = effort
+        if way := self._way(prompt):
+            # templates and servers trim a turn's end, so it is trimmed here, where it is known
+            turns = body | {"messages": _messages(prompt), "stop": list(prompt.stop)}
+            return _going_on(turns, prompt.prefill.rstrip(), way)
+        return body | {"messages": _conversation(prompt)}
+
     def _tokens(self) -> bool:
         """Whether the servers speak token ids; asks them the first time."""
-        with self._lock:
-            if self._speaks_tokens is None:
+        with self._probing:
+            if self._abilities.tokens is None:
                 try:
-                    self._tokenize({"prompt": "a", "add_special_tokens": False})
-                    self._speaks_tokens = True
+                    found = bool(self._tokenize({"prompt": "a", "add_special_tokens": False}))
                 except Refused:
-                    self._speaks_tokens = False
-            return self._speaks_tokens
+                    found = False
+                self._note(tokens=found)
+            return bool(self._abilities.tokens)
 
     def _tokenize(self, what: dict[str, Any]) -> tuple[int, ...]:
-        answer = self._servers.post("/tokenize", {"model": self._model, **what})
+        answer = self._ask("/tokenize", {"model": self._model, **what})
         try:
             return tuple(int(token) for token in answer["tokens"])
         except (KeyError, TypeError, ValueError) as error:
             raise PolicyError(f"/tokenize: the answer has no tokens: {error}") from error
 
 
-def _messages(prompt: Prompt) -> list[dict[str, str]]:
+def _messages(prompt: Prompt) -> list[dict[str, Any]]:
     return [{"role": role, "content": content} for role, content in prompt.messages]
 
 
-def _conversation(prompt: Prompt) -> list[dict[str, str]]:
+def _going_on(body: dict[str, Any], beginning: str, way: Continuation) -> dict[str, Any]:
+    """Returns a chat request with the beginning of the assistant's turn at its end."""
+    parameters, flags = CONTINUATIONS[way]
+    turn = {"role": "assistant", "content": beginning, **flags}
+    return body | {"messages": [*body["messages"], turn], **parameters}
+
+
+def _conversation(prompt: Prompt) -> list[dict[str, Any]]:
     """Puts the beginning of the assistant's turn into the user's, for servers that cannot continue one."""
     messages = _messages(prompt)
     so_far = prompt.prefill.removesuffix(prompt.opening)
     note = f"\n\nSo far:\n{so_far}" if so_far else ""
-    messages[-1]["content"] += f"{note}\n\nGo on from here. Begin your answer with: {prompt.opening.strip()}"
+    if opening := prompt.opening.strip():
+        note += f"\n\nGo on from here. Begin your answer with: {opening}"
+    messages[-1]["content"] += note
     return messages
-
-
-def _prompt_tokens(usage: dict[str, Any]) -> dict[str, int]:
-    cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
-    return {"prompt_tokens": int(usage.get("prompt_tokens") or 0) - cached, "cached_tokens": cached}
-
-
-def _completion(choice: dict[str, Any], tokens: int, request: Generate) -> Completion:
-    """Reads one choice of either interface, cut at the boundary.
-
-    Args:
-        choice: As the server sent it.
-        tokens: Its number of tokens, if the choice itself does not tell.
-        request: What it answers.
-    """
-    logprobs = choice.get("logprobs") or {}
-    if "message" in choice:
-        said = choice["message"]["content"] or ""
-        text = _without_opening(said, request.prompt.opening)
-        entries = logprobs.get("content") or []
-        scored = [(entry["token"], float(entry["logprob"])) for entry in entries]
-        ids: list[int] = []
-    else:
-        said = text = choice["text"]
-        scored = list(zip(logprobs.get("tokens") or (), logprobs.get("token_logprobs") or (), strict=True))
-        ids = choice.get("token_ids") or []
-    end = _end(text, request)
-    kept = _pieces_before([piece for piece, _ in scored], said[: end + len(said) - len(text)])
-    spelled = "".join(piece for piece, _ in scored[:kept])
-    aligned = len(ids) == len(scored) and spelled.rstrip() == text[:end].rstrip()
-    return Completion(
-        text=spelled if aligned else text[:end],
-        token_ids=tuple(ids[:kept]) if aligned else (),
-        tokens=len(ids) or len(scored) or tokens,
-        logprob=min(0.0, sum(value for _, value in scored[:kept])) if scored else None,
-        finish="length" if choice.get("finish_reason") == "length" and end == len(text) else "stop",
-    )
-
-
-def _end(text: str, request: Generate) -> int:
-    opening = request.prompt.opening
-    end = request.boundary(opening + text)
-    return len(text) if end is None else end - len(opening)
-
-
-def _pieces_before(pieces: Sequence[str], text: str) -> int:
-    """Returns how many pieces `text` takes, blanks at its end aside.
-
-    Pieces of special tokens, an end token above all, are longer than what they add to a text, or empty.
-    """
-    wanted = len(text.rstrip())
-    kept, length = 0, 0
-    while kept < len(pieces) and length < wanted:
-        length += len(pieces[kept])
-        kept += 1
-    return kept
-
-
-def _without_opening(said: str, opening: str) -> str:
-    """Drops the opening that the model was asked to begin with."""
-    start = said.find(opening.strip())
-    return said[start + len(opening.strip()) :].removeprefix("\n") if start >= 0 else said

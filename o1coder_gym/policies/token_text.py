@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from o1coder_gym.models.chat_template import encode_more, encode_prompt, render_thought
 from o1coder_gym.policies.engine import Completion, Generate
 from o1coder_gym.steps.formats import Prompt
 
@@ -24,14 +25,20 @@ class TokenText:
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Returns the ids of a prompt: chat template where the model has one, plain text otherwise."""
-        if not self.tokenizer.chat_template:
-            text = "".join(f"{content}\n\n" for _, content in prompt.messages) + prompt.prefill
-            return tuple(self.tokenizer.encode(text))
-        return self.encode_more(self._chat(prompt.messages) + prompt.prefill)
+        return encode_prompt(self.tokenizer, _turns(prompt), prompt.prefill)
+
+    def encode_thought(self, prompt: Prompt) -> tuple[tuple[int, ...], str]:
+        """Returns the ids of a prompt up to an open thought, and the tag that closes it.
+
+        Raises:
+            UsageError: When the model's template knows no thoughts.
+        """
+        text, closing = render_thought(self.tokenizer, _turns(prompt))
+        return self.encode_more(text), closing
 
     def encode_more(self, text: str) -> tuple[int, ...]:
         """Returns the ids of text that continues a turn."""
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False)) if text else ()
+        return encode_more(self.tokenizer, text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text that `ids` add to a turn."""
@@ -44,26 +51,29 @@ class TokenText:
         return self._pieces[token]
 
     def completion(
-        self, request: Generate, ids: Sequence[int], logprobs: Sequence[float], *, sampled: int, cut: bool
+        self, request: Generate, ids: Sequence[int], logprobs: Sequence[float], *, ended: bool, cut: bool
     ) -> Completion:
         """Makes a completion of what was sampled, trimmed at the boundary.
 
         Args:
             request: What it answers.
-            ids: Sampled tokens without an end token.
+            ids: All sampled tokens.
             logprobs: Of `ids`.
-            sampled: Number of all sampled tokens.
+            ended: Whether the last of them is an end token, which has no text.
             cut: Whether the limit of tokens ended it.
         """
         opening = request.prompt.opening
-        end = request.boundary(opening + self.decode(ids))
-        kept = len(ids) if end is None else self.trim(ids, end - len(opening))
+        written = ids[: len(ids) - ended]
+        end = request.boundary(opening + self.decode(written))
+        kept = len(written) if end is None else self.trim(written, end - len(opening))
         return Completion(
             text=self.decode(ids[:kept]),
             token_ids=tuple(ids[:kept]),
-            tokens=sampled,
+            tokens=len(ids),
             logprob=min(0.0, sum(logprobs[:kept])),
             finish="length" if cut and end is None else "stop",
+            sampled_ids=tuple(ids),
+            sampled_logprobs=tuple(logprobs),
         )
 
     def trim(self, ids: Sequence[int], end: int) -> int:
@@ -80,15 +90,6 @@ class TokenText:
     def _plain(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
-    def _chat(self, messages: Sequence[tuple[str, str]]) -> str:
-        from jinja2 import TemplateError
 
-        render: Callable[..., str] = self.tokenizer.apply_chat_template
-        turns = [{"role": role, "content": content} for role, content in messages]
-        try:
-            return render(turns, tokenize=False, add_generation_prompt=True)
-        except TemplateError:  # Some templates have no system turn.
-            system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
-            rest = [turn for turn in turns if turn["role"] != "system"]
-            rest[0] = {"role": "user", "content": f"{system}\n\n{rest[0]['content']}"}
-            return render(rest, tokenize=False, add_generation_prompt=True)
+def _turns(prompt: Prompt) -> list[dict[str, str]]:
+    return [{"role": role, "content": content} for role, content in prompt.messages]

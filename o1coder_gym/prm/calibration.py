@@ -1,15 +1,16 @@
 """Calibration: from a model's logit to a score that is right as often as it says. Pure.
 
-N examples. Both ways keep the order of scores (isotonic regression may make neighbours equal), so AUC stays.
+N examples. Both ways keep the order of scores. Isotonic regression makes neighbours equal, which moves AUC.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,12 +29,15 @@ class Calibration:
         temperature: τ of σ(z / τ), > 0; read by ``"temperature"``.
         logits: Knots, ascending; read by ``"isotonic"``.
         scores: Score at each knot, ascending, in [0, 1].
+        fitted_on: The data's hash, its ``split`` and ``problems``; empty if not known. What is measured on
+            those problems is no measure of the calibration.
     """
 
     method: str = "none"
     temperature: float = 1.0
     logits: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
+    fitted_on: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __call__(self, logit: float) -> float:
         """Returns the score of a logit, in [0, 1]."""
@@ -44,7 +48,7 @@ class Calibration:
     def write(self, folder: Path) -> None:
         """Writes it beside the weights."""
         row = {"method": self.method, "temperature": self.temperature}
-        row |= {"logits": list(self.logits), "scores": list(self.scores)}
+        row |= {"logits": list(self.logits), "scores": list(self.scores), "fitted_on": dict(self.fitted_on)}
         (folder / FILE).write_text(json.dumps(row) + "\n")
 
 
@@ -63,7 +67,8 @@ def read_calibration(folder: Path) -> Calibration:
         return UNCALIBRATED
     try:
         row = json.loads(path.read_text())
-        return Calibration(row["method"], row["temperature"], tuple(row["logits"]), tuple(row["scores"]))
+        knots = tuple(row["logits"]), tuple(row["scores"])
+        return Calibration(row["method"], row["temperature"], *knots, row.get("fitted_on", {}))
     except (ValueError, KeyError, TypeError) as error:
         raise ScorerError(f"{path}: not a calibration") from error
 

@@ -26,7 +26,8 @@ class Examples:
 
     Attributes:
         rows: JSON-able rows for a collator.
-        left_out: Trajectories or pairs that are longer than the model takes.
+        left_out: Trajectories that are longer than the model takes, whose last steps have no label, and
+            pairs of which a side is.
     """
 
     rows: list[dict[str, Any]]
@@ -45,13 +46,15 @@ def pointwise_examples(data: ProcessData, text: StepText, *, soft: bool) -> Exam
     rows, left_out = [], 0
     for trajectory in trajectories(data.prefixes):
         encoded = text.encode(problems[trajectory.state.problem_id], trajectory.state)
-        if len(encoded.ids) > text.max_length:
-            left_out += 1
-        else:
-            labels = [IGNORED] * len(encoded.ids)
-            for mark, label in _labels(trajectory, encoded, soft):
+        left_out += len(encoded.ids) > text.max_length
+        # of a chain that is too long the steps that fit are kept: they may be those of other chains too
+        labelled = [one for one in _labels(trajectory, encoded, soft) if one[0] < text.max_length]
+        if labelled:
+            ids = list(encoded.ids[: text.max_length])
+            labels = [IGNORED] * len(ids)
+            for mark, label in labelled:
                 labels[mark] = label
-            rows.append({"input_ids": list(encoded.ids), "labels": labels})
+            rows.append({"input_ids": ids, "labels": labels})
     return Examples(rows, left_out)
 
 

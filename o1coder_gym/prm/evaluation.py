@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,11 @@ from rich.console import Console
 from rich.progress import track
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.metrics import Bin, Estimate, calibration_error, estimate, estimate_mean, reliability
+from o1coder_gym.metrics import Bin, calibration_error, reliability
 from o1coder_gym.prm.metrics import accuracy, auc, expected_best_of, pair_accuracy
 from o1coder_gym.process_data import PrefixRow, ProcessData
 from o1coder_gym.protocols import StepScorer
+from o1coder_gym.statistics import Estimate, estimate, estimate_difference, estimate_share
 from o1coder_gym.types import State
 
 
@@ -103,8 +103,12 @@ def evaluate_scorer(
         auc=found.estimate(every, lambda some: auc(found.scores[some], hard[some])),
         accuracy=found.estimate(every, lambda some: accuracy(found.scores[some], hard[some])),
         pair_accuracy=_pairs(found, data, resamples),
-        calibration_error=found.estimate(
-            every, lambda some: calibration_error(reliability(found.scores[some], targets[some]))
+        # ECE of a sample is above that of its scorer, by how much no resample tells: never a 95 % interval
+        calibration_error=replace(
+            found.estimate(
+                every, lambda some: calibration_error(reliability(found.scores[some], targets[some]))
+            ),
+            rough=True,
         ),
         bins=tuple(reliability(found.scores, targets)),
         auc_by_depth={
@@ -148,14 +152,16 @@ class _Scored:
         by_logprob = [self._by_logprob(group, values, n) for group in groups]
         known = not any(map(math.isnan, by_logprob))
 
-        mean = partial(estimate_mean, resamples=self.resamples)
-        over_logprob = [one - other for one, other in zip(by_score, by_logprob, strict=True)]
+        over_random, over_logprob = (
+            [one - other for one, other in zip(by_score, others, strict=True)]
+            for others in (by_random, by_logprob)
+        )
         return Choice(
-            random=mean(by_random),
-            logprob=mean(by_logprob if known else []),
-            scorer=mean(by_score),
-            lift=mean([one - other for one, other in zip(by_score, by_random, strict=True)]),
-            lift_over_logprob=mean(over_logprob if known else []),
+            random=estimate_share(by_random),
+            logprob=estimate_share(by_logprob if known else []),
+            scorer=estimate_share(by_score),
+            lift=estimate_difference(over_random),
+            lift_over_logprob=estimate_difference(over_logprob if known else []),
         )
 
     def _by_logprob(self, group: Sequence[int], values: np.ndarray, n: int) -> float:

@@ -14,16 +14,20 @@ IGNORED = -100.0
 """Label of tokens that have none."""
 
 
-def pointwise_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def pointwise_loss(
+    logits: Tensor, labels: Tensor, marks: Tensor | int | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Computes L = −E[v log r + (1 − v) log(1 − r)], r = σ(z) (paper, Eq. 3).
 
     Args:
         logits: z, [B, T].
         labels: v in [0, 1], hard or soft, [B, T]; `IGNORED` where a token has none.
+        marks: Labelled tokens of the whole batch that this is a part of; None takes it for whole. The parts'
+            losses add up to that of the batch, however it is cut.
 
     Returns:
-        The mean over labelled tokens, 0 if there are none; with the mean score and the accuracy of r > ½
-        against v > ½.
+        The sum over labelled tokens ÷ `marks`, 0 if there are none; with the mean score and the accuracy of
+        r > ½ against v > ½.
     """
     from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -31,24 +35,27 @@ def pointwise_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Te
     scored, targets = logits[known].float(), labels[known].float()
     if not known.any():
         return logits.sum() * 0.0, {}
-    loss = binary_cross_entropy_with_logits(scored, targets)
+    loss = binary_cross_entropy_with_logits(scored, targets, reduction="sum")
     agrees = (scored > 0) == (targets > 0.5)
     metrics = {"score": scored.detach().sigmoid().mean(), "accuracy": agrees.float().mean()}
-    return loss, metrics
+    return loss / (known.sum() if marks is None else marks), metrics
 
 
-def pairwise_loss(chosen: Tensor, rejected: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def pairwise_loss(
+    chosen: Tensor, rejected: Tensor, pairs: Tensor | float | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Computes L = −E[log σ(r_win − r_lose)], the Bradley–Terry likelihood (paper, Eq. 4).
 
     Args:
         chosen: r of S_win, unnormalised, [P].
         rejected: r of S_lose after the same prefix, [P].
+        pairs: Those of the whole batch that this is a part of; None takes it for whole.
 
     Returns:
-        The mean over pairs; with the mean margin and the share of pairs in the right order.
+        The sum ÷ `pairs`; with the mean margin and the share of pairs in the right order.
     """
     from torch.nn.functional import logsigmoid
 
     margin = chosen.float() - rejected.float()
     metrics = {"margin": margin.detach().mean(), "accuracy": (margin > 0).float().mean()}
-    return -logsigmoid(margin).mean(), metrics
+    return -logsigmoid(margin).sum() / (len(margin) if pairs is None else pairs), metrics

@@ -18,7 +18,7 @@ from transformers import AutoModel
 from transformers.utils import logging
 
 from o1coder_gym.errors import PolicyError, ScorerError
-from o1coder_gym.policies.hf.causal_model import GROUPED, cache_shape
+from o1coder_gym.policies.hf.causal_model import use_engine_attention
 from o1coder_gym.policies.hf.prefixes import Prefixes
 from o1coder_gym.prm.step_text import EncodedSteps
 
@@ -48,10 +48,9 @@ class StepModel:
             mib: Memory for what is kept, in MiB.
         """
         try:
-            shape = cache_shape(self.backbone)
+            shape = use_engine_attention(self.backbone)
         except PolicyError:
             return
-        self.backbone.set_attn_implementation(GROUPED)  # pyright: ignore[reportCallIssue]
         hidden_bytes = self.backbone.config.get_text_config().hidden_size * shape.dtype.itemsize  # pyright: ignore
         capacity = mib * 2**20 // (shape.bytes_per_token + hidden_bytes)
         self._prefixes = Prefixes(self.backbone, shape, capacity, keep_hidden=True)

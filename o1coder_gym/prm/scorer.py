@@ -16,7 +16,7 @@ from o1coder_gym.policies.loading import read_settings
 from o1coder_gym.prm.calibration import UNCALIBRATED, Calibration, read_calibration
 from o1coder_gym.prm.model import HEADS, StepModel, load_backbone
 from o1coder_gym.prm.public import PUBLIC, ScorerSettings, kind_of
-from o1coder_gym.prm.step_text import StepText
+from o1coder_gym.prm.step_text import EncodedSteps, StepText
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem, State
 
@@ -72,22 +72,34 @@ class ModelScorer:
             ScorerError: When a model returns something that is not a number, or a step does not fit.
         """
         known: dict[tuple[Problem, State], float] = {}
-        chains = []
+        chains: list[tuple[Problem, list[State], EncodedSteps]] = []
         for problem, state in sorted(items, key=lambda item: -item[1].depth):
             if state.steps and (problem, state) not in known:
-                chains.append((problem, state))
-                known |= {(problem, prefix): 0.0 for prefix in _prefixes(state)}
-        encoded = [self.text.fitted(problem, state) for problem, state in chains]
-        for batch in self.batches([len(one.ids) for one in encoded]):
+                scored, encoded = self._chain(problem, state)
+                chains.append((problem, scored, encoded))
+                known |= {(problem, prefix): 0.0 for prefix in scored}
+        for batch in self.batches([len(encoded.ids) for _, _, encoded in chains]):
             with self._lock:
-                found = self.model.logits([encoded[index] for index in batch])
+                found = self.model.logits([chains[index][2] for index in batch])
             for index, values in zip(batch, found, strict=True):
-                problem, state = chains[index]
-                for prefix, value in zip(_prefixes(state), values, strict=True):
+                problem, scored, _ = chains[index]
+                for prefix, value in zip(scored, values, strict=True):
                     if value != value:  # NaN: a model that has come apart must not steer a search
-                        raise ScorerError(f"{state.problem_id}: the model's score is not a number")
+                        raise ScorerError(f"{prefix.problem_id}: the model's score is not a number")
                     known[problem, prefix] = value
         return [known[problem, state] if state.steps else 0.0 for problem, state in items]
+
+    def _chain(self, problem: Problem, state: State) -> tuple[list[State], EncodedSteps]:
+        """Returns a chain as tokens and the states whose scores it gives.
+
+        One that is cut gives its last state's alone: its prefixes would be cut less, or not at all, and a
+        score must not depend on what else is asked for.
+        """
+        encoded = self.text.encode(problem, state)
+        if len(encoded.ids) <= self.text.max_length:
+            return _prefixes(state), encoded
+        fitted = self.text.fitted(problem, state)
+        return [state], EncodedSteps(fitted.ids, fitted.marks[-1:])
 
     def batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Returns which chains share a pass: of like length, at most `batch_tokens` tokens with padding.

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from o1coder_gym.errors import ScorerError
+from o1coder_gym.models.chat_template import Tokenizer, encode_prompt
 from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import Problem, State
-
-Tokenizer: TypeAlias = Any
-"""A tokenizer of transformers, slow or fast; their types promise less than they keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ Layout: TypeAlias = Callable[[Tokenizer, str, list[str]], EncodedSteps]
 
 def separated(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
     """This project's layout: the question as a chat, each step on its own lines, closed by the end token."""
-    ids = _chat(tokenizer, asked)
+    ids = list(encode_prompt(tokenizer, [{"role": "user", "content": asked}]))
     marks = []
     for step in steps:
         ids += tokenizer.encode(f"{step}\n", add_special_tokens=False)
@@ -135,13 +133,6 @@ class StepText:
         if len(marks) > 1 and marks[-2] < 0:
             raise ScorerError(f"{state.problem_id}: a step is longer than {self.max_length} tokens")
         return EncodedSteps(encoded.ids[cut:], marks)
-
-
-def _chat(tokenizer: Tokenizer, asked: str) -> list[int]:
-    if tokenizer.chat_template is None:
-        return list(tokenizer.encode(f"{asked}\n\n"))
-    turns = [{"role": "user", "content": asked}]
-    return list(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
 
 
 def _marked(ids: list[int], tag: int, count: int) -> EncodedSteps:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError
-from o1coder_gym.problems.loading import limits_for
+from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.journal import RunFolder, read_rows
@@ -125,7 +125,7 @@ class Evaluation:
 
     def _submission(self, task_id: str, code: str) -> Submission:
         row = self._row(task_id)
-        return Submission(code, row.problem.entry_point, row.tests, limits_for(row.problem, self._limits))
+        return submission(row.problem, code, row.tests, self._limits)
 
     def _row(self, task_id: str) -> ProblemRow:
         if task_id not in self._rows:

@@ -1,28 +1,33 @@
 """Problem sets by name or path.
 
 A name is looked for in this order: a file of that path, the folder ``O1CODER_DATA``, an installed package,
-the Hugging Face cache or Hub. `load_problems` gives what search and training may see; `load_rows` gives the
-hidden tests and references too, and is for evaluation, test generators, the command line and benchmarks.
+the Hugging Face cache or Hub; then a folder of that path. `load_problems` gives what search and training may
+see; `load_rows` and `stream_rows` give the hidden tests and references too, and are for evaluation, test
+generators, the command line and benchmarks.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
+from o1coder_gym import registry
 from o1coder_gym.errors import ProblemFileError, UnknownNameError
-from o1coder_gym.problems.benchmarks import Converter, converter_for
+from o1coder_gym.problems.containers import Line
+from o1coder_gym.problems.formats.row_format import Converter
+from o1coder_gym.problems.formats.telling import converter_for, converter_named
+from o1coder_gym.problems.programs import limits_for
 from o1coder_gym.problems.rows import (
     ProblemRow,
     problem_row_from_json,
     problem_row_to_json,
     public_row_to_json,
 )
-from o1coder_gym.problems.sources import KNOWN_SETS, KnownSet, Line, find_files, open_source
-from o1coder_gym.types import Limits, Problem
+from o1coder_gym.problems.sources import KNOWN_SETS, KnownSet, find_files, open_source
+from o1coder_gym.types import Problem
 
 __all__ = [
     "KNOWN_SETS",
@@ -36,6 +41,7 @@ __all__ = [
     "problem_row_from_json",
     "problem_row_to_json",
     "public_row_to_json",
+    "stream_rows",
 ]
 
 
@@ -97,19 +103,21 @@ def load_rows(name: str | Path, *, split: str | None = None, skip_bad: bool = Fa
     """Returns a problem set with its hidden tests and references.
 
     Args:
-        name: One of `KNOWN_SETS`, or the path of a problem file: this project's JSONL, or a file in the
-            format of HumanEval, MBPP, EvalPlus, APPS or TACO, gzipped or not.
+        name: One of `KNOWN_SETS`, a file, a folder of shards, or
+            ``hf:owner/name[/configuration][@revision][:split]``. Rows are in this project's format or in
+            one of those that ``o1coder list problems`` lists; it is told by their fields, or named before a
+            colon: ``apps:my.parquet``.
         split: Keeps the problems whose ``meta["split"]`` this is; all if None.
         skip_bad: Lists rows that cannot be read in `ProblemSet.skipped` instead of refusing the file.
 
     Raises:
         UnknownNameError: When there is no such set, or no such split in it.
         ProblemFileError: When a file is missing, empty or holds a bad row; names file, line and field.
-        MissingExtraError: When the set has to come from the Hub and `datasets` is not installed.
+        MissingExtraError: When it takes an extra that is not installed.
     """
-    known = KNOWN_SETS.get(str(name))
-    source, groups = open_source(str(name), known)
-    rows, skipped = _convert(groups, skip_bad)
+    skipped: list[str] = []
+    source, groups, converter = _found(str(name), streaming=False)
+    rows = list(_converted(groups, converter, skipped.append if skip_bad else None))
     if not rows:
         reason = f"all {len(skipped)} rows are bad; the first: {skipped[0]}" if skipped else "it is empty"
         raise ProblemFileError(f"{source}: no problems: {reason}")
@@ -121,38 +129,65 @@ def load_rows(name: str | Path, *, split: str | None = None, skip_bad: bool = Fa
     return ProblemSet(str(name), source, tuple(rows), tuple(skipped))
 
 
-def limits_for(problem: Problem, limits: Limits = Limits()) -> Limits:
-    """Returns the limits for judging a problem: more where its ``meta["cpu_s"]`` says that tests need it."""
-    cpu_s = max(limits.cpu_s, float(problem.meta.get("cpu_s", 0.0)))
-    return replace(limits, cpu_s=cpu_s, wall_s=max(limits.wall_s, 3 * cpu_s))
+def stream_rows(
+    name: str | Path, *, split: str | None = None, skip: Callable[[str], None] | None = None
+) -> Iterator[ProblemRow]:
+    """Yields the rows of a set one by one, for sets that are larger than the memory.
+
+    Args:
+        name: As `load_rows` takes it; of the Hub nothing is downloaded in advance.
+        split: Yields the problems of this split only; all if None.
+        skip: Told of each row that cannot be read; None: such a row is an error.
+
+    Raises:
+        As `load_rows` does, but that an empty set or split yields nothing.
+    """
+    _, groups, converter = _found(str(name), streaming=True)
+    for row in _converted(groups, converter, skip):
+        if split is None or row.problem.meta.get("split") == split:
+            yield row
 
 
-def _convert(groups: Iterable[Sequence[Line]], skip_bad: bool) -> tuple[list[ProblemRow], list[str]]:
-    """Turns lines into rows, by the format of each group; faults are raised or, with `skip_bad`, listed."""
-    rows: list[ProblemRow] = []
-    skipped: list[str] = []
-    seen: dict[str, str] = {}
+def _found(name: str, *, streaming: bool) -> tuple[str, Iterable[Iterable[Line]], Converter | None]:
+    """Returns where a set is, its rows, and the converter if its format is named."""
+    format_name, colon, rest = name.partition(":")
+    named = colon and not Path(name).exists() and format_name in registry.entries("problems")
+    converter = converter_named(format_name) if named else None
+    return *open_source(rest if named else name, streaming=streaming), converter
+
+
+def _converted(
+    groups: Iterable[Iterable[Line]], named: Converter | None, skip: Callable[[str], None] | None
+) -> Iterator[ProblemRow]:
+    """Turns lines into rows, by the format of each group; faults are raised or `skip` is told."""
+    seen: dict[int, int] = {}
     for lines in groups:
-        convert = converter_for(next((line.value for line in lines if not line.fault), None))
+        convert = named
         for line in lines:
             try:
+                if line.fault:
+                    raise ProblemFileError(line.fault)
+                convert = convert or converter_for(line.value)
                 row = _convert_line(line, convert)
-                task_id = row.problem.task_id
-                if task_id in seen:
-                    raise ProblemFileError(f"field 'task_id': {task_id!r} is already that of {seen[task_id]}")
+                _refuse_twice(row.problem.task_id, line, seen)
             except ProblemFileError as error:
-                if not skip_bad:
+                if skip is None:
                     raise ProblemFileError(f"{line.where}: {error}") from error
-                skipped.append(f"{line.where}: {error}")
-                continue
-            seen[task_id] = line.where
-            rows.append(row)
-    return rows, skipped
+                skip(f"{line.where}: {error}")
+            else:
+                yield row
+
+
+def _refuse_twice(task_id: str, line: Line, seen: dict[int, int]) -> None:
+    """Notes a task id, by its hash and the number of its line alone, for a set may have millions."""
+    key, (place, number) = hash(task_id), line.where.rsplit(" ", 1)
+    if key in seen:
+        unit = place.rpartition(" ")[2]
+        raise ProblemFileError(f"field 'task_id': {task_id!r} is already that of {unit} {seen[key]}")
+    seen[key] = int(number)
 
 
 def _convert_line(line: Line, convert: Converter) -> ProblemRow:
-    if line.fault:
-        raise ProblemFileError(line.fault)
     if not isinstance(line.value, Mapping):
         raise ProblemFileError(f"expected an object, got {type(line.value).__name__}")
     row = convert(line.value, line.origin)

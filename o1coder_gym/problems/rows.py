@@ -1,7 +1,4 @@
-"""One problem as one JSON object: the schema of problem files, read strictly (docs/problems.md).
-
-Splits by problem: all rows made from one problem are in one split, the same in every data set.
-"""
+"""One problem as one JSON object: the schema of problem files, read strictly (docs/problems.md)."""
 
 from __future__ import annotations
 
@@ -13,13 +10,16 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.runs.provenance import content_hash
-from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, TestCase
+from o1coder_gym.sandbox.values import literals, policies
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, TestCase
 
 _Value = TypeVar("_Value")
-_FIELDS = ("task_id", "prompt", "entry_point", "public_tests", "tests", "reference", "meta")
-_OPTIONAL_FIELDS = ("entry_point", "public_tests", "reference", "meta")
+_FIELDS = ("task_id", "prompt", "entry_point", "public_tests", "tests", "reference", "meta", "prelude")
+_OPTIONAL_FIELDS = ("entry_point", "public_tests", "reference", "meta", "prelude")
 _HIDDEN = ("tests", "reference")
+
+LIMITS = ("cpu_s", "memory_bytes", "result_bytes")
+"""Keys of ``meta`` that raise a limit of the judge."""
 
 LEFT_OUT = "left_out"
 """Field that names what a row was shown without; no row of a problem file has it."""
@@ -51,6 +51,7 @@ def problem_row_to_json(row: ProblemRow) -> dict[str, Any]:
         "tests": [case_to_json(test) for test in row.tests],
         "reference": row.reference,
         "meta": dict(problem.meta),
+        **_given({"prelude": problem.prelude or None}),
     }
 
 
@@ -81,13 +82,14 @@ def problem_row_from_json(raw: object) -> ProblemRow:
             entry_point=entry_point,
             public_tests=_tests(fields, "public_tests"),
             meta=_read(fields, "meta", _meta),
+            prelude=_read(fields, "prelude", _optional(_program)) or "",
         ),
         tests=_tests(fields, "tests"),
         reference=_read(fields, "reference", _optional(_text)),
     )
     for name, tests in (("public_tests", row.problem.public_tests), ("tests", row.tests)):
         for index, test in enumerate(tests):
-            if isinstance(test, StdioTest) != (entry_point is None):
+            if isinstance(test, StdioTest | CheckerTest) != (entry_point is None):
                 rule = "stdio tests go with entry_point null, other tests with a name"
                 raise ProblemFileError(f"field '{name}[{index}].kind': {rule}")
     return row
@@ -96,15 +98,18 @@ def problem_row_from_json(raw: object) -> ProblemRow:
 def case_to_json(test: TestCase) -> dict[str, Any]:
     """Returns the JSON-able object of a test; `case_from_json` is its inverse."""
     match test:
-        case CallTest(args, expected, tol):
-            call = {"kind": "call", "args": args, "expected": expected}
-            return call if tol is None else {**call, "tol": tol}
+        case CallTest(args, expected, tol, compare):
+            optional = {"tol": tol, "compare": compare}
+            return {"kind": "call", "args": args, "expected": expected, **_given(optional)}
         case AssertTest(code):
             return {"kind": "assert", "code": code}
         case CheckTest(code):
             return {"kind": "check", "code": code}
-        case StdioTest(stdin, stdout):
-            return {"kind": "stdio", "stdin": stdin, "stdout": stdout}
+        case StdioTest(stdin, stdout, compare):
+            return {"kind": "stdio", "stdin": stdin, "stdout": stdout, **_given({"compare": compare})}
+        case CheckerTest(stdin, checker, stdout):
+            optional = {"stdout": stdout or None}
+            return {"kind": "checker", "stdin": stdin, "checker": checker, **_given(optional)}
 
 
 def case_from_json(raw: object) -> TestCase:
@@ -118,18 +123,31 @@ def case_from_json(raw: object) -> TestCase:
     kind = raw.get("kind")
     match kind:
         case "call":
-            fields = _fields(raw, ("kind", "args", "expected", "tol"), ("tol",))
+            optional = ("tol", "compare")
+            fields = _fields(raw, ("kind", "args", "expected", *optional), optional)
             args, expected = _read(fields, "args", _literal_list), _read(fields, "expected", _literal)
-            return CallTest(args, expected, _read(fields, "tol", _optional(_tolerance)))
+            tol = _read(fields, "tol", _optional(_tolerance))
+            return CallTest(args, expected, tol, _read(fields, "compare", _optional(_policy)))
         case "assert":
             return AssertTest(_read(_fields(raw, ("kind", "code")), "code", _program))
         case "check":
             return CheckTest(_read(_fields(raw, ("kind", "code")), "code", _check_program))
         case "stdio":
-            fields = _fields(raw, ("kind", "stdin", "stdout"))
-            return StdioTest(_read(fields, "stdin", _string), _read(fields, "stdout", _string))
+            fields = _fields(raw, ("kind", "stdin", "stdout", "compare"), ("compare",))
+            stdin, stdout = _read(fields, "stdin", _string), _read(fields, "stdout", _string)
+            return StdioTest(stdin, stdout, _read(fields, "compare", _optional(_policy)))
+        case "checker":
+            fields = _fields(raw, ("kind", "stdin", "checker", "stdout"), ("stdout",))
+            stdin, checker = _read(fields, "stdin", _string), _read(fields, "checker", _program)
+            return CheckerTest(stdin, checker, _read(fields, "stdout", _optional(_string)) or "")
         case _:
-            raise ProblemFileError(f"field 'kind': unknown kind {kind!r}; known: assert, call, check, stdio")
+            known = "assert, call, check, checker, stdio"
+            raise ProblemFileError(f"field 'kind': unknown kind {kind!r}; known: {known}")
+
+
+def _given(optional: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields that have a value."""
+    return {name: value for name, value in optional.items() if value is not None}
 
 
 def _fields(raw: object, known: tuple[str, ...], optional: tuple[str, ...] = ()) -> Mapping[str, object]:
@@ -197,6 +215,12 @@ def _meta(value: object) -> Mapping[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise ValueError(f"expected an object, got {_kind(value)}")
+    for name in LIMITS:
+        limit = value.get(name)
+        if limit is not None and (
+            isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0
+        ):
+            raise ValueError(f"{name}: expected a number > 0, got {limit!r:.60}")
     return dict(value)
 
 
@@ -206,18 +230,23 @@ def _tolerance(value: object) -> float:
     return float(value)
 
 
+def _policy(value: object) -> str:
+    policies.named(_string(value))
+    return _string(value)
+
+
 def _literal(value: object) -> str:
     text = _string(value)
     try:
         with warnings.catch_warnings(action="ignore"):
-            ast.literal_eval(text)
+            ast.literal_eval(literals.with_short_numbers(text))
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"not a Python literal: {text[:60]!r}") from error
     return text
 
 
 def _literal_list(value: object) -> str:
-    if not isinstance(ast.literal_eval(_literal(value)), list):
+    if not isinstance(ast.literal_eval(literals.with_short_numbers(_literal(value))), list):
         raise ValueError(f"not the Python literal of a list: {str(value)[:60]!r}")
     return _string(value)
 
@@ -237,7 +266,7 @@ def _check_program(value: object) -> str:
 def _parsed(value: object) -> ast.Module:
     try:
         with warnings.catch_warnings(action="ignore"):
-            return ast.parse(_text(value))
+            return ast.parse(literals.with_short_numbers(_text(value)))
     except SyntaxError as error:
         raise ValueError(f"not Python: {error.msg} (line {error.lineno})") from error
 
@@ -249,14 +278,4 @@ def _kind(value: object) -> str:
 
 
 SPLITS = ("train", "validation")
-
-
-def split_of(task_id: str, validation: float) -> str:
-    """Returns the split of a problem, the same in every data set of whatever seed.
-
-    Args:
-        task_id: The problem.
-        validation: Share of all problems that are in the validation split, in [0, 1).
-    """
-    place = int(content_hash(task_id)[:16], 16)
-    return "validation" if place < validation * 2**64 else "train"
+"""Of the problems of a training; `likeness.identity.split_of` says which one a problem is in."""

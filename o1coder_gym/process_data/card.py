@@ -10,6 +10,7 @@ from typing import Any
 
 from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.process_data.dataset import ProcessData
+from o1coder_gym.process_data.labels import ANY_OF
 from o1coder_gym.process_data.rows import PrefixRow
 
 _CARD = """\
@@ -53,7 +54,7 @@ The licences of the problem sets apply to the rows made from them.
 def card(data: ProcessData) -> str:
     """Returns the card as Markdown."""
     rule = data.label_rule
-    by_any = "1 iff some program found below it passes all tests"
+    by_any = f"1 iff some program found below it passes all tests, and at least one in {ANY_OF}"
     return _CARD.format(
         searches=f"{len(data.sources)} {'run' if len(data.sources) == 1 else 'runs'}",
         problems=len(data.problems),

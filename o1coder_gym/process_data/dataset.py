@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.problems.rows import split_of
+from o1coder_gym.problems.likeness.identity import split_of
 from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, sibling_pairs
 from o1coder_gym.process_data.rows import PairRow, PathRow, PrefixRow
+from o1coder_gym.process_data.uniting import united
 from o1coder_gym.types import Problem, State
 
 
@@ -54,9 +56,15 @@ class ProcessData:
 
     def of_split(self, split: str) -> ProcessData:
         """Returns the part that belongs to one split; rules, sources and drops stay."""
+        # a data set of an earlier version has drawn its splits by other means
+        drawn = {row.state.problem_id: row.split for row in self.prefixes}
         return replace(
             self,
-            problems=tuple(p for p in self.problems if split_of(p.task_id, self.validation) == split),
+            problems=tuple(
+                problem
+                for problem in self.problems
+                if (drawn.get(problem.task_id) or split_of(problem, self.validation)) == split
+            ),
             prefixes=tuple(row for row in self.prefixes if row.split == split),
             paths=tuple(row for row in self.paths if row.split == split),
             pairs=tuple(row for row in self.pairs if row.split == split),
@@ -74,6 +82,7 @@ def assembled(
     validation: float = 0.1,
     sources: Mapping[str, Any],
     drops: Mapping[str, int] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> ProcessData:
     """Assembles a data set: merges duplicates, labels, splits by problem, and pairs siblings.
 
@@ -87,52 +96,87 @@ def assembled(
         validation: Share of all problems that are held out, in [0, 1).
         sources: By id, what made the rows.
         drops: What was left out on the way.
+        weights: Of the visits of sources, see `united`; a source of weight 0 is dropped, with its paths.
+
+    Raises:
+        UsageError: When two problems have one id.
     """
-    by_state: dict[State, PrefixRow] = {}
-    for row in prefixes:
-        known = by_state.get(row.state)
-        by_state[row.state] = row if known is None else _joined(known, row)
+    given = weights or {}
     whole: dict[State, PathRow] = {}
     for path in paths:
+        if max(given.get(name, 1.0) for name in path.sources) == 0:
+            continue
         known_path = whole.setdefault(path.state, path)
         names = tuple(sorted({*known_path.sources, *path.sources}))
         tests = max(known_path.tests, path.tests)
         whole[path.state] = replace(known_path, sources=names, tests=tests)
+    known_problems = _each_once(problems)
+
+    @cache
+    def split(task_id: str) -> str:
+        # of a problem that is not given nothing is known but its name
+        return split_of(known_problems.get(task_id) or Problem(task_id, task_id), validation)
+
     rows = [
-        replace(row, split=split_of(row.state.problem_id, validation))
-        for row in labelled(by_state.values(), label_rule)
+        replace(row, split=split(row.state.problem_id))
+        for row in labelled(united(prefixes, given), label_rule)
     ]
     return ProcessData(
         format=format,
-        problems=tuple({problem.task_id: problem for problem in problems}.values()),
+        problems=tuple(known_problems.values()),
         prefixes=tuple(rows),
-        paths=tuple(
-            replace(path, split=split_of(path.state.problem_id, validation)) for path in whole.values()
-        ),
+        paths=tuple(replace(path, split=split(path.state.problem_id)) for path in whole.values()),
         pairs=sibling_pairs(rows, pair_rule),
         label_rule=label_rule,
         pair_rule=pair_rule,
         validation=validation,
-        sources=dict(sources),
+        sources={name: source for name, source in sources.items() if given.get(name, 1.0) > 0},
         drops=dict(drops or {}),
     )
 
 
-def merged(data: Iterable[ProcessData]) -> ProcessData:
+def _each_once(problems: Iterable[Problem]) -> dict[str, Problem]:
+    """Returns problems by id, the first of equal ones."""
+    known: dict[str, Problem] = {}
+    for problem in problems:
+        first = known.setdefault(problem.task_id, problem)
+        for name in ("prompt", "entry_point", "public_tests"):
+            if getattr(first, name) != getattr(problem, name):
+                what = name.replace("_", " ")
+                raise UsageError(
+                    f"two problems called {problem.task_id} differ in their {what}, and their values cannot "
+                    "be united; rename those of one set"
+                )
+    return known
+
+
+def merged(data: Iterable[ProcessData], *, decay: float = 1.0) -> ProcessData:
     """Returns D ∪ D' ∪ … (Algorithm 1, step 6), with labels and pairs made anew.
 
-    Values of equal prefixes are averaged by visits.
-    Rules and validation share are those of the first.
+    Values of equal prefixes are averaged by visits, and each row keeps what each source found. An end that
+    several runs came to counts once.
+
+    Args:
+        data: Data sets, the newest first.
+        decay: Weight of a source's visits relative to those of the next newer one, in [0, 1]: old values are
+            those of old policies. 0 keeps the newest source alone.
 
     Raises:
-        UsageError: When there is nothing to merge, step formats differ, or a run occurs twice (its visits
-            would count twice).
+        UsageError: When there is nothing to merge; when step formats, label rules or validation shares differ
+            (a problem that one set held out would be trained on); when two problems have one id; when a run
+            occurs twice (its visits would count twice).
     """
     parts = list(data)
     if not parts:
         raise UsageError("nothing to merge")
     if len(formats := {part.format for part in parts}) > 1:
         raise UsageError(f"data sets of different step formats cannot be merged: {', '.join(formats)}")
+    for name in ("label_rule", "validation"):
+        if len(rules := dict.fromkeys(getattr(part, name) for part in parts)) > 1:
+            told = ", ".join(map(str, rules))
+            raise UsageError(f"data sets of different {name.replace('_', ' ')} cannot be merged: {told}")
+    if not 0.0 <= decay <= 1.0:
+        raise UsageError(f"decay lies in [0, 1], got {decay}")
     sources: dict[str, Any] = {}
     drops: dict[str, int] = {}
     for part in parts:
@@ -151,17 +195,5 @@ def merged(data: Iterable[ProcessData]) -> ProcessData:
         validation=parts[0].validation,
         sources=sources,
         drops=drops,
-    )
-
-
-def _joined(one: PrefixRow, other: PrefixRow) -> PrefixRow:
-    """Returns one row for two of the same state: W and N add up."""
-    visits = one.visits + other.visits
-    return replace(
-        one,
-        visits=visits,
-        value=(one.value * one.visits + other.value * other.visits) / visits,
-        ends=one.ends + other.ends,
-        passing=one.passing + other.passing,
-        sources=tuple(sorted({*one.sources, *other.sources})),
+        weights={name: decay**age for age, name in enumerate(sources)},
     )

@@ -50,16 +50,20 @@ def math_shepherd(data: ProcessData) -> Rows:
 
 
 def preferences(data: ProcessData) -> Rows:
-    """Yields TRL's preference rows: prompt = question and prefix, the two steps, their margin."""
+    """Yields TRL's preference rows: prompt = question and prefix, the two steps, their margin.
+
+    The blank line before a step is at the head of the answers: trainers encode a prompt alone and with each
+    answer, and many tokenizers join a blank line at a prompt's end with what follows it.
+    """
     write = load_format(data.format)
     prompts = _questions(data)
     for pair in data.pairs:
         number = pair.state.depth + 1
-        steps = "".join(f"{step}\n\n" for step in _steps(pair.state, write))
+        steps = (prompts[pair.state.problem_id], *_steps(pair.state, write))
         yield {
-            "prompt": f"{prompts[pair.state.problem_id]}\n\n{steps}",
-            "chosen": write.render(pair.chosen, number).rstrip(),
-            "rejected": write.render(pair.rejected, number).rstrip(),
+            "prompt": "\n\n".join(step.rstrip() for step in steps),
+            "chosen": f"\n\n{write.render(pair.chosen, number).rstrip()}",
+            "rejected": f"\n\n{write.render(pair.rejected, number).rstrip()}",
             "margin": pair.margin,
         }
 

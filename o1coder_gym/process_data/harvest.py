@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 from o1coder_gym.errors import InfrastructureError
-from o1coder_gym.problems.loading import limits_for
+from o1coder_gym.problems.programs import submission
 from o1coder_gym.process_data import LabelRule, PairRule, PathRow, PrefixRow, ProcessData
 from o1coder_gym.process_data.dataset import assembled
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
+from o1coder_gym.process_data.sources import source_id
 from o1coder_gym.protocols import Judge
-from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.types import ActionType, Outcome, Problem, Submission, Tests
 
 
@@ -67,42 +68,47 @@ def harvest(
     )
 
 
-def source_id(source: Mapping[str, Any]) -> str:
-    """Returns the id by which rows name what made them."""
-    return config_hash(source)[:12]
-
-
 def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[PrefixRow]:
     """Yields a row for each prefix of a tree that was evaluated; labels and split are still blank.
 
-    None of a search without tests: its programs that load have no value, so what failed would be all that
-    counts, and every step of it would look like a bad one.
+    None of a search without tests that can be judged: its programs that load have no value, so what failed
+    would be all that counts, and every step of it would look like a bad one.
 
     Args:
         tree: A finished search.
         source: Id of what made it.
         drops: Counts what is left out.
     """
+    if any(node.outcome is Outcome.UNSUPPORTED for node in tree.nodes):
+        drops["prefix: a test cannot be judged"] += len(tree.nodes) - 1
+        return
     if any(node.outcome is Outcome.NO_TESTS for node in tree.nodes):
         drops["prefix: the problem has no tests"] += len(tree.nodes) - 1
         return
     ends, passing = _below(tree, _is_end), _below(tree, _passes)
+    completions = dict(tree.completions)
     for index, node in enumerate(tree.nodes):
         if node.parent is None:
             continue
-        if (reason := _reason_to_drop(node)) is not None:
+        if (reason := reason_to_drop(node)) is not None:
             drops[reason] += 1
             continue
         tokens, logprob = _cost(tree, index)
         assert node.value is not None
+        value, visits, counts = node.value, node.visits, (ends[index], passing[index])
+        if found := completions.get(index):
+            # Math-Shepherd's estimate (arXiv 2312.08935, section 3.3): a search's visits are few, and lean
+            # towards what it took for good
+            value, visits = fmean(found), len(found)
+            counts = len(found), sum(v >= 1.0 for v in found)
         yield PrefixRow(
             state=tree.state(index),
-            value=node.value,
-            visits=node.visits,
-            ends=ends[index],
-            passing=passing[index],
+            value=value,
+            visits=visits,
+            ends=counts[0],
+            passing=counts[1],
             ended=_is_end(node),
-            soft=node.value,
+            soft=value,
             hard=0,
             tokens=tokens,
             logprob=logprob,
@@ -160,10 +166,11 @@ def _submission(path: PathRow, problem: Problem, tests: Mapping[str, Tests]) -> 
     code = path.state.code
     assert code is not None
     every = (*problem.public_tests, *tests.get(problem.task_id, ()))
-    return Submission(code, problem.entry_point, every, limits_for(problem))
+    return submission(problem, code, every)
 
 
-def _reason_to_drop(node: TreeNode) -> str | None:
+def reason_to_drop(node: TreeNode) -> str | None:
+    """Returns why a node has no row in a data set, as the card says it; None if it has one."""
     if node.author != "policy":
         return "prefix: a note of the agent"
     if node.finish == "budget":

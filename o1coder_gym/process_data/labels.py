@@ -14,6 +14,13 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.process_data.rows import PairRow, PrefixRow
 from o1coder_gym.types import State
 
+ANY_OF = 8
+"""Ends of which one has to pass, for a hard label of 1 by ``"any"``.
+
+"Any of K completions" is a rule for a fixed K. A search comes to the more ends the longer it runs, and at
+last to a lucky one below every step; as a share the rule says the same for any budget, only surer.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
@@ -21,7 +28,8 @@ class LabelRule:
 
     Attributes:
         hard: ``"any"``: 1 iff some end at or below it passes all tests (Math-Shepherd's hard estimation,
-            arXiv 2312.08935, section 3.3); ``"value"``: 1 iff v ≥ `threshold`.
+            arXiv 2312.08935, section 3.3), and at least one in `ANY_OF` does; ``"value"``: 1 iff v ≥
+            `threshold`.
         threshold: In [0, 1]; read by ``"value"`` only.
     """
 
@@ -33,9 +41,11 @@ class LabelRule:
         if self.hard not in ("any", "value") or not 0.0 <= self.threshold <= 1.0:
             raise UsageError(f"a hard label is by any or by value ≥ threshold in [0, 1], got {self}")
 
-    def label(self, value: float, passing: int) -> int:
+    def label(self, value: float, passing: int, ends: int) -> int:
         """Returns the hard label, 0 or 1."""
-        return int(passing > 0) if self.hard == "any" else int(value >= self.threshold)
+        if self.hard == "value":
+            return int(value >= self.threshold)
+        return int(passing > 0 and passing * ANY_OF >= ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,9 @@ class PairRule:
 
 def labelled(rows: Iterable[PrefixRow], rule: LabelRule) -> tuple[PrefixRow, ...]:
     """Returns the rows with soft label v and the hard label of `rule`."""
-    return tuple(replace(row, soft=row.value, hard=rule.label(row.value, row.passing)) for row in rows)
+    return tuple(
+        replace(row, soft=row.value, hard=rule.label(row.value, row.passing, row.ends)) for row in rows
+    )
 
 
 def sibling_pairs(rows: Sequence[PrefixRow], rule: PairRule) -> tuple[PairRow, ...]:

@@ -7,7 +7,7 @@ Every row is one JSON object with ``schema``, ``kind``, ``task_id``, ``split`` a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from o1coder_gym.errors import RowError
@@ -15,6 +15,25 @@ from o1coder_gym.types import ActionType, State, Step
 
 SCHEMA = 1
 """Version of the rows; a change of meaning raises it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one source found at and below a prefix; fields as in `PrefixRow`.
+
+    Attributes:
+        source: Id of the run.
+        visits: N, ≥ 1.
+        value: v = W / N.
+        ends: Distinct ends.
+        passing: Those that pass.
+    """
+
+    source: str
+    visits: int
+    value: float
+    ends: int
+    passing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +53,7 @@ class PrefixRow:
         logprob: Their log-probability under the policy that wrote them, ≤ 0; None if not known.
         split: ``"train"`` or ``"validation"``, by problem.
         sources: The runs that found it, by id (`ProcessData.sources`); sorted.
+        found: What each of several sources found; empty for one, and in rows of earlier versions.
     """
 
     state: State
@@ -48,9 +68,11 @@ class PrefixRow:
     logprob: float | None
     split: str
     sources: tuple[str, ...]
+    found: tuple[Found, ...] = ()
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
+        found = [list(astuple(one)) for one in self.found]
         return {
             **_head("prefix", self.state, self.split),
             "value": self.value,
@@ -63,6 +85,7 @@ class PrefixRow:
             "tokens": self.tokens,
             "logprob": self.logprob,
             "sources": list(self.sources),
+            **({"found": found} if found else {}),
         }
 
     @classmethod
@@ -90,6 +113,7 @@ class PrefixRow:
             logprob=_logprob(row),
             split=_text(row, "split"),
             sources=_sources(row),
+            found=tuple(map(_found, row.get("found", ()))),
         )
 
 
@@ -235,6 +259,13 @@ def _step(raw: Any, name: str) -> Step:
         case [int(kind), str(text)] if 0 <= kind <= max(ActionType):
             return Step(ActionType(kind), text)
     raise RowError(f"field {name!r}: a step is [type, text], got {str(raw)[:40]!r}")
+
+
+def _found(raw: Any) -> Found:
+    match raw:
+        case [str(source), int(visits), int() | float() as value, int(ends), int(passing)] if visits > 0:
+            return Found(source, visits, float(value), ends, passing)
+    raise RowError(f"field 'found': expected [source, visits, value, ends, passing], got {str(raw)[:60]!r}")
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

@@ -7,7 +7,7 @@ N nodes, E evaluations.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -76,6 +76,8 @@ class SearchTree:
         trace: The evaluations in order, [E]: (simulation, node, value); empty where none were kept.
         chosen: Index of the node that the agent answered with, None without an answer.
         usage: What the search has spent.
+        completions: Of nodes that were completed by the policy once more after the search: the node, and v of
+            each completion, in [0, 1]. They, and not its visits, are what such a prefix is worth.
     """
 
     problem: Problem
@@ -86,6 +88,7 @@ class SearchTree:
     trace: tuple[tuple[int, int, float], ...] = ()
     chosen: int | None = None
     usage: Usage = field(default_factory=Usage)
+    completions: tuple[tuple[int, tuple[float, ...]], ...] = ()
 
     @property
     def code(self) -> str | None:
@@ -122,12 +125,13 @@ class SearchTree:
             "seed": self.seed,
             "problem": problem_row_to_json(ProblemRow(self.problem, tests=())),
             "format": self.format,
-            "usage": asdict(self.usage),
+            "usage": self.usage.to_row(),
             "chosen": self.chosen,
             "trace": [list(column) for column in zip(*self.trace, strict=True)],
             "steps": [node.step and [int(node.step.type), node.step.text] for node in self.nodes],
             **{name: self._column(name) for name in _COLUMNS},
             **{name: self._column(name) for name, usual in _ORIGINS.items() if self._differs(name, usual)},
+            **({"completions": list(map(list, self.completions))} if self.completions else {}),
         }
 
     def _column(self, name: str) -> list[Any]:
@@ -161,6 +165,7 @@ class SearchTree:
                 trace=tuple(entry for entry in trace if entry[1] not in untested),
                 chosen=row["chosen"],
                 usage=Usage(**row["usage"]),
+                completions=tuple((node, tuple(v)) for node, v in row.get("completions", ())),
             )
         except (KeyError, TypeError, ValueError, O1CoderError) as error:
             raise JournalError(f"search tree: not a row of one: {type(error).__name__}: {error}") from error

@@ -15,7 +15,7 @@ from o1coder_gym.process_data.card import card
 from o1coder_gym.process_data.dataset import ProcessData
 from o1coder_gym.process_data.labels import LabelRule, PairRule
 from o1coder_gym.process_data.rows import SCHEMA, PairRow, PathRow, PrefixRow
-from o1coder_gym.runs.files import write_whole
+from o1coder_gym.runs.files import json_lines, write_whole
 from o1coder_gym.types import Problem
 
 MANIFEST = "dataset.json"
@@ -129,7 +129,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _read(path: Path, read: Callable[[Mapping[str, Any]], Row]) -> Iterable[Row]:
     try:
-        lines = path.read_text().splitlines()
+        lines = json_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         raise RowError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(lines, start=1):

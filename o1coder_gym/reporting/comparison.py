@@ -1,16 +1,30 @@
-"""Paired comparison of settings: the same problems, item by item, with bootstrap intervals."""
+"""Paired comparison of settings: the same problems, item by item, with intervals and an exact test.
+
+A difference is shown where the interval leaves out 0 and the permutation test says so too,
+corrected for the number of comparisons. A run says what it could have shown.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.metrics import Estimate, paired_difference
-from o1coder_gym.reporting.results import ResultRow, Setting, labels
+from o1coder_gym.reporting.results import ResultRow, Setting, group, labels
+from o1coder_gym.significance import (
+    LEVEL,
+    detectable_difference,
+    fewest_differing,
+    holm,
+    permutation_test,
+)
+from o1coder_gym.statistics import Estimate, estimate_difference
 
 NOTHING_SHOWN = "no difference shown"
+TOO_FEW = f"{NOTHING_SHOWN}, too few to tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,10 @@ class Comparison:
         difference: a − b, paired by problem.
         tokens_a: Mean generated tokens per problem.
         tokens_b: The same of the second.
+        differing: Problems on which they differ.
+        p: Of the exact permutation test, two-sided.
+        p_corrected: The same, corrected for all comparisons made at once (Holm).
+        detectable: Difference that so many problems show with a chance of 80 %, in [0, 1].
     """
 
     a: str
@@ -34,59 +52,111 @@ class Comparison:
     difference: Estimate
     tokens_a: float
     tokens_b: float
+    differing: int
+    p: float
+    p_corrected: float
+    detectable: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference is shown."""
+        return self.difference.shown and self.p_corrected < LEVEL
 
     @property
     def conclusion(self) -> str:
-        """Which of the two solves more, or that no difference is shown."""
-        if not self.difference.shown:
-            return NOTHING_SHOWN
-        return f"{self.a if self.difference.mean > 0 else self.b} solves more"
+        """Which of the two solves more, that no difference is shown, or that too few problems differ."""
+        if self.shown:
+            return f"{self.a if self.difference.mean > 0 else self.b} solves more"
+        return TOO_FEW if self.differing < fewest_differing() else NOTHING_SHOWN
+
+    @property
+    def evidence(self) -> str:
+        """Says what the conclusion rests on, and what so many problems could show."""
+        corrected = "" if self.p_corrected == self.p else f", {self.p_corrected:.3g} corrected (Holm)"
+        return (
+            f"{self.differing} of {self.difference.count} problems differ; "
+            f"exact p = {self.p:.3g}{corrected}; "
+            f"this run could show differences of ≥ {100 * self.detectable:.0f} points"
+            f"{'; the interval is rough' if self.difference.rough else ''}"
+        )
 
     def sentence(self) -> str:
         """Says what the comparison shows, whatever came out, with the difference and its 95 % interval."""
         gap = self.difference
-        if not gap.shown:
+        if not self.shown:
             ends = f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-            return f"{self.a} against {self.b}: {NOTHING_SHOWN}, {100 * gap.mean:+.1f} points {ends}."
+            told = f"{self.conclusion}, {100 * gap.mean:+.1f} points {ends}, exact p = {self.p_corrected:.2g}"
+            return f"{self.a} against {self.b}: {told}."
         more, less = (self.a, self.b) if gap.mean > 0 else (self.b, self.a)
         return f"{more} solves more than {less}: {100 * abs(gap.mean):.1f} points {_of(gap)}."
-
-
-def solved_by_problem(rows: Iterable[ResultRow]) -> dict[str, float]:
-    """Returns the share of seeds with which each problem was solved; rows without an answer are left out."""
-    found: dict[str, list[bool]] = {}
-    for row in rows:
-        if not row.error:
-            found.setdefault(f"{Path(row.problems).name} {row.task_id}", []).append(row.solved)
-    return {problem: sum(solved) / len(solved) for problem, solved in found.items()}
 
 
 def compare_rows(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[str, str]) -> Comparison:
     """Compares two groups of rows on the problems that both have; seeds are averaged within a problem.
 
-    The bootstrap resamples problems: rows of one problem with several seeds are not independent.
+    Interval and test take problems as they are, for rows of one problem with several seeds are not
+    independent. Tokens are those of the same rows.
 
     Raises:
         UsageError: When they have no problem in common.
     """
-    first, second = solved_by_problem(a), solved_by_problem(b)
-    shared = first.keys() & second.keys()
+    return _compared(_by_problem(a), _by_problem(b), names)
+
+
+@dataclass(slots=True)
+class _Runs:
+    """The runs of one problem. Mutable: they are counted one by one."""
+
+    count: int = 0
+    solved: int = 0
+    tokens: int = 0
+
+
+def _by_problem(rows: Sequence[ResultRow]) -> dict[tuple[str, str], _Runs]:
+    found: dict[tuple[str, str], _Runs] = defaultdict(_Runs)
+    for row in rows:
+        if row.counted:
+            runs = found[row.problem]
+            runs.count += 1
+            runs.solved += row.solved
+            runs.tokens += row.usage.tokens
+    return found
+
+
+def _compared(
+    a: Mapping[tuple[str, str], _Runs], b: Mapping[tuple[str, str], _Runs], names: tuple[str, str]
+) -> Comparison:
+    shared = sorted(a.keys() & b.keys())
     if not shared:
         raise UsageError(f"{names[0]} and {names[1]} have no problem in common")
-    left = {problem: first[problem] for problem in shared}
-    right = {problem: second[problem] for problem in shared}
+    first, second = ([found[problem] for problem in shared] for found in (a, b))
+    left, right = (np.asarray([one.solved / one.count for one in runs]) for runs in (first, second))
+    gaps = (left - right).tolist()
+    p = permutation_test(gaps)
     return Comparison(
         *names,
-        solved_a=sum(left.values()) / len(left),
-        solved_b=sum(right.values()) / len(right),
-        difference=paired_difference(left, right),
-        tokens_a=_mean_tokens(a),
-        tokens_b=_mean_tokens(b),
+        solved_a=float(left.mean()),
+        solved_b=float(right.mean()),
+        difference=estimate_difference(gaps),
+        tokens_a=_mean_tokens(first),
+        tokens_b=_mean_tokens(second),
+        differing=sum(gap != 0 for gap in gaps),
+        p=p,
+        p_corrected=p,
+        detectable=detectable_difference(gaps),
     )
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Returns comparisons that are made at once, their p-values corrected for their number (Holm)."""
+    values = holm([one.p for one in comparisons])
+    return [replace(one, p_corrected=value) for one, value in zip(comparisons, values, strict=True)]
 
 
 def compare_with(rows: Sequence[ResultRow], baseline: str) -> list[Comparison]:
     """Compares every setting with the baseline's of the same problems, policy, format and budget.
+
+    The tests are corrected for the number of settings of each budget: budgets of one run are no new evidence.
 
     Args:
         rows: Of one run or several.
@@ -95,25 +165,26 @@ def compare_with(rows: Sequence[ResultRow], baseline: str) -> list[Comparison]:
     Raises:
         UsageError: When no row is the baseline's.
     """
+    return list(comparisons(rows, baseline).values())
+
+
+def comparisons(rows: Sequence[ResultRow], baseline: str) -> dict[Setting, Comparison]:
+    """Returns what `compare_with` does, by setting."""
     groups = group(rows)
     names = labels(list(groups))
     if not any(setting.agent == baseline for setting in groups):
         known = ", ".join(dict.fromkeys(setting.agent for setting in groups))
         raise UsageError(f"no rows of agent {baseline!r}; there are: {known}")
-    found: list[Comparison] = []
-    for setting, group_rows in groups.items():
-        other = Setting(setting.problems, setting.policy, setting.format, baseline, setting.budget)
+    runs = {setting: _by_problem(found) for setting, found in groups.items()}
+    found: dict[Setting, Comparison] = {}
+    for setting in groups:
+        other = replace(setting, agent=baseline)
         if setting.agent != baseline and other in groups:
-            found.append(compare_rows(group_rows, groups[other], (names[setting], names[other])))
+            found[setting] = _compared(runs[setting], runs[other], (names[setting], names[other]))
+    for budget in {setting.budget for setting in found}:
+        family = [setting for setting in found if setting.budget == budget]
+        found.update(zip(family, corrected([found[setting] for setting in family]), strict=True))
     return found
-
-
-def group(rows: Iterable[ResultRow]) -> dict[Setting, list[ResultRow]]:
-    """Groups rows by setting, in order of first appearance."""
-    groups: dict[Setting, list[ResultRow]] = {}
-    for row in rows:
-        groups.setdefault(row.setting, []).append(row)
-    return groups
 
 
 def _of(gap: Estimate) -> str:
@@ -122,5 +193,5 @@ def _of(gap: Estimate) -> str:
     return f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _mean_tokens(rows: Sequence[ResultRow]) -> float:
-    return sum(row.usage.tokens for row in rows) / max(len(rows), 1)
+def _mean_tokens(runs: Sequence[_Runs]) -> float:
+    return sum(one.tokens for one in runs) / sum(one.count for one in runs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from o1coder_gym.errors import MissingExtraError
@@ -132,12 +133,15 @@ def problems_figure(rows: Sequence[ResultRow]) -> Figure:
     from matplotlib.figure import Figure
 
     agents = list(dict.fromkeys(row.agent for row in rows))
-    tasks = list(dict.fromkeys(row.task_id for row in rows))
-    largest = {agent: max(row.budget.tokens or 0 for row in rows if row.agent == agent) for agent in agents}
-    totals, counts = np.zeros((len(agents), len(tasks))), np.zeros((len(agents), len(tasks)))
+    tasks = list(dict.fromkeys(row.problem for row in rows))
+    largest = dict.fromkeys(agents, 0)
     for row in rows:
-        if row.outcome is not None and row.total and (row.budget.tokens or 0) == largest[row.agent]:
-            place = agents.index(row.agent), tasks.index(row.task_id)
+        largest[row.agent] = max(largest[row.agent], row.budget.tokens or 0)
+    totals, counts = np.zeros((len(agents), len(tasks))), np.zeros((len(agents), len(tasks)))
+    lines, columns = ({name: place for place, name in enumerate(names)} for names in (agents, tasks))
+    for row in rows:
+        if row.counted and row.total and (row.budget.tokens or 0) == largest[row.agent]:
+            place = lines[row.agent], columns[row.problem]
             totals[place] += row.passed / row.total
             counts[place] += 1
     shares = np.divide(totals, counts, out=np.full(totals.shape, np.nan), where=counts > 0)
@@ -179,22 +183,32 @@ PICTURE = "curve.png"
 
 def markdown_curve(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns the measurements as a table."""
-    head = "| iteration | after | pass@1 | greedy | format |\n|---|---|---|---|---|\n"
+    head = "| iteration | after | pass@1 (95 % int.) | greedy (95 % int.) | format |\n|---|---|---|---|---|\n"
     return head + "".join(
-        f"| {row['iteration']} | {row['stage']} | {row['pass_rate']:.1%} | {row['greedy']:.1%} | "
-        f"{row['format_compliance']:.1%} |\n"
+        f"| {row['iteration']} | {row['stage']} | {_with_ends(row, 'pass_rate')} "
+        f"| {_with_ends(row, 'greedy')} | {row['format_compliance']:.1%} |\n"
         for row in rows
     )
+
+
+def _with_ends(row: Mapping[str, Any], name: str) -> str:
+    """Says a measurement with its interval, which rows of earlier versions do not have."""
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    ends = "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f})"
+    return f"{row[name]:.1%}{ends}"
 
 
 def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
     """Draws the measurements; returns false, and draws nothing, where matplotlib is not installed."""
     places = [f"{row['stage']} {row['iteration']}" for row in rows]
-    lines = {
-        label: (places, [row[name] for row in rows])
-        for name, label in (("pass_rate", "pass@1, sampled"), ("greedy", "greedy"))
+    names = {"pass_rate": "pass@1, sampled", "greedy": "greedy"}
+    lines = {label: (places, [row[name] for row in rows]) for name, label in names.items()}
+    bands = {
+        label: ([row[f"{name}_low"] for row in rows], [row[f"{name}_high"] for row in rows])
+        for name, label in names.items()
+        if all(f"{name}_low" in row for row in rows)
     }
-    return _draw(lines, "", "held-out problems solved", path)
+    return _draw(lines, "", "held-out problems solved, 95 % bands", path, bands)
 
 
 def draw_updates(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
@@ -218,7 +232,13 @@ def draw_updates(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
     return _draw(lines, "optimizer steps", "share", path)
 
 
-def _draw(lines: Mapping[str, tuple[Sequence[Any], Sequence[float]]], x: str, y: str, path: Path) -> bool:
+def _draw(
+    lines: Mapping[str, tuple[Sequence[Any], Sequence[float]]],
+    x: str,
+    y: str,
+    path: Path,
+    bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] = MappingProxyType({}),
+) -> bool:
     if importlib.util.find_spec("matplotlib") is None:
         return False
     from matplotlib.figure import Figure
@@ -226,7 +246,9 @@ def _draw(lines: Mapping[str, tuple[Sequence[Any], Sequence[float]]], x: str, y:
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
     for label, (places, values) in lines.items():
-        axes.plot(places, values, marker=".", label=label)
+        (line,) = axes.plot(places, values, marker=".", label=label)
+        if label in bands:
+            axes.fill_between(places, *bands[label], color=line.get_color(), alpha=0.12, linewidth=0)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(x)
     axes.set_ylabel(y)

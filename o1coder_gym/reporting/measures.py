@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from o1coder_gym.metrics import Estimate, area_under_curve, estimate_pass_at_k, generation_flops
-from o1coder_gym.reporting.comparison import group
-from o1coder_gym.reporting.results import ResultRow, Setting, labels
+from o1coder_gym.reporting.results import ResultRow, Setting, group, labels, seeds_by_problem, solved_share
 from o1coder_gym.runs.budget import UNLIMITED
 
 
@@ -28,8 +27,8 @@ class Measures:
 
 
 def measures(rows: Iterable[ResultRow]) -> list[Measures]:
-    """Measures every setting, in order of first appearance; rows without an answer are left out."""
-    groups = group(row for row in rows if not row.error)
+    """Measures every setting, in order of first appearance; of the rows that count."""
+    groups = group(row for row in rows if row.counted)
     names = labels(list(groups))
     return [Measures(names[setting], _pass_at(found), _flops(found)) for setting, found in groups.items()]
 
@@ -40,11 +39,10 @@ def areas(rows: Iterable[ResultRow]) -> dict[str, float]:
     The mean share solved over the logarithm of the budget, in [0, 1]; see `metrics.area_under_curve`.
     """
     points: dict[Setting, list[tuple[float, float]]] = {}
-    for setting, found in group(row for row in rows if not row.error).items():
+    for setting, found in group(row for row in rows if row.counted).items():
         if setting.budget.tokens:
-            share = sum(row.solved for row in found) / len(found)
             series = replace(setting, budget=UNLIMITED)
-            points.setdefault(series, []).append((setting.budget.tokens, share))
+            points.setdefault(series, []).append((setting.budget.tokens, solved_share(found).value))
     several = {series: found for series, found in points.items() if len(found) > 1}
     names = labels(list(several))
     return {names[series]: area_under_curve(found) for series, found in several.items()}
@@ -55,11 +53,11 @@ def measures_markdown(rows: Sequence[ResultRow]) -> str:
     found, curves = measures(rows), areas(rows)
     ks = sorted({k for one in found for k in one.pass_at})
     lines = ["", "## Pass@k and FLOPs", ""]
-    lines.append("Samples are seeds; intervals resample problems (95 %). FLOPs: 2 per weight and token.")
+    lines.append("Samples are seeds; 95 % intervals over problems. FLOPs: 2 per weight and token.")
     lines += ["", f"| agent | {' | '.join(f'pass@{k}, %' for k in ks)} | TFLOPs a problem |"]
     lines.append("|" + " --- |" * (len(ks) + 2))
     for one in found:
-        cells = [_words(one.pass_at.get(k)) for k in ks]
+        cells = [one.pass_at[k].percent() if k in one.pass_at else "" for k in ks]
         lines.append(f"| {one.name} | {' | '.join(cells)} | {_tera(one.flops)} |")
     if curves:
         lines += ["", "## Area under solved against tokens", ""]
@@ -70,10 +68,7 @@ def measures_markdown(rows: Sequence[ResultRow]) -> str:
 
 
 def _pass_at(rows: Sequence[ResultRow]) -> dict[int, Estimate]:
-    counts: dict[str, list[bool]] = {}
-    for row in rows:
-        counts.setdefault(row.task_id, []).append(row.solved)
-    pairs = [(len(solved), sum(solved)) for solved in counts.values()]
+    pairs = [(len(solved), sum(solved)) for solved in seeds_by_problem(rows).values()]
     return {k: estimate_pass_at_k(pairs, k) for k in range(1, min(n for n, _ in pairs) + 1)}
 
 
@@ -85,12 +80,6 @@ def _flops(rows: Sequence[ResultRow]) -> float | None:
         generation_flops(row.parameters or 0, row.usage.tokens + row.usage.prompt_tokens) for row in known
     )
     return sum(spent) / len(known)
-
-
-def _words(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return ""
-    return f"{100 * estimate.mean:.1f} ({100 * estimate.low:.0f} to {100 * estimate.high:.0f})"
 
 
 def _tera(flops: float | None) -> str:

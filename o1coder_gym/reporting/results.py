@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from functools import cache
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,13 +19,20 @@ from rich.table import Table
 from rich.text import Text
 
 from o1coder_gym.errors import JournalError, UsageError
-from o1coder_gym.metrics import wilson_interval
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.runs.journal import read_rows
+from o1coder_gym.statistics import ROUGH_LEGEND, Estimate, estimate_share
 from o1coder_gym.types import Outcome, Usage
 
 RESULTS = "results"
 """Name of the file of result rows in a run folder."""
+
+FAILURES = "failures"
+"""Name of the file of rows without an answer: an engine, a judge or an agent failed. A resumed run tries them
+again."""
+
+PROFILE = "profile"
+"""Name of the file that says where the time of each agent went."""
 
 ORACLE = "oracle"
 """Name of the control that chooses with the hidden tests: the most that choosing could be worth."""
@@ -73,6 +84,8 @@ class ResultRow:
         run: Digest of the run's configuration, which its folder has in full.
         version: Of this package.
         cut: Whether the budget cut a sample before its end; the agent did not get it.
+        capped: Whether the agent ended by itself, at a cap of its own or after its only try, with some of the
+            budget left.
     """
 
     task_id: str
@@ -95,6 +108,7 @@ class ResultRow:
     run: str = ""
     version: str = ""
     cut: bool = False
+    capped: bool = False
 
     @property
     def missing(self) -> str:
@@ -105,7 +119,7 @@ class ResultRow:
 
     def __post_init__(self) -> None:
         """Reads a pass of no tests, which the rows of earlier versions have, as `NO_TESTS`."""
-        if self.outcome is not None:
+        if self.outcome is Outcome.PASS and not self.total:
             object.__setattr__(self, "outcome", self.outcome.after(self.total))
 
     @property
@@ -114,9 +128,22 @@ class ResultRow:
         return self.outcome is Outcome.PASS
 
     @property
+    def counted(self) -> bool:
+        """Whether the row says something of the agent: it does not where the judge could not decide.
+
+        An agent that ends in an error, or without a program, has failed.
+        """
+        return self.outcome not in (Outcome.INFRASTRUCTURE, Outcome.UNSUPPORTED)
+
+    @property
+    def problem(self) -> tuple[str, str]:
+        """The problem: the file name of its set and its task id."""
+        return _file_name(self.problems), self.task_id
+
+    @property
     def untested(self) -> bool:
-        """Whether the problem has no hidden tests, so that nothing solves it."""
-        return not self.total
+        """Whether the problem has no hidden tests that can be judged, so that nothing solves it."""
+        return not self.total or self.outcome is Outcome.UNSUPPORTED
 
     @property
     def setting(self) -> Setting:
@@ -125,23 +152,41 @@ class ResultRow:
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; `from_row` is its inverse."""
-        row = asdict(self) | {"solved": self.solved}
-        if not self.cut:  # rows of earlier versions do not have it
-            del row["cut"]
-        return row
+        row = asdict(self) | {"usage": self.usage.to_row(), "solved": self.solved}
+        return {name: value for name, value in row.items() if value or name not in ("cut", "capped")}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ResultRow:
         """Reads what `to_row` wrote."""
-        known = {field.name: row[field.name] for field in fields(cls) if field.name in row}
-        known["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
-        known["usage"] = Usage(**row["usage"])
-        known["budget"] = Budget(**row.get("budget", {}))
-        return cls(**known)
+        whole = {**_DEFAULTS, **row}
+        whole["outcome"] = _OUTCOMES[row["outcome"]] if row["outcome"] else None
+        whole["usage"] = Usage(**row["usage"])
+        whole["budget"] = _budget(tuple(row.get("budget", {}).items()))
+        return cls(*_values(whole))
+
+
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+_DEFAULTS = {field.name: field.default for field in fields(ResultRow) if field.default is not MISSING}
+_values = itemgetter(*(field.name for field in fields(ResultRow)))
+_setting_key = attrgetter("agent", "problems", "policy", "format", "budget")
+_costs = attrgetter(*(field.name for field in fields(Usage)))
+
+
+@cache
+def _file_name(problems: str) -> str:
+    return Path(problems).name
+
+
+@cache
+def _budget(limits: tuple[tuple[str, Any], ...]) -> Budget:
+    return Budget(**dict(limits))
 
 
 def read_results(folder: Path) -> list[ResultRow]:
     """Reads the rows of a run: of the folder itself and of those in it (shards, parts of a suite).
+
+    Rows without an answer are among them, unless a resumed run has found one. A row that comes twice, as of a
+    shard that was copied or run again, is counted once: the first time.
 
     Raises:
         UsageError: When there are none.
@@ -149,12 +194,38 @@ def read_results(folder: Path) -> list[ResultRow]:
     """
     found = sorted(folder.rglob(f"{RESULTS}.jsonl"))
     try:
-        rows = [ResultRow.from_row(row) for path in found for row in read_rows(path)]
+        with _no_collection():
+            rows = [*_rows(found)]
+        failures = [path.with_name(f"{FAILURES}.jsonl") for path in found]
+        failed = {(row.setting, row.seed, row.task_id): row for row in _rows(failures)}
+        if failed:
+            answered = {(row.setting, row.seed, row.task_id) for row in rows}
+            rows += (row for key, row in failed.items() if key not in answered)
     except (KeyError, TypeError, ValueError) as error:
         raise JournalError(f"{folder}: holds a row that is no result: {error!r}") from error
     if not rows:
         raise UsageError(f"{folder}: no {RESULTS}.jsonl with rows; give the folder of a benchmark")
-    return rows
+    once: dict[tuple[Any, ...], ResultRow] = {}
+    for row in rows:
+        once.setdefault((_setting_key(row), row.task_id, row.seed, row.run), row)
+    return list(once.values())
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keeps the garbage collector from looking through rows that grow by the thousand and hold no circles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _rows(paths: Iterable[Path]) -> Iterator[ResultRow]:
+    for path in paths:
+        yield from map(ResultRow.from_row, read_rows(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,41 +236,65 @@ class AgentSummary:
         agent: Its agent with parameters, and whatever else tells it from the other settings.
         setting: What the rows have in common.
         solved: Rows with every hidden test passed.
-        total: Rows.
-        interval: 95 % Wilson interval of solved / total.
+        total: Rows that count, see `ResultRow.counted`.
+        share: Share of the problems solved, seeds averaged within a problem.
         committed: Rows with code.
         usage: Sums over the rows; `seconds` is the sum of the per-problem latencies.
         tests_passed: Mean share of hidden tests passed, in [0, 1], of rows that have some; NaN if none has.
         timed: Whether the seconds are what the agent took.
         untested: Rows without hidden tests; they stay in `total`, and none of them is solved.
+        missing: Rows that do not count; nothing else here is made of them.
+        capped: Rows in which the agent ended by itself with some of its budget left.
     """
 
     agent: str
     setting: Setting
     solved: int
     total: int
-    interval: tuple[float, float]
+    share: Estimate
     committed: int
     usage: Usage
     tests_passed: float
     timed: bool
     untested: int = 0
+    missing: int = 0
+    capped: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Share of the problems solved, in [0, 1]."""
+        return self.share.value
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its 95 % interval over problems."""
+        return self.share.low, self.share.high
 
     @property
     def spent(self) -> float | None:
         """Share of the budget that was spent, in [0, 1], of the limit that came closest; None without one."""
         limits, costs = asdict(self.setting.budget), asdict(self.usage)
         counted = [(costs[unit], limits[unit]) for unit in ("tokens", "calls", "executions") if limits[unit]]
-        return max((cost / (self.total * limit) for cost, limit in counted), default=None)
+        return max((cost / (max(self.total, 1) * limit) for cost, limit in counted), default=None)
+
+    def mean(self, cost: float) -> float:
+        """Returns the mean over the rows of a cost that is their sum."""
+        return cost / max(self.total, 1)
 
 
 def summarize(rows: Iterable[ResultRow]) -> list[AgentSummary]:
     """Groups rows by setting, in order of first appearance."""
-    groups: dict[Setting, list[ResultRow]] = {}
-    for row in rows:
-        groups.setdefault(row.setting, []).append(row)
+    groups = group(rows)
     names = labels(list(groups))
-    return [_summary(names[setting], group) for setting, group in groups.items()]
+    return [_summary(names[setting], found) for setting, found in groups.items()]
+
+
+def group(rows: Iterable[ResultRow]) -> dict[Setting, list[ResultRow]]:
+    """Groups rows by setting, in order of first appearance."""
+    found: dict[tuple[Any, ...], list[ResultRow]] = {}
+    for row in rows:
+        found.setdefault(_setting_key(row), []).append(row)
+    return {rows[0].setting: rows for rows in found.values()}
 
 
 def labels(settings: Sequence[Setting]) -> dict[Setting, str]:
@@ -224,26 +319,52 @@ def _details(setting: Setting, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _summary(name: str, rows: Sequence[ResultRow]) -> AgentSummary:
-    solved = sum(row.solved for row in rows)
+def _summary(name: str, group: Sequence[ResultRow]) -> AgentSummary:
+    rows = [row for row in group if row.counted]
     return AgentSummary(
         agent=name,
-        setting=rows[0].setting,
-        solved=solved,
+        setting=group[0].setting,
+        solved=sum(row.solved for row in rows),
         total=len(rows),
-        interval=wilson_interval(solved, len(rows)),
+        share=solved_share(rows),
         committed=sum(row.code is not None for row in rows),
-        usage=sum((row.usage for row in rows), Usage()),
+        usage=Usage(*map(sum, zip(*(_costs(row.usage) for row in rows), strict=True))),
         tests_passed=share_of_tests(rows),
         timed=all(row.timed for row in rows),
         untested=sum(row.untested for row in rows),
+        missing=len(group) - len(rows),
+        capped=sum(row.capped for row in rows),
     )
+
+
+def seeds_by_problem(rows: Iterable[ResultRow]) -> dict[tuple[str, str], list[bool]]:
+    """Returns by problem whether each seed solved it; rows that do not count are left out.
+
+    Tables, curves, areas, pass@k, comparisons and figures are all made of this.
+    """
+    found: dict[tuple[str, str], list[bool]] = {}
+    for row in rows:
+        if row.counted:
+            found.setdefault((_file_name(row.problems), row.task_id), []).append(row.outcome is Outcome.PASS)
+    return found
+
+
+def solved_share(rows: Iterable[ResultRow]) -> Estimate:
+    """Estimates the share of problems solved, seeds averaged within a problem."""
+    return estimate_share([sum(solved) / len(solved) for solved in seeds_by_problem(rows).values()])
 
 
 def share_of_tests(rows: Iterable[ResultRow]) -> float:
     """Returns the mean share of hidden tests passed, in [0, 1], of the rows that have some; else NaN."""
-    shares = [row.passed / row.total for row in rows if not row.untested]
+    shares = [row.passed / row.total for row in rows if row.counted and not row.untested]
     return sum(shares) / len(shares) if shares else math.nan
+
+
+def missing_note(rows: Iterable[ResultRow]) -> str:
+    """Says how many rows do not count; empty if all do."""
+    found = list(rows)
+    missing = sum(not row.counted for row in found)
+    return f"Left out: {missing} of {len(found)} rows, which the judge could not decide." if missing else ""
 
 
 def untested_note(rows: Iterable[ResultRow]) -> str:
@@ -267,20 +388,18 @@ LEGEND = (
 
 
 def _cells(summary: AgentSummary) -> tuple[str, ...]:
-    low, high = summary.interval
-    total = summary.total
-    usage = summary.usage
+    total, usage, mean = summary.total, summary.usage, summary.mean
     return (
         summary.agent,
         f"{summary.solved}/{total}" + ("*" if summary.untested else ""),
-        f"{100 * summary.solved / total:.1f} ({100 * low:.0f} to {100 * high:.0f})",
+        summary.share.percent(),
         "–" if math.isnan(summary.tests_passed) else f"{100 * summary.tests_passed:.0f}",
         f"{summary.committed}/{total}",
-        f"{usage.tokens / total:,.0f}",
+        f"{mean(usage.tokens):,.0f}",
         share_words(summary.spent),
-        f"{usage.calls / total:,.1f}",
-        f"{usage.executions / total:,.1f}",
-        f"{usage.seconds / total:,.1f}" if summary.timed else "",
+        f"{mean(usage.calls):,.1f}",
+        f"{mean(usage.executions):,.1f}",
+        f"{mean(usage.seconds):,.1f}" if summary.timed else "",
     )
 
 
@@ -291,7 +410,7 @@ def share_words(share: float | None) -> str:
 
 TERMINAL_HEADINGS = ("agent", "solved", "% (95 %)", "tests", "tokens", "spent", "runs", "s")
 TERMINAL_LEGEND = (
-    "solved: problems whose hidden tests all pass; % with its 95 % interval\n"
+    "solved: runs whose hidden tests all pass; %: of problems, with its 95 % interval\n"
     "tests: share of the hidden tests passed · spent: share of the budget\n"
     "tokens, runs (programs judged) and s (seconds): means per problem"
 )
@@ -306,6 +425,9 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
     """
     counts = dict.fromkeys(f"{one.untested} of {one.total}" for one in summaries if one.untested)
     note = f"\n*: {', '.join(counts)} rows have no hidden tests and are never solved" if counts else ""
+    note += f"\n{ROUGH_LEGEND}" if any(one.share.rough for one in summaries) else ""
+    missing = sum(one.missing for one in summaries)
+    note += f"\nleft out: {missing} rows that the judge could not decide" if missing else ""
     table = Table(
         title=title,
         caption=TERMINAL_LEGEND + note,
@@ -340,16 +462,15 @@ def _at_any_budget(summary: AgentSummary) -> Setting:
 
 def _numbers(summary: AgentSummary) -> tuple[str, ...]:
     """Returns what the terminal shows of a setting behind its name."""
-    low, high = summary.interval
-    total, usage = summary.total, summary.usage
+    usage, mean = summary.usage, summary.mean
     return (
-        f"{summary.solved}/{total}" + ("*" if summary.untested else ""),
-        f"{100 * summary.solved / total:.0f} ({100 * low:.0f}–{100 * high:.0f})",
+        f"{summary.solved}/{summary.total}" + ("*" if summary.untested else ""),
+        summary.share.percent(0, "–"),
         "–" if math.isnan(summary.tests_passed) else share_words(summary.tests_passed),
-        f"{usage.tokens / total:,.0f}",
+        f"{mean(usage.tokens):,.0f}",
         share_words(summary.spent),
-        f"{usage.executions / total:,.1f}",
-        f"{usage.seconds / total:,.1f}" if summary.timed else "",
+        f"{mean(usage.executions):,.1f}",
+        f"{mean(usage.seconds):,.1f}" if summary.timed else "",
     )
 
 
@@ -401,6 +522,12 @@ def markdown_report(
     lines += _markdown_table(HEADINGS, [_cells(summary) for summary in summaries])
     if note := untested_note(rows):
         lines += ["", f"\\* {note}"]
+    if any(summary.share.rough for summary in summaries):
+        lines += ["", f"{ROUGH_LEGEND}."]
+    if note := missing_note(rows):
+        lines += ["", note]
+    if capped := [summary.agent for summary in summaries if summary.capped]:
+        lines += ["", f"Ended by themselves, at a cap of their own, with budget left: {', '.join(capped)}."]
     lines += ["", "## By problem", ""]
     lines += _markdown_table(
         ("problem", *(summary.agent for summary in summaries)), _grid(rows, summaries, pages)
@@ -415,15 +542,16 @@ def markdown_report(
 def _grid(
     rows: Sequence[ResultRow], summaries: Sequence[AgentSummary], pages: Mapping[str, str]
 ) -> list[tuple[str, ...]]:
-    cells: dict[tuple[str, Setting], list[str]] = {}
-    for row in rows:
-        cell = "solved" if row.solved else (row.outcome or row.missing).replace("_", " ")
-        cells.setdefault((row.task_id, row.setting), []).append(cell)
+    columns: dict[Setting, dict[str, list[str]]] = {}
+    for setting, found in group(rows).items():
+        cells = columns.setdefault(setting, {})
+        for row in found:
+            cell = "solved" if row.solved else (row.outcome or row.missing).replace("_", " ")
+            cells.setdefault(row.task_id, []).append(cell)
+    shown = [columns[summary.setting] for summary in summaries]
     tasks = dict.fromkeys(row.task_id for row in rows)
     names = {task: f"[{task}]({pages[task]})" if task in pages else task for task in tasks}
-    return [
-        (names[task], *(", ".join(cells.get((task, s.setting), [])) for s in summaries)) for task in tasks
-    ]
+    return [(names[task], *(", ".join(cells.get(task, [])) for cells in shown)) for task in tasks]
 
 
 def _markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.metrics import Estimate, paired_difference, wilson_interval
-from o1coder_gym.reporting.comparison import group, solved_by_problem
+from o1coder_gym.reporting.comparison import Comparison, comparisons
 from o1coder_gym.reporting.pages.tree_page import write_pages
 from o1coder_gym.reporting.results import (
+    PROFILE,
     AgentSummary,
     ResultRow,
     budget_words,
@@ -20,6 +20,7 @@ from o1coder_gym.reporting.results import (
 )
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.search_reliability import ReliabilityBin, scored_steps, search_reliability
+from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.specs import name_of
 
 BASELINES = ("best_of_n_random", "greedy")
@@ -64,10 +65,12 @@ class Curve:
     Attributes:
         name: The agent, and whatever tells it from the others.
         points: By rising tokens, at least one.
+        capped: Whether the agent ended by itself, at a cap of its own, before a budget did.
     """
 
     name: str
     points: tuple[CurvePoint, ...]
+    capped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +88,20 @@ class RunReport:
         swept: Whether the curves have several budgets.
         reliability: Bins of the step scorer's scores; empty where no scorer was asked.
         pages: Address of the tree page of each problem, relative to the run folder.
+        profile: Where the time of each agent went, in seconds by part; empty where it was not measured.
     """
 
     title: str
     facts: tuple[tuple[str, str], ...]
     rows: tuple[ResultRow, ...]
     summaries: tuple[AgentSummary, ...]
-    differences: tuple[Estimate | None, ...]
+    differences: tuple[Comparison | None, ...]
     baseline: str | None
     curves: tuple[Curve, ...]
     swept: bool
     reliability: tuple[ReliabilityBin, ...]
     pages: Mapping[str, str]
+    profile: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
@@ -115,7 +120,19 @@ def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
     except UsageError:  # a run of an older version
         return make_report(rows, facts)
     pages = {task: page.relative_to(folder).as_posix() for task, page in write_pages(trees).items()}
-    return make_report(rows, facts, search_reliability(scored_steps(trees.all())), pages)
+    found = make_report(rows, facts, search_reliability(scored_steps(trees.all())), pages)
+    return replace(found, profile=read_profile(folder))
+
+
+def read_profile(folder: Path) -> dict[str, dict[str, float]]:
+    """Returns the seconds of each agent by part, summed over seeds, shards and sessions."""
+    found: dict[str, dict[str, float]] = {}
+    for path in sorted(folder.rglob(f"{PROFILE}.jsonl")):
+        for row in read_rows(path):
+            parts = found.setdefault(row["agent"], {})
+            for part, seconds in row["seconds"].items():
+                parts[part] = parts.get(part, 0.0) + seconds
+    return found
 
 
 def make_report(
@@ -154,20 +171,12 @@ def make_report(
 
 def _differences(
     rows: Sequence[ResultRow], summaries: Sequence[AgentSummary], baseline: str | None
-) -> list[Estimate | None]:
+) -> list[Comparison | None]:
     """Compares each setting with the baseline of the same problems, policy, format and budget."""
-    groups = group(rows)
-    found: list[Estimate | None] = []
-    for setting in (summary.setting for summary in summaries):
-        other = groups.get(replace(setting, agent=baseline or ""))
-        if setting.agent == baseline or other is None:
-            found.append(None)
-            continue
-        ours, theirs = solved_by_problem(groups[setting]), solved_by_problem(other)
-        shared = ours.keys() & theirs.keys()
-        a, b = ({task: solved[task] for task in shared} for solved in (ours, theirs))
-        found.append(paired_difference(a, b) if shared else None)
-    return found
+    if baseline is None:
+        return [None] * len(summaries)
+    compared = comparisons(rows, baseline)
+    return [compared.get(summary.setting) for summary in summaries]
 
 
 def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]:
@@ -178,30 +187,35 @@ def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]
         name for name in ("problems", "policy", "format") if len({getattr(s, name) for s in settings}) > 1
     ]
     points: dict[str, list[CurvePoint]] = {}
+    capped: set[str] = set()
     for summary in summaries:
         setting = summary.setting
         name = " ".join([setting.agent, *(getattr(setting, each) for each in vary)])
-        spent = summary.usage.tokens / summary.total
-        rate, interval = summary.solved / summary.total, wilson_interval(summary.solved, summary.total)
+        spent = summary.mean(summary.usage.tokens)
+        rate, interval = summary.rate, summary.interval
         limit = setting.budget.tokens
         point = (
             CurvePoint(spent, rate, interval) if limit is None else CurvePoint(limit, rate, interval, spent)
         )
         points.setdefault(name, []).append(point)
+        if summary.capped:
+            capped.add(name)
     curves = (
-        Curve(name, tuple(sorted(found, key=lambda point: point.tokens))) for name, found in points.items()
+        Curve(name, tuple(sorted(found, key=lambda point: point.tokens)), name in capped)
+        for name, found in points.items()
     )
     return tuple(curves), swept
 
 
 def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
     problems = len({(row.problems, row.task_id) for row in rows})
+    sets = dict.fromkeys(row.problems for row in rows)
     seeds = sorted({row.seed for row in rows})
     facts: list[tuple[str, str]] = [
-        ("problems", f"{problems} of {_names(Path(row.problems).name for row in rows)}"),
+        ("problems", f"{problems} of {_names(Path(name).name for name in sets)}"),
         ("policy", _names(row.policy for row in rows)),
         ("format", _names(row.format for row in rows)),
-        ("budget per problem", _names(budget_words(row.budget) for row in rows)),
+        ("budget per problem", _names(map(budget_words, dict.fromkeys(row.budget for row in rows)))),
         ("seeds", ", ".join(map(str, seeds))),
     ]
     config = folder / "config.json"

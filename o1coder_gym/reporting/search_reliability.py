@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from o1coder_gym.metrics import Bin, bootstrap_interval, by_score, reliability
+from o1coder_gym.metrics import Bin, by_score, reliability
 from o1coder_gym.process_data.search_tree import SearchTree
+from o1coder_gym.statistics import Estimate, estimate_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,18 +19,33 @@ class ReliabilityBin(Bin):
     """The steps whose score lies in a range; their target is the mean value of the programs found below.
 
     Attributes:
-        interval: 95 % bootstrap interval of the target over the steps.
+        interval: 95 % interval of the target; the steps of one problem stay together.
     """
 
     interval: tuple[float, float]
 
 
-def scored_steps(trees: Iterable[SearchTree]) -> list[tuple[float, float]]:
-    """Returns (score, mean value of the ends below) of every scored step with programs below it.
+@dataclass(frozen=True, slots=True)
+class ScoredStep:
+    """What became of a step that was given a score.
+
+    Attributes:
+        problem: Task id.
+        score: In [0, 1].
+        value: Mean value of the programs found below it, in [0, 1].
+    """
+
+    problem: str
+    score: float
+    value: float
+
+
+def scored_steps(trees: Iterable[SearchTree]) -> list[ScoredStep]:
+    """Returns every scored step with programs below it.
 
     Ends only: the values of a search that evaluates leaves by the scorer would confirm the scorer.
     """
-    pairs: list[tuple[float, float]] = []
+    steps: list[ScoredStep] = []
     for tree in trees:
         totals = [0.0] * len(tree.nodes)
         ends = [0] * len(tree.nodes)
@@ -37,23 +55,26 @@ def scored_steps(trees: Iterable[SearchTree]) -> list[tuple[float, float]]:
                 totals[index] += node.end
                 ends[index] += 1
             elif node.score is not None and ends[index]:
-                pairs.append((node.score, totals[index] / ends[index]))
+                steps.append(ScoredStep(tree.problem.task_id, node.score, totals[index] / ends[index]))
             if node.parent is not None:
                 totals[node.parent] += totals[index]
                 ends[node.parent] += ends[index]
-    return pairs
+    return steps
 
 
-def search_reliability(pairs: Sequence[tuple[float, float]]) -> list[ReliabilityBin]:
-    """Sorts scored steps into bins as `metrics.reliability` does, with intervals.
+def search_reliability(steps: Sequence[ScoredStep]) -> list[ReliabilityBin]:
+    """Sorts scored steps into bins as `metrics.reliability` does, with intervals."""
+    scores = np.asarray([step.score for step in steps], float)
+    values = np.asarray([step.value for step in steps], float)
+    _, problems = np.unique([step.problem for step in steps], return_inverse=True)
+    bins = zip(reliability(scores, values), by_score(scores), strict=True)
+    found = ((one, _target(values[group], problems[group])) for one, group in bins)
+    return [ReliabilityBin(one.score, one.target, one.count, (of.low, of.high)) for one, of in found]
 
-    Args:
-        pairs: (score, value) of each step.
-    """
-    scores, values = np.reshape(pairs, (-1, 2)).T
-    return [
-        ReliabilityBin(
-            one.score, one.target, one.count, bootstrap_interval(values[group].tolist(), resamples=2000)
-        )
-        for one, group in zip(reliability(scores, values), by_score(scores), strict=True)
-    ]
+
+def _target(values: NDArray[Any], problems: NDArray[Any]) -> Estimate:
+    """Estimates the mean value of steps, each of a problem."""
+    counts = np.bincount(problems)
+    sums = np.bincount(problems, weights=values)
+    seen = counts > 0
+    return estimate_share(sums[seen] / counts[seen], counts[seen])

@@ -41,7 +41,8 @@ def terminal_tree(tree: SearchTree, *, most: int = LINES, title: str | None = No
     return branches[0]
 
 
-_STYLES = {Outcome.PASS: "green", Outcome.NO_TESTS: "dim", Outcome.INFRASTRUCTURE: "dim"}
+_STYLES = {Outcome.PASS: "green", Outcome.NO_TESTS: "dim", Outcome.UNSUPPORTED: "dim"}
+_STYLES |= {Outcome.INFRASTRUCTURE: "dim"}
 """Colours of outcomes; failures of programs are red."""
 
 

@@ -71,7 +71,7 @@ class Meter:
         self._clock = clock
         self._started = clock()
         self._tokens = self._calls = self._executions = 0
-        self._prompt_tokens = self._cached_tokens = 0
+        self._prompt_tokens = self._cached_tokens = self._scores = self._retries = 0
         self._reserved_tokens = self._reserved_calls = self._reserved_executions = 0
 
     @property
@@ -84,6 +84,20 @@ class Meter:
             calls=self._calls,
             executions=self._executions,
             seconds=self.seconds,
+            scores=self._scores,
+            retries=self._retries,
+        )
+
+    @property
+    def paid(self) -> int:
+        """Grows with each payment towards a limit; with each token and execution where none is limited."""
+        limits = self.budget
+        if limits.tokens is None and limits.calls is None and limits.executions is None:
+            return self._tokens + self._executions
+        return (
+            self._tokens * (limits.tokens is not None)
+            + self._calls * (limits.calls is not None)
+            + self._executions * (limits.executions is not None)
         )
 
     @property
@@ -148,3 +162,11 @@ class Meter:
         """Books that `executions` programs were judged where `granted` had been reserved."""
         self._reserved_executions -= granted
         self._executions += executions
+
+    def count_scores(self, states: int) -> None:
+        """Counts states scored; they are not limited."""
+        self._scores += states
+
+    def count_retry(self) -> None:
+        """Counts a request that was sent again."""
+        self._retries += 1

@@ -38,3 +38,12 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def json_lines(path: Path) -> list[str]:
+    r"""Returns the lines of a JSONL file, which ``"\n"`` alone ends: texts in it may hold other line ends.
+
+    Raises:
+        OSError, UnicodeDecodeError: When it cannot be read as UTF-8.
+    """
+    return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n") if path.stat().st_size else []

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import time
+from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,7 @@ class RunFolder:
         path: The folder.
         config: What was run, as given to `open`.
         resumed: Whether the folder held this run already.
+        begun_elsewhere: Whether another version of this project began it.
     """
 
     def __init__(
@@ -43,10 +45,12 @@ class RunFolder:
         self.path = path
         self.config = config
         self.resumed = resumed
+        self.begun_elsewhere = resumed and _begun_by(path) != o1coder_gym.__version__
         self._lock = lock
         self._fsync_s = fsync_s
         self._files: dict[str, int] = {}
-        self._synced = time.monotonic()
+        self._unsynced: dict[str, float] = {}
+        self._indices: dict[tuple[str, str], RowIndex] = {}
 
     @classmethod
     def open(
@@ -58,8 +62,9 @@ class RunFolder:
             path: The folder; created with its parents.
             config: JSON-able description of the run, all that its results depend on.
             resume: Go on if the folder holds a run of the same config; an empty folder starts one.
-            fsync_s: Least seconds between two flushes to the disk; 0 flushes each append. A killed
-                process loses nothing either way, a power cut at most this much.
+            fsync_s: Seconds after which what was appended is flushed to the disk, of each file, by the next
+                append to any of them; 0 flushes each append. A killed process loses nothing either way, a
+                power cut at most this much.
 
         Raises:
             JournalError: When the folder cannot be written, is in use, holds a run and `resume` is
@@ -94,12 +99,29 @@ class RunFolder:
             if descriptor is None:
                 descriptor = self._files[name] = _open_for_append(self.path / f"{name}.jsonl")
             _write_all(descriptor, data)
-            now = time.monotonic()
-            if now - self._synced >= self._fsync_s:
-                self._synced = now
-                os.fdatasync(descriptor)
+            self._unsynced.setdefault(name, time.monotonic())
+            self._sync()
         except OSError as error:
             raise _unwritable(self.path, error) from error
+
+    def _sync(self) -> None:
+        """Flushes the files whose oldest unflushed row has waited long enough."""
+        now = time.monotonic()
+        for name in [name for name, since in self._unsynced.items() if now - since >= self._fsync_s]:
+            os.fdatasync(self._files[name])
+            del self._unsynced[name]
+
+    def index(self, name: str, field: str) -> RowIndex:
+        """Returns where the rows of `name`.jsonl are, by a text field that stands first in them.
+
+        What was read once is not read again: the same index is returned, with the rows added since.
+
+        Raises:
+            JournalError: When the file cannot be read, or a row has no such field.
+        """
+        index = self._indices.setdefault((name, field), RowIndex(self.path / f"{name}.jsonl", field))
+        index.refresh()
+        return index
 
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
         """Yields the rows of `name`.jsonl in order; none if there is no such file.
@@ -116,6 +138,7 @@ class RunFolder:
                 os.fdatasync(descriptor)
             os.close(descriptor)
         self._files.clear()
+        self._unsynced.clear()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -131,27 +154,93 @@ class RunFolder:
         self.close()
 
 
+class RowIndex:
+    """Places of the rows of a JSONL file by a text field: 16 bytes a row. Mutable; grows with the file."""
+
+    def __init__(self, path: Path, field: str) -> None:
+        """Args: the file, which may be missing; the field, the first of each row."""
+        self._path = path
+        self._field = field
+        self._opening = json.dumps({field: ""})[:-2].encode()
+        self._places: dict[str, array[int]] = {}
+        self._end = self._lines = 0
+
+    def refresh(self) -> None:
+        """Finds the rows added since the last time.
+
+        Raises:
+            JournalError: When it cannot be read, or a line other than a torn last one has no such field.
+        """
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._end)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        return
+                    self._lines += 1
+                    self._places.setdefault(self._key(line), array("q")).extend((self._end, len(line)))
+                    self._end += len(line)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise JournalError(f"{self._path}: cannot be read: {error.strerror}") from error
+
+    def rows(self, key: str) -> Iterator[dict[str, Any]]:
+        """Yields the rows whose field has this value, in order.
+
+        Raises:
+            JournalError: When one of them is not a JSON object.
+        """
+        places = self._places.get(key)
+        if not places:
+            return
+        with self._path.open("rb") as file:
+            for start, size in zip(places[::2], places[1::2], strict=True):
+                yield _read_row(os.pread(file.fileno(), size, start), self._path, "byte", start)
+
+    def _key(self, line: bytes) -> str:
+        """Reads the field alone: the rest of a row is most of it, and seldom asked for."""
+        first = len(self._opening)
+        last = line.find(b'"', first)
+        if line.startswith(self._opening) and last >= 0 and b"\\" not in line[first:last]:
+            return line[first:last].decode()
+        key = _read_row(line, self._path, "line", self._lines).get(self._field)
+        if not isinstance(key, str):
+            raise JournalError(f"{self._path}: line {self._lines} has no text {self._field!r}")
+        return key
+
+
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yields the JSON objects of a JSONL file, also of one that is being written.
 
     Args:
-        path: The file; may be missing.
+        path: The file; may be missing, and may begin with a byte order mark.
 
     Raises:
         JournalError: When a line other than a torn last one is not a JSON object.
     """
     try:
-        lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n"):
+                    yield _read_row(line, path, "line", number)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise JournalError(f"{path}: cannot be read: {error.strerror}") from error
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise JournalError(f"{path}: line {number} is not JSON") from error
-        if not isinstance(row, dict):
-            raise JournalError(f"{path}: line {number} is not a JSON object")
-        yield row
+
+
+def _read_row(line: bytes, path: Path, unit: str, number: int) -> dict[str, Any]:
+    try:
+        row = _decode(line.decode("utf-8-sig"))  # `json.loads` would guess the encoding of each line anew
+    except ValueError as error:
+        raise JournalError(f"{path}: {unit} {number} is not JSON") from error
+    if not isinstance(row, dict):
+        raise JournalError(f"{path}: {unit} {number} is not a JSON object")
+    return row
+
+
+_decode = json.JSONDecoder().decode
 
 
 def _take(lock: int, folder: Path) -> None:
@@ -195,6 +284,14 @@ def _changed(old: Any, new: Mapping[str, Any]) -> list[str]:
     before = old if isinstance(old, dict) else {}
     after = json.loads(_dumps(new))
     return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+
+
+def _begun_by(folder: Path) -> str:
+    """Returns the version of this project that made a run folder; empty where it does not say."""
+    try:
+        return str(json.loads((folder / "config.json").read_text())["versions"]["o1coder_gym"])
+    except (KeyError, TypeError):
+        return ""
 
 
 def _versions() -> dict[str, str]:

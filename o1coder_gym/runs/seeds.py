@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import State
@@ -19,9 +20,22 @@ def derive_seed(run_seed: int, state: State, count: int) -> int:
     return _number([run_seed, state.problem_id, [[int(step.type), step.text] for step in state.steps], count])
 
 
-def derive_stream(run_seed: int, *names: str) -> int:
-    """Returns a seed in [0, 2^63) for a stream of random numbers with a name."""
+def derive_stream(run_seed: int, *names: str | int) -> int:
+    """Returns a seed in [0, 2^63) for a stream of random numbers with a name: a purpose, and an index.
+
+    Replicates get their seeds here and never by adding: of runs with the seeds 0 and 1, ``seed + index``
+    would make all but one replicate the same.
+    """
     return _number([run_seed, *names])
+
+
+SeedRule: TypeAlias = Callable[..., int]
+"""(run seed, names…) → seed, as `derive_stream` and `added_seed`."""
+
+
+def added_seed(run_seed: int, *names: str | int) -> int:
+    """Adds the indices to the run's seed: the rule of runs of earlier versions, which are finished by it."""
+    return run_seed + sum(name for name in names if isinstance(name, int))
 
 
 def digest(value: Any) -> str:

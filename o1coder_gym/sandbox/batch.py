@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from o1coder_gym.sandbox.trial import Trial
+from o1coder_gym.sandbox.trial import News, Trial
 from o1coder_gym.sandbox.workers.pool import Pool
 from o1coder_gym.sandbox.workers.worker import Worker, WorkerDied
 from o1coder_gym.types import Verdict
@@ -18,11 +18,14 @@ _LOOK_S = 1.0
 class Batch:
     """Trials, the workers that run some of them, and the verdicts so far."""
 
-    def __init__(self, pool: Pool, trials: Sequence[Trial]) -> None:
+    def __init__(self, pool: Pool, trials: Sequence[Trial] | Mapping[int, Trial]) -> None:
         """Args: where to run, what to run."""
         self._pool = pool
         self._trials = trials
-        self._waiting = deque(range(len(trials)))
+        # Trials that want packages wait apart: they go to workers that have some loaded.
+        self._waiting: dict[bool, deque[int]] = {False: deque(), True: deque()}
+        for index in range(len(trials)):
+            self._wait(index)
         self._running: dict[Worker, int] = {}
         self._verdicts: dict[int, Verdict] = {}
 
@@ -42,14 +45,13 @@ class Batch:
 
     def _dispatch(self) -> None:
         """Gives waiting trials to idle workers."""
-        if not self._waiting:
-            return
-        for worker in self._pool.idle(len(self._waiting)):
-            index = self._running[worker] = self._waiting.popleft()
-            try:
-                worker.give(self._trials[index].next_job())
-            except WorkerDied as death:
-                self._lose(worker, death)
+        for loaded, waiting in self._waiting.items():
+            for worker in self._pool.idle(len(waiting), loaded=loaded) if waiting else ():
+                index = self._running[worker] = waiting.popleft()
+                try:
+                    worker.give(self._trials[index].next_job())
+                except WorkerDied as death:
+                    self._lose(worker, death)
 
     def _listen(self) -> None:
         """Waits until something happens, and deals with it."""
@@ -76,13 +78,32 @@ class Batch:
             self._dispatch()  # the zygote goes on while this process grades
             verdict = self._trials[index].accept(finished)
             if verdict is None:
-                self._waiting.appendleft(index)
+                self._wait_again(index)
             else:
                 self._verdicts[index] = verdict
-        elif worker in self._running and self._trials[self._running[worker]].should_stop(
-            worker.partial_answer
-        ):
+        elif worker in self._running:
+            self._look(worker, self._trials[self._running[worker]])
+
+    def _look(self, worker: Worker, trial: Trial) -> None:
+        """Looks at what a running job has answered so far."""
+        news = trial.news(worker.partial_answer())
+        if news is News.DECIDED:
             worker.stop_job()
+        elif news is News.NEXT_TEST:
+            worker.begin_test()
+
+    @property
+    def _unbegun(self) -> int:
+        """Trials that wait for a worker."""
+        return sum(map(len, self._waiting.values()))
+
+    def _wait(self, index: int) -> None:
+        """Has a trial wait for a worker, behind all others."""
+        self._waiting[self._trials[index].wants_packages].append(index)
+
+    def _wait_again(self, index: int) -> None:
+        """Has a trial wait for its next job, before all that have had none."""
+        self._waiting[self._trials[index].wants_packages].appendleft(index)
 
     def _lose(self, worker: Worker, death: WorkerDied) -> None:
         """Buries a worker; its trial starts again elsewhere, if this was the first time."""
@@ -92,7 +113,7 @@ class Batch:
             trial.deaths += 1
             trial.restart()
             if trial.deaths < _DEATHS:
-                self._waiting.appendleft(index)
+                self._wait_again(index)
             else:
                 self._verdicts[index] = trial.infrastructure(str(death))
         self._pool.bury(worker, death)

@@ -10,12 +10,12 @@ import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice
+from functools import lru_cache, partial
 
 from o1coder_gym.sandbox.plan import CallRun, Run, StdioRun, TesterRun
-from o1coder_gym.sandbox.values.comparison import brief, same_stdout
+from o1coder_gym.sandbox.values.comparison import brief
 from o1coder_gym.sandbox.values.expectation import Expectation
+from o1coder_gym.sandbox.values.standard_output import same_stdout
 from o1coder_gym.sandbox.wire import WHOLE, ChildReport, Ending, Frame, FrameKind, read_frames
 from o1coder_gym.types import CaseResult, Limits, Outcome, Verdict
 
@@ -32,6 +32,7 @@ _SEVERITY = (
     Outcome.TIMEOUT,
     Outcome.RUNTIME_ERROR,
     Outcome.WRONG_ANSWER,
+    Outcome.UNSUPPORTED,
     Outcome.NO_TESTS,
     Outcome.PASS,
 )
@@ -41,6 +42,15 @@ _FAILURES = {
     FrameKind.ERROR: Outcome.RUNTIME_ERROR,
     FrameKind.MEMORY: Outcome.MEMORY,
     FrameKind.COMPILE: Outcome.COMPILE_ERROR,
+}
+
+_TO_CALLS = _FAILURES.keys() | {FrameKind.VALUE}
+"""Kinds of frames that answer a call."""
+_FROM_TESTERS = {
+    **_FAILURES,
+    FrameKind.PASSED: Outcome.PASS,
+    FrameKind.WRONG: Outcome.WRONG_ANSWER,
+    FrameKind.UNSUPPORTED: Outcome.UNSUPPORTED,
 }
 
 
@@ -53,7 +63,9 @@ class Evidence:
         answers: What each of them wrote to its channel.
         stdout: What the candidate printed, in stdio runs.
         overflow: Whether it wrote more than it may.
-        limits: Those of the run.
+        limits: Those of the submission.
+        granted_s: CPU seconds that the run had.
+        total_cpu_s: CPU seconds for all runs together, where less was left than a test may take; else None.
     """
 
     children: tuple[ChildReport, ...]
@@ -61,6 +73,8 @@ class Evidence:
     stdout: bytes
     overflow: bool
     limits: Limits
+    granted_s: float
+    total_cpu_s: float | None = None
 
     @property
     def ended_well(self) -> bool:
@@ -86,32 +100,54 @@ def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> Mappi
     return {run.test: _grade_stdio(run, frames[0], endings[0], evidence, stdout_tolerance)}
 
 
-def failed_already(run: CallRun, answer: bytes, met: int) -> tuple[bool, int]:
-    """Whether the answers of a candidate that still runs fail a test already.
+class Reading:
+    """What a candidate that still runs has answered to calls, read as it comes. Mutable."""
 
-    Args:
-        run: What it was asked.
-        answer: What it has written so far.
-        met: How many of its answers are known to be right, so that none is compared twice.
+    def __init__(self, run: CallRun, compares: bool) -> None:
+        """Args: what it was asked; whether answers are compared."""
+        self._run = run
+        self._compares = compares
+        self._position = 0
+        self._last = -1
+        self._makes_sense = True
 
-    Returns:
-        Whether one is wrong, and how many are right.
-    """
-    answers = _answers(_after_begin(answer, run), len(run.calls), _FAILURES.keys() | {FrameKind.VALUE})
-    for index, frame in islice(answers.items(), met, None):
-        if not _is_met(run.calls[index][1], frame):
-            return True, met
-        met += 1
-    return False, met
+    def go_on(self, answer: bytearray) -> tuple[bool, bool]:
+        """Reads what is new.
+
+        Args:
+            answer: All that the candidate has written so far.
+
+        Returns:
+            Whether an answer is wrong, and whether the last call of a test was answered, and not the run's.
+        """
+        first = self._position == 0
+        frames, self._position = read_frames(answer, start=self._position)
+        if first and frames:
+            self._makes_sense = frames.pop(0) == Frame(FrameKind.BEGUN, WHOLE, b"")
+        another_test = False
+        for frame in frames if self._makes_sense else ():
+            if frame.about >= len(self._run.calls) or frame.kind not in _TO_CALLS:
+                self._makes_sense = False
+                break
+            if frame.about <= self._last:
+                continue  # the first answer counts
+            self._last = frame.about
+            if self._compares and not _is_met(self._run.calls[frame.about][1], frame):
+                return True, False
+            another_test = another_test or self._ends_test(frame.about)
+        return False, another_test
+
+    def _ends_test(self, call: int) -> bool:
+        """Whether a call is the last of its test, and others follow."""
+        following = self._run.calls[call + 1 : call + 2]
+        return bool(following) and following[0][0] != self._run.calls[call][0]
 
 
 def returned(run: Run, answers: Sequence[bytes], stdout: bytes) -> dict[int, str]:
     """Returns what a program answered to each test of a run: encoded results, or what it printed."""
     match run:
         case CallRun():
-            frames = _answers(
-                _after_begin(answers[0], run), len(run.calls), _FAILURES.keys() | {FrameKind.VALUE}
-            )
+            frames = _answers(_after_begin(answers[0], run), len(run.calls), _TO_CALLS)
             return {
                 run.calls[call][0]: frame.body.decode("ascii", "replace")
                 for call, frame in frames.items()
@@ -131,12 +167,12 @@ def combine(results: Sequence[CaseResult], program: CaseResult | None, cpu_s: fl
         program: How loading went, where there are no tests.
         cpu_s: CPU seconds used.
     """
-    graded = results if program is None else [program]
+    graded = results if program is None else [*results, program]
     worst = min(graded, key=lambda result: _SEVERITY.index(result.outcome))
     error = ""
     if worst.outcome not in (Outcome.PASS, Outcome.NO_TESTS):
         detail = worst.error or (f"got {worst.got}" if worst.got is not None else "")
-        where = f"test {results.index(worst)}: " if results else ""
+        where = f"test {results.index(worst)}: " if worst in results else ""
         error = f"{where}{worst.outcome.value.replace('_', ' ')}" + (f": {detail}" if detail else "")
     return Verdict(worst.outcome, tuple(results), cpu_s, error)
 
@@ -190,7 +226,7 @@ def _grade_calls(run: CallRun, frames: list[Frame], ending: CaseResult | None) -
 
     Without `ending` the calls that were not made are left out, and tests that they could still fail.
     """
-    answers = _answers(frames, len(run.calls), _FAILURES.keys() | {FrameKind.VALUE})
+    answers = _answers(frames, len(run.calls), _TO_CALLS)
     results: dict[int, CaseResult] = {}
     undecided: set[int] = set()
     for call, (test, expectation) in enumerate(run.calls):
@@ -224,22 +260,24 @@ def _is_met(expectation: Expectation, frame: Frame) -> bool:
 def _grade_tester(
     run: TesterRun, frames: list[Frame], ending: CaseResult, tester_ending: CaseResult
 ) -> dict[int, CaseResult]:
-    """Grades tests by what the tester says; what it could not say, by how the processes ended."""
-    said = _FAILURES.keys() | {FrameKind.PASSED, FrameKind.WRONG, FrameKind.GONE}
-    answers = _answers(frames, len(run.tests), said)
-    results = {}
-    for position, test in enumerate(run.tests):
-        frame = answers.get(position)
-        if frame is None:
-            results[test] = tester_ending
-        elif frame.kind is FrameKind.GONE:
-            results[test] = ending
-        elif frame.kind is FrameKind.PASSED:
-            results[test] = CaseResult(Outcome.PASS)
-        else:
-            outcome = _FAILURES.get(frame.kind, Outcome.WRONG_ANSWER)
-            results[test] = CaseResult(outcome, None, line(frame.body))
-    return results
+    """Grades a test by what its tester says; what it could not say, by how the processes ended."""
+    frame = _answers(frames, 1, {*_FROM_TESTERS, FrameKind.GONE}).get(0)
+    if frame is None:
+        return {run.test: tester_ending}
+    if frame.kind is FrameKind.GONE:
+        return {run.test: ending}
+    return {run.test: CaseResult(_FROM_TESTERS[frame.kind], None, line(frame.body))}
+
+
+def grade_checker(test: int, child: ChildReport, answer: bytes) -> dict[int, CaseResult]:
+    """Returns the result of a test by what its checker says; a checker that says nothing accepts nothing."""
+    frames, _ = read_frames(answer, 1 + _OTHER_FRAMES)
+    said = [frame for frame in frames if frame.kind in (FrameKind.PASSED, FrameKind.WRONG)]
+    if child.ending != Ending.OWN or not said:
+        return {test: CaseResult(Outcome.WRONG_ANSWER, None, f"checker: {_way_out(child.status)}")}
+    if said[0].kind is FrameKind.PASSED:
+        return {test: CaseResult(Outcome.PASS)}
+    return {test: CaseResult(Outcome.WRONG_ANSWER, None, line(said[0].body))}
 
 
 def _grade_stdio(
@@ -249,17 +287,22 @@ def _grade_stdio(
     if frames or not evidence.ended_well:
         return ending
     text = evidence.stdout.decode("utf-8", "replace")
-    outcome = Outcome.PASS if same_stdout(text, run.stdout, tolerance) else Outcome.WRONG_ANSWER
+    if run.checker:  # which is asked next
+        return CaseResult(Outcome.PASS, ascii(text[:_GOT_CHARS]))
+    same = run.same or partial(same_stdout, tol=tolerance)
+    outcome = Outcome.PASS if same(text, run.stdout) else Outcome.WRONG_ANSWER
     return CaseResult(outcome, ascii(text[:_GOT_CHARS]))
 
 
 def _cut_short(evidence: Evidence, child: ChildReport) -> CaseResult | None:
     """Returns the result of tests that a process left unanswered because it went over a limit."""
-    limits = evidence.limits
-    if child.ending == Ending.CPU or child.cpu_s >= limits.cpu_s:
-        return CaseResult(Outcome.TIMEOUT, None, f"used more than {limits.cpu_s:g} s of CPU time")
+    if child.ending in (Ending.CPU, Ending.TOTAL_CPU) or child.cpu_s >= evidence.granted_s:
+        limit, of = evidence.limits.cpu_s, ""
+        if evidence.total_cpu_s is not None or child.ending == Ending.TOTAL_CPU:
+            limit, of = evidence.total_cpu_s or evidence.limits.total_cpu_s, " in all tests"
+        return CaseResult(Outcome.TIMEOUT, None, f"used more than {limit:g} s of CPU time{of}")
     if child.ending == Ending.WALL:
-        return CaseResult(Outcome.TIMEOUT, None, f"waited for more than {limits.wall_s:g} s")
+        return CaseResult(Outcome.TIMEOUT, None, f"waited for more than {evidence.limits.wall_s:g} s")
     if evidence.overflow:
         return CaseResult(Outcome.RUNTIME_ERROR, None, "wrote more than is allowed")
     return None

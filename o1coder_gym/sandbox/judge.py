@@ -5,14 +5,16 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
+from weakref import WeakSet
 
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.sandbox.batch import Batch
 from o1coder_gym.sandbox.confinement.blueprint import LAYERS
-from o1coder_gym.sandbox.report import SandboxReport, check_names, examine
+from o1coder_gym.sandbox.report import USUALLY_REQUIRED, WITHOUT, SandboxReport, check_names, examine
 from o1coder_gym.sandbox.trial import ObservedTrial, Output, Trial
 from o1coder_gym.sandbox.workers.drawing import draw
 from o1coder_gym.sandbox.workers.pool import Pool
@@ -31,7 +33,8 @@ class Judge:
         workers: int | None = None,
         *,
         layers: Iterable[str] = LAYERS,
-        require: Iterable[str] = (),
+        require: Iterable[str] | None = None,
+        without: Iterable[str] = (),
         packages: Iterable[str] = ("numpy",),
         stdout_tolerance: float | None = None,
     ) -> None:
@@ -43,7 +46,9 @@ class Judge:
             workers: Most zygotes; None means one per usable core.
             layers: Operating system layers to use, of `blueprint.LAYERS`.
             require: Guarantees and layers without which there shall be no judge, by the names of
-                `report`; ``"full"`` means all.
+                `report`; ``"full"`` means all. None means `USUALLY_REQUIRED`, unless layers are chosen here.
+            without: Guarantees that are usually required and shall not be, as the variable
+                ``O1CODER_SANDBOX_WITHOUT`` (names between commas) says for all judges.
             packages: Installed packages that programs may import besides the standard library.
             stdout_tolerance: Absolute and relative tolerance of floats in standard output; None
                 compares text.
@@ -56,13 +61,16 @@ class Judge:
             raise UsageError(f"a judge needs at least one worker, not {workers}")
         self.workers = workers or len(os.sched_getaffinity(0))
         self._blueprint = draw(layers, packages)
-        self._required = check_names(require)
+        by_name = {*check_names(without), *filter(None, os.environ.get(WITHOUT, "").split(","))}
+        usual = [name for name in USUALLY_REQUIRED if name not in by_name] if layers is LAYERS else []
+        self._required = check_names(usual if require is None else require)
         self._stdout_tolerance = stdout_tolerance
         self._lock = threading.Lock()
         self._pool: Pool | None = None
         self._inherited: Pool | None = None
         self._owner = os.getpid()
-        if self._required:
+        _judges.add(self)
+        if require is not None and self._required:
             self._keep_only_if_sound()
 
     @property
@@ -104,7 +112,7 @@ class Judge:
         Raises:
             UsageError, InfrastructureError: As `evaluate` does.
         """
-        trials = [ObservedTrial(one) for one in submissions]
+        trials = [self.observed_trial(one) for one in submissions]
         with self._lock:
             self._examine()
             verdicts = Batch(self._own_pool(), trials).run()
@@ -119,6 +127,38 @@ class Judge:
         """
         with self._lock:
             return self._examine()
+
+    def trial(self, submission: Submission, *, stop_at_failure: bool = False) -> Trial:
+        """Plans how a program is judged here.
+
+        Raises:
+            UsageError: When a test cannot be run on any program.
+        """
+        return Trial(
+            submission,
+            stop_at_failure=stop_at_failure,
+            stdout_tolerance=self._stdout_tolerance,
+            packages=tuple(self._blueprint.packages),
+        )
+
+    def observed_trial(self, submission: Submission) -> ObservedTrial:
+        """Plans how a program is run here for what it returns.
+
+        Raises:
+            UsageError: When a test cannot be run on any program.
+        """
+        return ObservedTrial(submission, tuple(self._blueprint.packages))
+
+    @contextmanager
+    def lent(self) -> Iterator[Pool]:
+        """Lends the zygotes to someone who keeps them busy (`concurrent_judge`); batches wait meanwhile.
+
+        Raises:
+            SandboxError, InfrastructureError: As `report` does.
+        """
+        with self._lock:
+            self._examine()
+            yield self._own_pool()
 
     def close(self) -> None:
         """Ends all zygotes; a later batch starts new ones."""
@@ -148,18 +188,20 @@ class Judge:
         kind = (self._blueprint.layers, tuple(self._blueprint.packages), os.geteuid())
         if kind not in _reports:
             pool = self._own_pool()
-            _reports[kind] = examine(self._run, lambda: pool.missing, self._blueprint.packages)
+            _reports[kind] = examine(self._probe, lambda: pool.missing, self._blueprint.packages)
             if self._blueprint.layers == LAYERS:
                 _reports[kind].warn()
         _reports[kind].demand(self._required)
         return _reports[kind]
 
-    def _run(self, submissions: Sequence[Submission], stop_at_failure: bool = False) -> list[Verdict]:
+    def _run(self, submissions: Sequence[Submission], stop_at_failure: bool) -> list[Verdict]:
         """Judges submissions without looking at the sandbox first."""
-        trials = [
-            Trial(one, stop_at_failure=stop_at_failure, stdout_tolerance=self._stdout_tolerance)
-            for one in submissions
-        ]
+        trials = [self.trial(one, stop_at_failure=stop_at_failure) for one in submissions]
+        return Batch(self._own_pool(), trials).run()
+
+    def _probe(self, submissions: Sequence[Submission]) -> list[Verdict]:
+        """Judges canaries, which import packages themselves instead of having them loaded."""
+        trials = [Trial(one, stop_at_failure=False, stdout_tolerance=None) for one in submissions]
         return Batch(self._own_pool(), trials).run()
 
     def _own_pool(self) -> Pool:
@@ -171,6 +213,17 @@ class Judge:
             self._pool = Pool(self._blueprint, self.workers)
         return self._pool
 
+
+_judges: WeakSet[Judge] = WeakSet()
+
+
+def _renew_locks() -> None:
+    """Frees the judges of a forked child: a thread that held a lock is not there to let it go."""
+    for judge in _judges:
+        judge._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
 
 _reports: dict[tuple[tuple[str, ...], tuple[str, ...], int], SandboxReport] = {}
 """By layers, packages and user id: what canaries have found in this process."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import UsageError
+from o1coder_gym.sandbox.values import policies
 from o1coder_gym.sandbox.values.expectation import Expectation
-from o1coder_gym.sandbox.values.extraction import expectations, names_needed
+from o1coder_gym.sandbox.values.extraction import expectations, looks_at_arguments
+from o1coder_gym.sandbox.values.policies import Policy, SameText
 from o1coder_gym.sandbox.wire import pack_job
-from o1coder_gym.types import AssertTest, CheckTest, StdioTest, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, StdioTest, TestCase
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +32,11 @@ class CallRun:
     calls: tuple[tuple[int, Expectation], ...]
 
     @property
+    def expected_bytes(self) -> int:
+        """How long the encoded results are that are expected."""
+        return sum(expectation.size for _, expectation in self.calls)
+
+    @property
     def tests(self) -> tuple[int, ...]:
         """Indices of the tests that this run decides, in order."""
         return tuple(dict.fromkeys(test for test, _ in self.calls))
@@ -37,15 +44,22 @@ class CallRun:
 
 @dataclass(frozen=True, slots=True)
 class TesterRun:
-    """Two processes: the program, and the test code that calls it.
+    """Two processes: the program, and the code of one test that calls it.
+
+    Each test has a tester of its own, so that none can report for another or use up its time.
 
     Attributes:
+        test: Index of the test.
         payload: What the tester is told.
-        tests: Indices of the tests, in the order of the tester.
     """
 
+    test: int
     payload: bytes
-    tests: tuple[int, ...]
+
+    @property
+    def tests(self) -> tuple[int, ...]:
+        """Indices of the tests that this run decides."""
+        return (self.test,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +70,15 @@ class StdioRun:
         test: Index of the test.
         stdin: What the program reads.
         stdout: What it should print.
+        same: Compares what it printed with that; None means as the judge does by default.
+        checker: Source of the program that says whether the output is right, instead; empty for none.
     """
 
     test: int
     stdin: bytes
     stdout: str
+    same: SameText | None = None
+    checker: bytes = b""
 
     @property
     def tests(self) -> tuple[int, ...]:
@@ -68,37 +86,73 @@ class StdioRun:
         return (self.test,)
 
 
+@dataclass(frozen=True, slots=True)
+class NoRun:
+    """No process: a test that asks for what cannot be judged.
+
+    Attributes:
+        test: Index of the test.
+        reason: Why not, in one line.
+    """
+
+    test: int
+    reason: str
+
+
 Run: TypeAlias = CallRun | TesterRun | StdioRun
 
 
 @lru_cache(maxsize=256)
-def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run, ...]:
+def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run | NoRun, ...]:
     """Returns the runs that decide all tests; at least one, so that the program is loaded.
 
     Raises:
-        UsageError: When a test cannot be run on any program.
+        UsageError: When a test goes with no program of this kind.
     """
     calls: list[tuple[int, Expectation]] = []
-    coded: list[tuple[int, AssertTest | CheckTest]] = []
-    stdio: list[StdioRun] = []
+    others: list[Run | NoRun] = []
+    stdio: list[Run | NoRun] = []
     for index, test in enumerate(tests):
-        if isinstance(test, StdioTest):
-            stdio.append(StdioRun(index, _utf8(test.stdin), test.stdout))
+        if isinstance(test, StdioTest | CheckerTest):
+            stdio.append(_stdio_run(index, test))
             continue
         if entry_point is None and not isinstance(test, AssertTest):
             raise UsageError(f"test {index}: a {type(test).__name__} needs an entry point")
+        if isinstance(test, CallTest):
+            _policy(index, test)
         try:
             expected = expectations(test, entry_point or "")
         except ValueError as error:
-            raise UsageError(f"test {index}: {error}") from error
+            others.append(NoRun(index, str(error)))
+            continue
         if expected:  # a test that calls nothing does not say that the program loads; a tester asks
             calls += [(index, expectation) for expectation in expected]
         elif isinstance(test, AssertTest | CheckTest):
-            coded.append((index, test))
-    runs: list[Run] = [_tester_run(coded, entry_point or "")] if coded else []
-    if calls or not (coded or stdio):
+            others.append(_tester_run(index, test, entry_point or ""))
+    runs = [*others, *stdio]
+    if calls or all(isinstance(run, NoRun) for run in runs):
         runs.insert(0, _call_run(calls))
-    return (*runs, *stdio)
+    return tuple(runs)
+
+
+def _stdio_run(index: int, test: StdioTest | CheckerTest) -> StdioRun:
+    """Returns the run of one whole program; raises as `_policy`."""
+    if isinstance(test, CheckerTest):
+        return StdioRun(index, _utf8(test.stdin), test.stdout, None, _utf8(test.checker))
+    policy = _policy(index, test)
+    return StdioRun(index, _utf8(test.stdin), test.stdout, policy and policy.text)
+
+
+def _policy(index: int, test: StdioTest | CallTest) -> Policy | None:
+    """Returns the comparison policy that a test names.
+
+    Raises:
+        UsageError: When it names one that there is not.
+    """
+    try:
+        return None if test.compare is None else policies.named(test.compare)
+    except ValueError as error:
+        raise UsageError(f"test {index}: {error}") from error
 
 
 def _call_run(calls: Sequence[tuple[int, Expectation]]) -> CallRun:
@@ -111,19 +165,10 @@ def _plain(encoded: str) -> Any:
     return encoded if "{" in encoded else json.loads(encoded)
 
 
-def _tester_run(coded: Sequence[tuple[int, AssertTest | CheckTest]], entry_point: str) -> TesterRun:
-    """Packs the sources of tests into one run."""
-    names = sorted({name for _, test in coded for name in _names(test.code, entry_point)})
-    sources = tuple((_utf8(test.code), isinstance(test, CheckTest)) for _, test in coded)
-    return TesterRun(pack_job(entry_point, tuple(names), sources), tuple(index for index, _ in coded))
-
-
-def _names(code: str, entry_point: str) -> Iterable[str]:
-    """Returns the names that a test takes from the program; none if the test is not even Python."""
-    try:
-        return names_needed(code, entry_point)
-    except ValueError:
-        return ()
+def _tester_run(index: int, test: AssertTest | CheckTest, entry_point: str) -> TesterRun:
+    """Packs the source of a test into its run."""
+    payload = (entry_point, _utf8(test.code), isinstance(test, CheckTest), looks_at_arguments(test.code))
+    return TesterRun(index, pack_job(*payload))
 
 
 def _utf8(text: str) -> bytes:

@@ -24,6 +24,12 @@ _PROBE_LIMITS = Limits(cpu_s=2.0, wall_s=10.0, memory_bytes=128 << 20)
 _IMPORT_LIMITS = Limits(cpu_s=30.0, wall_s=60.0)
 
 
+USUALLY_REQUIRED = ("foreign_files", "system_files")
+"""Guarantees without which no untrusted program is run, unless that is asked for by name."""
+WITHOUT = "O1CODER_SANDBOX_WITHOUT"
+"""Environment variable that asks for it, with names between commas."""
+
+
 class SandboxWarning(UserWarning):
     """Warns that programs run with less protection than this sandbox can give."""
 
@@ -97,7 +103,10 @@ class SandboxReport:
         absent = sorted(required & {*self.broken, *reported})
         if absent:
             reasons = [f"{name} ({reported.get(name, 'broken by a canary')})" for name in absent]
-            raise SandboxError(f"the sandbox does not give what is required: {', '.join(reasons)}")
+            names = ",".join(absent)
+            usual = set(absent) <= {*USUALLY_REQUIRED}
+            hint = f"; to run even so, set {WITHOUT}={names} (see docs/security.md)" if usual else ""
+            raise SandboxError(f"the sandbox does not give what is required: {', '.join(reasons)}{hint}")
 
     def warn(self) -> None:
         """Warns if anything is absent."""
@@ -254,7 +263,9 @@ def probe():
 import os
 def probe():
     for folder in (os.path.dirname(os.__file__), "/etc", "/usr", "/usr/local", "/var/tmp", "/dev/shm"):
-        path = os.path.join(folder, "sandbox_canary")
+        path = os.path.join(os.path.realpath(folder), "sandbox_canary")
+        if path.startswith(os.path.realpath(os.curdir) + "/"):
+            continue
         try:
             open(path, "wb").close()
         except OSError:

@@ -5,18 +5,36 @@ Asks what programs return, instead of whether it is right: for generators of tes
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.sandbox.grading import Evidence, combine, failed_already, grade, returned
-from o1coder_gym.sandbox.plan import CallRun, StdioRun, plan
-from o1coder_gym.sandbox.wire import WHOLE, Mode, Request, pack_job
+from o1coder_gym.sandbox.grading import Evidence, Reading, combine, grade, grade_checker, returned
+from o1coder_gym.sandbox.plan import CallRun, NoRun, StdioRun, TesterRun, plan
+from o1coder_gym.sandbox.wire import WHOLE, Ending, Mode, Request, pack_job
 from o1coder_gym.sandbox.workers.worker import Finished, Job
 from o1coder_gym.types import CaseResult, Limits, Outcome, Submission, Verdict
 
 _FRAME_ROOM = 64
 """Bytes of framing and of messages that each test may add to the results."""
+_FRAMES = 1024
+"""Room for so many of them at least."""
+_MOST_TIMEOUTS = 2
+"""After so many tests over their CPU limit, or one that waits, the others are not run."""
+_SLEEPER_S, _SLEEPER_SHARE = 1.0, 0.05
+"""A job of that length that uses no more than that share of a core has slept, and was not starved."""
+_CHECKER_CPU_S = 5.0
+"""A checker has at least this; it has to read what a program may take longer to make."""
+
+
+class News(enum.Enum):
+    """What a running job has answered since it was looked at."""
+
+    NOTHING = enum.auto()
+    NEXT_TEST = enum.auto()
+    """It has answered all of a test, and works at another one."""
+    DECIDED = enum.auto()
+    """Nothing more is wanted of it."""
 
 
 class Trial:
@@ -28,91 +46,181 @@ class Trial:
     """
 
     def __init__(
-        self, submission: Submission, *, stop_at_failure: bool, stdout_tolerance: float | None
+        self,
+        submission: Submission,
+        *,
+        stop_at_failure: bool,
+        stdout_tolerance: float | None,
+        packages: Sequence[str] = (),
     ) -> None:
         """Plans the runs.
 
+        Args:
+            submission: What is judged.
+            stop_at_failure: Whether the first failure decides.
+            stdout_tolerance: See `Judge`.
+            packages: What programs may import besides the standard library, in the blueprint's order.
+
         Raises:
-            UsageError: When a test cannot be run on any program.
+            UsageError: When a test goes with no program of this kind.
         """
         self.submission = submission
         self.deaths = 0
         self._stop_at_failure = stop_at_failure
         self._stdout_tolerance = stdout_tolerance
-        self._runs = plan(submission.tests, submission.entry_point)
-        self._source = submission.code.encode("utf-8", "surrogatepass")
+        planned = plan(submission.tests, submission.entry_point)
+        self._runs = [run for run in planned if not isinstance(run, NoRun)]
+        self._unsupported = {
+            run.test: CaseResult(Outcome.UNSUPPORTED, None, run.reason)
+            for run in planned
+            if isinstance(run, NoRun)
+        }
+        self._source = _utf8(submission.code)
+        self._prelude = _utf8(submission.prelude)
+        self._packages = sum(
+            1 << place
+            for place, name in enumerate(packages[:64])
+            if name.encode() in self._source or name.encode() in self._prelude
+        )
         self.restart()
+
+    @property
+    def wants_packages(self) -> bool:
+        """Whether the program seems to import packages."""
+        return bool(self._packages)
 
     def restart(self) -> None:
         """Forgets all results."""
         self._position = 0
         self._cpu_s = 0.0
-        self._results: dict[int, CaseResult] = {}
+        self._slept_s = 0.0
+        self._timeouts = 0
+        self._gave_up = False
+        self._output: bytes | None = None
+        self._results: dict[int, CaseResult] = dict(self._unsupported)
 
     def next_job(self) -> Job:
-        """Returns the next run as a job; the CPU time that is left is its limit."""
-        self._met = 0
-        limits = self._limits_left()
-        entry = self.submission.entry_point or ""
-        room = limits.result_bytes + _FRAME_ROOM * 1024
+        """Returns the next run as a job; the CPU time that is left to the program is its limit."""
+        limits = self.submission.limits
         run = self._runs[self._position]
-        request = Request(Mode.CALL, limits.cpu_s, limits.wall_s, limits.memory_bytes)
+        self._request = self._request_for(len(run.tests))
+        self._reading = Reading(run, self._stop_at_failure) if isinstance(run, CallRun) else None
+        room = limits.result_bytes + _FRAME_ROOM * max(_FRAMES, len(run.tests))
+        entry = self.submission.entry_point or ""
         match run:
             case CallRun():
-                return Job(request, (pack_job(self._source, entry, run.inputs),), answer_bytes=room)
+                payload = pack_job(self._source, self._prelude, entry, run.inputs)
+                return Job(self._request, (payload,), answer_bytes=room + 2 * run.expected_bytes)
+            case StdioRun() if self._output is not None:
+                payload = pack_job(run.checker, run.stdin, self._output, _utf8(run.stdout))
+                return Job(self._checker_request(), (payload,), answer_bytes=room)
             case StdioRun():
-                return Job(
-                    request._replace(mode=Mode.STDIO),
-                    (pack_job(self._source),),
-                    run.stdin,
-                    room,
-                    limits.stdout_bytes,
-                )
-        payloads = (pack_job(self._source, entry), run.payload)
-        return Job(request._replace(mode=Mode.TESTER), payloads, answer_bytes=room)
+                payload = pack_job(self._source, self._prelude)
+                printed = limits.stdout_bytes + 2 * len(run.stdout.encode("utf-8", "replace"))
+                request = self._request._replace(mode=Mode.STDIO)
+                return Job(request, (payload,), run.stdin, room, printed)
+            case TesterRun():
+                payloads = (pack_job(self._source, self._prelude, entry), run.payload)
+                return Job(self._request._replace(mode=Mode.TESTER), payloads, answer_bytes=room)
 
     def accept(self, finished: Finished) -> Verdict | None:
         """Takes the outcome of the last job; returns the verdict once there is nothing more to run."""
-        evidence = Evidence(
-            finished.children, finished.answers, finished.stdout, finished.overflow, self._limits_left()
-        )
-        self._results |= grade(self._runs[self._position], evidence, self._stdout_tolerance)
-        self._cpu_s += sum(child.cpu_s for child in finished.children)
+        run = self._runs[self._position]
+        if self._output is not None:
+            self._output = None
+            self._results |= grade_checker(run.tests[0], finished.children[0], finished.answers[0])
+        else:
+            found = grade(run, self._evidence(finished), self._stdout_tolerance)
+            self._results |= found
+            self._charge(finished)
+            if isinstance(run, StdioRun) and run.checker and found[run.test].outcome is Outcome.PASS:
+                self._output = finished.stdout
+                return None
         self._position += 1
         if self._position == len(self._runs) or self._is_decided():
             return self._verdict()
         return None
 
-    def should_stop(self, answer_so_far: Callable[[], bytes]) -> bool:
-        """Whether what the running job has answered so far already decides."""
-        run = self._runs[self._position]
-        if not self._stop_at_failure or not isinstance(run, CallRun):
-            return False
-        failed, self._met = failed_already(run, answer_so_far(), self._met)
-        return failed
+    def news(self, answer: bytearray) -> News:
+        """Says what the running job has answered since the last look; `answer` is all so far."""
+        if self._reading is None:
+            return News.NOTHING
+        failed, another_test = self._reading.go_on(answer)
+        if failed:
+            return News.DECIDED
+        return News.NEXT_TEST if another_test else News.NOTHING
 
     def infrastructure(self, reason: str) -> Verdict:
         """Returns the verdict that says that the judge failed, not the program."""
         failed = CaseResult(Outcome.INFRASTRUCTURE, None, reason)
         return Verdict(Outcome.INFRASTRUCTURE, (failed,) * len(self.submission.tests), self._cpu_s, reason)
 
-    def _limits_left(self) -> Limits:
-        """Returns the limits of the submission less the CPU time used."""
+    @property
+    def _total_cpu_s(self) -> float:
+        """CPU seconds for all tests together."""
+        return max(self.submission.limits.cpu_s, self.submission.limits.total_cpu_s)
+
+    def _request_for(self, tests: int) -> Request:
+        """Returns the request of a job that decides so many tests."""
         limits = self.submission.limits
-        return dataclasses.replace(limits, cpu_s=max(0.01, limits.cpu_s - self._cpu_s))
+        total_s = min(max(0.01, self._total_cpu_s - self._cpu_s), limits.cpu_s * max(1, tests))
+        cpu_s = min(limits.cpu_s, total_s)
+        return Request(Mode.CALL, cpu_s, total_s, limits.wall_s, limits.memory_bytes, self._packages)
+
+    def _checker_request(self) -> Request:
+        """Returns the request of a checker, whose limits do not depend on the program."""
+        usual = Limits()
+        cpu_s = max(_CHECKER_CPU_S, self.submission.limits.cpu_s)
+        return Request(Mode.CHECKER, cpu_s, cpu_s, usual.wall_s, usual.memory_bytes, 0)
+
+    def _evidence(self, finished: Finished) -> Evidence:
+        """Returns what is left of the last job."""
+        limits = self.submission.limits
+        return Evidence(
+            finished.children,
+            finished.answers,
+            finished.stdout,
+            finished.overflow,
+            limits,
+            self._request.total_cpu_s,
+            self._total_cpu_s if self._request.cpu_s < limits.cpu_s else None,
+        )
+
+    def _charge(self, finished: Finished) -> None:
+        """Counts what a job has cost, and whether that was in vain."""
+        cpu_s = sum(child.cpu_s for child in finished.children)
+        endings = {child.ending for child in finished.children}
+        self._cpu_s += cpu_s
+        self._timeouts += Ending.CPU in endings
+        if finished.wall_s > _SLEEPER_S and cpu_s < _SLEEPER_SHARE * finished.wall_s:
+            self._slept_s += finished.wall_s
+        self._gave_up = (
+            self._timeouts >= _MOST_TIMEOUTS
+            or not endings.isdisjoint((Ending.WALL, Ending.TOTAL_CPU))
+            or self._cpu_s >= self._total_cpu_s
+            or self._slept_s > self.submission.limits.wall_s
+        )
 
     def _is_decided(self) -> bool:
         """Whether what is left to run is not wanted, or cannot be run any more."""
-        failures = {result.outcome for result in self._results.values()} - {Outcome.PASS}
-        return Outcome.COMPILE_ERROR in failures or bool(failures and self._stop_at_failure)
+        failures = {result.outcome for result in self._results.values()}
+        failures -= {Outcome.PASS, Outcome.UNSUPPORTED}
+        stopped = bool(failures and self._stop_at_failure)
+        return self._gave_up or stopped or Outcome.COMPILE_ERROR in failures
 
     def _verdict(self) -> Verdict:
         """Returns the verdict; tests that were not run share the outcome of the first failure."""
         program = self._results.pop(WHOLE, None)
-        failed = next((one for one in self._results.values() if one.outcome is not Outcome.PASS), None)
-        left_out = CaseResult(failed.outcome if failed else Outcome.INFRASTRUCTURE, None, "not run")
+        decided = (one.outcome for one in self._results.values() if one.outcome.decided)
+        failed = next((one for one in decided if one is not Outcome.PASS), Outcome.INFRASTRUCTURE)
+        left_out = CaseResult(Outcome.TIMEOUT if self._gave_up else failed, None, "not run")
         results = [self._results.get(index, left_out) for index in range(len(self.submission.tests))]
         return combine(results, program, self._cpu_s)
+
+
+def _utf8(text: str) -> bytes:
+    """Encodes text; lone surrogates too, the process at the other end will deal with them."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +242,9 @@ class Output:
 class ObservedTrial(Trial):
     """A trial that keeps what its runs returned; what its tests expect is of no account."""
 
-    def __init__(self, submission: Submission) -> None:
+    def __init__(self, submission: Submission, packages: Sequence[str] = ()) -> None:
         """Args: the program and its inputs, as the `args` of call tests or the `stdin` of stdio tests."""
-        super().__init__(submission, stop_at_failure=False, stdout_tolerance=None)
+        super().__init__(submission, stop_at_failure=False, stdout_tolerance=None, packages=packages)
 
     def restart(self) -> None:
         """Forgets all results."""

@@ -29,6 +29,10 @@ class Mode(enum.IntEnum):
     """Run a program; three descriptors: channel, standard input, standard output."""
     TESTER = 3
     """Run test code beside a program that it calls; two descriptors: both channels."""
+    CHECKER = 4
+    """Have a checker say whether an output is right; one descriptor: the channel."""
+    PROGRESS = 5
+    """The running job has answered another test: its next one has a limit of its own; no descriptors."""
 
 
 class Ending(enum.IntEnum):
@@ -42,15 +46,28 @@ class Ending(enum.IntEnum):
     """It was killed for waiting too long."""
     STOPPED = 3
     """It was killed because its answer was not needed any more."""
+    TOTAL_CPU = 4
+    """It was killed for the CPU time of all its tests."""
 
 
 class Request(NamedTuple):
-    """One job for a zygote; the content of the job travels by the channel alone."""
+    """One job for a zygote; the content of the job travels by the channel alone.
+
+    Attributes:
+        mode: What to do.
+        cpu_s: CPU seconds for each test.
+        total_cpu_s: CPU seconds for the job.
+        wall_s: Wall-clock seconds within which a job has to make progress.
+        memory_bytes: Address space above that of the zygote.
+        packages: Which packages the zygote should have imported, a bit each in the blueprint's order.
+    """
 
     mode: int
-    cpu_s: float
-    wall_s: float
-    memory_bytes: int
+    cpu_s: float = 0.0
+    total_cpu_s: float = 0.0
+    wall_s: float = 0.0
+    memory_bytes: int = 0
+    packages: int = 0
 
 
 class ChildReport(NamedTuple):
@@ -78,7 +95,7 @@ class Report(NamedTuple):
 REPORT, SLOW, FAILED = 1, 2, 3
 """Kinds of `Report`; `FAILED` says that no child could be started."""
 
-_REQUEST = struct.Struct("<Bddq")
+_REQUEST = struct.Struct("<BdddqQ")
 _REPORT = struct.Struct("<BBB" + "iBd" * 2)
 REQUEST_BYTES = _REQUEST.size
 REPORT_BYTES = _REPORT.size
@@ -131,6 +148,8 @@ class FrameKind(enum.IntEnum):
     """From a tester: the test failed."""
     GONE = 9
     """From a tester: the candidate's process ended, or answered nonsense, during the test."""
+    UNSUPPORTED = 10
+    """From a tester: the test hands over what cannot cross to the candidate's process."""
 
 
 WHOLE = 0xFFFFFFFF
@@ -160,26 +179,27 @@ def write_frame(descriptor: int, kind: FrameKind, index: int, body: bytes = b"")
     write_all(descriptor, _HEADER.pack(kind, index, len(body)) + body)
 
 
-def read_frames(data: bytes, most: int = 1 << 20) -> tuple[list[Frame], bool]:
+def read_frames(data: bytes | bytearray, most: int = 1 << 20, start: int = 0) -> tuple[list[Frame], int]:
     """Reads what a child wrote; never raises.
 
     Args:
         data: Any bytes.
         most: How many frames are read at most; a megabyte holds a hundred thousand empty ones.
+        start: Where to begin.
 
     Returns:
-        The frames up to the first malformed or unfinished one, and whether the data ended there.
+        The frames up to the first malformed or unfinished one, and where that begins.
     """
     frames: list[Frame] = []
-    position = 0
+    position = start
     while position + _HEADER.size <= len(data) and len(frames) < most:
         kind, index, length = _HEADER.unpack_from(data, position)
-        start = position + _HEADER.size
-        if not FrameKind.BEGUN <= kind <= FrameKind.GONE or start + length > len(data):
+        body = position + _HEADER.size
+        if not FrameKind.BEGUN <= kind <= FrameKind.UNSUPPORTED or body + length > len(data):
             break
-        frames.append(Frame(FrameKind(kind), index, data[start : start + length]))
-        position = start + length
-    return frames, position == len(data)
+        frames.append(Frame(FrameKind(kind), index, bytes(data[body : body + length])))
+        position = body + length
+    return frames, position
 
 
 def pack_job(*parts: Any) -> bytes:

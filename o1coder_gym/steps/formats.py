@@ -19,25 +19,43 @@ The text of an action is self-contained. In the pseudocode format it is a header
   is written with one backslash at its end.
 
 A Python fence in a define or refine step is part of its text: it neither ends the episode nor is code.
+
+What a model thinks before an action, or before the body of a step, is no part of it (`steps.thinking`); a
+body that begins with such a tag of its own has a backslash before it too.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from o1coder_gym import registry
 from o1coder_gym.steps import prompts
+from o1coder_gym.steps.answers import fenced_program, program_in
+from o1coder_gym.steps.fences import fenced, first_end
+from o1coder_gym.steps.thinking import OPENING, end_of_thought, split_thought
 from o1coder_gym.types import ActionType, Problem, State, Step
 
 _HEADER = re.compile(r"\s*###[ \t]*step[ \t]*\d*[ \t]*\([ \t]*([a-z]+)[ \t]*\)[ \t]*:?[ \t\r]*\n?", re.I)
 _NEXT_STEP = re.compile(r"^###[ \t]*step", re.I | re.M)
-_ESCAPABLE = re.compile(r"^(\\*###[ \t]*step)", re.I | re.M)
-_ESCAPED = re.compile(r"^\\(\\*###[ \t]*step)", re.I | re.M)
-_FENCE_OPEN = re.compile(r"^[ \t]*(`{3,})[ \t]*([\w+-]*)[ \t\r]*\n", re.M)
-_FENCE_LINE = re.compile(r"^[ \t]*(`{3,})", re.M)
+_ESCAPABLE = re.compile(rf"^(\\*(?:###[ \t]*step|{OPENING}))", re.I | re.M)
+_ESCAPED = re.compile(rf"^\\(\\*(?:###[ \t]*step|{OPENING}))", re.I | re.M)
+_THOUGHT_IN_BODY = re.compile(rf"\n*(?={OPENING})")
+_FENCE_START = re.compile(r"\s*(?:`{3,}|~{3,})[^\n]*\n")
+_HEADERS = re.compile(rf"^[ \t]*{_HEADER.pattern[3:]}", re.I | re.M)
+_NUMBER = re.compile(r"\d+")
+_KIND = re.compile(r"\s*(?:define|refine|code)[ \t]*\)", re.I)
+_OPENINGS = re.compile(
+    rf"^### Step 1 \(define\)\n|^### Step (?!1 )\d+ \(|\A{re.escape(prompts.VANILLA_OPENING)}```python\n",
+    re.M,
+)
+_EMPTY = "The action is empty; write a program in a ```python block."
+_UNFINISHED = "The action is a thought only; think shorter and write the step behind it."
+_NO_HEADER = 'A step must start with a header such as "### Step 1 (define)".'
 _TYPES = {"define": ActionType.DEFINE, "refine": ActionType.REFINE, "code": ActionType.CODE}
 
 
@@ -80,8 +98,13 @@ class StepFormat(Protocol):
         """Returns the action text of `step`, which is step number `index` (from 1) of its chain."""
         ...
 
-    def parse(self, action: str) -> Step:
-        """Reads an action; never raises. `MALFORMED` holds the raw text, cut to ``max_chars + 1``."""
+    def parse(self, action: str, entry_point: str | None = None) -> Step:
+        """Reads an action; never raises. `MALFORMED` holds the raw text, cut to ``max_chars + 1``.
+
+        Args:
+            action: What was written; thoughts in it are left out.
+            entry_point: Name that a program is to define; tells programs from drafts and usage.
+        """
         ...
 
     def complaint(self, action: str) -> str:
@@ -120,29 +143,34 @@ class PseudocodeFormat:
         """Header and body; a malformed step is its raw text."""
         if step.type is ActionType.MALFORMED:
             return step.text
-        body = _fenced(step.text) if step.type is ActionType.CODE else _escape(step.text) + "\n"
+        body = fenced(step.text) if step.type is ActionType.CODE else _escape(step.text) + "\n"
         return f"### Step {index} ({step.type.name.lower()})\n{body}"
 
-    def parse(self, action: str) -> Step:
+    def parse(self, action: str, entry_point: str | None = None) -> Step:
         """Lenient on number, case, trailing whitespace, and on text around the fence of a code step."""
         if self.complaint(action):
             return _malformed(action, self.max_chars)
-        kind, body = _split(action)
+        kind, body = _split(_said(action))
+        body = _body_said(body)
         if kind == "code":
-            return Step(ActionType.CODE, _first_block(body) or "")
+            return Step(ActionType.CODE, fenced_program(body, entry_point) or "")
         return Step(_TYPES[kind], _unescape(body))
 
     def complaint(self, action: str) -> str:
         """One action, one header, one body."""
-        if len(action) > self.max_chars:
-            return _too_long(action, self.max_chars)
-        kind, body = _split(action)
+        said = _said(action)
+        if action.strip() and not said.strip():
+            return _UNFINISHED
+        if len(said) > self.max_chars:
+            return _too_long(said, self.max_chars)
+        kind, body = _split(said)
         if not kind:
-            return 'A step must start with a header such as "### Step 1 (define)".'
+            return _NO_HEADER
         if kind not in _TYPES:
             return f"A step is define, refine or code, not {kind[:40]!r}."
+        body = _body_said(body)
         if kind == "code":
-            return "" if _first_block(body) is not None else "A code step needs a ```python block."
+            return "" if fenced_program(body) is not None else "A code step needs a ```python block."
         if not body.strip():
             return "The step is empty."
         if _NEXT_STEP.search(body):
@@ -151,12 +179,57 @@ class PseudocodeFormat:
 
     def boundary(self, action: str) -> int | None:
         """Where the next header begins; in a code step after the line of the closing fence."""
-        kind, body = _split(action)
+        thought = end_of_thought(action)
+        if thought is None:
+            return None
+        kind, body = _split(action[thought:])
         start = len(action) - len(body)
-        if kind == "code" and (end := _block_end(body)) != 0:
+        if kind and _THOUGHT_IN_BODY.match(body):
+            if (thought := end_of_thought(body)) is None:
+                return None
+            start, body = start + thought, body[thought:]
+        if kind == "code" and (end := first_end(body)) != 0:
             return None if end is None else start + end
         following = _NEXT_STEP.search(body, 0 if kind else 1)
         return start + following.start() if following else None
+
+    def split(self, text: str) -> list[str]:
+        """Cuts at headers; what follows a program up to the next header stays with it, to be read as one."""
+        actions: list[str] = []
+        rest = _said(text)
+        while rest.strip():
+            end = self.boundary(rest)
+            if _split(rest)[0] == "code":
+                following = _NEXT_STEP.search(rest, end or len(rest))
+                end = following.start() if following else None
+            actions.append(rest[:end])
+            rest = rest[end:] if end is not None else ""
+        return actions
+
+    def read_answer(self, answer: str, opening: str, entry_point: str | None = None) -> str:
+        """Takes the step with the number that was asked for, else the first; without a header what is said.
+
+        A program without a header is a code step, for a model may leave the steps out.
+        """
+        thought = split_thought(answer)
+        said, number = thought.answer, _number(opening)
+        if headers := list(_HEADERS.finditer(said)):
+            asked = next((one for one in headers if _number(one[0]) == number), headers[0])
+            return thought.text + self._first_step(said[asked.start() :], entry_point)
+        if not opening.rstrip().endswith("(") or _KIND.match(said):
+            continued = opening + _without(said, opening.strip())
+            return thought.text + continued[: self.boundary(continued)]
+        program = fenced_program(said, entry_point)
+        if program is None:
+            return answer
+        return thought.text + self.render(Step(ActionType.CODE, program), int(number or 1))
+
+    def _first_step(self, text: str, entry_point: str | None) -> str:
+        """Returns the action at the beginning of a text, a program by itself."""
+        (first, *_) = self.split(text)
+        kind, body = _split(first)
+        program = fenced_program(body, entry_point) if kind == "code" else None
+        return first.rstrip() if program is None else first[: len(first) - len(body)] + fenced(program)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,24 +249,43 @@ class VanillaFormat:
 
     def render(self, step: Step, index: int) -> str:
         """The program in a fence; any other step is its raw text."""
-        return _fenced(step.text) if step.type is ActionType.CODE else step.text
+        return fenced(step.text) if step.type is ActionType.CODE else step.text
 
-    def parse(self, action: str) -> Step:
-        """The first fenced block, or the whole text where there is none."""
+    def parse(self, action: str, entry_point: str | None = None) -> Step:
+        """The program, from a fence or from among the text; prose is the program that it is not."""
         if self.complaint(action):
             return _malformed(action, self.max_chars)
-        block = _first_block(action)
-        return Step(ActionType.CODE, action.rstrip() if block is None else block)
+        said = _program_said(action)
+        program = program_in(said, entry_point)
+        return Step(ActionType.CODE, said.rstrip() if program is None else program)
 
     def complaint(self, action: str) -> str:
-        """Only nothing and too much are malformed."""
-        if len(action) > self.max_chars:
-            return _too_long(action, self.max_chars)
-        return "" if action.strip() else "The action is empty; write a program in a ```python block."
+        """Nothing, too much, and a thought without an end are malformed."""
+        said = _program_said(action)
+        if not said.strip():
+            return _UNFINISHED if action.strip() else _EMPTY
+        return _too_long(said, self.max_chars) if len(said) > self.max_chars else ""
+
+    def is_prose(self, action: str) -> bool:
+        """Whether an action holds no program, though it is judged as one."""
+        return program_in(_program_said(action)) is None
 
     def boundary(self, action: str) -> int | None:
         """After the line of the closing fence."""
-        return _block_end(action) or None
+        thought = end_of_thought(action)
+        if thought is None or (end := first_end(action[thought:])) is None:
+            return None
+        return thought + end if end else None
+
+    def split(self, text: str) -> list[str]:
+        """Returns the whole text: it is one program."""
+        return [text] if text.strip() else []
+
+    def read_answer(self, answer: str, opening: str, entry_point: str | None = None) -> str:
+        """Returns the program in a fence, or the answer itself where it holds none."""
+        thought = split_thought(answer)
+        program = program_in(thought.answer, entry_point)
+        return answer if program is None else f"{thought.text}\n{fenced(program)}".lstrip("\n")
 
 
 PSEUDOCODE: StepFormat = PseudocodeFormat()
@@ -212,6 +304,53 @@ def load_format(name: str) -> StepFormat:
     return registry.find("format", name).object()
 
 
+def read_action(step_format: StepFormat, action: str, entry_point: str | None) -> Step:
+    """Reads an action that may name its program, also in a format of a package that knows no entry points."""
+    return step_format.parse(action, entry_point) if _knows(type(step_format)) else step_format.parse(action)
+
+
+def is_prose(step_format: StepFormat, action: str) -> bool:
+    """Whether an action that is taken for a program holds none; only vanilla's can."""
+    reader = getattr(step_format, "is_prose", None)
+    return reader is not None and reader(action)
+
+
+def read_answer(step_format: StepFormat, opening: str, entry_point: str | None, answer: str) -> str:
+    """Returns the action in an answer that was given without its opening, e.g. by a chat server.
+
+    Args:
+        step_format: The format that was asked for.
+        opening: What the answer was asked to begin with.
+        entry_point: See `StepFormat.parse`.
+        answer: All that was said, thoughts included; these stay before the action.
+    """
+    reader = getattr(step_format, "read_answer", None)
+    if reader is not None:
+        return reader(answer, opening, entry_point)
+    thought = split_thought(answer)
+    action = opening + _without(thought.answer, opening.strip())
+    return thought.text + action[: step_format.boundary(action)]
+
+
+def split_chain(step_format: StepFormat, text: str) -> list[str]:
+    """Cuts a whole chain into the texts of its steps, up to the first program."""
+    if (splitter := getattr(step_format, "split", None)) is not None:
+        texts = splitter(text)
+    else:
+        texts, rest = [], text
+        while rest.strip():
+            end = step_format.boundary(rest)
+            texts.append(rest[:end])
+            rest = rest[end:] if end else ""
+    programs = [i for i, one in enumerate(texts) if step_format.parse(one).type is ActionType.CODE]
+    return texts[: programs[0] + 1] if programs else texts
+
+
+def opening_ends(answer: str) -> list[int]:
+    """Returns where in a whole answer the openings end that a policy is given, ascending."""
+    return [found.end() for found in _OPENINGS.finditer(answer)]
+
+
 def _transcript(step_format: StepFormat, state: State) -> str:
     """Returns the steps so far, each ending its line and followed by a blank one."""
     texts = (step_format.render(step, index) for index, step in enumerate(state.steps, start=1))
@@ -222,6 +361,47 @@ def _split(action: str) -> tuple[str, str]:
     """Returns the header's word in lower case ("" without a header) and the text after the header."""
     header = _HEADER.match(action)
     return (header[1].lower(), action[header.end() :]) if header else ("", action)
+
+
+def _said(action: str) -> str:
+    """Returns an action without the thoughts before it; empty while they last."""
+    end = end_of_thought(action)
+    if end is None:
+        return ""
+    return action[end:] if end or _HEADER.match(action) else split_thought(action).answer
+
+
+def _body_said(body: str) -> str:
+    """Returns the body of a step without the thoughts at its beginning."""
+    if not _THOUGHT_IN_BODY.match(body):
+        return body
+    end = end_of_thought(body)
+    return "" if end is None else body[end:]
+
+
+def _program_said(action: str) -> str:
+    """Returns a program's text without thoughts, also behind an opening that a model thought over."""
+    opening = _FENCE_START.match(action)
+    if opening and _THOUGHT_IN_BODY.match(action, opening.end()):
+        action = action[opening.end() :]
+    return split_thought(action).answer
+
+
+def _without(said: str, opening: str) -> str:
+    """Drops an opening that was repeated, with what stands before it."""
+    start = said.find(opening)
+    return said[start + len(opening) :].removeprefix("\n") if start >= 0 else said
+
+
+@lru_cache(maxsize=64)
+def _knows(kind: type[StepFormat]) -> bool:
+    return "entry_point" in inspect.signature(kind.parse).parameters
+
+
+def _number(text: str) -> str:
+    """Returns the first number in a text, "" without one."""
+    found = _NUMBER.search(text)
+    return found[0] if found else ""
 
 
 def _malformed(action: str, max_chars: int) -> Step:
@@ -240,31 +420,3 @@ def _escape(text: str) -> str:
 
 def _unescape(body: str) -> str:
     return _ESCAPED.sub(r"\1", body.rstrip().removesuffix("\\"))
-
-
-def _fenced(code: str) -> str:
-    longest = max((len(fence) for fence in _FENCE_LINE.findall(code)), default=2)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}python\n{code}\n{fence}\n"
-
-
-def _closing(text: str, fence: re.Match[str]) -> re.Match[str] | None:
-    return re.compile(rf"^[ \t]*`{{{len(fence[1])},}}[ \t\r]*(\n|\Z)", re.M).search(text, fence.end())
-
-
-def _first_block(text: str) -> str | None:
-    """Returns the first fenced block's content, None without a fence; an open fence runs to the end."""
-    fence = _FENCE_OPEN.search(text)
-    if fence is None:
-        return None
-    closing = _closing(text, fence)
-    return text[fence.end() : closing.start() if closing else len(text)].removesuffix("\n")
-
-
-def _block_end(text: str) -> int | None:
-    """Returns where the line of the first closing fence ends; None while open, 0 without a fence."""
-    fence = _FENCE_OPEN.search(text)
-    if fence is None:
-        return 0
-    closing = _closing(text, fence)
-    return closing.end() if closing and closing[1] else None

@@ -6,7 +6,7 @@ of each step explained, a worked example, the question.
 
 from __future__ import annotations
 
-from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, TestCase
 
 PSEUDOCODE_SYSTEM = """\
 You solve Python programming problems step by step: first pseudocode, then code. Each step is one action:
@@ -87,7 +87,7 @@ def _is_shown(problem: Problem, test: TestCase) -> bool:
             text = f"{problem.entry_point}({_arguments(args)})"
         case AssertTest(code):
             text = code
-        case StdioTest(stdin):
+        case StdioTest(stdin) | CheckerTest(stdin):
             text = stdin
         case CheckTest():
             return True
@@ -100,7 +100,7 @@ def _example(problem: Problem, test: TestCase) -> str:
             return f"assert {problem.entry_point}({_arguments(args)}) == {expected}"
         case AssertTest(code):
             return code.strip()
-        case StdioTest(stdin, stdout):
+        case StdioTest(stdin, stdout) | CheckerTest(stdin, _, stdout):
             return f"Input:\n{stdin.rstrip()}\nOutput:\n{stdout.rstrip()}"
         case CheckTest():
             return ""

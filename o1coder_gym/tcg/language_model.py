@@ -7,7 +7,7 @@ from functools import partial
 
 from o1coder_gym.policies import Completion, Engine, Generate
 from o1coder_gym.tcg import template
-from o1coder_gym.tcg.checking.agreement import Agreement, consensus
+from o1coder_gym.tcg.checking.agreement import Agreement, Calibration, consensus, uncalibrated
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import (
     CheckedTest,
@@ -17,7 +17,7 @@ from o1coder_gym.tcg.checking.validity import (
     check_by_reference,
 )
 from o1coder_gym.tcg.inputs.known import parameters
-from o1coder_gym.tcg.reading.parsing import ParsedTests, parse_tests
+from o1coder_gym.tcg.reading.parsing import ParsedTests, parse_tests, without_contradictions
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
 from o1coder_gym.types import GeneratedTests, Problem, Sampling
 
@@ -40,6 +40,7 @@ class LanguageModelGenerator:
         cases: int = template.CASES,
         solutions: SolutionSource | None = None,
         agreement: Agreement = consensus,
+        calibration: Calibration = uncalibrated,
     ) -> None:
         """Prepares the generator.
 
@@ -50,7 +51,9 @@ class LanguageModelGenerator:
             cases: Test cases asked for in one completion; for more, more completions are drawn.
             solutions: Voters for problems without a reference; without them those stay unconfirmed.
             agreement: How votes are counted.
+            calibration: From the share of voters behind a test to the chance that it is right.
         """
+        self._calibration = calibration
         self._engine = engine
         self._judge = judge
         self._sampling = sampling
@@ -69,7 +72,8 @@ class LanguageModelGenerator:
 
         Returns:
             For each request its tests. The report counts: ``asked``, cases ``written``, ``unreadable``,
-            ``duplicate``, ``parsed`` (at most as many as asked), generated ``tokens``; with a judge also
+            ``duplicate``, ``contradictory`` (another one has the same input and another output; neither is
+            kept), ``parsed`` (at most as many as asked), generated ``tokens``; with a judge also
             ``confirmed``, ``repaired``, ``wrong`` and ``invalid``.
 
         Raises:
@@ -113,7 +117,7 @@ class LanguageModelGenerator:
         )
         kept = list(drafts)
         for index, tests in zip((*with_reference, *with_voters), (*confirmed, *agreed), strict=True):
-            kept[index] = _kept(drafts[index], tests)
+            kept[index] = _kept(drafts[index], tests, self._calibration)
         return kept
 
 
@@ -121,8 +125,12 @@ def _read(request: TestRequest, completions: Sequence[Completion]) -> GeneratedT
     """Returns the tests in the completions of one request, at most as many as were asked for."""
     names = _parameter_names(request)
     parsed = [parse_tests(one.text, request.problem.entry_point, names) for one in completions]
-    tests = tuple(dict.fromkeys(test for one in parsed for test in one.tests))[: request.n]
-    report = {"asked": request.n, **_counts(parsed), "parsed": len(tests)}
+    written = tuple(dict.fromkeys(test for one in parsed for test in (*one.tests, *one.contradictory)))
+    kept, contradictory = without_contradictions(written)
+    tests = kept[: request.n]
+    report = {"asked": request.n, **_counts(parsed, len(written)), "parsed": len(tests)}
+    if contradictory:
+        report["contradictory"] = len(contradictory)
     report["tokens"] = sum(one.tokens for one in completions)
     return GeneratedTests(tests, "\n".join(one.text for one in completions), report)
 
@@ -136,8 +144,7 @@ def _parameter_names(request: TestRequest) -> list[str]:
     return [parameter.name for parameter in found]
 
 
-def _counts(parsed: Sequence[ParsedTests]) -> dict[str, int]:
-    distinct = len({test for one in parsed for test in one.tests})
+def _counts(parsed: Sequence[ParsedTests], distinct: int) -> dict[str, int]:
     readable = sum(one.written - one.unreadable for one in parsed)
     return {
         "written": sum(one.written for one in parsed),
@@ -146,8 +153,9 @@ def _counts(parsed: Sequence[ParsedTests]) -> dict[str, int]:
     }
 
 
-def _kept(draft: GeneratedTests, checked: Sequence[CheckedTest]) -> GeneratedTests:
+def _kept(draft: GeneratedTests, checked: Sequence[CheckedTest], calibration: Calibration) -> GeneratedTests:
     standings = [one.standing for one in checked]
     counts = {standing.value: standings.count(standing) for standing in Standing}
-    tests = tuple(dict.fromkeys(one.test for one in checked if one.good))
-    return GeneratedTests(tests, draft.raw, {**draft.report, **counts})
+    supports = {one.test: one.support for one in checked if one.good}
+    weights = tuple(map(calibration, supports.values()))
+    return GeneratedTests(tuple(supports), draft.raw, {**draft.report, **counts}, weights)

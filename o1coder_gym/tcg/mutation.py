@@ -9,20 +9,28 @@ Which of many valid inputs become tests: pure functions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
 
-from o1coder_gym.tcg.checking.agreement import Agreement, consensus
-from o1coder_gym.tcg.checking.execution import Observation, OutputJudge, Program, observe, observe_twice
-from o1coder_gym.tcg.checking.question_comparison import comparison_of, expected_test, means_none, truth_of
+from o1coder_gym.problems.programs import submission
+from o1coder_gym.tcg.checking.agreement import Agreed, Agreement, Calibration, consensus, uncalibrated
+from o1coder_gym.tcg.checking.execution import Observation, OutputJudge, Program, observe_twice
+from o1coder_gym.tcg.checking.question_comparison import (
+    comparison_of,
+    expected_test,
+    means_none,
+    same_of,
+    truth_of,
+)
+from o1coder_gym.tcg.checking.validity import stable_outputs
 from o1coder_gym.tcg.inputs.proposals import Proposer, propose_inputs, propose_wider_inputs
 from o1coder_gym.tcg.inputs.stdin import propose_stdin
 from o1coder_gym.tcg.requests import SolutionSource, TestRequest
-from o1coder_gym.types import GeneratedTests, Limits, Outcome, Problem, Submission, TestCase
+from o1coder_gym.types import GeneratedTests, Outcome, Problem, Submission, TestCase
 
-CONFIRMATION_LIMITS = Limits(cpu_s=0.5, wall_s=10.0)
-"""Bounds on the reference for all tests of a problem: a quarter of what a candidate has."""
+_ROOM = 0.5
+"""Share of a test's CPU limit within which the reference must pass it, to leave other programs some room."""
 
 _FURTHER = 8
 """How many times more inputs are proposed where all outputs are equal: what is always False tests nothing."""
@@ -44,6 +52,7 @@ class MutationGenerator:
         pool: int = 100,
         solutions: SolutionSource | None = None,
         agreement: Agreement = consensus,
+        calibration: Calibration = uncalibrated,
     ) -> None:
         """Prepares the generator.
 
@@ -53,7 +62,9 @@ class MutationGenerator:
                 the first ones all have one output.
             solutions: Voters for problems without a reference; without them those get no tests.
             agreement: How votes are counted.
+            calibration: From the share of voters behind a test to the chance that it is right.
         """
+        self._calibration = calibration
         self._judge = judge
         self._pool = pool
         self._solutions = solutions
@@ -96,7 +107,7 @@ class MutationGenerator:
         references = iter(
             observe_twice(self._judge, [program for one in drafts for program in one.reference])
         )
-        votes = iter(observe(self._judge, [vote for one in drafts for vote in one.votes]))
+        votes = iter(observe_twice(self._judge, [vote for one in drafts for vote in one.votes]))
         chosen = []
         for draft in drafts:
             if draft.request.reference is not None:
@@ -116,12 +127,13 @@ class MutationGenerator:
         verdicts = iter(self._judge.evaluate([_submission(one) for one in with_reference]))
         generated = []
         for one in chosen:
-            tests = one.tests
+            tests = tuple(one.tests)
             if one.request.reference is not None:
                 results = zip(tests, next(verdicts).tests, strict=True)
                 tests = tuple(test for test, result in results if result.outcome is Outcome.PASS)
             report = one.report | {"unconfirmed": len(one.tests) - len(tests)}
-            generated.append(GeneratedTests(tests, report=report))
+            weights = tuple(map(self._calibration, map(one.tests.__getitem__, tests)))
+            generated.append(GeneratedTests(tests, report=report, weights=weights))
         return generated
 
 
@@ -131,13 +143,13 @@ class _Chosen:
 
     Attributes:
         request: What was asked.
-        tests: At most as many as were asked for.
+        tests: At most as many as were asked for, each with the share of the voters behind its output.
         outputs: Different outputs of the inputs they were chosen from.
         report: Counts; see `MutationGenerator.generate_batch`.
     """
 
     request: TestRequest
-    tests: tuple[TestCase, ...]
+    tests: Mapping[TestCase, float]
     outputs: int
     report: dict[str, int]
 
@@ -177,7 +189,7 @@ class _Draft:
         name = self.request.problem.entry_point
         if name is not None and comparison_of(self.request.problem).truth:
             codes = [truth_of(code, name) for code in codes]
-        return [Program(code, name, self.inputs) for code in codes]
+        return [Program(self.request.problem, code, self.inputs) for code in codes]
 
     def by_reference(self, observed: Sequence[Observation | None]) -> _Chosen:
         """Returns tests with the outputs of the reference; none if it is not deterministic."""
@@ -185,8 +197,11 @@ class _Draft:
         unstable = observed.count(None)
         outside = self._outside(outputs)
         counts = {"failed": outputs.count(None) - unstable, "unstable": unstable, "outside": len(outside)}
-        kept = [None if index in outside else output for index, output in enumerate(outputs)]
-        return self._choose([None] * len(outputs) if unstable else kept, counts)
+        kept = [
+            None if output is None or unstable or index in outside else Agreed(output, 1.0)
+            for index, output in enumerate(outputs)
+        ]
+        return self._choose(kept, counts)
 
     def _outside(self, outputs: Sequence[str | None]) -> set[int]:
         """Returns the inputs on which the reference fell off its end.
@@ -199,26 +214,29 @@ class _Draft:
             return set()
         return set() if means_none(problem, reference) else fell
 
-    def by_agreement(self, observed: Sequence[Sequence[Observation]], agreement: Agreement) -> _Chosen:
+    def by_agreement(self, observed: Sequence[Sequence[Observation | None]], agreement: Agreement) -> _Chosen:
         """Returns tests with the outputs that the voters agree on."""
-        agreed = agreement([[one.output for one in row] for row in observed])
-        outputs = [one.output if one else None for one in agreed] or [None] * len(self.inputs)
-        return self._choose(outputs, {"disagreed": outputs.count(None)})
+        agreed = agreement(stable_outputs(observed), same=same_of(self.request.problem))
+        agreed = agreed or [None] * len(self.inputs)
+        return self._choose(agreed, {"disagreed": agreed.count(None)})
 
-    def _choose(self, outputs: Sequence[str | None], counts: dict[str, int]) -> _Chosen:
+    def _choose(self, agreed: Sequence[Agreed | None], counts: dict[str, int]) -> _Chosen:
         problem, comparison = self.request.problem, comparison_of(self.request.problem)
-        known = self._accepted_group(outputs)
-        indices = spread([output for _, output in known], self.request.n)
-        tests = (expected_test(problem, comparison, *known[index]) for index in indices)
-        report = {"asked": self.request.n, "proposed": len(outputs), **counts}
-        return _Chosen(self.request, tuple(dict.fromkeys(tests)), len({out for _, out in known}), report)
+        known = self._accepted_group(agreed)
+        outputs = [one.output for _, one in known]
+        supports = {
+            expected_test(problem, comparison, known[index][0], outputs[index]): known[index][1].support
+            for index in spread(outputs, self.request.n)
+        }
+        report = {"asked": self.request.n, "proposed": len(agreed), **counts}
+        return _Chosen(self.request, supports, len({*outputs}), report)
 
-    def _accepted_group(self, outputs: Sequence[str | None]) -> list[tuple[str, str]]:
+    def _accepted_group(self, agreed: Sequence[Agreed | None]) -> list[tuple[str, Agreed]]:
         """Returns (input, output) pairs of the first group that mostly works, else of the best one."""
-        pairs = iter(zip(self.inputs, outputs, strict=True))
-        found: list[list[tuple[str, str]]] = []
+        pairs = iter(zip(self.inputs, agreed, strict=True))
+        found: list[list[tuple[str, Agreed]]] = []
         for group in self.groups:
-            found.append([(given, out) for given, out in islice(pairs, len(group)) if out is not None])
+            found.append([(given, one) for given, one in islice(pairs, len(group)) if one is not None])
             if 2 * len(found[-1]) > len(group):
                 return found[-1]
         return max(found, key=len, default=[])
@@ -236,12 +254,8 @@ def _proposed(request: TestRequest, size: int, proposer: Proposer) -> tuple[tupl
 
 
 def _submission(chosen: _Chosen) -> Submission:
-    return Submission(
-        chosen.request.reference or "",
-        chosen.request.problem.entry_point,
-        chosen.tests,
-        CONFIRMATION_LIMITS,
-    )
+    whole = submission(chosen.request.problem, chosen.request.reference or "", tuple(chosen.tests))
+    return replace(whole, limits=replace(whole.limits, cpu_s=_ROOM * whole.limits.cpu_s))
 
 
 def spread(outputs: Sequence[str], n: int) -> list[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.protocols import Policy
+from o1coder_gym.runs.files import json_lines
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.tcg.requests import SolutionSource
 from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
@@ -26,7 +27,7 @@ def read_programs(path: Path) -> dict[str, list[str]]:
     """
     programs: dict[str, list[str]] = {}
     try:
-        lines = path.read_text().splitlines()
+        lines = json_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemFileError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(lines, start=1):
@@ -53,7 +54,7 @@ def sample_programs(
     """
     requests = [PolicyRequest(problem, State(problem.task_id), n, sampling, seed) for problem in problems]
     return {
-        problem.task_id: [VANILLA.parse(proposal.text).text for proposal in proposals]
+        problem.task_id: [VANILLA.parse(proposal.text, problem.entry_point).text for proposal in proposals]
         for problem, proposals in zip(problems, policy.propose(requests), strict=True)
     }
 

@@ -21,11 +21,12 @@ from o1coder_gym.models.lookup import cache_folder
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow, case_from_json, case_to_json
 from o1coder_gym.protocols import TestGenerator
-from o1coder_gym.runs.provenance import content_hash
+from o1coder_gym.runs.files import json_lines
+from o1coder_gym.runs.provenance import content_hash, input_hashes
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest, generate_all
-from o1coder_gym.types import TestCase, Tests
+from o1coder_gym.types import GeneratedTests, TestCase, Tests
 
 
 def read_tests(path: Path) -> dict[str, tuple[TestCase, ...]]:
@@ -49,16 +50,19 @@ def read_tests(path: Path) -> dict[str, tuple[TestCase, ...]]:
 class TestStore:
     """Generated tests in a JSONL file; a request that was answered before is answered from it.
 
-    A request is the same if problem, reference, number and seed are, and the store's name of the generator.
+    A request is the same if all of the problem that a generator sees is (question, public tests, prelude and
+    limits), reference, number and seed are, and the store's name of the generator.
     """
 
-    def __init__(self, path: Path, generator: TestGenerator, name: str) -> None:
+    def __init__(self, path: Path, generator: TestGenerator, name: str, *, earlier: str = "") -> None:
         """Opens the file, or prepares it; a last line that a kill has torn is cut off.
 
         Args:
             path: The file; made with the first answer.
             generator: Asked for what is not there.
             name: What distinguishes this generator from others that share the file.
+            earlier: The name that an earlier version used in a run folder; the keys that it made, which say
+                less of problem and generator, hold too.
 
         Raises:
             ProblemFileError: When the file is there and is none of a store.
@@ -66,6 +70,7 @@ class TestStore:
         self._path = path
         self._generator = generator
         self._name = name
+        self._earlier = earlier
         self._known: dict[str, tuple[TestCase, ...]] = {}
         if path.exists():
             _cut_torn_line(path)
@@ -81,25 +86,29 @@ class TestStore:
         keys = [self._key(request) for request in requests]
         new = [request for request, key in zip(requests, keys, strict=True) if key not in self._known]
         made = generate_all(self._generator, new)
-        self._add(zip(new, (one.tests for one in made), strict=True))
+        self._add(zip(new, made, strict=True))
         return {
             request.problem.task_id: self._known[key] for request, key in zip(requests, keys, strict=True)
         }
 
-    def _add(self, answers: Iterable[tuple[TestRequest, tuple[TestCase, ...]]]) -> None:
+    def _add(self, answers: Iterable[tuple[TestRequest, GeneratedTests]]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            for request, tests in answers:
+        with self._path.open("a", encoding="utf-8") as file:
+            for request, made in answers:
                 key = self._key(request)
-                self._known[key] = tests
-                row = {"task_id": request.problem.task_id, "key": key, "tests": [*map(case_to_json, tests)]}
+                self._known[key] = made.tests
+                row = {"task_id": request.problem.task_id, "key": key}
+                row |= {"tests": [*map(case_to_json, made.tests)], "weights": [*made.weights]}
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
     def _key(self, request: TestRequest) -> str:
         problem = request.problem
-        parts = [self._name, problem.task_id, problem.prompt, problem.entry_point]
+        parts = [problem.task_id, problem.prompt, problem.entry_point]
         parts += [request.reference, request.n, request.seed]
-        return content_hash(parts)
+        if self._earlier and (key := content_hash([self._earlier, *parts])) in self._known:
+            return key
+        parts += [[*map(case_to_json, problem.public_tests)], problem.prelude, dict(problem.meta)]
+        return content_hash([self._name, *parts])
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -113,7 +122,7 @@ def _cut_torn_line(path: Path) -> None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
+        return json_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemFileError(f"{path}: cannot be read: {error}") from error
 
@@ -140,7 +149,7 @@ def reference_tests(
         ProblemFileError: When the set, or the file of tests in the cache, cannot be read.
     """
     rows = load_rows(problems, split=split)
-    name = content_hash([str(problems), generator])[:16]
+    name = content_hash([str(problems), generator, input_hashes(generator)])[:16]
     path = cache_folder() / "tests" / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
@@ -166,7 +175,8 @@ def generated_tests(
     """
     if not count:
         return {}
-    store = TestStore(folder / FILE, load_generator(generator, default_judge()), generator)
+    made_by = load_generator(generator, default_judge())
+    store = TestStore(folder / FILE, made_by, f"{generator} {input_hashes(generator)}", earlier=generator)
     made: dict[str, tuple[TestCase, ...]] = {}
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]

@@ -7,12 +7,14 @@ labels ``Input:`` and ``Output:``.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
+from o1coder_gym.sandbox.values.comparison import DEFAULT_TOLERANCE
 from o1coder_gym.steps import prompts
 from o1coder_gym.steps.formats import Prompt
-from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, TestCase
 
 CASES = 3
 """Cases per sample, as in the paper."""
@@ -28,6 +30,8 @@ _FUNCTION_FORM = "Write each one on a line of its own: assert {entry_point}(<arg
 _PROGRAM_FORM = "Write each one as a line Input: with the input below it, then a line Output: likewise."
 _CASE_LINE = re.compile(r"^[ \t]*assert\b.*\n", re.M)
 _INPUT_LABEL = re.compile(r"^Input:", re.M)
+_EQUALITY = (None, DEFAULT_TOLERANCE)
+"""Tolerances of tests that are written, and read again, as equalities."""
 _END = re.compile(r"^(?:###|```[ \t]*$)", re.M)
 
 
@@ -76,9 +80,27 @@ def end_of_cases(text: str, cases: int) -> int | None:
 
 def _write_case(test: TestCase, entry_point: str | None) -> str:
     match test:
-        case CallTest(args, expected):
-            return f"assert {entry_point}({args.strip()[1:-1].strip()}) == {expected}"
-        case StdioTest(stdin, stdout):
+        case CallTest(args, expected, tol):
+            call = f"{entry_point}({args.strip()[1:-1].strip()})"
+            return f"assert {call} == {expected}" if tol in _EQUALITY else _within(call, expected, tol)
+        case StdioTest(stdin, stdout) | CheckerTest(stdin, _, stdout):
             return f"Input:\n{stdin.rstrip()}\nOutput:\n{stdout.rstrip()}"
         case AssertTest(code) | CheckTest(code):
             return code.strip()
+
+
+def _within(call: str, expected: str, tol: float) -> str:
+    """Writes a tolerance as the judge has it: ``abs(a - b) <= tol + tol * abs(b)``."""
+    number = float(expected)
+    shown = f"({expected})" if number < 0 else expected
+    return f"assert abs({call} - {shown}) <= {tol + tol * abs(number)!r}"
+
+
+def is_writable(test: TestCase) -> bool:
+    """Whether `write_cases` says all of a test: a tolerance can be written for a single number alone."""
+    if isinstance(test, CallTest) and test.tol not in _EQUALITY:
+        try:
+            return math.isfinite(float(test.expected))
+        except ValueError:
+            return False
+    return getattr(test, "compare", None) is None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import pytest
+from numpy.random import default_rng
 
 from o1coder_gym.agents import Driver, Task, Tree, ab_mcts, load_agent
 from o1coder_gym.agents.ab_mcts import Arms, descend, learn
@@ -48,7 +49,7 @@ def test_the_better_arm_is_drawn_more_often(wider: float, deeper: float, share: 
     for _ in range(10):
         arms[tree.root].wider.add(wider)
         arms[tree.root].deeper.add(deeper)
-    generator = random.Random(0)
+    generator = default_rng(0)
     ends = [descend(tree, arms, generator)[-1] for _ in range(2000)]
     assert ends.count(tree.root) / 2000 == pytest.approx(share, abs=0.05)
     assert set(ends) <= {tree.root, child}

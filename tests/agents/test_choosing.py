@@ -74,9 +74,10 @@ def test_a_failure_of_the_judge_comes_last() -> None:
 def test_any_agent_can_be_made_to_choose(toy: ModuleType, name: str) -> None:
     # the toy's agents choose by all tests; so does the selector, and nothing else changes
     plain, selected = load_agent(name), load_agent(f"{name}{':' if ':' not in name else ','}select=tests")
-    driver = Driver(toy.ToyModel(), toy.ToyPolicy(), seed=3)
-    first, second = driver.run(
-        [Task("p", plain, Budget(tokens=1500), "a"), Task("p", selected, Budget(tokens=1500), "b")]
+    # of one name, from which an agent's own randomness derives
+    first, second = (
+        Driver(toy.ToyModel(), toy.ToyPolicy(), seed=3).run([Task("p", agent, Budget(tokens=1500))])[0]
+        for agent in (plain, selected)
     )
     assert first.result is not None
     assert second.result is not None
@@ -143,3 +144,19 @@ def test_a_recording_keeps_every_program(toy: ModuleType) -> None:
 def test_an_unknown_selector_lists_the_known() -> None:
     with pytest.raises(UnknownNameError, match="unknown selector 'best'; known: codet, codet-sqrt, majority"):
         load_agent("best_of_n:select=best")
+
+
+@pytest.mark.parametrize("rollouts", [5, 60])
+@pytest.mark.parametrize("spec", ["prm_last", "prm_min", "prm_mean&select=codet"])
+def test_a_scoring_selector_looks_at_what_is_new_alone(
+    toy: ModuleType, monkeypatch: pytest.MonkeyPatch, rollouts: int, spec: str
+) -> None:
+    def all_again(recording: Recording) -> list[State]:
+        raise AssertionError("every turn would look at all programs so far")
+
+    monkeypatch.setattr(Recording, "programs", all_again)
+    scorer = toy.ToyScorer()
+    driver = Driver(toy.ToyModel(), toy.ToyPolicy(), scorer, seed=5)
+    (result,) = driver.run([Task("p", load_agent(f"best_of_n?n={rollouts}&select={spec}"))])
+    assert result.error is None
+    assert 0 < sum(scorer.batches) <= 5 * rollouts  # each step of each program at most

@@ -23,9 +23,9 @@ SEARCHES: dict[str, Any] = {
     "mcts_mixed": partial(mcts, simulations=12, evaluate=mixed),
     "puct": partial(puct, simulations=12),
     "puct_scored": partial(puct, simulations=12, evaluate=scored, prior=by_score),
-    "beam": partial(beam, rank=by_scorer),
+    "beam": partial(beam, rank=by_scorer, beams=1),
     "ab_mcts": partial(ab_mcts, simulations=12),
-    "diverse_beam": partial(diverse_beam, groups=2, branch=3),
+    "diverse_beam": partial(diverse_beam, groups=2, branch=3, beams=1),
 }
 
 

@@ -12,7 +12,7 @@ from o1coder_gym.agents import Driver, Task, TaskResult, Tree, mcts, puct
 from o1coder_gym.agents.search.expansion import all_at_once, progressive
 from o1coder_gym.agents.search.leaf_values import mixed, rollout, scored
 from o1coder_gym.agents.search.priors import by_count, by_logprob, by_score
-from o1coder_gym.agents.search.scheduler import FRUITLESS_ROUNDS, concurrently
+from o1coder_gym.agents.search.scheduler import concurrently
 from o1coder_gym.agents.search.selection import uct_virtual_loss
 from o1coder_gym.queries import Score, Turns
 from o1coder_gym.runs.budget import UNLIMITED, Budget
@@ -77,12 +77,12 @@ def test_the_invariants_hold(toy: ModuleType, search: Any, seed: int, tokens: in
 
 @settings(deadline=None, max_examples=60)
 @given(search=searches, seed=st.integers(0, 10**6))
-def test_nothing_is_visited_after_it_is_closed(toy: ModuleType, search: Any, seed: int) -> None:
+def test_no_end_is_visited_again(toy: ModuleType, search: Any, seed: int) -> None:
     closed_at: dict[int, int] = {}
 
     def watch(task: Task, query: Any, answer: Any, usage: Any) -> None:
         for node in trees[0].nodes:
-            if node.closed and node.index not in closed_at and node.parent is not None:
+            if node.ended and node.index not in closed_at:
                 closed_at[node.index] = node.visits
 
     trees: list[Tree] = [Tree(toy.ToyModel().initial("p"), width=search.keywords["width"])]
@@ -107,22 +107,20 @@ def test_the_simulations_go_on_beyond_ends(toy: ModuleType) -> None:
     assert len(policy.requests) >= 60
 
 
-def test_an_exhausted_root_is_sampled_again_while_that_brings_news(toy: ModuleType) -> None:
+def test_a_tree_whose_width_is_spent_is_widened(toy: ModuleType) -> None:
     # one action, one program: the root's children are all ends
     tree = tree_of(run(toy, partial(mcts, simulations=30), toy.ToyPolicy(code=1.0)))
     assert {child.state.steps[-1].text for child in tree.root.children} == {f"code {i}" for i in range(5)}
-    # a policy without variety is not asked for ever
+    # a policy may still write something new after any number of equal samples
     policy = toy.FixedPolicy("code 1")
-    tree = tree_of(run(toy, partial(mcts, simulations=1000), policy))
+    tree = tree_of(run(toy, partial(mcts, simulations=50), policy))
     assert len(tree.nodes) == 2
-    assert len(policy.requests) == 1 + FRUITLESS_ROUNDS
+    assert [request.n for request in policy.requests] == [4] + [1] * 49
 
 
-def test_a_policy_that_never_writes_a_step_is_given_up(toy: ModuleType) -> None:
-    result = run(toy, mcts, toy.FixedPolicy("mumble"))
-    assert result.result is not None
-    assert result.result.state is None
-    assert result.usage.calls == 4 * (1 + FRUITLESS_ROUNDS)
+def test_inner_nodes_are_widened_too(toy: ModuleType) -> None:
+    tree = tree_of(run(toy, partial(mcts, simulations=40, width=1), toy.ToyPolicy(code=0.3, malformed=0.0)))
+    assert max(len(node.children) for node in tree.nodes if node.parent is not None) > 1
 
 
 def test_duplicates_among_siblings_are_merged_with_counts(toy: ModuleType) -> None:

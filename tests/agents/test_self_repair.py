@@ -36,7 +36,9 @@ def test_feedback_reaches_the_policy_in_both_formats() -> None:
     for name in FORMATS:
         policy = Learner(name)
         model = ReasoningModel([PROBLEM], default_judge(), format=FORMATS[name], max_steps=2)
-        (done,) = Driver(model, policy).run([Task("p", load_agent("self_repair"), Budget(tokens=100))])
+        (done,) = Driver(model, policy).run(
+            [Task("p", load_agent("self_repair?early_stop=true"), Budget(tokens=100))]
+        )
         assert done.error is None
         assert done.result is not None
         assert (done.result.code, done.result.value) == (RIGHT, 1.0)

@@ -1,5 +1,6 @@
 """The pages do what they say: their Python runs, their commands exist, their links lead somewhere."""
 
+import importlib.util
 import json
 import re
 import shlex
@@ -7,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
-from o1coder_gym.cli.main import app
 from o1coder_gym.experiments.suite import read_suite
+from o1coder_gym.problems import load_rows
+from o1coder_gym.problems.formats.row_format import Origin
 from o1coder_gym.reporting.results import RESULTS, ResultRow
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Outcome, Usage
+from tests.command_line import check_documented
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
-COMMANDS: Any = typer.main.get_command(app)
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -39,6 +40,23 @@ def test_getting_started_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (names["reward"], names["info"]["outcome"]) == (1.0, "pass")
     assert names["done"].result.value == 1.0
     assert names["done"].result.code == names["right"]
+
+
+def test_reinforcement_learning_libraries_train_on_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    names = run("rl_libraries.md")
+    assert names["ppo"].num_timesteps == 32
+    assert names["chosen"] in names["env"].action_space
+    told = capsys.readouterr().out.splitlines()[-2:]
+    assert [line.split(":")[0] for line in told] == ["update 0", "update 1"]
+    assert names["loss"].isfinite()
+
+
+def test_the_doors_that_need_no_other_package_open(capsys: pytest.CaptureFixture[str]) -> None:
+    names = run("doors.md")
+    assert names["found"].reward == 1.0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "1.0 pass False"
+    assert told[1:] == ["1.0", "['wrong_answer', 'pass', 'wrong_answer', 'wrong_answer']", "1.0"]
 
 
 def test_the_formulas_of_the_paper_hold() -> None:
@@ -74,19 +92,16 @@ def test_commands_exist_with_their_options(page: str) -> None:
     for block in (*blocks(page, ""), *blocks(page, "sh")):
         for line in block.replace("\\\n", " ").splitlines():
             if line.startswith("o1coder "):
-                check_command(shlex.split(line.split("  #")[0], comments=True)[1:])
+                check_documented(shlex.split(line.split("  #")[0], comments=True)[1:])
 
 
-def check_command(words: list[str]) -> None:
-    """Follows the words through the commands and compares the options used with those that exist."""
-    command = COMMANDS
-    known = set()
-    while words and words[0] in getattr(command, "commands", {}):
-        command = command.commands[words.pop(0)]
-        known |= {option for parameter in command.params for option in parameter.opts}
-    assert command is not COMMANDS, words
-    used = {word.partition("=")[0] for word in words if re.fullmatch(r"--[a-z].*", word)}
-    assert used <= known | {"--help"}, (words, used - known)
+def test_the_reference_of_commands_is_what_the_settings_say() -> None:
+    spec = importlib.util.spec_from_file_location("commands_page", DOCS / "commands.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (DOCS / "commands.md").read_text() == module.page(), "run: python docs/commands.py"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -105,3 +120,21 @@ def test_every_page_is_within_reach() -> None:
 def test_rows_of_the_problem_page_are_json() -> None:
     for block in blocks("problems.md", "json"):
         assert json.loads(block)["task_id"]
+
+
+def test_a_format_of_one_s_own_is_made_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, own = (block for block in blocks("data_formats.md", "python") if "stream_rows" not in block)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mbpp").mkdir()
+    asserts = {"test_list": ["assert one() == 1"], "code": "def one():\n    return 1"}
+    (tmp_path / "mbpp" / "mbpp.jsonl").write_text(json.dumps({"task_id": 700, "text": "One.", **asserts}))
+    monkeypatch.setenv("O1CODER_DATA", str(tmp_path))
+    exec(compile(written, "data_formats.md, verl", "exec"), {})
+    assert load_rows("train.jsonl")[0].problem.task_id == "Mbpp/700"
+    names: dict[str, Any] = {}
+    exec(compile(own, "data_formats.md, quiz", "exec"), names)
+    raw = {"quiz": "Add.", "cases": [{"input": "1 2", "output": "3"}], "answer": "print(3)", "seconds": 2}
+    row = names["QUIZ"].convert(raw, Origin("quiz", 0))
+    assert (row.reference, row.problem.meta) == ("print(3)", {"cpu_s": 2.0})

@@ -4,14 +4,11 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from o1coder_gym.agents import load_agent
-from o1coder_gym.cli.main import app
+from tests.command_line import call, check_documented
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "prm.md").read_text()
 SCRIPT = """{"problems": {"*": [{"type": "define", "text": "Think of it.", "then":
@@ -25,18 +22,14 @@ def commands() -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("words", list(commands()), ids=" ".join)
 def test_its_commands_have_their_options(words: list[str]) -> None:
-    group: Any = typer.main.get_command(app)
-    while words and not words[0].startswith("-") and hasattr(group, "commands"):
-        group = group.commands[words.pop(0)]
-    known = {name for parameter in group.params for name in parameter.opts}
-    assert {word for word in words if word.startswith("--")} <= known
+    check_documented(words)
 
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "script.json").write_text(SCRIPT)
     options = ["--policy", "scripted:script.json", "--limit", "12", "--tests", "0", "--out", "runs/data"]
-    done = CliRunner().invoke(app, ["synthesize", *options])
+    done = call("synthesize", *options)
     assert done.exit_code == 0, done.output
     names: dict = {}
     for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S):

@@ -7,6 +7,7 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import DelayObservation, FrameStackObservation, TimeLimit
 
 from o1coder_gym.envs import ReasoningEnv, Settings, TextEnv, TextInteraction
 from o1coder_gym.errors import UnknownNameError, UsageError
@@ -57,11 +58,34 @@ def test_info_has_exactly_the_documented_keys(toy, plain) -> None:
     assert json.loads(plain(last))["is_success"] is True
 
 
-def test_the_step_limit_truncates(toy) -> None:
+def test_the_step_limit_is_an_end_of_the_process(toy) -> None:
     env = toy.text()
     env.reset(seed=0)
-    ends = [env.step("no step at all")[2:4] for _ in range(3)]
-    assert ends == [(False, False), (False, False), (False, True)]
+    ends = [env.step("no step at all")[2:] for _ in range(3)]
+    assert [end[:2] for end in ends] == [(False, False), (False, False), (True, False)]
+    assert [end[2]["outcome"] for end in ends] == ["", "", "no_program"]
+
+
+def test_a_limit_from_outside_truncates(toy) -> None:
+    env = TimeLimit(toy.text(), 2)
+    env.reset(seed=0)
+    assert env.step(toy.define)[2:4] == (False, False)
+    assert env.step(toy.define)[2:4] == (False, True)
+
+
+@pytest.mark.parametrize("observation_format", ["dict", "text"])
+def test_wrappers_that_stack_and_delay_start_with_empty_texts(toy, plain, observation_format: str) -> None:
+    interaction = TextInteraction(toy.shared, observation_format=observation_format)
+    for wrapped in (
+        FrameStackObservation(ReasoningEnv(interaction), 3),
+        FrameStackObservation(ReasoningEnv(interaction), 2, padding_type="zero"),
+        DelayObservation(ReasoningEnv(interaction), 1),
+    ):
+        first, _ = wrapped.reset(seed=0)
+        second = wrapped.step(toy.define)[0]
+        assert first in wrapped.observation_space
+        assert second in wrapped.observation_space
+        assert plain(first) != plain(second)
 
 
 def test_text_observations_are_one_string(toy) -> None:

@@ -118,14 +118,14 @@ def test_verdicts_are_cached_by_problem_and_code(model: ReasoningModel, judge: L
     assert len(judge.batches) == 2
 
 
-def test_the_step_limit_truncates_and_committed_code_terminates(model: ReasoningModel) -> None:
+def test_the_step_limit_and_committed_code_terminate(model: ReasoningModel) -> None:
     state = model.initial("add")
     for _ in range(2):
         (step,) = model.advance([(state, DEFINE)])
         assert not step.done
         state = step.state
     (cut,) = model.advance([(state, DEFINE)])
-    assert (cut.truncated, cut.terminated) == (True, False)
+    assert (cut.truncated, cut.terminated, cut.verdict) == (False, True, None)
     (committed,) = model.advance([(state, code("right"))])
     assert (committed.truncated, committed.terminated) == (False, True)
 

@@ -58,7 +58,7 @@ def arguments(tmp_path_factory) -> dict[str, dict[str, Any]]:
     rows.write_text(json.dumps(PROBLEM) + "\n")
     return {
         "O1Coder/Code-v0": {"problems": str(rows)},
-        "O1Coder/Choice-v0": {"policy": f"scripted:{script}", "embedding": "hash:16"},
+        "O1Coder/Choice-v0": {"proposer": f"scripted:{script}", "embedding": "hash:16"},
     }
 
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import TimeLimit
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from o1coder_gym.envs import ReasoningVectorEnv, TextInteraction
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.envs.vector import text_vector
+from o1coder_gym.errors import InfrastructureError, UnknownNameError, UsageError
 
 N = 5
 
@@ -130,3 +132,91 @@ def test_async_without_shared_memory_equals_sync(toy, plain) -> None:
         assert plain(asynchronous.step(actions)) == plain(synchronous.step(actions))
     finally:
         asynchronous.close()
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+@pytest.mark.parametrize("limit", [1, 2, 30])
+def test_an_outer_step_limit_is_that_of_single_environments(
+    toy, plain, mode: AutoresetMode, limit: int
+) -> None:
+    one = toy.text_vector(N, autoreset_mode=mode, max_episode_steps=limit)
+    many = SyncVectorEnv([lambda: TimeLimit(toy.text(), limit)] * N, autoreset_mode=mode)
+    rng = random.Random(limit)
+    assert plain(one.reset(seed=3)) == plain(many.reset(seed=3))
+    for _ in range(12):
+        actions = draw(toy, "text", rng)
+        answer = one.step(actions)
+        assert plain(answer) == plain(many.step(actions))
+        if mode is AutoresetMode.DISABLED and finished(answer).any():
+            mask = {"reset_mask": finished(answer)}
+            assert plain(one.reset(options=dict(mask))) == plain(many.reset(options=dict(mask)))
+
+
+def test_make_vec_takes_an_outer_step_limit() -> None:
+    env = gymnasium.make_vec("O1Coder/Starter-v0", num_envs=2, max_episode_steps=2)
+    env.reset(seed=0)
+    plan = "### Step 1 (define)\nplan\n"
+    assert not finished(env.step((plan, plan))).any()
+    _, _, terminated, truncated, _ = env.step((plan, plan))
+    assert (terminated.any(), truncated.all()) == (False, True)
+
+
+def test_each_environment_may_be_given_its_task(toy) -> None:
+    env = toy.text_vector(3)
+    _, info = env.reset(seed=0, options={"task_id": ["toy/2", None, "toy/0"]})
+    assert (info["task_id"][0], info["task_id"][2]) == ("toy/2", "toy/0")
+    mask = np.array([False, True, False])
+    _, info = env.reset(options={"task_id": ("toy/0", "toy/1", "toy/2"), "reset_mask": mask})
+    assert info["task_id"][1] == "toy/1"
+    with pytest.raises(UsageError, match="one task_id or 3, got 2"):
+        env.reset(options={"task_id": ["toy/2", "toy/0"]})
+    with pytest.raises(UnknownNameError, match="task"):
+        env.reset(options={"task_id": ["toy/2", "toy/0", 7]})
+
+
+@pytest.mark.parametrize("name", ["taskid", "task", "reset_masks", 5])
+def test_unknown_options_of_reset_are_refused(toy, name: object) -> None:
+    for env in (toy.text(), toy.text_vector(2), toy.choice(), toy.choice_vector(2)):
+        with pytest.raises(UnknownNameError, match="option of reset"):
+            env.reset(options={name: "toy/0"})
+
+
+class Failing:
+    """A judge or policy that fails at the calls of these numbers."""
+
+    def __init__(self, *calls: int) -> None:
+        self.calls, self.number = calls, 0
+
+    def check(self) -> None:
+        self.number += 1
+        if self.number in self.calls:
+            raise InfrastructureError("down")
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "NextStep"])
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_step_whose_restart_fails_may_be_taken_again(
+    mode: str, failing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def played(*calls: int) -> list[Any]:
+        env = text_vector(2, problems="starter", max_steps=2, autoreset_mode=mode)
+        env.reset(seed=3)
+        flaw, begin = Failing(*calls), type(env.interaction).begin
+
+        def begin_or_fail(self: Any, starts: Any) -> Any:
+            if len(starts):
+                flaw.check()
+            return begin(self, starts)
+
+        monkeypatch.setattr(type(env.interaction), "begin", begin_or_fail)
+        seen = []
+        for turn in range(6):
+            actions = (f"### Step 1 (define)\n{turn}", f"### Step 1 (define)\n{turn} too")
+            try:
+                seen.append(env.step(actions))
+            except InfrastructureError:
+                seen.append(env.step(actions))
+        monkeypatch.setattr(type(env.interaction), "begin", begin)
+        return seen
+
+    assert repr(played(failing)) == repr(played())

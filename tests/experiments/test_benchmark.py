@@ -1,6 +1,7 @@
 """Plans run in process: what a cheat can gain, and that a replayed budget is an honest one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.queries import Advance, Propose, Search, advance, propose
-from o1coder_gym.reporting.results import ResultRow
+from o1coder_gym.reporting.comparison import compare_with
+from o1coder_gym.reporting.results import ResultRow, read_results
+from o1coder_gym.reporting.run_report import read_profile
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import FORMATS, PSEUDOCODE
-from o1coder_gym.types import ActionType, CallTest, Problem, SearchResult, State, Step
+from o1coder_gym.types import ActionType, CallTest, Problem, SearchResult, State, Step, Submission
 
 HIDDEN = "the one hidden answer"
 
@@ -138,3 +141,83 @@ def test_shared_samples_change_no_answer(tmp_path: Path) -> None:
         return {(row.task_id, row.agent, row.code, row.usage.tokens) for row in rows}
 
     assert told(alone) == told(shared)
+
+
+class Counting:
+    """A judge that counts what it is asked, and how often it was warmed up."""
+
+    def __init__(self) -> None:
+        self.inside, self.judged, self.batches = default_judge(), [], 0
+
+    def evaluate(self, submissions: Sequence[Submission], /) -> list[Any]:
+        self.batches += 1
+        self.judged += [one for one in submissions if one.code]
+        return self.inside.evaluate(submissions)
+
+
+@pytest.mark.parametrize("agents", [["best_of_n:n=3", "best_of_n?n=3"], ["mcts", "mcts?width=4"]])
+@pytest.mark.parametrize("turned", [False, True])
+def test_no_agent_finds_the_verdicts_of_another(tmp_path: Path, agents: list[str], turned: bool) -> None:
+    judge = Counting()
+    agents = agents[::-1] if turned else agents
+    plan = Plan("toy", ("toy/0",), tuple(agents), "scripted:memory", "pseudocode", Budget(tokens=120))
+    seen: dict[str, int] = {}
+
+    def report(row: ResultRow) -> None:
+        public = [one for one in judge.judged if len(one.tests) == 1]
+        seen[row.agent] = len(public) - sum(seen.values())
+
+    with RunFolder.open(tmp_path, plan.to_row()) as opened:
+        run_plan(plan, ROWS[:1], Tools(scripted(ECHO, TRUTH), judge), opened, report)
+    # the same agent under two names: each pays for its own runs, whoever comes first
+    assert len(set(seen.values())) == 1
+    assert min(seen.values()) > 0
+
+
+def test_it_is_written_down_where_the_time_went(tmp_path: Path) -> None:
+    run(tmp_path / "run", ["greedy", "mcts:simulations=2"], scripted(ECHO), seeds=(0, 1))
+    rows = list(read_rows(tmp_path / "run" / "profile.jsonl"))
+    agents = ["greedy", "mcts:simulations=2"] * 2
+    assert [(row["agent"], row["seed"]) for row in rows] == list(zip(agents, (0, 0, 1, 1), strict=True))
+    for row in rows:
+        seconds = row["seconds"]
+        assert seconds["wall"] == pytest.approx(seconds["driver"] + seconds["waiting"], abs=0.01)
+        assert seconds["requests"] > 0
+        assert seconds["hidden_tests"] > 0
+    found = read_profile(tmp_path / "run")
+    assert found["greedy"]["requests"] == rows[0]["seconds"]["requests"] + rows[2]["seconds"]["requests"]
+
+
+def test_what_ended_by_itself_says_so(tmp_path: Path) -> None:
+    sweep = (Budget(tokens=60),)
+    rows = run(tmp_path / "run", ["greedy", "best_of_n", "best_of_n:n=2"], scripted(ECHO), sweep=sweep)
+    capped = {(row.agent, row.budget.tokens): row.capped for row in rows}
+    assert capped["greedy", 200]
+    assert capped["greedy", 60]
+    assert not capped["best_of_n", 200]
+    assert not capped["best_of_n", 60]
+    assert capped["best_of_n:n=2", 200]
+    again = [ResultRow.from_row(row.to_row()) for row in rows]
+    assert again == rows
+
+
+def test_an_agent_that_fails_has_a_row_at_every_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(problem: Problem, root: State, /) -> Search:
+        yield [Propose(root)]
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setitem(registry.AGENTS, "broken", broken)  # pyright: ignore[reportArgumentType]
+    sweep = (Budget(tokens=100), Budget(tokens=50))
+    run(tmp_path / "run", ["broken", "greedy"], scripted(TRUTH), sweep=sweep)
+    rows = read_results(tmp_path / "run")
+    assert sum(row.agent == "broken" and "oops" in row.error for row in rows) == 4 * 3
+    found = compare_with(rows, "greedy")
+    assert [(one.solved_a, one.solved_b, one.difference.count) for one in found] == [(0.0, 1.0, 4)] * 3
+
+
+def test_a_time_out_is_part_of_the_plan_only_where_there_is_one() -> None:
+    plan = Plan("toy", ("toy/0",), ("greedy",), "scripted:memory", "pseudocode", Budget(tokens=120))
+    assert "timeout_s" not in plan.to_row()
+    assert replace(plan, timeout_s=5.0).to_row()["timeout_s"] == 5.0

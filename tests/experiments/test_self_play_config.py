@@ -38,10 +38,10 @@ def test_sections_become_settings_and_stages_may_be_skipped(tmp_path: Path) -> N
     [
         (LEAST + "[rum]\n", "unknown section of .*loop.toml 'rum'"),
         (LEAST.replace("model", "modl"), r"unknown key in .*loop.toml, \[run\] 'modl'; known: .*model"),
-        (LEAST + "[rl]\nupdates = 0\n", r"\[rl\]: updates, problems"),
-        (LEAST + '[rl]\nupdates = "many"\n', r"\[rl\]: updates must be int, got 'many'"),
+        (LEAST + "[rl]\nupdates = 0\n", r"\[rl\]: updates must be at least 1, got 0"),
+        (LEAST + '[rl]\nupdates = "many"\n', r"\[rl\]: updates must be a whole number, got 'many'"),
         (LEAST + '[rl]\nmethod = "ppo"\n', r"unknown method in \[rl\]"),
-        (LEAST + "[sft]\nlora_rank = true\n", r"\[sft\]: lora_rank must be int"),
+        (LEAST + "[sft]\nlora_rank = true\n", r"\[sft\]: lora_rank must be a whole number"),
         ("[run]\n", r"\[run\]: .*model"),
         ("run", "loop.toml: "),
     ],

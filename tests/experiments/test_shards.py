@@ -2,13 +2,13 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from o1coder_gym.cli.main import app
 from o1coder_gym.process_data.store import FILES
+from tests.command_line import call
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the ray extra")
 
@@ -17,7 +17,7 @@ def synthesize(problems: Path, out: Path, executor: str) -> dict[str, str]:
     """Returns the files of the data set that a seeded search with the fake policy makes."""
     command = ["synthesize", "--problems", str(problems), "--policy", "fake:depth=2", "--out", str(out)]
     options = ["--agent", "mcts:simulations=6,width=2", "--tests", "0", "--executor", executor, "--json"]
-    done = CliRunner().invoke(app, [*command, *options])
+    done = call(*command, *options)
     assert done.exit_code == 0, done.output
     return {name: (out / f"{name}.jsonl").read_text() for name in FILES}
 
@@ -61,6 +61,33 @@ def test_an_unknown_executor_is_refused_before_anything_runs(problems: Path, tmp
         "--out",
         str(tmp_path / "run"),
     ]
-    done = CliRunner().invoke(app, command)
+    done = call(*command)
     assert "is none of serial, processes:N" in str(done.exception)
     assert not (tmp_path / "run").exists()
+
+
+def test_each_prefix_is_completed_as_often_as_asked(problems: Path, tmp_path: Path) -> None:
+    from o1coder_gym.experiments.synthesis import SynthesisPlan, synthesize
+    from o1coder_gym.problems.loading import load_rows
+    from o1coder_gym.runs.budget import Budget
+
+    names = tuple(row.problem.task_id for row in load_rows(str(problems)))
+    agent = "mcts:simulations=6,width=2"
+    plan = SynthesisPlan(str(problems), names, agent, "fake:depth=3", "pseudocode", Budget(), tests=0)
+    assert "rollouts" not in plan.to_row()  # runs of earlier versions go on
+    completed = replace(plan, rollouts=3)
+    rows = {}
+    for executor in ("serial", "processes:2"):
+        out = tmp_path / executor.partition(":")[0]
+        found = synthesize(completed, out, executor=executor)
+        inner = [row for row in found.prefixes if not row.ended]
+        assert inner
+        assert {row.visits for row in inner} == {3}
+        assert all(0 <= row.passing <= row.ends == 3 for row in inner)
+        rows[executor] = found.prefixes
+        again = synthesize(completed, out, executor=executor, resume=True)
+        assert again == found
+    assert rows["serial"] == rows["processes:2"]
+    assert [row.state for row in synthesize(plan, tmp_path / "plain").prefixes] == [
+        row.state for row in rows["serial"]
+    ]

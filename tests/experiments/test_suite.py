@@ -37,12 +37,12 @@ def test_a_file_says_what_the_options_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("agent: mcts", "unknown word 'agent'; known: problems"),
-        ("tokens: many", "tokens: expected a whole number, got 'many'"),
-        ("tokens: [1, true]", "tokens: expected a whole number, got True"),
-        ("controls: 1", "controls: expected true or false, got 1"),
-        ("problems: [{set: mbpp}]", "a problem set is a name"),
-        ("- mcts", "expected words"),
+        ("agnet: mcts", "unknown key in"),
+        ("tokens: many", "tokens must be numbers such as 512,1024, or none, got 'many'"),
+        ("tokens: [1, true]", "tokens must be numbers such as 512,1024, or none, got [1, True]"),
+        ("controls: 1", "controls must be true or false, got 1"),
+        ("problems: [{set: mbpp}]", "problems must be names, or tables with name, got"),
+        ("- mcts", "expected keys and values"),
         ("agents: [mcts", "cannot be read"),
     ],
 )
@@ -101,3 +101,14 @@ def test_shards_share_out_all_problems() -> None:
     shards = [parts(suite, shard=f"{number}/3")[0].plan.task_ids for number in (1, 2, 3)]
     assert sorted(task_id for shard in shards for task_id in shard) == sorted(whole.plan.task_ids)
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_seconds_do_not_go_with_shared_samples() -> None:
+    with pytest.raises(UsageError, match="shared samples"):
+        budgets(Suite(seconds=5.0, share_samples=True))
+    assert budgets(Suite(seconds=5.0))[0].seconds == 5.0
+
+
+def test_a_time_out_reaches_the_plan() -> None:
+    (part,) = parts(Suite(agents=("greedy",), timeout=12.5, controls=False))
+    assert part.plan.timeout_s == 12.5

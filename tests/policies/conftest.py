@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.policies import OpenAIEngine, OpenAISettings
+from o1coder_gym.policies.server.abilities import PROBE
 
 QUICK = OpenAISettings(tries=3, backoff_s=0.001, timeout_s=5.0)
 
@@ -71,7 +72,7 @@ class Server:
         misbehave=lambda prompt: None,
     ):
         self.replies, self.tokens, self.choices = list(replies), tokens, choices
-        self.template, self.misbehave = template, misbehave
+        self.template, self.misbehave, self.tail = template, misbehave, ""
         self.failures, self.seen = [], []
         self._lock = threading.Lock()
         server = self
@@ -112,6 +113,10 @@ class Server:
                 return 400, {"error": "the model has no chat template"}
             turns = "".join(turn["content"] for turn in body.get("messages", ()))
             return 200, {"tokens": [ord(letter) for letter in turns or body["prompt"]]}
+        if path == "/detokenize":
+            return 200, {"prompt": spelled(body["tokens"]) + self.tail}
+        if PROBE[0] in json.dumps(body.get("messages", ())):
+            return 200, {"choices": [{"message": {"content": PROBE[0]}, "finish_reason": "stop"}]}
         with self._lock:
             self.seen.append((path, body, headers.get("authorization")))
             if self.failures:
@@ -119,7 +124,8 @@ class Server:
         shown = spelled(body["prompt"]) if "prompt" in body else body["messages"][-1]["content"]
         if (failure := self.misbehave(shown)) is not None:
             return failure
-        choices = [self.choice(path, body, i) for i in range(min(body["n"], self.choices or body["n"]))]
+        asked = body.get("n", 1)
+        choices = [self.choice(path, body, i) for i in range(min(asked, self.choices or asked))]
         spent = sum(len(self.replies[i % len(self.replies)]) for i in range(len(choices)))
         details = {"cached_tokens": 3}
         usage = {"prompt_tokens": 10, "completion_tokens": spent, "prompt_tokens_details": details}
@@ -127,14 +133,14 @@ class Server:
 
     def choice(self, path, body, index):
         said = self.replies[index % len(self.replies)]
-        ends = [said.find(stop) for stop in body["stop"] if stop in said]
+        ends = [said.find(stop) for stop in body.get("stop", ()) if stop in said]
         text = said[: min(ends)] if ends else said
         if path.endswith("chat/completions"):
             entries = [{"token": letter, "logprob": -0.5} for letter in text]
-            scored = {"logprobs": {"content": entries}} if body["logprobs"] else {}
+            scored = {"logprobs": {"content": entries}} if body.get("logprobs") else {}
             return {"message": {"content": text}, "finish_reason": "stop", **scored}
         scored = {"tokens": list(said), "token_logprobs": [-0.5] * len(said)}
-        kept = {"logprobs": scored} if body["logprobs"] is not None else {}
+        kept = {"logprobs": scored} if body.get("logprobs") is not None else {}
         return {"text": text, "token_ids": [ord(letter) for letter in said], "finish_reason": "stop", **kept}
 
 

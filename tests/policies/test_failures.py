@@ -56,7 +56,7 @@ def check_only_the_victim_fails(results, message):
 @pytest.mark.parametrize(
     ("failure", "message"),
     [
-        ((500, "oops"), "HTTP 500 (tried 2 times)"),
+        ((500, "oops"), "HTTP 500: oops (tried 2 times)"),
         ((200, "<html>"), "the answer is not JSON"),
         ((200, {"choices": "none"}), "the answer lacks"),
         ((200, {"choices": [{"text": None}]}), "the answer lacks"),
@@ -83,19 +83,19 @@ def test_a_server_that_hangs_on_one_tree_serves_the_others(serve):
 
 
 def test_a_server_that_dies_in_mid_search_loses_nothing(serve, tmp_path):
-    expected = search(LanguageModelPolicy(serve(misbehave=Program())[1]), agent=best_of_n)
+    expected = search(LanguageModelPolicy(serve(misbehave=Program())[1]), agent=partial(best_of_n, n=8))
     program = Program()
     dying = serve(
         settings=IMPATIENT, misbehave=lambda prompt: (0, "") if program.begun > 20 else program(prompt)
     )
     with RunFolder.open(tmp_path, {}) as folder:
-        broken = search(LanguageModelPolicy(dying[1]), agent=best_of_n, journal=folder)
+        broken = search(LanguageModelPolicy(dying[1]), agent=partial(best_of_n, n=8), journal=folder)
     errors = [result.error for result in broken if result.error]
     assert errors
     assert all(isinstance(error, PolicyError) for error in errors)
     server, engine = serve(misbehave=Program())
     with RunFolder.open(tmp_path, {}, resume=True) as folder:
-        mended = search(LanguageModelPolicy(engine), agent=best_of_n, journal=folder)
+        mended = search(LanguageModelPolicy(engine), agent=partial(best_of_n, n=8), journal=folder)
     assert [result.result for result in mended] == [result.result for result in expected]
     assert [result.usage.tokens for result in mended] == [result.usage.tokens for result in expected]
     assert sum(result.usage.calls for result in mended) == program.begun + len(server.seen)

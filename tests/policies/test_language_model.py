@@ -1,5 +1,6 @@
 import pytest
 
+from o1coder_gym.errors import UsageError
 from o1coder_gym.policies import Completion, Counters, HFEngine, LanguageModelPolicy
 from o1coder_gym.protocols import Policy
 from o1coder_gym.steps.formats import PSEUDOCODE
@@ -100,3 +101,54 @@ def test_computed_prompt_tokens_stay_near_the_unique_tokens_of_the_tree(tiny):
     assert counters.generated_tokens == generated
     assert counters.prompt_tokens <= 1.10 * len(unique)
     assert counters.cached_tokens > 3 * counters.prompt_tokens
+
+
+class Thinking(Spelling):
+    """Opens a thought by a tag; the first call is answered with thoughts, the next with actions."""
+
+    def __init__(self, thoughts, actions):
+        super().__init__()
+        self.said = [thoughts, actions]
+
+    def encode_thought(self, prompt):
+        return self.encode_more(prompt.messages[-1][1] + "<think>\n"), "</think>"
+
+    def generate(self, requests):
+        texts = iter(self.said.pop(0))
+        self.asked += requests
+        return [
+            tuple(
+                Completion(text, self.encode_more(text), len(text) + 1, -1.0, "stop", 5, 2)
+                for _, text in zip(range(request.n), texts, strict=False)
+            )
+            for request in requests
+        ]
+
+
+def test_a_thought_has_a_budget_of_its_own_and_is_no_part_of_the_step():
+    engine = Thinking(["Add.", "Sum them up."], ["a plan\n", "another\n"])
+    policy = LanguageModelPolicy(engine, think_tokens=20)
+    request = PolicyRequest(PROBLEM, ROOT, 2, Sampling(max_tokens=50), 7)
+    first, second = policy.propose([request])[0]
+    assert first.text == "<think>\nAdd.\n</think>\n\n### Step 1 (define)\na plan\n"
+    assert PSEUDOCODE.parse(first.text).text == "a plan"
+    assert (first.tokens, spelled(first.token_ids), first.logprob) == (5 + 8, "a plan\n", -1.0)
+    assert (second.tokens, second.prompt_tokens, second.cached_tokens) == (13 + 9, 10, 4)
+    thinking, *acting = engine.asked
+    assert (thinking.n, thinking.sampling.max_tokens, thinking.prompt.stop) == (2, 20, ("</think>",))
+    assert thinking.boundary("Add.</think>\n\nno") == 4
+    assert [one.sampling.max_tokens for one in acting] == [45, 37]
+    assert spelled(acting[0].prompt_ids).endswith("<think>\nAdd.\n</think>\n\n### Step 1 (define)\n")
+    assert len({thinking.seed, *(one.seed for one in acting)}) == 3
+
+
+def test_a_request_with_few_tokens_is_answered_without_a_thought():
+    engine = Thinking(["a plan\n"], [])
+    policy = LanguageModelPolicy(engine, think_tokens=20)
+    assert policy.propose([PolicyRequest(PROBLEM, ROOT, 1, Sampling(max_tokens=16))])[0][0].tokens == 8
+    assert policy.propose([]) == []
+
+
+def test_an_engine_that_cannot_think_says_so():
+    with pytest.raises(UsageError, match="Spelling cannot open a thought"):
+        LanguageModelPolicy(Spelling(), think_tokens=1)

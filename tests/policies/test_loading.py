@@ -7,6 +7,7 @@ import pytest
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, UnknownNameError, UsageError
 from o1coder_gym.policies import (
+    HFEngine,
     HFSettings,
     LanguageModelPolicy,
     ScriptedPolicy,
@@ -93,3 +94,18 @@ def test_vllm_settings_are_checked():
     for options in ("context=0", "max_rows=0", "kv_gib=0"):
         with pytest.raises(UsageError, match="at least 1"):
             loading.read_settings(VLLMSettings, options)
+
+
+def test_template_arguments_and_thoughts_are_part_of_the_name():
+    spec = 'hf:tiny?template_arguments={"enable_thinking":false}&think_tokens=64&attention=model'
+    policy = load_policy(spec)
+    assert isinstance(policy, LanguageModelPolicy)
+    assert policy.think_tokens == 64
+    assert isinstance(policy.engine, HFEngine)
+    assert policy.engine._settings == HFSettings(
+        template_arguments={"enable_thinking": False}, attention="model"
+    )
+    with pytest.raises(UsageError, match="think_tokens"):
+        load_policy("hf:tiny?think_tokens=-1")
+    with pytest.raises(UsageError, match="template_arguments"):
+        load_policy("hf:tiny?template_arguments=no")

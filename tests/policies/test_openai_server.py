@@ -11,8 +11,8 @@ from o1coder_gym.policies import (
     OpenAIEngine,
     OpenAISettings,
     load_policy,
-    openai_server,
 )
+from o1coder_gym.policies.server.replies import continued, read_choice
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
 
@@ -76,7 +76,8 @@ def test_a_step_ends_between_tokens(pieces, kept):
         "logprobs": logprobs,
         "finish_reason": "stop",
     }
-    completion = openai_server._completion(choice, 0, request)
+    said = read_choice(choice)
+    completion = continued(said, said.tokens, request)
     assert completion.text == "".join(kept)
     assert completion.token_ids == tuple(range(len(kept)))
     assert (completion.tokens, completion.logprob) == (len(pieces), -0.5 * len(kept))
@@ -86,7 +87,8 @@ def test_ids_that_do_not_spell_the_text_are_not_kept():
     request = Generate(PSEUDOCODE.prompt(PROBLEM, ROOT), (1,), 1, Sampling(), 0, PSEUDOCODE.boundary)
     logprobs = {"tokens": ["some", "thing"], "token_logprobs": [-0.5, -0.5]}
     choice = {"text": "a plan", "token_ids": [1, 2], "logprobs": logprobs, "finish_reason": "stop"}
-    completion = openai_server._completion(choice, 0, request)
+    said = read_choice(choice)
+    completion = continued(said, said.tokens, request)
     assert (completion.text, completion.token_ids, completion.tokens) == ("a plan", (), 2)
 
 
@@ -171,7 +173,7 @@ def test_passing_failures_are_retried(serve, failure):
 def test_lasting_failures_are_a_typed_error(serve):
     server, engine = serve()
     server.failures = [(500, "oops")] * 3
-    with pytest.raises(PolicyError, match=r"HTTP 500 \(tried 3 times\)"):
+    with pytest.raises(PolicyError, match=r"HTTP 500: oops \(tried 3 times\)"):
         propose(engine)
     assert len(server.seen) == 3
 
@@ -247,3 +249,19 @@ def test_a_missing_extra_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"o1coder-gym\[openai\]"):
         OpenAIEngine(["http://a:1/v1"], "m")
+
+
+def test_a_thought_that_the_servers_template_opens_is_closed_or_given_a_budget(serve):
+    server, engine = serve(["sum", "plan\n"])
+    server.tail = "<think>\n"
+    propose(engine)
+    assert "\n</think>\n\n### Step 1 (define)\n" in spelled(server.seen[0][1]["prompt"])
+    server.replies = ["sum</think>\n\n"]
+    policy = LanguageModelPolicy(engine, think_tokens=20)
+    (proposal,) = policy.propose([PolicyRequest(PROBLEM, ROOT, 1)])[0]
+    assert proposal.text.startswith("<think>\nsum\n</think>\n\n### Step 1 (define)\n")
+    assert spelled(server.seen[-1][1]["prompt"]).endswith("sum\n</think>\n\n### Step 1 (define)\n")
+    server.tail = ""
+    engine._tails.clear()
+    with pytest.raises(UsageError, match="opens no thought"):
+        policy.propose([PolicyRequest(PROBLEM, ROOT, 1)])

@@ -54,7 +54,10 @@ def test_a_completion_is_cut_once_and_counts_all_that_was_sampled(written, kept,
     text = text_with_merged_fence()
     request = Generate(PSEUDOCODE.prompt(PROBLEM, State("t")), (), 1, Sampling(), 0, PSEUDOCODE.boundary)
     ids = text.encode_more(written)
-    completion = text.completion(request, ids, [-0.5] * len(ids), sampled=len(ids) + 1, cut=cut)
+    sampled = (*ids, 0)
+    completion = text.completion(request, sampled, [-0.5] * len(sampled), ended=True, cut=cut)
+    assert completion.sampled_ids == sampled
+    assert completion.sampled_logprobs == (-0.5,) * len(sampled)
     assert (completion.text, completion.token_ids) == (kept, text.encode_more(kept))
     assert (completion.tokens, completion.logprob) == (len(ids) + 1, -0.5 * len(kept))
     assert completion.finish == finish

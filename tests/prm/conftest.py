@@ -1,12 +1,15 @@
 """A task that a process reward model can learn."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from o1coder_gym.process_data import PairRule, PathRow, PrefixRow, ProcessData, write_data
 from o1coder_gym.process_data.dataset import assembled
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import ActionType, Problem, State, Step
 
 
@@ -29,7 +32,7 @@ def synthetic(problems: int, *, validation: float = 0.25) -> ProcessData:
         code = State(problem.task_id, (Step(ActionType.DEFINE, "k"), Step(ActionType.CODE, "print(1)")))
         paths.append(PathRow(code, 1, 9, None, "", ("synthetic",)))
     unique = {row.state: row for row in rows}
-    return assembled(
+    data = assembled(
         "pseudocode",
         asked,
         unique.values(),
@@ -38,6 +41,16 @@ def synthetic(problems: int, *, validation: float = 0.25) -> ProcessData:
         validation=validation,
         sources={"synthetic": {"problems": problems}},
     )
+    # Splits follow the question, and there are but three: here they follow the name.
+    kinds = ("prefixes", "paths", "pairs")
+    return replace(
+        data, **{kind: tuple(_drawn(row, validation) for row in getattr(data, kind)) for kind in kinds}
+    )
+
+
+def _drawn(row: Any, validation: float) -> Any:
+    place = int(content_hash(row.state.problem_id)[:16], 16) / 2**64
+    return replace(row, split="validation" if place < validation else "train")
 
 
 def _row(state: State) -> PrefixRow:
@@ -58,3 +71,9 @@ def data(process_data: ProcessData, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("data")
     write_data(folder, process_data)
     return folder
+
+
+@pytest.fixture(scope="session")
+def few() -> ProcessData:
+    """So little of the task that any model is through with it at once."""
+    return synthetic(8)

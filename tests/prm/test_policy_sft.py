@@ -1,21 +1,27 @@
 """`o1coder sft`: D⁺ becomes rows of which only the path has a loss; finished work is left alone."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("trl", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
-from typer.testing import CliRunner
 
-from o1coder_gym.cli.main import app
+from safetensors.torch import load_file
+
+from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models import finetuning
-from o1coder_gym.models.checkpoints import load_weights
+from o1coder_gym.models.checkpoints import export_policy, load_weights
 from o1coder_gym.models.trainers import TrainingSettings
 from o1coder_gym.process_data import ProcessData
-from o1coder_gym.process_data.exports import demonstrations
+from o1coder_gym.process_data.learned_tokens import path_encoder
+from o1coder_gym.types import State
+from tests.command_line import call
 
 OPTIONS = [
     "--max-steps",
@@ -36,20 +42,36 @@ def arguments(model: Path, data: Path, tmp_path: Path) -> list[str]:
     return ["sft", "--model", str(model), "--data", str(data), "--out", str(tmp_path / "run"), *OPTIONS]
 
 
-def test_only_the_path_has_a_loss(model: Path, process_data: ProcessData, tmp_path: Path) -> None:
+def test_what_the_policy_samples_has_a_loss_and_nothing_else(
+    model: Path, process_data: ProcessData, tmp_path: Path
+) -> None:
     settings = TrainingSettings(batch_size=2, rows_at_once=2, lora_rank=0, max_length=2400)
     loaded, tokenizer = load_weights(model, settings.dtype)
-    rows = list(demonstrations(process_data))[:2]
+    encode = path_encoder(process_data)
+    rows = [row for path in process_data.paths[:2] if (row := encode(tokenizer, path)) is not None]
     trainer = finetuning._trainer("sft", loaded, tokenizer, rows, [], tmp_path, settings)
     batch = next(iter(trainer.get_train_dataloader()))
-    for labels in batch["labels"]:
+    shown = "### Step 1 (define)\nk\n\n### Step 2 (code)\n```python\nprint(1)\n```\n<eos>"
+    for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
+        assert shown in str(tokenizer.decode(ids.tolist()))
         learned = str(tokenizer.decode([int(label) for label in labels if label != -100]))
-        assert learned == rows[0]["completion"][0]["content"] + "<eos>"
-        assert learned.startswith("### Step 1 (define)\nk\n\n### Step 2 (code)")
+        assert learned.replace("Step ", "Step") == "k\n\n### Stepcode)\n```python\nprint(1)\n```\n<eos>"
+
+
+def test_a_path_that_the_format_does_not_open_is_left_out(model: Path, process_data: ProcessData) -> None:
+    tokenizer = load_weights(model, "float32")[1]
+    path = process_data.paths[0]
+    begins_with_code = replace(path, state=State(path.state.problem_id, path.state.steps[1:]))
+    assert path_encoder(process_data)(tokenizer, begins_with_code) is None
+    vanilla = replace(process_data, format="vanilla")
+    row = path_encoder(vanilla)(tokenizer, begins_with_code)
+    assert row is not None
+    learned = [label for label in row["labels"] if label != -100]
+    assert tokenizer.decode(learned) == "print(1)\n```\n<eos>"
 
 
 def test_a_policy_is_trained_once(arguments: list[str], data: Path, tmp_path: Path) -> None:
-    first = CliRunner().invoke(app, [*arguments, "--json"])
+    first = call(*arguments, "--json")
     assert first.exit_code == 0, first.output
     told = json.loads(first.stdout)
     model = Path(told["model"])
@@ -58,9 +80,56 @@ def test_a_policy_is_trained_once(arguments: list[str], data: Path, tmp_path: Pa
     made = json.loads((model / "provenance.json").read_text())
     assert made["inputs"]["data"] == json.loads((data / "dataset.json").read_text())["hash"]
     stamp = (model / "model.safetensors").stat().st_mtime_ns
-    again = CliRunner().invoke(app, arguments)
+    again = call(*arguments)
     assert again.exit_code == 0, again.output
     assert f"hf:{model}" in again.output
     assert (model / "model.safetensors").stat().st_mtime_ns == stamp
-    other = CliRunner().invoke(app, [*arguments, "--seed", "1"])
+    other = call(*arguments, "--seed", "1")
     assert "holds checkpoints already" in str(other.exception)
+
+
+def tuned(model: Path, data: ProcessData, out: Path, *, resume: bool = False, **changed: Any) -> Path:
+    plain = TrainingSettings(learning_rate=1e-3, max_steps=4, batch_size=2, rows_at_once=2, lora_rank=2)
+    settings = replace(plain, **{"max_length": 2400, "save_steps": 2, **changed})
+    given = {"encode": path_encoder(data), "data": "d", "resume": resume}
+    return finetuning.finetune("sft", str(model), data.paths[:8], [], out, settings, **given).model
+
+
+def test_a_killed_training_goes_on_and_another_one_is_refused(
+    model: Path, process_data: ProcessData, tmp_path: Path
+) -> None:
+    whole = tuned(model, process_data, tmp_path / "whole")
+    cut = tmp_path / "cut"
+    (cut / "checkpoints").mkdir(parents=True)
+    shutil.copytree(tmp_path / "whole/checkpoints/checkpoint-2", cut / "checkpoints/checkpoint-2")
+    shutil.copy(tmp_path / "whole/started.json", cut)
+    for changed, told in (
+        ({"learning_rate": 2e-3}, "learning_rate 0.001, not 0.002"),
+        ({"lora_rank": 4}, "lora_rank 2, not 4"),
+        ({"max_steps": 8}, "max_steps 4, not 8"),
+    ):
+        with pytest.raises(O1CoderError, match=told):
+            tuned(model, process_data, cut, resume=True, **changed)
+    again = tuned(model, process_data, cut, resume=True)
+    assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    card = (whole / "README.md").read_text()
+    for cell in ("learning_rate | 0.001", "lora_alpha | 4", "data | d", "train_loss", "torch"):
+        assert f"| {cell} |" in card
+
+
+def test_a_checkpoint_becomes_a_model(model: Path, process_data: ProcessData, tmp_path: Path) -> None:
+    whole = tuned(model, process_data, tmp_path)
+    (tmp_path / "checkpoints/checkpoint-9").mkdir()  # a torn one
+    assert export_policy(tmp_path) == tmp_path / "model-4"
+    stopped = export_policy(tmp_path, step=2, out=tmp_path / "at two")
+    last, two, end = (
+        load_file(folder / "model.safetensors") for folder in (tmp_path / "model-4", stopped, whole)
+    )
+    assert all(last[name].allclose(end[name], atol=1e-6) for name in end)
+    assert any(not two[name].allclose(end[name], atol=1e-6) for name in end)
+    assert json.loads((stopped / "provenance.json").read_text())["config"]["step"] == 2
+    for step, told in ((3, "no checkpoint of step 3; it has: 2, 4"), (9, "of step 9")):
+        with pytest.raises(O1CoderError, match=told):
+            export_policy(tmp_path, step=step)
+    with pytest.raises(O1CoderError, match="it has: none"):
+        export_policy(tmp_path / "nothing")

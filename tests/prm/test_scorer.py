@@ -105,6 +105,20 @@ def test_a_long_question_is_cut_and_a_long_step_refused(scorer: ModelScorer) -> 
         short.score([(long, State("p", (STEPS[0], step)))])
 
 
+@pytest.mark.parametrize("most", [90, 120, 150])
+def test_a_score_does_not_depend_on_a_continuation_that_does_not_fit(scorer: ModelScorer, most: int) -> None:
+    short = ModelScorer(scorer.model, StepText(scorer.text.tokenizer, PSEUDOCODE, separated, most))
+    steps = [Step(ActionType.DEFINE, f"word {'w ' * 10}{number}") for number in range(6)]
+    items = [(PROBLEM, State("p", tuple(steps[:depth]))) for depth in range(1, 7)]
+    lengths = [len(short.text.encode(*item).ids) for item in items]
+    assert lengths[0] <= most < lengths[-1]  # some fit, some are cut
+    by_themselves = [short.score([item])[0] for item in items]
+    assert short.score(items) == by_themselves
+    assert short.score(items[::-1]) == by_themselves[::-1]
+    assert short.score([items[-1], items[0]]) == [by_themselves[-1], by_themselves[0]]
+    assert len(set(by_themselves)) > 1
+
+
 def test_a_calibration_is_applied(scorer: ModelScorer) -> None:
     warm = ModelScorer(scorer.model, scorer.text, calibration=Calibration("temperature", 4.0))
     (raw,), (tempered,) = (one.logits([(PROBLEM, CHAIN)]) for one in (scorer, warm))

@@ -3,17 +3,8 @@
 import pytest
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problems.benchmarks import (
-    Origin,
-    apps,
-    converter_for,
-    humaneval,
-    humaneval_plus,
-    mbpp,
-    mbpp_plus,
-    native,
-)
-from o1coder_gym.types import AssertTest, CallTest, CheckTest, StdioTest
+from o1coder_gym.problems.benchmarks import Origin, humaneval, humaneval_plus, mbpp, mbpp_plus
+from o1coder_gym.types import AssertTest, CallTest, CheckTest
 
 HERE = Origin("set", 4)
 
@@ -67,12 +58,13 @@ def test_humaneval_brings_its_own_helpers_so_that_a_candidate_cannot():
 def test_humaneval_plus_asks_the_reference_on_all_inputs():
     raw = HUMANEVAL | {"base_input": [[3]], "plus_input": [[0.1], [-7]], "contract": "", "atol": 0}
     row = humaneval_plus(raw, HERE)
-    base, plus = row.tests
-    assert isinstance(base, CheckTest)
-    assert accepts(plus, lambda x: x + x)
-    assert not accepts(plus, lambda x: abs(2 * x))
-    assert accepts(base, lambda x: abs(2 * x))
+    (check,) = row.tests
+    assert accepts(check, lambda x: x + x)
+    assert not accepts(check, lambda x: abs(2 * x))
+    assert not accepts(check, lambda x: 2 * x if x != 3 else 0)
+    assert accepts(check, lambda x: 2 * x + 1e-9)  # EvalPlus's comparison is that of its base tests too
     assert row.problem.meta["cpu_s"] > 2
+    assert row.problem.meta["memory_bytes"] == 4 << 30
 
 
 def test_humaneval_plus_takes_any_root_of_a_polynomial():
@@ -90,7 +82,7 @@ def test_humaneval_plus_takes_any_root_of_a_polynomial():
         "plus_input": [],
         "atol": 0.0001,
     }
-    _, plus = humaneval_plus(raw, HERE).tests
+    (plus,) = humaneval_plus(raw, HERE).tests
     assert accepts(plus, lambda xs: 1.0)
     assert accepts(plus, lambda xs: -1.00001)
     assert not accepts(plus, lambda xs: 0.5)
@@ -176,9 +168,9 @@ def test_mbpp_plus_restores_the_types_that_json_lost():
     row = mbpp_plus(MBPP_PLUS, HERE)
     seen = []
     assert accepts(row.tests[-1], lambda t: seen.append(t) or t)
-    assert seen == [(5, (6, (7,)))]
+    assert seen == [(1, 2), (5, (6, (7,)))]
     assert row.problem.prompt == "Write a function to pair.\nassert pair((1, 2)) == (1, 2)\n"
-    assert row.problem.public_tests == row.tests[:1]
+    assert row.problem.public_tests == (AssertTest("assert pair((1, 2)) == (1, 2)"),)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +189,7 @@ def test_mbpp_plus_restores_the_types_that_json_lost():
 def test_mbpp_plus_types_follow_the_asserts(assertion, given, restored):
     raw = MBPP_PLUS | {
         "assertion": assertion,
+        "base_input": [],
         "plus_input": [[given]],
         "entry_point": "f",
         "canonical_solution": "def f(x):\n    return x",
@@ -204,6 +197,18 @@ def test_mbpp_plus_types_follow_the_asserts(assertion, given, restored):
     seen = []
     assert accepts(mbpp_plus(raw, HERE).tests[-1], lambda x: seen.append(x) or x)
     assert seen == [restored]
+
+
+def test_humaneval_puts_the_imports_and_helpers_of_its_prompt_before_each_program():
+    head = "from typing import List\n\ndef twice(x):\n    return 2 * x\n\n"
+    row = humaneval(HUMANEVAL | {"prompt": head + HUMANEVAL["prompt"]}, HERE)
+    assert row.problem.prelude == "from typing import List\n\ndef twice(x):\n    return 2 * x"
+    assert humaneval(HUMANEVAL, HERE).problem.prelude == ""
+
+
+@pytest.mark.parametrize("name", ["test_imports", "test_setup_code"])
+def test_null_is_none_in_mbpp(name):
+    assert mbpp(MBPP | {name: None}, HERE) == mbpp(MBPP, HERE)
 
 
 def test_mbpp_plus_compares_what_the_asserts_compare():
@@ -221,10 +226,26 @@ def test_mbpp_plus_compares_what_the_asserts_compare():
     assert not accepts(mbpp_plus(truth, HERE).tests[-1], lambda t: False)
 
 
+def test_inputs_whose_right_answer_is_too_large_to_hand_over_are_left_out():
+    raw = MBPP_PLUS | {
+        "entry_point": "f",
+        "assertion": "assert f(1) == [0]",
+        "base_input": [[1]],
+        "plus_input": [[1_000_000], [2]],
+        "canonical_solution": "def f(n):\n    return [0] * n",
+    }
+    (check,) = mbpp_plus(raw, HERE).tests
+    asked = []
+    assert accepts(check, lambda n: asked.append(n) or [0] * n)
+    assert asked == [1, 2]
+    assert not accepts(check, lambda n: [0])
+
+
 def test_reference_checks_compare_floats_within_their_tolerance_and_nothing_else():
     raw = MBPP_PLUS | {
         "entry_point": "f",
         "assertion": "assert f(1) == [1.0]",
+        "base_input": [],
         "plus_input": [[1]],
         "canonical_solution": "def f(x):\n    return [float(x), {'a': x}, float('nan'), 'b']",
         "atol": 0.01,
@@ -236,74 +257,6 @@ def test_reference_checks_compare_floats_within_their_tolerance_and_nothing_else
     assert not accepts(check, lambda x: (1.0, {"a": 1}, float("nan"), "b"))
     assert not accepts(check, lambda x: [1.0, {"a": 2}, float("nan"), "b"])
     assert not accepts(check, lambda x: [1.0, {"a": 1}, float("nan")])
-
-
-APPS = {
-    "question": "Double the number.\n\nInput\n3\n\nOutput\n6\n",
-    "solutions": '["print(2 * int(input()))"]',
-    "starter_code": "",
-    "input_output": '{"inputs": ["1\\n", "3\\n"], "outputs": ["2\\n", "6\\n"]}',
-    "difficulty": "EASY",
-}
-
-
-def test_apps_shows_the_tests_that_the_question_prints():
-    row = apps(APPS, HERE)
-    assert row.tests == (StdioTest("1\n", "2\n"), StdioTest("3\n", "6\n"))
-    assert row.problem.public_tests == (StdioTest("3\n", "6\n"),)
-    assert row.problem.entry_point is None
-    assert row.problem.task_id == "set/4"
-    assert row.reference == "print(2 * int(input()))"
-
-
-def test_apps_shows_the_first_test_of_a_question_that_prints_none():
-    assert apps(APPS | {"question": "Double it."}, HERE).problem.public_tests == (StdioTest("1\n", "2\n"),)
-
-
-def test_apps_calls_functions_and_unwraps_their_answers():
-    raw = APPS | {
-        "starter_code": "def double(x):\n\t",
-        "input_output": {"fn_name": "double", "inputs": [[1], [[2]]], "outputs": [[2], [[2, 2]]]},
-    }
-    row = apps(raw, Origin("taco/train", 0, "train"))
-    assert row.tests == (CallTest("[1]", "2"), CallTest("[[2]]", "[2, 2]"))
-    assert row.problem.entry_point == "double"
-    assert "```python\ndef double(x):\n```" in row.problem.prompt
-    assert row.problem.meta == {"difficulty": "EASY", "split": "train"}
-
-
-def test_apps_keeps_answers_that_are_not_all_wrapped():
-    raw = APPS | {"input_output": {"fn_name": "f", "inputs": [[1], [2]], "outputs": [[1], [1, 2]]}}
-    assert apps(raw, HERE).tests == (CallTest("[1]", "[1]"), CallTest("[2]", "[1, 2]"))
-
-
-def test_apps_joins_lines_and_takes_problems_without_solution():
-    raw = APPS | {"input_output": {"inputs": [["1", "2"]], "outputs": [["3"]]}, "solutions": ""}
-    row = apps(raw, HERE)
-    assert row.tests == (StdioTest("1\n2", "3"),)
-    assert row.reference is None
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"input_output": "{"}, "field 'input_output': not JSON"),
-        ({"input_output": '{"inputs": ["1"], "outputs": []}'}, "field 'input_output': as many inputs"),
-        ({"input_output": {"inputs": []}}, "field 'outputs': missing"),
-        ({"question": 5}, "field 'question': unexpected int"),
-    ],
-)
-def test_what_is_wrong_with_an_apps_row_is_named(change, message):
-    with pytest.raises(ProblemFileError, match=message):
-        apps(APPS | change, HERE)
-
-
-def test_the_format_of_a_row_is_told_by_its_fields():
-    formats = {native: {"task_id": "x"}, humaneval: HUMANEVAL, mbpp: MBPP, mbpp_plus: MBPP_PLUS, apps: APPS}
-    formats[humaneval_plus] = HUMANEVAL | {"plus_input": [], "base_input": [], "atol": 0}
-    for converter, raw in formats.items():
-        assert converter_for(raw) is converter
-    assert converter_for([]) is native
 
 
 @pytest.mark.parametrize("name", ["prompt", "entry_point", "canonical_solution", "test", "task_id"])

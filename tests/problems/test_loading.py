@@ -6,14 +6,15 @@ import json
 import os
 import socket
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from o1coder_gym.errors import MissingExtraError, ProblemFileError, UnknownNameError
+from o1coder_gym.errors import MissingExtraError, ProblemFileError, UnknownNameError, UsageError
 from o1coder_gym.problems import sources
 from o1coder_gym.problems.loading import limits_for, load_problems, load_rows
-from o1coder_gym.types import CallTest, Limits, Problem
+from o1coder_gym.types import CallTest, Limits, Problem, StdioTest
 
 ROW = {
     "task_id": "t/1",
@@ -117,7 +118,7 @@ def test_a_file_of_bad_rows_is_an_error_even_if_they_may_be_skipped(write):
         load_rows(write("{", "{"), skip_bad=True)
 
 
-@pytest.mark.parametrize("content", [b"\x1f\x8bbroken", gzip.compress(b"{}")[:-9]])
+@pytest.mark.parametrize("content", [b"\x1f\x8bbroken", gzip.compress(b"{}", mtime=0)[:-9]])
 def test_a_broken_archive_is_named(tmp_path, content):
     path = tmp_path / "rows.jsonl.gz"
     path.write_bytes(content)
@@ -176,8 +177,9 @@ def test_humaneval_comes_from_the_installed_package(monkeypatch):
 
 def test_a_set_without_a_hub_says_where_it_was_looked_for(monkeypatch):
     monkeypatch.delenv("O1CODER_DATA", raising=False)
-    with pytest.raises(ProblemFileError, match=r"apps: not in O1CODER_DATA \(apps/\*.json\*\)"):
-        load_rows("apps")
+    monkeypatch.setitem(sources.KNOWN_SETS, "mine", sources.KnownSet("mine", "", "mine/*"))
+    with pytest.raises(ProblemFileError, match=r"mine: not in O1CODER_DATA \(mine/\*\), and it can only"):
+        load_rows("mine")
 
 
 def test_without_datasets_the_extra_is_named(monkeypatch):
@@ -270,3 +272,84 @@ def test_taco_files_are_read_by_path_too():
     rows = load_rows(path)
     assert len(rows) == 10
     assert sum(row.problem.entry_point is None for row in rows) == 3
+
+
+def test_a_format_may_be_named_before_the_path(write):
+    path = write({"question": "q", "input_output": {"inputs": ["1"], "outputs": ["2"]}, "solutions": None})
+    assert load_rows(f"taco:{path}")[0].tests == (StdioTest("1", "2", "taco"),)
+    assert load_rows(path)[0].tests == (StdioTest("1", "2", "apps"),)
+    with pytest.raises(ProblemFileError, match="line 1: field 'prompt': missing"):
+        load_rows(f"humaneval:{path}")
+
+
+def test_an_unknown_format_is_refused_with_its_place(write):
+    with pytest.raises(ProblemFileError, match=r"line 1: unknown format; the nearest is .* but it needs"):
+        load_rows(write({"question": "q", "answer": "a"}))
+
+
+def test_bad_rows_of_a_foreign_format_may_be_skipped(write):
+    good = {"question": "q", "input_output": {"inputs": ["1"], "outputs": ["2"]}, "solutions": None}
+    calls = good | {"input_output": {"fn_name": "f", "inputs": [3], "outputs": [3]}}
+    path = write(calls, good, good | {"solutions": ["print 1"]}, good | {"input_output": {"fn_name": ""}})
+    rows = load_rows(path, skip_bad=True)
+    assert len(rows) == 1
+    assert [message.split(": ")[0] for message in rows.skipped] == [f"{path}, line {n}" for n in (1, 3, 4)]
+    with pytest.raises(
+        ProblemFileError, match=r"line 1: field 'input_output.inputs\[0\]': expected the list"
+    ):
+        load_rows(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("hf:me/set", ("me/set", None, None, None)),
+        ("hf:me/set:test", ("me/set", None, None, "test")),
+        ("hf:me/set@v1.2:test", ("me/set", None, "v1.2", "test")),
+        ("hf:me/set/small@refs/convert/parquet", ("me/set", "small", "refs/convert/parquet", None)),
+        ("humaneval:hf:me/set:test", ("me/set", None, None, "test")),
+    ],
+)
+def test_any_set_of_the_hub_is_read_by_its_id(monkeypatch, name, asked):
+    datasets = pytest.importorskip("datasets")
+    calls = []
+
+    def load_dataset(repo, configuration, *, revision, split, streaming):
+        calls.append((repo, configuration, revision, split))
+        return [HUMANEVAL_ROW] if split else {"train": [HUMANEVAL_ROW]}
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(sources, "hub_reachable", lambda: True)
+    rows = load_rows(name)
+    assert calls == [asked]
+    assert rows.source == "Hugging Face, me/set"
+    assert rows[0].problem.task_id == "HumanEval/900"
+
+
+def test_a_set_with_a_script_is_read_from_its_files(tmp_path, monkeypatch):
+    datasets, hub = pytest.importorskip("datasets"), pytest.importorskip("huggingface_hub")
+    raw = {"question": "q", "input_output": {"inputs": ["1"], "outputs": ["2"]}, "solutions": None}
+    for name in ("train", "test", "test2"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(raw))
+
+    def refuse(*arguments, **options):
+        raise RuntimeError("Dataset scripts are no longer supported, but found set.py")
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    monkeypatch.setattr(hub, "snapshot_download", lambda repo, **options: str(tmp_path))
+    monkeypatch.setattr(sources, "hub_reachable", lambda: True)
+    rows = load_rows("hf:me/set:test")
+    assert [row.problem.task_id for row in rows] == ["me/set/test/0", "me/set/test2/0"]
+    assert {row.problem.meta["split"] for row in rows} == {"test"}
+
+
+def test_what_is_no_id_of_the_hub_is_named():
+    with pytest.raises(UsageError, match="hf:set: expected hf:owner/name"):
+        load_rows("hf:set")
+
+
+def test_limits_are_numbers(write):
+    with pytest.raises(ProblemFileError, match="field 'meta': cpu_s: expected a number > 0, got '2'"):
+        load_rows(write(ROW | {"meta": {"cpu_s": "2"}}))
+    (row,) = load_rows(write(ROW | {"meta": {"cpu_s": None, "memory_bytes": 1 << 31}}))
+    assert limits_for(row.problem) == replace(Limits(), memory_bytes=1 << 31)

@@ -7,10 +7,10 @@ from importlib import resources
 
 import pytest
 
-from o1coder_gym.cli.tools.data import validations
-from o1coder_gym.problems.docstring_examples import docstring_examples
+from o1coder_gym.problems.formats.reading.docstring_examples import docstring_examples
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import problem_row_to_json
+from o1coder_gym.problems.validation import validate_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Limits, Outcome, StdioTest, Submission
 
@@ -69,7 +69,7 @@ def test_the_file_is_in_the_form_that_is_written(starter):
 
 
 def test_every_reference_passes(starter):
-    for result in validations(starter, default_judge(), Limits()):
+    for result in validate_rows(starter, default_judge(), Limits()):
         assert result.verdict is not None
         assert result.verdict.outcome is Outcome.PASS, (result.row.problem.task_id, result.verdict.error)
 

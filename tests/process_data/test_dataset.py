@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import RowError, UsageError
-from o1coder_gym.problems.rows import split_of
+from o1coder_gym.problems.likeness.identity import split_of
 from o1coder_gym.process_data import (
     LabelRule,
     PairRule,
@@ -34,7 +34,8 @@ def prefix(
 
 
 def data(*rows: PrefixRow, paths: tuple[PathRow, ...] = (), source: str = "run", **rules) -> ProcessData:
-    problems = [Problem(task, "?", "f", (CallTest("[1]", "2"),), {"split": "x"}) for task in ("p", "q")]
+    tasks = {"p": 0, "q": 0} | {row.state.problem_id: 0 for row in rows}
+    problems = [Problem(task, f"{task}?", "f", (CallTest("[1]", "2"),), {"split": "x"}) for task in tasks]
     return assembled("pseudocode", problems, rows, paths, sources={source: {"seed": 0}}, **rules)
 
 
@@ -45,6 +46,19 @@ def test_labels_follow_the_stated_rule() -> None:
     assert [row.hard for row in by_any.prefixes] == [1, 0, 0]
     assert [row.hard for row in by_value.prefixes] == [0, 1, 1]
     assert [row.soft for row in by_any.prefixes] == [0.4, 0.6, 0.5]
+
+
+def test_hard_labels_do_not_rise_with_the_budget_alone() -> None:
+    # one end in ten passes, and ever more are found: a lucky one among them makes no good step
+    rule = LabelRule("any")
+    budgets = [(0, 1), (0, 5), (1, 10), (2, 20), (8, 80), (80, 800)]
+    assert [rule.label(0.1, passing, ends) for passing, ends in budgets] == [0] * 6
+    assert [rule.label(0.3, passing, ends) for passing, ends in ((1, 1), (1, 8), (5, 40), (40, 60))] == [
+        1
+    ] * 4
+    assert [LabelRule("value", 0.4).label(value, 1, ends) for value, ends in ((0.39, 99), (0.4, 1))] == [0, 1]
+    (row,) = data(replace(prefix("a", value=0.1, visits=9, passing=1), ends=9)).prefixes
+    assert row.hard == 0
 
 
 def test_pairs_are_siblings_with_margin_and_visits() -> None:
@@ -76,6 +90,107 @@ def test_merging_averages_by_visits_and_labels_anew() -> None:
         merged([one, replace(two, format="vanilla")])
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"prompt": "another"}, "prompt"),
+        ({"public_tests": (CallTest("[1]", "3"),)}, "public tests"),
+        ({"entry_point": "g"}, "entry point"),
+    ],
+)
+def test_problems_of_one_name_are_not_united(changed: dict[str, object], told: str) -> None:
+    one, two = data(prefix("a", value=1.0)), data(prefix("a", value=0.0, source="other"), source="other")
+    assert len(merged([one, two]).problems) == 2
+    others = tuple(replace(problem, **changed) for problem in two.problems)
+    with pytest.raises(UsageError, match=f"problems called p differ in their {told}"):
+        merged([one, replace(two, problems=others)])
+
+
+def test_rules_and_shares_are_kept_and_not_mixed() -> None:
+    one = data(prefix("a", value=0.3, passing=1), label_rule=LabelRule("value", 0.2), validation=0.4)
+    two = data(
+        prefix("a", value=0.1, source="other"), source="other", label_rule=one.label_rule, validation=0.4
+    )
+    whole = merged([one, two])
+    assert (whole.label_rule, whole.validation) == (one.label_rule, 0.4)
+    assert whole.prefixes[0].hard == 1  # v = 0.2
+    with pytest.raises(UsageError, match="different label rule cannot be merged"):
+        merged([one, replace(two, label_rule=LabelRule())])
+    with pytest.raises(UsageError, match=r"different validation cannot be merged: 0\.4, 0\.1"):
+        merged([one, replace(two, validation=0.1)])
+
+
+def ended(*texts: str, passing: int, source: str = "run") -> PrefixRow:
+    return replace(prefix(*texts, value=float(passing), passing=passing, source=source), ended=True)
+
+
+def test_an_end_that_two_searches_came_to_counts_once() -> None:
+    # run: a → x (passes), a → y; other: a → x, a → z (passes)
+    rows = [
+        prefix("a", value=0.5, visits=2, passing=1),
+        ended("a", "x", passing=1),
+        ended("a", "y", passing=0),
+    ]
+    rows[0] = replace(rows[0], ends=2)
+    again = [replace(row, sources=("other",)) for row in (rows[0], rows[1])]
+    again.append(ended("a", "z", passing=1, source="other"))
+    again[0] = replace(again[0], passing=2, value=1.0)
+    whole = merged([data(*rows), data(*again, source="other")])
+    found = {row.state.steps[-1].text: row for row in whole.prefixes}
+    assert (found["a"].visits, found["a"].value) == (4, 0.75)
+    assert (found["a"].ends, found["a"].passing) == (3, 2)  # x, y, z; x and z
+    assert (found["x"].ends, found["x"].passing, found["x"].visits) == (1, 1, 2)
+    assert [(one.source, one.visits, one.ends) for one in found["a"].found] == [
+        ("run", 2, 2),
+        ("other", 2, 2),
+    ]
+    # two seeds of one run, whose rows have one source
+    seeds = data(*rows, *(replace(row, sources=("run",)) for row in again))
+    same = {row.state.steps[-1].text: row for row in seeds.prefixes}
+    assert (same["a"].ends, same["a"].passing, same["a"].found) == (3, 2, ())
+    # judged twice, passed once: one end, which passes
+    flaky = data(ended("b", passing=1), ended("b", passing=0)).prefixes[0]
+    assert (flaky.ends, flaky.passing, flaky.value) == (1, 1, 0.5)
+
+
+def test_old_sources_weigh_less_or_nothing(tmp_path: Path) -> None:
+    new, old = (
+        data(prefix("a", value=1.0, visits=2)),
+        data(prefix("a", value=0.0, visits=6, source="old"), source="old"),
+    )
+    oldest = data(
+        prefix("a", value=0.5, visits=4, source="oldest"),
+        prefix("b", value=0.5, source="oldest"),
+        source="oldest",
+    )
+    whole = merged([new, old, oldest])
+    assert whole.prefixes[0].value == pytest.approx((2 * 1 + 6 * 0 + 4 * 0.5) / 12)
+    half = merged([new, old, oldest], decay=0.5)
+    # (1·2·1 + ½·6·0 + ¼·4·½) / (2 + 3 + 1)
+    assert half.prefixes[0].value == pytest.approx(2.5 / 6)
+    assert half.prefixes[0].visits == 12
+    write_data(tmp_path, whole)
+    # what each source found is still there after it was written down and united again
+    later = merged([data(source="none"), read_data(tmp_path)], decay=0.5)
+    assert later.prefixes[0].value == pytest.approx(2.5 / 6)
+    newest = merged([new, old, oldest], decay=0.0)
+    assert [(row.value, row.visits, row.sources) for row in newest.prefixes] == [(1.0, 2, ("run",))]
+    assert set(newest.sources) == {"run"}
+    with pytest.raises(UsageError, match="decay lies in"):
+        merged([new], decay=1.5)
+
+
+def test_rows_of_earlier_versions_unite_as_one_source() -> None:
+    earlier = replace(prefix("a", value=0.5, visits=4), sources=("x", "y"))
+    whole = merged(
+        [data(prefix("a", value=1.0, visits=4)), replace(data(earlier), sources={"x": {}, "y": {}})]
+    )
+    (row,) = whole.prefixes
+    assert row.value == 0.75
+    assert row.sources == ("run", "x", "y")
+    assert [one.source for one in row.found] == ["run", "x+y"]
+
+
 def test_equal_paths_are_one() -> None:
     state = State("p", (Step(ActionType.CODE, "x"),))
     paths = (PathRow(state, 3, 9, None, "", ("a",)), PathRow(state, 5, 8, None, "", ("b",)))
@@ -88,7 +203,7 @@ def test_all_rows_of_a_problem_are_in_one_split() -> None:
     rows = [prefix(step, value=value, task=task) for task in tasks for step, value in (("a", 1), ("b", 0))]
     found = data(*rows, validation=0.3)
     for row in (*found.prefixes, *found.pairs):
-        assert row.split == split_of(row.state.problem_id, 0.3)
+        assert row.split == split_of(found.problem(row.state.problem_id), 0.3)
     held_out = found.of_split("validation")
     assert 0 < len(held_out.prefixes) < len(found.prefixes)
     assert {row.state.problem_id for row in held_out.prefixes} == {p.state.problem_id for p in held_out.pairs}
@@ -119,3 +234,39 @@ def test_a_broken_folder_is_named(tmp_path: Path) -> None:
 def test_rules_out_of_range_are_refused(make) -> None:
     with pytest.raises(UsageError):
         make()
+
+
+def test_a_problem_is_in_one_split_under_all_its_names() -> None:
+    """As HumanEval is in its plus set, with other task ids."""
+    asked = [f"Returns the {place}-th smallest number of the given list." for place in range(40)]
+
+    def named(name: str) -> ProcessData:
+        problems = [Problem(f"{name}/{place}", text, "f") for place, text in enumerate(asked)]
+        rows = [prefix("a", value=1.0, task=problem.task_id) for problem in problems]
+        return assembled("pseudocode", problems, rows, (), validation=0.5, sources={name: {}})
+
+    one, other = (
+        {int(row.state.problem_id.split("/")[1]): row.split for row in named(name).prefixes}
+        for name in ("a", "b")
+    )
+    assert one == other
+    assert {*one.values()} == {"train", "validation"}
+    both = merged([named("a"), named("b")]).of_split("validation")
+    assert {problem.prompt for problem in both.problems} == {
+        asked[place] for place, split in one.items() if split == "validation"
+    }
+
+
+def test_a_folder_of_an_earlier_version_keeps_the_splits_of_its_rows(tmp_path: Path) -> None:
+    found = data(prefix("a", value=1.0), validation=0.5)
+    (row,) = found.prefixes
+    other = "train" if row.split == "validation" else "validation"
+    old = replace(found, prefixes=(replace(row, split=other),))
+    assert [problem.task_id for problem in old.of_split(other).problems if problem.task_id == "p"] == ["p"]
+
+
+def test_texts_may_hold_any_line_end(tmp_path: Path) -> None:
+    odd = "a\u2028b\u0085c\x0cd"
+    found = data(prefix(odd, value=1.0))
+    write_data(tmp_path, found)
+    assert read_data(tmp_path) == found

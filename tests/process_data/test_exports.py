@@ -1,6 +1,7 @@
 """Exports: the rows that other trainers expect, and each prefix in a trajectory."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -63,12 +64,24 @@ def test_math_shepherd_rows_differ_in_tags_only(data: ProcessData) -> None:
 def test_preferences_and_demonstrations(data: ProcessData) -> None:
     found = list(preferences(data))
     assert [one["margin"] for one in found] == [0.75, 0.5]
-    assert found[1]["prompt"].endswith("### Step 1 (define)\nadd them\n\n")
-    assert found[1]["chosen"] == "### Step 2 (code)\n```python\nprint(1)\n```"
+    assert found[1]["prompt"].endswith("output.\n\n### Step 1 (define)\nadd them")
+    assert found[1]["chosen"] == "\n\n### Step 2 (code)\n```python\nprint(1)\n```"
     (shown,) = demonstrations(data)
     assert shown["prompt"][-1]["role"] == "user"
     text = shown["completion"][0]["content"]
     assert text == "### Step 1 (define)\nadd them\n\n### Step 2 (code)\n```python\nprint(1)\n```\n"
+
+
+@pytest.mark.parametrize("merged", ["\n\n###", "\n\n### Step"])
+def test_prompts_are_encoded_alike_alone_and_with_an_answer(data: ProcessData, merged: str) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    # a tokenizer that joins a blank line with what follows, as that of SmolLM2 does
+    cut = tokenizers.pre_tokenizers.Split(tokenizers.Regex(re.escape(merged) + r"|\w+|\n+|.| "), "isolated")
+    for row in preferences(data):
+        alone = [piece for piece, _ in cut.pre_tokenize_str(row["prompt"])]
+        for side in ("chosen", "rejected"):
+            both = [piece for piece, _ in cut.pre_tokenize_str(row["prompt"] + row[side])]
+            assert both[: len(alone)] == alone
 
 
 @pytest.mark.parametrize("name", ["stepwise", "math_shepherd", "preferences", "demonstrations"])

@@ -14,6 +14,7 @@ from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.errors import InfrastructureError
+from o1coder_gym.experiments.shards import completed
 from o1coder_gym.process_data import ProcessData
 from o1coder_gym.process_data.harvest import harvest, prefix_rows
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
@@ -154,6 +155,34 @@ def test_every_row_agrees_with_the_search(toy: ModuleType, agent: Any) -> None:
         assert row.hard == int(row.passing > 0)
     for path in data.paths:
         assert all(step.type is not ActionType.MALFORMED for step in path.state.steps)
+
+
+@pytest.mark.parametrize("agent", [mcts, best_of_n])
+@pytest.mark.parametrize("rollouts", [1, 8])
+def test_completions_say_what_a_prefix_is_worth(toy: ModuleType, agent: Any, rollouts: int) -> None:
+    recorder = Recorder()
+    driver = Driver(toy.ToyModel(), toy.ToyPolicy(), seed=3, observer=recorder)
+    trees = []
+    for result in driver.run([Task(f"p{i}", agent, Budget(tokens=600)) for i in range(4)]):
+        problem = toy.ToyModel().problem(result.task.task_id)
+        recording = recorder.recordings[result.task.key]
+        trees.append(tree_record(result, problem, recording, seed=3, format="pseudocode"))
+    found = completed(trees, rollouts, Driver(toy.ToyModel(), toy.ToyPolicy(), seed=3))
+    whole = sorted((tree for _, tree in found), key=lambda tree: tree.problem.task_id)
+    assert [SearchTree.from_row(json.loads(json.dumps(tree.to_row()))) for tree in whole] == whole
+    before, after = (harvest(some, ToyJudge(), source={}) for some in (trees, whole))
+    assert [row.state for row in after.prefixes] == [row.state for row in before.prefixes]
+    values = {tree.state(node): v for tree in whole for node, v in tree.completions}
+    assert values
+    for row, old in zip(after.prefixes, before.prefixes, strict=True):
+        if row.ended:
+            assert row == old
+        else:
+            v = values[row.state]
+            assert (row.visits, row.ends) == (len(v), len(v)) == (rollouts, rollouts)
+            assert row.value == row.soft == pytest.approx(sum(v) / len(v))
+            assert row.passing == sum(one == 1.0 for one in v)
+    assert "completions" not in trees[0].to_row()
 
 
 def sum_of_ends(state: State, data: ProcessData) -> float:

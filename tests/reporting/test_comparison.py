@@ -1,12 +1,27 @@
 """Paired comparison by hand-made rows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.comparison import NOTHING_SHOWN, compare_rows, compare_with, solved_by_problem
-from o1coder_gym.reporting.results import RESULTS, ResultRow, Setting, labels, read_results
+from o1coder_gym.reporting.comparison import (
+    NOTHING_SHOWN,
+    TOO_FEW,
+    compare_rows,
+    compare_with,
+    corrected,
+)
+from o1coder_gym.reporting.results import (
+    FAILURES,
+    RESULTS,
+    ResultRow,
+    Setting,
+    labels,
+    read_results,
+    seeds_by_problem,
+)
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Outcome, Usage
@@ -49,12 +64,15 @@ def test_no_difference_is_said_to_be_none() -> None:
     mcts = [row(task, "mcts", task in (2, 3, 4, 5)) for task in range(40)]
     (found,) = compare_with([*greedy, *mcts], "greedy")
     assert found.difference.mean == pytest.approx(1 / 40)
-    assert found.conclusion == NOTHING_SHOWN
+    assert (found.differing, found.conclusion) == (5, TOO_FEW)  # whatever their signs, p ≥ 0.0625
+    more = [row(task, "mcts", task in (2, 3, 4, 5, 6, 7)) for task in range(40)]
+    (found,) = compare_with([*greedy, *more], "greedy")
+    assert (found.differing, found.conclusion) == (7, NOTHING_SHOWN)
 
 
-def test_seeds_are_averaged_before_problems_are_resampled() -> None:
+def test_seeds_are_averaged_within_a_problem() -> None:
     rows = [row(0, "a", True), row(0, "a", False, seed=1), row(1, "a", True)]
-    assert solved_by_problem(rows) == {"toy p/0": 0.5, "toy p/1": 1.0}
+    assert seeds_by_problem(rows) == {("toy", "p/0"): [True, False], ("toy", "p/1"): [True]}
     # 50 equal seeds of one problem are one item, not 50: the interval is that of nothing but this problem
     many = [row(0, "a", True, seed=seed) for seed in range(50)]
     found = compare_rows(many, [row(0, "b", False)], ("a", "b"))
@@ -96,3 +114,53 @@ def test_results_are_read_from_all_parts_of_a_run(tmp_path: Path) -> None:
     assert [found.task_id for found in read_results(tmp_path)] == ["p/0", "p/1"]
     with pytest.raises(UsageError, match="no results"):
         read_results(tmp_path / "shard-7")
+
+
+@pytest.mark.parametrize(
+    ("wins", "conclusion"), [(4, TOO_FEW), (5, TOO_FEW), (6, "a solves more"), (8, "a solves more")]
+)
+def test_a_few_wins_are_shown_by_the_exact_test_alone(wins: int, conclusion: str) -> None:
+    a = [row(task, "a", task < wins) for task in range(40)]
+    b = [row(task, "b", False) for task in range(40)]
+    found = compare_rows(a, b, ("a", "b"))
+    assert found.difference.shown is (wins > 4)  # by the interval
+    assert found.conclusion == conclusion
+    assert found.p == pytest.approx(2 / 2**wins)
+    assert f"exact p = {found.p:.3g}" in found.evidence
+    assert "could show differences of ≥" in found.evidence
+
+
+def test_several_agents_are_corrected_for_each_other() -> None:
+    rows = [row(task, "base", False) for task in range(40)]
+    for number in range(4):
+        rows += [row(task, f"agent{number}", task < 7) for task in range(40)]
+    found = compare_with(rows, "base")
+    assert [one.p for one in found] == pytest.approx([2 / 2**7] * 4)
+    assert [one.p_corrected for one in found] == pytest.approx([8 / 2**7] * 4)
+    assert not any(one.shown for one in found)
+    assert "corrected (Holm)" in found[0].evidence
+    (alone,) = compare_with([one for one in rows if one.agent in ("base", "agent0")], "base")
+    assert alone.shown
+    assert corrected([alone]) == [alone]
+
+
+def test_an_error_is_unsolved() -> None:
+    a = [row(task, "a", task < 5) for task in range(5)]
+    a += [replace(row(task, "a", False), outcome=None, error="the agent failed") for task in range(5, 12)]
+    b = [row(task, "b", task < 8) for task in range(12)]
+    found = compare_rows(a, b, ("a", "b"))
+    assert (found.solved_a, found.solved_b, found.difference.count) == (
+        pytest.approx(5 / 12),
+        pytest.approx(8 / 12),
+        12,
+    )
+
+
+def test_errors_are_read_until_a_resumed_run_has_an_answer(tmp_path: Path) -> None:
+    down = replace(row(1, "mcts", False), outcome=None, error="down")
+    with RunFolder.open(tmp_path, {}) as folder:
+        folder.append(RESULTS, row(0, "mcts", True).to_row())
+        folder.append(FAILURES, down.to_row(), down.to_row())
+        assert [(one.task_id, one.error) for one in read_results(tmp_path)] == [("p/0", ""), ("p/1", "down")]
+        folder.append(RESULTS, row(1, "mcts", True).to_row())
+        assert [(one.task_id, one.error) for one in read_results(tmp_path)] == [("p/0", ""), ("p/1", "")]

@@ -1,11 +1,22 @@
 import io
+import json
 import math
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from o1coder_gym.reporting.results import ResultRow, markdown_report, name_lines, summarize, terminal_table
+from o1coder_gym.reporting.comparison import compare_with
+from o1coder_gym.reporting.measures import areas, measures
+from o1coder_gym.reporting.results import (
+    ResultRow,
+    markdown_report,
+    name_lines,
+    read_results,
+    summarize,
+    terminal_table,
+)
+from o1coder_gym.reporting.run_report import make_report
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
 
@@ -36,6 +47,17 @@ ROWS = [
 
 def test_rows_survive_json():
     assert [ResultRow.from_row(one.to_row()) for one in ROWS] == ROWS
+
+
+def test_rows_that_come_twice_are_counted_once_and_a_bom_is_read_over(tmp_path):
+    lines = "".join(f"{json.dumps(one.to_row())}\n" for one in ROWS)
+    (tmp_path / "shard").mkdir()
+    (tmp_path / "results.jsonl").write_bytes(b"\xef\xbb\xbf" + lines.encode())
+    other = [replace(ROWS[0], usage=Usage(tokens=7)), replace(ROWS[0], seed=1), replace(ROWS[0], run="other")]
+    (tmp_path / "shard" / "results.jsonl").write_text(
+        lines + "".join(f"{json.dumps(one.to_row())}\n" for one in other)
+    )
+    assert read_results(tmp_path) == [*ROWS, *other[1:]]
 
 
 def test_solved_means_every_hidden_test():
@@ -70,7 +92,7 @@ def test_names_in_the_terminal_are_broken_between_words_and_budgets_are_parts():
     rows = [
         replace(one, agent=name, budget=Budget(tokens=tokens), usage=Usage(12345, calls=9, seconds=1234.5))
         for tokens in (16384, 512)
-        for one in ROWS[:1] * 1000
+        for one in (replace(ROWS[0], task_id=f"p/{number}") for number in range(1000))
     ]
     lines = [line.strip() for line in printed(rows).splitlines()]
     assert max(map(len, lines)) <= 80
@@ -79,7 +101,7 @@ def test_names_in_the_terminal_are_broken_between_words_and_budgets_are_parts():
     first, *more = lines[start].split("  ")
     assert first == "best_of_n_"
     assert [cell.strip() for cell in more if cell] == [
-        "1000/1000", "100 (100–100)", "100 %", "12,345", "75 %", "0.0", "1,234.5"
+        "1000/1000", "100 (100–100)~", "100 %", "12,345", "75 %", "0.0", "1,234.5"
     ]  # fmt: skip
     assert lines[start + 1 : start + 5] == ["random:n=64,", "early_stop=", "true,select=", "prm_product"]
 
@@ -102,9 +124,9 @@ def test_no_word_is_broken(name: str, lines: list[str]):
 
 def test_report_names_every_problem_and_every_failure():
     report = markdown_report("two problems", ROWS, {"policy": "scripted:x"})
-    assert "| greedy | 1/2 | 50.0 (9 to 91) | 67 | 2/2 | 150 |  | 2.0 | 1.0 | 0.5 |" in report
+    assert "| greedy | 1/2 | 50.0 (9 to 91)~ | 67 | 2/2 | 150 |  | 2.0 | 1.0 | 0.5 |" in report
     limited = [replace(one, budget=Budget(tokens=200)) for one in ROWS[:2]]
-    assert "| greedy | 1/2 | 50.0 (9 to 91) | 67 | 2/2 | 150 | 75 % | 2.0 | 1.0 | 0.5 |" in markdown_report(
+    assert "| greedy | 1/2 | 50.0 (9 to 91)~ | 67 | 2/2 | 150 | 75 % | 2.0 | 1.0 | 0.5 |" in markdown_report(
         "", limited, {}
     )
     assert "| p/2 | wrong answer | error |" in report
@@ -147,3 +169,38 @@ def test_tables_say_what_has_no_tests():
     assert "No hidden tests: 1 of 3 problems (p/3)." in report
     assert "| p/3 | no tests |  |" in report
     assert "No hidden tests" not in markdown_report("two problems", ROWS, {})
+
+
+def test_one_definition_of_solved_failed_and_missing():
+    """Two of four: an error and an end without a program are failures; what the judge cannot say is none."""
+    judged = [Outcome.PASS, Outcome.PASS, None, None, Outcome.INFRASTRUCTURE]
+    errors = ["", "", "policy: gone", "", ""]
+    rows = [
+        replace(row(f"p/{place}", agent, outcome, 100, error), budget=Budget(tokens=limit))
+        for agent in ("greedy", "mcts")
+        for limit in (256, 512)
+        for place, (outcome, error) in enumerate(zip(judged, errors, strict=True))
+    ]
+    greedy, *_ = summarize(rows)
+    assert (greedy.solved, greedy.total, greedy.missing, greedy.rate) == (2, 4, 1, 0.5)
+    assert [found.pass_at[1].value for found in measures(rows)] == [0.5] * 4
+    assert areas(rows) == {"greedy": 0.5, "mcts": 0.5}
+    compared = compare_with(rows, "greedy")
+    assert [(one.solved_a, one.solved_b, one.difference.count) for one in compared] == [(0.5, 0.5, 4)] * 2
+    assert [one.tokens_a for one in compared] == [100, 100]
+    report = make_report(rows)
+    assert [point.rate for curve in report.curves for point in curve.points] == [0.5] * 4
+    assert "Left out: 4 of 20 rows" in markdown_report("", rows, {})
+    assert "left out: 4 rows" in printed(rows)
+
+
+def test_tokens_are_those_of_the_rows_that_are_compared():
+    rows = [row("p/1", "greedy", Outcome.PASS, 10), row("p/1", "mcts", Outcome.PASS, 30)]
+    (found,) = compare_with([*rows, row("p/2", "mcts", Outcome.PASS, 10_000)], "greedy")
+    assert (found.tokens_a, found.tokens_b) == (30, 10)
+
+
+def test_an_agent_that_the_judge_never_judged_has_no_share():
+    (summary,) = summarize([row("p/1", "greedy", Outcome.INFRASTRUCTURE, 100)])
+    assert (summary.total, summary.missing, summary.share.percent()) == (0, 1, "–")
+    assert "0/0" in printed([row("p/1", "greedy", Outcome.INFRASTRUCTURE, 100)])

@@ -1,14 +1,14 @@
-import math
 from dataclasses import replace
 
 import pytest
 
 from o1coder_gym.metrics import calibration_error
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
-from o1coder_gym.reporting.results import ResultRow
-from o1coder_gym.reporting.run_report import make_report
-from o1coder_gym.reporting.search_reliability import scored_steps, search_reliability
+from o1coder_gym.reporting.results import PROFILE, ResultRow
+from o1coder_gym.reporting.run_report import make_report, read_profile
+from o1coder_gym.reporting.search_reliability import ScoredStep, scored_steps, search_reliability
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import ActionType, Outcome, Problem, Step, Usage
 
 
@@ -68,7 +68,8 @@ def test_differences_are_to_the_control_at_the_same_budget():
     less, more = found["mcts", 512], found["mcts", 1024]
     assert less is not None
     assert more is not None
-    assert (less.mean, more.mean, more.count) == (0.0, 0.25, 4)
+    gaps = less.difference, more.difference
+    assert (gaps[0].mean, gaps[1].mean, gaps[1].count) == (0.0, 0.25, 4)
     assert not more.shown  # one problem of four
 
 
@@ -96,11 +97,13 @@ def scored_tree() -> SearchTree:
 
 def test_a_step_is_worth_the_ends_below_it():
     # not its value in the search, which the scorer itself may have set; ends themselves are no steps
-    assert scored_steps([scored_tree()]) == [(0.2, 0.0), (0.9, 0.75), (0.6, 0.5)]
+    steps = [(0.2, 0.0), (0.9, 0.75), (0.6, 0.5)]
+    assert scored_steps([scored_tree()]) == [ScoredStep("p", *step) for step in steps]
 
 
 def test_bins_and_their_error():
-    bins = search_reliability([(0.05, 0.0), (0.95, 1.0), (0.97, 0.5), (1.0, 1.0)])
+    pairs = [(0.05, 0.0), (0.95, 1.0), (0.97, 0.5), (1.0, 1.0)]
+    bins = search_reliability([ScoredStep("p", *pair) for pair in pairs])
     assert [one.count for one in bins] == [1, 3]
     assert bins[1].score == pytest.approx((0.95 + 0.97 + 1.0) / 3)
     assert bins[1].target == pytest.approx(2.5 / 3)
@@ -109,15 +112,29 @@ def test_bins_and_their_error():
     assert search_reliability([]) == []
 
 
-def test_rows_without_an_answer_are_not_compared():
+def test_rows_without_an_answer_are_unsolved():
     rows = [
         *ROWS,
-        *(replace(row("p/9", agent, False), outcome=None, error="down") for agent in ("greedy", "mcts")),
+        row("p/9", "greedy", True),
+        replace(row("p/9", "mcts", False), outcome=None, error="down"),
     ]
     (difference,) = (
         found
         for one, found in zip(make_report(rows).summaries, make_report(rows).differences, strict=True)
         if found is not None and one.setting.budget.tokens == 1024
     )
-    assert difference.count == 4
-    assert not math.isnan(difference.mean)
+    assert difference.difference.count == 5
+    assert difference.difference.mean == 0.0  # mcts has p/2 for itself, greedy p/9
+
+
+def test_an_agent_that_ended_by_itself_is_said_to():
+    rows = [replace(one, capped=one.agent == "greedy") for one in ROWS]
+    assert [curve.capped for curve in make_report(rows).curves] == [True, False]
+
+
+def test_where_the_time_went_is_summed_over_seeds_and_parts(tmp_path):
+    for name, seed in (("a", 0), ("a", 1), ("b", 0)):
+        with RunFolder.open(tmp_path / name, {}, resume=True) as folder:
+            folder.append(PROFILE, {"agent": "mcts", "seed": seed, "seconds": {"wall": 2.0, "policy": 0.5}})
+    assert read_profile(tmp_path) == {"mcts": {"wall": 6.0, "policy": 1.5}}
+    assert read_profile(tmp_path / "nothing") == {}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import JournalError
+from o1coder_gym.runs import journal
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.runs.provenance import config_hash
 
@@ -112,6 +113,7 @@ def test_a_full_disk_keeps_the_rows_before(tmp_path: Path) -> None:
     program = """
 import resource, sys
 from o1coder_gym.errors import JournalError
+from o1coder_gym.runs import journal
 from o1coder_gym.runs.journal import RunFolder
 with RunFolder.open(sys.argv[1], {"a": 1}) as folder:
     folder.append("answers", {"k": 0})
@@ -127,3 +129,75 @@ with RunFolder.open(sys.argv[1], {"a": 1}) as folder:
     assert "cannot be written: File too large" in done.stdout
     assert [row["k"] for row in read_rows(tmp_path / "answers.jsonl")] == [0]
     assert (tmp_path / "answers.jsonl").read_bytes() == b'{"k": 0}\n'
+
+
+def test_every_file_is_flushed_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, flushed = [100.0], []
+    monkeypatch.setattr(journal.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(journal.os, "fdatasync", flushed.append)
+    with RunFolder.open(tmp_path, CONFIG, fsync_s=1.0) as folder:
+        for _ in range(50):  # answers come all the time, a result now and then
+            folder.append("answers", {"k": 0})
+            if clock[0] in (100.0, 102.0):
+                folder.append("results", {"k": 0})
+            clock[0] += 0.25
+        files = folder._files
+        assert flushed.count(files["results"]) == 2  # though no later result came
+        assert flushed.count(files["answers"]) == 10  # 12 seconds, one flush in 1.25
+        del flushed[:]
+        folder.append("answers", {"k": 0})
+    assert len(flushed) == 2  # closing flushes both
+
+
+def test_each_append_is_flushed_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(journal.os, "fdatasync", flushed.append)
+    with RunFolder.open(tmp_path, CONFIG, fsync_s=0) as folder:
+        for name in ("a", "b", "a"):
+            folder.append(name, {"k": 0})
+        assert flushed == [folder._files[name] for name in ("a", "b", "a")]
+
+
+KEYS = ["mcts p/1", 'quoted " p', "back \\ slash", "naïve \ud800", ""]
+
+
+def test_rows_are_found_by_their_first_field(tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path, CONFIG) as folder:
+        rows = [{"task": KEYS[i % 5], "k": i, "text": '"task": "x"'} for i in range(23)]
+        folder.append("answers", *rows[:20])
+        index = folder.index("answers", "task")
+        for key in KEYS:
+            assert list(index.rows(key)) == [row for row in rows[:20] if row["task"] == key]
+        assert list(index.rows("nobody")) == []
+        folder.append("answers", *rows[20:])
+        assert folder.index("answers", "task") is index
+        assert list(index.rows(KEYS[2])) == [row for row in rows if row["task"] == KEYS[2]]
+        assert list(folder.index("missing", "task").rows("x")) == []
+
+
+def test_what_was_indexed_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunFolder.open(tmp_path, CONFIG) as folder:
+        folder.append("answers", *({"task": f"t{i}", "k": 0} for i in range(100)))
+        read: list[str] = []
+        monkeypatch.setattr(
+            journal.RowIndex, "_key", lambda self, line: read.append(line) or json.loads(line)["task"]
+        )
+        for _ in range(3):
+            folder.index("answers", "task")
+        assert len(read) == 100
+        folder.append("answers", {"task": "new", "k": 0})
+        assert [row["k"] for row in folder.index("answers", "task").rows("new")] == [0]
+        assert len(read) == 101
+
+
+@pytest.mark.parametrize("line", ["not json", '{"k": 1}', '{"task": 3}', "[]", '{"task": "a'])
+def test_a_damaged_row_is_told_from_a_torn_one(tmp_path: Path, line: str) -> None:
+    with RunFolder.open(tmp_path, CONFIG) as folder:
+        path = tmp_path / "answers.jsonl"
+        path.write_text('{"task": "a", "k": 0}\n' + line)  # torn: the line has no end
+        assert [row["k"] for row in folder.index("answers", "task").rows("a")] == [0]
+        path.write_text('{"task": "a", "k": 0}\n' + line + "\n")
+        with pytest.raises(JournalError, match=r"line 2|byte"):
+            list(folder.index("answers", "task").rows("a"))

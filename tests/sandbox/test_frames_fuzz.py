@@ -3,8 +3,8 @@ import struct
 
 import pytest
 
-from o1coder_gym.sandbox.grading import Evidence, combine, failed_already, grade
-from o1coder_gym.sandbox.plan import CallRun, plan
+from o1coder_gym.sandbox.grading import Evidence, Reading, combine, grade
+from o1coder_gym.sandbox.plan import CallRun, NoRun, plan
 from o1coder_gym.sandbox.wire import WHOLE, ChildReport, Ending, FrameKind, read_frames
 from o1coder_gym.types import AssertTest, CallTest, CaseResult, CheckTest, Limits, Outcome, StdioTest
 
@@ -18,7 +18,8 @@ CALLS = (
     AssertTest("import math\nassert math.isclose(f(6), 7394832.125)"),
     CheckTest("def check(candidate):\n    assert abs(candidate(7) - 8372611.5) < 1e-6"),
 )
-TESTER = (AssertTest(f"assert [f(1)] == [{SECRET!r}]"), AssertTest("assert f(2) in (1, 2)"))
+TESTER = (AssertTest(f"assert [f(1)] == [{SECRET!r}]"),)
+GRANTED_S = 2.0
 BODIES = (
     b"0",
     b"NaN",
@@ -34,6 +35,13 @@ BODIES = (
     b"\xff\x00\xfe",
     b"9" * 5000,
 )
+
+
+def planned(tests):
+    """The one run of tests."""
+    (run,) = plan(tests, "f")
+    assert not isinstance(run, NoRun)
+    return run
 
 
 def frame(kind, index, body=b""):
@@ -83,17 +91,20 @@ def ending(source):
 )
 def test_mutated_frames_raise_nothing_and_pass_nothing(tests, count):
     source = random.Random(20241130)
-    (run,) = plan(tests, "f")
-    told_by_tester = frame(FrameKind.BEGUN, WHOLE) + frame(FrameKind.WRONG, 0, b"AssertionError")
+    run = planned(tests)
+    begun = frame(FrameKind.BEGUN, WHOLE)
+    told_by_tester = (begun, begun + frame(FrameKind.WRONG, 0, b"AssertionError"))
     seen: set[Outcome] = set()
     for _ in range(count):
         answer = mutate(source, b"".join(wrong_answers(source, len(tests))))
-        answers = (answer, told_by_tester) if tests is TESTER else (answer,)
+        answers = (answer, source.choice(told_by_tester)) if tests is TESTER else (answer,)
         children = tuple(ending(source) for _ in answers)
-        evidence = Evidence(children, answers, source.randbytes(8), source.random() < 0.1, Limits())
+        evidence = Evidence(
+            children, answers, source.randbytes(8), source.random() < 0.1, Limits(), GRANTED_S
+        )
         if isinstance(run, CallRun):
-            assert failed_already(run, answer, 0)[1] == 0
-            assert failed_already(run, answer, len(run.calls)) == (False, len(run.calls))
+            reading, cut = Reading(run, compares=True), source.randrange(len(answer) + 1)
+            assert not any(reading.go_on(bytearray(part))[1] for part in (answer[:cut], answer))
         results = grade(run, evidence, None)
         assert all(result.outcome is not Outcome.PASS for result in results.values())
         ordered = [results[index] for index in sorted(results)]
@@ -107,22 +118,37 @@ def test_mutated_frames_raise_nothing_and_pass_nothing(tests, count):
 
 
 def test_the_fuzzed_parser_reads_true_frames():
-    (run,) = plan(CALLS[:1], "f")
+    run = planned(CALLS[:1])
     answer = frame(FrameKind.BEGUN, WHOLE) + frame(FrameKind.VALUE, 0, f'"{SECRET}"'.encode())
-    evidence = Evidence((ChildReport(0, Ending.OWN, 0.0),), (answer,), b"", False, Limits())
+    evidence = Evidence((ChildReport(0, Ending.OWN, 0.0),), (answer,), b"", False, Limits(), GRANTED_S)
     assert grade(run, evidence, None) == {0: CaseResult(Outcome.PASS, repr(SECRET))}
 
 
 def test_a_second_answer_to_a_call_does_not_count():
-    (run,) = plan(CALLS[:1], "f")
+    run = planned(CALLS[:1])
     answer = frame(FrameKind.BEGUN, WHOLE) + frame(FrameKind.VALUE, 0, b"0")
     answer += frame(FrameKind.VALUE, 0, f'"{SECRET}"'.encode())
-    evidence = Evidence((ChildReport(0, Ending.OWN, 0.0),), (answer,), b"", False, Limits())
+    evidence = Evidence((ChildReport(0, Ending.OWN, 0.0),), (answer,), b"", False, Limits(), GRANTED_S)
     assert grade(run, evidence, None) == {0: CaseResult(Outcome.WRONG_ANSWER, "0")}
 
 
+def test_a_running_candidate_is_read_as_it_answers():
+    run = planned((CallTest("[0]", "0"), AssertTest("assert f(1) == 1 and f(2) == 2"), CallTest("[3]", "3")))
+    assert isinstance(run, CallRun)
+    begun, right = frame(FrameKind.BEGUN, WHOLE), [frame(FrameKind.VALUE, n, b"%d" % n) for n in range(4)]
+    reading, told, seen = Reading(run, compares=True), bytearray(), []
+    for part in (begun, right[0], right[0], right[1][:3], right[1][3:], right[2], right[3]):
+        told += part
+        seen.append(reading.go_on(told))
+    assert seen == [(False, another) for another in (False, True, False, False, False, True, False)]
+    wrong = bytearray(begun + right[0] + frame(FrameKind.VALUE, 1, b"7"))
+    assert Reading(run, compares=True).go_on(wrong) == (True, False)
+    assert Reading(run, compares=False).go_on(wrong) == (False, True)
+    assert Reading(run, compares=True).go_on(bytearray(right[0])) == (False, False)
+
+
 def evidence_of(answer, child):
-    return Evidence((child,), (frame(FrameKind.BEGUN, WHOLE) + answer,), b"", False, Limits())
+    return Evidence((child,), (frame(FrameKind.BEGUN, WHOLE) + answer,), b"", False, Limits(), GRANTED_S)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +164,7 @@ def evidence_of(answer, child):
     ],
 )
 def test_a_program_without_tests_has_loaded_only_if_it_says_so_and_ends_well(answer, child, outcome):
-    (run,) = plan((), "f")
+    run = planned(())
     results = grade(run, evidence_of(answer, child), None)
     assert results is not None
     assert results[WHOLE].outcome is outcome
@@ -146,7 +172,7 @@ def test_a_program_without_tests_has_loaded_only_if_it_says_so_and_ends_well(ans
 
 def test_a_stopped_test_of_which_calls_are_missing_has_not_passed():
     two_calls = AssertTest("assert f(1) == 1 and f(2) == 2")
-    (run,) = plan((CallTest("[0]", "0"), two_calls, two_calls), "f")
+    run = planned((CallTest("[0]", "0"), two_calls, two_calls))
     wrong, right = frame(FrameKind.VALUE, 0, b"7"), frame(FrameKind.VALUE, 1, b"1")
     both = frame(FrameKind.VALUE, 1, b"1") + frame(FrameKind.VALUE, 2, b"2")
     stopped = ChildReport(9, Ending.STOPPED, 0.0)
@@ -157,5 +183,5 @@ def test_a_stopped_test_of_which_calls_are_missing_has_not_passed():
 @pytest.mark.parametrize("length", [0, 1, 8, 9, 100])
 def test_an_announced_length_is_not_believed(length):
     data = struct.pack("<BII", FrameKind.VALUE, 0, WHOLE) + b"x" * length
-    assert read_frames(data) == ([], False)
+    assert read_frames(data) == ([], 0)
     assert read_frames(frame(FrameKind.DONE, 0) + data)[0] == read_frames(frame(FrameKind.DONE, 0))[0]

@@ -58,7 +58,7 @@ def test_much_input_and_output_pass(judge):
     assert verdict.outcome is Outcome.PASS, verdict.error
 
 
-def test_numpy_scalars_and_arrays_pass(judge):
+def test_numpy_scalars_pass_and_arrays_are_no_lists(judge):
     pytest.importorskip("numpy")
     code = "import numpy\ndef add(a, b): return (numpy.array([a]) + numpy.array([b]))[0]"
     arrays = (CallTest("[[1, 2], [3, 4]]", "[4, 6]"), CallTest("[[0.5], [1]]", "[1.5]"))
@@ -68,4 +68,5 @@ def test_numpy_scalars_and_arrays_pass(judge):
             Submission(code.replace(")[0]", ")").replace("[a]", "a").replace("[b]", "b"), "add", arrays),
         ]
     )
-    assert (scalar.outcome, array.outcome) == (Outcome.PASS, Outcome.PASS), (scalar, array)
+    assert (scalar.outcome, array.outcome) == (Outcome.PASS, Outcome.WRONG_ANSWER), (scalar, array)
+    assert array.tests[0].got == "array([4, 6])"

@@ -1,12 +1,14 @@
 """Files of tests and programs, names of generators."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError
 from o1coder_gym.policies import ScriptedPolicy
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.tcg.loading import load_generator
@@ -100,3 +102,51 @@ def test_a_policy_without_a_language_model_writes_no_tests(judge: Judge, tmp_pat
     path.write_text(json.dumps({"problems": {"*": [{"type": "code", "text": "x = 1"}]}}))
     with pytest.raises(UsageError, match="writes no tests"):
         load_generator(f"scripted:{path}", judge)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(PROBLEM, public_tests=(CallTest("[1]", "2"),)),
+        replace(PROBLEM, prelude="import math"),
+        replace(PROBLEM, meta={"cpu_s": 9}),
+        replace(PROBLEM, prompt="Double it!"),
+    ],
+)
+def test_a_changed_problem_is_asked_for_anew(tmp_path: Path, changed: Problem) -> None:
+    path, generator = tmp_path / "store.jsonl", Counting()
+    TestStore(path, generator, "counting").tests([TestRequest(PROBLEM, 3)])
+    TestStore(path, generator, "counting").tests([TestRequest(changed, 3)])
+    assert generator.calls == 2
+
+
+def test_the_tests_of_a_run_that_an_earlier_version_began_are_kept(tmp_path: Path) -> None:
+    path, generator = tmp_path / "store.jsonl", Counting()
+    key = content_hash(["mutation", "p", PROBLEM.prompt, "double", None, 3, 0])
+    old = {"task_id": "p", "key": key, "tests": [{"kind": "call", "args": "[9]", "expected": "18"}]}
+    path.write_text(json.dumps(old) + "\n")
+    store = TestStore(path, generator, "mutation {}", earlier="mutation")
+    assert store.tests([TestRequest(PROBLEM, 3)]) == {"p": (CallTest("[9]", "18"),)}
+    (fresh, *_) = TestStore(path, generator, "mutation {}").tests([TestRequest(PROBLEM, 3)])["p"]
+    assert isinstance(fresh, CallTest)
+    assert fresh.args == "[3]"
+
+
+@pytest.mark.parametrize("text", ["a\u2028b", "a\u0085b", "a\x0bb\x1cc"])
+def test_texts_in_a_store_may_hold_any_line_end(tmp_path: Path, text: str) -> None:
+    class Odd:
+        def generate(
+            self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
+        ) -> GeneratedTests:
+            return GeneratedTests((CallTest(repr([text]), repr(text)),), weights=(0.75,))
+
+    path = tmp_path / "store.jsonl"
+    made = TestStore(path, Odd(), "odd").tests([TestRequest(PROBLEM, 1)])
+    assert TestStore(path, Odd(), "odd").tests([TestRequest(PROBLEM, 1)]) == made
+    assert read_tests(path) == made
+    assert json.loads(path.read_text(encoding="utf-8"))["weights"] == [0.75]
+    programs = tmp_path / "programs.jsonl"
+    programs.write_text(
+        json.dumps({"task_id": "p", "code": text}, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    assert read_programs(programs) == {"p": [text]}

@@ -8,28 +8,40 @@ frozen before its last step, S^{1:m−1}, and K last steps are sampled. A last s
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from o1coder_gym.cli.options import JsonOption, SeedOption
+from o1coder_gym.cli.commands import command
 from o1coder_gym.experiments.aspr import measure_aspr
+from o1coder_gym.settings import AtLeastOne, Checked, Flag
+from o1coder_gym.settings.groups import AsJson
 
 
-def aspr(
-    run: Annotated[Path, typer.Argument(help="Folder of one benchmark plan: it holds trees.jsonl.")],
-    samples: Annotated[int, typer.Option("--samples", min=1, help="K, last steps sampled per path.")] = 8,
-    paths: Annotated[int, typer.Option("--paths", min=1, help="Passing paths per problem at most.")] = 4,
-    agent: Annotated[
-        list[str] | None, typer.Option("--agent", help="Paths of these agents only; may be repeated.")
-    ] = None,
-    seed: SeedOption = 0,
-    as_json: JsonOption = False,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsprSettings(Checked):
+    """Samples.
+
+    Attributes:
+        run: Folder of one benchmark plan: it holds trees.jsonl.
+        samples: K, last steps sampled per path.
+        paths: Passing paths per problem at most.
+        agent: Paths of these agents only; may be repeated.
+        seed: Seed of the samples.
+    """
+
+    run: Annotated[Path, Flag("RUN")]
+    samples: AtLeastOne = 8
+    paths: AtLeastOne = 4
+    agent: tuple[str, ...] = ()
+    seed: int = 0
+    as_json: AsJson = False
+
+
+def aspr(settings: AsprSettings) -> None:
     """Sample the last step of passing reasoning paths again (the paper's ASPR); may be interrupted."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("last steps", total=None, visible=False)
@@ -37,12 +49,22 @@ def aspr(
         def show(done: int, total: int) -> None:
             progress.update(bar, completed=done, total=total, visible=True)
 
-        rates = measure_aspr(run, samples=samples, paths=paths, agents=agent, seed=seed, on_progress=show)
-    if as_json:
-        typer.echo(json.dumps({name: asdict(rate) for name, rate in rates.items()}))
+        rates = measure_aspr(
+            settings.run,
+            samples=settings.samples,
+            paths=settings.paths,
+            agents=settings.agent,
+            seed=settings.seed,
+            on_progress=show,
+        )
+    if settings.as_json:
+        print(json.dumps({name: asdict(rate) | {"rate": rate.rate} for name, rate in rates.items()}))
         return
     for name, rate in rates.items():
-        typer.echo(
-            f"{name}: ASPR {100 * rate.rate:.1f} %, K = {rate.samples}, |P| = {rate.paths} paths "
-            f"of {rate.solved} solved problems"
+        print(
+            f"{name}: ASPR {rate.per_path.percent()} % per path, {rate.per_problem.percent()} % per problem, "
+            f"K = {rate.samples}, |P| = {rate.paths} paths of {rate.solved} solved problems"
         )
+
+
+app = command(AsprSettings, aspr, name="aspr")

@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from o1coder_gym.cli.options import JsonOption
+from o1coder_gym.cli.commands import command
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.comparison import Comparison, compare_rows, compare_with, group
+from o1coder_gym.reporting.comparison import Comparison, compare_rows, compare_with, corrected, group
 from o1coder_gym.reporting.results import ResultRow, budget_words, read_results
+from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings.groups import AsJson
 
 
-def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="A run folder, or FOLDER#AGENT.")],
-    b: Annotated[
-        str | None, typer.Argument(metavar="[B]", help="Another; without it, A's agents with --baseline.")
-    ] = None,
-    baseline: Annotated[
-        str, typer.Option("--baseline", help="Without B: the agent that the others are compared with.")
-    ] = "greedy",
-    as_json: JsonOption = False,
-) -> None:
-    """Compare results problem by problem, with paired bootstrap intervals (95 %, problems resampled)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareSettings(Checked):
+    """Comparison.
+
+    Attributes:
+        a: A run folder, or FOLDER#AGENT.
+        b: Another; without it, A's agents with --baseline.
+        baseline: Without B: the agent that the others are compared with.
+    """
+
+    a: Annotated[str, Flag("A")]
+    b: Annotated[str | None, Flag("B")] = None
+    baseline: str = "greedy"
+    as_json: AsJson = False
+
+
+def compare(settings: CompareSettings) -> None:
+    """Compare results problem by problem, paired, with 95 % intervals over problems."""
+    a, b, baseline = settings.a, settings.b, settings.baseline
     found = compare_with(_rows(a), baseline) if b is None else compared(_rows(a), _rows(b), (a, b))
     if not found:
         raise UsageError(f"{a} has no other agent than {baseline} to compare")
-    if as_json:
+    if settings.as_json:
         rows = [asdict(one) | {"conclusion": one.conclusion} for one in found]
-        typer.echo(json.dumps(rows))
+        print(json.dumps(rows))
     else:
-        typer.echo("\n".join(map(_lines, found)), nl=False)
+        print("\n".join(map(_lines, found)), end="")
 
 
 def compared(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[str, str]) -> list[Comparison]:
@@ -57,10 +65,12 @@ def compared(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[str, s
             f"{names[0]} and {names[1]} have no agent and budget in common; name them: FOLDER#AGENT"
         )
     titles = [f"{one.agent} @ {budget_words(one.budget)}" for one, _ in pairs]
-    return [
-        compare_rows(groups_a[one], groups_b[other], (f"{names[0]}#{title}", f"{names[1]}#{title}"))
-        for title, (one, other) in zip(titles, pairs, strict=True)
-    ]
+    return corrected(
+        [
+            compare_rows(groups_a[one], groups_b[other], (f"{names[0]}#{title}", f"{names[1]}#{title}"))
+            for title, (one, other) in zip(titles, pairs, strict=True)
+        ]
+    )
 
 
 def _rows(place: str) -> list[ResultRow]:
@@ -81,4 +91,8 @@ def _lines(one: Comparison) -> str:
         f"b  {one.b}: {100 * one.solved_b:.1f} % solved, {one.tokens_b:,.0f} tokens a problem\n"
         f"a − b over {difference.count} problems: {100 * difference.mean:+.1f} points, "
         f"95 % {100 * difference.low:+.1f} to {100 * difference.high:+.1f}: {one.conclusion}\n"
+        f"{one.evidence}\n"
     )
+
+
+app = command(CompareSettings, compare, name="compare")

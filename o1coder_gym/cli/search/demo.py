@@ -3,50 +3,53 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Annotated
 
-import typer
 from rich.console import Console
 
-from o1coder_gym.cli.options import JsonOption, OutOption, ResumeOption, SeedOption
+from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.search.demo_model import model_demo
 from o1coder_gym.cli.search.demo_tiny import tiny_demo
 from o1coder_gym.errors import UsageError
+from o1coder_gym.settings import Checked, Range
+from o1coder_gym.settings.groups import RunSettings, Seed
 
 
-def demo(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help="A language model instead of the tiny one, e.g. qwen2.5-coder-0.5b (fetched, about 400 MB).",
-        ),
-    ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option("--policy", help="Likewise, but any policy: hf:FOLDER, vllm:NAME, openai:URL#NAME."),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=2, help="Only the first N held-out problems of the tiny model."),
-    ] = None,
-    seed: SeedOption = 0,
-    out: OutOption = None,
-    resume: ResumeOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Watch a tree search solve what greedy decoding fails, and see whether searching pays."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoSettings(Checked):
+    """Model.
+
+    Attributes:
+        model: A language model instead of the tiny one, e.g. qwen2.5-coder-0.5b (fetched, about 400 MB).
+        policy: Likewise, but any policy: hf:FOLDER, vllm:NAME, openai:URL#NAME.
+        limit: Only the first N held-out problems of the tiny model.
+    """
+
+    model: str | None = None
+    policy: str | None = None
+    limit: Annotated[int, Range(2)] | None = None
+    seed: Seed = 0
+    run: RunSettings = RunSettings()
+
+
+def demo(settings: DemoSettings) -> None:
+    """Watch a tree search solve what greedy decoding fails, and see whether it pays."""
+    model, policy, seed, run = settings.model, settings.policy, settings.seed, settings.run
     if model is not None and policy is not None:
         raise UsageError("--model NAME is short for --policy hf:NAME; give one of them")
     console = Console(stderr=True)
     chosen = policy if model is None else f"hf:{model}"
-    folder = out or default_folder("demo")
+    folder = run.out or default_folder("demo")
     with resumable(folder):
         found = (
-            tiny_demo(console, folder, seed=seed, limit=limit, resume=resume)
+            tiny_demo(console, folder, seed=seed, limit=settings.limit, resume=run.resume)
             if chosen is None
-            else model_demo(console, chosen, folder, seed=seed, resume=resume)
+            else model_demo(console, chosen, folder, seed=seed, resume=run.resume)
         )
-    if as_json:
-        typer.echo(json.dumps(found))
+    if run.as_json:
+        print(json.dumps(found))
+
+
+app = command(DemoSettings, demo, name="demo")

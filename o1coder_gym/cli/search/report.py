@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console
 
+from o1coder_gym.cli.commands import command
 from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.reporting.figures import FIGURES, write_figures
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import read_results
+from o1coder_gym.settings import Checked, Flag
 
 
-def report(
-    run: Annotated[Path, typer.Argument(help="Run folder of bench, or a folder of several.")],
-    figures: Annotated[
-        bool, typer.Option("--figures/--no-figures", help="Figures as PNG and SVG; needs the extra plots.")
-    ] = True,
-) -> None:
-    """Write report.html, report.md and the pages of the search trees of a run anew, and its figures."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings(Checked):
+    """Report.
+
+    Attributes:
+        run: Run folder of bench, or a folder of several.
+        figures: Figures as PNG and SVG; needs the extra plots.
+    """
+
+    run: Annotated[Path, Flag("RUN")]
+    figures: bool = True
+
+
+def report(settings: ReportSettings) -> None:
+    """Write the report of a run anew, with its figures and pages of search trees."""
+    run = settings.run
     found = write_report(run, read_results(run))
-    if figures:
+    if settings.figures:
         try:
             for file in write_figures(found, run / FIGURES):
-                typer.echo(file)
+                print(file)
         except MissingExtraError as error:
             Console(stderr=True).print(f"no figures: {error}", markup=False, soft_wrap=True)
-    typer.echo(run / "report.html")
+    print(run / "report.html")
+
+
+app = command(ReportSettings, report, name="report")

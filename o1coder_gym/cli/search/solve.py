@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-import typer
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.panel import Panel
@@ -17,23 +17,7 @@ from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
-from o1coder_gym.cli.options import (
-    DEFAULT_POLICY,
-    CallsOption,
-    ExecutionsOption,
-    FormatOption,
-    JsonOption,
-    MaxStepsOption,
-    OutOption,
-    PolicyOption,
-    ProblemsOption,
-    ResumeOption,
-    ScorerOption,
-    SecondsOption,
-    SeedOption,
-    SplitOption,
-    TokensOption,
-)
+from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.policies import load_policy
@@ -48,6 +32,17 @@ from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings.groups import (
+    DEFAULT_POLICY,
+    BudgetSettings,
+    PolicySpec,
+    RunSettings,
+    Seed,
+    SetName,
+    Split,
+    StepSettings,
+)
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import (
     ActionType,
@@ -62,51 +57,59 @@ from o1coder_gym.types import (
 )
 
 
-def solve(
-    task_id: Annotated[str | None, typer.Argument(help="A problem of the set; default: its first.")] = None,
-    problems: ProblemsOption = "starter",
-    split: SplitOption = None,
-    prompt: Annotated[str | None, typer.Option("--prompt", help="Your own question.")] = None,
-    entry_point: Annotated[
-        str | None, typer.Option("--entry-point", help="Name of the function that --prompt asks for.")
-    ] = None,
-    agent: Annotated[str, typer.Option("--agent", help="An agent, e.g. mcts?width=4&c=1.4.")] = "mcts",
-    policy: PolicyOption = DEFAULT_POLICY,
-    scorer: ScorerOption = None,
-    format: FormatOption = "pseudocode",
-    tokens: TokensOption = 2048,
-    calls: CallsOption = None,
-    executions: ExecutionsOption = None,
-    seconds: SecondsOption = None,
-    max_steps: MaxStepsOption = 8,
-    seed: SeedOption = 0,
-    out: OutOption = None,
-    resume: ResumeOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolveSettings(Checked):
+    """Question and agent.
+
+    Attributes:
+        task_id: A problem of the set; default: its first.
+        prompt: Your own question.
+        entry_point: Name of the function that --prompt asks for.
+        agent: An agent, e.g. mcts?width=4&c=1.4.
+    """
+
+    task_id: Annotated[str | None, Flag("TASK_ID")] = None
+    problems: SetName = "starter"
+    split: Split = None
+    prompt: str | None = None
+    entry_point: str | None = None
+    agent: str = "mcts"
+    policy: PolicySpec = DEFAULT_POLICY
+    seed: Seed = 0
+    budget: BudgetSettings = BudgetSettings(tokens=2048)
+    steps: StepSettings = StepSettings()
+    run: RunSettings = RunSettings()
+
+    def to_row(self, problem: Problem) -> dict[str, Any]:
+        """Returns the run folder's config."""
+        row = {"task_id": problem.task_id, "prompt": problem.prompt, "agent": self.agent}
+        row |= {"policy": self.policy, "format": self.steps.format, **asdict(self.budget)}
+        row |= {"max_steps": self.steps.max_steps, "seed": self.seed, "scorer": self.steps.scorer}
+        return row
+
+
+def solve(settings: SolveSettings) -> int:
     """Solve one problem and watch the reasoning."""
-    row = _row(task_id, problems, split, prompt, entry_point)
-    search = load_agent(agent)
-    budget = Budget(tokens=tokens, calls=calls, executions=executions, seconds=seconds)
+    row = _row(settings)
+    search = load_agent(settings.agent)
+    steps, run, format = settings.steps, settings.run, settings.steps.format
     console = Console(stderr=True)
-    config = {"task_id": row.problem.task_id, "prompt": row.problem.prompt, "agent": agent, "policy": policy}
-    config |= {"format": format, "tokens": tokens, "calls": calls, "executions": executions}
-    config |= {"seconds": seconds, "max_steps": max_steps, "seed": seed, "scorer": scorer}
-    with optional_folder(out, config, resume) as folder:
+    with optional_folder(run.out, settings.to_row(row.problem), run.resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
-        warn(without_visible_tests([row]), without_hidden_tests([row]) if prompt is None else "")
-        with console.status(f"loading {policy}"):
-            sampler = load_policy(policy, format=format)
-            steps = load_scorer(scorer or "heuristic")
+        warn(without_visible_tests([row]), without_hidden_tests([row]) if settings.prompt is None else "")
+        with console.status(f"loading {settings.policy}"):
+            sampler = load_policy(settings.policy, format=format)
+            scorer = load_scorer(steps.scorer or "heuristic")
         judge = default_judge()
-        model = ReasoningModel([row.problem], judge, format=load_format(format), max_steps=max_steps)
+        model = ReasoningModel([row.problem], judge, format=load_format(format), max_steps=steps.max_steps)
         narrator = Narrator(console)
-        driver = Driver(model, sampler, steps, seed=seed, journal=folder, observer=narrator)
-        with resumable(out):
-            (finished,) = driver.run([Task(row.problem.task_id, search, budget, name=agent)])
+        driver = Driver(model, sampler, scorer, seed=settings.seed, journal=folder, observer=narrator)
+        with resumable(run.out):
+            budget = Budget(**asdict(settings.budget))
+            (finished,) = driver.run([Task(row.problem.task_id, search, budget, name=settings.agent)])
         recording = narrator.recorder.recordings.get(finished.task.key, Recording())
         if folder is not None:
-            tree = tree_record(finished, row.problem, recording, seed=seed, format=format)
+            tree = tree_record(finished, row.problem, recording, seed=settings.seed, format=format)
             folder.append(TREES, tree.to_row())
         if finished.error is not None:
             raise finished.error
@@ -114,21 +117,19 @@ def solve(
         hidden = None
         if code is not None and row.tests:
             hidden = Evaluation([row], judge, log=folder).evaluate(row.problem.task_id, code)
-    if as_json:
-        typer.echo(json.dumps(_json(finished, hidden)))
+    if run.as_json:
+        print(json.dumps(_json(finished, hidden)))
     else:
         _conclude(Console(), console, finished, hidden, cut=bool(recording.cut))
-    if code is None:
-        raise typer.Exit(1)
+    return 0 if code is not None else 1
 
 
-def _row(
-    task_id: str | None, problems: str, split: str | None, prompt: str | None, entry_point: str | None
-) -> ProblemRow:
-    if prompt is not None:
-        return ProblemRow(Problem(task_id or "question", prompt, entry_point), tests=(), reference=None)
-    rows = load_rows(problems, split=split)
-    return rows[0] if task_id is None else rows.row(task_id)
+def _row(settings: SolveSettings) -> ProblemRow:
+    if settings.prompt is not None:
+        problem = Problem(settings.task_id or "question", settings.prompt, settings.entry_point)
+        return ProblemRow(problem, tests=(), reference=None)
+    rows = load_rows(settings.problems, split=settings.split)
+    return rows[0] if settings.task_id is None else rows.row(settings.task_id)
 
 
 class Narrator:
@@ -258,3 +259,6 @@ def _json(finished: TaskResult, hidden: HiddenVerdict | None) -> dict[str, Any]:
             "seconds": round(usage.seconds, 3),
         },
     }
+
+
+app = command(SolveSettings, solve, name="solve")

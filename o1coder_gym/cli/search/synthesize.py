@@ -3,128 +3,137 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.bars import search_shown
-from o1coder_gym.cli.options import (
-    DEFAULT_POLICY,
-    CallsOption,
-    ExecutionsOption,
-    FormatOption,
-    JsonOption,
-    LimitOption,
-    MaxStepsOption,
-    OutOption,
-    PolicyOption,
-    ProblemsOption,
-    ResumeOption,
-    ScorerOption,
-    SecondsOption,
-    SeedOption,
-    SkipBadOption,
-    SplitOption,
-    TokensOption,
-)
+from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.experiments import synthesis
 from o1coder_gym.experiments.synthesis import FailedSearchesError, HarvestRules, SynthesisPlan
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData
 from o1coder_gym.process_data.exports import EXPORTS, export
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import input_hashes
+from o1coder_gym.settings import AtLeastOne, Checked, Flag, Range, Share
+from o1coder_gym.settings.groups import (
+    DEFAULT_POLICY,
+    BudgetSettings,
+    GeneratedTests,
+    PolicySpec,
+    ProblemSettings,
+    RunSettings,
+    Seed,
+    SkipBad,
+    StepSettings,
+)
 
 
-def synthesize(
-    problems: ProblemsOption = "starter",
-    split: SplitOption = None,
-    limit: LimitOption = None,
-    agent: Annotated[str, typer.Option("--agent", help="The search.")] = "mcts:simulations=32,width=4",
-    policy: PolicyOption = DEFAULT_POLICY,
-    scorer: ScorerOption = None,
-    format: FormatOption = "pseudocode",
-    tokens: TokensOption = 4096,
-    calls: CallsOption = None,
-    executions: ExecutionsOption = None,
-    seconds: SecondsOption = None,
-    max_steps: MaxStepsOption = 8,
-    generator: Annotated[
-        str, typer.Option("--generator", help="Makes tests beside the public ones: mutation, hf:NAME, …")
-    ] = "mutation",
-    tests: Annotated[int, typer.Option("--tests", min=0, help="Tests it makes per problem; 0: none.")] = 16,
-    hard: Annotated[
-        str, typer.Option("--hard", help="Hard label: any (a passing end below) or value (v ≥ --threshold).")
-    ] = "any",
-    threshold: Annotated[float, typer.Option("--threshold", help="Of --hard value, in [0, 1].")] = 0.5,
-    margin: Annotated[float, typer.Option("--margin", help="Least difference of a pair's values.")] = 0.2,
-    min_visits: Annotated[int, typer.Option("--min-visits", min=1, help="Least visits in a pair.")] = 1,
-    validation: Annotated[
-        float, typer.Option("--validation", min=0.0, max=0.9, help="Share of the problems held out.")
-    ] = 0.1,
-    add: Annotated[
-        list[Path] | None, typer.Option("--add", help="Earlier data to unite with (D ∪ D'); may be repeated.")
-    ] = None,
-    also: Annotated[
-        list[str] | None, typer.Option("--export", help=f"Write it as {', '.join(EXPORTS)} too.")
-    ] = None,
-    executor: Annotated[
-        str, typer.Option("--executor", help="serial, processes?workers=N, ray?workers=N…; same rows.")
-    ] = "serial",
-    seed: SeedOption = 0,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Searches per problem.")] = 1,
-    skip_bad: SkipBadOption = False,
-    out: OutOption = None,
-    resume: ResumeOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Search problems and turn the finished trees into training data for the policy and the PRM."""
-    rows = load_rows(problems, split=split, skip_bad=skip_bad)[:limit]
-    plan = SynthesisPlan(
-        problems=problems,
-        task_ids=tuple(row.problem.task_id for row in rows),
-        agent=agent,
-        policy=policy,
-        format=format,
-        budget=Budget(tokens=tokens, calls=calls, executions=executions, seconds=seconds),
-        seeds=tuple(range(seed, seed + seeds)),
-        max_steps=max_steps,
-        generator=generator,
-        tests=tests,
-        scorer=scorer,
-        inputs=input_hashes(policy, scorer, generator),
-    )
-    rules = HarvestRules(LabelRule(hard, threshold), PairRule(margin, min_visits), validation)
-    for name in also or ():
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSettings(Checked):
+    """Labels, pairs, exports.
+
+    Attributes:
+        hard: Hard label: any (a passing end below) or value (v ≥ --threshold).
+        threshold: Of --hard value.
+        margin: Least difference of a pair's values.
+        min_visits: Least visits in a pair.
+        validation: Share of the problems held out.
+        add: Earlier data to unite with (D ∪ D'); may be repeated.
+        exports: Write it as stepwise, math_shepherd, preferences, demonstrations, parquet, datasets too; may
+            be repeated.
+    """
+
+    hard: Literal["any", "value"] = "any"
+    threshold: Share = 0.5
+    margin: float = 0.2
+    min_visits: AtLeastOne = 1
+    validation: Annotated[float, Range(0, 0.9)] = 0.1
+    add: tuple[Path, ...] = ()
+    exports: Annotated[tuple[str, ...], Flag("--export")] = ()
+
+    @property
+    def rules(self) -> HarvestRules:
+        """How trees become rows."""
+        label, pair = LabelRule(self.hard, self.threshold), PairRule(self.margin, self.min_visits)
+        return HarvestRules(label, pair, self.validation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SynthesizeSettings(Checked):
+    """Search.
+
+    Attributes:
+        agent: The search.
+        executor: serial, processes?workers=N, ray?workers=N…; same rows.
+        seeds: Searches per problem.
+    """
+
+    problems: ProblemSettings = ProblemSettings()
+    agent: str = "mcts:simulations=32,width=4"
+    policy: PolicySpec = DEFAULT_POLICY
+    executor: str = "serial"
+    seed: Seed = 0
+    seeds: AtLeastOne = 1
+    skip_bad: SkipBad = False
+    budget: BudgetSettings = BudgetSettings(tokens=4096)
+    steps: StepSettings = StepSettings()
+    tests: GeneratedTests = GeneratedTests()
+    rows: RowSettings = RowSettings()
+    run: RunSettings = RunSettings()
+
+    def plan(self, rows: Sequence[ProblemRow]) -> SynthesisPlan:
+        """Returns what is searched, and how."""
+        return SynthesisPlan(
+            problems=self.problems.problems,
+            task_ids=tuple(row.problem.task_id for row in rows),
+            agent=self.agent,
+            policy=self.policy,
+            budget=Budget(**asdict(self.budget)),
+            seeds=tuple(range(self.seed, self.seed + self.seeds)),
+            inputs=input_hashes(self.policy, self.steps.scorer, self.tests.generator),
+            **asdict(self.steps),
+            **asdict(self.tests),
+        )
+
+
+def synthesize(settings: SynthesizeSettings) -> None:
+    """Search problems; turn the trees into data for the policy and the PRM."""
+    chosen, run = settings.problems, settings.run
+    for name in settings.rows.exports:
         if name not in EXPORTS:
             raise UnknownNameError("export", name, EXPORTS)
-    out = out or default_folder("synthesize")
+    rows = load_rows(chosen.problems, split=chosen.split, skip_bad=settings.skip_bad)[: chosen.limit]
+    out = run.out or default_folder("synthesize")
     failure: FailedSearchesError | None = None
     try:
         with resumable(out):
             data = synthesis.synthesize(
-                plan,
+                settings.plan(rows),
                 out,
                 rows=rows,
-                rules=rules,
-                add=add or (),
-                executor=executor,
-                resume=resume,
+                rules=settings.rows.rules,
+                add=settings.rows.add,
+                executor=settings.executor,
+                resume=run.resume,
                 on_warning=warn,
                 search=search_shown,
             )
     except FailedSearchesError as error:
         data, failure = error.data, error
-    for name in also or ():
+    for name in settings.rows.exports:
         export(data, name, out / "exports" / name)
-    _show(data, out, as_json)
+    _show(data, out, run.as_json)
     if failure is not None:
         raise O1CoderError(f"{failure}; try them again with: --out {out} --resume")
 
@@ -138,9 +147,12 @@ def _show(data: ProcessData, out: Path, as_json: bool) -> None:
         "pairs": len(data.pairs),
     }
     if as_json:
-        typer.echo(json.dumps({**counts, "out": str(out), "hash": data_hash(out)}))
+        print(json.dumps({**counts, "out": str(out), "hash": data_hash(out)}))
         return
     table = Table(*counts, box=None)
     table.add_row(*map(str, counts.values()))
     Console().print(table)
     Console(stderr=True).print(f"data: {out} (see {out / 'README.md'})", soft_wrap=True)
+
+
+app = command(SynthesizeSettings, synthesize, name="synthesize")

@@ -2,57 +2,62 @@
 
 from __future__ import annotations
 
-import enum
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
+from o1coder_gym.cli.commands import command
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.reporting.pages.tree_page import tree_page, write_pages
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.tree_text import LINES, dot, mermaid, terminal_tree
+from o1coder_gym.settings import AtLeastOne, Checked, Flag
 
 
-class TreeForm(enum.StrEnum):
-    """What a tree is shown as."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeSettings(Checked):
+    """Trees.
 
-    HTML = "html"
-    TERMINAL = "terminal"
-    MERMAID = "mermaid"
-    DOT = "dot"
+    Attributes:
+        run: Run folder of bench or solve.
+        problem: A problem of the run; default: list them.
+        agent: An agent of the run; may be repeated; default: all.
+        seed: Trees of this seed only.
+        form: What to make.
+        out: File to write.
+        nodes: Most nodes shown in the terminal.
+    """
+
+    run: Annotated[Path, Flag("RUN")]
+    problem: Annotated[str | None, Flag("PROBLEM")] = None
+    agent: tuple[str, ...] = ()
+    seed: int | None = None
+    form: Annotated[Literal["html", "terminal", "mermaid", "dot"], Flag("--as")] = "html"
+    out: Path | None = None
+    nodes: AtLeastOne = LINES
 
 
-def tree(
-    run: Annotated[Path, typer.Argument(help="Run folder of bench or solve.")],
-    problem: Annotated[str | None, typer.Argument(help="A problem of the run; default: list them.")] = None,
-    agent: Annotated[
-        list[str] | None, typer.Option("--agent", help="An agent of the run; may be repeated; default: all.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Trees of this seed only.")] = None,
-    form: Annotated[TreeForm, typer.Option("--as", help="What to make.")] = TreeForm.HTML,
-    out: Annotated[Path | None, typer.Option("--out", help="File to write.")] = None,
-    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Most nodes shown in the terminal.")] = LINES,
-) -> None:
-    """Look at search trees: steps, values, visits, tests, prompts; two agents side by side."""
-    trees = RunTrees(run)
+def tree(settings: TreeSettings) -> None:
+    """Look at search trees: steps, values, visits, tests; two agents side by side."""
+    trees, form, out, agent = RunTrees(settings.run), settings.form, settings.out, settings.agent
     first, *others = trees.task_ids
-    if problem is None and others:
+    if settings.problem is None and others:
         Console().print(_contents(trees))
         return
-    chosen = problem if problem is not None else first
-    found = trees.of(chosen, agent or [], seed)
-    if form is TreeForm.HTML and out is None and not agent and seed is None:
-        typer.echo(write_pages(trees, [chosen])[chosen])
-    elif form is TreeForm.HTML:
+    chosen = settings.problem if settings.problem is not None else first
+    found = trees.of(chosen, agent, settings.seed)
+    if form == "html" and out is None and not agent and settings.seed is None:
+        print(write_pages(trees, [chosen])[chosen])
+    elif form == "html":
         _write(out, tree_page(found, trees.verdicts()))
-    elif form is TreeForm.TERMINAL:
-        _print(found, out, nodes)
+    elif form == "terminal":
+        _print(found, out, settings.nodes)
     else:
-        write = mermaid if form is TreeForm.MERMAID else dot
+        write = mermaid if form == "mermaid" else dot
         _write(out, "\n".join(write(one) for one in found))
 
 
@@ -73,7 +78,7 @@ def _print(trees: list[SearchTree], out: Path | None, nodes: int) -> None:
     with out.open("w", encoding="utf-8") as file:
         for one in trees:
             Console(file=file, width=160).print(terminal_tree(one, most=nodes))
-    typer.echo(out)
+    print(out)
 
 
 def _write(out: Path | None, text: str) -> None:
@@ -82,4 +87,7 @@ def _write(out: Path | None, text: str) -> None:
         sys.stdout.write(text)
         return
     out.write_text(text, encoding="utf-8")
-    typer.echo(out)
+    print(out)
+
+
+app = command(TreeSettings, tree, name="tree")

@@ -1,29 +1,35 @@
-"""The HTTP application: OpenAI's chat completions, answered by agents."""
+"""The HTTP application: OpenAI's chat completions, text completions and responses, answered by agents."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from o1coder_gym.agents import TaskResult
 from o1coder_gym.cli.serving import chat
+from o1coder_gym.cli.serving.completions import CompletionRequest, text_chunk, text_completion
 from o1coder_gym.cli.serving.desk import Desk, Event, Full, Order
 from o1coder_gym.cli.serving.questions import question
+from o1coder_gym.cli.serving.responses import ResponseRequest, response
 from o1coder_gym.errors import CalledOff, O1CoderError
 from o1coder_gym.queries import Agent
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types import Transition, Usage
 
+IGNORED = "X-O1Coder-Ignored"
+"""Header of an answer: the parameters of its request that were not applied."""
 HEARTBEAT_S = 10.0
 """Seconds after which a silent stream says that it is alive."""
 
@@ -59,7 +65,12 @@ class Refused(O1CoderError):
 
 
 def make_app(
-    desk: Desk, models: Mapping[str, Agent], bounds: Bounds = Bounds(), *, key: str | None = None
+    desk: Desk,
+    models: Mapping[str, Agent],
+    bounds: Bounds = Bounds(),
+    *,
+    key: str | None = None,
+    origins: Sequence[str] = (),
 ) -> FastAPI:
     """Returns the application; its shutdown closes the desk.
 
@@ -68,6 +79,7 @@ def make_app(
         models: Agents by the name that requests call them.
         bounds: Limits per request.
         key: What clients must send as their API key; None lets everyone in.
+        origins: Web pages that may ask from a browser (CORS), e.g. ``https://chat.example``; ``*`` for all.
     """
 
     @asynccontextmanager
@@ -76,19 +88,27 @@ def make_app(
         await asyncio.to_thread(desk.close)
 
     app = FastAPI(title="o1coder", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"]
+        )
 
-    async def completions(request: Request) -> Response:
-        _authorised(request, key)
-        asked = _read(await _body(request, bounds.body_bytes), bounds)
-        if asked.model not in models:
-            known = ", ".join(models)
-            raise Refused(
-                404, f"no model {asked.model!r}; known: {known}", parameter="model", code="model_not_found"
-            )
-        searches = _Searches(desk, asked, models[asked.model], bounds)
-        if asked.stream:
-            return StreamingResponse(searches.chunks(), media_type="text/event-stream")
-        return JSONResponse(await _unless_gone(request, searches.whole()))
+    def serves(path: str, kind: Kind) -> None:
+        async def handle(request: Request) -> Response:
+            _authorised(request, key)
+            asked = _read(await _body(request, bounds.body_bytes), bounds, kind.request)
+            if asked.model not in models:
+                known = ", ".join(models)
+                message = f"no model {asked.model!r}; known: {known}"
+                raise Refused(404, message, parameter="model", code="model_not_found")
+            told = {IGNORED: ", ".join(asked.ignored)} if asked.ignored else None
+            searches = _Searches(desk, asked, models[asked.model], bounds)
+            if asked.stream:
+                parts = searches.chunks(kind.chunk)
+                return StreamingResponse(parts, media_type="text/event-stream", headers=told)
+            return JSONResponse(kind.whole(await _unless_gone(request, searches.whole())), headers=told)
+
+        app.add_api_route(path, handle, methods=["POST"])
 
     async def listing(request: Request) -> Response:
         _authorised(request, key)
@@ -104,7 +124,8 @@ def make_app(
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok", "searches": desk.busy})
 
-    app.add_api_route("/v1/chat/completions", completions, methods=["POST"])
+    for path, kind in KINDS.items():
+        serves(path, kind)
     app.add_api_route("/v1/models", listing, methods=["GET"])
     app.add_api_route("/v1/models/{name:path}", one_model, methods=["GET"])
     app.add_api_route("/health", health, methods=["GET"])
@@ -112,6 +133,35 @@ def make_app(
     app.add_exception_handler(O1CoderError, _failed)
     app.add_exception_handler(HTTPException, _no_route)
     return app
+
+
+_Request: TypeAlias = chat.ChatRequest | CompletionRequest | ResponseRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One of OpenAI's kinds of requests; all are run as chat completions.
+
+    Attributes:
+        request: Reads the body.
+        whole: Makes the answer, of that of a chat completion.
+        chunk: Makes a piece of a stream likewise, None where there is nothing to tell.
+    """
+
+    request: type[_Request]
+    whole: Callable[[dict[str, Any]], dict[str, Any]]
+    chunk: Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+def _as_it_is(body: dict[str, Any]) -> dict[str, Any]:
+    return body
+
+
+KINDS: Mapping[str, Kind] = {
+    "/v1/chat/completions": Kind(chat.ChatRequest, _as_it_is, _as_it_is),
+    "/v1/completions": Kind(CompletionRequest, text_completion, text_chunk),
+    "/v1/responses": Kind(ResponseRequest, response, _as_it_is),
+}
 
 
 class _Searches:
@@ -125,7 +175,8 @@ class _Searches:
         problem = question(asked.turns, asked.entry_point, asked.public_tests)
         budget = Budget(tokens=asked.tokens or bounds.tokens, seconds=bounds.seconds)
         seed = asked.seed if asked.seed is not None else secrets.randbits(40)
-        self._orders = [Order(self.name, problem, agent, budget, seed + i) for i in range(asked.n)]
+        seeds = [derive_stream(seed, "completion", index) for index in range(asked.n)]
+        self._orders = [Order(self.name, problem, agent, budget, one) for one in seeds]
         loop = asyncio.get_running_loop()
         tells = [self._teller(loop, index) for index in range(asked.n)]
         try:
@@ -153,8 +204,15 @@ class _Searches:
         spent = sum((result.usage for result in finished.values()), Usage())
         return chat.completion(self.name, self._asked.model, choices, spent)
 
-    async def chunks(self) -> AsyncIterator[str]:
+    async def chunks(self, shape: Callable[[dict[str, Any]], dict[str, Any] | None]) -> AsyncIterator[str]:
         """Yields the events of the stream: each step as reasoning, then the answers."""
+        async with aclosing(self._bodies()) as bodies:  # a client that hangs up closes both at once
+            async for body in bodies:
+                shaped = body if isinstance(body, str) else shape(body)
+                if shaped is not None:
+                    yield shaped if isinstance(shaped, str) else _event(shaped)
+
+    async def _bodies(self) -> AsyncGenerator[dict[str, Any] | str, None]:
         spent, going = Usage(), len(self._orders)
         try:
             for index in range(going):
@@ -175,15 +233,15 @@ class _Searches:
                 yield self._chunk(index, {}, chat.finish_reason(result))
             if self._asked.stream_options is not None and self._asked.stream_options.include_usage:
                 last = chat.chunk(self.name, self._asked.model, 0, {})
-                yield _event(last | {"choices": [], "usage": chat.usage_row(spent)})
+                yield last | {"choices": [], "usage": chat.usage_row(spent)}
             yield "data: [DONE]\n\n"
         except O1CoderError as error:
             yield _event(_error(_status(error), str(error)))
         finally:
             self._desk.call_off(self._orders)
 
-    def _chunk(self, index: int, delta: Mapping[str, Any], reason: str | None = None) -> str:
-        return _event(chat.chunk(self.name, self._asked.model, index, delta, reason))
+    def _chunk(self, index: int, delta: Mapping[str, Any], reason: str | None = None) -> dict[str, Any]:
+        return chat.chunk(self.name, self._asked.model, index, delta, reason)
 
 
 def _answered(event: TaskResult | O1CoderError) -> TaskResult:
@@ -218,9 +276,10 @@ async def _body(request: Request, most: int) -> bytes:
     return body
 
 
-def _read(body: bytes, bounds: Bounds) -> chat.ChatRequest:
+def _read(body: bytes, bounds: Bounds, request: type[_Request]) -> chat.ChatRequest:
     try:
-        asked = chat.ChatRequest.model_validate_json(body)
+        given = request.model_validate_json(body)
+        asked = given if isinstance(given, chat.ChatRequest) else given.chat()
     except ValidationError as error:
         message, parameter = chat.complaint(error)
         raise Refused(400, message, parameter=parameter or None) from error

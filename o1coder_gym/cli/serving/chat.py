@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from o1coder_gym.agents import TaskResult
-from o1coder_gym.cli.serving.questions import called_by
+from o1coder_gym.problems.formats.reading.test_code import called_by
 from o1coder_gym.types import ActionType, Step, Transition, Usage
 
 MOST_MESSAGES = 64
@@ -19,8 +19,14 @@ MOST_TESTS = 64
 """Asserts that a request may bring."""
 
 
-UNSUPPORTED = ("tools", "functions", "logprobs", "top_logprobs", "logit_bias", "audio", "prediction")
-"""Parameters of OpenAI's that have no meaning for an agent."""
+UNSUPPORTED = (
+    *("tools", "functions", "logprobs", "top_logprobs", "logit_bias", "audio", "prediction"),
+    *("web_search_options", "guided_json", "guided_regex", "guided_grammar", "guided_choice"),
+)
+"""Parameters of OpenAI's, and of servers like it, that ask for what an agent cannot do."""
+
+NO_EFFECT = frozenset({"user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key"})
+"""Parameters that change no answer, and are not worth a word."""
 
 
 class TextPart(BaseModel):
@@ -34,12 +40,13 @@ class Message(BaseModel):
     """A turn of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[list[TextPart], Field(min_length=1)]
+    content: str | Annotated[list[TextPart], Field(min_length=1)] | None = None
 
     @property
     def text(self) -> str:
-        """The content as one text."""
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        """The content as one text; empty for a turn that has none, as of clients that keep tool calls."""
+        content = self.content or ""
+        return content if isinstance(content, str) else "".join(part.text for part in content)
 
 
 class ResponseFormat(BaseModel):
@@ -54,45 +61,39 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatRequest(BaseModel):
-    """A chat completion.
+class Asked(BaseModel):
+    """What all kinds of requests have.
 
     `temperature` and `top_p` are accepted and not applied: how steps are drawn belongs to the agent, e.g.
     ``mcts:temperature=0.6``. `entry_point` and `public_tests` (asserts) are this server's own. What agents
-    cannot do (tools, log-probabilities, other formats) is refused.
+    cannot do (tools, log-probabilities, other formats) is refused, what is not applied is named by `ignored`.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="allow")
 
     model: str
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES)]
     n: Annotated[int, Field(ge=1)] = 1
     max_tokens: Annotated[int | None, Field(ge=1)] = None
-    max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
     seed: Annotated[int | None, Field(ge=-(2**63), lt=2**63)] = None
     stream: bool = False
     stream_options: StreamOptions | None = None
-    response_format: ResponseFormat | None = None
     stop: str | Annotated[list[str], Field(max_length=16)] | None = None
     entry_point: str | None = None
     public_tests: Annotated[list[str], Field(max_length=MOST_TESTS)] = []
 
-    @model_validator(mode="before")
-    @classmethod
-    def _asks_for_nothing_else(cls, body: Any) -> Any:
-        for name in UNSUPPORTED:
-            if isinstance(body, Mapping) and body.get(name):
-                raise ValueError(f"{name} is not supported: the model is a search agent")
-        return body
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Names of the parameters that were given and are not applied."""
+        others = {name for name, value in (self.model_extra or {}).items() if value is not None}
+        sampling = {name for name in ("temperature", "top_p") if getattr(self, name) is not None}
+        return tuple(sorted((others - NO_EFFECT) | sampling))
 
-    @field_validator("messages")
-    @classmethod
-    def _ends_with_a_question(cls, messages: list[Message]) -> list[Message]:
-        if messages[-1].role != "user" or not messages[-1].text.strip():
-            raise ValueError("the last message must be a question of the user")
-        return messages
+    def as_chat(self, messages: list[dict[str, str]], *own: str) -> ChatRequest:
+        """Returns the request as a conversation, without the fields that are its kind's own."""
+        fields = self.model_dump(exclude=set(own), exclude_unset=True)
+        return ChatRequest.model_validate({**fields, "messages": messages})
 
     @field_validator("entry_point")
     @classmethod
@@ -108,6 +109,38 @@ class ChatRequest(BaseModel):
             if not called_by(test):
                 raise ValueError(f"must be asserts that call the function, got {test[:80]!r}")
         return tests
+
+
+def refuse(body: Any, names: Sequence[str]) -> Any:
+    """Returns the body of a request that asks for nothing of these names.
+
+    Raises:
+        ValueError: When it does; names the parameter.
+    """
+    for name in names:
+        if isinstance(body, Mapping) and body.get(name):
+            raise ValueError(f"{name} is not supported: the model is a search agent")
+    return body
+
+
+class ChatRequest(Asked):
+    """A chat completion."""
+
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES)]
+    max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
+    response_format: ResponseFormat | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _asks_for_nothing_else(cls, body: Any) -> Any:
+        return refuse(body, UNSUPPORTED)
+
+    @field_validator("messages")
+    @classmethod
+    def _ends_with_a_question(cls, messages: list[Message]) -> list[Message]:
+        if messages[-1].role != "user" or not messages[-1].text.strip():
+            raise ValueError("the last message must be a question of the user")
+        return messages
 
     @property
     def tokens(self) -> int | None:

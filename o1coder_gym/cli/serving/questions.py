@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import builtins
 import re
-import warnings
 from collections.abc import Sequence
 
-from o1coder_gym.problems.docstring_examples import docstring_examples
+from o1coder_gym.problems.formats.reading.docstring_examples import docstring_examples
+from o1coder_gym.problems.formats.reading.test_code import called_by
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import AssertTest, Problem
 
@@ -38,22 +36,6 @@ def question(turns: Sequence[tuple[str, str]], entry_point: str | None, tests: S
     examples = docstring_examples(asked, name) if name and not public else ()
     digest = content_hash(repr((tuple(turns), name, tuple(tests))), 8)
     return Problem(f"chat/{digest}", prompt, name, (*public, *examples))
-
-
-def called_by(code: str) -> list[str]:
-    """Returns the functions that an assert statement calls, builtins left out; none for any other text."""
-    if not code.startswith("assert"):
-        return []
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            body = ast.parse(code).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    if not all(isinstance(statement, ast.Assert) for statement in body):
-        return []
-    calls = (node.func for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call))
-    names = (call.id for call in calls if isinstance(call, ast.Name))
-    return [name for name in names if not hasattr(builtins, name)]
 
 
 def _function(text: str, asserts: Sequence[str]) -> str | None:

@@ -3,60 +3,81 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.cli.options import JsonOption, SkipBadOption, SplitOption
-from o1coder_gym.problems.loading import ProblemSet, limits_for, load_rows
+from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.problems.likeness.overlap import overlaps
+from o1coder_gym.problems.loading import ProblemSet, load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json, public_row_to_json
 from o1coder_gym.problems.sources import KNOWN_SETS, find_files
-from o1coder_gym.protocols import Judge
+from o1coder_gym.problems.validation import keep_valid, report_lines, validate_rows
 from o1coder_gym.runs.progress import tracked, warn
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.types import Limits, Outcome, Submission, TestCase, Verdict
-
-app = typer.Typer(help="Look into problem sets and check them.", no_args_is_help=True)
-
-_BATCH = 32
-
-SetArgument: TypeAlias = Annotated[str, typer.Argument(metavar="SET", help="Name or path of a problem set.")]
+from o1coder_gym.settings import Checked, Flag, Range
+from o1coder_gym.settings.groups import AsJson, OutputSettings, SetName, SkipBad, Split
+from o1coder_gym.types import Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """What became of one reference.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetSettings(Checked):
+    """Problem set."""
+
+    name: Annotated[SetName, Flag("SET")]
+    split: Split = None
+    skip_bad: SkipBad = False
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowSettings(SetSettings):
+    """Problem set.
 
     Attributes:
-        row: The problem.
-        verdict: On its public and hidden tests; None if it has no reference.
+        task: Task id; without it all tasks are listed.
+        hidden: Hidden tests and reference too.
     """
 
-    row: ProblemRow
-    verdict: Verdict | None
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is a reference and it does not pass; one without tests has nothing to pass."""
-        return self.verdict is not None and self.verdict.outcome not in (Outcome.PASS, Outcome.NO_TESTS)
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the row that ``--json`` prints."""
-        row: dict[str, Any] = {"task_id": self.row.problem.task_id}
-        if self.verdict is None:
-            return row | {"outcome": None, "error": "no reference"}
-        verdict = self.verdict
-        row |= {"outcome": verdict.outcome.value, "passed": verdict.passed, "total": verdict.total}
-        return row | {"cpu_s": round(verdict.cpu_s, 3), "error": verdict.error}
+    task: Annotated[str | None, Flag("TASK")] = None
+    hidden: bool = False
 
 
-@app.command("list")
-def list_sets(as_json: JsonOption = False) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlapSettings(Checked):
+    """Two problem sets.
+
+    Attributes:
+        a: Name or path of a problem set, e.g. of a training.
+        b: Another, e.g. what is measured on.
+        behaviour: Also run references, to find problems that ask the same in other words.
+    """
+
+    a: Annotated[str, Flag("A")]
+    b: Annotated[str, Flag("B")]
+    behaviour: bool = False
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateSettings(SetSettings):
+    """Problem set.
+
+    Attributes:
+        cpu_s: CPU seconds that a reference may take for each test.
+        out: Writes the rows that hold there, such as validated.jsonl.
+    """
+
+    cpu_s: Annotated[float, Range(0.1)] = 10.0
+    out: Path | None = None
+
+
+def list_sets(settings: OutputSettings) -> None:
     """List the known problem sets, where they are and how many problems they have."""
     rows = []
     for known in KNOWN_SETS.values():
@@ -66,118 +87,78 @@ def list_sets(as_json: JsonOption = False) -> None:
         else:
             hub = f"Hugging Face: {known.hub[0]}" if known.hub else f"not in O1CODER_DATA ({known.files})"
             rows.append((known.name, known.title, None, hub))
-    if as_json:
+    if settings.as_json:
         for row in rows:
-            typer.echo(json.dumps(dict(zip(("name", "title", "problems", "where"), row, strict=True))))
+            print(json.dumps(dict(zip(("name", "title", "problems", "where"), row, strict=True))))
         return
     table = Table("name", "what", "problems", box=None)
     for name, title, count, _ in rows:
         table.add_row(name, title, "–" if count is None else str(count))
     Console().print(table)
     for name, _, _, where in rows:
-        typer.echo(f"{name}: {where}")
+        print(f"{name}: {where}")
 
 
-@app.command()
-def show(
-    name: SetArgument,
-    task: Annotated[str | None, typer.Argument(help="Task id; without it all tasks are listed.")] = None,
-    split: SplitOption = None,
-    skip_bad: SkipBadOption = False,
-    hidden: Annotated[bool, typer.Option("--hidden", help="Hidden tests and reference too.")] = False,
-    as_json: JsonOption = False,
-) -> None:
+def show(settings: ShowSettings) -> None:
     """Show the problems of a set, or one of them; with --json --hidden as rows of a problem file."""
-    found = load_rows(name, split=split, skip_bad=skip_bad)
+    found = load_rows(settings.name, split=settings.split, skip_bad=settings.skip_bad)
     _report_skipped(found)
-    if as_json:
+    task, hidden = settings.task, settings.hidden
+    if settings.as_json:
         for row in [found.row(task)] if task else found:
-            typer.echo(json.dumps(_shown(row, hidden), ensure_ascii=False))
+            print(json.dumps(_shown(row, hidden), ensure_ascii=False))
         if not hidden:
-            typer.echo("hidden tests and references are left out: no problem file; see --hidden", err=True)
+            told = "hidden tests and references are left out: no problem file; see --hidden"
+            print(told, file=sys.stderr)
     elif task:
         _show_task(_shown(found.row(task), hidden))
     else:
         for row in found:
             problem = row.problem
             tests = f"{len(problem.public_tests)} public, {len(row.tests)} hidden tests"
-            typer.echo(f"{problem.task_id}\t{problem.entry_point or 'stdin → stdout'}\t{tests}")
+            print(f"{problem.task_id}\t{problem.entry_point or 'stdin → stdout'}\t{tests}")
 
 
-@app.command()
-def validate(
-    name: SetArgument,
-    split: SplitOption = None,
-    skip_bad: SkipBadOption = False,
-    cpu_s: Annotated[
-        float,
-        typer.Option("--cpu-s", min=0.1, help="CPU seconds that a reference may take for all its tests."),
-    ] = 10.0,
-    as_json: JsonOption = False,
-) -> None:
+def validate(settings: ValidateSettings) -> int:
     """Run every reference against its public and hidden tests; name those that fail, exit 1 if any does.
 
     Warns of problems without public or hidden tests.
     """
-    found = load_rows(name, split=split, skip_bad=skip_bad)
-    judged = validations(found, default_judge(), Limits(cpu_s=cpu_s, wall_s=5 * cpu_s))
+    name, cpu_s = settings.name, settings.cpu_s
+    found = load_rows(name, split=settings.split, skip_bad=settings.skip_bad)
+    judged = validate_rows(found, default_judge(), Limits(cpu_s=cpu_s, wall_s=5 * cpu_s))
+    if settings.out is not None:
+        judged = keep_valid(judged, settings.out)
     results = list(tracked(judged, len(found), f"validating {name}"))
     _report_skipped(found)
-    if as_json:
+    if settings.as_json:
         for result in results:
-            typer.echo(json.dumps(result.to_json()))
+            print(json.dumps(result.to_json()))
     else:
-        _report(found, results)
+        for line in report_lines(found.name, results):
+            print(line)
     warn(without_visible_tests(found), without_hidden_tests(found))
-    if any(result.failed for result in results):
-        raise typer.Exit(1)
+    return int(any(result.failed for result in results))
 
 
-def validations(rows: Sequence[ProblemRow], judge: Judge, limits: Limits) -> Iterator[Validation]:
-    """Judges the reference of each row on all tests of the row, in order."""
-    for start in range(0, len(rows), _BATCH):
-        batch = rows[start : start + _BATCH]
-        verdicts = iter(
-            judge.evaluate(
-                [_submission(row, row.reference, limits) for row in batch if row.reference is not None]
-            )
-        )
-        for row in batch:
-            yield Validation(row, None if row.reference is None else next(verdicts))
-
-
-def _submission(row: ProblemRow, reference: str, limits: Limits) -> Submission:
-    tests: dict[TestCase, None] = dict.fromkeys((*row.problem.public_tests, *row.tests))
-    return Submission(reference, row.problem.entry_point, tuple(tests), limits_for(row.problem, limits))
-
-
-def _report(found: ProblemSet, results: Sequence[Validation]) -> None:
-    """Prints the failures, what is slow, and the sum."""
-    usual = Limits().cpu_s
-    judged = [(result, result.verdict) for result in results if result.verdict is not None]
-    for result, verdict in judged:
-        if result.failed:
-            tests = f"{verdict.passed} of {verdict.total} tests"
-            typer.echo(f"{result.row.problem.task_id}\t{verdict.outcome.value}\t{tests}\t{verdict.error}")
-    slow = [result for result, verdict in judged if not result.failed and verdict.cpu_s > usual]
-    for result in slow:
-        typer.echo(
-            f"{result.row.problem.task_id}\tpasses, but takes more than the usual {usual:g} CPU seconds"
-        )
-    passed = sum(verdict.outcome is Outcome.PASS for _, verdict in judged)
-    summary = f"{found.name}: {passed} of {len(judged)} references pass"
-    if untested := sum(verdict.outcome is Outcome.NO_TESTS for _, verdict in judged):
-        summary += f"; {untested} have no tests to pass"
-    if len(judged) < len(results):
-        summary += f"; {len(results) - len(judged)} problems have none"
-    typer.echo(summary)
+def overlap(settings: OverlapSettings) -> None:
+    """Find the problems of one set that stand in another: same question, tests, text or behaviour."""
+    a, b = load_rows(settings.a), load_rows(settings.b)
+    found = overlaps(a, b, default_judge() if settings.behaviour else None)
+    if settings.as_json:
+        for pair in found:
+            print(json.dumps(asdict(pair)))
+        return
+    for pair in found:
+        print(f"{pair.a}\t{pair.b}\t{pair.way}")
+    print(f"{len({pair.a for pair in found})} of {len(a)} problems of {settings.a} stand in {settings.b}")
 
 
 def _report_skipped(found: ProblemSet) -> None:
     for message in found.skipped:
-        typer.echo(f"skipped: {message}", err=True)
+        print(f"skipped: {message}", file=sys.stderr)
     if found.skipped:
-        typer.echo(f"skipped {len(found.skipped)} bad rows of {found.name}", err=True)
+        print(f"skipped {len(found.skipped)} bad rows of {found.name}", file=sys.stderr)
 
 
 def _shown(row: ProblemRow, hidden: bool) -> dict[str, Any]:
@@ -186,11 +167,18 @@ def _shown(row: ProblemRow, hidden: bool) -> dict[str, Any]:
 
 
 def _show_task(fields: dict[str, Any]) -> None:
-    typer.echo(f"{fields['task_id']}  entry point: {fields['entry_point'] or 'none (stdin → stdout)'}")
-    typer.echo(f"meta: {json.dumps(fields['meta'], ensure_ascii=False)}\n")
-    typer.echo(fields["prompt"].rstrip() + "\n")
+    print(f"{fields['task_id']}  entry point: {fields['entry_point'] or 'none (stdin → stdout)'}")
+    print(f"meta: {json.dumps(fields['meta'], ensure_ascii=False)}\n")
+    print(fields["prompt"].rstrip() + "\n")
     for title, name in (("public tests", "public_tests"), ("hidden tests", "tests")):
         for test in fields.get(name, ()):
-            typer.echo(f"{title[:-1]}: {json.dumps(test, ensure_ascii=False)}")
+            print(f"{title[:-1]}: {json.dumps(test, ensure_ascii=False)}")
     if fields.get("reference"):
-        typer.echo(f"\nreference:\n{fields['reference'].rstrip()}")
+        print(f"\nreference:\n{fields['reference'].rstrip()}")
+
+
+app = new_app("data", "Look into problem sets and check them.")
+app.command(command(OutputSettings, list_sets, name="list"))
+app.command(command(ShowSettings, show, name="show"))
+app.command(command(ValidateSettings, validate, name="validate"))
+app.command(command(OverlapSettings, overlap, name="overlap"))

@@ -7,19 +7,22 @@ import os
 import platform
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 import o1coder_gym
-from o1coder_gym.cli.options import JsonOption
+from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.tools.machine import Machine, engines, installed, look_at_machine, preload_advice
 from o1coder_gym.models.lookup import DEFAULT_MODEL, KNOWN_MODELS, cache_folder, find_model
+from o1coder_gym.policies.loading import server_abilities
 from o1coder_gym.policies.vllm.engine import all_cores
 from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
+from o1coder_gym.settings import Flag
+from o1coder_gym.settings.groups import OutputSettings
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "hf": ("torch", "transformers", "accelerate"),
@@ -33,22 +36,36 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 """Distributions by the extra that brings them; engines are shown apart."""
 
 
-def doctor(as_json: JsonOption = False) -> None:
-    """Show what is installed, what the sandbox enforces here, and what would make it faster."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorSettings(OutputSettings):
+    """What is looked at.
+
+    Attributes:
+        server: openai:URL#MODEL: what this server and its model can do, instead of this machine.
+    """
+
+    server: Annotated[str | None, Flag("SERVER")] = None
+
+
+def doctor(settings: DoctorSettings) -> None:
+    """Show what is installed, what the sandbox enforces, and what would be faster."""
+    if settings.server is not None:
+        _show_server(server_abilities(settings.server).to_row(), as_json=settings.as_json)
+        return
     machine = look_at_machine()
     found = engines()
     extras = {extra: {name: installed(name) for name in names} for extra, names in EXTRAS.items()}
     models = {name: find_model(name) for name in KNOWN_MODELS}
-    with warnings.catch_warnings(), Judge(workers=1) as judge:
+    with warnings.catch_warnings(), Judge(workers=1, require=()) as judge:
         warnings.simplefilter("ignore", SandboxWarning)  # the table says it
         sandbox = judge.report()
     advice = _advice(machine, sandbox, found)
-    if as_json:
+    if settings.as_json:
         row = {"version": o1coder_gym.__version__, "machine": asdict(machine), "extras": extras}
         row |= {"engines": found}
         row |= {"models": {name: str(path) if path else None for name, path in models.items()}}
         row |= {"sandbox": asdict(sandbox) | {"full": sandbox.full}, "advice": advice}
-        typer.echo(json.dumps(row))
+        print(json.dumps(row))
         return
     console = Console()
     software = f"o1coder-gym {o1coder_gym.__version__} · Python {platform.python_version()}"
@@ -71,6 +88,16 @@ def doctor(as_json: JsonOption = False) -> None:
         console.print(f"  {escape(line)}", style="red" if "BROKEN" in line else "", highlight=False)
     for line in advice:
         console.print(f"[yellow]advice:[/] {escape(line)}", soft_wrap=True)
+
+
+def _show_server(found: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        words = {None: "not known yet", True: "yes", False: "no", "": "no"}
+        told = ", ".join(value) or "none" if isinstance(value, list) else words.get(value, value)
+        print(f"{name.replace('_', ' ')}: {told}")
 
 
 def _extras_table(extras: Mapping[str, Mapping[str, str | None]]) -> Table:
@@ -131,3 +158,6 @@ def _processor_advice(machine: Machine, found: Mapping[str, str | None]) -> list
         "send it no seeds: openai:URL?seeds=0#MODEL"
     )
     return advice
+
+
+app = command(DoctorSettings, doctor, name="doctor")

@@ -7,19 +7,21 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from o1coder_gym.cli.options import ProblemsOption, SkipBadOption, SplitOption
+from o1coder_gym.cli.commands import command
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problems.loading import limits_for, load_rows
+from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
+from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.sandbox import Judge
+from o1coder_gym.settings import AtLeastOne, Checked
+from o1coder_gym.settings.groups import SetName, SkipBad, Split
 from o1coder_gym.types import CaseResult, Submission, Verdict
 
 _BATCH = 256
@@ -35,26 +37,39 @@ class Solution:
     code: str
 
 
-def judge(
-    problems: ProblemsOption,
-    solutions: Annotated[Path, typer.Option("--solutions", help="JSON lines: task_id, solution_id, code.")],
-    split: SplitOption = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Default: one per core.")] = None,
-    require: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--require", help="Guarantees without which nothing is run, e.g. full (o1coder doctor)."
-        ),
-    ] = None,
-    skip_bad: SkipBadOption = False,
-) -> None:
-    """Run untrusted solutions against all tests of their problems, public and hidden."""
-    rows = {row.problem.task_id: row for row in load_rows(problems, split=split, skip_bad=skip_bad)}
-    asked = list(_read(solutions, rows))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSettings(Checked):
+    """Judging.
+
+    Attributes:
+        solutions: JSON lines: task_id, solution_id, code.
+        workers: Programs at the same time; default: one per core.
+        require: Guarantees without which nothing is run, e.g. full (o1coder doctor); may be repeated.
+            Without it: those that judging untrusted programs needs.
+        without: Guarantees to do without, e.g. foreign_files; may be repeated.
+    """
+
+    problems: SetName
+    solutions: Path
+    split: Split = None
+    workers: AtLeastOne | None = None
+    require: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    skip_bad: SkipBad = False
+
+
+def judge(settings: JudgeSettings) -> None:
+    """Run untrusted solutions against all tests of their problems.
+
+    Public tests and hidden ones; a JSON row each on standard output.
+    """
+    found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
+    rows = {row.problem.task_id: row for row in found}
+    asked = list(_read(settings.solutions, rows))
     console = Console(stderr=True)
     warn(without_visible_tests(rows.values()), without_hidden_tests(list(rows.values())))
     with (
-        Judge(workers, require=require or ()) as sandbox,
+        Judge(settings.workers, require=settings.require or None, without=settings.without) as sandbox,
         Progress(console=console, transient=True) as progress,
     ):
         bar = progress.add_task("judging", total=len(asked))
@@ -62,7 +77,7 @@ def judge(
         while batch := list(islice(remaining, _BATCH)):
             verdicts = sandbox.evaluate([_submission(one, rows[one.task_id]) for one in batch])
             for solution, verdict in zip(batch, verdicts, strict=True):
-                typer.echo(json.dumps(_row(solution, verdict)))
+                print(json.dumps(_row(solution, verdict)))
             progress.advance(bar, len(batch))
 
 
@@ -97,7 +112,7 @@ def _read(path: Path, known: Container[str]) -> Iterator[Solution]:
 def _submission(solution: Solution, row: ProblemRow) -> Submission:
     problem = row.problem
     tests = (*problem.public_tests, *row.tests)
-    return Submission(solution.code, problem.entry_point, tests, limits_for(problem))
+    return submission(problem, solution.code, tests)
 
 
 def _row(solution: Solution, verdict: Verdict) -> dict[str, Any]:
@@ -115,3 +130,6 @@ def _row(solution: Solution, verdict: Verdict) -> dict[str, Any]:
 
 def _case(case: CaseResult) -> dict[str, Any]:
     return {"outcome": case.outcome.value, "got": case.got, "error": case.error}
+
+
+app = command(JudgeSettings, judge, name="judge")

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from o1coder_gym import registry
-from o1coder_gym.cli.options import JsonOption
+from o1coder_gym.cli.commands import command
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.parameters import REQUIRED, Parameter
 from o1coder_gym.registry import Entry, Kind
+from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings.groups import AsJson
 
 _PLURALS = {kind.plural: kind for kind in registry.KINDS.values()}
 
 
-def list_registered(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of: {', '.join(_PLURALS)}.")],
-    as_json: JsonOption = False,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindSettings(Checked):
+    """What is listed.
+
+    Attributes:
+        kind: agents, policies, scorers, generators, schedules, executors, embeddings, formats or problems.
+    """
+
+    kind: Annotated[str, Flag("KIND")]
+    as_json: AsJson = False
+
+
+def list_registered(settings: KindSettings) -> None:
     """List agents, policies, scorers, … with their parameters, types and defaults."""
+    kind, as_json = settings.kind, settings.as_json
     if kind not in _PLURALS:
         raise UnknownNameError("kind", kind, _PLURALS)
     console, wrong = Console(highlight=False), list(registry.misnamed())
@@ -37,7 +49,7 @@ def list_registered(
             wrong.append(str(error))
             continue
         if as_json:
-            typer.echo(json.dumps(row, ensure_ascii=False))
+            print(json.dumps(row, ensure_ascii=False))
         else:
             _print(console, row)
     if not as_json:
@@ -96,3 +108,6 @@ def _print(console: Console, row: dict[str, Any]) -> None:
 def _print_note(console: Console, kind: Kind) -> None:
     arguments = "NAME?key=value&key=value" if kind.passed else "NAME"
     console.print(Text(f"A spec is {arguments}. {kind.note}".strip()))
+
+
+app = command(KindSettings, list_registered, name="list")

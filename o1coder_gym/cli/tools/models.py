@@ -5,19 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from o1coder_gym.cli.options import JsonOption
+from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models import lookup
 from o1coder_gym.models.weights import Progress as OnProgress
+from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings.groups import OutputSettings
 
-app = typer.Typer(help="Fetch and find model weights.", no_args_is_help=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings(Checked):
+    """Model.
+
+    Attributes:
+        name: Known name, Hugging Face id or local folder.
+    """
+
+    name: Annotated[str, Flag("NAME")]
 
 
 @contextmanager
@@ -42,16 +53,15 @@ def fetch_progress() -> Iterator[OnProgress]:
         yield show
 
 
-@app.command("list")
-def list_models(as_json: JsonOption = False) -> None:
+def list_models(settings: OutputSettings) -> None:
     """List the known models and where they are."""
     known = {**lookup.BUNDLED_MODELS, **lookup.KNOWN_MODELS}
     found = {name: lookup.find_model(name) for name in known}
-    if as_json:
+    if settings.as_json:
         for name, model in known.items():
             row = {"name": name, "title": model.title, "license": model.license}
             row |= {"parameters": model.parameters, "path": str(found[name]) if found[name] else None}
-            typer.echo(json.dumps(row))
+            print(json.dumps(row))
         return
     table = Table("name", "model", "licence", "size", box=None)
     for name, model in known.items():
@@ -59,22 +69,27 @@ def list_models(as_json: JsonOption = False) -> None:
     Console().print(table)
     for name, folder in found.items():
         where = f"bundled, {folder}" if name in lookup.BUNDLED_MODELS else folder or "not fetched"
-        typer.echo(f"{name}: {where}")
-    typer.echo("Any local model folder and any Hugging Face id (owner/model) works as a name too.")
+        print(f"{name}: {where}")
+    print("Any local model folder and any Hugging Face id (owner/model) works as a name too.")
 
 
-@app.command()
-def fetch(name: Annotated[str, typer.Argument(help="Known name, or Hugging Face id.")]) -> None:
+def fetch(settings: ModelSettings) -> None:
     """Fetch a model unless it is there, and print its folder."""
     with fetch_progress() as on_progress:
-        folder = lookup.model_path(name, on_progress=on_progress)
-    typer.echo(folder)
+        folder = lookup.model_path(settings.name, on_progress=on_progress)
+    print(folder)
 
 
-@app.command()
-def path(name: Annotated[str, typer.Argument(help="Known name, or local folder.")]) -> None:
+def path(settings: ModelSettings) -> None:
     """Print the folder of a model that is on this machine."""
+    name = settings.name
     folder = lookup.find_model(name)
     if folder is None:
         raise WeightsError(f"model {name!r} is not on this machine; run: o1coder models fetch {name}")
-    typer.echo(folder)
+    print(folder)
+
+
+app = new_app("models", "Fetch and find model weights.")
+app.command(command(OutputSettings, list_models, name="list"))
+app.command(command(ModelSettings, fetch, name="fetch"))
+app.command(command(ModelSettings, path, name="path"))

@@ -4,198 +4,68 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym.agents.driver.cache import CachedScorer
-from o1coder_gym.cli.options import (
-    Dtype,
-    DtypeOption,
-    JsonOption,
-    LearningRateOption,
-    LoraRankOption,
-    OptimizerStepsOption,
-    OutOption,
-    ProcessDataOption,
-    ResumeOption,
-    SaveStepsOption,
-    SeedOption,
-    TrainingOutOption,
-    batch_option,
-    epochs_option,
-    max_length_option,
-    rows_at_once_option,
+from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.cli.run_folders import resumable
+from o1coder_gym.experiments.training import prm
+from o1coder_gym.experiments.training.prm import (
+    CalibrationSettings,
+    HeadSettings,
+    MeasurementSettings,
+    PRMSettings,
+    ScoreSettings,
 )
-from o1coder_gym.cli.run_folders import optional_folder, resumable
-from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.metrics import Estimate
-from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingSettings, require_packages
-from o1coder_gym.prm import load_scorer
-from o1coder_gym.prm.calibration import fit, read_calibration
-from o1coder_gym.prm.evaluation import Choice, ScorerReport, evaluate_scorer
+from o1coder_gym.prm.evaluation import Choice, ScorerReport
 from o1coder_gym.prm.public import PUBLIC
-from o1coder_gym.problems.rows import SPLITS
-from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
-from o1coder_gym.process_data.store import data_hash
-from o1coder_gym.reporting.figures import draw_reliability
-from o1coder_gym.runs.provenance import artefact_path, input_hashes
-from o1coder_gym.types import Problem, State
-
-app = typer.Typer(help="Train, measure and ask process reward models.", no_args_is_help=True)
-
-ScorerArgument = Annotated[str, typer.Argument(metavar="SCORER", help="heuristic, prm:FOLDER, prm:NAME, …")]
-PartOption = Annotated[str, typer.Option("--split", help="validation, train, or all.")]
+from o1coder_gym.settings.groups import FitRun, OutputSettings, RunSettings, TrainingRun
+from o1coder_gym.statistics import ROUGH_LEGEND, Estimate
 
 
-@app.command("train")
-def train(
-    data: ProcessDataOption,
-    out: TrainingOutOption,
-    model: Annotated[
-        str, typer.Option("--model", help="Language model or PRM to start from: name, Hub id or folder.")
-    ] = DEFAULT_MODEL,
-    objective: Annotated[
-        str, typer.Option("--objective", help="soft or hard labels (eq. 3), or pairwise (eq. 4).")
-    ] = "soft",
-    learning_rate: LearningRateOption = PRM_SETTINGS.learning_rate,
-    epochs: Annotated[float, epochs_option("rows")] = PRM_SETTINGS.epochs,
-    max_steps: OptimizerStepsOption = 0,
-    batch: Annotated[int, batch_option("rows")] = PRM_SETTINGS.batch_size,
-    rows_at_once: Annotated[int, rows_at_once_option("rows")] = PRM_SETTINGS.rows_at_once,
-    lora_rank: LoraRankOption = PRM_SETTINGS.lora_rank,
-    max_length: Annotated[int, max_length_option("chain")] = PRM_SETTINGS.max_length,
-    dtype: DtypeOption = Dtype.AUTO,
-    save_steps: SaveStepsOption = PRM_SETTINGS.save_steps,
-    seed: SeedOption = PRM_SETTINGS.seed,
-    resume: ResumeOption = False,
-    as_json: JsonOption = False,
-) -> None:
+def train(settings: PRMSettings, run: TrainingRun) -> None:
     """Train a language model with a scalar head to tell good steps from bad ones."""
-    settings = TrainingSettings(
-        learning_rate=learning_rate,
-        epochs=epochs,
-        max_steps=max_steps,
-        batch_size=batch,
-        rows_at_once=rows_at_once,
-        lora_rank=lora_rank,
-        max_length=max_length,
-        dtype=dtype.value,
-        save_steps=save_steps,
-        seed=seed,
-    )
-    require_packages("torch", "transformers")
-    from o1coder_gym.prm.training.trainer import train_prm
-
-    result = train_prm(model, data, out, objective, settings, resume=resume)
-    typer.echo(json.dumps(result.to_row()) if as_json else f"prm:{result.model}")
+    result = prm.train_scorer(settings, run.out, resume=run.resume)
+    print(json.dumps(result.to_row()) if run.as_json else f"prm:{result.model}")
 
 
-@app.command("fit")
-def fit_heads(
-    data: ProcessDataOption,
-    out: TrainingOutOption,
-    model: Annotated[
-        str, typer.Option("--model", help="Language model whose body stays as it is: name, Hub id or folder.")
-    ] = DEFAULT_MODEL,
-    objective: Annotated[
-        list[str] | None,
-        typer.Option("--objective", help="soft, hard or pairwise; may be repeated. By default all three."),
-    ] = None,
-    max_length: Annotated[int, max_length_option("chain")] = PRM_SETTINGS.max_length,
-    dtype: DtypeOption = Dtype.AUTO,
-    as_json: JsonOption = False,
-) -> None:
+def fit(settings: HeadSettings, run: FitRun) -> None:
     """Fit only the head, to what the untrained model says: no learning rate, minutes on a CPU."""
-    require_packages("torch", "transformers")
-    from o1coder_gym.prm.training.head_only import FitSettings, fit_prm
-    from o1coder_gym.prm.training.trainer import OBJECTIVES
-
-    settings = FitSettings(dtype.value, max_length)
-    for result in fit_prm(model, data, out, objective or OBJECTIVES, settings):
-        typer.echo(json.dumps(result.to_row()) if as_json else f"prm:{result.model}")
+    for result in prm.fit_heads(settings, run.out):
+        print(json.dumps(result.to_row()) if run.as_json else f"prm:{result.model}")
 
 
-@app.command("eval")
-def evaluate(
-    scorer: ScorerArgument,
-    data: ProcessDataOption,
-    split: PartOption = "validation",
-    n: Annotated[int, typer.Option("--n", min=1, help="Candidates of best-of-n.")] = 8,
-    soft: Annotated[bool, typer.Option("--soft", help="Measure calibration against v, not 0 and 1.")] = False,
-    resamples: Annotated[int, typer.Option("--resamples", min=10, help="Of the bootstrap.")] = 1000,
-    out: OutOption = None,
-    resume: ResumeOption = False,
-    as_json: JsonOption = False,
-) -> None:
+def evaluate(settings: MeasurementSettings, run: RunSettings) -> None:
     """Measure a scorer on problems that it was not trained on; may be interrupted."""
-    part = _part(read_data(data), split)
-    config = {
-        "scorer": scorer,
-        "calibration": asdict(read_calibration(artefact_path(scorer))),
-        "inputs": input_hashes(scorer) | {"data": data_hash(data)},
-    }
-    asked = load_scorer(scorer)
-    with resumable(out), optional_folder(out, config, resume) as folder:
-        report = evaluate_scorer(CachedScorer(asked, folder), part, n=n, soft=soft, resamples=resamples)
-    row = {"scorer": scorer, "data": str(data), "split": split, **report.to_row()}
-    if out is not None:
-        (out / "report.json").write_text(json.dumps(row, indent=2) + "\n")
-        draw_reliability(report.bins, out / "reliability.png", scorer)
-    if as_json:
-        typer.echo(json.dumps(row))
+    with resumable(run.out):
+        report, row = prm.measure_scorer(settings, run.out, resume=run.resume)
+    if run.as_json:
+        print(json.dumps(row))
     else:
-        Console().print(_table(report, scorer))
+        Console().print(_table(report, settings.scorer))
 
 
-@app.command("calibrate")
-def calibrate(
-    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model of o1coder prm train.")],
-    data: ProcessDataOption,
-    method: Annotated[str, typer.Option("--method", help="temperature, isotonic or none.")] = "temperature",
-    split: PartOption = "validation",
-    soft: Annotated[bool, typer.Option("--soft", help="Calibrate to v, not to hard labels.")] = False,
-) -> None:
-    """Fit a calibration on held-out problems and keep it beside the weights. Measure it on others."""
-    part = _part(read_data(data), split)
-    scorer = load_scorer(f"prm:{model}?calibrated=no")
-    from o1coder_gym.prm.scorer import ModelScorer  # there, since a model was loaded
-
-    if not isinstance(scorer, ModelScorer) or not part.prefixes:
-        raise UsageError(f"nothing to calibrate on: {data} has no prefixes in {split}")
-    logits = scorer.logits(_items(part, part.prefixes))
-    targets = [row.soft if soft else row.hard for row in part.prefixes]
-    fitted = fit(method, logits, targets)
-    fitted.write(model)
-    typer.echo(f"{method}" + (f", τ = {fitted.temperature:.3f}" if method == "temperature" else ""))
+def calibrate(settings: CalibrationSettings) -> None:
+    """Fit a calibration on half of the held-out problems, keep it, and measure it on the other half."""
+    found, method = prm.calibrate(settings), settings.method
+    print(f"{method}" + (f", τ = {found.calibration.temperature:.3f}" if method == "temperature" else ""))
+    figures = (("AUC", found.auc), ("calibration error", found.error))
+    for name, (before, after) in figures if found.problems else ():
+        print(f"{name} on {found.problems} other problems: {before:.3f} → {after:.3f}")
 
 
-@app.command("score")
-def score(
-    scorer: ScorerArgument,
-    data: ProcessDataOption,
-    split: PartOption = "all",
-) -> None:
+def score(settings: ScoreSettings) -> None:
     """Print a score for every prefix, one JSON object a line."""
-    part = _part(read_data(data), split)
-    scores = load_scorer(scorer).score(_items(part, part.prefixes))
-    for row, value in zip(part.prefixes, scores, strict=True):
-        line = {**row.state.to_row(), "score": value, "value": row.value, "hard": row.hard}
-        typer.echo(json.dumps(line))
+    for row in prm.scores(settings):
+        print(json.dumps(row))
 
 
-@app.command("list")
-def list_public(as_json: JsonOption = False) -> None:
+def list_public(settings: OutputSettings) -> None:
     """List the public process reward models that are known by name."""
-    if as_json:
+    if settings.as_json:
         rows = {name: {"hub": one.hub, "kind": one.kind} for name, one in PUBLIC.items()}
-        typer.echo(json.dumps(rows))
+        print(json.dumps(rows))
         return
     table = Table("scorer", "model", "trained on", box=None)
     for name, one in PUBLIC.items():
@@ -203,21 +73,15 @@ def list_public(as_json: JsonOption = False) -> None:
     Console().print(table)
 
 
-def _part(data: ProcessData, split: str) -> ProcessData:
-    if split == "all":
-        return data
-    if split not in SPLITS:
-        raise UnknownNameError("split", split, (*SPLITS, "all"))
-    return data.of_split(split)
-
-
-def _items(data: ProcessData, rows: Sequence[PrefixRow]) -> list[tuple[Problem, State]]:
-    problems = {problem.task_id: problem for problem in data.problems}
-    return [(problems[row.state.problem_id], row.state) for row in rows]
-
-
 def _table(report: ScorerReport, scorer: str) -> Table:
-    table = Table("", "value", "95 % interval", "examples", title=f"{scorer}, {report.problems} problems")
+    table = Table(
+        "",
+        "value",
+        "95 % interval",
+        "examples",
+        title=f"{scorer}, {report.problems} problems",
+        caption=ROUGH_LEGEND,
+    )
     rows: dict[str, Estimate] = {
         "AUC": report.auc,
         "accuracy": report.accuracy,
@@ -229,7 +93,7 @@ def _table(report: ScorerReport, scorer: str) -> Table:
     for depth, choice in report.best_of_by_depth.items():
         rows |= _choice_rows(f"best of {report.n}, step {depth}", choice)
     for name, one in rows.items():
-        table.add_row(name, _number(one.value), f"{_number(one.low)} – {_number(one.high)}", str(one.count))
+        table.add_row(name, _number(one.value), one.ends, str(one.count))
     return table
 
 
@@ -244,3 +108,12 @@ def _choice_rows(name: str, choice: Choice) -> dict[str, Estimate]:
 
 def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+app = new_app("prm", "Train, measure and ask process reward models.")
+app.command(command(PRMSettings, train, "train", TrainingRun))
+app.command(command(HeadSettings, fit, "fit", FitRun))
+app.command(command(MeasurementSettings, evaluate, "eval", RunSettings))
+app.command(command(CalibrationSettings, calibrate, name="calibrate"))
+app.command(command(ScoreSettings, score, name="score"))
+app.command(command(OutputSettings, list_public, name="list"))

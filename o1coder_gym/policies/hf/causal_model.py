@@ -11,8 +11,9 @@ Shapes: B rows, G query heads per key-value head, H key-value heads, S query pos
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -28,36 +29,51 @@ from transformers.masking_utils import sdpa_mask
 from transformers.utils import logging
 
 from o1coder_gym.errors import PolicyError
-from o1coder_gym.policies.hf.row_cache import CacheShape
+from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
+from o1coder_gym.policies.hf.prefixes import forward
+from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache
 from o1coder_gym.policies.token_text import TokenText
 
 
 class CausalModel:
-    """What `decoding.Decoder` needs to know of a model.
+    """What a decoder needs to know of a model.
 
     Attributes:
         model: The transformers model, in evaluation mode.
         text: Its tokenizer.
         end_tokens: Tokens that end a turn.
         context: Longest sequence in tokens.
-        shape: What it caches per token.
+        shape: What it caches per token; None where it runs by its own attention and cache.
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
-        """Args: a transformers causal language model, its tokenizer.
+    def __init__(self, model: Any, tokenizer: Any, attention: Literal["auto", "model"] = "auto") -> None:
+        """Makes a model ready.
+
+        Args:
+            model: A transformers causal language model.
+            tokenizer: Its tokenizer.
+            attention: See `engine.HFSettings`.
 
         Raises:
-            PolicyError: When not all of its layers have full attention with equal key-value heads.
+            PolicyError: When this project's attention gives other results than the model's own.
         """
-        model.set_attn_implementation(GROUPED)
         self.model = model.eval()
         self.text = TokenText(tokenizer)
-        self.end_tokens = _end_tokens(model, tokenizer)
-        self.context = int(model.config.get_text_config().max_position_embeddings)
-        self.shape = cache_shape(model)
+        self.end_tokens = end_tokens(model, tokenizer)
+        self.context = context_of(model.config.get_text_config())
+        own = attention == "model" or not has_plain_attention(model)
+        self.shape = None if own else use_engine_attention(model)
 
     @classmethod
-    def from_folder(cls, folder: Path, dtype: str = "auto", device: str = "auto") -> CausalModel:
+    def from_folder(
+        cls,
+        folder: Path,
+        dtype: str = "auto",
+        device: str = "auto",
+        *,
+        attention: Literal["auto", "model"] = "auto",
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> CausalModel:
         """Loads weights and tokenizer from a local folder."""
         chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         precision = _native_precision(chosen) if dtype == "auto" else getattr(torch, dtype)
@@ -69,7 +85,14 @@ class CausalModel:
             raise PolicyError(f"cannot load {folder}: {str(error).splitlines()[0]}") from error
         finally:
             logging.enable_progress_bar()
-        return cls(model, tokenizer)
+        return cls(model, with_template_arguments(tokenizer, template_arguments), attention)
+
+
+def context_of(config: Any) -> int:
+    """Returns the longest sequence in tokens; models without a limit get a large one."""
+    names = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+    lengths = (getattr(config, name, None) for name in names)
+    return next((int(length) for length in lengths if length), 1 << 20)
 
 
 def _native_precision(device: str) -> torch.dtype:
@@ -81,11 +104,46 @@ def _native_precision(device: str) -> torch.dtype:
     return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else torch.float32
 
 
-def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    found: set[int] = set()
-    for tokens in (tokenizer.eos_token_id, model.config.eos_token_id, model.generation_config.eos_token_id):
-        found |= set(tokens if isinstance(tokens, list) else [tokens])
-    return frozenset(token for token in found if token is not None)
+def has_plain_attention(model: Any) -> bool:
+    """Whether all layers say that they attend to all tokens before."""
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    if kinds is None:
+        kinds = ["sliding_attention"] if getattr(config, "sliding_window", None) else ["full_attention"]
+    recurrent = any("mamba" in kind or "rwkv" in kind for kind in (config.model_type,))
+    latent = getattr(config, "kv_lora_rank", None)  # caches keys and values of different sizes
+    return set(kinds) == {"full_attention"} and not recurrent and not latent
+
+
+def use_engine_attention(model: Any) -> CacheShape:
+    """Gives a model this project's attention, if that computes what the model's own does.
+
+    One forward pass of each over a few tokens decides, that of this project's with padding and a cache.
+
+    Raises:
+        PolicyError: When it does not, or the model's layers cannot be cached alike; the model keeps its own.
+    """
+    kind, before = model.config.model_type, model.config._attn_implementation
+    hint = "; run it by its own attention, slower: attention=model, or with vllm:"
+    try:
+        expected = _own_hidden(model)
+        model.set_attn_implementation(GROUPED)
+        shape = cache_shape(model)
+        error = max(
+            float((found - wanted).norm() / wanted.norm())
+            for found, wanted in zip(_engine_hidden(model, shape), expected, strict=True)
+        )
+    except PolicyError as refusal:
+        model.set_attn_implementation(before)
+        raise PolicyError(f"{refusal}{hint}") from refusal
+    except _RAISED as failure:
+        model.set_attn_implementation(before)
+        first = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+        raise PolicyError(f"{kind} does not take this engine's attention ({first}){hint}") from failure
+    if not error <= (1e-3 if shape.dtype == torch.float32 else 0.05):
+        model.set_attn_implementation(before)
+        raise PolicyError(f"{kind} computes otherwise by this engine's attention (off by {error:.2g}){hint}")
+    return shape
 
 
 @torch.inference_mode()
@@ -96,20 +154,57 @@ def cache_shape(model: Any) -> CacheShape:
         PolicyError: When not all layers have full attention with equal key-value heads.
     """
     config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if kinds != {"full_attention"} or (
-        not hasattr(config, "layer_types") and getattr(config, "sliding_window", None)
-    ):
-        raise PolicyError(f"{config.model_type} does not have full attention in all layers; use vllm: for it")
+    if not has_plain_attention(model):
+        raise PolicyError(f"{config.model_type} does not have full attention in all layers")
     cache = DynamicCache()
     one = torch.ones(1, 1, dtype=torch.long, device=model.device)
     mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=model.device)
     model.base_model(input_ids=one, attention_mask=mask, past_key_values=cache, use_cache=True)
     tensors = [tensor for layer in cache for tensor in layer[:2] if tensor is not None]
     if len({tensor.shape for tensor in tensors}) != 1:
-        raise PolicyError(f"{config.model_type} caches layers of different shapes; use vllm: for it")
+        raise PolicyError(f"{config.model_type} caches layers of different shapes")
     _, heads, _, size = tensors[0].shape
     return CacheShape(len(tensors) // 2, heads, size, tensors[0].dtype, tensors[0].device)
+
+
+_RAISED = (
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What models raise that are asked for what they cannot do."""
+
+
+def _check_tokens(model: Any) -> list[tuple[int, ...]]:
+    """Returns two short texts of different lengths."""
+    vocabulary = model.config.get_text_config().vocab_size
+    return [tuple(7919 * place % vocabulary for place in range(1, length + 1)) for length in (23, 12)]
+
+
+@torch.inference_mode()
+def _own_hidden(model: Any) -> list[torch.Tensor]:
+    """Returns the last token's hidden state ``[E]`` of each text by the model's own attention."""
+    rows = [torch.tensor([ids], device=model.device) for ids in _check_tokens(model)]
+    return [model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -1].float() for ids in rows]
+
+
+@torch.inference_mode()
+def _engine_hidden(model: Any, shape: CacheShape) -> list[torch.Tensor]:
+    """Returns the same as it is computed in decoding: padded on the left, the last token behind a cache."""
+    texts = _check_tokens(model)
+    longest = max(map(len, texts)) - 1
+    cache = RowCache(shape, len(texts), longest + 1)
+    cache.fill([()] * len(texts))
+    padded = [(0,) * (longest + 1 - len(ids)) + ids[:-1] for ids in texts]
+    forward(model.base_model, cache, padded, [len(ids) - 1 for ids in texts])
+    cache.starts = [longest + 1 - len(ids) for ids in texts]
+    hidden = forward(model.base_model, cache, [ids[-1:] for ids in texts], [1] * len(texts)).last_hidden_state
+    return [row[-1].float() for row in hidden]
 
 
 GROUPED = "o1coder_grouped"

@@ -76,18 +76,17 @@ class Row:
         self.ids.append(token)
         self.logprobs.append(logprob)
         if token in model.end_tokens:
-            self._finish(len(self.ids) - 1, model.text)
+            self._finish(model.text, ended=True)
             return True
         self.action += model.text.piece(token)
         if self.request.boundary(self.action) is not None or len(self.ids) == self.limit:
-            self._finish(len(self.ids), model.text)
+            self._finish(model.text, ended=False)
             return True
         return False
 
-    def _finish(self, kept: int, text: TokenText) -> None:
-        ids, logprobs = self.ids[:kept], self.logprobs[:kept]
-        cut = kept == self.limit
-        found = text.completion(self.request, ids, logprobs, sampled=len(self.ids), cut=cut)
+    def _finish(self, text: TokenText, *, ended: bool) -> None:
+        cut = not ended and len(self.ids) == self.limit
+        found = text.completion(self.request, self.ids, self.logprobs, ended=ended, cut=cut)
         self.completion = replace(found, prompt_tokens=self.computed, cached_tokens=self.cached)
 
 
@@ -109,18 +108,28 @@ class Decoder:
         """Prepares to run.
 
         Args:
-            model: The model.
+            model: The model, with this project's attention.
             capacity: Number of prefix tokens kept between calls.
             meter: Where work is counted.
             graphs: Its recorded steps; None launches each operation, and reads no column that is not in use.
         """
+        assert model.shape is not None, "a model with its own attention is run by `OwnCacheDecoder`"
         self._causal = model
+        self._shape = model.shape
         self._meter = meter
         self._graphs = graphs
         self._prefixes = Prefixes(model.model.base_model, model.shape, capacity)
         self.tree = self._prefixes.tree
         self.on_token: OnToken | None = None
         self._kept: torch.Tensor | None = None
+
+    def forget(self) -> None:
+        """Drops all kept prefixes."""
+        self.tree.clear()
+
+    def evict(self) -> None:
+        """Drops kept prefixes until they fit."""
+        self.tree.evict()
 
     @torch.inference_mode()
     def run(self, rows: Sequence[Row]) -> None:
@@ -166,7 +175,7 @@ class Decoder:
     def _cache(self, rows: int, capacity: int) -> RowCache:
         if self._graphs is not None:
             return self._graphs.cache(rows, capacity)
-        shape = self._causal.shape
+        shape = self._shape
         return RowCache(shape, rows, capacity, self._memory(RowCache.size(shape, rows, capacity)))
 
     def _memory(self, size: tuple[int, ...]) -> torch.Tensor | None:
@@ -175,7 +184,7 @@ class Decoder:
         On a CPU memory of this size is given back to the system and taken anew for each batch, and its pages
         cost more to map than their keys and values to write.
         """
-        shape = self._causal.shape
+        shape = self._shape
         if shape.device.type != "cpu":
             return None
         needed = math.prod(size)

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from o1coder_gym.policies.hf.causal_model import CausalModel
     from o1coder_gym.policies.hf.decoding import Decoder, Row
+    from o1coder_gym.policies.hf.own_cache import OwnCacheDecoder
     from o1coder_gym.policies.hf.row_cache import CacheShape
 
 
@@ -40,6 +41,10 @@ class HFSettings:
         batch_mib: Memory for keys and values of one batch, in MiB; 0 takes 2048 on a CPU, an eighth of a GPU.
         prefix_mib: Memory for keys and values of prefixes kept between calls, in MiB.
         graphs: ``"yes"`` records decode steps as CUDA graphs on a GPU, ``"no"`` launches each operation.
+        attention: ``"auto"`` is this engine's own where all layers attend to all tokens, checked at load, and
+            the model's own elsewhere; ``"model"`` is the model's own with its own cache: slower, one row at a
+            time, and right for whatever transformers runs.
+        template_arguments: Variables of the chat template, ``{"enable_thinking": false}`` for instance.
     """
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -48,6 +53,8 @@ class HFSettings:
     batch_mib: Count = 0
     prefix_mib: Count = 1024
     graphs: Literal["yes", "no"] = "yes"
+    attention: Literal["auto", "model"] = "auto"
+    template_arguments: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` when a value makes no sense."""
@@ -61,7 +68,7 @@ OnText = Callable[[Generate, int, str], None]
 
 
 class HFEngine:
-    """A causal language model of transformers with full attention in all layers.
+    """A causal language model of transformers.
 
     Draws do not depend on what else is in a batch up to rounding: exact in float32, usually not in
     bfloat16.
@@ -82,7 +89,7 @@ class HFEngine:
         self._settings = settings
         self._meter = Meter()
         self._lock = threading.RLock()
-        self._loaded: tuple[CausalModel, Decoder] | None = None
+        self._loaded: tuple[CausalModel, Decoder | OwnCacheDecoder] | None = None
 
     @classmethod
     def from_name(cls, name: str, settings: HFSettings = DEFAULTS) -> HFEngine:
@@ -91,7 +98,13 @@ class HFEngine:
         def load() -> CausalModel:
             from o1coder_gym.policies.hf.causal_model import CausalModel
 
-            return CausalModel.from_folder(model_path(name), settings.dtype, settings.device)
+            return CausalModel.from_folder(
+                model_path(name),
+                settings.dtype,
+                settings.device,
+                attention=settings.attention,
+                template_arguments=settings.template_arguments,
+            )
 
         return cls(load, settings)
 
@@ -102,7 +115,7 @@ class HFEngine:
         def load() -> CausalModel:
             from o1coder_gym.policies.hf.causal_model import CausalModel
 
-            return CausalModel(model, tokenizer)
+            return CausalModel(model, tokenizer, settings.attention)
 
         return cls(load, settings)
 
@@ -118,7 +131,7 @@ class HFEngine:
     @property
     def _on_gpu(self) -> bool:
         if self._loaded is not None:
-            return self._loaded[0].shape.device.type == "cuda"
+            return self._loaded[0].model.device.type == "cuda"
         return self._settings.device.startswith(("auto", "cuda")) and _load_torch().cuda.is_available()
 
     @property
@@ -130,6 +143,10 @@ class HFEngine:
         """Returns the ids of the whole prompt."""
         return self._ready()[0].text.encode(prompt)
 
+    def encode_thought(self, prompt: Prompt) -> tuple[tuple[int, ...], str]:
+        """Returns the ids of a prompt up to an open thought, and the tag that closes it."""
+        return self._ready()[0].text.encode_thought(prompt)
+
     def encode_more(self, text: str) -> tuple[int, ...]:
         """Returns the ids of text inside a turn."""
         return self._ready()[0].text.encode_more(text)
@@ -137,7 +154,7 @@ class HFEngine:
     def forget(self) -> None:
         """Drops all kept prefixes."""
         with self._lock:
-            self._ready()[1].tree.clear()
+            self._ready()[1].forget()
 
     def generate(self, requests: Sequence[Generate], /) -> list[tuple[Completion, ...]]:
         """Answers all requests; batches of similar prompt lengths, bounded by rows and memory.
@@ -153,12 +170,12 @@ class HFEngine:
             groups = [_start_rows(request, model.context) for request in requests]
             rows = [row for group in groups for row in group]
             try:
-                for batch in self._batches(rows, model.shape):
+                for batch in self._batches(rows, model.shape) if model.shape else [rows]:
                     decoder.run(batch)
             except RuntimeError as error:
                 raise PolicyError(f"generation failed: {str(error).splitlines()[0]}") from error
             finally:
-                decoder.tree.evict()
+                decoder.evict()
             self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
         return [tuple(row.result() for row in group) for group in groups]
 
@@ -172,19 +189,25 @@ class HFEngine:
         finally:
             decoder.on_token = None
 
-    def _ready(self) -> tuple[CausalModel, Decoder]:
+    def _ready(self) -> tuple[CausalModel, Decoder | OwnCacheDecoder]:
         with self._lock:
             if self._loaded is None:
                 _load_torch()
-                from o1coder_gym.policies.hf.decoding import Decoder
-                from o1coder_gym.policies.hf.step_graphs import StepGraphs, cuda_graph
-
                 model = self._load()
-                capacity = (self._settings.prefix_mib << 20) // model.shape.bytes_per_token
-                graphed = model.shape.device.type == "cuda" and self._settings.graphs == "yes"
-                graphs = StepGraphs(model.model, model.shape, cuda_graph) if graphed else None
-                self._loaded = model, Decoder(model, capacity, self._meter, graphs)
+                self._loaded = model, self._decoder(model)
             return self._loaded
+
+    def _decoder(self, model: CausalModel) -> Decoder | OwnCacheDecoder:
+        from o1coder_gym.policies.hf.decoding import Decoder
+        from o1coder_gym.policies.hf.own_cache import OwnCacheDecoder
+        from o1coder_gym.policies.hf.step_graphs import StepGraphs, cuda_graph
+
+        if model.shape is None:
+            return OwnCacheDecoder(model, self._meter)
+        capacity = (self._settings.prefix_mib << 20) // model.shape.bytes_per_token
+        graphed = model.shape.device.type == "cuda" and self._settings.graphs == "yes"
+        graphs = StepGraphs(model.model, model.shape, cuda_graph) if graphed else None
+        return Decoder(model, capacity, self._meter, graphs)
 
     def _batches(self, rows: list[Row], shape: CacheShape) -> Iterator[list[Row]]:
         """Cuts rows, sorted by prompt length, into batches that fit."""

@@ -15,13 +15,14 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
+from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.parameters import AtLeastOne, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
@@ -41,12 +42,14 @@ class VLLMSettings:
         context: Longest sequence in tokens.
         max_rows: Continuations decoded together.
         kv_gib: Memory for keys and values in GiB; on a CPU only, a GPU gives what it has.
+        template_arguments: Variables of the chat template, ``{"enable_thinking": false}`` for instance.
     """
 
     dtype: str = "bfloat16"
     context: AtLeastOne = 4096
     max_rows: AtLeastOne = 64
     kv_gib: AtLeastOne = 3
+    template_arguments: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` when a value is out of range."""
@@ -91,6 +94,10 @@ class VLLMEngine:
         """Returns the ids of the whole prompt."""
         return self._ready()[1].encode(prompt)
 
+    def encode_thought(self, prompt: Prompt) -> tuple[tuple[int, ...], str]:
+        """Returns the ids of a prompt up to an open thought, and the tag that closes it."""
+        return self._ready()[1].encode_thought(prompt)
+
     def encode_more(self, text: str) -> tuple[int, ...]:
         """Returns the ids of text inside a turn."""
         return self._ready()[1].encode_more(text)
@@ -123,7 +130,8 @@ class VLLMEngine:
             raise PolicyError("vLLM failed in an earlier request; a run folder goes on with --resume")
         failure = importlib.import_module("vllm.exceptions").VLLMError
         prompts = [{"prompt_token_ids": list(one.prompt_ids)} for one in requests for _ in range(one.n)]
-        samplings = [_sampling(one, sample) for one in requests for sample in range(one.n)]
+        ends = sorted(end_tokens(None, self._ready()[1].tokenizer))
+        samplings = [_sampling(one, sample, ends) for one in requests for sample in range(one.n)]
         try:
             outputs = iter(engine.generate(prompts, samplings, use_tqdm=False))
         except (failure, RuntimeError, ValueError) as error:
@@ -148,9 +156,8 @@ class VLLMEngine:
         ids = list(one.token_ids)
         logprobs = [position[token].logprob for position, token in zip(one.logprobs, ids, strict=True)]
         ended = one.finish_reason == "stop" and not isinstance(one.stop_reason, str)
-        kept = len(ids) - 1 if ended else len(ids)
         cut = one.finish_reason == "length"
-        found = self._ready()[1].completion(request, ids[:kept], logprobs[:kept], sampled=len(ids), cut=cut)
+        found = self._ready()[1].completion(request, ids, logprobs, ended=ended, cut=cut)
         cached = output.num_cached_tokens or 0
         return replace(found, prompt_tokens=len(request.prompt_ids) - cached, cached_tokens=cached)
 
@@ -159,7 +166,9 @@ class VLLMEngine:
             if self._loaded is None:
                 folder = str(model_path(self._name))
                 engine = self._thread.call(lambda: _load(folder, self._settings))
-                self._loaded = engine, TokenText(engine.get_tokenizer())
+                tokenizer = engine.get_tokenizer()
+                with_template_arguments(tokenizer, self._settings.template_arguments)
+                self._loaded = engine, TokenText(tokenizer)
             return self._loaded
 
 
@@ -192,12 +201,13 @@ def all_cores() -> str:
     return ",".join(map(str, sorted(os.sched_getaffinity(0))))
 
 
-def _sampling(request: Generate, sample: int) -> Any:
+def _sampling(request: Generate, sample: int, ends: list[int]) -> Any:
     """Greedy to vLLM: what is drawn is settled before its sampler looks."""
     return importlib.import_module("vllm").SamplingParams(
         temperature=0.0,
         max_tokens=request.sampling.max_tokens,
         stop=list(request.prompt.stop),
+        stop_token_ids=ends,
         logprobs=0,
         extra_args=request.draw_args(sample),
     )

@@ -19,6 +19,7 @@ from o1coder_gym.models.trainers import (
     provenance,
     read_result,
     require_packages,
+    write_card,
     write_result,
 )
 from o1coder_gym.prm.training.hidden_states import open_reading
@@ -107,5 +108,6 @@ def fit_prm(
         found = learned[name]
         metrics = {"rows": len(found.rows), "rows_left_out": found.left_out, "loss": heads[name].loss}
         write_result(out / name, f"{STAGE} {name}", model, settings, metrics)
+        write_card(out / name / MODEL, made[name], metrics)
         made[name].write(out / name / MODEL)
     return [read_result(out / name) for name in objectives]

@@ -18,19 +18,22 @@ from torch import Tensor
 from transformers.utils import logging
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError
-from o1coder_gym.models.checkpoints import CHECKPOINTS, MODEL, last_checkpoint, quiet, save_merged
+from o1coder_gym.models.chat_template import with_template_arguments
+from o1coder_gym.models.checkpoints import MODEL, make_paddable, quiet, save_merged, try_saving
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import show_progress
 from o1coder_gym.models.trainers import (
     PRM_SETTINGS,
     TrainingResult,
     TrainingSettings,
+    begin,
     last_evaluation,
     lora,
     provenance,
     read_result,
     require_packages,
     trainer_arguments,
+    write_card,
     write_result,
 )
 from o1coder_gym.prm.collators import (
@@ -62,8 +65,8 @@ if TYPE_CHECKING:
 OBJECTIVES = ("soft", "hard", "pairwise")
 STAGE = "prm"
 
-Loss = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Tensor]]]
-"""Maps logits [B, T] and a collator's labels to a loss and its metrics."""
+Loss = Callable[[Tensor, Tensor, "Tensor | int | None"], tuple[Tensor, dict[str, Tensor]]]
+"""Maps logits [B, T], a collator's labels and their number in the optimizer's batch to a loss and metrics."""
 
 
 def train_prm(
@@ -74,6 +77,7 @@ def train_prm(
     settings: TrainingSettings = PRM_SETTINGS,
     *,
     resume: bool = False,
+    template_arguments: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Trains ρ_PRM (Algorithm 1, step 4) and saves it; what is finished already is returned as it is.
 
@@ -87,6 +91,7 @@ def train_prm(
         objective: One of `OBJECTIVES`.
         settings: See `TrainingSettings`.
         resume: Go on from the last checkpoint, if there is one.
+        template_arguments: Variables of the chat template; the trained model's template keeps them.
 
     Raises:
         JournalError: When `out` is in use by another training that fits its head, or cannot be written.
@@ -99,13 +104,16 @@ def train_prm(
     require_objective(objective)
     require_packages("peft", "accelerate")
     target = out / MODEL
-    made = provenance(STAGE, model, data_hash(data), {"objective": objective, **asdict(settings)})
+    arguments = dict(template_arguments or {})
+    asked = {"objective": objective, **asdict(settings)}
+    asked |= {"template_arguments": arguments} if arguments else {}
+    made = provenance(STAGE, model, data_hash(data), asked)
     if made.made(target):
         return read_result(out)
-    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+    checkpoint = begin(made, out, resume)
     rows = read_data(data)
     folder = model_path(model)
-    loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed)
+    loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed, arguments)
     text = step_text(tokenizer, rows.format, settings.max_length)
     learned = learned_rows(rows.of_split("train"), text, [objective])
     parts = [learned[objective], examples(rows.of_split("validation"), text, objective)]
@@ -114,13 +122,14 @@ def train_prm(
         with open_reading(model, settings.dtype, out) as reading:
             set_head(loaded, first_heads(reading, learned)[objective])
     with quiet():
-        trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings)
+        trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings, checkpoint)
         show_progress(trainer)
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
     metrics = dict(outcome.metrics) | last_evaluation(trainer)
     metrics["rows_left_out"] = parts[0].left_out + parts[1].left_out
     save_prm(trainer.model, text, target, rows.format, objective)
-    result = write_result(out, f"{STAGE} {objective}", model, settings, metrics)
+    result = write_result(out, f"{STAGE} {objective}", model, settings, metrics, trainer.model)
+    write_card(target, made, metrics, trainer.model)
     made.write(target)
     return result
 
@@ -180,7 +189,7 @@ def learned_rows(data: ProcessData, text: StepText, objectives: Sequence[str]) -
 
 
 def load_model(
-    folder: Path, dtype: str, seed: int = 0
+    folder: Path, dtype: str, seed: int = 0, template_arguments: Mapping[str, Any] | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
     """Loads a language model with a fresh scalar head, or a PRM with its own; a dtype of auto is float32.
 
@@ -204,9 +213,9 @@ def load_model(
     for module in model.children():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0  # the head's; what was scored twice would get two scores
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer = with_template_arguments(AutoTokenizer.from_pretrained(folder), template_arguments)
+    make_paddable(tokenizer)
+    try_saving(model, tokenizer)
     return model, tokenizer, "score.weight" in found["missing_keys"]
 
 
@@ -230,12 +239,13 @@ def step_trainer(
     objective: str,
     out: Path,
     settings: TrainingSettings,
+    checkpoint: str | None = None,
 ) -> StepTrainer:
     """Assembles the trainer of an objective; with LoRA the head is trained whole."""
     if settings.lora_rank:
         from peft import get_peft_model
 
-        adapter = lora(settings.lora_rank, task="TOKEN_CLS", trained_whole=["score"])
+        adapter = lora(settings.lora_rank, checkpoint, task="TOKEN_CLS", trained_whole=["score"])
         model = get_peft_model(model, adapter)  # pyright: ignore[reportAssignmentType]
     pad = int(tokenizer.pad_token_id)  # pyright: ignore[reportArgumentType]
     pairwise = objective == "pairwise"
@@ -256,22 +266,34 @@ def step_trainer(
     )
 
 
-def bradley_terry(logits: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Applies `pairwise_loss` to a batch of `PairwiseCollator`: logits [2P, T], labels [2P] = marks."""
+def bradley_terry(
+    logits: Tensor, labels: Tensor, sides: Tensor | int | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Applies `pairwise_loss` to a batch of `PairwiseCollator`: logits [2P, T], labels [2P] = marks.
+
+    Args:
+        logits: Of all tokens.
+        labels: Marks.
+        sides: Marks of the whole batch that this is a part of, two a pair; None takes it for whole.
+    """
     rewards = logits[torch.arange(len(labels), device=logits.device), labels]
     chosen, rejected = rewards.chunk(2)
-    return pairwise_loss(chosen, rejected)
+    return pairwise_loss(chosen, rejected, None if sides is None else sides / 2)
 
 
 class StepTrainer(transformers.Trainer):
-    """transformers' Trainer with a loss of this project; logs the loss's metrics beside it."""
+    """transformers' Trainer with a loss of this project; logs the loss's metrics beside it.
+
+    A loss is a sum over labels ÷ the labels of the optimizer's batch. A mean of means would weigh a label by
+    what else is in its micro-batch, so that the gradient depended on how many rows are read at once.
+    """
 
     def __init__(self, *, loss: Loss, **arguments: Any) -> None:
         """Args: the loss, and the arguments of `transformers.Trainer`."""
         super().__init__(**arguments)
         self._loss = loss
         self._seen: dict[str, list[Tensor]] = {}
-        self.model_accepts_loss_kwargs = False
+        self.model_accepts_loss_kwargs = True  # transformers counts labels, and does not divide by parts
 
     def compute_loss(
         self,
@@ -280,9 +302,18 @@ class StepTrainer(transformers.Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Returns the loss of a collated batch."""
+        """Returns the loss of a collated batch, a part of that of the optimizer.
+
+        Args:
+            model: In training.
+            inputs: Of a collator.
+            return_outputs: Whether the model's output is returned too.
+            num_items_in_batch: Labels of the optimizer's batch; None where this is all of it.
+        """
         output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        loss, metrics = self._loss(output.logits[..., 0], inputs["labels"])
+        loss, metrics = self._loss(output.logits[..., 0], inputs["labels"], num_items_in_batch)
+        if num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # their gradients are averaged
         prefix = "" if model.training else "eval_"
         for name, value in metrics.items():
             self._seen.setdefault(prefix + name, []).append(value.detach())

@@ -338,7 +338,7 @@ function codeLine(lines) {
 const words = (outcome) => outcome.replaceAll("_", " ");
 
 /** The class of an outcome: without tests a program is neither right nor wrong. */
-const tone = (outcome) => ({ pass: "pass", no_tests: "soft", infrastructure: "soft" })[outcome] ?? "fail";
+const tone = (outcome) => ({ pass: "pass", no_tests: "soft", unsupported: "soft", infrastructure: "soft" })[outcome] ?? "fail";
 
 function verdictMark(tree) {
   if (tree.chosen === null) return make("span", { class: "verdict fail" }, "no answer");

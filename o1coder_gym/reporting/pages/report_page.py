@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from o1coder_gym.metrics import Estimate, calibration_error
+from o1coder_gym.metrics import calibration_error
 from o1coder_gym.reporting.colours import UNKNOWN, value_colour
+from o1coder_gym.reporting.comparison import Comparison
 from o1coder_gym.reporting.pages.charts import (
     curves_chart,
     interval_bar,
@@ -21,12 +22,15 @@ from o1coder_gym.reporting.results import (
     ResultRow,
     Setting,
     budget_words,
+    group,
+    missing_note,
     share_of_tests,
     share_words,
     untested_note,
 )
 from o1coder_gym.reporting.run_report import RunReport
 from o1coder_gym.specs import name_of
+from o1coder_gym.statistics import ROUGH, ROUGH_LEGEND
 
 BAND = 100
 """Problems in one band of the grid."""
@@ -46,9 +50,20 @@ _HEADINGS: tuple[str, ...] = (
 )
 
 
+_PARTS = {
+    "policy": "policy",
+    "model": "judge",
+    "scorer": "scorer",
+    "driver": "driver",
+    "waiting": "waiting",
+    "hidden_tests": "hidden tests",
+}
+"""Columns of the table of times, by the part's name in the run folder."""
+
+
 def report_page(report: RunReport) -> str:
     """Returns the report as an HTML file that opens without server or network."""
-    parts = (_head, _results, _curves, _reliability, _problems, _notes)
+    parts = (_head, _results, _curves, _reliability, _problems, _profile, _notes)
     return html_page(
         report.title,
         f"<main>{''.join(part(report) for part in parts)}</main>",
@@ -87,50 +102,63 @@ def _results(report: RunReport) -> str:
         )
         bodies.append(f"<tbody>{title if len(budgets) > 1 else ''}{''.join(rows)}</tbody>")
     legend = (
-        "Solved: every hidden test passed; agents see public tests only. Interval: Wilson, 95 %. Tests: "
-        "hidden tests passed. Costs are means per problem; spent is the share of the budget. Differences: "
-        "percentage points, paired by problem, 95 % bootstrap; where the interval holds 0, no difference is "
-        "shown."
+        "Solved: runs that passed every hidden test; agents see public tests only. %: of the problems, "
+        "seeds averaged, with the 95 % interval over problems. Tests: hidden tests passed. Costs are means "
+        "per run; spent is the share of the budget. Differences: percentage points, paired by problem, 95 %; "
+        "one is shown where the interval leaves out 0 and an exact permutation test, corrected for the "
+        f"number of agents, says so too.{_power(report)}"
     )
+    if any(summary.share.rough for summary in report.summaries):
+        legend += f" {ROUGH_LEGEND}."
     return (
         f'<section><h2>Results</h2><div class="scroll"><table class="results"><thead><tr>{head}</tr></thead>'
         f'{"".join(bodies)}</table></div><p class="note">{legend}</p>{_untested(report)}</section>'
     )
 
 
+def _power(report: RunReport) -> str:
+    """Says what the comparisons could have shown."""
+    sizes = [100 * compared.detectable for compared in report.differences if compared is not None]
+    return f" This run could show differences of {min(sizes):.0f} points or more." if sizes else ""
+
+
 def _untested(report: RunReport) -> str:
-    note = untested_note(report.rows)
-    return f'<p class="note"><strong>{escape(note)}</strong></p>' if note else ""
+    notes = filter(None, (untested_note(report.rows), missing_note(report.rows)))
+    return "".join(f'<p class="note"><strong>{escape(note)}</strong></p>' for note in notes)
 
 
-def _result(summary: AgentSummary, difference: Estimate | None, place: int) -> str:
-    total, usage = summary.total, summary.usage
-    rate = summary.solved / total
-    bar = interval_bar(rate, summary.interval)
+def _result(summary: AgentSummary, difference: Comparison | None, place: int) -> str:
+    total, usage, mean = summary.total, summary.usage, summary.mean
+    rough = ROUGH if summary.share.rough else ""
+    bar = interval_bar(summary.rate, summary.interval)
     cells = [
         f'<th scope="row">{_chip(place)}{spec_words(summary.setting.agent)}</th>',
         f"<td>{summary.solved}/{total}</td>",
-        f'<td class="wide"><strong>{100 * rate:.1f}</strong>{bar}</td>',
+        f'<td class="wide"><strong>{100 * summary.rate:.1f}{rough}</strong>{bar}</td>',
         f"<td>{_difference(difference)}</td>",
         "<td>–</td>" if math.isnan(summary.tests_passed) else f"<td>{100 * summary.tests_passed:.0f} %</td>",
         f"<td>{summary.committed}/{total}</td>",
-        f"<td>{usage.tokens / total:,.0f}</td>",
+        f"<td>{mean(usage.tokens):,.0f}</td>",
         f"<td>{share_words(summary.spent)}</td>",
-        f"<td>{usage.calls / total:,.1f}</td>",
-        f"<td>{usage.executions / total:,.1f}</td>",
-        f"<td>{usage.seconds / total:,.1f}</td>" if summary.timed else "<td></td>",
+        f"<td>{mean(usage.calls):,.1f}</td>",
+        f"<td>{mean(usage.executions):,.1f}</td>",
+        f"<td>{mean(usage.seconds):,.1f}</td>" if summary.timed else "<td></td>",
     ]
     return f'<tr class="series" data-series="{place}">{"".join(cells)}</tr>'
 
 
-def _difference(difference: Estimate | None) -> str:
-    if difference is None:
+def _difference(compared: Comparison | None) -> str:
+    if compared is None:
         return ""
-    mean, low, high = (100 * number for number in (difference.mean, difference.low, difference.high))
-    numbers = f"{mean:+.1f} <small>({low:+.0f} to {high:+.0f})</small>".replace("-", "−")
-    if not difference.shown:
-        return f'<span class="soft">{numbers}<br><small>no difference shown</small></span>'
-    return f'<span class="{"pass" if mean > 0 else "fail"}">{numbers}</span>'
+    gap, told = compared.difference, escape(compared.evidence, quote=True)
+    mean, low, high = (100 * number for number in (gap.mean, gap.low, gap.high))
+    numbers = f"{mean:+.1f} <small>({low:+.0f} to {high:+.0f}){ROUGH if gap.rough else ''}</small>".replace(
+        "-", "−"
+    )
+    if not compared.shown:
+        conclusion = f"<br><small>{compared.conclusion}</small>"
+        return f'<span class="soft" title="{told}">{numbers}{conclusion}</span>'
+    return f'<span class="{"pass" if mean > 0 else "fail"}" title="{told}">{numbers}</span>'
 
 
 def _curves(report: RunReport) -> str:
@@ -146,6 +174,8 @@ def _curves(report: RunReport) -> str:
             "Dots: problems solved, with 95 % intervals. Bars: tokens spent of those allowed, means per "
             "problem. Tokens left unspent are no merit: all agents were given the same."
         )
+    if capped := [spec_words(curve.name) for curve in report.curves if curve.capped]:
+        told += f" Ended by themselves, at a cap of their own, with budget left: {', '.join(capped)}."
     return (
         f'<section><h2>{title}</h2><figure class="{kind}">{chart}'
         f'<figcaption class="note">{told}</figcaption></figure></section>'
@@ -156,8 +186,12 @@ def _problems(report: RunReport) -> str:
     """The grid at the largest budget, and under it a row per problem."""
     settings = _largest(report)
     cells: dict[tuple[str, Setting], list[ResultRow]] = {}
-    for row in report.rows:
-        cells.setdefault((row.task_id, row.setting), []).append(row)
+    for setting, rows in group(report.rows).items():
+        if setting in settings:
+            by_task: dict[str, list[ResultRow]] = {}
+            for row in rows:
+                by_task.setdefault(row.task_id, []).append(row)
+            cells |= {(task, setting): found for task, found in by_task.items()}
     tasks = list(dict.fromkeys(row.task_id for row in report.rows))
     ease = {task: sum(_share(cells.get((task, setting), [])) for setting in settings) for task in tasks}
     tasks.sort(key=lambda task: -ease[task])
@@ -280,6 +314,29 @@ def _reliability(report: RunReport) -> str:
     )
 
 
+def _profile(report: RunReport) -> str:
+    """Where the time went, in shares of each agent's wall time."""
+    if not report.profile:
+        return ""
+    head = "".join(f"<th>{word}</th>" for word in ("agent", "wall, s", *_PARTS.values()))
+    lines = []
+    for agent, seconds in report.profile.items():
+        wall = seconds.get("wall", 0.0)
+        shares = (f"<td>{100 * seconds.get(part, 0.0) / max(wall, 1e-9):.0f} %</td>" for part in _PARTS)
+        lines.append(
+            f'<tr><th scope="row">{spec_words(agent)}</th><td>{wall:,.1f}</td>{"".join(shares)}</tr>'
+        )
+    told = (
+        "Shares of the wall time of each agent. Policy, judge and scorer work at the same time, and calls of "
+        "a server overlap, so that they may add up to more than all of it; driver and waiting are the rest. "
+        "The hidden tests come on top."
+    )
+    return (
+        f'<section><h2>Where the time went</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f'<tbody>{"".join(lines)}</tbody></table></div><p class="note">{told}</p></section>'
+    )
+
+
 def _notes(report: RunReport) -> str:
     failed = [row for row in report.rows if row.error]
     items = (
@@ -320,7 +377,8 @@ def _largest(report: RunReport) -> list[Setting]:
 
 
 def _share(rows: Sequence[ResultRow]) -> float:
-    return sum(row.solved for row in rows) / len(rows) if rows else 0.0
+    counted = [row.solved for row in rows if row.counted]
+    return sum(counted) / len(counted) if counted else 0.0
 
 
 def _blank(rows: Sequence[ResultRow]) -> bool:

@@ -15,7 +15,7 @@ from o1coder_gym.reporting.pages.page import asset, embedded, html_page
 from o1coder_gym.reporting.run_trees import RunTrees, Verdicts
 from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.steps.formats import FORMATS, StepFormat
-from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, Step, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, Step, TestCase
 
 DIGITS = 4
 """Decimal places of the numbers in a page."""
@@ -70,7 +70,7 @@ def _test_line(problem: Problem, test: TestCase) -> str:
             return code.strip().removeprefix("assert ")
         case CheckTest(code):
             return code.strip()
-        case StdioTest(stdin, stdout):
+        case StdioTest(stdin, stdout) | CheckerTest(stdin, _, stdout):
             return f"{stdin.strip()!r} → {stdout.strip()!r}"
 
 

@@ -44,7 +44,8 @@ class Confinement(NamedTuple):
         landlock_rules: File descriptor of rules to enter; None if there are none, or if the zygote itself
             is under them.
         address_space: Bytes of the zygote's own address space, the baseline of the memory limit.
-        dies_with_parent: Whether the kernel has to be asked to end them with the zygote.
+        dies_with_parent: Whether the kernel has to be asked to end them with the zygote, for they have
+            neither a process namespace nor a root of their own.
         own_uid: User id that they take for good, so that the zygote is another user to them; None if
             they stay what the zygote is.
         forgets_keys: Whether they have to part with the kernel's keyrings of those before them.
@@ -79,9 +80,9 @@ class Confinement(NamedTuple):
         steps += _FRESH_STREAMS
         steps += [(os.dup2, pair) for pair in placement]
         steps.append((os.closerange, (placement[-1][1] + 1, self.kept_from)))
-        steps += rlimits.of_job(request.cpu_s, self.address_space + request.memory_bytes)
+        steps += rlimits.of_job(request.total_cpu_s, self.address_space + request.memory_bytes)
         if self.seccomp:
-            steps.append((seccomp.install_child, ()))
+            steps.append((seccomp.install_child, (not self.dies_with_parent,)))
         steps += [(gc.enable, ()), (os.write, (CHANNEL, BEGUN_FRAME))]
         return steps
 

@@ -34,8 +34,7 @@ rt_sigsuspend 130 133   rt_sigtimedwait 128 137   sigaltstack 131 132   getcpu 3
 geteuid 107 175   getgid 104 176   getgroups 115 158   getpgid 121 155   getpgrp 111 -   getpid 39 172
 getppid 110 173   getpriority 140 141   getrandom 318 278   getresgid 120 150   getresuid 118 148
 getrlimit 97 163   getrusage 98 165   getsid 124 156   getuid 102 174   sysinfo 99 179   uname 63 160
-getpeername 52 205   getsockname 51 204   getsockopt 55 209   recvfrom 45 207   sendto 44 206
-shutdown 48 210
+getpeername 52 205   getsockname 51 204   getsockopt 55 209   shutdown 48 210
 """
 """What any program may call, whatever the arguments."""
 
@@ -45,7 +44,9 @@ utimensat 280 88   clone 56 220   clone3 435 435   futex_waitv 449 449   kill 62
 prctl 157 167   prlimit64 302 261   recvmsg 47 212   sendmsg 46 211   socketpair 53 199   capset 126 91
 landlock_add_rule 445 445   landlock_create_ruleset 444 444   landlock_restrict_self 446 446
 pidfd_open 434 434   pivot_root 155 41   seccomp 317 277   setsid 112 157   wait4 61 260   waitid 247 95
-keyctl 250 219
+keyctl 250 219   recvfrom 45 207   sendto 44 206   link 86 -   linkat 265 37
+getxattr 191 8   lgetxattr 192 9   fgetxattr 193 10   listxattr 194 11   llistxattr 195 12
+flistxattr 196 13   setxattr 188 5   lsetxattr 189 6   fsetxattr 190 7
 """
 """What only the zygote may call, or what is allowed by argument."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import os
-import resource
 import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -23,7 +22,6 @@ from o1coder_gym.sandbox.confinement.child_steps import MAX_DESCRIPTOR, Confinem
 from o1coder_gym.sandbox.confinement.kernel import prctl
 
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_UNKNOWN_ADDRESS_SPACE = 512 << 20
 _ZYGOTE_PROCESSES = 4
 _SHARED_USER_ROOM = 512
 """Processes and threads above those of the whole user, where candidates cannot be counted alone."""
@@ -64,7 +62,7 @@ def put_on(blueprint: Blueprint) -> Surroundings:
         SandboxError: When programs would run as root with nothing between them and root's files.
     """
     missing: dict[str, str] = {}
-    address_space = _address_space()
+    address_space = rlimits.address_space()
     uid = privileges.private_uid() if os.geteuid() == 0 else None
     filters = "seccomp" in blueprint.layers and seccomp.available()
     inside = _wanted(blueprint, "namespaces", missing) and _enter_namespaces(blueprint, uid, missing)
@@ -224,16 +222,6 @@ def _adopt_orphans() -> None:
     """Has processes that a candidate leaves behind become children of the zygote."""
     set_child_subreaper = 36
     prctl(set_child_subreaper, 1)
-
-
-def _address_space() -> int:
-    """Returns the bytes of address space that this process uses; the baseline of memory limits."""
-    try:
-        with open("/proc/self/statm") as sizes:
-            pages = int(sizes.read().split()[0])
-    except OSError:
-        return _UNKNOWN_ADDRESS_SPACE
-    return pages * resource.getpagesize()
 
 
 def _threads_of_user() -> int:

@@ -138,6 +138,7 @@ def _build(root: Root) -> None:
         _show(path)
     for name in _DEVICES:
         _show_device(f"/dev/{name}")
+    os.symlink(SCRATCH, f"{_SITE}/dev/shm")  # the place of named semaphores, which thread pools want
     for path in root.hidden:
         if os.path.isdir(path):
             _set_read_only(_SITE + path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import resource
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ STACK_BYTES = 64 << 20
 """Room for deep recursion through C code; below the gap that the kernel keeps under the stack."""
 _FILE_BYTES = 16 << 20
 OPEN_FILES = 64
+_MOST_PAGES = 1 << 35
 
 
 def bound_zygote(processes: int) -> None:
@@ -26,6 +28,25 @@ def bound_zygote(processes: int) -> None:
     _lower(resource.RLIMIT_MSGQUEUE, 0)  # message queues outlive the process that makes them
     _lower(resource.RLIMIT_STACK, STACK_BYTES)
     _lower(resource.RLIMIT_NPROC, processes)
+
+
+def address_space() -> int:
+    """Returns the bytes of address space of this process, as the kernel counts them.
+
+    Found by asking for a page under lower and lower limits, for there may be no ``/proc`` to read them from.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    low, high = 0, _MOST_PAGES if hard == resource.RLIM_INFINITY else hard // mmap.PAGESIZE
+    while high - low > 1:
+        middle = (low + high) // 2
+        resource.setrlimit(resource.RLIMIT_AS, (middle * mmap.PAGESIZE, hard))
+        try:
+            mmap.mmap(-1, mmap.PAGESIZE).close()
+            high = middle
+        except (OSError, MemoryError):
+            low = middle
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    return high * mmap.PAGESIZE
 
 
 def of_job(cpu_s: float, address_space: int) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:

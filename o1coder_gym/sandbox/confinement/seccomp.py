@@ -23,7 +23,7 @@ _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x50000
 _NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT = 0x40000000
-_EPERM, _ENOSYS = 1, 38
+_EPERM, _ENOSYS, _ENOTSUP = 1, 38, 95
 
 _NAMESPACE_FLAGS = 0x7E020000
 _CLONE_THREAD = 0x10000
@@ -32,16 +32,20 @@ _SET_MODE_FILTER, _PR_SET_NAME, _PR_GET_NAME, _RLIMIT_STACK = 1, 15, 16, 3
 
 _ABSENT = ("clone3", "openat2", "futex_waitv")
 """Answered with ENOSYS, so that the C library falls back to an older call."""
+_ATTRIBUTES = tuple(f"{how}{what}xattr" for how in ("", "l", "f") for what in ("get", "set", "list"))
+"""Answered with ENOTSUP, as by a file system without extended attributes; those who copy files ask."""
+_MESSAGES = {"sendto": 3, "recvfrom": 3, "sendmsg": 2, "recvmsg": 2}
+"""Where the flags of these calls are; none may speak of data out of band."""
+_OUT_OF_BAND = 1
 
 _SUPERVISION = (
     *("landlock_restrict_self", "pidfd_open", "seccomp", "setsid", "wait4", "waitid"),
-    *("chmod", "fchmod", "fchmodat", "utimensat"),
     *("recvmsg", "sendmsg", "socketpair"),
 )
-"""Only the zygote needs these; `socketpair` and others come back to children by argument.
+"""Only the zygote needs these; `socketpair` and others come back to children by argument."""
 
-Landlock does not watch over permissions, and without a root of its own a child might own real files.
-"""
+_PERMISSIONS = ("chmod", "fchmod", "fchmodat", "utimensat", "link", "linkat")
+"""Landlock does not watch over these, and without a root of its own a child might own real files."""
 
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
@@ -75,14 +79,19 @@ def install_base() -> None:
     _install(_Filter(_base_program()))
 
 
-def install_child() -> None:
+def install_child(own_files: bool) -> None:
     """Takes from this process what only the zygote needs: fork, foreign signals, limits, sockets.
+
+    Args:
+        own_files: Whether all files that it could own are those of its scratch folder, so that it may
+            change their permissions.
 
     Raises:
         OSError: When the kernel refused.
     """
-    _CHILD_FILTER.write_pid(os.getpid())
-    _install(_CHILD_FILTER)
+    child_filter = _CHILD_FILTERS[own_files]
+    child_filter.write_pid(os.getpid())
+    _install(child_filter)
 
 
 def no_new_privileges() -> None:
@@ -105,20 +114,26 @@ def _base_program() -> list[Instruction]:
     ]
     if MACHINE == "x86_64":
         program += [(_JUMP_GREATER_EQUAL, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL)]
-    for name in (*PROGRAM_CALLS, *_SUPERVISION, "kill", "tgkill", "prctl", "prlimit64"):
+    for name, flags in _MESSAGES.items():
+        program += _unless_flag(name, flags, _OUT_OF_BAND)
+    for name in (*PROGRAM_CALLS, *_SUPERVISION, *_PERMISSIONS, "kill", "tgkill", "prctl", "prlimit64"):
         program += _answer(name, _ALLOW)
     for name in _ABSENT:
         program += _answer(name, _ERRNO | _ENOSYS)
+    for name in _ATTRIBUTES:
+        program += _answer(name, _ERRNO | _ENOTSUP)
     program += _if_argument("ioctl", 1, _IOCTLS)
     program += _if_argument("fcntl", 1, _FCNTLS)
-    program += _for_call(
-        "clone", [_argument(0), (_JUMP_SET, 1, 0, _NAMESPACE_FLAGS), (_RETURN, 0, 0, _ALLOW), _refusal()]
-    )
+    program += _unless_flag("clone", 0, _NAMESPACE_FLAGS)
     return [*program, _refusal()]
 
 
-def _child_program() -> list[Instruction]:
-    """Returns the filter that a child adds; what it lets pass is still subject to the zygote's."""
+def _child_program(own_files: bool) -> list[Instruction]:
+    """Returns the filter that a child adds; what it lets pass is still subject to the zygote's.
+
+    Args:
+        own_files: Whether all files that a child could own are those of its scratch folder.
+    """
     program: list[Instruction] = [(_LOAD, 0, 0, _NUMBER_OFFSET)]
     program += _for_call(
         "clone", [_argument(0), (_JUMP_SET, 0, 1, _CLONE_THREAD), (_RETURN, 0, 0, _ALLOW), _refusal()]
@@ -137,7 +152,7 @@ def _child_program() -> list[Instruction]:
             *_one_of(_STREAMS),
         ],
     )
-    for name in _SUPERVISION:
+    for name in _SUPERVISION if own_files else (*_SUPERVISION, *_PERMISSIONS):
         program += _answer(name, _ERRNO | _EPERM)
     return [*program, (_RETURN, 0, 0, _ALLOW)]
 
@@ -169,6 +184,11 @@ def _answer(name: str, answer: int) -> list[Instruction]:
 def _if_argument(name: str, index: int, values: Iterable[int]) -> list[Instruction]:
     """Returns rules that allow a call where an argument is one of `values`, else refuse it."""
     return _for_call(name, [_argument(index), *_one_of(values)])
+
+
+def _unless_flag(name: str, index: int, flags: int) -> list[Instruction]:
+    """Returns rules that refuse a call where an argument has one of `flags`, else allow it."""
+    return _for_call(name, [_argument(index), (_JUMP_SET, 1, 0, flags), (_RETURN, 0, 0, _ALLOW), _refusal()])
 
 
 def _one_of(values: Iterable[int]) -> list[Instruction]:
@@ -227,4 +247,4 @@ def _install(program: _Filter) -> None:
         raise OSError("seccomp: the kernel refused the filter")
 
 
-_CHILD_FILTER = _Filter(_child_program())
+_CHILD_FILTERS = {own_files: _Filter(_child_program(own_files)) for own_files in (False, True)}

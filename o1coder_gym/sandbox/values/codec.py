@@ -6,8 +6,10 @@ This file is also imported by the zygote as a top-level module, so it uses the s
 
 Plain JSON stands for None, bool, str, float, list and ints below 2**63; all else is an object of one
 tag: ``i`` int (hex) · ``t`` tuple · ``s`` set · ``z`` frozenset · ``d`` dict (list of pairs) · ``b`` bytes
-(hex) · ``c`` complex · ``f`` Fraction · ``m`` Decimal · ``q`` deque · ``r`` range · ``g`` what an iterator
-yields · ``y`` builtin type (name) · ``h`` handle (a number).
+(hex) · ``B`` bytearray · ``c`` complex · ``f`` Fraction · ``m`` Decimal · ``q`` deque · ``r`` range · ``g``
+what an iterator yields · ``y`` builtin type (name) · ``D`` date or time (class, fields) · ``n`` numpy bool
+``a`` numpy array (type, shape, lists) · ``k`` mapping of `collections` (class, pairs, factory) · ``h`` handle
+(a number) · ``G`` handle of an iterator · ``p`` function of the tester (a number).
 Equal values of plain types have equal texts, which lets a comparison end at the bytes.
 """
 
@@ -15,17 +17,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
-from types import GeneratorType
+from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
 MAX_DEPTH = 100
 """Deepest nesting of containers."""
 MAX_WEIGHT = 16 << 20
 """Most characters and digits in one encoded value, in which each of its parts counts as sixteen."""
-MAX_YIELDED = 10_000
-"""How many items of an iterator are written; the rest of a longer one is lost."""
+MAX_YIELDED = 1_000_000
+"""How many items of an iterator are written; a longer one is an error."""
 
 _SMALL = 1 << 63
 _SCALARS = frozenset((int, float, bool, str, type(None)))
@@ -88,16 +92,25 @@ class HandleTable:
         return self._objects[number]
 
 
-def encode(value: Any, handles: HandleTable | None = None) -> str:
+def encode(
+    value: Any,
+    handles: HandleTable | None = None,
+    *,
+    ports: HandleTable | None = None,
+    lazy: bool = False,
+    exact: bool = False,
+) -> str:
     """Writes a value of builtin, numeric or numpy type as tagged JSON text.
 
     Subclasses count as their builtin base and are read by the methods of that base, so overridden
-    ones have no say; a numpy array counts as nested lists, a bytearray as bytes. A generator, a
-    builtin iterator or a dict view is run and written as what it yields.
+    ones have no say. A generator, another iterator or a dict view is run and written as what it yields.
 
     Args:
         value: What to write.
         handles: Takes in what has no encoding; None makes such objects an error.
+        ports: Takes in functions, for the other side to call; None makes them objects.
+        lazy: Gives iterators away as handles, to be asked for one item after another.
+        exact: Makes what would come back as something else an error: instances of subclasses.
 
     Returns:
         ASCII text; lone surrogates are escaped.
@@ -110,20 +123,26 @@ def encode(value: Any, handles: HandleTable | None = None) -> str:
         return int.__repr__(value)
     if _is_plain(value):
         return _write(value)
-    return _write(_Encoder(handles).tree(value, 0))
+    return _write(_Encoder(handles, ports, lazy, exact).tree(value, 0))
 
 
-def decode(text: str, handles: HandleTable | None = None) -> Any:
+def decode(
+    text: str,
+    handles: HandleTable | None = None,
+    make: Callable[[str, int], Any] | None = None,
+) -> Any:
     """Rebuilds the value of a text that `encode` wrote; for sandboxed children only.
 
     Args:
         text: Encoded value.
         handles: Resolves handles to objects; None leaves them `Handle`.
+        make: Stands for what belongs to the other side, from its tag and number; None leaves handles
+            `Handle` and takes nothing else.
 
     Raises:
         ValueError, TypeError, KeyError, RecursionError: When `encode` did not write it.
     """
-    return _rebuild(_read(text), handles)
+    return _rebuild(_read(text), handles, make)
 
 
 def _is_plain(value: Any) -> bool:
@@ -153,8 +172,13 @@ def _weight(value: Any) -> int:
 class _Encoder:
     """Builds the JSON tree of one value within a weight."""
 
-    def __init__(self, handles: HandleTable | None) -> None:
+    def __init__(
+        self, handles: HandleTable | None, ports: HandleTable | None, lazy: bool, exact: bool
+    ) -> None:
         self.handles = handles
+        self.ports = ports
+        self.lazy = lazy
+        self.exact = exact
         self.room = MAX_WEIGHT
 
     def tree(self, value: Any, depth: int) -> Any:
@@ -166,7 +190,9 @@ class _Encoder:
         if kind in (bool, float, type(None)):
             return value
         write = _WRITERS.get(kind)
-        if write is None:
+        if write is None and self.exact:
+            write = _Encoder.collection if kind.__module__ == "collections" else _Encoder.other
+        elif write is None:
             write = next((_WRITERS[base] for base in _BASES if issubclass(kind, base)), _Encoder.other)
         return write(self, value, depth + 1)
 
@@ -198,7 +224,7 @@ class _Encoder:
         return self.hexadecimal(bytes.hex(value))
 
     def byte_array(self, value: Any, depth: int) -> Any:
-        return self.hexadecimal(bytearray.hex(value))
+        return {"B": self.hexadecimal(bytearray.hex(value))["b"]}
 
     def hexadecimal(self, digits: str) -> Any:
         self.spend(len(digits))
@@ -241,26 +267,71 @@ class _Encoder:
         coefficient = int("".join(map(str, digits)))
         return {"m": self.items((-coefficient if sign else coefficient, exponent), depth)}
 
+    def moment(self, value: Any, depth: int) -> Any:
+        """Writes a date, a time, both or a difference; an aware one only in UTC."""
+        name, fields = next(
+            (name, fields) for name, fields in _MOMENTS if all(hasattr(value, field) for field in fields)
+        )
+        zone = getattr(value, "tzinfo", None)
+        if zone is not None and str(zone) != "UTC":
+            raise TypeError("a time of another zone than UTC cannot be judged")
+        return {"D": [name, [getattr(value, field) for field in fields], zone is not None]}
+
+    def collection(self, value: Any, depth: int) -> Any:
+        """Writes a mapping of `collections` as what it is."""
+        name = type(value).__name__
+        if name not in ("Counter", "OrderedDict", "defaultdict"):
+            return self.other(value, depth)
+        factory = getattr(value, "default_factory", None)
+        return {"k": [name, self.mapping(value, depth)["d"], self.tree(factory, depth)]}
+
+    def iterator(self, value: Any, depth: int) -> Any:
+        """Writes what an iterator yields, or gives it away."""
+        if self.lazy and self.handles is not None:
+            return {"G": self.handles.number(value)}
+        items = self.items(islice(value, MAX_YIELDED), depth)
+        if len(items) == MAX_YIELDED and next(iter(value), self) is not self:
+            raise ValueError(f"an iterator of more than {MAX_YIELDED:,} items")
+        return {"g": items}
+
+    def array(self, value: Any, depth: int) -> Any:
+        """Writes a numpy array or scalar."""
+        plain = value.tolist()
+        if getattr(value, "ndim", 0):
+            if value.dtype.kind not in "biufcSUO":
+                raise TypeError(f"an array of {value.dtype} cannot be judged")
+            return {"a": [value.dtype.str, list(value.shape), self.tree(plain, depth)]}
+        if type(plain) is bool:
+            return {"n": plain}
+        if type(plain) is type(value):
+            raise TypeError(f"a result of type {type(value).__name__} cannot be judged")
+        return self.tree(plain, depth)
+
     def other(self, value: Any, depth: int) -> Any:
         """Writes an iterator, a rare number or a builtin type, else gives the object away as a handle."""
         kind = type(value)
-        if kind in _ITERATORS or kind.__module__ == "itertools":
-            return {"g": self.items(islice(value, MAX_YIELDED), depth)}
+        if isinstance(value, Handle):
+            return {"h": value.number}
+        if kind in _ITERATORS or kind.__module__ == "itertools" or _is_only_iterable(kind):
+            return self.iterator(value, depth)
         for module, name, write in _RARE_WRITERS:
             base = getattr(sys.modules.get(module), name, None)
-            if isinstance(base, type) and issubclass(kind, base):
+            if isinstance(base, type) and (kind is base if self.exact else issubclass(kind, base)):
                 return write(self, value, depth)
         if kind.__module__ == "numpy" and hasattr(kind, "tolist"):
-            plain = value.tolist()
-            if type(plain) is not kind:
-                return self.tree(plain, depth)
+            return self.array(value, depth)
         if kind is type and value.__name__ in _TYPES and _TYPES[value.__name__] is value:
             return {"y": value.__name__}
-        if kind is Handle:
-            return {"h": value.number}
+        if self.ports is not None and kind in _FUNCTIONS:
+            return {"p": self.ports.number(value)}
         if self.handles is not None:
             return {"h": self.handles.number(value)}
-        raise TypeError(f"a result of type {kind.__name__} cannot be judged")
+        raise TypeError(f"a value of type {kind.__name__} cannot be judged")
+
+
+def _is_only_iterable(kind: type) -> bool:
+    """Whether instances can be looped over, and have neither length nor truth value of their own."""
+    return hasattr(kind, "__iter__") and not (hasattr(kind, "__len__") or hasattr(kind, "__bool__"))
 
 
 _WRITERS = {
@@ -278,19 +349,31 @@ _WRITERS = {
     deque: _Encoder.queue,
     range: _Encoder.span,
 }
-_RARE_WRITERS = (("fractions", "Fraction", _Encoder.fraction), ("decimal", "Decimal", _Encoder.decimal))
+_DAY, _CLOCK = ("year", "month", "day"), ("hour", "minute", "second", "microsecond")
+_MOMENTS = (
+    ("timedelta", ("days", "seconds", "microseconds")),
+    ("datetime", (*_DAY, *_CLOCK)),
+    ("time", _CLOCK),
+    ("date", _DAY),
+)
+_RARE_WRITERS = (
+    ("fractions", "Fraction", _Encoder.fraction),
+    ("decimal", "Decimal", _Encoder.decimal),
+    *(("datetime", name, _Encoder.moment) for name, _ in _MOMENTS),
+)
 """For classes of modules that few programs load, and whose memory would burden each child."""
 _BASES = tuple(_WRITERS)
+_FUNCTIONS = {FunctionType, BuiltinFunctionType, MethodType, partial}
 _TYPES = {kind.__name__: kind for kind in (bool, *_BASES[:11], type(None), object)}
 _ITERABLES = ([], reversed([]), (), "", set(), range(0), {}, {}.values(), {}.items())
 _ITERATORS = {GeneratorType, map, filter, zip, enumerate, reversed, type({}.keys())}
 _ITERATORS |= {type({}.values()), type({}.items()), *(type(iter(source)) for source in _ITERABLES)}
 
 
-def _rebuild(tree: Any, handles: HandleTable | None) -> Any:
+def _rebuild(tree: Any, handles: HandleTable | None, make: Callable[[str, int], Any] | None) -> Any:
     """Returns the value of a JSON tree."""
     if type(tree) is list:
-        return [_rebuild(item, handles) for item in tree]
+        return [_rebuild(item, handles, make) for item in tree]
     if type(tree) is not dict:
         return tree
     ((tag, body),) = tree.items()
@@ -299,15 +382,64 @@ def _rebuild(tree: Any, handles: HandleTable | None) -> Any:
             return int(body, 16)
         case "b":
             return bytes.fromhex(body)
+        case "B":
+            return bytearray.fromhex(body)
         case "c":
             return complex(*body)
         case "y":
             return _TYPES[body]
-        case "h":
-            return Handle(int(body)) if handles is None else handles.value(int(body))
+        case "h" | "G" | "p":
+            if handles is not None and tag != "p":
+                return handles.value(int(body))
+            return make(tag, int(body)) if make is not None else _handle(tag, int(body))
+        case "D":
+            return _moment(*body)
+        case "n" | "a":
+            return _of_numpy(tag, body)
         case "d":
-            return {_rebuild(key, handles): _rebuild(item, handles) for key, item in body}
-    items = [_rebuild(item, handles) for item in body]
+            return {_rebuild(key, handles, make): _rebuild(item, handles, make) for key, item in body}
+        case "k":
+            name, pairs, factory = body
+            plain = _rebuild({"d": pairs}, handles, make)
+            if name == "defaultdict":
+                return defaultdict(_rebuild(factory, handles, make), plain)
+            return {"Counter": Counter, "OrderedDict": OrderedDict}[name](plain)
+    return _of_items(tag, [_rebuild(item, handles, make) for item in body])
+
+
+def _handle(tag: str, number: int) -> Handle:
+    """Returns a handle.
+
+    Raises:
+        ValueError: When it is something else of the other side.
+    """
+    if tag != "h":
+        raise ValueError(f"nobody to ask for {tag!r}")
+    return Handle(number)
+
+
+def _moment(name: str, fields: list[int], aware: bool) -> Any:
+    """Returns a date, a time, both or a difference."""
+    import datetime
+
+    zone = {"tzinfo": datetime.UTC} if aware else {}
+    if name not in dict(_MOMENTS):
+        raise ValueError(f"unknown kind of time {name!r}")
+    return getattr(datetime, name)(*fields, **zone)
+
+
+def _of_numpy(tag: str, body: Any) -> Any:
+    """Returns a numpy array, or numpy's bool."""
+    import numpy
+
+    if tag == "n":
+        return numpy.bool_(body)
+    kind, shape, lists = body
+    return numpy.array(_rebuild(lists, None, None), dtype=kind).reshape(shape)
+
+
+def _of_items(tag: str, items: list[Any]) -> Any:
+    """Returns the value that is made of rebuilt items."""
     match tag:
         case "t":
             return tuple(items)

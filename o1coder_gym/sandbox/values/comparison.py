@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from operator import itemgetter
@@ -30,8 +29,8 @@ MALFORMED = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
 
 _MAX_RATIONAL_BITS = 1 << 16
 _MAX_DECIMAL_EXPONENT = 5_000
-# each digit can match in one way only: a token of a million digits must not take quadratic time
-_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_MAX_MATCHED = 200
+"""Items of a set that are matched one by one where sorting does not pair them."""
 
 
 def same(got: str | bytes, expected: str, tol: float | None = None) -> bool:
@@ -42,38 +41,12 @@ def same(got: str | bytes, expected: str, tol: float | None = None) -> bool:
         expected: Written by `codec.encode` in the trusted process.
         tol: A float ``b`` accepts ``a`` if ``abs(a - b) <= tol + tol * abs(b)``; None means the default.
     """
-    got = _text(got)
-    if got == expected:
-        return True
-    return _holds(Equality(DEFAULT_TOLERANCE if tol is None else tol, strict=True), got, expected)
+    return Equality(DEFAULT_TOLERANCE if tol is None else tol, strict=True).texts(got, expected)
 
 
 def equal(got: str | bytes, expected: str) -> bool:
     """Whether ``got == expected`` is true in Python; arguments as for `same`."""
-    got = _text(got)
-    if got == expected and "NaN" not in expected:
-        return True
-    return _holds(PYTHON_EQUALITY, got, expected)
-
-
-def same_stdout(got: str, expected: str, tol: float | None = None) -> bool:
-    """Whether two standard outputs agree: the same tokens on the same lines.
-
-    Space within a line counts as one, trailing space and trailing blank lines as none.
-
-    Args:
-        got: What the program printed.
-        expected: What it should have printed.
-        tol: Absolute and relative tolerance of tokens that are written as floats in `expected`; None
-            compares all tokens as text.
-    """
-    if got == expected:
-        return True
-    got_lines, expected_lines = _token_lines(got), _token_lines(expected)
-    return len(got_lines) == len(expected_lines) and all(
-        len(left) == len(right) and all(_same_token(a, b, tol) for a, b in zip(left, right, strict=True))
-        for left, right in zip(got_lines, expected_lines, strict=True)
-    )
+    return PYTHON_EQUALITY.texts(got, expected)
 
 
 def read_tree(text: str) -> Tree:
@@ -104,6 +77,8 @@ def number_of(tree: Tree) -> Number | None:
     match tag:
         case "i":
             return int(body, 16)
+        case "n":
+            return bool(body)
         case "c":
             return complex(*map(float, body))
         case "f":
@@ -137,15 +112,63 @@ def _rational_part(tree: Tree) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Equality:
-    """One notion of equality of trees: `tol` as in `same`; `strict` keeps True from being 1."""
+    """One notion of equality of trees.
+
+    Attributes:
+        tol: Absolute tolerance where the expected value is a float; 0 means exact.
+        strict: Keeps True from being 1, and has NaN match an expected NaN.
+        relative: Relative tolerance; None means `tol`.
+        rows: Whether a tuple counts as a list, at any depth.
+        outer_row: Whether an outermost tuple counts as a list.
+        keys: Whether a key counts as its text, for expected dicts that come from JSON.
+        unordered: Whether the items of the outermost list may come in any order.
+    """
 
     tol: float
     strict: bool
+    relative: float | None = None
+    rows: bool = False
+    outer_row: bool = False
+    keys: bool = False
+    unordered: bool = False
+
+    def texts(self, got: str | bytes, expected: str) -> bool:
+        """Whether two encoded values are equal; what cannot be read is not."""
+        got = _text(got)
+        if got == expected and (self.strict or "NaN" not in expected):
+            return True
+        return self._holds(self.outermost, got, expected)
+
+    def wrapped_texts(self, got: str | bytes, expected: str) -> bool:
+        """Whether one encoded value is a list whose only item is the other."""
+        return self._holds(self._wrapped, _text(got), expected)
+
+    def outermost(self, got: Tree, expected: Tree) -> bool:
+        """Whether two whole trees stand for equal values."""
+        if self.unordered or self.outer_row:
+            got, expected = _as_list(got), _as_list(expected)
+        if self.unordered and type(got) is list and type(expected) is list:
+            return self._matched(got, expected, self.key, replace(self, unordered=False).trees)
+        return self.trees(got, expected)
+
+    def _wrapped(self, got: Tree, expected: Tree) -> bool:
+        """Does the work of `wrapped_texts`."""
+        got, expected = _as_list(got), _as_list(expected)
+        return (type(expected) is list and len(expected) == 1 and self.trees(got, expected[0])) or (
+            type(got) is list and len(got) == 1 and self.trees(got[0], expected)
+        )
+
+    def _holds(self, relation: Callable[[Tree, Tree], bool], got: str, expected: str) -> bool:
+        """Whether a relation holds of two texts."""
+        try:
+            return relation(read_tree(got), read_tree(expected))
+        except MALFORMED:
+            return False
 
     def trees(self, got: Tree, expected: Tree) -> bool:
         """Whether two trees stand for equal values."""
-        if self.strict and (type(got) is bool or type(expected) is bool):
-            return got is expected
+        if self.rows:
+            got, expected = _as_list(got), _as_list(expected)
         number = number_of(expected)
         if number is not None:
             other = number_of(got)
@@ -166,27 +189,62 @@ class Equality:
         """Whether two tagged values other than numbers are equal."""
         ((tag, body),) = expected.items()
         ((got_tag, got_body),) = got.items()
-        if tag in ("s", "z"):
-            alike = got_tag in ("s", "z") and len(got_body) == len(body)
-            return alike and self.items(self.ordered(got_body), self.ordered(body))
+        if tag in _SETS:
+            return got_tag in _SETS and self._matched(_list(got_body), _list(body), self.key, self.trees)
+        if tag in _BYTES:
+            return got_tag in _BYTES and type(got_body) is str and got_body == body
         if got_tag != tag:
             return False
         match tag:
             case "t" | "q":
                 return self.items(got_body, body)
             case "d":
-                alike = len(got_body) == len(body)
-                return alike and self.items(self.ordered_pairs(got_body), self.ordered_pairs(body))
-            case "b" | "y":
-                return type(got_body) is str and got_body == body
+                pairs, wanted = _pairs(got_body), _pairs(body)
+                if self.keys:
+                    pairs, wanted = _with_text_keys(pairs), _with_text_keys(wanted)
+                return self._matched(pairs, wanted, lambda pair: self.key(pair[0]), self.trees)
+            case "y" | "D":
+                return got_body == body
             case "r":
                 return range(*got_body) == range(*body)
         return False
 
+    def _matched(
+        self,
+        got: list[Tree],
+        expected: list[Tree],
+        key: Callable[[Tree], tuple[Any, ...]],
+        same: Callable[[Tree, Tree], bool],
+    ) -> bool:
+        """Whether the items of two collections without order can be paired.
+
+        Sorting pairs them unless floats within the tolerance come in another order; then each expected item
+        takes the first that is left, in collections small enough for that.
+        """
+        if len(got) != len(expected):
+            return False
+        got, expected = sorted(got, key=key), sorted(expected, key=key)
+        if all(map(same, got, expected)):
+            return True
+        if not self.tol or len(got) > _MAX_MATCHED:
+            return False
+        for wanted in expected:
+            place = next((place for place, item in enumerate(got) if same(item, wanted)), None)
+            if place is None:
+                return False
+            del got[place]
+        return True
+
     def numbers(self, got: Number, expected: Number) -> bool:
         """Whether two numbers are equal, or close where the expected one is a float."""
+        if self.strict and (type(got) is bool) is not (type(expected) is bool):
+            return False
         if got == expected:
             return True
+        if isinstance(expected, float) and math.isnan(expected):
+            return self.strict and isinstance(got, float) and math.isnan(got)
+        if not self.tol and not self.relative:
+            return False  # a difference in floats may be 0 where == says that there is one
         if isinstance(expected, complex) or isinstance(got, complex):
             left, right = complex(got), complex(expected)
             return isinstance(expected, complex) and (
@@ -194,29 +252,21 @@ class Equality:
             )
         if not isinstance(expected, float):
             return False
-        if math.isnan(expected):
-            return self.strict and isinstance(got, float) and math.isnan(got)
-        distance = abs(got - expected)
-        return math.isfinite(expected) and distance <= self.tol + self.tol * abs(expected)
-
-    def ordered(self, items: Tree) -> list[Tree]:
-        """Sorts the items of a set."""
-        return sorted(_list(items), key=self.key)
-
-    def ordered_pairs(self, pairs: Tree) -> list[Tree]:
-        """Sorts the pairs of a dict by their keys."""
-        return sorted(_pairs(pairs), key=lambda pair: self.key(pair[0]))
+        relative = self.tol if self.relative is None else self.relative
+        return math.isfinite(expected) and abs(got - expected) <= self.tol + relative * abs(expected)
 
     def key(self, tree: Tree) -> tuple[Any, ...]:
         """Returns a sort key: a total order of trees in which equal values have equal keys.
 
         The key of each part is made once, or sets within sets would take exponential time.
         """
-        if type(tree) is bool and self.strict:
-            return ("bool", tree)
         number = number_of(tree)
+        if type(number) is bool and self.strict:
+            return ("bool", number)
         if number is not None:
             return _number_key(number)
+        if self.rows:
+            tree = _as_list(tree)
         if type(tree) is list:
             return ("list", *map(self.key, tree))
         if type(tree) is not dict or len(tree) != 1:
@@ -236,12 +286,19 @@ PYTHON_EQUALITY = Equality(0.0, strict=False)
 """``==`` on data."""
 
 
-def _holds(equality: Equality, got: str, expected: str) -> bool:
-    """Whether two texts are equal; what cannot be read is not."""
-    try:
-        return equality.trees(read_tree(got), read_tree(expected))
-    except MALFORMED:
-        return False
+_SETS, _BYTES = ("s", "z"), ("b", "B")
+
+
+def _as_list(tree: Tree) -> Tree:
+    """Returns the items of a tuple, or the tree itself."""
+    if type(tree) is dict and len(tree) == 1 and "t" in tree:
+        return tree["t"]
+    return tree
+
+
+def _with_text_keys(pairs: list[Tree]) -> list[Tree]:
+    """Returns the pairs of a dict with small ints among the keys as text."""
+    return [[str(key) if type(key) is int else key, value] for key, value in pairs]
 
 
 def _list(items: Tree) -> list[Tree]:
@@ -273,23 +330,6 @@ def _number_key(number: Number) -> tuple[Any, ...]:
     if isinstance(number, complex):
         return ("number~complex", *_number_key(number.real), *_number_key(number.imag))
     return ("number~nan",) if number != number else ("number", number)
-
-
-def _token_lines(text: str) -> list[list[str]]:
-    """Splits text into the tokens of its lines, without the blank lines at its end."""
-    return [line.split() for line in text.rstrip().split("\n")]
-
-
-def _same_token(got: str, expected: str, tol: float | None) -> bool:
-    """Whether two tokens agree, as floats where the expected one is written as a float."""
-    if got == expected:
-        return True
-    if tol is None or expected.lstrip("+-").isdecimal():
-        return False
-    if not (_DECIMAL.fullmatch(expected) and _DECIMAL.fullmatch(got)):
-        return False
-    left, right = float(got), float(expected)
-    return math.isfinite(right) and abs(left - right) <= tol + tol * abs(right)
 
 
 def brief(encoded: str | bytes, limit: int = 200) -> str:
@@ -339,6 +379,16 @@ def _tagged_pieces(tag: str, body: Tree) -> Iterator[str]:
             yield repr(bytes.fromhex(body[:1000]))
         case "y":
             yield str(body)[:100]
+        case "n":
+            yield f"numpy.{bool(body)}_"
+        case "B":
+            yield f"bytearray({bytes.fromhex(body[:1000])!r})"
+        case "D":
+            yield f"{body[0]}{tuple(body[1])}"[:200]
+        case "a":
+            yield "array("
+            yield from _pieces(body[2])
+            yield ")"
         case "h":
             yield f"<object {body if type(body) is int else '?'} of the program>"
         case "c":

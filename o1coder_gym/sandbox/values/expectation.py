@@ -30,11 +30,13 @@ class Expectation:
         args: Encoded list of positional arguments.
         met_by: Whether an encoded result satisfies the test; takes any text, never raises.
         wanted: What is expected, for people.
+        size: How many bytes the expected result has when it is encoded; 0 where it is short.
     """
 
     args: str
     met_by: Callable[[str], bool]
     wanted: str
+    size: int = 0
 
 
 def truth(got: str, expected: bool) -> bool:

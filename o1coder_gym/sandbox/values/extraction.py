@@ -9,20 +9,21 @@ program), is left to the tester.
 from __future__ import annotations
 
 import ast
-import builtins
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from o1coder_gym.sandbox.values import comparison, expectation
+from o1coder_gym.sandbox.values import comparison, expectation, policies
 from o1coder_gym.sandbox.values.codec import encode
 from o1coder_gym.sandbox.values.expectation import Expectation
 from o1coder_gym.sandbox.values.literals import BUILTINS, Evaluator, NotConstant, encode_literal, parse_module
 from o1coder_gym.types import AssertTest, CallTest, CheckTest
 
 _MAX_CALLS = 2_000
+MAX_TEST = 1 << 17
+"""Most characters of a test that is read here, which takes up to ten microseconds a character."""
 _VIEWS: dict[str, tuple[type, Callable[[str, str], bool]]] = {
     "list": (list, expectation.equal_as_sequence),
     "set": (set, expectation.equal_as_set),
@@ -39,15 +40,18 @@ def expectations(test: CallTest | AssertTest | CheckTest, entry_point: str) -> t
     The test passes iff all expectations are met by the calls, made in order in one process.
 
     Raises:
-        ValueError: When `test` is a call test whose literals are none.
+        ValueError: When `test` is a call test whose literals are none, or that names no policy.
     """
     if not isinstance(test, CallTest):
         return extract(test, entry_point)
     args, expected = encode_literal(test.args), encode_literal(test.expected)
     if not args.startswith("["):
         raise ValueError(f"the arguments of a call test must be a list: {test.args[:80]!r}")
-    met_by = partial(comparison.same, expected=expected, tol=test.tol)
-    return (Expectation(args, met_by, comparison.brief(expected)),)
+    if test.compare is None or (test.compare == "numbers" and test.tol is not None):
+        met_by = partial(comparison.same, expected=expected, tol=test.tol)
+    else:
+        met_by = partial(policies.named(test.compare).value, expected=expected)
+    return (Expectation(args, met_by, comparison.brief(expected), len(expected)),)
 
 
 def extract(test: AssertTest | CheckTest, entry_point: str) -> tuple[Expectation, ...] | None:
@@ -59,7 +63,7 @@ def extract(test: AssertTest | CheckTest, entry_point: str) -> tuple[Expectation
     """
     translation = _Translation(entry_point)
     try:
-        body = parse_module(test.code).body
+        body = parse_module(test.code, MAX_TEST).body
         if isinstance(test, CheckTest):
             translation.check_module(body)
         else:
@@ -69,27 +73,21 @@ def extract(test: AssertTest | CheckTest, entry_point: str) -> tuple[Expectation
     return tuple(translation.found)
 
 
-def names_needed(code: str, entry_point: str) -> tuple[str, ...]:
-    """Returns the names that a test takes from the program, apart from the entry point, sorted.
+def looks_at_arguments(code: str) -> bool:
+    """Whether a test may look at what it passed to a call: whether any argument is named.
 
-    These are the names that it reads and nowhere binds, and that are not builtin.
-
-    Raises:
-        ValueError: When `code` is not Python.
+    Of a test too long to be read here that is taken for granted.
     """
-    read: set[str] = set()
-    bound = {entry_point, *dir(builtins)}
-    for node in ast.walk(parse_module(code)):
-        match node:
-            case ast.Name(id=name, ctx=ast.Load()):
-                read.add(name)
-            case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
-                bound.add(name)
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                bound.add(name)
-            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
-                bound.update((alias.asname or alias.name).partition(".")[0] for alias in aliases)
-    return tuple(sorted(read - bound))
+    try:
+        nodes = ast.walk(parse_module(code, MAX_TEST))
+    except ValueError:
+        return True
+    calls = (node for node in nodes if isinstance(node, ast.Call))
+    return any(
+        isinstance(argument, ast.Name | ast.Attribute | ast.Subscript | ast.Starred)
+        for call in calls
+        for argument in (*call.args, *(keyword.value for keyword in call.keywords))
+    )
 
 
 class _Translation(Evaluator):
@@ -224,7 +222,7 @@ class _Translation(Evaluator):
         expected = encode(value)
         if "NaN" in expected:
             raise NotConstant("NaN equals nothing")
-        self.add(args, partial(relation, expected=expected), comparison.brief(expected))
+        self.add(args, partial(relation, expected=expected), comparison.brief(expected), len(expected))
 
     def nearness(self, distance: ast.expr, limit: ast.expr, inclusive: bool) -> None:
         """Reads ``abs(f(…) - value) < bound``."""
@@ -260,11 +258,11 @@ class _Translation(Evaluator):
         """Adds an expectation of one call."""
         self.add(self.arguments(call), met_by, wanted)
 
-    def add(self, args: str, met_by: Callable[[str], bool], wanted: str) -> None:
+    def add(self, args: str, met_by: Callable[[str], bool], wanted: str, size: int = 0) -> None:
         """Adds an expectation."""
         if len(self.found) >= _MAX_CALLS:
             raise NotConstant("too many calls")
-        self.found.append(Expectation(args, met_by, wanted))
+        self.found.append(Expectation(args, met_by, wanted, size))
 
     def arguments(self, call: ast.expr) -> str:
         """Returns the encoded arguments of a call of the program, from here on out of reach."""

@@ -7,11 +7,13 @@ Tests may come from a model, so their text is as untrusted as a candidate's: not
 from __future__ import annotations
 
 import ast
+import io
 import json
 import math
 import operator
 import re
 import sys
+import tokenize
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +31,8 @@ _MAX_HASHED = 5_000
 _MAX_EXPONENT = 5_000
 _HASH_MODULUS = sys.hash_info.modulus
 _MAX_SOURCE = 1 << 20
+_SHORT_DIGITS, _MAX_DIGITS = 4_000, 39_000
+_LONG_NUMBER = re.compile(r"\d{4001,}")
 # a number, a string without escapes, or lists of them: the same in JSON and in Python
 _PLAIN = re.compile(r'(?>[\[\]0-9 \n,.eE+-]++|"[^"\\\x00-\x1f]*+")*+')
 
@@ -48,7 +52,7 @@ def encode_literal(source: str) -> str:
     """
     if _PLAIN.fullmatch(source):
         try:
-            return encode(json.loads(source))
+            return encode(_read_plain(source) if _LONG_NUMBER.search(source) else json.loads(source))
         except (ValueError, RecursionError):
             pass  # Python's grammar is wider
     try:
@@ -57,18 +61,60 @@ def encode_literal(source: str) -> str:
         raise ValueError(f"not a Python literal: {source[:80]!r}") from error
 
 
-def parse_module(source: str) -> ast.Module:
-    """Parses untrusted source.
+def with_short_numbers(source: str) -> str:
+    """Returns Python source in which integers of thousands of digits are written in hex.
+
+    The interpreter reads others only up to a length, which a library must not change for its host.
+    """
+    if not _LONG_NUMBER.search(source):
+        return source
+    lines = source.splitlines(keepends=True)
+    try:
+        tokens = [*tokenize.generate_tokens(io.StringIO(source).readline)]
+    except (SyntaxError, tokenize.TokenError):
+        return source
+    for token in reversed(tokens):
+        if token.type == tokenize.NUMBER and _LONG_NUMBER.fullmatch(token.string):
+            row, start = token.start
+            line = lines[row - 1]
+            lines[row - 1] = line[:start] + hex(_integer(token.string)) + line[token.end[1] :]
+    return "".join(lines)
+
+
+def _integer(digits: str) -> int:
+    """Reads an integer of any number of digits that a value may have.
+
+    Raises:
+        ValueError: When it has more.
+    """
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError("integer too long")
+    if len(digits) <= _SHORT_DIGITS:
+        return int(digits)
+    half = len(digits) // 2
+    return _integer(digits[:-half]) * 10**half + _integer(digits[-half:])
+
+
+def _read_int(text: str) -> int:
+    """Reads an integer of JSON."""
+    return -_integer(text[1:]) if text.startswith("-") else _integer(text)
+
+
+_read_plain = json.JSONDecoder(parse_int=_read_int).decode
+
+
+def parse_module(source: str, most: int = _MAX_SOURCE) -> ast.Module:
+    """Parses untrusted source of at most so many characters.
 
     Raises:
         ValueError: When it is not Python, or of a size or nesting that the parser cannot take.
     """
-    if len(source) > _MAX_SOURCE:
+    if len(source) > most:
         raise ValueError("source is too long")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(source)
+            return ast.parse(with_short_numbers(source))
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"not Python: {source[:80]!r}") from error
 

@@ -20,7 +20,7 @@ class Pool:
     """Up to a number of workers that share one selector."""
 
     def __init__(self, blueprint: Blueprint, size: int) -> None:
-        """Args: how zygotes are made, how many there may be."""
+        """Args: how zygotes are made, how many may have a job at a time."""
         self.selector = selectors.DefaultSelector()
         self.missing: dict[str, str] = {}
         self._blueprint = blueprint
@@ -37,19 +37,27 @@ class Pool:
         """Process ids of the zygotes that run."""
         return tuple(worker.pid for worker in self._workers)
 
-    def idle(self, wanted: int) -> list[Worker]:
+    def idle(self, wanted: int, *, loaded: bool = False) -> list[Worker]:
         """Returns up to `wanted` workers that can take a job now; starts more if there are too few.
+
+        Args:
+            wanted: How many.
+            loaded: Whether they shall have packages loaded. Such zygotes are larger, so that each fork takes
+                longer: they are kept apart from the others.
 
         Raises:
             InfrastructureError: When no zygote can be started.
         """
         self._has_full_batches = self._has_full_batches or wanted >= self._size
-        free = [worker for worker in self._workers if not worker.busy]
-        while len(free) < wanted and len(self._workers) < self._size:
-            worker = Worker(self._blueprint, self.selector, self._free_cores())
+        kind = [worker for worker in self._workers if worker.loaded is loaded]
+        free = [worker for worker in kind if not worker.busy]
+        room = self._size - sum(worker.busy for worker in self._workers)
+        while len(free) < min(wanted, room) and len(kind) < self._size:
+            worker = Worker(self._blueprint, self.selector, self._free_cores(), loaded=loaded)
             self._workers.append(worker)
+            kind.append(worker)
             free.append(worker)
-        return [worker for worker in free if worker.missing is not None][:wanted]
+        return [worker for worker in free if worker.missing is not None][: min(wanted, room)]
 
     def _free_cores(self) -> set[int]:
         """Returns where the next worker may run: on one core only, if this judge keeps all cores busy.

@@ -36,6 +36,8 @@ _GRACE_S = 30.0
 _WALL_WINDOWS = 22
 """A zygote answers within so many wall limits and the grace, or it is taken for dead: two children that
 slowly use up their CPU limits take twenty-one."""
+_MOST_STARVED = 7
+"""Likewise as a multiple of the CPU limit of a job, which may be longer."""
 _STOP_S = 5.0
 _CHUNK = 1 << 16
 _NO_FOLDER = "/nonexistent"
@@ -82,12 +84,14 @@ class Finished:
         answers: What each of them wrote to its channel.
         stdout: What the program printed.
         overflow: Whether one of them wrote more than it may.
+        wall_s: Seconds from the job's start to its end.
     """
 
     children: tuple[ChildReport, ...]
     answers: tuple[bytes, ...]
     stdout: bytes
     overflow: bool
+    wall_s: float = 0.0
 
 
 class WorkerDied(Exception):
@@ -100,24 +104,34 @@ class Worker:
     Attributes:
         missing: Why a layer does not hold, by its name; None until the zygote is ready.
         cores: Where it and its children may run.
+        loaded: Whether it is for programs that want packages loaded.
         jobs: How many jobs it was given.
         clean: Whether it can take another one.
         deadline: Monotonic time by which it has to say something; infinite while it is idle.
     """
 
-    def __init__(self, blueprint: Blueprint, selector: selectors.BaseSelector, cores: Set[int]) -> None:
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        selector: selectors.BaseSelector,
+        cores: Set[int],
+        *,
+        loaded: bool = False,
+    ) -> None:
         """Starts a zygote; it says later that it is ready.
 
         Args:
             blueprint: What it shall be.
             selector: Where its sockets are registered, with this worker as data.
             cores: Where it and its children may run.
+            loaded: See the attribute.
 
         Raises:
             InfrastructureError: When no process can be started.
         """
         self.missing: dict[str, str] | None = None
         self.cores = cores
+        self.loaded = loaded
         self.jobs = 0
         self.clean = True
         self.deadline = time.monotonic() + _START_S
@@ -125,6 +139,7 @@ class Worker:
         self._greeting = b""
         self._lines: list[_Line] = []
         self._stop_sent = False
+        self._started = 0.0
         self._control, remote = map(_above_standard_streams, socket.socketpair())
         try:
             with remote:
@@ -155,7 +170,9 @@ class Worker:
             WorkerDied: When the zygote is gone.
         """
         self.jobs += 1
-        self.deadline = time.monotonic() + _WALL_WINDOWS * job.request.wall_s + _GRACE_S
+        self._started = time.monotonic()
+        most_s = max(_WALL_WINDOWS * job.request.wall_s, _MOST_STARVED * job.request.total_cpu_s)
+        self.deadline = self._started + most_s + _GRACE_S
         self._stop_sent = False
         with contextlib.ExitStack() as remote:
             descriptors = [self._open_line(payload, job.answer_bytes, remote) for payload in job.payloads]
@@ -191,16 +208,24 @@ class Worker:
                 self._move(line)
         return None
 
-    def partial_answer(self) -> bytes:
-        """What the candidate of the running job has answered so far."""
-        return bytes(self._lines[0].incoming)
+    def partial_answer(self) -> bytearray:
+        """What the candidate of the running job has answered so far; changes when more comes."""
+        return self._lines[0].incoming
+
+    def begin_test(self) -> None:
+        """Tells the zygote that the running job has answered another test."""
+        self._tell(Mode.PROGRESS)
 
     def stop_job(self) -> None:
         """Asks the zygote to end the running job; it then finishes as any other."""
         if not self._stop_sent:
             self._stop_sent = True
-            with contextlib.suppress(OSError):
-                self._control.send(pack_request(Request(Mode.STOP, 0, 0, 0)))
+            self._tell(Mode.STOP)
+
+    def _tell(self, mode: Mode) -> None:
+        """Sends word about the running job; a zygote that is gone or does not listen will be found out."""
+        with contextlib.suppress(OSError):
+            self._control.send(pack_request(Request(mode)))
 
     def close(self) -> None:
         """Ends the zygote and all it has started, and removes its folder; may be called again."""
@@ -299,7 +324,8 @@ class Worker:
         told, printed = answers[: len(children)], answers[len(children) :]
         if not all(answer.startswith(BEGUN_FRAME) for answer in told):
             raise WorkerDied("a process ended before it was confined")
-        return Finished(children, tuple(told), b"".join(printed), overflow)
+        wall_s = time.monotonic() - self._started
+        return Finished(children, tuple(told), b"".join(printed), overflow, wall_s)
 
     def _drop_lines(self) -> None:
         """Closes the lines to the children."""

@@ -2,8 +2,6 @@
 
 Everything here shares the candidate's process, so nothing here is trusted: whatever the candidate
 patches or forges, it can only change what *it* answers, and the right answers are not here.
-
-The candidate's end of the line to a tester: calls functions of the program when asked.
 """
 
 from __future__ import annotations
@@ -19,19 +17,10 @@ from typing import Any
 
 from o1coder_gym.sandbox.confinement.child_steps import Step, take
 from o1coder_gym.sandbox.values.codec import HandleTable, decode, encode
-from o1coder_gym.sandbox.wire import (
-    CHANNEL,
-    RPC,
-    WHOLE,
-    FrameKind,
-    read_job,
-    receive_fields,
-    send_fields,
-    write_frame,
-)
-from o1coder_gym.sandbox.zygote.program import describe, failure, find_entry, load
-
-_MESSAGE_BYTES = 64 << 20
+from o1coder_gym.sandbox.wire import CHANNEL, RPC, WHOLE, FrameKind, read_job, write_frame
+from o1coder_gym.sandbox.zygote import streams
+from o1coder_gym.sandbox.zygote.program import failure, find_entry, load
+from o1coder_gym.sandbox.zygote.service import Port, Service
 
 
 def run(steps: Sequence[Step], body: Callable[[], int]) -> None:
@@ -47,12 +36,13 @@ def run(steps: Sequence[Step], body: Callable[[], int]) -> None:
 
 def call() -> int:
     """Loads a program and calls its entry point once for each input; returns the exit status."""
-    source, name, inputs = read_job(CHANNEL)
-    return answer_calls(source, name, marshal.loads(inputs), partial(write_frame, CHANNEL))
+    source, prelude, name, inputs = read_job(CHANNEL)
+    return answer_calls(source, prelude, name, marshal.loads(inputs), partial(write_frame, CHANNEL))
 
 
 def answer_calls(
     source: bytes,
+    prelude: bytes,
     name: str,
     inputs: Sequence[list[Any] | str],
     answer: Callable[[FrameKind, int, bytes], None],
@@ -61,6 +51,7 @@ def answer_calls(
 
     Args:
         source: UTF-8 text of the program.
+        prelude: What is run before it.
         name: The entry point; empty for none.
         inputs: Positional arguments of each call, encoded where JSON alone cannot hold them.
         answer: Takes the frames.
@@ -69,7 +60,7 @@ def answer_calls(
         The exit status.
     """
     try:
-        namespace = load(source, "solution")
+        namespace = load(source, "solution", prelude, name)
         function = find_entry(namespace, name) if name else _nothing
     except BaseException as error:
         return _failed(error)
@@ -91,26 +82,26 @@ def _nothing() -> None:
 
 def stdio() -> int:
     """Runs a whole program as ``__main__``, ends it as the interpreter would; returns the exit status."""
-    (source,) = read_job(CHANNEL)
+    source, prelude = read_job(CHANNEL)
     try:
-        return _run_main(source)
+        streams.offer(source)
+        return _run_main(source, prelude)
     except BaseException as error:
         return _failed(error)
 
 
-def _run_main(source: bytes) -> int:
+def _run_main(source: bytes, prelude: bytes) -> int:
     """Runs the program, waits for its threads, calls its exit functions and flushes its output."""
     status = 0
     try:
-        load(source, "__main__")
+        load(source, "__main__", prelude)
     except SystemExit as request:
         status = _exit_status(request.code)
     threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.__stdout__):  # a program may have put another one in its place
-        if stream is not None and not getattr(stream, "closed", False):
-            stream.flush()
-    sys.modules["__main__"].__dict__.clear()  # files that the program left open flush as they die
+    streams.flush()
+    if streams.forget(sys.modules["__main__"].__dict__, source):
+        streams.flush()
     return status
 
 
@@ -130,68 +121,10 @@ def _exit_status(code: object) -> int:
 
 def serve() -> int:
     """Loads a program and calls it for the tester until that hangs up; returns the exit status."""
-    source, name = read_job(CHANNEL)
+    source, prelude, name = read_job(CHANNEL)
     try:
-        service = Service(load(source, "solution"), name)
+        service = Service(load(source, "solution", prelude, name), name, Port(RPC))
     except BaseException as error:
         return _failed(error)
-    while True:
-        try:
-            question = receive_fields(RPC, _MESSAGE_BYTES)
-        except EOFError:
-            return 0
-        send_fields(RPC, service.answer(question))
-
-
-_MESSAGE_CHARS = 1000
-
-
-class Service:
-    """A loaded program that can be called by name."""
-
-    def __init__(self, namespace: dict[str, Any], entry_point: str) -> None:
-        """Offers a program.
-
-        Args:
-            namespace: What the program defines.
-            entry_point: The function under test; empty for none.
-
-        Raises:
-            NameError: When the program does not define it.
-        """
-        self._namespace = namespace
-        self._entries = {entry_point: find_entry(namespace, entry_point)} if entry_point else {}
-        self._handles = HandleTable()
-
-    def answer(self, question: Sequence[bytes]) -> Sequence[bytes]:
-        """Calls a function.
-
-        Args:
-            question: Its name, then the encoded positional and keyword arguments.
-
-        Returns:
-            ``v``, the encoded result and, after a call that returned None, the arguments as they are now;
-            or ``e``, the names of the exception's classes, its message, and one line on it.
-        """
-        name, args, kwargs = question
-        try:
-            values = decode(args.decode(), self._handles)
-            named = decode(kwargs.decode(), self._handles) if kwargs else {}
-            result = self._function(name.decode())(*values, **named)
-            changed = (encode(values, self._handles).encode(),) if result is None and values else ()
-            return (b"v", encode(result, self._handles).encode(), *changed)
-        except BaseException as error:
-            classes = " ".join(base.__name__ for base in type(error).__mro__)
-            return (b"e", classes.encode("utf-8", "replace"), _message(error), describe(error))
-
-    def _function(self, name: str) -> Any:
-        """Returns the entry point, or whatever else the program calls `name`."""
-        return self._entries[name] if name in self._entries else self._namespace[name]
-
-
-def _message(error: BaseException) -> bytes:
-    """Returns the bounded message of an exception."""
-    try:
-        return str(error)[:_MESSAGE_CHARS].encode("utf-8", "backslashreplace")
-    except BaseException:  # the message of a foreign exception is foreign code
-        return b""
+    service.serve()
+    return 0

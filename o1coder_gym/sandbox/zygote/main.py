@@ -103,7 +103,7 @@ def _set_up(control: socket) -> Server:
     gc.disable()  # children enable it again
     _unlink_package()
     _announce(control, {"missing": surroundings.missing})
-    return serving.Server(control, surroundings)
+    return serving.Server(control, surroundings, tuple(blueprint.packages))
 
 
 def _preload(blueprint: Blueprint) -> None:
@@ -113,9 +113,12 @@ def _preload(blueprint: Blueprint) -> None:
     import _sitebuiltins
     import builtins
     import random
+    import threading
 
     from o1coder_gym.sandbox.confinement.library import PackageFinder
+    from o1coder_gym.sandbox.zygote import streams
 
+    streams.prepare()
     random.seed(0)
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D")
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D")
@@ -124,6 +127,18 @@ def _preload(blueprint: Blueprint) -> None:
     sys.argv[:] = ["solution.py"]
     sys.dont_write_bytecode = True
     sys.setrecursionlimit(RECURSION_LIMIT)
+    sys.set_int_max_str_digits(0)  # contests have integers of many digits; their time is the program's own
+    threading.stack_size = _thread.stack_size = _bounded_stack_size
+
+
+_set_stack_size = _thread.stack_size
+_MAX_THREAD_STACK_BYTES = 128 << 20
+"""Programs ask for half a gigabyte by habit; a reservation counts as memory, and hardly any is used."""
+
+
+def _bounded_stack_size(size: int = 0, /) -> int:
+    """Stands for ``threading.stack_size``."""
+    return _set_stack_size(min(size, _MAX_THREAD_STACK_BYTES))
 
 
 def _receive_line(control: socket) -> str:

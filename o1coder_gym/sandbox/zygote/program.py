@@ -11,6 +11,8 @@ from typing import Any
 from o1coder_gym.sandbox.wire import FrameKind
 
 FILENAME = "<solution>"
+PLACE = "solution.py"
+"""What a program finds as its ``__file__``."""
 _MESSAGE_CHARS = 300
 
 
@@ -18,12 +20,14 @@ class CompileFailure(Exception):
     """Raised when a source does not compile; the cause says why."""
 
 
-def load(source: bytes, name: str) -> dict[str, Any]:
-    """Compiles a source and runs it as a new, empty module.
+def load(source: bytes, name: str, prelude: bytes = b"", entry: str = "") -> dict[str, Any]:
+    """Compiles a source and runs it as a new module that holds what the prelude defines, or nothing.
 
     Args:
         source: UTF-8 text, lone surrogates included.
         name: The module's ``__name__``, also its key in ``sys.modules``.
+        prelude: Source that is run before it, as the platform of the problem does.
+        entry: A name that the prelude cannot define for the program.
 
     Returns:
         The module's namespace.
@@ -34,8 +38,13 @@ def load(source: bytes, name: str) -> dict[str, Any]:
     """
     module = types.ModuleType(name)
     sys.modules[name] = module
-    exec(compile_source(source, FILENAME), module.__dict__)
-    return module.__dict__
+    namespace = module.__dict__
+    namespace["__file__"] = PLACE
+    if prelude:
+        exec(compile_source(prelude, "<prelude>"), namespace)
+        namespace.pop(entry, None)
+    exec(compile_source(source, FILENAME), namespace)
+    return namespace
 
 
 def compile_source(source: bytes, filename: str) -> types.CodeType:
@@ -46,7 +55,8 @@ def compile_source(source: bytes, filename: str) -> types.CodeType:
         MemoryError: When that ran out.
     """
     try:
-        return compile(source.decode("utf-8", "surrogatepass"), filename, "exec", dont_inherit=True)
+        text = source.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
+        return compile(text, filename, "exec", dont_inherit=True)
     except MemoryError:
         raise
     except Exception as error:

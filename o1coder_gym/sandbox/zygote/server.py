@@ -6,11 +6,12 @@ import os
 import signal
 import struct
 from _socket import CMSG_LEN, socket, socketpair
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from o1coder_gym.sandbox.confinement import traces
+from o1coder_gym.sandbox.confinement import rlimits, traces
 from o1coder_gym.sandbox.confinement.child_steps import Placement
 from o1coder_gym.sandbox.confinement.layers import Surroundings
+from o1coder_gym.sandbox.confinement.scratch import sweep
 from o1coder_gym.sandbox.wire import (
     CHANNEL,
     FAILED,
@@ -24,8 +25,7 @@ from o1coder_gym.sandbox.wire import (
     pack_report,
     unpack_request,
 )
-from o1coder_gym.sandbox.zygote import child, tester
-from o1coder_gym.sandbox.zygote.scratch import sweep
+from o1coder_gym.sandbox.zygote import checker, child, packages, tester
 from o1coder_gym.sandbox.zygote.supervisor import Child, Watch
 
 _FILE = struct.Struct("i")
@@ -35,13 +35,14 @@ _FILES_ROOM = CMSG_LEN(3 * _FILE.size)
 class Server:
     """Serves the jobs of one trusted process."""
 
-    def __init__(self, control: socket, surroundings: Surroundings) -> None:
-        """Args: the socket that requests come by, what the zygote lives in."""
+    def __init__(self, control: socket, surroundings: Surroundings, names: Sequence[str]) -> None:
+        """Args: the socket that requests come by, what the zygote lives in, the packages to be had."""
         self._control = control
         self._surroundings = surroundings
         self._confinement = surroundings.confinement
         self._condition = traces.condition() if surroundings.watched else ()
-        self._watch = Watch(control.fileno(), self._tell_slow, self._stop_requested)
+        self._watch = Watch(control.fileno(), self._tell_slow, self._makes_progress)
+        self._packages = packages.Warmer(names)
 
     def serve(self) -> None:
         """Takes jobs until the trusted process is gone."""
@@ -50,11 +51,13 @@ class Server:
             if not data:
                 return
             request = unpack_request(data)
-            if request.mode != Mode.STOP:  # one that came after the job had ended
+            if request.mode not in (Mode.STOP, Mode.PROGRESS):  # these came after the job had ended
                 self._control.sendall(pack_report(self._do(request, _files(ancillary))))
 
     def _do(self, request: Request, descriptors: list[int]) -> Report:
         """Does one job."""
+        if self._packages.load(request.packages):
+            self._confinement = self._confinement._replace(address_space=rlimits.address_space())
         try:
             children = self._start(request, descriptors)
         except OSError:
@@ -75,6 +78,8 @@ class Server:
         if request.mode == Mode.STDIO:
             channel, stdin, stdout = descriptors
             return [self._fork(child.stdio, request, ((stdin, 0), (stdout, 1), (channel, CHANNEL)))]
+        if request.mode == Mode.CHECKER:
+            return [self._fork(checker.run, request, ((descriptors[0], CHANNEL),))]
         candidate_line, tester_line = socketpair()
         try:
             # The tester first: a candidate that runs already could use up what the user may fork.
@@ -99,10 +104,10 @@ class Server:
         """Tells the trusted process that it should read what the job writes."""
         self._control.sendall(pack_report(Report(SLOW, True, ())))
 
-    def _stop_requested(self) -> bool:
-        """Reads the control socket in the middle of a job: a stop, or the end of the trusted process."""
-        self._control.recv(REQUEST_BYTES)
-        return True
+    def _makes_progress(self) -> bool:
+        """Reads the control socket in the middle of a job; False for a stop, or without a trusted process."""
+        data = self._control.recv(REQUEST_BYTES)
+        return len(data) == REQUEST_BYTES and unpack_request(data).mode == Mode.PROGRESS
 
     def _end_strays(self) -> None:
         """Ends processes that the candidate has left behind; with system call filters there are none."""

@@ -20,6 +20,8 @@ _BLIND_LOOK_MS = 5
 """Time between two looks where the kernel does not tell that a child has ended."""
 _PROGRESS = 0.1
 """A job that used less than this share of its CPU limit within its wall limit waits; else it was starved."""
+_MOST_WINDOWS, _MOST_STARVED = 10, 3
+"""A job may last so many wall limits, or so many times its CPU limit if that is longer."""
 _CHILD_ENDED = (signal.SIGCHLD,)
 
 
@@ -28,15 +30,17 @@ class Child:
 
     Attributes:
         pid: Process id in the zygote's namespace.
+        since_s: CPU seconds that it had used when its present test began.
         ending: Why it ended, as far as that was our doing.
         report: How it ended; None while it lives.
     """
 
-    __slots__ = ("ending", "pid", "report")
+    __slots__ = ("ending", "pid", "report", "since_s")
 
     def __init__(self, pid: int) -> None:
         """Args: the process id."""
         self.pid = pid
+        self.since_s = 0.0
         self.ending = Ending.OWN
         self.report: ChildReport | None = None
 
@@ -62,17 +66,18 @@ class Child:
 class Watch:
     """The watch over one job at a time; holds SIGCHLD back in this process, to wait for it."""
 
-    def __init__(self, control: int, on_slow: Callable[[], None], stop_requested: Callable[[], bool]) -> None:
+    def __init__(self, control: int, on_slow: Callable[[], None], makes_progress: Callable[[], bool]) -> None:
         """Prepares to watch.
 
         Args:
             control: The control socket; readable when the trusted process has something to say.
             on_slow: Called once for a job that takes its time.
-            stop_requested: Reads the control socket; says whether the job shall be stopped.
+            makes_progress: Reads the control socket; says whether the job has answered a test and goes on,
+                or shall be stopped.
         """
         self._control = control
         self._on_slow = on_slow
-        self._stop_requested = stop_requested
+        self._makes_progress = makes_progress
         self._alive: list[Child] = []
         signal.pthread_sigmask(signal.SIG_BLOCK, _CHILD_ENDED)
 
@@ -114,7 +119,9 @@ class Watch:
                 for descriptor, _ in poll.poll(min(longest_ms, limits.patience_ms(self._alive))):
                     if descriptor != self._control:
                         poll.unregister(descriptor)
-                    elif self._stop_requested():
+                    elif self._makes_progress():
+                        self._begin_test()
+                    else:
                         self._end_all()
                 self._reap(last)
 
@@ -124,6 +131,11 @@ class Watch:
         if last.report:
             self._end_all()
             self._alive = [child for child in self._alive if not child.reap(wait=True)]
+
+    def _begin_test(self) -> None:
+        """Counts the CPU time of the next test from here."""
+        for child in self._alive:
+            child.since_s = child.cpu_s()
 
     def _end_all(self) -> None:
         """Kills what still runs and is not needed any more."""
@@ -137,6 +149,7 @@ class _Limits:
     def __init__(self, request: Request, started: float) -> None:
         self._request = request
         self._window_end = started + request.wall_s
+        self._end = started + max(_MOST_WINDOWS * request.wall_s, _MOST_STARVED * request.total_cpu_s)
         self._window_cpu_s = 0.0
 
     def patience_ms(self, children: Collection[Child]) -> int:
@@ -146,12 +159,18 @@ class _Limits:
         for child in children:
             used_s = child.cpu_s()
             total_s += used_s
-            if used_s >= self._request.cpu_s:
+            left_s = self._request.cpu_s - (used_s - child.since_s)
+            total_left_s = self._request.total_cpu_s - used_s
+            if left_s <= 0:
                 child.kill(Ending.CPU)
+            elif total_left_s <= 0:
+                child.kill(Ending.TOTAL_CPU)
             else:
-                patience_s = min(patience_s, self._request.cpu_s - used_s)
-        if time.monotonic() >= self._window_end:
-            if total_s - self._window_cpu_s < _PROGRESS * self._request.cpu_s:
+                patience_s = min(patience_s, left_s, total_left_s)
+        now = time.monotonic()
+        if now >= self._window_end:
+            used_s = total_s - self._window_cpu_s
+            if used_s < _PROGRESS * self._request.cpu_s or now >= self._end:
                 for child in children:
                     child.kill(Ending.WALL)
             self._window_cpu_s = total_s

@@ -1,29 +1,25 @@
-"""What runs in the tester: assert and check tests, calling the candidate in the other child.
+"""What runs in the tester: one assert or check test, calling the candidate in the other child.
 
 Test code may be generated, so it is confined like a candidate. It sees of the candidate's program only
-plain values and opaque handles; objects that lie about equality never reach it.
+plain values and handles; objects that lie about equality never reach it. Only a test that itself names
+classes of the program gets to use their methods and operators, and trusts them as Python would.
 """
 
 from __future__ import annotations
 
 import builtins
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from o1coder_gym.sandbox.values.codec import decode, encode
-from o1coder_gym.sandbox.wire import (
-    CHANNEL,
-    RPC,
-    FrameKind,
-    read_job,
-    receive_fields,
-    send_fields,
-    write_frame,
-)
+from o1coder_gym.sandbox.values.codec import Handle, HandleTable, decode, encode
+from o1coder_gym.sandbox.wire import CHANNEL, RPC, FrameKind, read_job, write_frame
 from o1coder_gym.sandbox.zygote.program import compile_source, describe
+from o1coder_gym.sandbox.zygote.service import Port, builtin_kind, instance
+from o1coder_gym.sandbox.zygote.statements import SETTLE, compile_settling
 
-_REPLY_BYTES = 64 << 20
+Fields = Sequence[bytes]
+
 _BROKEN = (
     EOFError,
     OSError,
@@ -33,12 +29,25 @@ _BROKEN = (
     AttributeError,
     ArithmeticError,
     RecursionError,
+    ImportError,
 )
 """What reading an answer may raise that no program of ours wrote."""
 
 
+_MOST_CLASSES = 20
+_MUTABLE = (list, tuple, deque, set, dict, bytearray)
+_MOST_KEPT = 500
+_MUCH = 50
+_RARE = (b'"a"', b'"k"', b'"p"', b'"D"')
+"""Containers in what a program returned, and tags, with which it may have made what cannot be handed over."""
+
+
 class CandidateGone(BaseException):
     """Raised when the candidate's process ended or answered nonsense; tests do not catch it by habit."""
+
+
+class Unsupported(BaseException):
+    """Raised when a test hands over what cannot cross to the candidate's process."""
 
 
 class Line:
@@ -49,78 +58,284 @@ class Line:
         complaint: One line on it.
         answered: Whether the program has answered anything, so that it must have been loaded.
         gone: Whether the line broke.
+        unsupported: Why the test cannot be judged; empty if it can.
+        uses_classes: Whether the test names a class of the program.
     """
 
-    def __init__(self, ask: Callable[[Sequence[bytes]], Sequence[bytes]]) -> None:
-        """Args: sends a question as `Service.answer` takes it, returns the answer."""
+    def __init__(self, ask: Callable[[Fields], Fields], uses_classes: bool = False) -> None:
+        """Args: sends a question as `Service.answer` takes it, returns the answer; see the attributes."""
         self.raised: BaseException | None = None
         self.complaint = b""
         self.answered = False
         self.gone = False
+        self.unsupported = ""
+        self.uses_classes = uses_classes
         self._ask = ask
+        self._ports = HandleTable()
+        self._exceptions: dict[str, type[Exception]] = {}
+        self._unsettled: list[tuple[Any, Any]] = []
+        self._returned_much = False
 
-    def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Calls a function of the candidate's program.
+    def call(self, target: str, args: tuple[Any, ...], kwargs: dict[str, Any], verb: bytes = b"call") -> Any:
+        """Calls a function of the candidate's program, or an object of it.
 
         Returns:
             Its result, rebuilt from plain data.
 
         Raises:
             CandidateGone: When the process ended or answered nonsense.
-            Exception: The nearest builtin kind of what the candidate raised.
+            Unsupported: When an argument cannot cross.
+            Exception: The nearest kind of what the candidate raised.
         """
-        values = list(args)
-        question = (name.encode(), encode(values).encode(), encode(kwargs).encode() if kwargs else b"")
-        try:
-            kind, first, *rest = self._ask(question)
-            self.answered = True
-            if kind == b"v":
-                result = decode(first.decode())
-                if rest:
-                    _write_back(values, decode(rest[0].decode()))
-                return result
-            message, self.complaint = rest
-        except _BROKEN as error:
-            self.gone = True
-            raise CandidateGone from error
-        self.raised = _builtin_exception(first.decode("utf-8", "replace"), message.decode("utf-8", "replace"))
-        raise self.raised
+        texts = [self._encoded(list(args)), self._encoded(kwargs) if kwargs else b""]
+        result, rest = self._answer((verb, target.encode(), *texts))
+        if rest:
+            try:
+                changed = [*zip(args, self._decoded(rest[0]), strict=True)]
+                names = self._decoded(rest[1])
+                changed += [(value, names[name]) for name, value in kwargs.items()]
+            except _BROKEN as error:
+                raise self._broken() from error
+            self._unsettled += changed
+            if result is None:
+                self.settle()
+        return result
+
+    def settle(self) -> None:
+        """Gives arguments of calls before the content that the candidate left in its copies of them.
+
+        A function that returns nothing has its effect at once. Another's shows in the next statement: what
+        a test compares a result with is worked out from what it passed.
+        """
+        unsettled, self._unsettled = self._unsettled, []
+        for value, new in unsettled:
+            _write_back(value, new)
+
+    def ask(self, verb: bytes, target: str, *texts: bytes) -> Any:
+        """Asks for a value; returns and raises as `call`."""
+        return self._answer((verb, target.encode(), *texts))[0]
+
+    def operate(self, operator: str, *operands: Any) -> Any:
+        """Applies an operator to objects of the program; returns and raises as `call`."""
+        return self.ask(b"operate", operator, self._encoded(list(operands)))
+
+    def named(self, name: str) -> Any:
+        """Returns what the program calls `name`.
+
+        Raises:
+            KeyError: When it defines no such thing.
+        """
+        kind, *fields = self._exchange((b"name", name.encode()))
+        if kind == b"class":
+            return self._exception_class(fields[0].decode("utf-8", "replace"))
+        if kind != b"v":
+            self.raised = KeyError(name)
+            self.complaint = f"NameError: the program defines no {name!r}".encode("utf-8", "replace")
+            raise KeyError(name)
+        value = self._decoded(fields[0])
+        if type(value) is RemoteObject and _is_class_name(name):
+            self.uses_classes = True
+        return _function(self, name) if type(value) is RemoteObject and not self.uses_classes else value
 
     def await_program(self) -> None:
-        """Makes sure that the program was loaded, by a call of nothing if there was no other.
+        """Makes sure that the program was loaded, by a question if there was no other.
 
         Raises:
             CandidateGone: When it was not.
         """
-        if self.answered:
-            return
+        if not self.answered:
+            self._exchange((b"ping", b""))
+
+    def _answer(self, question: Fields) -> tuple[Any, list[bytes]]:
+        """Returns the value that is the answer to a question, and what comes with it."""
+        kind, *fields = self._exchange(question)
+        if kind == b"stop" and question[0] == b"next":  # of a call it would end the test's own loop
+            raise StopIteration
         try:
-            self._ask((b"", b"[]", b""))
+            if kind == b"v":
+                return self._decoded(fields[0]), fields[1:]
+            classes, message, self.complaint = fields
         except _BROKEN as error:
-            raise CandidateGone from error
+            raise self._broken() from error
+        kind = self._exception_class(classes.decode("utf-8", "replace"))
+        self.raised = instance(kind, message.decode("utf-8", "replace"))
+        raise self.raised
+
+    def _exchange(self, question: Fields) -> list[bytes]:
+        """Asks, and calls functions of the test as long as the program wants that first."""
+        try:
+            answer = self._ask(question)
+            while answer[0] == b"back":
+                answer = self._ask(self._call_back(*answer[1:]))
+        except _BROKEN as error:
+            raise self._broken() from error
+        self.answered = True
+        return [*answer]
+
+    def _call_back(self, number: bytes, args: bytes, kwargs: bytes) -> Fields:
+        """Calls a function of the test for the program."""
+        function = self._ports.value(int(number))
+        values, named = self._decoded(args), self._decoded(kwargs)
+        try:
+            return (b"return", encode(function(*values, **named), ports=self._ports, exact=True).encode())
+        except Exception as error:
+            classes = " ".join(base.__name__ for base in type(error).__mro__)
+            return (b"raise", classes.encode("utf-8", "replace"), str(error).encode("utf-8", "replace"))
+
+    def _broken(self) -> CandidateGone:
+        """Notes that the line broke."""
+        self.gone = True
+        return CandidateGone()
+
+    def _encoded(self, value: Any) -> bytes:
+        """Encodes what the test hands over."""
+        try:
+            return encode(value, ports=self._ports, exact=True).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            if self._returned_much:  # it may be of the program's making
+                raise
+            self.unsupported = f"the test hands over what cannot be judged: {error}"
+            raise Unsupported(self.unsupported) from error
+
+    def _decoded(self, text: bytes) -> Any:
+        """Rebuilds what the program returned."""
+        if text.count(b"[") > _MUCH or any(tag in text for tag in _RARE):
+            self._returned_much = True
+        return decode(text.decode(), make=self._remote)
+
+    def _remote(self, tag: str, number: int) -> Any:
+        """Returns what stands in the test for something of the program."""
+        if tag == "p":  # a function of the test that comes back
+            return self._ports.value(number)
+        return RemoteIterator(number, self) if tag == "G" else RemoteObject(number, self)
+
+    def _exception_class(self, classes: str) -> type[Exception]:
+        """Returns what stands for an exception class of the program, from its line of descent."""
+        kind = builtin_kind(classes)
+        own = [name for name in classes.split()[:_MOST_CLASSES] if not hasattr(builtins, name)]
+        for name in reversed(own):
+            kind = self._exceptions.setdefault(name, type(name, (kind,), {}))
+        return kind
+
+
+class RemoteObject(Handle):
+    """An object of the program, as a test sees it: something to call, and no more.
+
+    Where the test names classes of the program, their methods and operators too.
+    """
+
+    __slots__ = ("_line",)
+
+    def __init__(self, number: int, line: Line) -> None:
+        """Args: the candidate's number of the object, the line to it."""
+        super().__init__(number)
+        self._line = line
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the object."""
+        return self._line.call(str(self.number), args, kwargs, b"object")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Handle) and other.number == self.number:
+            return True
+        if isinstance(other, RemoteObject) and self._line.uses_classes:
+            return self._line.operate("eq", self, other) is True
+        return False
+
+    __hash__ = Handle.__hash__
+
+    def __bool__(self) -> bool:
+        """Asks the program where its classes are known; an object of another kind is just there."""
+        return not self._line.uses_classes or self._line.operate("bool", self) is True
+
+    def __str__(self) -> str:
+        return self._line.operate("str", self) if self._line.uses_classes else repr(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or not self._line.uses_classes:
+            raise AttributeError(name)
+        return self._line.ask(b"get", str(self.number), name.encode())
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("number", "_line"):
+            object.__setattr__(self, name, value)
+        elif not self._line.uses_classes:
+            raise AttributeError(name)
+        else:
+            self._line.operate("setattr", self, name, value)
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    """Returns a method of objects that has the candidate apply an operator."""
+
+    def method(self: RemoteObject, *others: Any) -> Any:
+        if not self._line.uses_classes:
+            raise TypeError(f"an object of the program has no {name}")
+        return self._line.operate(name, self, *others)
+
+    return method
+
+
+for _name in ("lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "abs"):
+    setattr(RemoteObject, f"__{_name}__", _operator(_name))
+for _name in ("len", "getitem", "setitem", "contains", "iter", "int", "float"):
+    setattr(RemoteObject, f"__{_name}__", _operator(_name))
+
+
+class RemoteIterator(Handle):
+    """An iterator of the program, whose items are asked for one by one."""
+
+    __slots__ = ("_line", "_live")
+
+    def __init__(self, number: int, line: Line) -> None:
+        """Args: the candidate's number of the iterator, the line to it."""
+        super().__init__(number)
+        self._line = line
+        self._live: RemoteIterator = self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        item = self._line.ask(b"next", str(self._live.number))
+        if isinstance(item, RemoteIterator) and self._live is self and item.number != self.number:
+            self._live = item  # of an iterable that is no iterator
+            return next(self)
+        return item
+
+
+class _Names(dict[str, Any]):
+    """The builtins of a test, and behind them whatever the program defines."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(vars(builtins))
+        self._line = line
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = self._line.named(name)
+        return self[name]
 
 
 def run() -> int:
-    """Runs all tests of the job; returns the exit status.
+    """Runs the test of the job; returns the exit status.
 
-    The job: the entry point, the other names of the program that the tests use, and of each test the
-    source, and whether it has a ``check`` function to call.
+    The job: the entry point, the source of the test, whether it has a ``check`` function to call, and
+    whether it may look at arguments after a call.
     """
-    entry, names, tests = read_job(CHANNEL)
-    for index, (test, has_check) in enumerate(tests):
-        kind, body = judge(test, has_check, entry, names, Line(_ask))
-        write_frame(CHANNEL, kind, index, body)
+    entry, test, has_check, looks = read_job(CHANNEL)
+    port = Port(RPC)
+
+    def ask(question: Fields) -> Fields:
+        port.send(question)
+        return port.receive()
+
+    kind, body = judge(test, has_check, entry, Line(ask, _is_class_name(entry)), looks)
+    write_frame(CHANNEL, kind, 0, body)
     return 0
 
 
-def _ask(question: Sequence[bytes]) -> Sequence[bytes]:
-    """Asks the candidate's process."""
-    send_fields(RPC, question)
-    return receive_fields(RPC, _REPLY_BYTES)
-
-
 def judge(
-    test: bytes, has_check: bool, entry: str, names: Sequence[str], line: Line
+    test: bytes, has_check: bool, entry: str, line: Line, looks: bool = False
 ) -> tuple[FrameKind, bytes]:
     """Runs one test; returns the kind and body of its frame.
 
@@ -128,73 +343,97 @@ def judge(
         test: Source of the test.
         has_check: Whether it defines a function ``check`` that takes the program.
         entry: Name of the function under test; empty for none.
-        names: What else of the program the test may use.
         line: Leads to the program.
+        looks: Whether the test may look at what it passed to a call afterwards.
     """
     try:
-        namespace = _run_code(test, entry, names, line)
+        namespace = _run_code(test, entry, line, looks)
         if has_check:
             namespace["check"](namespace["candidate"])
         line.await_program()
     except CandidateGone:
         return FrameKind.GONE, b""
+    except Unsupported as error:
+        return FrameKind.UNSUPPORTED, describe(error)
     except MemoryError as error:
         return FrameKind.MEMORY, describe(error)
     except BaseException as error:
-        if error is line.raised:
+        if line.unsupported:
+            return FrameKind.UNSUPPORTED, line.unsupported.encode("utf-8", "replace")
+        if error is line.raised or (isinstance(error, NameError) and isinstance(line.raised, KeyError)):
             kind = FrameKind.MEMORY if line.complaint.startswith(b"MemoryError") else FrameKind.ERROR
             return kind, line.complaint
         return FrameKind.WRONG, describe(error.__cause__ or error)
     if line.gone:
         return FrameKind.GONE, b""
+    if line.unsupported:
+        return FrameKind.UNSUPPORTED, line.unsupported.encode("utf-8", "replace")
     return FrameKind.PASSED, b""
 
 
-def _run_code(test: bytes, entry: str, names: Sequence[str], line: Line) -> dict[str, Any]:
+def _run_code(test: bytes, entry: str, line: Line, looks: bool) -> dict[str, Any]:
     """Runs the code of a test; returns its namespace."""
-    code = compile_source(test, "<test>")
-    namespace: dict[str, Any] = {name: _proxy(line, name) for name in (entry, *names)}
-    namespace |= {"__name__": "test", "candidate": _proxy(line, entry)}
+    code = (compile_settling if looks else compile_source)(test, "<test>")
+    program = _function(line, entry)
+    namespace: dict[str, Any] = {"__builtins__": _Names(line), "__name__": "test", SETTLE: line.settle}
+    namespace |= {entry: program, "candidate": program}
     exec(code, namespace)
     return namespace
 
 
-def _proxy(line: Line, name: str) -> Any:
+def _function(line: Line, name: str) -> Callable[..., Any]:
     """Returns a function that calls the one of that name in the candidate's program."""
 
-    def proxy(*args: Any, **kwargs: Any) -> Any:
+    def function(*args: Any, **kwargs: Any) -> Any:
         return line.call(name, args, kwargs)
 
-    proxy.__name__ = name
-    return proxy
+    function.__name__ = name
+    return function
 
 
-def _builtin_exception(classes: str, message: str) -> Exception:
-    """Returns an exception of the first builtin kind in a class's line of descent.
-
-    Never one that ends a loop: ``all(map(candidate, cases))`` would take it for the end of the cases.
-    """
-    for name in classes.split():
-        kind = getattr(builtins, name, None)
-        if kind in (StopIteration, StopAsyncIteration):
-            continue
-        if isinstance(kind, type) and issubclass(kind, Exception):
-            try:
-                return kind(message)
-            except TypeError:  # a kind that wants more than a message
-                return kind.__new__(kind, message, [Exception(message)])
-    return RuntimeError(message)
+def _is_class_name(name: str) -> bool:
+    """Whether a name is written as those of classes are."""
+    return name[:1].isupper()
 
 
-def _write_back(values: list[Any], changed: Any) -> None:
-    """Gives mutable arguments the content that the candidate left in its copies of them."""
-    if not isinstance(changed, list) or len(changed) != len(values):
-        raise ValueError("arguments changed in number")
-    for value, new in zip(values, changed, strict=True):
-        if type(value) is not type(new):
-            continue
-        if isinstance(value, list):
-            value[:] = new
-        elif isinstance(value, set | dict | deque):
+def _write_back(value: Any, new: Any) -> None:
+    """Gives a mutable value the content of another one, and so for the mutable values in it."""
+    if type(value) is not type(new):
+        return
+    if isinstance(value, list | tuple | deque):
+        items = _kept(value, new)
+        if not isinstance(value, tuple):
             value.clear()
-            value.update(new) if not isinstance(value, deque) else value.extend(new)
+            value.extend(items)
+    elif isinstance(value, dict):
+        items = dict(zip(new, _kept(value.values(), new.values()), strict=True))
+        value.clear()
+        value.update(items)
+    elif isinstance(value, set):
+        value.clear()
+        value.update(new)
+    elif isinstance(value, bytearray):
+        value[:] = new
+
+
+def _kept(olds: Iterable[Any], news: Iterable[Any]) -> list[Any]:
+    """Returns new items, in which old objects stay what they are: a test may hold them by other names.
+
+    An old object of equal content takes the place of a new one; those that are left take the places of what
+    has no equal, and its content.
+    """
+    left = [old for old in olds if isinstance(old, _MUTABLE)]
+    items = [*news]
+    if not left or len(left) > _MOST_KEPT:
+        return items
+    done: set[int] = set()
+    for changes in (False, True):
+        for place, new in enumerate(items):
+            fits = (at for at, old in enumerate(left) if type(old) is type(new) and (changes or old == new))
+            if place in done or (at := next(fits, None)) is None:
+                continue
+            done.add(place)
+            items[place] = left.pop(at)
+            if changes:
+                _write_back(items[place], new)
+    return items

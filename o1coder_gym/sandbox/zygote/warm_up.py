@@ -12,13 +12,12 @@ from _socket import socketpair
 from collections.abc import Sequence
 from functools import partial
 
-from o1coder_gym.sandbox.wire import pack_job, read_job, receive_fields, send_fields, write_frame
-from o1coder_gym.sandbox.zygote import child, tester
-from o1coder_gym.sandbox.zygote.child import Service
+from o1coder_gym.sandbox.wire import pack_job, read_job, write_frame
+from o1coder_gym.sandbox.zygote import child, streams, tester
 from o1coder_gym.sandbox.zygote.program import load
+from o1coder_gym.sandbox.zygote.service import Port, Service
 
 _ROUNDS = 20
-_MESSAGE_BYTES = 1 << 16
 _INPUTS = ([1, 2], [0, 1], [1, "a"], '[1,{"t":[2]}]')
 _PROGRAM = b"""
 import math
@@ -44,10 +43,13 @@ def run() -> None:
     near, far = socketpair()
     for _ in range(_ROUNDS):
         source, name, inputs = _through_pipe(pack_job(_PROGRAM, "entry", _INPUTS))
-        child.answer_calls(source, name, inputs, partial(write_frame, null))
-        service = Service(load(source, "solution"), name)
-        line = tester.Line(partial(_ask, near.fileno(), far.fileno(), service))
-        tester.judge(_TEST, True, name, (), line)
+        child.answer_calls(source, b"", name, inputs, partial(write_frame, null))
+        service = Service(load(source, "solution"), name, Port(far.fileno()))
+        line = tester.Line(partial(_ask, Port(near.fileno()), Port(far.fileno()), service))
+        tester.judge(_TEST, True, name, line)
+        streams.offer(source)
+        streams.flush()
+        streams.forget({}, source)
     near.close()
     far.close()
     os.close(null)
@@ -63,8 +65,8 @@ def _through_pipe(job: bytes) -> tuple[bytes, str, Sequence[list[object] | str]]
     return source, name, inputs
 
 
-def _ask(near: int, far: int, service: Service, question: Sequence[bytes]) -> Sequence[bytes]:
+def _ask(near: Port, far: Port, service: Service, question: Sequence[bytes]) -> Sequence[bytes]:
     """Asks a program in this process, by the same line as if it were in another one."""
-    send_fields(near, question)
-    send_fields(far, service.answer(receive_fields(far, _MESSAGE_BYTES)))
-    return receive_fields(near, _MESSAGE_BYTES)
+    near.send(question)
+    far.send(service.answer(far.receive()))
+    return near.receive()

@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from o1coder_gym.problems.programs import submission
 from o1coder_gym.protocols import Judge
 from o1coder_gym.sandbox.trial import Output
-from o1coder_gym.sandbox.values.comparison import same, same_stdout
+from o1coder_gym.sandbox.values.comparison import same
 from o1coder_gym.sandbox.values.literals import encode_literal
+from o1coder_gym.sandbox.values.standard_output import same_stdout
 from o1coder_gym.tcg.reading.literals import literal_of
-from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission, Verdict
+from o1coder_gym.types import CallTest, Outcome, Problem, StdioTest, Submission, Verdict
 
-FIRST_ROUND = Limits(cpu_s=1.0, wall_s=10.0)
-"""Bounds on one program for all inputs together."""
-LATER_ROUNDS = Limits(cpu_s=0.25, wall_s=10.0)
-"""Bounds on what is left after an input on which the program hung."""
-_ROUNDS = 8
+_ROUNDS = 6
+"""Inputs on which a program may hang before the rest is given up; each costs the limit of a test."""
 _FATAL = (Outcome.TIMEOUT, Outcome.MEMORY)
 
 
@@ -44,13 +43,13 @@ class Program:
     """A program and the inputs to run it on.
 
     Attributes:
+        problem: The question; its limits and its prelude hold.
         code: Python source, untrusted.
-        entry_point: Function to call; None for whole programs.
         inputs: Literals of argument lists, or standard inputs.
     """
 
+    problem: Problem
     code: str
-    entry_point: str | None
     inputs: tuple[str, ...]
 
 
@@ -86,22 +85,22 @@ def same_output(entry_point: str | None, left: str, right: str) -> bool:
 
 
 def observe(judge: OutputJudge, programs: Sequence[Program]) -> list[list[Observation]]:
-    """Runs every program on its inputs, all in one batch.
+    """Runs every program on its inputs, all in one batch, within the limits of its problem.
 
-    An input on which a program hangs takes those after it along; they are run again, a few times and with
-    less patience. So inputs that are likely to take long should come last.
+    An input on which a program hangs takes those after it along; they are run again, a few times. So inputs
+    that are likely to take long should come last.
 
     Returns:
         For each program one observation per input, in order.
     """
     seen: list[list[Observation]] = [[] for _ in programs]
-    for limits in (FIRST_ROUND, *(_ROUNDS - 1) * [LATER_ROUNDS]):
+    for _ in range(_ROUNDS):
         waiting = [index for index, program in enumerate(programs) if len(seen[index]) < len(program.inputs)]
         if not waiting:
             break
-        batch = [_submission(programs[index], len(seen[index]), limits) for index in waiting]
+        batch = [_submission(programs[index], len(seen[index])) for index in waiting]
         for index, outputs in zip(waiting, judge.outputs(batch), strict=True):
-            is_function = programs[index].entry_point is not None
+            is_function = programs[index].problem.entry_point is not None
             seen[index] += [_observation(output, is_function) for output in _settled(outputs)]
     unfinished = Observation(None, Outcome.TIMEOUT, "too many inputs hang")
     return [
@@ -120,7 +119,7 @@ def observe_twice(judge: OutputJudge, programs: Sequence[Program]) -> list[list[
     first = observe(judge, programs)
     good = [[index for index, one in enumerate(found) if one.output is not None] for found in first]
     again = [
-        Program(program.code, program.entry_point, tuple(program.inputs[index] for index in indices[::-1]))
+        Program(program.problem, program.code, tuple(program.inputs[index] for index in indices[::-1]))
         for program, indices in zip(programs, good, strict=True)
     ]
     settled: list[list[Observation | None]] = [[*found] for found in first]
@@ -131,9 +130,11 @@ def observe_twice(judge: OutputJudge, programs: Sequence[Program]) -> list[list[
     return settled
 
 
-def _submission(program: Program, done: int, limits: Limits) -> Submission:
-    tests = tuple(test_of(program.entry_point, given, "None") for given in program.inputs[done:])
-    return Submission(program.code, program.entry_point, tests, limits)
+def _submission(program: Program, done: int) -> Submission:
+    name = program.problem.entry_point
+    return submission(
+        program.problem, program.code, tuple(test_of(name, given, "None") for given in program.inputs[done:])
+    )
 
 
 def _settled(outputs: Sequence[Output]) -> Sequence[Output]:

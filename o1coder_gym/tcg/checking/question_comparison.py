@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from o1coder_gym.sandbox.values.comparison import same
+from o1coder_gym.sandbox.values.literals import encode_literal
+from o1coder_gym.sandbox.values.standard_output import same_stdout
 from o1coder_gym.tcg.checking.execution import test_of
 from o1coder_gym.tcg.reading.literals import fold, parse_source, read_literal, write_literal
 from o1coder_gym.tcg.template import write_cases
@@ -60,6 +64,25 @@ def expected_test(problem: Problem, comparison: Comparison, given: str, output: 
             return CallTest(given, output)
         return AssertTest(f"assert {comparison.view}({call}) == {seen}")
     return AssertTest(f"assert {call} == {output}") if comparison.as_assert else CallTest(given, output)
+
+
+def same_of(problem: Problem) -> Callable[[str, str], bool]:
+    """Returns which outputs are one to the tests of a problem: by its comparison, else by the judge's."""
+    comparison = comparison_of(problem)
+    if problem.entry_point is None:
+        return same_stdout
+    return lambda one, other: _same(comparison, one, other)
+
+
+def _same(comparison: Comparison, one: str, other: str) -> bool:
+    if one == other:
+        return True
+    try:
+        if comparison.view and comparison.view != "bool":
+            one, other = (write_literal(read_literal(f"{comparison.view}({text})")) for text in (one, other))
+        return same(encode_literal(one), encode_literal(other), comparison.tol)
+    except ValueError:
+        return False
 
 
 def truth_of(code: str, entry_point: str) -> str:

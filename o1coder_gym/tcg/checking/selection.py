@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from types import MappingProxyType
 from typing import TypeAlias
 
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.problems.programs import submission
 from o1coder_gym.protocols import Judge
-from o1coder_gym.types import Outcome, Problem, Submission, TestCase, Verdict
+from o1coder_gym.types import Outcome, Problem, TestCase, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,13 @@ class ExecutionMatrix:
         public: How many of the tests are public, in [0, T].
         outputs: [S, T], what solution s returns on the input of test t, None where it fails or where that is
             not known.
+        weights: Chance that each test is right, in [0, 1], [T]; empty where all count alike.
     """
 
     passed: tuple[tuple[bool, ...], ...]
     public: int
     outputs: tuple[tuple[str | None, ...], ...]
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         widths = {len(row) for row in (*self.passed, *self.outputs)}
@@ -50,8 +54,8 @@ def by_public_tests(matrix: ExecutionMatrix) -> list[float]:
 
 
 def by_all_tests(matrix: ExecutionMatrix) -> list[float]:
-    """Scores by the share of all tests passed, public and generated."""
-    return [_share(row) for row in matrix.passed]
+    """Scores by the share of all tests passed, public and generated, each with its weight."""
+    return [_share(row, matrix.weights) for row in matrix.passed]
 
 
 def by_dual_agreement(
@@ -121,7 +125,7 @@ def choose(matrix: ExecutionMatrix, *scores: Score) -> int:
     return max(range(len(matrix.passed)), key=lambda index: ([column[index] for column in columns], -index))
 
 
-def matrix_of(verdicts: Sequence[Verdict], public: int) -> ExecutionMatrix:
+def matrix_of(verdicts: Sequence[Verdict], public: int, weights: Sequence[float] = ()) -> ExecutionMatrix:
     """Returns the matrix of S verdicts on the same tests, of which the first `public` are public.
 
     Outputs are those that the verdicts show, which are bounded: results that differ only far from their
@@ -129,20 +133,34 @@ def matrix_of(verdicts: Sequence[Verdict], public: int) -> ExecutionMatrix:
     """
     passed = tuple(tuple(one.outcome is Outcome.PASS for one in verdict.tests) for verdict in verdicts)
     outputs = tuple(tuple(one.got for one in verdict.tests) for verdict in verdicts)
-    return ExecutionMatrix(passed, public, outputs)
+    return ExecutionMatrix(passed, public, outputs, (*[1.0] * public, *weights) if weights else ())
 
 
 def execute(
-    judge: Judge, problem: Problem, solutions: Sequence[str], generated: Sequence[TestCase]
+    judge: Judge,
+    problem: Problem,
+    solutions: Sequence[str],
+    generated: Sequence[TestCase],
+    weights: Sequence[float] = (),
 ) -> ExecutionMatrix:
-    """Runs S solutions on the public and the generated tests of a problem, in one judge batch."""
+    """Runs S solutions on the public and the generated tests of a problem, in one judge batch.
+
+    Args:
+        judge: Runs them.
+        problem: The question; its limits hold.
+        solutions: Programs.
+        generated: Tests beside the public ones.
+        weights: Chance that each of them is right (`GeneratedTests.weights`); empty for all alike.
+    """
     tests = (*problem.public_tests, *generated)
-    verdicts = judge.evaluate([Submission(code, problem.entry_point, tests) for code in solutions])
-    return matrix_of(verdicts, len(problem.public_tests))
+    verdicts = judge.evaluate([submission(problem, code, tests) for code in solutions])
+    return matrix_of(verdicts, len(problem.public_tests), weights)
 
 
-def _share(results: Sequence[bool]) -> float:
-    return sum(results) / len(results) if results else 1.0
+def _share(results: Sequence[bool], weights: Sequence[float] = ()) -> float:
+    counted = weights or [1.0] * len(results)
+    whole = sum(counted)
+    return sum(compress(counted, results)) / whole if whole else 1.0
 
 
 def _product(solutions: int, tests: int) -> float:

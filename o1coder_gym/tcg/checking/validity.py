@@ -6,17 +6,17 @@ import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.tcg.checking.agreement import Agreement
+from o1coder_gym.problems.programs import submission
+from o1coder_gym.tcg.checking.agreement import Agreed, Agreement
 from o1coder_gym.tcg.checking.execution import (
     Observation,
     OutputJudge,
     Program,
-    observe,
     observe_twice,
-    same_output,
     test_of,
 )
-from o1coder_gym.types import CallTest, Outcome, Problem, StdioTest, Submission, TestCase
+from o1coder_gym.tcg.checking.question_comparison import same_of
+from o1coder_gym.types import CallTest, Outcome, Problem, StdioTest, TestCase
 
 
 class Standing(enum.StrEnum):
@@ -34,10 +34,17 @@ class Standing(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckedTest:
-    """A test with its standing; a repaired one is the test after the repair."""
+    """A test with its standing; a repaired one is the test after the repair.
+
+    Attributes:
+        test: The test.
+        standing: What became of it.
+        support: Share of the voters behind its output, in (0, 1]; 1 in mode A, whose reference decides alone.
+    """
 
     test: TestCase
     standing: Standing
+    support: float = 1.0
 
     @property
     def good(self) -> bool:
@@ -76,7 +83,7 @@ def check_by_reference(
     observed = observe_twice(judge, [_program(claim, claim.programs[0]) for claim in claims])
     drafts = [_Draft(claim, _by_test(claim, seen)) for claim, seen in zip(claims, observed, strict=True)]
     submissions = [
-        Submission(draft.claim.programs[0], draft.claim.problem.entry_point, (test,))
+        submission(draft.claim.problem, draft.claim.programs[0], (test,))
         for draft in drafts
         for test in draft.runnable
     ]
@@ -92,29 +99,33 @@ def check_by_agreement(
     Tests whose input cannot be taken out of them (asserts with a view of the result) are invalid.
     """
     programs = [_program(claim, code) for claim in claims for code in claim.programs]
-    observed = iter(observe(judge, programs))
+    observed = iter(observe_twice(judge, programs))
     checked = []
     for claim in claims:
         rows = [next(observed) for _ in claim.programs]
-        agreed = agreement([[one.output for one in row] for row in rows]) or []
-        outputs = iter([one.output if one else None for one in agreed])
-        checked.append([_agreed_test(claim, test, outputs, repair) for test in claim.tests])
+        agreed = agreement(stable_outputs(rows), same=same_of(claim.problem))
+        votes = iter(agreed)
+        checked.append([_agreed_test(claim, test, votes, repair) for test in claim.tests])
     return checked
 
 
-def _agreed_test(claim: Claim, test: TestCase, outputs: Iterator[str | None], repair: bool) -> CheckedTest:
-    """Decides about one test; takes its agreed output from `outputs`."""
-    if not isinstance(test, CallTest | StdioTest):
-        return CheckedTest(test, Standing.INVALID)
-    output = next(outputs, None)
-    if output is None:
+def stable_outputs(observed: Sequence[Sequence[Observation | None]]) -> list[list[str | None]]:
+    """Returns the votes in what `observe_twice` has seen: no vote where a program failed or wavered."""
+    return [[None if one is None else one.output for one in row] for row in observed]
+
+
+def _agreed_test(claim: Claim, test: TestCase, votes: Iterator[Agreed | None], repair: bool) -> CheckedTest:
+    """Decides about one test; takes its agreed output from `votes`."""
+    agreed = next(votes, None) if isinstance(test, CallTest | StdioTest) else None
+    if agreed is None or not isinstance(test, CallTest | StdioTest):
         return CheckedTest(test, Standing.INVALID)
     written = test.expected if isinstance(test, CallTest) else test.stdout
-    if same_output(claim.problem.entry_point, output, written):
-        return CheckedTest(test, Standing.CONFIRMED)
+    if same_of(claim.problem)(agreed.output, written):
+        return CheckedTest(test, Standing.CONFIRMED, agreed.support)
     if not repair:
-        return CheckedTest(test, Standing.WRONG)
-    return CheckedTest(test_of(claim.problem.entry_point, _input(test), output), Standing.REPAIRED)
+        return CheckedTest(test, Standing.WRONG, agreed.support)
+    repaired = test_of(claim.problem.entry_point, _input(test), agreed.output)
+    return CheckedTest(repaired, Standing.REPAIRED, agreed.support)
 
 
 def _input(test: CallTest | StdioTest) -> str:
@@ -123,7 +134,7 @@ def _input(test: CallTest | StdioTest) -> str:
 
 def _program(claim: Claim, code: str) -> Program:
     inputs = tuple(_input(test) for test in claim.tests if isinstance(test, CallTest | StdioTest))
-    return Program(code, claim.problem.entry_point, inputs)
+    return Program(claim.problem, code, inputs)
 
 
 _STANDINGS = {Outcome.PASS: Standing.CONFIRMED, Outcome.WRONG_ANSWER: Standing.WRONG}

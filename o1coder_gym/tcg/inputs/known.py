@@ -20,7 +20,7 @@ from o1coder_gym.tcg.reading.literals import (
     read_literal,
     write_literal,
 )
-from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, TestCase
 
 Arguments: TypeAlias = tuple[Any, ...]
 """Positional arguments as plain values."""
@@ -62,6 +62,22 @@ def _distinct(calls: Iterable[Arguments]) -> list[Arguments]:
 def known_stdin(problem: Problem) -> list[str]:
     """Returns the distinct standard inputs that a problem shows."""
     return list(dict.fromkeys(test.stdin for test in problem.public_tests if isinstance(test, StdioTest)))
+
+
+def shown_inputs(problem: Problem) -> set[str]:
+    """Returns the inputs that a question shows, as `input_of` writes them."""
+    calls = {write_literal(list(arguments)) for arguments in known_arguments(problem)}
+    return calls | set(known_stdin(problem))
+
+
+def input_of(test: TestCase) -> str | None:
+    """Returns the canonical literal of a test's arguments, or its standard input; None of other tests."""
+    match test:
+        case CallTest(args):
+            return write_literal(read_literal(args))
+        case StdioTest(stdin) | CheckerTest(stdin):
+            return stdin
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,5 +103,6 @@ def _tests_row(row: ProblemRow, generated: GeneratedTests) -> dict[str, object]:
         "task_id": row.problem.task_id,
         "tests": [case_to_json(test) for test in generated.tests],
         "report": dict(generated.report),
+        "weights": list(generated.weights),
         "raw": generated.raw,
     }

@@ -11,18 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from o1coder_gym.metrics import Estimate, estimate_mean
+from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.statistics import Estimate, estimate_difference, estimate_mean, estimate_share
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
-from o1coder_gym.tcg.inputs.known import known_arguments, known_stdin
-from o1coder_gym.tcg.quality.mutants import mutants
-from o1coder_gym.tcg.reading.literals import read_literal, write_literal
-from o1coder_gym.types import CallTest, GeneratedTests, Limits, Outcome, StdioTest, Submission, TestCase
+from o1coder_gym.tcg.inputs.known import input_of, shown_inputs
+from o1coder_gym.tcg.quality.mutants import Mutant, mutants
+from o1coder_gym.types import (
+    GeneratedTests,
+    Outcome,
+    TestCase,
+)
 
 MUTANTS = 40
 """Mutants per problem at most."""
-_MUTANT_LIMITS = Limits(cpu_s=1.0, wall_s=10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,16 @@ class ProblemQuality:
         valid: Parsed tests whose input the reference takes without failing.
         shown: Parsed tests whose input the question shows.
         mutants: AST mutants of the reference that were run.
-        killed: Of these, the ones that some passed test rejects.
+        killed: Of these, the ones that some passed test rejects by what they answer.
+        timeouts: Of these, the ones that only run out of time.
+        equivalent: Of these, the ones that no test at all rejects, the hidden ones neither: an estimate of
+            those that behave as the reference, from above.
         right: Sampled programs that pass the hidden tests.
         right_accepted: Of these, the ones that all generated tests accept.
         wrong: Sampled programs that fail hidden tests.
         wrong_rejected: Of these, the ones that some generated test rejects.
         tokens: Tokens that the generator spent.
+        measured: Whether there is a reference; without one nothing is known of `passed`, `valid` and mutants.
     """
 
     task_id: str
@@ -62,6 +69,9 @@ class ProblemQuality:
     wrong: int = 0
     wrong_rejected: int = 0
     tokens: int = 0
+    timeouts: int = 0
+    equivalent: int = 0
+    measured: bool = True
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; `ProblemQuality(**row)` reads it."""
@@ -108,6 +118,7 @@ def measure(
             valid=sum(standing is not Standing.INVALID for standing in found),
             shown=_shown(row, one.tests),
             tokens=one.report.get("tokens", 0),
+            measured=row.reference is not None,
             **killed,
             **voted,
         )
@@ -123,26 +134,34 @@ def summarize(qualities: Sequence[ProblemQuality]) -> dict[str, Estimate]:
     ``parse_rate`` and ``pass_rate_of_asked`` have all tests asked for as denominator; what could not be read
     counts as failed there. ``pass_rate_of_parsed``, ``input_validity`` and ``shown_rate`` are shares of the
     parsed tests, ``duplicate_rate`` is one of the cases written. ``discrimination`` is the share of right
-    programs accepted plus the share of wrong programs rejected, less 1 (Youden's J).
+    programs accepted plus the share of wrong programs rejected, less 1 (Youden's J). ``kill_rate`` and
+    ``timeout_rate`` are shares of the mutants that are not held to be equivalent. What a reference has to
+    tell is not measured, and no 0 %, where there is none.
     """
-    ratios = {
+    measured = [one for one in qualities if one.measured]
+    shares = {
         "parse_rate": [_ratio(one.parsed, one.asked) for one in qualities],
-        "pass_rate_of_asked": [_ratio(one.passed, one.asked) for one in qualities],
-        "pass_rate_of_parsed": [_ratio(one.passed, one.parsed) for one in qualities],
-        "input_validity": [_ratio(one.valid, one.parsed) for one in qualities],
+        "pass_rate_of_asked": [_ratio(one.passed, one.asked) for one in measured],
+        "pass_rate_of_parsed": [_ratio(one.passed, one.parsed) for one in measured],
+        "input_validity": [_ratio(one.valid, one.parsed) for one in measured],
         "duplicate_rate": [_ratio(one.duplicates, one.written) for one in qualities],
         "shown_rate": [_ratio(one.shown, one.parsed) for one in qualities],
-        "kill_rate": [_ratio(one.killed, one.mutants) for one in qualities],
+        "kill_rate": [_ratio(one.killed, one.mutants - one.equivalent) for one in measured],
+        "timeout_rate": [_ratio(one.timeouts, one.mutants - one.equivalent) for one in measured],
+        "equivalent_rate": [_ratio(one.equivalent, one.mutants) for one in measured],
         "right_accepted": [_ratio(one.right_accepted, one.right) for one in qualities],
         "wrong_rejected": [_ratio(one.wrong_rejected, one.wrong) for one in qualities],
-        "discrimination": [_youden(one) for one in qualities],
-        "tests_per_problem": [float(one.parsed) for one in qualities],
-        "tokens_per_problem": [float(one.tokens) for one in qualities],
     }
     return {
-        name: estimate_mean([value for value in values if not math.isnan(value)])
-        for name, values in ratios.items()
+        **{name: estimate_share(_known(values)) for name, values in shares.items()},
+        "discrimination": estimate_difference(_known([_youden(one) for one in qualities])),
+        "tests_per_problem": estimate_mean([float(one.parsed) for one in qualities]),
+        "tokens_per_problem": estimate_mean([float(one.tokens) for one in qualities]),
     }
+
+
+def _known(values: Sequence[float]) -> list[float]:
+    return [value for value in values if not math.isnan(value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +173,23 @@ class RewardAgreement:
         agreement: Share on which both say the same.
         false_positive: Share of the wrong programs that the generated tests accept.
         false_negative: Share of the right programs that the generated tests reject.
+        tpr: True positive rate: share of the right programs that the generated tests accept.
+        tnr: True negative rate: share of the wrong programs that the generated tests reject.
     """
 
     programs: int
     agreement: float
     false_positive: float
     false_negative: float
+    tpr: float
+    tnr: float
+
+    def __str__(self) -> str:
+        """Returns one line for people, in the terms of CodeContests+ (Wang et al. 2025)."""
+        return (
+            f"agrees with the hidden tests on {self.agreement:.1%} of {self.programs} programs; "
+            f"TPR {self.tpr:.1%} (right programs accepted), TNR {self.tnr:.1%} (wrong programs rejected)"
+        )
 
 
 def reward_agreement(qualities: Sequence[ProblemQuality]) -> RewardAgreement:
@@ -167,11 +197,14 @@ def reward_agreement(qualities: Sequence[ProblemQuality]) -> RewardAgreement:
     right, wrong = sum(one.right for one in qualities), sum(one.wrong for one in qualities)
     accepted = sum(one.right_accepted for one in qualities)
     rejected = sum(one.wrong_rejected for one in qualities)
+    tpr, tnr = _ratio(accepted, right), _ratio(rejected, wrong)
     return RewardAgreement(
         programs=right + wrong,
         agreement=_ratio(accepted + rejected, right + wrong),
-        false_positive=1 - _ratio(rejected, wrong),
-        false_negative=1 - _ratio(accepted, right),
+        false_positive=1 - tnr,
+        false_negative=1 - tpr,
+        tpr=tpr,
+        tnr=tnr,
     )
 
 
@@ -202,20 +235,44 @@ def _kills(
         mutants(row.reference or "", entry_point=row.problem.entry_point, limit=limit, seed=seed)
         for row in rows
     ]
+    outcomes = _outcomes_of(judge, rows, good, groups)
+    survivors = [
+        [one for one, outcome in zip(group, found, strict=True) if outcome is Outcome.PASS]
+        for group, found in zip(groups, outcomes, strict=True)
+    ]
+    by_hidden = _outcomes_of(judge, rows, [row.tests for row in rows], survivors)
+    return [
+        {
+            "mutants": sum(outcome.decided for outcome in found),
+            "killed": sum(outcome.decided and outcome not in _NO_KILLS for outcome in found),
+            "timeouts": found.count(Outcome.TIMEOUT),
+            "equivalent": hidden.count(Outcome.PASS),
+        }
+        for found, hidden in zip(outcomes, by_hidden, strict=True)
+    ]
+
+
+_NO_KILLS = (Outcome.PASS, Outcome.TIMEOUT)
+
+
+def _outcomes_of(
+    judge: OutputJudge,
+    rows: Sequence[ProblemRow],
+    tests: Sequence[Sequence[TestCase]],
+    groups: Sequence[Sequence[Mutant]],
+) -> list[list[Outcome]]:
+    """Runs mutants by problem, within the problem's limits; where there is no test, all of them pass."""
     submissions = [
-        Submission(mutant.code, row.problem.entry_point, tests, _MUTANT_LIMITS)
-        for row, tests, group in zip(rows, good, groups, strict=True)
+        submission(row.problem, mutant.code, some)
+        for row, some, group in zip(rows, tests, groups, strict=True)
         for mutant in group
-        if tests
+        if some
     ]
     verdicts = iter(judge.evaluate(submissions, stop_at_failure=True))
-    counts = []
-    for tests, group in zip(good, groups, strict=True):
-        outcomes = [next(verdicts).outcome if tests else Outcome.PASS for _ in group]
-        judged = [outcome for outcome in outcomes if outcome is not Outcome.INFRASTRUCTURE]
-        killed = sum(outcome is not Outcome.PASS for outcome in judged)
-        counts.append({"mutants": len(judged), "killed": killed})
-    return counts
+    return [
+        [next(verdicts).outcome if some else Outcome.PASS for _ in group]
+        for some, group in zip(tests, groups, strict=True)
+    ]
 
 
 def _sample_counts(
@@ -228,19 +285,15 @@ def _sample_counts(
     programs = [
         (row, one, code) for row, one in zip(rows, generated, strict=True) for code in _of(samples, row)
     ]
-    hidden = judge.evaluate(
-        [Submission(code, row.problem.entry_point, row.tests) for row, _, code in programs]
-    )
-    by_generated = judge.evaluate(
-        [Submission(code, row.problem.entry_point, one.tests) for row, one, code in programs]
-    )
+    hidden = judge.evaluate([submission(row.problem, code, row.tests) for row, _, code in programs])
+    by_generated = judge.evaluate([submission(row.problem, code, one.tests) for row, one, code in programs])
     verdicts = iter(zip(hidden, by_generated, strict=True))
     counts = []
     for row in rows:
         pairs = [
             (truth.outcome is Outcome.PASS, said.outcome in (Outcome.PASS, Outcome.NO_TESTS))  # none rejects
             for truth, said in (next(verdicts) for _ in _of(samples, row))
-            if truth.outcome.decided and said.outcome is not Outcome.INFRASTRUCTURE
+            if truth.outcome.decided and (said.outcome.decided or said.outcome is Outcome.NO_TESTS)
         ]
         counts.append(
             {
@@ -259,18 +312,8 @@ def _of(samples: Mapping[str, Sequence[str]], row: ProblemRow) -> Sequence[str]:
 
 def _shown(row: ProblemRow, tests: Sequence[TestCase]) -> int:
     """Returns how many tests use an input that the question shows."""
-    known = {write_literal(list(arguments)) for arguments in known_arguments(row.problem)}
-    known |= set(known_stdin(row.problem))
-    return sum(_given(test) in known for test in tests)
-
-
-def _given(test: TestCase) -> str | None:
-    match test:
-        case CallTest(args):
-            return write_literal(read_literal(args))
-        case StdioTest(stdin):
-            return stdin
-    return None
+    known = shown_inputs(row.problem)
+    return sum(input_of(test) in known for test in tests)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, TypeAlias
 
 from o1coder_gym.tcg.reading.assertions import MAX_CASES, AssertionReader
 from o1coder_gym.tcg.reading.io_pairs import find_labelled, find_pairs
 from o1coder_gym.tcg.reading.literals import call_at, fold, parse_expression, read_literal, write_literal
 from o1coder_gym.tcg.reading.statements import find_statements
-from o1coder_gym.types import AssertTest, CallTest, StdioTest, TestCase
+from o1coder_gym.types import AssertTest, CallTest, CheckerTest, StdioTest, TestCase
 
 MAX_TEXT = 40_000
 """Characters of a text that are looked at."""
@@ -38,19 +40,22 @@ class ParsedTests:
     """What was read from one text.
 
     Attributes:
-        tests: Readable cases without duplicates; the first of two cases with one input counts.
+        tests: Readable cases without duplicates and without contradictions.
         written: Cases that the model wrote, readable or not, duplicates included.
         unreadable: Of these, the ones that could not be read.
+        contradictory: Cases of which another one has the same input and another output; one of them is
+            wrong, and nothing tells which.
     """
 
     tests: tuple[TestCase, ...]
     written: int
     unreadable: int
+    contradictory: tuple[TestCase, ...] = ()
 
     @property
     def duplicates(self) -> int:
-        """Readable cases whose input came before."""
-        return self.written - self.unreadable - len(self.tests)
+        """Readable cases that came before."""
+        return self.written - self.unreadable - len(self.tests) - len(self.contradictory)
 
 
 def parse_tests(text: str, entry_point: str | None, parameters: Sequence[str] = ()) -> ParsedTests:
@@ -68,11 +73,17 @@ def parse_tests(text: str, entry_point: str | None, parameters: Sequence[str] = 
         cases = max(cases, reader(text)[:MAX_CASES], key=lambda found: (any(found), len(found)))
         if any(cases):
             break
-    found: dict[str, TestCase] = {}
-    for case in cases:
-        if case is not None:
-            found.setdefault(_input_of(case), case)
-    return ParsedTests(tuple(found.values()), len(cases), sum(case is None for case in cases))
+    kept, contradictory = without_contradictions([*dict.fromkeys(case for case in cases if case is not None)])
+    return ParsedTests(kept, len(cases), sum(case is None for case in cases), contradictory)
+
+
+def without_contradictions(
+    tests: Sequence[TestCase],
+) -> tuple[tuple[TestCase, ...], tuple[TestCase, ...]]:
+    """Parts distinct tests into those whose input has one output, and those that contradict each other."""
+    outputs = Counter(_input_of(test) for test in tests)
+    alone = [outputs[_input_of(test)] == 1 for test in tests]
+    return tuple(compress(tests, alone)), tuple(compress(tests, (not single for single in alone)))
 
 
 def _function_readers(name: str, parameters: Sequence[str]) -> Sequence[Callable[[str], Cases]]:
@@ -92,10 +103,11 @@ def _input_of(case: TestCase) -> str:
     match case:
         case CallTest(args):
             return args
-        case StdioTest(stdin):
+        case StdioTest(stdin) | CheckerTest(stdin):
             return stdin
         case AssertTest(code):
-            return code.rpartition("==")[0]
+            left, equals, _ = code.rpartition(" == ")
+            return left if equals else code.replace("assert not ", "assert ", 1)
         case _:
             return repr(case)
 
@@ -111,7 +123,8 @@ def _calls(text: str, name: str) -> Iterator[TestCase | None]:
     """Yields calls that are followed by their result on the line, or on the next one after ``>>>``."""
     for match in re.finditer(rf"(?<![\w.])(?<!def ){re.escape(name)}\s*\(", text):
         call = call_at(text, match.start())
-        if call is None or call.keywords or call.end_col_offset is None:
+        in_assert = "assert" in text[: match.start()].rpartition("\n")[2]  # was read as one, or left out
+        if in_assert or call is None or call.keywords or call.end_col_offset is None:
             continue
         end = match.start() + len(ast.get_source_segment(text[match.start() :], call) or "")
         result = _result_after(text[: match.start()], text[end:])
@@ -151,16 +164,25 @@ def _call_test(call: ast.Call, result: str) -> CallTest | None:
     return None if expected is None else CallTest(arguments, expected)
 
 
+_NOT_ALL = re.compile(r"\s*[,;(]?\s*(?:or|in any|in either|any order|approx\w*|roughly)\b", re.I)
+"""Prose behind a result that is one of several, in any order, or only near."""
+
+
 def _leading_literal(text: str) -> str | None:
-    """Returns the literal that a piece of prose begins with, None if it begins with none."""
+    """Returns the literal that a piece of prose begins with, None if it begins with none.
+
+    None too where the prose goes on to say that other results would do.
+    """
     bare = text.strip().strip("`*").strip()[:_LONGEST_RESULT]
     ends = [len(bare), *(match.start() for match in _POSSIBLE_END.finditer(bare))]
     for end in ends[:_POSSIBLE_ENDS]:
         piece = bare[:end].strip().rstrip(".,;`")
         try:
-            return write_literal(read_literal(_JSON_NAMES.get(piece.lower(), piece)))
+            found = write_literal(read_literal(_JSON_NAMES.get(piece.lower(), piece)))
         except ValueError:
             continue
+        several = isinstance(parse_expression(piece), ast.BoolOp) or _NOT_ALL.match(bare[end:])
+        return None if several else found
     return None
 
 

@@ -10,6 +10,7 @@ from o1coder_gym.tcg.reading.literals import parse_source
 
 _LONGEST_STATEMENT = 60
 _OPENERS = ("def ", "class ", "for ", "if ", "with ", "try:", "async ", "@")
+_CONTINUATIONS = (")", "]", "}", "except", "else:", "elif ", "finally:")
 _MARKS = (">>> ", "... ", "- ", "* ", "• ", "+ ")
 
 
@@ -77,7 +78,7 @@ def _indent(line: str) -> int:
 
 
 def _continues(line: str, indent: int) -> bool:
-    return not line.strip() or _indent(line) > indent or line.lstrip().startswith((")", "]", "}"))
+    return not line.strip() or _indent(line) > indent or line.lstrip().startswith(_CONTINUATIONS)
 
 
 def _is_open(line: str) -> bool:

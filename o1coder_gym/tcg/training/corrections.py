@@ -7,12 +7,21 @@ model's, ``rejected`` is its answer, ``chosen`` the same answer with the outputs
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from typing import TypeAlias
 
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import CheckedTest, Claim, Standing, check_by_reference
-from o1coder_gym.tcg.training.dataset import Dataset, DatasetSettings, answer, cases_of, shown_row
+from o1coder_gym.tcg.training.dataset import (
+    Dataset,
+    DatasetSettings,
+    answer,
+    cases_of,
+    pass_as_written,
+    shown_row,
+    unseen,
+)
 from o1coder_gym.types import CallTest, StdioTest, TestCase
 
 _Checked: TypeAlias = tuple[TestCase, CheckedTest]
@@ -37,11 +46,14 @@ def build_corrections(
         settings=settings, rejected="is what the model wrote, where the solution fails some case"
     )
     claims = list(_claims(rows, written, dataset))
+    groups: list[tuple[Claim, Sequence[_Checked]]] = []
     for claim, checked in zip(claims, check_by_reference(judge, claims, repair=True), strict=True):
         good = [(own, one) for own, one in zip(claim.tests, checked, strict=True) if one.good]
         dataset.drops["case: the solution fails on its input"] += len(checked) - len(good)
-        for group in _groups(good, settings):
-            _add(claim, group, dataset)
+        groups += ((claim, group) for group in _groups(good, settings))
+    written_rows = [(claim, [one.test for _, one in group]) for claim, group in groups]
+    for claim, group in compress(groups, pass_as_written(judge, written_rows, dataset)):
+        _add(claim, group, dataset)
     return dataset
 
 
@@ -52,7 +64,7 @@ def _claims(
     for row in rows:
         tests = written.get(row.problem.task_id, ())
         read = [test for test in tests if isinstance(test, CallTest | StdioTest)]
-        cases = cases_of(read, row.problem.entry_point)
+        cases = unseen(row, cases_of(read, row.problem.entry_point), dataset)
         if row.reference is None:
             dataset.drops["problem: no solution"] += 1
         elif not cases:

@@ -11,6 +11,7 @@ from typing import Any
 
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.problems.rows import SPLITS
+from o1coder_gym.runs.files import json_lines
 from o1coder_gym.tcg.training.dataset import Dataset
 
 _CARD = """\
@@ -86,7 +87,7 @@ def read_split(folder: Path, kind: str, split: str) -> list[dict[str, Any]]:
     """
     path = folder / f"{kind}-{split}.jsonl"
     try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        return [json.loads(line) for line in json_lines(path)]
     except FileNotFoundError as error:
         raise O1CoderError(f"{path} is missing; make it with: o1coder tcg data --out {folder}") from error
     except ValueError as error:

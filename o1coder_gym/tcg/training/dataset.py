@@ -1,8 +1,9 @@
 """Training data of the test case generator: rows for SFT, pairs for DPO (paper, section 3.1).
 
 A row shows one problem and one of its solutions and asks for three cases; its completion holds three
-cases that the solution passes when it is run. A pair adds the same inputs with exchanged outputs, which
-the solution fails when it is run. All rows of a problem are in one split.
+cases that the question does not show, and that the solution passes when they are run as they were written.
+A pair adds the same inputs with exchanged outputs, which the solution fails when it is run. All rows of a
+problem are in one split.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, compress
 from typing import Any
 
-from o1coder_gym.problems.rows import ProblemRow, split_of
+from o1coder_gym.problems.likeness.identity import split_of
+from o1coder_gym.problems.programs import submission
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
+from o1coder_gym.tcg.inputs.known import input_of, shown_inputs
 from o1coder_gym.tcg.reading.assertions import AssertionReader
 from o1coder_gym.tcg.reading.literals import parse_source
+from o1coder_gym.tcg.reading.parsing import parse_tests
 from o1coder_gym.tcg.training.shuffled_outputs import Case, mismatched
 from o1coder_gym.types import (
     AssertTest,
@@ -28,7 +33,6 @@ from o1coder_gym.types import (
     Outcome,
     Problem,
     StdioTest,
-    Submission,
     TestCase,
 )
 
@@ -88,7 +92,7 @@ def build_dataset(
 
     Args:
         judge: Runs solutions on cases, right ones and exchanged ones.
-        rows: Problems with tests and references; their public and hidden tests serve as cases.
+        rows: Problems with tests and references; their hidden tests serve as cases.
         solutions: Further right solutions by task id; one is drawn for each problem.
         further_tests: Further tests by task id, e.g. generated ones.
         settings: See `DatasetSettings`.
@@ -143,8 +147,8 @@ def _claims(
     for row in rows:
         task_id = row.problem.task_id
         known = [*([row.reference] if row.reference else []), *solutions.get(task_id, ())]
-        tests = (*row.problem.public_tests, *row.tests, *further_tests.get(task_id, ()))
-        cases = cases_of(tests, row.problem.entry_point)
+        tests = (*row.tests, *further_tests.get(task_id, ()))
+        cases = unseen(row, cases_of(tests, row.problem.entry_point), dataset)
         rng = random.Random(f"{dataset.settings.seed}/{task_id}")
         if not known:
             dataset.drops["problem: no solution"] += 1
@@ -153,6 +157,20 @@ def _claims(
         else:
             chosen = rng.sample(cases, min(len(cases), _MAX_CASES))
             yield Claim(row.problem, tuple(chosen), (rng.choice(known),))
+
+
+def unseen(row: ProblemRow, cases: Sequence[Case], dataset: Dataset) -> list[Case]:
+    """Returns the cases that can be written whole and whose input the question does not show."""
+    shown = shown_inputs(row.problem)
+    hidden = [case for case in cases if input_of(case) not in shown]
+    writable = [case for case in hidden if template.is_writable(case)]
+    dataset.drops += Counter(
+        {
+            "case: the question shows it": len(cases) - len(hidden),
+            "case: its comparison cannot be written": len(hidden) - len(writable),
+        }
+    )
+    return writable
 
 
 def _groups(claim: Claim, cases: Sequence[TestCase], dataset: Dataset) -> Iterator[_Group]:
@@ -189,11 +207,13 @@ def _instruction(group: _Group, settings: DatasetSettings) -> str:
 
 
 def _add_rows(judge: OutputJudge, groups: Sequence[_Group], dataset: Dataset) -> None:
-    """Adds the rows of groups; pairs only where every exchanged case fails when it is run."""
+    """Adds the rows of groups that pass as they were written; pairs only where every exchanged case fails."""
+    written = [(group.claim, group.cases) for group in groups]
+    groups = list(compress(groups, pass_as_written(judge, written, dataset)))
     exchanged = [group for group in groups if group.exchanged is not None]
     verdicts = judge.evaluate(
         [
-            Submission(group.claim.programs[0], group.claim.problem.entry_point, group.exchanged or ())
+            submission(group.claim.problem, group.claim.programs[0], group.exchanged or ())
             for group in exchanged
         ]
     )
@@ -220,9 +240,31 @@ def shown_row(problem: Problem, solution: str, settings: DatasetSettings) -> dic
     shown = template.prompt(problem, solution if settings.with_code else None, settings.cases)
     return {
         "task_id": problem.task_id,
-        "split": split_of(problem.task_id, settings.validation),
+        "split": split_of(problem, settings.validation),
         "prompt": [{"role": role, "content": content} for role, content in shown.messages],
     }
+
+
+def pass_as_written(
+    judge: OutputJudge, rows: Sequence[tuple[Claim, Sequence[TestCase]]], dataset: Dataset
+) -> list[bool]:
+    """Says of each row whether its solution passes what is written in it; counts those that fail."""
+    verdicts = judge.evaluate(
+        [
+            submission(claim.problem, claim.programs[0], as_written(cases, claim.problem))
+            for claim, cases in rows
+        ]
+    )
+    passing = [one.outcome is Outcome.PASS for one in verdicts]
+    dataset.drops += Counter({"group: fails on the solution as it was written": passing.count(False)})
+    return passing
+
+
+def as_written(cases: Sequence[TestCase], problem: Problem) -> tuple[TestCase, ...]:
+    """Returns cases as a reader of the row finds them: its asserts, or what its labels hold."""
+    if problem.entry_point is None:
+        return parse_tests(template.write_cases(cases, None), None).tests
+    return tuple(AssertTest(template.write_cases([case], problem.entry_point)) for case in cases)
 
 
 def answer(cases: Sequence[TestCase], problem: Problem) -> list[dict[str, str]]:

@@ -1,3 +1,6 @@
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -7,13 +10,17 @@ import pytest
 
 from o1coder_gym.agents import Driver, Task, best_of_n, greedy, mcts
 from o1coder_gym.agents.driver.cache import CachedPolicy, CachedScorer
+from o1coder_gym.errors import PolicyError
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
     GREEDY,
+    CallTest,
     PolicyRequest,
     Problem,
+    Proposal,
     State,
+    StdioTest,
 )
 
 REQUEST = PolicyRequest(Problem("p", "q"), State("p"), n=2, seed=7)
@@ -36,6 +43,10 @@ def test_an_equal_request_is_answered_once(toy: ModuleType) -> None:
         {"seed": 8},
         {"sampling": GREEDY},
         {"problem": Problem("p", "another")},
+        {"problem": Problem("p", "q", public_tests=(CallTest("[1]", "2"),))},
+        {"problem": Problem("p", "q", public_tests=(StdioTest("1", "2"),))},
+        {"problem": Problem("p", "q", "f")},
+        {"problem": Problem("p", "q", meta={"split": "test"})},
         {"state": State("r")},
     ],
     ids=str,
@@ -86,3 +97,60 @@ def test_a_state_is_scored_once(toy: ModuleType, tmp_path: Path) -> None:
     with RunFolder.open(tmp_path, {"scorer": "toy"}, resume=True) as folder:
         assert CachedScorer(inside, folder).score(items) == first[:3]
     assert inside.batches == [3]
+
+
+def test_a_state_is_scored_anew_for_other_public_tests(toy: ModuleType) -> None:
+    inside = toy.ToyScorer()
+    scorer = CachedScorer(inside)
+    for tests in ((), (CallTest("[1]", "2"),), (CallTest("[1]", "3"),), ()):
+        scorer.score([(Problem("p", "q", public_tests=tests), State("p"))])
+    assert inside.batches == [1, 1, 1]
+
+
+class Gated:
+    """Answers when it is let go; fails the first time if asked to."""
+
+    def __init__(self, failing: bool = False) -> None:
+        self.gate, self.asked, self.failing = threading.Event(), threading.Event(), failing
+        self.requests: list[PolicyRequest] = []
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        self.requests += requests
+        self.asked.set()
+        assert self.gate.wait(10)
+        if self.failing and requests[0].seed == REQUEST.seed:
+            self.failing = False
+            raise PolicyError("gone")
+        return [(Proposal(str(request.seed), 1),) * request.n for request in requests]
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+@pytest.mark.parametrize("failing", [False, True])
+def test_equal_requests_in_flight_are_computed_once(threads: int, failing: bool) -> None:
+    inside = Gated(failing)
+    policy = CachedPolicy(inside)
+    with ThreadPoolExecutor(threads + 1) as pool:
+        first = pool.submit(policy.propose, [REQUEST])
+        assert inside.asked.wait(10)
+        others = [pool.submit(policy.propose, [REQUEST, replace(REQUEST, seed=8)]) for _ in range(threads)]
+        inside.gate.set()
+        if failing:
+            assert isinstance(first.exception(10), PolicyError)
+        answers = [other.result(10) for other in others]
+    assert answers == [[(Proposal("7", 1),) * 2, (Proposal("8", 1),) * 2]] * threads
+    # one that failed is asked again by one of those that waited
+    assert sorted(request.seed for request in inside.requests) == [7] * (1 + failing) + [8]
+
+
+def test_requests_that_cross_do_not_wait_for_each_other_for_ever() -> None:
+    inside = Gated()
+    inside.gate.set()
+    policy = CachedPolicy(inside)
+    pairs = [[replace(REQUEST, seed=a), replace(REQUEST, seed=b)] for a in range(8) for b in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(policy.propose, pairs, timeout=20))
+    assert [[answer[0].text for answer in one] for one in found] == [
+        [str(request.seed) for request in pair] for pair in pairs
+    ]
+    assert len(inside.requests) == 8
+    assert policy.hits == 128 - 8

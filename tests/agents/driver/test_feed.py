@@ -108,3 +108,32 @@ def test_two_equal_keys_at_the_same_time_are_refused(toy: ModuleType) -> None:
     feed.put(Task("p", greedy))
     with pytest.raises(UsageError, match="two tasks"):
         list(Driver(toy.ToyModel(), toy.ToyPolicy()).stream(feed))
+
+
+@pytest.mark.parametrize("when", ["after", "twice", "before"])
+def test_calling_off_a_key_does_not_reach_the_next_task_of_that_name(toy: ModuleType, when: str) -> None:
+    feed, policy = Feed(), Held(toy.ToyPolicy())
+    policy.gate.set()
+    if when == "before":
+        assert not feed.call_off(Task("p", greedy).key)  # nobody has that key yet
+    with running(Driver(toy.ToyModel(), policy), feed) as results:
+        feed.put(Task("p", greedy))
+        assert results.get(timeout=10).error is None
+        if when != "before":
+            for _ in range(1 + (when == "twice")):
+                feed.call_off(Task("p", greedy).key)
+            feed.put(Task("p", greedy))
+            assert results.get(timeout=10).error is None
+
+
+def test_a_running_task_is_called_off_even_if_its_name_is_put_again(toy: ModuleType) -> None:
+    feed, policy = Feed(), Held(toy.ToyPolicy())
+    first, second = Task("p", greedy, name="a"), Task("p", greedy, name="b")
+    with running(Driver(toy.ToyModel(), policy), feed) as results:
+        feed.put(first)
+        assert policy.asked.wait(10)
+        feed.put(second)
+        feed.call_off(first.key)
+        assert isinstance(results.get(timeout=10).error, CalledOff)
+        policy.gate.set()
+        assert results.get(timeout=10).error is None

@@ -1,6 +1,7 @@
 """Returns and advantages by hand; the tempting wrong ones give other numbers."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -46,10 +47,10 @@ def test_returns_are_the_sums_of_dense_rewards(
 
 
 def test_advantages_by_hand() -> None:
-    # φ: 0.9, 0.5, 0.1; mean 0.5, σ = sqrt((0.16 + 0 + 0.16) / 2) = 0.4
-    # step 2: 0.6 and 0.2, mean 0.4; step 3: one alone, compared with 0.5
-    scale = 0.4 + STABILISER
-    found = step_advantages([(0.9, 0.6), (0.5, 0.2, 0.3), (0.1,)], 3)
+    # first steps 0.9, 0.5, 0.1: mean 0.5; second 0.6 and 0.2: mean 0.4; third: one alone, compared with 0.5
+    # all six: mean 13/30, Σ of squares 1.56, σ² = (1.56 − 6·(13/30)²) / 5 = 0.0866…
+    scale = math.sqrt((1.56 - 6 * (13 / 30) ** 2) / 5) + STABILISER
+    found = step_advantages([(0.9, 0.6), (0.5, 0.2, 0.3), (0.1,)], 3, gap=0.4)
     expected = [[0.4, 0.2], [0.0, -0.2, -0.2], [-0.4]]
     for row, wanted in zip(found, expected, strict=True):
         assert row == pytest.approx([value / scale for value in wanted])
@@ -57,10 +58,10 @@ def test_advantages_by_hand() -> None:
 
 def test_without_process_rewards_and_at_equal_length_they_are_those_of_grpo() -> None:
     outcomes = (1.0, 0.0, 0.0, 1.0, 1.0)
-    found = step_advantages([step_returns(outcome, (0.0, 0.0), 1.0, 0.9) for outcome in outcomes], 5)
+    found = step_advantages([step_returns(outcome, (0.0,), 1.0, 0.9) for outcome in outcomes], 5)
     mean, sigma = 0.6, math.sqrt(0.3)  # (3·0.16 + 2·0.36) / 4
     for outcome, row in zip(outcomes, found, strict=True):
-        assert row == pytest.approx([(outcome - mean) / (sigma + STABILISER)] * 2)
+        assert row == pytest.approx([(outcome - mean) / (sigma + STABILISER)])
 
 
 def test_an_episode_that_could_not_be_judged_neither_learns_nor_counts() -> None:
@@ -71,13 +72,53 @@ def test_an_episode_that_could_not_be_judged_neither_learns_nor_counts() -> None
 
 
 def test_where_outcomes_are_equal_process_rewards_do_not_weigh_as_much_as_an_outcome() -> None:
-    # φ: 0.9 and 0 in the one group, 0.01 and 0.03 in the other; mean 0.235, deviations as below
+    # φ: 0.9 and 0 in the one group, 0.01 and 0.03 in the other; mean 0.235, deviations as below; σ = 0.44 is
+    # more than the floor 0.5/√2
     deviations = (0.665, 0.235, 0.225, 0.205)
     scale = math.sqrt(sum(deviation**2 for deviation in deviations) / 3) + STABILISER
-    found = step_advantages([(0.9,), (0.0,), (0.01,), (0.03,)], 2)
+    found = step_advantages([(0.9,), (0.0,), (0.01,), (0.03,)], 2, gap=0.5)
     assert [row[0] for row in found] == pytest.approx([value / scale for value in (0.45, -0.45, -0.01, 0.01)])
     # in units of its own σ the second group would be as far apart as the first
     assert abs(found[2][0]) < 0.05 * abs(found[0][0])
+
+
+def test_a_batch_in_which_all_fail_is_measured_by_what_a_success_would_be_worth() -> None:
+    # σ of these returns is 0.01, and over it the differences would be ±1; the floor is 0.5/√4 = 0.25
+    found = step_advantages([(0.01,), (0.03,), (0.02,), (0.02,)], 4, gap=0.5)
+    scale = 0.25 + STABILISER
+    assert [row[0] for row in found] == pytest.approx([-0.01 / scale, 0.01 / scale, 0.0, 0.0])
+    # a lone success stands as far out as in GRPO: (1 − 1/4)/√(1/4) = 1.5, a little less for the stabiliser
+    lone = step_advantages([(0.5,), (0.0,), (0.0,), (0.0,)], 4, gap=0.5)
+    assert lone[0][0] == pytest.approx(1.5, abs=1e-3)
+
+
+def test_mirrored_episodes_of_one_return_do_not_explode() -> None:
+    # γ = 1: (1, 0) and (0, 1) have the same φ; their second returns differ by 0.5
+    returns = [step_returns(0.0, process, 0.5, 1.0) for process in ((1.0, 0.0), (0.0, 1.0))]
+    assert returns == [pytest.approx((0.25, -0.25)), pytest.approx((0.25, 0.25))]
+    found = step_advantages(returns, 2, gap=0.5)
+    scale = 0.5 / math.sqrt(2) + STABILISER  # σ of (0.25, −0.25, 0.25, 0.25) is 0.25
+    assert found == [pytest.approx([0.0, -0.25 / scale]), pytest.approx([0.0, 0.25 / scale])]
+    only_process = step_advantages(returns, 2, gap=0.0)  # α = 0: σ = 0.25, and no floor
+    assert only_process[1] == pytest.approx([0.0, 0.25 / (0.25 + STABILISER)])
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("solved", [0.0, 0.02, 0.5, 1.0])
+def test_no_advantage_leaves_its_bounds_and_noise_weighs_less_than_an_outcome(
+    seed: int, solved: float
+) -> None:
+    draws = random.Random(seed)
+    alpha, group = 0.5, 8
+    outcomes = [float(draws.random() < solved) for _ in range(64)]
+    returns = [
+        step_returns(R, [0.5 + 0.02 * draws.gauss(0, 1) for _ in range(draws.randint(1, 8))], alpha, 0.9)
+        for R in outcomes
+    ]
+    found = step_advantages(returns, group, alpha)
+    assert all(abs(value) <= math.sqrt(group) for row in found for value in row)
+    if len(set(outcomes)) == 1:  # longer chains have a smaller (1/m) Σ γ^j r^j, as in φ itself
+        assert max(abs(value) for row in found for value in row) < 1.5
 
 
 def test_divergence_is_the_smaller_of_rise_and_fall() -> None:

@@ -2,19 +2,19 @@
 
 import json
 import math
+from dataclasses import fields, replace
 from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from typer.testing import CliRunner
 
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.rl import choice_ppo
 from o1coder_gym.agents.rl.choice_ppo import Training
-from o1coder_gym.cli.training import rl
 from o1coder_gym.envs import ReasoningModel, conformance
+from o1coder_gym.envs.interactions.choice import ChoiceInteraction, choice_interaction
 from o1coder_gym.errors import InfrastructureError, JournalError, UnknownNameError, UsageError
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_problems
@@ -24,6 +24,7 @@ from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, State, Verdict
+from tests.command_line import call
 
 PROGRAMS = {"double": "x * 2", "square": "x * x", "negate": "-x"}
 
@@ -131,6 +132,39 @@ def test_alpha_follows_its_schedule(world, tmp_path, monkeypatch) -> None:
     plan = training({**world, "reward": "phi"}, steps=384)
     choice_ppo.train(plan, tmp_path, alpha=schedule)
     assert alphas == [1.0, 0.75, 0.5]
+    alphas.clear()
+    choice_ppo.train(replace(plan, steps=512), tmp_path, resume=True, alpha=schedule)
+    assert alphas == [0.5]  # the clock goes on: t = 3, beyond the horizon
+
+
+def test_a_resumed_training_plays_new_episodes(world, tmp_path) -> None:
+    seeds: list[list[int]] = []
+
+    class Watched(ChoiceInteraction):
+        def begin(self, starts):
+            seeds[-1].extend(seed for _, seed in starts)
+            return super().begin(starts)
+
+    def train(steps: int, resume: bool) -> None:
+        seeds.append([])
+        choice_ppo.train(training(world, steps=steps), tmp_path, resume=resume)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "o1coder_gym.envs.env.choice_interaction",
+            lambda **arguments: Watched(
+                **{
+                    item.name: getattr(choice_interaction(**arguments), item.name)
+                    for item in fields(ChoiceInteraction)
+                }
+            ),
+        )
+        train(128, resume=False)
+        train(256, resume=True)
+        train(384, resume=True)
+    assert all(seeds)
+    assert not set(seeds[0]) & set(seeds[1])
+    assert not set(seeds[1]) & set(seeds[2])
 
 
 @pytest.mark.filterwarnings("ignore:.*The reward is a NaN value")
@@ -188,14 +222,14 @@ def test_the_command_trains_compares_and_resumes(world, tmp_path) -> None:
         "--out",
         str(out),
     ]
-    first = CliRunner().invoke(rl.app, [*options, "--steps", "128", "--alpha", "linear:1,0.5,4"])
+    first = call("rl", *options, "--steps", "128", "--alpha", "linear:1,0.5,4")
     assert first.exit_code == 0, first.output
     row = json.loads(first.stdout)
     assert (row["steps"], row["learned"]["episodes"], row["out"]) == (128, 20, str(out))
-    again = CliRunner().invoke(rl.app, [*options, "--steps", "256", "--alpha", "linear:1,0.5,4", "--resume"])
+    again = call("rl", *options, "--steps", "256", "--alpha", "linear:1,0.5,4", "--resume")
     assert json.loads(again.stdout)["steps"] == 256
     assert [row["steps"] for row in read_rows(out / "evaluations.jsonl")] == [128, 256]
-    other = CliRunner().invoke(rl.app, [*options, "--steps", "256", "--alpha", "0.1", "--resume"])
+    other = call("rl", *options, "--steps", "256", "--alpha", "0.1", "--resume")
     assert isinstance(other.exception, JournalError)
 
 

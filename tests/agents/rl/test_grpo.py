@@ -42,13 +42,20 @@ def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) ->
 
 
 def log_probabilities(model: Any, row: Any) -> list[float]:
-    """Returns the log-probability of each token of a completion."""
+    """Returns the log-probability of each token of a completion, each by a pass over what it follows."""
     import torch
 
-    ids, start = [*row.prompt_ids, *row.completion_ids], len(row.prompt_ids)
-    with torch.no_grad():
-        logits = model(torch.tensor([ids])).logits[0]
-    return [logits[place - 1].log_softmax(-1)[ids[place]].item() for place in range(start, len(ids))]
+    found = []
+    for place, token in enumerate(row.completion_ids):
+        path = []
+        before = row.parents[place]
+        while before >= 0:
+            path.append(row.completion_ids[before])
+            before = row.parents[before]
+        with torch.no_grad():
+            logits = model(torch.tensor([[*row.prompt_ids, *path[::-1]]])).logits[0, -1]
+        found.append(logits.log_softmax(-1)[token].item())
+    return found
 
 
 def test_the_loss_is_that_of_a_plain_loop(
@@ -65,9 +72,11 @@ def test_the_loss_is_that_of_a_plain_loop(
     old = [log_probabilities(trainer.model, one.row) for one in scored]
     for one, logs in zip(scored, old, strict=True):
         # what the engine says it sampled is what the trainer sees: same tokens, same likelihood
-        sampled = sum(log for log, step in zip(logs, one.row.step_of, strict=True) if step >= 0)
-        said = sum(proposal.logprob or 0.0 for proposal in one.episode.proposals)
-        assert sampled == pytest.approx(said, abs=1e-3)
+        sampled = [place for place, step in enumerate(one.row.step_of) if step >= 0]
+        assert len(sampled) == one.episode.tokens
+        assert [logs[place] for place in sampled] == pytest.approx(
+            [one.row.logprobs[place] for place in sampled], abs=1e-3
+        )
     torch.manual_seed(1)
     with torch.no_grad():
         for weight in trainer.model.parameters():
@@ -85,7 +94,7 @@ def plain_loss(trainer: Any, settings: RLSettings, old: list[list[float]], by_st
     returns = [
         step_returns(one.episode.last.verdict.pass_ratio, one.episode.process, 0.3, 0.9) for one in scored
     ]
-    advantages = step_advantages(returns, 4)
+    advantages = step_advantages(returns, 4, gap=0.3)
     total, count = 0.0, 0
     for one, before, credit in zip(scored, old, advantages, strict=True):
         now = log_probabilities(trainer.model, one.row)
@@ -111,7 +120,7 @@ def test_headers_are_shown_and_not_learned(weights: Path, process: Any, settings
     assert len(row.step_of) == len(row.completion_ids)
     for index, proposal in enumerate(episode.proposals):
         mine = [t for t, step in zip(row.completion_ids, row.step_of, strict=True) if step == index]
-        assert tuple(mine) == proposal.token_ids
+        assert tuple(mine) == proposal.sampled_ids
     text = policy.engine._ready()[0].text  # pyright: ignore[reportAttributeAccessIssue]
     shown = "".join(
         text.decode([t]) for t, step in zip(row.completion_ids, row.step_of, strict=True) if step < 0
@@ -155,6 +164,48 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
     after, again, start = (load_file(folder / "model.safetensors") for folder in (whole, resumed, weights))
     assert all(after[name].equal(again[name]) for name in after)
     assert any(not after[name].equal(start[name]) for name in start)
+
+
+def test_a_resumed_monitor_remembers(settings: RLSettings) -> None:
+    from o1coder_gym.agents.rl.monitor import HACKING, Monitor
+
+    row = {"episodes/steps": 2.0, "monitor/without_code": 1.0}
+    rows = [row | {"episodes/process": 0.2, "episodes/pass_rate": 0.8}] * 10
+    rows += [{"loss": 0.1}, *[row | {"episodes/process": 0.8, "episodes/pass_rate": 0.2}] * 9]
+    fresh, resumed = Monitor(settings), Monitor(settings)
+    resumed.recall(rows)
+    assert fresh._divergence(0.8, 0.2, 19) == 0.0
+    with pytest.warns(UserWarning, match="exploiting the PRM"):
+        assert resumed._divergence(0.8, 0.2, 19) > HACKING
+    for _ in range(1):  # PATIENCE is 3, and the run had one batch without a program before it was killed
+        resumed._require_code([])
+    with pytest.raises(O1CoderError, match="no program in 3 batches"):
+        resumed._require_code([])
+    resumed.recall([])
+    assert resumed._without_code == 0
+    resumed.recall([{"episodes/steps": 2.0}])  # as earlier versions logged it
+    assert resumed._without_code == 0
+
+
+def test_a_stopped_run_ends_for_want_of_programs_where_one_run_would(
+    weights: Path, silent: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    from o1coder_gym.agents.rl.grpo import train_policy
+
+    settings = replace(settings, updates=2, beta=0.0)
+    start = str(weights), silent, silent.task_ids
+    train_policy(*start, tmp_path, settings, step_format=PSEUDOCODE)
+    seen: list[int] = []
+    with pytest.raises(O1CoderError, match="wrote no program in 3 batches"):
+        train_policy(
+            *start,
+            tmp_path,
+            replace(settings, updates=5),
+            step_format=PSEUDOCODE,
+            resume=True,
+            on_update=lambda t, _: seen.append(t),
+        )
+    assert seen == []  # the third batch ends it before it is told
 
 
 def test_a_batch_leans_on_no_scores_of_earlier_ones(
@@ -231,9 +282,12 @@ def test_a_scorer_that_returns_nan_is_one_sentence(
 def test_settings_that_make_no_sense_are_refused(settings: RLSettings, process: Any, tmp_path: Path) -> None:
     from o1coder_gym.agents.rl.grpo import train_policy
 
+    assert "importance_cap" not in settings.to_row()  # a run of an earlier version goes on
+    assert replace(settings, importance_cap=2.0).to_row()["importance_cap"] == 2.0
     for wrong in (
         {"credit": "token"}, {"updates": 0}, {"episodes": 1}, {"rows_at_once": 3}, {"learning_rate": 0.0},
         {"beta": -1.0}, {"alpha": "steep"}, {"gamma": 2.0}, {"dtype": "int8"}, {"save_every": 0},
+        {"importance_cap": 0.5}, {"importance_cap": 2.0, "temperature": 0.7},
     ):  # fmt: skip
         with pytest.raises(UsageError):
             replace(settings, **wrong)

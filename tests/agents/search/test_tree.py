@@ -103,25 +103,39 @@ def test_a_failure_of_the_judge_counts_nowhere(toy: ModuleType) -> None:
     assert tree.root.mean == 0.5
 
 
-def test_a_node_closes_with_its_last_child(toy: ModuleType) -> None:
+def test_a_node_is_not_exhausted_by_its_ends(toy: ModuleType) -> None:
     tree = Tree(ROOT, width=2)
     tree.root.asked = 2
+    end, other = grow(toy, tree, tree.root, "code 1"), grow(toy, tree, tree.root, "code 2")
+    assert (end.closed, other.closed, tree.root.closed) == (True, True, False)
+
+
+def test_a_node_that_an_earlier_version_closed_is_open_again(toy: ModuleType) -> None:
+    tree = Tree(ROOT, width=1)
     think = grow(toy, tree, tree.root, "think 0")
-    grow(toy, tree, tree.root, "code 1")
-    tree.settle(tree.root)
-    assert not tree.root.closed
-    think.asked = 1
-    grow(toy, tree, think, "code 2")
-    tree.settle(think)
-    assert not think.closed  # one more sample may be drawn
-    think.asked = 2
-    think.pending = 1
-    tree.settle(think)
-    assert not think.closed  # it is in flight
-    think.pending = 0
-    tree.settle(think)
-    assert think.closed
-    assert tree.root.closed
+    grow(toy, tree, think, "code 1")
+    row = tree.to_row()
+    for node in row["nodes"]:
+        node["closed"] = True  # all widths are spent
+    again = Tree.from_row(row)
+    assert [node.closed for node in again.nodes] == [False, False, True]
+
+
+@pytest.mark.parametrize("wide", [1, 31, 32, 33, 200])
+def test_an_equal_step_is_found_among_any_number(toy: ModuleType, wide: int) -> None:
+    tree = Tree(ROOT, width=wide)
+    children = [grow(toy, tree, tree.root, f"think {i}") for i in range(wide)]
+    for child in children:
+        assert tree.child(tree.root, child.state.steps[-1]) is child
+        assert add(toy, tree, tree.root, child.state.steps[-1].text) is None
+        assert child.count == 2
+    assert len(tree.nodes) == 1 + wide
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, 5, float("nan")])
+def test_alpha_compile_is_a_share(alpha: float) -> None:
+    with pytest.raises(UsageError, match="alpha_compile"):
+        Tree(ROOT, alpha_compile=alpha)
 
 
 def test_the_best_end_has_the_highest_value_then_the_likeliest_tokens(toy: ModuleType) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
+from o1coder_gym.reporting.comparison import TOO_FEW
 from o1coder_gym.runs.journal import read_rows
 
 
@@ -229,7 +230,8 @@ def test_controls_and_smaller_budgets_come_with_every_run(o1coder, problems, scr
     assert again.returncode == 0, again.stderr
     compared = json.loads(again.stdout)
     assert len(compared) == 9
-    assert {one["conclusion"] for one in compared} <= {"no difference shown", *(one["a"] for one in compared)}
+    assert {one["conclusion"] for one in compared} == {TOO_FEW}  # two problems
+    assert {one["p_corrected"] for one in compared} == {1.0}
 
 
 def test_shards_together_are_the_whole(o1coder, arguments, tmp_path):

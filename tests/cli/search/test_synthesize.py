@@ -83,7 +83,7 @@ def test_earlier_data_are_united(o1coder, arguments, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--hard", "sometimes"), "any or by value"),
+        (("--hard", "sometimes"), "unknown hard 'sometimes'; known: any, value"),
         (("--margin", "0"), "margin in (0, 1]"),
         (("--export", "xml"), "unknown export 'xml'"),
         (("--agent", "nobody"), "unknown agent 'nobody'"),

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from o1coder_gym.cli.tools import doctor, machine
+from tests.command_line import call
 
 
 def test_doctor_says_what_the_sandbox_enforces(o1coder):
@@ -68,3 +69,10 @@ def test_it_says_what_would_make_a_cpu_faster(monkeypatch, found, bound, words):
     advice = doctor._processor_advice(machine.Machine(2, 8.0, 20.0, None, 1), found)
     assert len(advice) == len(words)
     assert all(word in line for word, line in zip(words, advice, strict=True))
+
+
+@pytest.mark.parametrize("server", ["fake:", "openai:http://127.0.0.1:9#none"])
+def test_what_is_no_server_is_one_line(server):
+    done = call("doctor", server)
+    assert done.exit_code in (1, 2)
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -3,17 +3,18 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 from o1coder_gym import registry
-from o1coder_gym.cli.main import app
 from o1coder_gym.errors import UnknownNameError
+from tests.command_line import call
 
 PLURALS = [kind.plural for kind in registry.KINDS.values()]
 
 
 def listed(*arguments: str) -> str:
-    done = CliRunner().invoke(app, ["list", *arguments], env={"COLUMNS": "80"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "80")
+        done = call("list", *arguments)
     assert done.exit_code == 0, done.output
     return done.stdout
 
@@ -45,7 +46,7 @@ def test_parameters_have_types_defaults_and_meanings() -> None:
         "type": "int ≥ 1",
         "required": False,
         "default": 4,
-        "meaning": "Samples per node at most, ≥ 1.",
+        "meaning": "Samples per node, ≥ 1; more only where a path has nothing else left.",
     }
     assert parameters["evaluate"]["default"] == "rollout"
     assert parameters["select"]["default"] is None
@@ -69,7 +70,7 @@ def test_what_is_broken_stands_apart(tmp_path, monkeypatch) -> None:
     ]
     (info / "entry_points.txt").write_text("\n".join(["[o1coder_gym.plugins]", *points]) + "\n")
     monkeypatch.syspath_prepend(tmp_path)
-    done = CliRunner().invoke(app, ["list", "agents", "--json"])
+    done = call("list", "agents", "--json")
     assert done.exit_code == 0
     assert "greedy" in {json.loads(line)["name"] for line in done.stdout.splitlines()}
     told = done.stderr.splitlines()
@@ -80,6 +81,6 @@ def test_what_is_broken_stands_apart(tmp_path, monkeypatch) -> None:
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    done = CliRunner().invoke(app, ["list", "agent"])
+    done = call("list", "agent")
     assert isinstance(done.exception, UnknownNameError)
     assert "did you mean 'agents'" in str(done.exception)

@@ -3,18 +3,18 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from o1coder_gym.cli.tools.models import app, fetch_progress
+from o1coder_gym.cli.tools.models import fetch_progress
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
+from tests.command_line import call
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("O1CODER_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return lambda *arguments: call("models", *arguments)
 
 
 @pytest.fixture

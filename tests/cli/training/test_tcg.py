@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from o1coder_gym.cli.training.tcg import app
 from o1coder_gym.errors import UsageError
 from o1coder_gym.problems.loading import load_rows
+from tests.command_line import call
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    result = call("tcg", *arguments)
+    if result.exception is not None:
+        raise result.exception
     return result.stdout
 
 
@@ -45,7 +45,7 @@ def test_eval_as_reward_compares_with_hidden_tests(tmp_path: Path) -> None:
     command = ("eval", "starter", "--limit", "3", "--tests", "5", "--mutants", "0")
     found = json.loads(run(*command, "--as-reward", "--programs", str(programs), "--json"))
     assert found["reward"] == {
-        "programs": 6, "agreement": 1.0, "false_positive": 0.0, "false_negative": 0.0,
+        "programs": 6, "agreement": 1.0, "false_positive": 0.0, "false_negative": 0.0, "tpr": 1.0, "tnr": 1.0,
     }  # fmt: skip
     assert "agrees with the hidden tests on 100.0% of 6" in run(
         *command, "--as-reward", "--programs", str(programs)
@@ -75,7 +75,8 @@ def test_data_writes_rows_and_a_card(tmp_path: Path) -> None:
 
 def test_data_turns_mistakes_into_pairs(tmp_path: Path) -> None:
     out = str(tmp_path / "run")
-    run("eval", "starter", "--limit", "4", "--tests", "3", "--mutants", "0", "--out", out)
+    # two of the five show what the question shows, and are no targets
+    run("eval", "starter", "--limit", "4", "--tests", "5", "--mutants", "0", "--out", out)
     tests = tmp_path / "run" / "tests.jsonl"
     command = ("data", "starter", "--limit", "4", "--written", str(tests), "--out", str(tmp_path))
     card = Path(run(*command).split()[-1]).read_text()

@@ -60,7 +60,10 @@ def test_there_is_something_to_hide() -> None:
 
 
 def test_nothing_hidden_is_reachable_from_environments(script) -> None:
-    for env_id, arguments in (("O1Coder/Starter-v0", {}), ("O1Coder/Choice-v0", {"policy": script})):
+    for env_id, arguments in (
+        ("O1Coder/Starter-v0", {}),
+        ("O1Coder/Choice-v0", {"problems": "starter", "proposer": script}),
+    ):
         env = gymnasium.make(env_id, **arguments)
         returned = []
         for row in ROWS:
@@ -84,7 +87,7 @@ import gc, sys, gymnasium, o1coder_gym
 from o1coder_gym.envs.conformance.clauses import reachable_texts
 for env_id, arguments, action in (
     ("O1Coder/Starter-v0", {}, "### Step 1 (code)\\n```python\\ndef f(x): pass\\n```"),
-    ("O1Coder/Choice-v0", {"policy": sys.argv[1]}, 0),
+    ("O1Coder/Choice-v0", {"problems": "starter", "proposer": sys.argv[1]}, 0),
 ):
     env = gymnasium.make(env_id, **arguments)
     for seed in range(5):

@@ -6,14 +6,13 @@ import json
 import random
 
 import pytest
-from typer.testing import CliRunner
 
-from o1coder_gym.cli.main import app
 from o1coder_gym.experiments.micro.problems import micro_rows
 from o1coder_gym.experiments.micro.tiny_model import RECIPE, TinySettings, training_chats, training_recipe
 from o1coder_gym.models.lookup import BUNDLED_MODELS, count_parameters, find_model, model_path, parameters_of
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.runs.provenance import config_hash
+from tests.command_line import call
 
 SPLITS = {"train": 512, "validation": 64, "test": 128}
 NAMES = sorted(BUNDLED_MODELS)
@@ -77,6 +76,6 @@ def test_a_bundled_model_solves_by_name(name: str) -> None:
     rows = load_rows("micro", split="test")
     task = random.Random(0).choice(rows).problem.task_id
     command = ["solve", task, "--problems", "micro", "--policy", f"hf:{name}?dtype=float32"]
-    done = CliRunner().invoke(app, [*command, "--agent", "greedy", "--tokens", "200"])
+    done = call(*command, "--agent", "greedy", "--tokens", "200")
     assert done.exit_code in (0, 1), done.output
     assert "def solve(values):" in done.stdout

@@ -5,9 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from o1coder_gym.cli.main import app
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.experiments.micro import tiny_model
 from o1coder_gym.experiments.micro.problems import micro_rows
@@ -15,6 +13,7 @@ from o1coder_gym.experiments.micro.tiny_model import TinySettings, train_tiny_mo
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import PolicyRequest, Sampling, State
+from tests.command_line import call
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None, reason="needs the hf extra"
@@ -95,10 +94,10 @@ def test_a_missing_library_and_impossible_sizes_are_one_sentence(
 @needs_torch
 def test_the_command_makes_both_and_goes_on(tmp_path: Path) -> None:
     command = ["micro", "--out", str(tmp_path / "m"), "--train", "2", "--validation", "0", "--test", "1"]
-    done = CliRunner().invoke(app, [*command, "--steps", "1", "--json"])
+    done = call(*command, "--steps", "1", "--json")
     assert done.exit_code == 0, done.output
     assert (Path(json.loads(done.stdout.splitlines()[-1])["model"]) / "model.safetensors").exists()
     assert len((tmp_path / "m" / "problems.jsonl").read_text().splitlines()) == 3
-    again = CliRunner().invoke(app, [*command, "--steps", "1", "--resume"])
+    again = call(*command, "--steps", "1", "--resume")
     assert again.exit_code == 0
     assert "--policy hf:" in again.stdout

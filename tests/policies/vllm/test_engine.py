@@ -12,10 +12,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from typer.testing import CliRunner
 
 from o1coder_gym.agents import Driver, Task, greedy
-from o1coder_gym.cli.main import app
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import PolicyError, PromptTooLongError
 from o1coder_gym.models.lookup import model_path
@@ -26,6 +24,7 @@ from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import GREEDY, ActionType, PolicyRequest, Problem, Sampling, State
+from tests.command_line import call
 
 pytestmark = [
     pytest.mark.vllm,
@@ -122,7 +121,6 @@ def check_chain(policy):
 
 
 def check_command_line(spec, folder):
-    runner = CliRunner()
     solve = [
         "solve",
         "--policy",
@@ -135,14 +133,14 @@ def check_command_line(spec, folder):
         "96",
         "--json",
     ]
-    solved = runner.invoke(app, solve)
+    solved = call(*solve)
     assert solved.exit_code == 0, solved.stderr
     answer = json.loads(solved.stdout)
     assert answer["code"]
     assert 0 < answer["usage"]["tokens"] <= 96
     bench = ["bench", "--policy", spec, "--limit", "2", "--tokens", "200", "--out", str(folder), "--json"]
     agents = ["greedy", "mcts:width=2,simulations=4,max_tokens=48"]
-    done = runner.invoke(app, [*bench, *(part for agent in agents for part in ("--agent", agent))])
+    done = call(*bench, *(part for agent in agents for part in ("--agent", agent)))
     assert done.exit_code == 0, done.stderr
     rows = [row for row in json.loads(done.stdout) if row["agent"] in agents]  # beside them the controls
     assert len(rows) == 4

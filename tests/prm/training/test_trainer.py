@@ -15,17 +15,25 @@ from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
 from o1coder_gym.models.trainers import PRM_SETTINGS  # noqa: E402
 from o1coder_gym.prm import load_scorer  # noqa: E402
 from o1coder_gym.prm.collators import (  # noqa: E402
+    Examples,
     PairwiseCollator,
     PointwiseCollator,
     pairwise_examples,
     pointwise_examples,
 )
 from o1coder_gym.prm.evaluation import evaluate_scorer  # noqa: E402
-from o1coder_gym.prm.losses import IGNORED  # noqa: E402
+from o1coder_gym.prm.losses import IGNORED, pointwise_loss  # noqa: E402
 from o1coder_gym.prm.step_text import StepText, separated  # noqa: E402
-from o1coder_gym.prm.training.trainer import bradley_terry, train_prm  # noqa: E402
-from o1coder_gym.process_data import ProcessData  # noqa: E402
+from o1coder_gym.prm.training.trainer import (  # noqa: E402
+    bradley_terry,
+    load_model,
+    step_trainer,
+    train_prm,
+)
+from o1coder_gym.process_data import PrefixRow, ProcessData  # noqa: E402
+from o1coder_gym.process_data.dataset import assembled  # noqa: E402
 from o1coder_gym.steps.formats import PSEUDOCODE  # noqa: E402
+from o1coder_gym.types import ActionType, Problem, State, Step  # noqa: E402
 
 SETTINGS = replace(
     PRM_SETTINGS, learning_rate=3e-3, epochs=5.0, lora_rank=0, batch_size=16, rows_at_once=16, max_length=256
@@ -62,6 +70,74 @@ def test_every_prefix_is_labelled_once(process_data: ProcessData, text: StepText
     for row in found.rows:
         marks = [place for place, label in enumerate(row["labels"]) if label != IGNORED]
         assert all(row["input_ids"][mark] == eos for mark in marks)
+
+
+def test_the_gradient_does_not_depend_on_the_rows_read_at_once(
+    model: Path, process_data: ProcessData, text: StepText, tmp_path: Path
+) -> None:
+    # one chain of good marks and short bad siblings: micro-batches have different numbers of marks
+    rows = pointwise_examples(process_data, text, soft=True).rows
+    marks = [sum(label != IGNORED for label in row["labels"]) for row in rows]
+    places = sorted(range(len(rows)), key=lambda place: (-marks[place], place))
+    chosen = [rows[place] for place in (*places[:1], *places[-3:])]
+    assert len({marks[place] for place in (*places[:1], *places[-3:])}) > 1
+    assert gradients(model, text, chosen, "soft", tmp_path) < 1e-6
+
+
+def test_the_gradient_of_pairs_does_not_either(
+    model: Path, process_data: ProcessData, text: StepText, tmp_path: Path
+) -> None:
+    rows = pairwise_examples(process_data, text).rows[:4]
+    assert gradients(model, text, rows, "pairwise", tmp_path) < 1e-6
+
+
+def gradients(model: Path, text: StepText, rows: list[Any], objective: str, out: Path) -> float:
+    """Returns how far apart the gradients are for 1, 2 and 4 rows at once and a loss over all rows."""
+    found = []
+    for at_once in (1, 2, 4):
+        settings = replace(SETTINGS, batch_size=4, rows_at_once=at_once, max_steps=1)
+        loaded, tokenizer, _ = load_model(model, "float32")
+        parts = [Examples(rows, 0), Examples([], 0)]
+        trainer = step_trainer(loaded, tokenizer, parts, objective, out / str(at_once), settings)
+        batch = [trainer.data_collator(rows[start : start + at_once]) for start in range(0, 4, at_once)]
+        trainer.current_gradient_accumulation_steps = len(batch)
+        counted = trainer._get_num_items_in_batch(batch, trainer.args.device)
+        loaded.zero_grad()
+        total = sum(trainer.training_step(loaded, dict(part), counted).item() for part in batch)
+        head: Any = loaded.score
+        found.append((total, head.bias.grad.item(), head.weight.grad.clone()))
+    whole = trainer.data_collator(rows)
+    loss = pointwise_loss if objective == "soft" else bradley_terry
+    logits = loaded(input_ids=whole["input_ids"], attention_mask=whole["attention_mask"]).logits[..., 0]
+    wanted = loss(logits, whole["labels"])[0].item()
+    return max(
+        max(abs(total - wanted), abs(bias - found[0][1]), (weight - found[0][2]).abs().max().item())
+        for total, bias, weight in found
+    )
+
+
+def test_shared_prefixes_keep_their_labels_where_a_chain_does_not_fit(text: StepText) -> None:
+    plan, long = Step(ActionType.DEFINE, "k"), Step(ActionType.DEFINE, "l " * 300)
+    short, code = Step(ActionType.DEFINE, "m"), Step(ActionType.CODE, "print(1)")
+    chains: list[list[tuple[Step, ...]]] = [
+        [(plan, long), (plan, short)],
+        [(plan, short), (plan, long)],
+        [(plan, long, code)],
+    ]
+    for states in chains:
+        prefixes = {steps[: j + 1] for steps in states for j in range(len(steps))}
+        rows = [prefix_row(State("p", steps), 0.25 * len(steps)) for steps in sorted(prefixes, key=len)]
+        rows = sorted(rows, key=lambda row: [row.state.steps in states, *map(str, row.state.steps)])
+        data = assembled("pseudocode", [Problem("p", "a")], rows, (), validation=0.0, sources={})
+        found = pointwise_examples(data, text, soft=True)
+        assert found.left_out == 1
+        labels = sorted(label for row in found.rows for label in row["labels"] if label != IGNORED)
+        assert labels == [0.25, 0.5][: 2 if (plan, short) in states else 1]  # each once, the long one's not
+        assert all(len(row["input_ids"]) <= 256 for row in found.rows)
+
+
+def prefix_row(state: State, value: float) -> PrefixRow:
+    return PrefixRow(state, value, 2, 2, 1, False, 0, 0, 10, -1.0, "", ("s",))
 
 
 def test_rows_that_do_not_fit_are_counted(process_data: ProcessData, text: StepText) -> None:
@@ -153,6 +229,13 @@ def test_a_killed_training_goes_on_where_it_was(model: Path, data: Path, tmp_pat
     resumed = train_prm(str(model), data, cut, "soft", SHORT, resume=True)
     before, after, start = weights(whole.model), weights(resumed.model), weights(model)
     assert all(before[name].equal(after[name]) for name in before)
+    with pytest.raises(O1CoderError, match=r"a training with learning_rate 0\.003, not 0\.001"):
+        train_prm(str(model), data, cut, "soft", replace(SHORT, learning_rate=1e-3), resume=True)
+    with pytest.raises(O1CoderError, match="holds a training with objective 'soft', not 'hard'"):
+        train_prm(str(model), data, cut, "hard", SHORT, resume=True)
+    card = (resumed.model / "README.md").read_text()
+    assert "| objective | soft |" in card
+    assert f"| data | {json.loads((data / 'dataset.json').read_text())['hash']} |" in card
     assert not before["model.norm.weight"].equal(start["model.norm.weight"])
 
 

@@ -10,7 +10,7 @@ from o1coder_gym.reporting.pages.charts import curves_chart, spending_chart
 from o1coder_gym.reporting.pages.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, CurvePoint, RunReport, make_report
-from o1coder_gym.reporting.search_reliability import search_reliability
+from o1coder_gym.reporting.search_reliability import ScoredStep, search_reliability
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
 
@@ -35,7 +35,7 @@ def report(budgets: tuple[int, ...] = (512, 1024)) -> RunReport:
                 outcome = Outcome.PASS if right else Outcome.RUNTIME_ERROR
                 nothing = (place, number) == (1, 3)
                 rows.append(row(f"p/{number}", agent, None if nothing else outcome, tokens))
-    bins = search_reliability([(0.1, 0.0), (0.8, 1.0), (0.85, 0.5)])
+    bins = search_reliability([ScoredStep("p/0", *pair) for pair in ((0.1, 0.0), (0.8, 1.0), (0.85, 0.5))])
     return make_report(rows, [("policy", "scripted:x & y")], bins, {"p/1": "trees/p-1.html"})
 
 
@@ -54,8 +54,9 @@ def test_the_table_has_intervals_differences_and_a_group_per_budget():
     assert page.index("1,024 tokens per problem") < page.index("512 tokens per problem")
     assert "against best_of_n_random" in page
     assert 'title="50.0 % (15.0 to 85.0)"' in page  # Wilson for 2 of 4
-    assert "+25.0 <small>(+0 to +75)</small>" in page
-    assert page.count("no difference shown</small>") == 4  # greedy and mcts at two budgets
+    assert "+25.0 <small>(−38 to +72)~</small>" in page
+    assert page.count("too few to tell</small>") == 4  # greedy and mcts at two budgets, four problems
+    assert "This run could show differences of 100 points or more." in page
     assert "tokens per problem</th>" not in report_page(report((512,)))
 
 
@@ -171,3 +172,19 @@ def test_figures_leave_what_has_no_tests_blank():
     bare = replace(row("p/9", "greedy", Outcome.RUNTIME_ERROR, 512), passed=0, total=0)
     axes = problems_figure([row("p/0", "greedy", Outcome.PASS, 512), bare]).axes[0]
     assert np.ma.getmaskarray(np.ma.asarray(axes.collections[0].get_array())).tolist() == [[False, True]]
+
+
+def test_where_the_time_went_only_where_it_was_measured():
+    assert "Where the time went" not in report_page(report())
+    profile = {"mcts": {"wall": 10.0, "policy": 8.0, "model": 1.0, "driver": 0.5, "hidden_tests": 2.0}}
+    page = report_page(replace(report(), profile=profile))
+    assert "<td>10.0</td><td>80 %</td><td>10 %</td><td>0 %</td><td>5 %</td><td>0 %</td><td>20 %</td>" in page
+
+
+def test_a_curve_that_was_capped_says_so():
+    found = report()
+    capped = tuple(replace(curve, capped=curve.name == "greedy") for curve in found.curves)
+    assert "at a cap of their own" not in report_page(found)
+    assert re.search(
+        r"at a cap of their own, with budget left: [^.]*greedy", report_page(replace(found, curves=capped))
+    )

@@ -10,12 +10,13 @@ import pytest
 
 from o1coder_gym.errors import SandboxError, UsageError
 from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
+from o1coder_gym.sandbox import judge as judging
 from o1coder_gym.sandbox.confinement import library
 from o1coder_gym.sandbox.confinement.blueprint import LAYERS
 from o1coder_gym.sandbox.confinement.kernel import NUMBERS, numbers
+from o1coder_gym.sandbox.confinement.scratch import sweep
 from o1coder_gym.sandbox.report import CANARIES, DESCRIPTIONS
 from o1coder_gym.sandbox.workers.drawing import draw
-from o1coder_gym.sandbox.zygote.scratch import sweep
 from o1coder_gym.types import CallTest, Limits, Outcome, Submission
 
 ADD = Submission("def add(a, b):\n    return a + b\n", "add", (CallTest("[1, 2]", "3"),))
@@ -128,6 +129,26 @@ def test_what_is_required_is_given_or_refused():
     with pytest.raises(SandboxError, match=r"seccomp \(not asked for\)"):
         Judge(1, layers=(), require="full")
     Judge(1, layers=(), require=("memory", "threads")).close()
+
+
+@pytest.mark.parametrize("broken", ["foreign_files", "system_files"])
+def test_without_asking_no_program_runs_among_open_files(monkeypatch, broken):
+    found = SandboxReport({name: name != broken for name in DESCRIPTIONS}, {})
+    monkeypatch.setattr(judging, "_reports", {})
+    monkeypatch.setattr(judging, "examine", lambda *_: found)
+    program = Submission("def f(): return 1", "f", (CallTest("[]", "1"),))
+    with (
+        Judge(1) as judge,
+        pytest.warns(SandboxWarning, match=broken),
+        pytest.raises(SandboxError, match=f"O1CODER_SANDBOX_WITHOUT={broken}"),
+    ):
+        judge.evaluate([program])
+    for allowing in (Judge(1, without=(broken,)), Judge(1, require=()), Judge(1, require=("memory",))):
+        with allowing as judge:
+            assert judge.evaluate([program])[0].outcome is Outcome.PASS
+    monkeypatch.setenv("O1CODER_SANDBOX_WITHOUT", f"network,{broken}")
+    with Judge(1) as judge:
+        assert judge.evaluate([program])[0].outcome is Outcome.PASS
 
 
 def test_a_refused_judge_leaves_no_process():

@@ -13,7 +13,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.report import SandboxWarning
 from o1coder_gym.sandbox.values.codec import HandleTable, decode, encode
-from o1coder_gym.sandbox.values.extraction import expectations, extract, names_needed
+from o1coder_gym.sandbox.values.extraction import expectations, extract
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Limits, Submission
 
 DATA = os.environ.get("O1CODER_DATA")
@@ -275,22 +275,6 @@ def test_a_call_test_is_strict_and_has_a_tolerance():
 def test_a_call_test_of_other_than_literals_is_an_error(args, expected):
     with pytest.raises(ValueError):
         expectations(CallTest(args, expected), "f")
-
-
-def test_the_names_that_a_test_takes_from_the_program():
-    code = """
-import math, os.path as path
-from random import choice
-class Node: pass
-def check(candidate, *rest):
-    letters = [choice(letter) for letter in helper(math.pi)]
-    lambda x: x + print(f)
-    try: assert candidate(Pair(1)) == path.x.y
-    except Exception as error: raise error
-"""
-    assert names_needed(code, "f") == ("Pair", "helper")
-    with pytest.raises(ValueError):
-        names_needed("assert f(", "f")
 
 
 def count_asserts(code):

@@ -58,6 +58,8 @@ def test_samples_are_accepted_or_rejected(judge: Judge) -> None:
     agreement = reward_agreement([weak, fair])
     assert (agreement.programs, agreement.agreement) == (8, 5 / 8)
     assert (agreement.false_positive, agreement.false_negative) == (3 / 4, 0.0)
+    assert (agreement.tpr, agreement.tnr) == (1.0, 1 / 4)
+    assert "TPR 100.0% (right programs accepted), TNR 25.0% (wrong programs rejected)" in str(agreement)
 
 
 def test_without_a_reference_only_samples_are_measured(judge: Judge) -> None:
@@ -82,11 +84,55 @@ def test_rates_are_means_over_the_problems_that_have_them() -> None:
     rates = summarize([one, other])
     assert (rates["pass_rate_of_asked"].mean, rates["pass_rate_of_asked"].count) == (0.5, 2)
     assert (rates["pass_rate_of_parsed"].mean, rates["pass_rate_of_parsed"].count) == (1.0, 1)
-    assert rates["pass_rate_of_asked"].low == 0.0
-    assert rates["pass_rate_of_asked"].high == 1.0
+    assert 0.0 < rates["pass_rate_of_asked"].low < 0.1  # Wilson for 1 of 2
+    assert rates["pass_rate_of_asked"].rough
     assert ProblemQuality(**one.to_row()) == one
 
 
 def test_tests_of_the_dataset_need_no_report(judge: Judge) -> None:
     (one,) = measure(judge, [ADD], [GeneratedTests(ADD.tests)])
     assert (one.asked, one.written, one.parsed, one.passed) == (2, 2, 2, 2)
+
+
+def slow(seconds: float) -> str:
+    return f"def add(a, b):\n    import time\n    end = time.process_time() + {seconds}\n" + (
+        "    while time.process_time() < end:\n        pass\n    return a + b"
+    )
+
+
+def test_a_reference_has_the_limits_of_its_problem(judge: Judge) -> None:
+    """Six inputs of 0.4 s are 2.4 s in all, and each is well within a test's limit; 2.5 s need more room."""
+    tests = tuple(CallTest(f"[{n}, 1]", str(n + 1)) for n in range(6))
+    row = ProblemRow(ADD.problem, ADD.tests, slow(0.4))
+    (one,) = measure(judge, [row], [GeneratedTests(tests)], mutants_per_problem=0)
+    assert (one.passed, one.valid) == (6, 6)
+    roomy = Problem("add", "add(1, 0) is 1.", "add", meta={"cpu_s": 6.0})
+    row = ProblemRow(roomy, ADD.tests, slow(2.5))
+    (one,) = measure(judge, [row], [GeneratedTests(tests[:1])], mutants_per_problem=0)
+    assert (one.passed, one.valid) == (1, 1)
+
+
+def test_timeouts_are_no_kills_and_survivors_of_all_tests_are_held_equivalent(judge: Judge) -> None:
+    code = "def count(n):\n    i = 0\n    while i < n:\n        i = i + 1\n    return i"
+    problem = Problem("count", "Counts to n.", "count")
+    row = ProblemRow(problem, (CallTest("[3]", "3"), CallTest("[0]", "0"), CallTest("[-2]", "0")), code)
+    (one,) = measure(judge, [row], [GeneratedTests((CallTest("[3]", "3"), CallTest("[5]", "5")))])
+    assert one.timeouts >= 1  # i - 1 never ends
+    assert one.killed + one.timeouts + one.equivalent <= one.mutants
+    assert one.killed < one.mutants
+    rates = summarize([one])
+    alive = one.mutants - one.equivalent
+    assert rates["kill_rate"].value == pytest.approx(one.killed / alive)
+    assert rates["timeout_rate"].value == pytest.approx(one.timeouts / alive)
+
+
+def test_without_a_reference_nothing_is_measured(judge: Judge) -> None:
+    row = ProblemRow(ADD.problem, ADD.tests, None)
+    (one,) = measure(judge, [row], [GeneratedTests((CallTest("[1, 0]", "1"),))])
+    assert not one.measured
+    rates = summarize([one])
+    for name in ("pass_rate_of_asked", "pass_rate_of_parsed", "input_validity", "kill_rate"):
+        assert math.isnan(rates[name].value), name
+    assert rates["parse_rate"].value == 1.0
+    known = ProblemQuality("b", 2, 2, 2, 0, passed=2, valid=2, shown=0)
+    assert summarize([one, known])["pass_rate_of_asked"].value == 1.0

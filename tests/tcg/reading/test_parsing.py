@@ -19,25 +19,57 @@ def call(args: str, expected: str, tol: float | None = None) -> CallTest:
     return CallTest(args, expected, tol)
 
 
+def close(relative: float, absolute: float) -> AssertTest:
+    tolerances = f"rel_tol={relative!r}, abs_tol={absolute!r}"
+    return AssertTest(f"import math\nassert math.isclose(f(2), 1.5, {tolerances})")
+
+
 FORMS: list[tuple[str, list[str], list[TestCase]]] = [
     # asserts
     ("assert f(1, 2) == 3", ["a", "b"], [call("[1, 2]", "3")]),
     ("assert 3 == f(1, 2)", ["a", "b"], [call("[1, 2]", "3")]),
     ("assert f(1, b=2) == 3, 'should be 3'", ["a", "b"], [call("[1, 2]", "3")]),
     ("assert f([0] * 3) == set()", ["a"], [call("[[0, 0, 0]]", "set()")]),
-    ("assert f(1)", ["a"], [call("[1]", "True")]),
-    ("assert not f(1)", ["a"], [call("[1]", "False")]),
+    ("assert f(1)", ["a"], [AssertTest("assert f(1)")]),
+    ("assert not f(1)", ["a"], [AssertTest("assert not f(1)")]),
+    ("assert f(1) is True", ["a"], [call("[1]", "True")]),
     ("assert f(1) is None", ["a"], [call("[1]", "None")]),
-    ("assert abs(f(2) - 1.5) < 1e-3", ["a"], [call("[2]", "1.5", 1e-3)]),
-    ("assert math.isclose(f(2), 1.5)", ["a"], [call("[2]", "1.5", 1e-6)]),
-    ("assert f(2) == pytest.approx(1.5)", ["a"], [call("[2]", "1.5", 1e-6)]),
+    # tolerances are kept as they are
+    ("assert abs(f(2) - 1.5) < 1e-3", ["a"], [AssertTest("assert abs(f(2) - 1.5) < 0.001")]),
+    ("assert abs(-1.5 - f(2)) <= 1", ["a"], [AssertTest("assert abs(f(2) - (-1.5)) <= 1")]),
+    ("assert math.isclose(f(2), 1.5)", ["a"], [close(1e-9, 0.0)]),
+    ("assert isclose(1.5, f(2), rel_tol=0.1, abs_tol=1)", ["a"], [close(0.1, 1)]),
+    ("assert math.isclose(f(2), 1.5, rel_tol=x)", ["a"], []),
+    ("assert f(2) == pytest.approx(1.5)", ["a"], [AssertTest("assert abs(f(2) - 1.5) <= 1.5e-06")]),
+    ("assert f(2) == approx(100, rel=0.1, abs=1)", ["a"], [AssertTest("assert abs(f(2) - 100) <= 10.0")]),
+    ("assert f(2) == approx([1.5, 2.5])", ["a"], []),
+    ("assert np.allclose(f(2), 0)", ["a"], [AssertTest("assert abs(f(2) - 0) <= 1e-08")]),
+    ("self.assertAlmostEqual(f(2), 1.5, delta=0.1)", ["a"], [AssertTest("assert abs(f(2) - 1.5) <= 0.1")]),
+    ("self.assertAlmostEqual(f(2), 1.5, 2)", ["a"], [AssertTest("assert round(f(2) - 1.5, 2) == 0")]),
+    # what is no equality, is not made one
+    ("assert f(1) == 2 or f(1) == 3", ["a"], []),
+    ("assert f(1) in (2, 3)", ["a"], []),
+    ("assert f(1) == 2 and f(2) == 3", ["a"], [call("[1]", "2"), call("[2]", "3")]),
+    ("self.assertCountEqual(f(1), [3, 2])", ["a"], [AssertTest("assert sorted(f(1)) == [2, 3]")]),
+    ("self.assertCountEqual(f(1), [3, 'a'])", ["a"], []),
+    ("self.assertTrue(f(1) == 2)", ["a"], [call("[1]", "2")]),
+    ("self.assertFalse(f(1))", ["a"], [AssertTest("assert not f(1)")]),
+    ("f(2) -> 4 or 5", ["a"], []),
+    ("f([2, 1]) -> [1, 2] (in any order)", ["a"], []),
+    # what does not run, or may not
+    ("if False:\n    assert f(1) == 2\nelse:\n    assert f(2) == 3", ["a"], [call("[2]", "3")]),
+    ("if ready():\n    assert f(1) == 2\nassert f(2) == 3", ["a"], [call("[2]", "3")]),
+    ("def test():\n    assert f(1) == 2\n    return\n    assert f(2) == 3", ["a"], [call("[1]", "2")]),
+    ("if __name__ == '__main__':\n    assert f(1) == 2", ["a"], [call("[1]", "2")]),
+    ("try:\n    assert f(1) == 2\nexcept AssertionError:\n    pass", ["a"], []),
+    ("with pytest.raises(AssertionError):\n    assert f(1) == 2", ["a"], []),
     ("assert sorted(f([2, 1])) == [1, 2]", ["a"], [AssertTest("assert sorted(f([2, 1])) == [1, 2]")]),
     ("1. assert f(1) == 2\n2. `assert f(2) == 3`", ["a"], [call("[1]", "2"), call("[2]", "3")]),
     ("assert f([\n    1,\n    2,\n]) == 3", ["a"], [call("[[1, 2]]", "3")]),
     ("Here you are:\n```python\nassert f(1) == 2\n```\nDone.", ["a"], [call("[1]", "2")]),
     ("data = [1, 2]\nresult = f(data)\nwant = 3\nassert result == want", ["a"], [call("[[1, 2]]", "3")]),
     ("assert Solution().f(1) == 2", ["a"], [call("[1]", "2")]),
-    ("assert f(1) == 2\nassert f(1) == 3", ["a"], [call("[1]", "2")]),
+    ("assert f(1) == 2\nassert f(1) == 3", ["a"], []),
     # test functions
     (
         "def test_it():\n    assert f(1) == 2\n    assert f(2) == 3",
@@ -50,7 +82,12 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
         "        self.assertTrue(f(3))\n        self.assertIsNone(f(4))\n"
         "        self.assertAlmostEqual(f(5), 1.5)",
         ["a"],
-        [call("[1]", "2"), call("[3]", "True"), call("[4]", "None"), call("[5]", "1.5", 1e-6)],
+        [
+            call("[1]", "2"),
+            AssertTest("assert f(3)"),
+            call("[4]", "None"),
+            AssertTest("assert round(f(5) - 1.5, 7) == 0"),
+        ],
     ),
     (
         "@pytest.mark.parametrize('x, y', [(1, 2), (3, 4)])\ndef test(x, y):\n    assert f(x) == y",
@@ -110,9 +147,23 @@ def test_forms_of_program_tests(text: str, expected: list[tuple[str, str]]) -> N
 
 def test_what_was_written_and_could_not_be_read_is_counted() -> None:
     text = "assert f(1) == 2\nassert f(random()) == 3\nassert f(4) == x\nassert f(\nassert f(1) == 9"
-    parsed = parse_tests(text, "f", ["a"])
+    parsed = parse_tests(text.replace("f(1) == 9", "f(1) == 2"), "f", ["a"])
     assert parsed.tests == (call("[1]", "2"),)
     assert (parsed.written, parsed.unreadable, parsed.duplicates) == (5, 3, 1)
+    parsed = parse_tests(text, "f", ["a"])
+    assert (parsed.tests, parsed.contradictory) == ((), (call("[1]", "2"), call("[1]", "9")))
+    assert (parsed.written, parsed.unreadable, parsed.duplicates) == (5, 3, 0)
+
+
+def test_contradictions_are_found_between_checks_of_one_kind_alone() -> None:
+    fitting = "assert f(1)\nassert sorted(f(1)) == [1, 2]\nassert f(1) == [2, 1]\nassert f(2) == 1"
+    assert len(parse_tests(fitting, "f", ["a"]).tests) == 4
+    odd = parse_tests(
+        "assert f(1)\nassert not f(1)\nassert sorted(f(2)) == [1]\nassert f(3) == 1", "f", ["a"]
+    )
+    assert (len(odd.tests), len(odd.contradictory)) == (2, 2)
+    near = "assert abs(f(1) - 1.0) < 0.5\nassert abs(f(1) - 1.2) < 0.5"
+    assert len(parse_tests(near, "f", ["a"]).tests) == 2
 
 
 @pytest.mark.parametrize(

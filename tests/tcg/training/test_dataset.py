@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.problems.rows import ProblemRow, split_of
+from o1coder_gym.problems.likeness.identity import split_of
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.tcg.reading.parsing import parse_tests
 from o1coder_gym.tcg.training.data_card import read_split, write_dataset
@@ -22,7 +23,7 @@ CODE = "def double(n):\n    return 2 * n"
 
 def row(task_id: str, *tests: tuple[str, str], code: str | None = CODE) -> ProblemRow:
     cases = tuple(CallTest(args, expected) for args, expected in tests)
-    return ProblemRow(Problem(task_id, "Double it.", "double"), cases, code)
+    return ProblemRow(Problem(task_id, f"Double it ({task_id}).", "double"), cases, code)
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=2, max_size=5), st.integers(0, 99))
@@ -122,11 +123,11 @@ def test_further_tests_give_further_rows(judge: Judge) -> None:
 
 
 def test_a_problem_is_in_one_split_whatever_else_is_there() -> None:
-    names = [f"task/{index}" for index in range(2000)]
-    validation = [name for name in names if split_of(name, 0.1) == "validation"]
+    problems = [Problem("p", f"Return the {index} smallest numbers of a list.") for index in range(2000)]
+    validation = [problem for problem in problems if split_of(problem, 0.1) == "validation"]
     assert 150 < len(validation) < 250
-    assert {split_of(name, 0.3) for name in validation} == {"validation"}
-    assert {split_of(name, 0.0) for name in names} == {"train"}
+    assert {split_of(problem, 0.3) for problem in validation} == {"validation"}
+    assert {split_of(problem, 0.0) for problem in problems} == {"train"}
 
 
 def test_files_and_card(judge: Judge, tmp_path: Path) -> None:
@@ -148,3 +149,37 @@ def test_files_and_card(judge: Judge, tmp_path: Path) -> None:
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(O1CoderError, match="o1coder tcg data"):
         read_split(tmp_path, "sft", "train")
+
+
+def test_no_target_stands_in_the_prompt(judge: Judge) -> None:
+    cases = (("[1]", "2"), ("[2]", "4"), ("[3]", "6"), ("[4]", "8"), ("[5]", "10"))
+    shown = Problem("p", "Double it: double(3) is 6.", "double", (CallTest("[1]", "2"),))
+    rows = [ProblemRow(shown, tuple(CallTest(*case) for case in cases), CODE)]
+    dataset = build_dataset(judge, rows)
+    assert dataset.drops["case: the question shows it"] == 2
+    text = "".join(one["completion"][0]["content"] for one in dataset.sft)
+    assert "double(2)" in text
+    assert "double(1)" not in text
+    assert "double(3)" not in text
+
+
+def test_tolerances_are_kept_and_rows_pass_as_they_were_written(judge: Judge) -> None:
+    third = Problem("third", "A third of it, nearly.", "third")
+    tests = tuple(CallTest(f"[{n}]", f"{n / 3:.3f}", 0.01) for n in (1, 2, 4, 5))
+    dataset = build_dataset(judge, [ProblemRow(third, tests, "def third(n):\n    return n / 3")])
+    assert len(dataset.sft) == 4
+    text = dataset.sft[0]["completion"][0]["content"]
+    assert text.count("assert abs(third(") == 3
+    for one in dataset.sft:
+        written = parse_tests(one["completion"][0]["content"], "third").tests
+        code = "def third(n):\n    return n / 3"
+        assert judge.evaluate([Submission(code, "third", written)])[0].outcome is Outcome.PASS
+
+
+def test_what_cannot_be_written_is_left_out_and_counted(judge: Judge) -> None:
+    halves = Problem("halves", "Halves of them, nearly.", "halves")
+    code = "def halves(values):\n    return [value / 2 for value in values]"
+    near = tuple(CallTest(f"[[{n}]]", f"[{n / 2}]", 0.1) for n in (1, 2, 3))
+    dataset = build_dataset(judge, [ProblemRow(halves, near, code)])
+    assert dataset.sft == []
+    assert dataset.drops["case: its comparison cannot be written"] == 3

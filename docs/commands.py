@@ -1,0 +1,70 @@
+"""Writes commands.md, the reference of all commands, from their settings classes.
+
+python docs/commands.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from o1coder_gym.cli.commands import help_of, settings_of
+from o1coder_gym.cli.main import app
+from o1coder_gym.settings import Section, Setting, all_settings
+
+PAGE = Path(__file__).with_name("commands.md")
+BEGIN = """\
+# All commands
+
+Made from the settings classes by `python docs/commands.py`. An option is a word of the command line, a key
+its name in a file: `o1coder COMMAND … --print-config > run.toml` writes such a file with all settings and
+their meanings, `--config run.toml` reads it, and options beside it count more. TOML, YAML and JSON are read,
+by the end of the name. A key may stand at the top of the file or in its section: `tokens = 512` alone, or
+below `[budget]`. The value `none` is that of what is not set. Numbers of a list are separated by commas;
+other lists are made by giving an option again. `--no-…` turns off a switch that a file turns on.
+"""
+
+
+def page() -> str:
+    """Returns the text of the page."""
+    return BEGIN + "".join(_commands(app, ()))
+
+
+def _commands(command: Any, words: tuple[str, ...]) -> Iterator[str]:
+    kind = settings_of(command)
+    if words:
+        yield f"\n{'#' * min(1 + len(words), 3)} o1coder {' '.join(words)}\n\n{command.help}\n"
+    if kind is not None:
+        yield from _tables(list(all_settings(kind)))
+    for name in command:
+        if not name.startswith("-"):
+            yield from _commands(command[name], (*words, name))
+
+
+def _tables(found: list[Setting]) -> Iterator[str]:
+    """Yields a table per heading, and one for each section that may be left out."""
+    plain = [one for one in found if not one.is_stage]
+    for heading in dict.fromkeys(one.group for one in plain):
+        rows = [(one.flag or "–", one.key, one) for one in plain if one.group == heading]
+        yield from _table(heading, rows)
+    for stage in (one for one in found if one.is_stage):
+        section = stage.mark(Section)
+        names = {kind: name for name, kind in section.kinds} if section else {}
+        for kind in stage.classes:
+            base = stage.default if type(stage.default) is kind else None
+            rows = [("–", f"{stage.key}.{one.key}", one) for one in all_settings(kind, base)]
+            said = f", {section.tag} = {names[kind]!r}" if section else ""
+            told = f"[{stage.key}]{said}: {stage.parameter.meaning} skip = true leaves it out"
+            yield from _table(told, rows)
+
+
+def _table(heading: str, rows: list[tuple[str, str, Setting]]) -> Iterator[str]:
+    yield f"\n{heading}:\n\n| option | key | meaning |\n|---|---|---|\n"
+    for flag, key, one in rows:
+        meaning = help_of(one).replace("|", "\\|").replace("<", "&lt;")
+        yield f"| `{flag}` | `{key}` | {meaning} |\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,71 @@
+"""Acting agents under a driver: one that plays the environment is a policy of one step at a time.
+
+So it is metered, journaled, judged on hidden tests and compared at equal budgets like any search. The search
+that goes with it, `agents.acting`, takes one chain of its steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from o1coder_gym.envs.interactions.interaction import Cursor, base_info
+from o1coder_gym.envs.interactions.text import observation
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import PolicyError
+from o1coder_gym.protocols import LONGEST_ACTION, ActingAgent
+from o1coder_gym.types import ActionType, PolicyRequest, Proposal, State
+
+
+class ActingPolicy:
+    """An acting agent as a policy (implements `protocols.Policy`)."""
+
+    def __init__(self, make: Callable[[], ActingAgent], model: ReasoningModel) -> None:
+        """Makes an agent for each problem, when its first action is asked for.
+
+        Args:
+            make: Makes one, e.g. its class.
+            model: The process that it acts in.
+        """
+        self._make = make
+        self._model = model
+        self._agents: dict[str, ActingAgent] = {}
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        """Asks for one action a sample; an action that costs more than was granted is cut.
+
+        Raises:
+            PolicyError: When the agent fails, returns no text, or does not count what a budget limits.
+        """
+        return [tuple(self._act(request) for _ in range(request.n)) for request in requests]
+
+    def _act(self, request: PolicyRequest) -> Proposal:
+        name, most = request.problem.task_id, request.sampling.max_tokens
+        agent = self._agents.get(name) or self._agents.setdefault(name, self._make())
+        before = _tokens_of(agent, needed=most < LONGEST_ACTION)
+        action = agent.act(*self._seen(request.state))
+        if not isinstance(action, str):
+            raise PolicyError(f"{name}: act returned a {type(action).__name__}, not the text of a step")
+        cost = _tokens_of(agent, needed=False) - before
+        if not cost >= 0:
+            raise PolicyError(f"{name}: the agent's count of tokens fell from {before} by {-cost}")
+        return Proposal(action, min(cost, most), finish="length" if cost > most else "stop")
+
+    def _seen(self, state: State) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Returns observation and info of the environment in this state."""
+        model = self._model
+        last = state.steps[-1] if state.steps else None
+        malformed = last is not None and last.type is ActionType.MALFORMED
+        feedback = model.format.complaint(last.text) if malformed and last is not None else ""
+        seen = observation(model.problem(state.problem_id), model.format, state, feedback)
+        return seen, base_info(model, Cursor(state)) | {"feedback": feedback}
+
+
+def _tokens_of(agent: ActingAgent, *, needed: bool) -> int:
+    count = getattr(agent, "tokens", None)
+    if count is None and needed:
+        raise PolicyError(
+            f"{type(agent).__name__} has no attribute tokens, so that a budget of tokens cannot be kept; "
+            "count them, or give a budget of calls, executions or seconds"
+        )
+    return int(count or 0)

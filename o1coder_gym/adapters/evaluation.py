@@ -1,0 +1,48 @@
+"""Problem sets with their hidden tests, for the doors that evaluate; those that train do not come here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from o1coder_gym.adapters.scoring import GroundTruth, Score
+from o1coder_gym.metrics import pass_at_k
+from o1coder_gym.problems.loading import limits_for, load_rows
+from o1coder_gym.types import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """A problem set to be evaluated on.
+
+    Attributes:
+        problems: By task id, in order; what may be shown.
+        truths: By task id: the hidden tests.
+    """
+
+    problems: Mapping[str, Problem]
+    truths: Mapping[str, GroundTruth]
+
+
+@lru_cache(maxsize=8)
+def load_exam(problems: str, split: str | None = None) -> Exam:
+    """Returns a problem set by name or path; errors as of `load_rows`."""
+    rows = load_rows(problems, split=split)
+    return Exam(
+        {row.problem.task_id: row.problem for row in rows},
+        {
+            row.problem.task_id: GroundTruth(
+                row.tests, row.problem.entry_point, row.problem.prelude, limits_for(row.problem)
+            )
+            for row in rows
+        },
+    )
+
+
+def pass_at(tasks: Iterable[Sequence[Score]], k: int) -> float:
+    """Returns pass@k over the tasks with k scores or more that are not masked; NaN where none has."""
+    decided = [[score.reward for score in scores if not score.masked] for scores in tasks]
+    rates = [pass_at_k(len(rewards), int(sum(rewards)), k) for rewards in decided if len(rewards) >= k]
+    return sum(rates) / len(rates) if rates else math.nan

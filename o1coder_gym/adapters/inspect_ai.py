@@ -1,0 +1,134 @@
+"""Inspect: any problem set as a task, its scorer over the sandboxed judge, and search agents as solvers.
+
+    inspect eval o1coder_gym/o1coder -T problems=humaneval --model openai/gpt-5
+    inspect eval o1coder_gym/o1coder -T problems=mbpp --solver o1coder_gym/agent -S agent=mcts --model none
+
+Programs are scored by hidden tests; a masked score is Inspect's ``unscored``. Needs inspect-ai 0.3.285.
+"""
+
+# pyright: reportCallIssue=false, reportGeneralTypeIssues=false
+# (where inspect-ai is not installed this file itself is taken for it)
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from functools import lru_cache
+
+from inspect_ai import Task, task  # pyright: ignore[reportMissingImports]
+from inspect_ai.dataset import MemoryDataset, Sample  # pyright: ignore[reportMissingImports]
+from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ModelOutput  # pyright: ignore[reportMissingImports]
+from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer, stderr  # pyright: ignore[reportMissingImports]
+from inspect_ai.solver import Generate, Solver, TaskState, generate, solver  # pyright: ignore[reportMissingImports]
+
+from o1coder_gym.adapters.evaluation import load_exam
+from o1coder_gym.adapters.scoring import program_in, score_all_async
+from o1coder_gym.agents import Driver, Feed, TaskResult, load_agent
+from o1coder_gym.agents import Task as Search
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.policies import load_policy
+from o1coder_gym.prm import load_scorer
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.sandbox import shared_judge
+from o1coder_gym.steps.formats import VANILLA, load_format
+from o1coder_gym.types import ActionType, Problem, State, Step
+
+
+@task
+def o1coder(problems: str = "starter", split: str | None = None) -> Task:
+    """A problem set: the question is shown, the hidden tests decide.
+
+    Args:
+        problems: Name or path of a problem set.
+        split: Split of the set.
+    """
+    exam = load_exam(problems, split)
+    samples = [_sample(problem, problems, split) for problem in exam.problems.values()]
+    return Task(dataset=MemoryDataset(samples, name=problems), solver=generate(), scorer=hidden_tests())
+
+
+@scorer(metrics=[accuracy(), stderr()])
+def hidden_tests() -> Scorer:
+    """Scores the program of an answer: correct iff all hidden tests pass."""
+
+    async def score(state: TaskState, target: Target) -> Score:
+        exam = load_exam(state.metadata["problems"], state.metadata["split"])
+        program = program_in(state.output.completion)
+        (found,) = await score_all_async([(program, exam.truths[str(state.sample_id)])])
+        told = {"outcome": found.outcome}
+        if found.masked:
+            why = found.error or found.outcome
+            return Score.unscored(reason="scoring_failed", answer=program, explanation=why, metadata=told)
+        value = "C" if found.reward else "I"
+        return Score(value=value, answer=program, explanation=found.error or None, metadata=told)
+
+    return score
+
+
+@solver
+def agent(
+    agent: str = "mcts",
+    policy: str = "hf:qwen2.5-coder-0.5b",
+    format: str = "pseudocode",
+    scorer: str = "heuristic",
+    tokens: int = 2048,
+) -> Solver:
+    """A search agent of this project: it proposes by its own policy and sees public tests alone.
+
+    Args:
+        agent: Agent spec, e.g. ``mcts?width=4``.
+        policy: Policy spec.
+        format: Step format.
+        scorer: Step scorer.
+        tokens: Generated tokens per problem.
+    """
+    strategy = load_agent(agent)
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        exam = load_exam(state.metadata["problems"], state.metadata["split"])
+        searches = _searches(state.metadata["problems"], state.metadata["split"], policy, format, scorer)
+        problem = exam.problems[str(state.sample_id)]
+        name = f"{agent} epoch {state.epoch}"
+        order = Search(problem.task_id, strategy, Budget(tokens=tokens), name, seed=state.epoch)
+        found = await asyncio.wrap_future(searches.begin(order))
+        if found.error is not None and found.result is None:
+            raise found.error
+        code = (found.result.code if found.result else None) or ""
+        text = VANILLA.render(Step(ActionType.CODE, code), 1) if code else ""
+        state.output = ModelOutput.from_content(model=agent, content=text)
+        return state
+
+    return solve
+
+
+class _Searches:
+    """One driver for all samples, so that their searches are batched together."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._feed = Feed()
+        self._found: dict[str, Future[TaskResult]] = {}
+        threading.Thread(target=self._work, args=(driver,), daemon=True).start()
+
+    def begin(self, search: Search) -> Future[TaskResult]:
+        future = self._found[search.key] = Future()
+        self._feed.put(search)
+        return future
+
+    def _work(self, driver: Driver) -> None:
+        for result in driver.stream(self._feed):
+            self._found.pop(result.task.key).set_result(result)
+
+
+@lru_cache(maxsize=8)
+def _searches(problems: str, split: str | None, policy: str, format: str, scorer: str) -> _Searches:
+    exam = load_exam(problems, split)
+    model = ReasoningModel(exam.problems.values(), shared_judge(), format=load_format(format))
+    return _Searches(Driver(model, load_policy(policy, format=format), load_scorer(scorer)))
+
+
+def _sample(problem: Problem, problems: str, split: str | None) -> Sample:
+    turns = VANILLA.prompt(problem, State(problem.task_id)).messages
+    kinds = {"system": ChatMessageSystem, "user": ChatMessageUser}
+    messages = [kinds[role](content=content) for role, content in turns]
+    return Sample(input=messages, id=problem.task_id, metadata={"problems": problems, "split": split})

@@ -1,0 +1,95 @@
+"""The application: three endpoints over one concurrent judge."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+
+from o1coder_gym.adapters.judge_service.bodies import JudgeRequest, verdict_row
+from o1coder_gym.adapters.judge_service.gate import Refused, answer, authorise, body, read, unless_gone
+from o1coder_gym.adapters.judge_service.sandbox_fusion import (
+    EvaluateBatch,
+    RunCode,
+    batch_response,
+    run_response,
+)
+from o1coder_gym.adapters.scoring import Score
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.sandbox import ConcurrentJudge, shared_judge
+
+_Body = TypeVar("_Body", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeBounds:
+    """What the service takes.
+
+    Attributes:
+        body_bytes: Of a request; larger ones get 413.
+        programs: In a request.
+        waiting: Programs that may wait for a worker; more get 429 and ``Retry-After``.
+    """
+
+    body_bytes: int = 16 << 20
+    programs: int = 1024
+    waiting: int = 8192
+
+
+def judge_app(
+    judge: ConcurrentJudge | None = None, bounds: JudgeBounds = JudgeBounds(), *, key: str | None = None
+) -> FastAPI:
+    """Returns the application.
+
+    Args:
+        judge: Who judges; the process-wide `shared_judge()` if None.
+        bounds: What it takes.
+        key: What clients must bring; ``O1CODER_API_KEY`` if None. Without one, this machine alone is served.
+    """
+    key = key or os.environ.get("O1CODER_API_KEY")
+    desk = judge or shared_judge()
+    app = FastAPI(title="o1coder judge", docs_url=None, redoc_url=None, openapi_url=None)
+
+    def serves(path: str, kind: type[_Body], work: Callable[[_Body], Awaitable[Any]]) -> None:
+        async def handle(request: Request) -> Response:
+            authorise(request, key)
+            asked = read(await body(request, bounds.body_bytes), kind)
+            if desk.waiting > bounds.waiting:
+                raise Refused(429, f"{desk.waiting:,} programs are waiting")
+            return JSONResponse(await unless_gone(request, work(asked)))
+
+        app.add_api_route(path, handle, methods=["POST"])
+
+    async def verdicts(asked: JudgeRequest) -> dict[str, Any]:
+        if len(asked.submissions) > bounds.programs:
+            raise Refused(400, f"got {len(asked.submissions):,}, at most {bounds.programs:,}", "submissions")
+        submissions = [one.submission for one in asked.submissions]
+        found = await desk.evaluate_async(submissions, stop_at_failure=asked.stop_at_failure)
+        return {"verdicts": [verdict_row(verdict) for verdict in found]}
+
+    async def run_code(asked: RunCode) -> dict[str, Any]:
+        (output,) = await asyncio.wrap_future(desk.submit_run(asked.submission))
+        return run_response(output)
+
+    async def evaluate_batch(asked: EvaluateBatch) -> dict[str, Any]:
+        if asked.program is None:
+            return batch_response(asked, Score(None))
+        submissions = [asked.truth.submission(asked.program)]
+        (verdict,) = await desk.evaluate_async(submissions, stop_at_failure=not asked.run_all)
+        return batch_response(asked, Score(verdict))
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok", "waiting": desk.waiting})
+
+    serves("/judge", JudgeRequest, verdicts)
+    serves("/run_code", RunCode, run_code)
+    serves("/common_evaluate_batch", EvaluateBatch, evaluate_batch)
+    app.add_api_route("/health", health, methods=["GET"])
+    app.add_exception_handler(O1CoderError, answer)
+    return app

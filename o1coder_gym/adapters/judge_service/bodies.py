@@ -1,0 +1,66 @@
+"""The bodies of ``/judge``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from o1coder_gym.adapters.ground_truth import read_ground_truth
+from o1coder_gym.adapters.judge_service.sandbox_fusion import MOST_MB, MOST_S
+from o1coder_gym.adapters.scoring import GroundTruth, case_row
+from o1coder_gym.types import Limits, Submission, Verdict
+
+
+class LimitsBody(BaseModel):
+    """Bounds on one program, see `Limits`."""
+
+    model_config = ConfigDict(extra="forbid")
+    cpu_s: Annotated[float, Field(gt=0, le=MOST_S)] = Limits().cpu_s
+    wall_s: Annotated[float, Field(gt=0, le=5 * MOST_S)] = Limits().wall_s
+    memory_bytes: Annotated[int, Field(gt=0, le=MOST_MB << 20)] = Limits().memory_bytes
+
+
+class Program(BaseModel):
+    """One program; its tests as problem files write them, or as `read_ground_truth` reads them."""
+
+    model_config = ConfigDict(extra="forbid")
+    code: str
+    tests: list[Any] | dict[str, Any]
+    entry_point: Annotated[str | None, Field(pattern=r"^[^\W\d]\w*$")] = None
+    prelude: str = ""
+    limits: LimitsBody = LimitsBody()
+
+    @property
+    def submission(self) -> Submission:
+        """The program as the judge takes it.
+
+        Raises:
+            ProblemFileError: When its tests cannot be read.
+        """
+        tests = self.tests
+        native = isinstance(tests, list) and all(isinstance(one, dict) and "kind" in one for one in tests)
+        truth = read_ground_truth({"tests": tests} if native else tests)
+        limits, name = Limits(**self.limits.model_dump()), self.entry_point or truth.entry_point
+        return GroundTruth(truth.tests, name, self.prelude or truth.prelude, limits).submission(self.code)
+
+
+class JudgeRequest(BaseModel):
+    """A batch."""
+
+    model_config = ConfigDict(extra="forbid")
+    submissions: Annotated[list[Program], Field(min_length=1)]
+    stop_at_failure: bool = False
+
+
+def verdict_row(verdict: Verdict) -> dict[str, Any]:
+    """Returns a verdict as a JSON-able dict."""
+    return {
+        "outcome": verdict.outcome.value,
+        "decided": verdict.outcome.decided,
+        "passed": verdict.passed,
+        "total": verdict.total,
+        "tests": [case_row(case) for case in verdict.tests],
+        "cpu_s": round(verdict.cpu_s, 6),
+        "error": verdict.error,
+    }

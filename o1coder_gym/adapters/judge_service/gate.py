@@ -1,0 +1,89 @@
+"""What every request passes: the key, the size, the schema, and whether the client is still there."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ValidationError
+
+from o1coder_gym.errors import O1CoderError, ProblemFileError, UsageError
+
+_Body = TypeVar("_Body", bound=BaseModel)
+
+
+class Refused(O1CoderError):
+    """Raised when a request is answered by an HTTP error."""
+
+    def __init__(self, status: int, message: str, field: str | None = None) -> None:
+        """Args: HTTP status, one line, the field that is wrong."""
+        super().__init__(message)
+        self.status, self.field = status, field
+
+
+def authorise(request: Request, key: str | None) -> None:
+    """Lets in who brings the key; without a key this machine alone."""
+    if key is None:
+        if not _is_here(request.client.host if request.client else ""):
+            raise Refused(403, "set O1CODER_API_KEY to serve other machines")
+        return
+    given = request.headers.get("authorization", "").removeprefix("Bearer ")
+    given = given or request.query_params.get("token", "")
+    if not secrets.compare_digest(given.encode(), key.encode()):
+        raise Refused(401, "wrong API key")
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # no address at all: a socket of this machine, or a test's client
+        return True
+
+
+async def body(request: Request, most: int) -> bytes:
+    """Reads a body without keeping more of it than is allowed."""
+    parts, size = [], 0
+    if int(request.headers.get("content-length") or 0) > most:
+        raise Refused(413, f"the request is larger than {most:,} bytes")
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise Refused(413, f"the request is larger than {most:,} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def read(raw: bytes, kind: type[_Body]) -> _Body:
+    """Reads a body; the first thing that is wrong with it is refused by the name of its field."""
+    try:
+        return kind.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        raise Refused(400, first["msg"], ".".join(map(str, first["loc"]))) from error
+
+
+async def unless_gone(request: Request, work: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Returns what `work` returns; ends it when the client hangs up."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Refused(499, "the client has gone")
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """Answers a request that failed."""
+    status = 400 if isinstance(error, UsageError | ProblemFileError) else 503
+    if isinstance(error, Refused):
+        status = error.status
+    body = {"error": {"message": str(error), "field": getattr(error, "field", None)}}
+    return JSONResponse(body, status, headers={"Retry-After": "1"} if status == 429 else None)

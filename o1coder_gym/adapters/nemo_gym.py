@@ -1,0 +1,137 @@
+"""Two resources servers for NeMo Gym: whole answers that are verified, and the decision process step by step.
+
+A server's ``app.py`` is two lines; ``rows`` writes the data set of either:
+
+    from o1coder_gym.adapters.nemo_gym import O1CoderVerifier
+    O1CoderVerifier.run_webserver()
+
+`O1CoderVerifier` reads ``verifier_metadata.unit_tests`` as NeMo Gym's own code servers write it, and this
+project's tests. `O1CoderGymnasium` goes with NeMo Gym's ``gymnasium_agent``. A masked score is an error of
+the request, so that the rollout fails instead of counting as 0. Needs nemo-gym (Python 3.12 or newer).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from nemo_gym.base_resources_server import (  # pyright: ignore[reportMissingImports]
+    BaseVerifyRequest,
+    BaseVerifyResponse,
+    SimpleResourcesServer,
+)
+from pydantic import ConfigDict, Field
+from resources_servers.gymnasium import GymnasiumServer, extract_text  # pyright: ignore[reportMissingImports]
+
+from o1coder_gym.adapters.ground_truth import ground_truth_of, ground_truth_row, read_ground_truth
+from o1coder_gym.adapters.scoring import program_in, score_all_async
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import InfrastructureError, ProblemFileError, UsageError
+from o1coder_gym.sandbox import shared_judge
+from o1coder_gym.steps.formats import load_format
+from o1coder_gym.types import Problem
+from o1coder_gym.types import State as Chain
+
+GO_ON = "Go on with the next step."
+
+
+class VerifyRequest(BaseVerifyRequest):
+    """An answer with the tests of its row."""
+
+    verifier_metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class VerifyResponse(BaseVerifyResponse):
+    """The reward, and what came of the program."""
+
+    model_config = ConfigDict(extra="allow")
+    outcome: str
+    pass_ratio: float
+    error: str = ""
+
+
+class O1CoderVerifier(SimpleResourcesServer):
+    """Verifies programs with the sandboxed judge: 1 iff all tests pass."""
+
+    async def verify(self, body: VerifyRequest) -> VerifyResponse:
+        """Scores an answer.
+
+        Raises:
+            ProblemFileError: When the row has no tests that can be read.
+            InfrastructureError: When the score is masked.
+        """
+        answer = extract_text(body.response)
+        truth = read_ground_truth(_field(body.verifier_metadata, "unit_tests"))
+        (found,) = await score_all_async([(program_in(answer), truth)])
+        return VerifyResponse(
+            **body.model_dump(),
+            reward=found.demand(),
+            outcome=found.outcome,
+            pass_ratio=found.pass_ratio,
+            error="" if found.reward else found.error,
+        )
+
+
+class O1CoderGymnasium(GymnasiumServer):
+    """The decision process: each answer is a step, each observation says what came of it."""
+
+    async def reset(
+        self, metadata: dict[str, Any], session_id: str | None = None
+    ) -> tuple[None, dict[str, Any]]:
+        """Begins an episode; the question is in the prompt already."""
+        model = _model(_field(metadata, "verifier_metadata"))
+        self.session_state[session_id] = model, model.initial(model.task_ids[0])
+        return None, {"task_id": model.task_ids[0]}
+
+    async def step(
+        self, action: Any, metadata: dict[str, Any], session_id: str | None = None
+    ) -> tuple[str | None, float, bool, bool, dict[str, Any]]:
+        """Takes a step.
+
+        Raises:
+            UsageError: When no episode is running.
+            InfrastructureError: When the judge failed.
+        """
+        if session_id not in self.session_state:
+            raise UsageError("no episode is running; reset first")
+        model, chain = self.session_state[session_id]
+        (transition,) = await asyncio.to_thread(model.advance, [(chain, extract_text(action))])
+        self.session_state[session_id] = model, transition.state
+        if math.isnan(transition.reward):
+            raise InfrastructureError(transition.feedback)
+        said = None if transition.done else transition.feedback or GO_ON
+        outcome = transition.verdict.outcome.value if transition.verdict else None
+        info = {"outcome": outcome, "feedback": transition.feedback}
+        return said, transition.reward, transition.terminated, transition.truncated, info
+
+
+def rows(problems: Iterable[Problem], *, format: str = "vanilla") -> Iterator[dict[str, Any]]:
+    """Yields a row of NeMo Gym's data set per problem; its tests are the public ones."""
+    step_format = load_format(format)
+    for problem in problems:
+        turns = step_format.prompt(problem, Chain(problem.task_id)).messages
+        yield {
+            "responses_create_params": {"input": [{"role": role, "content": text} for role, text in turns]},
+            "verifier_metadata": {
+                "task_id": problem.task_id,
+                "question": problem.prompt,
+                "format": format,
+                "unit_tests": ground_truth_row(ground_truth_of(problem)),
+            },
+        }
+
+
+def _model(metadata: dict[str, Any]) -> ReasoningModel:
+    truth = read_ground_truth(_field(metadata, "unit_tests"))
+    task_id, question = str(metadata.get("task_id", "task")), metadata.get("question", "")
+    problem = Problem(task_id, question, truth.entry_point, truth.tests, prelude=truth.prelude)
+    step_format = load_format(metadata.get("format", "pseudocode"))
+    return ReasoningModel([problem], shared_judge(), format=step_format)
+
+
+def _field(metadata: dict[str, Any], name: str) -> Any:
+    if name not in metadata:
+        raise ProblemFileError(f"field {name!r}: missing; there are {', '.join(metadata) or 'none'}")
+    return metadata[name]

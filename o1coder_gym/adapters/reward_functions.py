@@ -1,0 +1,141 @@
+"""Reward functions in the signatures of trainers: verl, slime and miles, AReaL, rLLM, Atropos.
+
+Each reads the program of an answer, judges it in the sandbox and pays 1 iff all tests pass. What becomes of
+a masked verdict (the judge failed, no tests, tests that cannot be judged) is what the trainer has for it:
+
+| trainer | masked |
+|---|---|
+| verl | ``score`` 0.0 and ``masked`` 1.0 beside it: verl has no mask for a reward |
+| slime, miles | 0.0, and ``sample.remove_sample``: no token of the sample enters the loss |
+| AReaL | raises `InfrastructureError`: tried again, then the episode is rejected |
+| rLLM | raises `InfrastructureError`: an episode in error, dropped by ``compact_filtering.mask_error`` |
+| Atropos | NaN: leave the completion out of its group |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from o1coder_gym.adapters.ground_truth import ground_truth_of, ground_truth_row, read_ground_truth
+from o1coder_gym.adapters.scoring import Score, program_in, score_all, score_all_async
+from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.steps.formats import VANILLA
+from o1coder_gym.types import Problem, State
+
+
+def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: object,
+    extra_info: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> dict[str, Any]:
+    """Scores an answer for verl's reward managers (``custom_reward_function``).
+
+    Args:
+        data_source: Not used.
+        solution_str: The answer.
+        ground_truth: The tests, see `read_ground_truth`.
+        extra_info: Not used.
+        **kwargs: What verl adds; not used.
+
+    Returns:
+        ``score`` and ``acc`` (0.0 or 1.0), ``pass_ratio`` in [0, 1], ``masked`` (0.0 or 1.0), ``outcome``.
+
+    Raises:
+        ProblemFileError: When the tests cannot be read; names the field.
+    """
+    return _verl_result(_scored([solution_str], [ground_truth])[0])
+
+
+async def slime_reward(args: Any, sample: Any, **kwargs: Any) -> Any:
+    """Scores one sample, or a list of them, for slime and miles (``--custom-rm-path``).
+
+    A sample's tests are its ``label``, or ``metadata["ground_truth"]`` where it has none.
+    """
+    samples = sample if isinstance(sample, list) else [sample]
+    truths = [one.label or (one.metadata or {}).get("ground_truth") for one in samples]
+    items = zip((one.response for one in samples), truths, strict=True)
+    scores = await score_all_async([(program_in(text), read_ground_truth(truth)) for text, truth in items])
+    for one, found in zip(samples, scores, strict=True):
+        if found.masked:
+            one.remove_sample = True
+    rewards = [0.0 if found.masked else found.reward for found in scores]
+    return rewards if isinstance(sample, list) else rewards[0]
+
+
+def areal_reward(
+    prompt: str, completions: str, prompt_ids: Sequence[int], completion_ids: Sequence[int], **columns: Any
+) -> float:
+    """Scores an answer for AReaL's workflows; the tests are the column ``ground_truth``.
+
+    Raises:
+        InfrastructureError: When the score is masked.
+    """
+    return _scored([completions], [_column(columns)])[0].demand()
+
+
+def rllm_reward(task_info: Mapping[str, Any], action: Any) -> Any:
+    """Scores an answer for rLLM; the tests are the task's ``ground_truth``. Returns its `RewardOutput`.
+
+    Raises:
+        InfrastructureError: When the score is masked.
+    """
+    from rllm.rewards.reward_types import RewardOutput  # pyright: ignore[reportMissingImports]
+
+    found = _scored([str(getattr(action, "action", action))], [_column(task_info)])[0]
+    return RewardOutput(
+        reward=found.demand(), metadata={"outcome": found.outcome}, is_correct=found.reward == 1.0
+    )
+
+
+def atropos_reward(completions: Sequence[Any], ground_truth: Any = None, **columns: Any) -> list[float]:
+    """Scores answers for Atropos: texts, or lists of messages; `ground_truth` is one for all or a list."""
+    texts = [_said(completion) for completion in completions]
+    many = isinstance(ground_truth, list) and len(ground_truth) == len(texts)
+    truths = ground_truth if many else [ground_truth] * len(texts)
+    return [found.reward for found in _scored(texts, truths)]
+
+
+def verl_rows(problems: Iterable[Problem], data_source: str = "o1coder") -> Iterator[dict[str, Any]]:
+    """Yields a row of verl's data set per problem; its tests are the public ones."""
+    for index, problem in enumerate(problems):
+        messages = VANILLA.prompt(problem, State(problem.task_id)).messages
+        yield {
+            "data_source": data_source,
+            "prompt": [{"role": role, "content": content} for role, content in messages],
+            "ability": "code",
+            "reward_model": {
+                "style": "rule",
+                "ground_truth": json.dumps(ground_truth_row(ground_truth_of(problem))),
+            },
+            "extra_info": {"index": index, "task_id": problem.task_id},
+        }
+
+
+def _scored(answers: Sequence[str], truths: Sequence[object]) -> list[Score]:
+    pairs = zip(answers, truths, strict=True)
+    return score_all([(program_in(answer), read_ground_truth(truth)) for answer, truth in pairs])
+
+
+def _verl_result(found: Score) -> dict[str, Any]:
+    reward, ratio = (0.0, 0.0) if found.masked else (found.reward, found.pass_ratio)
+    masked = float(found.masked)
+    return {"score": reward, "acc": reward, "pass_ratio": ratio, "masked": masked, "outcome": found.outcome}
+
+
+def _column(columns: Mapping[str, Any]) -> object:
+    if "ground_truth" not in columns:
+        raise ProblemFileError(f"field 'ground_truth': missing; there are {', '.join(columns) or 'none'}")
+    return columns["ground_truth"]
+
+
+def _said(completion: Any) -> str:
+    """Returns a completion as text; of messages the last that the assistant said."""
+    if isinstance(completion, str):
+        return completion
+    turns = [completion] if isinstance(completion, Mapping) else completion
+    said = [turn["content"] for turn in turns if turn.get("role") == "assistant"]
+    return said[-1] if said else ""

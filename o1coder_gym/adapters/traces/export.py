@@ -1,0 +1,55 @@
+"""Writes the trees of runs in other projects' formats, and reads them back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from o1coder_gym.adapters.traces.atif import atif
+from o1coder_gym.adapters.traces.tree_paths import TREE
+from o1coder_gym.adapters.traces.verifiers import verifiers
+from o1coder_gym.adapters.traces.verl import verl
+from o1coder_gym.errors import RowError, UnknownNameError
+from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
+
+FORMATS: Mapping[str, Callable[[SearchTree], Iterator[dict[str, Any]]]] = MappingProxyType(
+    {"atif": atif, "verifiers": verifiers, "verl": verl}
+)
+"""Formats by name; each yields JSON-able rows."""
+
+
+def export_traces(run: Path, format: str, path: Path) -> int:
+    """Writes the trees of a run folder as JSON lines; returns how many rows there are.
+
+    Raises:
+        UnknownNameError: When there is no such format.
+        JournalError: When the trees are damaged.
+    """
+    if format not in FORMATS:
+        raise UnknownNameError("format of traces", format, FORMATS)
+    count = 0
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        for row in tree_rows(run):
+            for trace in FORMATS[format](SearchTree.from_row(row)):
+                file.write(json.dumps(trace, ensure_ascii=False) + "\n")
+                count += 1
+    return count
+
+
+def read_trees(rows: Iterable[Mapping[str, Any]]) -> Iterator[SearchTree]:
+    """Yields the trees of rows of any of the formats, as they were.
+
+    Raises:
+        RowError: When a row is of none of them.
+        JournalError: When the tree that it carries is damaged.
+    """
+    for number, row in enumerate(rows, start=1):
+        places = [row.get(name) for name in ("extra", "info", "extra_info")]
+        found = [place[TREE] for place in places if isinstance(place, Mapping) and TREE in place]
+        if not found:
+            raise RowError(f"row {number}: field {TREE!r}: missing from extra, info or extra_info")
+        if found[0] is not None:  # verl's rows carry a tree once
+            yield SearchTree.from_row(json.loads(found[0]) if isinstance(found[0], str) else found[0])

@@ -1,0 +1,1 @@
+"""Trainings and their measurements: policies, the choice among proposals, reward models, test generators."""

@@ -1,0 +1,141 @@
+"""PPO that learns which of K proposals of a fixed policy to take, compared with random choice."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from o1coder_gym.problems.loading import load_problems
+from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
+from o1coder_gym.rewards import Schedule, load_schedule
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.seeds import derive_stream
+from o1coder_gym.settings import AtLeastOne, Checked, NonNegative, Range
+from o1coder_gym.settings.groups import (
+    DEFAULT_POLICY,
+    FormatName,
+    MaxSteps,
+    PolicySpec,
+    Seed,
+    SetName,
+    Split,
+)
+
+if TYPE_CHECKING:
+    from o1coder_gym.agents.rl.choice_ppo import Chooser, Evaluation, Training
+
+OnProgress = Callable[[int, float | None], None]
+"""Told after each update of the choices learned from, and of the recent success rate if there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceTraining(Checked):
+    """Training.
+
+    Attributes:
+        reward: outcome, process, phi or phi_dense.
+        alpha: α(t), t in updates: 0.5, linear?start=1&end=0.1&horizon=90, …
+        algorithm: Of the choice among what is sensible, or among all.
+        steps: Choices to learn from, in all.
+        num_envs: Environments side by side.
+        rollout: Choices per environment and update.
+        learning_rate: Of Adam.
+        episodes: Episodes of the evaluation.
+    """
+
+    reward: str = "outcome"
+    alpha: str = "0.5"
+    algorithm: Literal["maskable_ppo", "ppo"] = "maskable_ppo"
+    steps: AtLeastOne = 8192
+    num_envs: AtLeastOne = 4
+    rollout: Annotated[int, Range(2)] = 64
+    learning_rate: NonNegative = 1e-3
+    episodes: AtLeastOne = 100
+    seed: Seed = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceSettings(Checked):
+    """Environment.
+
+    Attributes:
+        k: Proposals to choose from.
+        max_tokens: Tokens per proposal.
+        training: How it is trained.
+    """
+
+    problems: SetName = "starter"
+    split: Split = None
+    policy: PolicySpec = DEFAULT_POLICY
+    format: FormatName = "pseudocode"
+    max_steps: MaxSteps = 8
+    k: AtLeastOne = 4
+    max_tokens: AtLeastOne = 384
+    training: ChoiceTraining = ChoiceTraining()
+
+
+def train_choice(
+    settings: ChoiceSettings,
+    out: Path,
+    *,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+    on_warning: Warn = warnings.warn,
+) -> dict[str, Any]:
+    """Trains PPO to choose among K proposals and evaluates it: ``o1coder rl choice`` without printing.
+
+    Args:
+        settings: What is trained on what.
+        out: The run folder; the result serves as the agent ``choice_ppo?path=OUT``.
+        resume: Whether to go on with the run that `out` holds, also further than it was to go.
+        on_progress: Told after each update.
+        on_warning: Told in a line of problems without public tests.
+
+    Returns:
+        ``steps``, and what ``random`` and ``learned`` choices reach on the same tasks and first proposals.
+
+    Raises:
+        JournalError: When `out` holds a run and `resume` is false, or a run of other settings.
+        MissingExtraError: When stable-baselines3 is not installed.
+    """
+    from o1coder_gym.agents.rl.choice_ppo import train
+
+    schedule = load_schedule(settings.training.alpha)
+    training = _training(settings, schedule)
+    row = asdict(training)
+    del row["steps"]  # a resumed run may go further
+    warn_of(on_warning, without_visible_tests(load_problems(settings.problems, split=settings.split)))
+    with RunFolder.open(out, {**row, "alpha": settings.training.alpha}, resume=resume) as folder:
+        chooser = train(training, out, resume=resume, alpha=schedule, on_progress=on_progress)
+        result = _compared(chooser, training, settings.training.episodes)
+        folder.append("evaluations", result)
+    return result
+
+
+def _training(settings: ChoiceSettings, schedule: Schedule) -> Training:
+    from o1coder_gym.agents.rl.choice_ppo import Training
+
+    env: dict[str, Any] = {"problems": settings.problems, "split": settings.split, "policy": settings.policy}
+    env |= {"format": settings.format, "max_steps": settings.max_steps, "k": settings.k}
+    how = settings.training
+    env |= {"max_tokens": settings.max_tokens, "reward": how.reward, "alpha": schedule(0)}
+    return Training(
+        env, how.algorithm, how.steps, how.num_envs, how.rollout, how.learning_rate, seed=how.seed
+    )
+
+
+def _compared(chooser: Chooser, training: Training, episodes: int) -> dict[str, Any]:
+    """Evaluates random and learned choices on the same tasks and first proposals."""
+    from o1coder_gym.agents.rl.choice_ppo import evaluate
+
+    seed = derive_stream(training.seed, "evaluation")
+    play = partial(evaluate, training=training, episodes=episodes, seed=seed)
+    return {"steps": chooser.ppo.num_timesteps, "random": _row(play(None)), "learned": _row(play(chooser))}
+
+
+def _row(evaluation: Evaluation) -> dict[str, Any]:
+    return {**asdict(evaluation), "success_rate": evaluation.success_rate}

@@ -1,0 +1,279 @@
+"""Reinforcement learning of a policy's weights: trained with a log and a curve, compared with its start."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.experiments.held_out import Gain, HeldOut, gains
+from o1coder_gym.experiments.tools import planned_rows
+from o1coder_gym.policies import load_policy
+from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
+from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.process_data import read_data
+from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.reporting.figures import PICTURE, draw_updates
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import load_format
+from o1coder_gym.tcg.store import generated_tests
+
+OnUpdate = Callable[[int, Mapping[str, float]], None]
+"""Told of each batch of episodes: t in optimizer steps, and its metrics by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class RLPlan:
+    """All that a trained policy depends on; the run folder's config.
+
+    Attributes:
+        model: Known name, Hub id or folder to start from.
+        problems: Name or path of the problem set.
+        task_ids: The problems to learn from.
+        settings: Of GRPO.
+        scorer: Step scorer spec for the process reward, None without one.
+        format: Step format.
+        max_steps: Reasoning steps per episode.
+        generator: What makes tests beside the public ones.
+        tests: How many it is asked for per problem; 0 for none.
+        inputs: Hashes of the artefacts that model and scorer name, see `runs.provenance.input_hashes`.
+    """
+
+    model: str
+    problems: str
+    task_ids: tuple[str, ...]
+    settings: RLSettings = field(default_factory=RLSettings)
+    scorer: str | None = None
+    format: str = "pseudocode"
+    max_steps: int = 8
+    generator: str = "mutation"
+    tests: int = 16
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict."""
+        return {"command": "rl policy", **asdict(self), "settings": self.settings.to_row()}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedPolicy:
+    """What came of a training run.
+
+    Attributes:
+        model: Folder of the trained weights; ``hf:MODEL`` is its policy.
+        problems: Held-out problems measured; 0 if none were.
+        gains: By measure (``pass_rate``, ``greedy``, ``format_compliance``); empty if none were.
+    """
+
+    model: Path
+    problems: int = 0
+    gains: Mapping[str, Gain] = field(default_factory=dict)
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns the measurement as a JSON-able dict; empty if there was none."""
+        measured = {name: gain.to_row() for name, gain in self.gains.items()}
+        return {"problems": self.problems, **measured} if measured else {}
+
+
+class Train(Protocol):
+    """Trains a policy in an open run folder: `train`, or a caller's function that shows it as well."""
+
+    def __call__(
+        self,
+        model: str,
+        process: ReasoningModel,
+        out: Path,
+        folder: RunFolder,
+        settings: RLSettings,
+        format: str,
+        *,
+        held_out: HeldOut | None = None,
+        resume: bool,
+        on_update: OnUpdate | None = None,
+    ) -> Path:
+        """Returns the folder of the trained model."""
+        ...
+
+
+def train(
+    model: str,
+    process: ReasoningModel,
+    out: Path,
+    folder: RunFolder,
+    settings: RLSettings,
+    format: str,
+    *,
+    held_out: HeldOut | None = None,
+    resume: bool,
+    on_update: OnUpdate | None = None,
+) -> Path:
+    """Trains into `out`; `folder` keeps every batch's metrics in ``updates.jsonl``, ``curve.png`` shows them.
+
+    Args:
+        model: Known name, Hub id or folder to start from.
+        process: The process over the training problems.
+        out: Where checkpoints and the model go.
+        folder: Keeps the metrics.
+        settings: Of GRPO.
+        format: Step format.
+        held_out: Measured every ``settings.validate_every`` batches.
+        resume: Whether to go on from the last checkpoint.
+        on_update: Told of each batch.
+
+    Returns:
+        The folder of the trained model.
+    """
+    from o1coder_gym.agents.rl import grpo
+
+    log = update_log(folder)
+
+    def updated(t: int, metrics: Mapping[str, float]) -> None:
+        log(t, metrics)
+        if on_update is not None:
+            on_update(t, metrics)
+
+    trained = grpo.train_policy(
+        model,
+        process,
+        process.task_ids,
+        out,
+        settings,
+        step_format=load_format(format),
+        resume=resume,
+        validate=held_out.measure if held_out is not None else None,
+        on_update=updated,
+    )
+    draw_updates(list(folder.rows("updates")), out / PICTURE)
+    return trained
+
+
+def train_policy(
+    plan: RLPlan,
+    out: Path,
+    *,
+    rows: Sequence[ProblemRow] = (),
+    held_out: Sequence[ProblemRow] = (),
+    samples: int = 4,
+    resume: bool = False,
+    on_update: OnUpdate | None = None,
+    on_warning: Warn = warnings.warn,
+    train: Train = train,
+) -> TrainedPolicy:
+    """Trains a policy on φ and compares it with its start: ``o1coder rl policy`` without printing.
+
+    Args:
+        plan: What to train on what.
+        out: The run folder: ``model``, checkpoints, updates.jsonl, curve.png.
+        rows: The problems of `plan.task_ids`, where they are read already or are your own.
+        held_out: Problems that both policies are measured on, by hidden tests; none measures nothing.
+        samples: Sampled episodes per held-out problem, ≥ 1.
+        resume: Whether to go on with the run that `out` holds, from its last checkpoint.
+        on_update: Told of each batch of episodes.
+        on_warning: Told in a line of problems that lack tests.
+        train: Trains, for a caller that shows it.
+
+    Raises:
+        UsageError: When there are fewer problems than a batch needs.
+        JournalError: When `out` holds a run and `resume` is false, or a run of another plan.
+        WeightsError: When the model cannot be found.
+        MissingExtraError: When torch or TRL is not installed.
+    """
+    rows = rows or planned_rows(plan.problems, plan.task_ids)
+    with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
+        measured = _held_out(plan, held_out, samples) if held_out else None
+        further = generated_tests(plan.generator, rows, plan.tests, out)
+        warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out))
+        process = ReasoningModel(
+            [row.problem for row in rows],
+            default_judge(),
+            format=load_format(plan.format),
+            max_steps=plan.max_steps,
+            scorer=load_scorer(plan.scorer) if plan.scorer else None,
+            tests=further,
+        )
+        train(
+            plan.model,
+            process,
+            out,
+            folder,
+            plan.settings,
+            plan.format,
+            held_out=measured,
+            resume=resume,
+            on_update=on_update,
+        )
+        model = out / "model"
+        Provenance("rl policy", plan.to_row(), plan.inputs, package_versions("torch", "trl")).write(model)
+        result = _compared(measured, plan, model) if measured is not None else TrainedPolicy(model)
+        if row := result.to_row():
+            folder.append("evaluations", row)
+    return result
+
+
+def train_on_pairs(
+    model: str, data: Path, out: Path, settings: DPOSettings | None = None, *, resume: bool = False
+) -> TrainedPolicy:
+    """Trains a policy on sibling pairs, one round of iterative DPO: ``o1coder rl dpo`` without printing.
+
+    Args:
+        model: Known name, Hub id or folder to start from.
+        data: Folder of a synthesis.
+        out: The run folder: ``model`` and checkpoints.
+        settings: Of DPO; None takes the defaults.
+        resume: Whether to go on with the run that `out` holds.
+
+    Raises:
+        JournalError: When `out` holds a run and `resume` is false, or a run of another configuration.
+        WeightsError: When the model cannot be found.
+        MissingExtraError: When torch or TRL is not installed.
+    """
+    from o1coder_gym.agents.rl.dpo import train_dpo
+
+    settings = settings or DPOSettings()
+    found = read_data(data)
+    inputs = {"data": data_hash(data), **input_hashes(f"hf:{model}")}
+    config = {"command": "rl dpo", "model": model, "settings": asdict(settings), "inputs": inputs}
+    with RunFolder.open(out, config, resume=resume):
+        train_dpo(model, found, out, settings, step_format=load_format(found.format), resume=resume)
+        Provenance("rl dpo", config, inputs, package_versions("torch", "trl")).write(out / "model")
+    return TrainedPolicy(out / "model")
+
+
+def update_log(folder: RunFolder) -> OnUpdate:
+    """Returns what writes a row per batch to ``updates.jsonl``, but none twice after a resume."""
+    known = {row["t"] for row in folder.rows("updates")}
+
+    def write(t: int, metrics: Mapping[str, float]) -> None:
+        if t not in known:
+            numbers = {name: None if math.isnan(value) else value for name, value in metrics.items()}
+            folder.append("updates", {"t": t, **numbers})
+
+    return write
+
+
+def _held_out(plan: RLPlan, rows: Sequence[ProblemRow], samples: int) -> HeldOut:
+    return HeldOut(
+        rows,
+        default_judge(),
+        step_format=load_format(plan.format),
+        max_steps=plan.max_steps,
+        sampling=plan.settings.sampling,
+        samples=samples,
+    )
+
+
+def _compared(held_out: HeldOut, plan: RLPlan, model: Path) -> TrainedPolicy:
+    """Measures the start and the trained policy on the same problems."""
+    before, after = (
+        held_out.by_problem(load_policy(spec, format=plan.format), plan.settings.seed)
+        for spec in (f"hf:{plan.model}", f"hf:{model}")
+    )
+    return TrainedPolicy(model, len(before), gains(before, after))

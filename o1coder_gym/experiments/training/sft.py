@@ -1,0 +1,130 @@
+"""SFT of a policy on D⁺, the paths whose programs passed (Eq. 2), measured before and after."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.experiments.held_out import compared, policy_quality
+from o1coder_gym.experiments.self_play_config import SFT
+from o1coder_gym.models.finetuning import finetune
+from o1coder_gym.models.lookup import DEFAULT_MODEL
+from o1coder_gym.models.trainers import TrainingSettings
+from o1coder_gym.policies import load_policy
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
+from o1coder_gym.problems.rows import SPLITS
+from o1coder_gym.process_data import read_data
+from o1coder_gym.process_data.learned_tokens import path_encoder
+from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.settings import AtLeastOne, Checked, Without
+from o1coder_gym.settings.groups import DataFolder, ModelName, PushToHub
+
+QUALITY = "quality.json"
+
+Tell = Callable[[str], None]
+"""Told what happens, one line each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredOn(Checked):
+    """Measured before and after.
+
+    Attributes:
+        evaluate: Problem set on which the policy is measured before and after.
+        split: Split of it, e.g. test.
+        limit: First N of its problems.
+    """
+
+    evaluate: str | None = None
+    split: str | None = None
+    limit: AtLeastOne | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SFTSettings(Checked):
+    """Model and data.
+
+    Attributes:
+        training: How it is trained.
+        measured: On what it is measured.
+    """
+
+    data: DataFolder
+    model: ModelName = DEFAULT_MODEL
+    push_to_hub: PushToHub = None
+    training: Annotated[TrainingSettings, Without(("beta",))] = replace(SFT, rows_at_once=2)
+    measured: MeasuredOn = MeasuredOn()
+
+
+def fine_tune(
+    settings: SFTSettings,
+    out: Path,
+    *,
+    resume: bool = False,
+    tell: Tell | None = None,
+    on_warning: Warn = warnings.warn,
+) -> dict[str, Any]:
+    """Fine-tunes a policy on whole passing paths: ``o1coder sft`` without printing.
+
+    Args:
+        settings: What is trained on what.
+        out: The run folder: ``model``, checkpoints, quality.json.
+        resume: Whether to go on from the last checkpoint in `out`.
+        tell: Told what is being measured.
+        on_warning: Told in a line of problems that lack tests.
+
+    Returns:
+        The row of the training: ``model``, ``metrics`` and, where something was measured, ``quality``.
+
+    Raises:
+        O1CoderError: When the data has no passing path.
+        MissingExtraError: When torch or TRL is not installed.
+    """
+    found = read_data(settings.data)
+    if not found.paths:
+        raise O1CoderError(
+            f"{settings.data} has no passing paths to learn from; search longer, or easier problems"
+        )
+    train_rows, validation_rows = (found.of_split(part).paths for part in SPLITS)
+    result = finetune(
+        "sft",
+        settings.model,
+        train_rows,
+        validation_rows,
+        out,
+        settings.training,
+        encode=path_encoder(found),
+        data=data_hash(settings.data),
+        resume=resume,
+        push_to_hub=settings.push_to_hub,
+    )
+    row = result.to_row()
+    if settings.measured.evaluate is not None:
+        names = settings.model, str(result.model)
+        row["quality"] = _quality(
+            names, settings.measured, found.format, tell or (lambda line: None), on_warning
+        )
+        (out / QUALITY).write_text(json.dumps(row["quality"], indent=2) + "\n")
+    return row
+
+
+def _quality(
+    names: tuple[str, str], measured: MeasuredOn, format: str, tell: Tell, on_warning: Warn
+) -> dict[str, Any]:
+    """Measures the policy before and after on the same problems."""
+    problems = measured.evaluate or ""
+    rows = load_rows(problems, split=measured.split)[: measured.limit]
+    warn_of(on_warning, without_visible_tests(rows), without_hidden_tests(rows))
+    found = []
+    for name in names:
+        tell(f"measuring {name} on {len(rows)} problems")
+        policy = load_policy(f"hf:{name}", format=format)
+        found.append(policy_quality(policy, rows, default_judge(), format=format))
+    return {"problems": problems, "split": measured.split, **compared(*found)}

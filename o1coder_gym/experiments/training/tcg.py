@@ -1,0 +1,331 @@
+"""Test case generators: measured, their training data made, trained; programs chosen by their tests."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.models.lookup import DEFAULT_MODEL
+from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
+from o1coder_gym.policies import load_policy
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.sandbox import Judge, default_judge
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Without
+from o1coder_gym.settings.groups import FirstN, ModelName, PushToHub, Seed, SetName, SkipBad, Split
+from o1coder_gym.tcg.checking.selection import choose, execute, load_score
+from o1coder_gym.tcg.loading import load_generator
+from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
+from o1coder_gym.tcg.quality.measures import ProblemQuality
+from o1coder_gym.tcg.requests import TestRequest, generate_all
+from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
+from o1coder_gym.tcg.store import read_tests
+from o1coder_gym.tcg.training.corrections import build_corrections
+from o1coder_gym.tcg.training.data_card import write_dataset
+from o1coder_gym.tcg.training.dataset import DatasetSettings, build_dataset
+from o1coder_gym.tcg.training.training import train
+from o1coder_gym.types import TestCase
+
+PROGRAMS = "programs"
+"""Name of the file of sampled programs in a run folder; --programs reads it."""
+_BATCH = 16
+
+Item = TypeVar("Item")
+Mode: TypeAlias = Literal["a", "b"]
+Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
+"""Passes items on and shows how far it is: of how many, under which title."""
+
+
+def untracked(items: Iterable[Item], total: int, title: str) -> Iterable[Item]:
+    """Passes items on and shows nothing."""
+    return items
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramSettings(Checked):
+    """Programs.
+
+    Attributes:
+        programs: JSONL rows with task_id and code: right or wrong programs.
+        policy: Policy that samples programs, in place of --programs.
+        samples: Programs sampled per problem.
+        voters: Mode b: the first N programs of a problem vote.
+    """
+
+    programs: Path | None = None
+    policy: str | None = None
+    samples: AtLeastOne = 8
+    voters: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorSettings(Checked):
+    """Generator.
+
+    Attributes:
+        generator: mutation, dataset (its own tests), or a policy: hf:NAME.
+        tests: Tests asked for per problem.
+        mode: a: question and reference; b: question only.
+        repair: Measure a model's tests after check and repair.
+        as_reward: Compare the reward with that of the hidden tests.
+        mutants: Mutants per problem at most.
+        tried: What the tests are tried on.
+    """
+
+    problems: Annotated[SetName, Flag("SET")]
+    split: Split = None
+    limit: FirstN = None
+    skip_bad: SkipBad = False
+    generator: str = "mutation"
+    tests: AtLeastOne = 20
+    mode: Mode = "a"
+    repair: bool = False
+    as_reward: bool = False
+    mutants: Count = 40
+    seed: Seed = 0
+    tried: ProgramSettings = ProgramSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsSettings(Checked):
+    """Rows.
+
+    Attributes:
+        problems: Names or paths of problem sets.
+        split: Split of the sets, e.g. test.
+        cases: Cases per row.
+        rows: Rows per problem at most.
+        validation: Share of problems for validation.
+        mode: a: question and reference; b: question only.
+        augment: Further cases per problem, by the mutation generator.
+        written: Tests of a model, as of tcg eval: pairs are its mistakes, corrected.
+        programs: JSONL rows with task_id and code: right or wrong programs.
+    """
+
+    problems: Annotated[tuple[str, ...], Flag("SET")]
+    split: str | None = None
+    limit: FirstN = None
+    skip_bad: SkipBad = False
+    cases: Annotated[int, Range(2, 6)] = 3
+    rows: AtLeastOne = 4
+    validation: Annotated[float, Range(0, 0.9)] = 0.1
+    mode: Mode = "a"
+    augment: Count = 0
+    written: Path | None = None
+    programs: Path | None = None
+    seed: Seed = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionSettings(Checked):
+    """Selection.
+
+    Attributes:
+        solutions: JSONL rows with task_id and code.
+        tests: JSONL rows with task_id and tests, as of tcg eval.
+        by: public, tests, codet, codet-sqrt, majority; the next breaks ties.
+    """
+
+    problems: Annotated[SetName, Flag("SET")]
+    solutions: Path
+    tests: Path | None = None
+    by: tuple[str, ...] = ("codet", "tests")
+    split: Split = None
+    skip_bad: SkipBad = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorSFT(Checked):
+    """Model and data.
+
+    Attributes:
+        data: Folder made by o1coder tcg data.
+        training: How it is trained.
+    """
+
+    data: Path
+    model: ModelName = DEFAULT_MODEL
+    push_to_hub: PushToHub = None
+    training: Annotated[TrainingSettings, Without(("beta",))] = TrainingSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorDPO(Checked):
+    """Model and data.
+
+    Attributes:
+        data: Folder made by o1coder tcg data.
+        model: The model that SFT made; it is the reference too.
+        training: How it is trained.
+    """
+
+    data: Path
+    model: str
+    push_to_hub: PushToHub = None
+    training: TrainingSettings = TrainingSettings(learning_rate=5e-5, rows_at_once=2)
+
+
+def measure_generator(
+    settings: GeneratorSettings, out: Path | None = None, *, resume: bool = False, track: Track = untracked
+) -> list[ProblemQuality]:
+    """Measures the tests of a generator: ``o1coder tcg eval`` without printing.
+
+    Args:
+        settings: What is measured on what.
+        out: Where programs and tests are kept; None keeps nothing.
+        resume: Whether to go on with the run that `out` holds.
+        track: Shows how far it is.
+
+    Returns:
+        What was found for each problem; `tcg.quality.measures.summarize` has the means.
+
+    Raises:
+        UsageError: When the reward is to be compared and there are no programs.
+    """
+    found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
+    rows = found.rows[: settings.limit]
+    how = EvaluationSettings(settings.tests, settings.mode == "a", settings.mutants, _BATCH, settings.seed)
+    voters, generator, judge = settings.tried.voters, settings.generator, default_judge()
+    config = _config(settings, rows, how)
+    opened = contextlib.nullcontext() if out is None else RunFolder.open(out, config, resume=resume)
+    with opened as folder:
+        tried = _programs(settings, rows, folder, track)
+        if settings.as_reward and not tried:
+            raise UsageError("--as-reward compares programs: give --programs or --policy")
+        judged = {task_id: found[voters:] for task_id, found in tried.items()}
+        source = source_of({task_id: found[:voters] for task_id, found in tried.items()})
+        made: TestGenerator = DatasetTests(rows)
+        if generator != "dataset":
+            made = load_generator(generator, judge, solutions=source, as_written=not settings.repair)
+        measured = evaluate_generator(judge, made, rows, how, samples=judged, folder=folder)
+        return list(track(measured, len(rows), f"tests of {generator}"))
+
+
+def _config(
+    settings: GeneratorSettings, rows: Sequence[ProblemRow], how: EvaluationSettings
+) -> dict[str, Any]:
+    tried = settings.tried
+    config: dict[str, Any] = {"problems": settings.problems, "split": settings.split}
+    config |= {"generator": settings.generator, "repair": settings.repair, "policy": tried.policy}
+    config |= {"samples": tried.samples, "voters": tried.voters}
+    config |= {"programs": tried.programs and str(tried.programs)}
+    return config | {"task_ids": [row.problem.task_id for row in rows], "settings": asdict(how)}
+
+
+def make_rows(settings: RowsSettings, out: Path, *, track: Track = untracked) -> list[Path]:
+    """Makes SFT rows and DPO pairs from problem sets: ``o1coder tcg data`` without printing.
+
+    Args:
+        settings: Of what, and how many.
+        out: Folder for the rows and the card.
+        track: Shows how far it is.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError: When a model's tests are given together with what only the data sets' need.
+    """
+    split, skip_bad = settings.split, settings.skip_bad
+    sets = [load_rows(name, split=split, skip_bad=skip_bad).rows for name in settings.problems]
+    rows, judge = [row for found in sets for row in found[: settings.limit]], default_judge()
+    how = DatasetSettings(
+        settings.cases, settings.rows, settings.validation, settings.mode == "a", settings.seed
+    )
+    if settings.written is not None:
+        if settings.augment or settings.programs:
+            raise UsageError("--written takes neither --augment nor --programs")
+        dataset = build_corrections(judge, rows, read_tests(settings.written), how)
+    else:
+        dataset = build_dataset(
+            judge,
+            rows,
+            solutions=read_programs(settings.programs) if settings.programs else None,
+            further_tests=_augmented(judge, rows, settings, track) if settings.augment else None,
+            settings=how,
+        )
+    return list(write_dataset(out, dataset, settings.problems))
+
+
+def train_generator(
+    stage: Literal["sft", "dpo"], settings: GeneratorSFT | GeneratorDPO, out: Path, *, resume: bool = False
+) -> TrainingResult:
+    """Trains a stage of a test generator: ``o1coder tcg sft`` and ``o1coder tcg dpo`` without printing.
+
+    Raises:
+        O1CoderError: As by `tcg.training.training.train`.
+    """
+    return train(
+        stage,
+        settings.model,
+        settings.data,
+        out,
+        settings.training,
+        resume=resume,
+        push_to_hub=settings.push_to_hub,
+    )
+
+
+def select_programs(settings: SelectionSettings, *, track: Track = untracked) -> Iterator[dict[str, Any]]:
+    """Yields the program chosen for each problem, with its scores: ``o1coder tcg select``.
+
+    Raises:
+        UsageError: When no program is for a problem of the set.
+    """
+    scores = [load_score(name) for name in settings.by]
+    candidates = read_programs(settings.solutions)
+    generated: Mapping[str, Sequence[TestCase]] = read_tests(settings.tests) if settings.tests else {}
+    found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
+    rows = [row for row in found if row.problem.task_id in candidates]
+    if not rows:
+        raise UsageError(f"{settings.solutions} has no program for a problem of {settings.problems}")
+    judge = default_judge()
+    for row in track(rows, len(rows), "choosing"):
+        task_id = row.problem.task_id
+        matrix = execute(judge, row.problem, candidates[task_id], generated.get(task_id, ()))
+        index = choose(matrix, *scores)
+        chosen = {name: score(matrix)[index] for name, score in zip(settings.by, scores, strict=True)}
+        yield {"task_id": task_id, "index": index, "code": candidates[task_id][index], "scores": chosen}
+
+
+def _programs(
+    settings: GeneratorSettings, rows: Sequence[ProblemRow], folder: RunFolder | None, track: Track
+) -> dict[str, list[str]]:
+    """Returns the programs of a file, or those that the policy wrote before or writes now."""
+    tried = settings.tried
+    if tried.programs is not None:
+        return read_programs(tried.programs)
+    if tried.policy is None:
+        return {}
+    known: dict[str, list[str]] = {}
+    for row in folder.rows(PROGRAMS) if folder else ():
+        known.setdefault(row["task_id"], []).append(row["code"])
+    waiting = [row.problem for row in rows if row.problem.task_id not in known]
+    sampler = load_policy(tried.policy, format="vanilla")
+    batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
+    for batch in track(batches, len(batches), f"programs of {tried.policy}"):
+        written = sample_programs(sampler, batch, tried.samples, seed=settings.seed)
+        known |= written
+        if folder is not None:
+            pairs = ((task_id, code) for task_id, codes in written.items() for code in codes)
+            folder.append(PROGRAMS, *({"task_id": task_id, "code": code} for task_id, code in pairs))
+    return known
+
+
+def _augmented(
+    judge: Judge, rows: Sequence[ProblemRow], settings: RowsSettings, track: Track
+) -> dict[str, tuple[TestCase, ...]]:
+    generator, count, seed = load_generator("mutation", judge), settings.augment, settings.seed
+    requests = [TestRequest(row.problem, count, row.reference, seed) for row in rows if row.reference]
+    batches = [requests[start : start + _BATCH] for start in range(0, len(requests), _BATCH)]
+    found: dict[str, tuple[TestCase, ...]] = {}
+    for batch in track(batches, len(batches), "further cases"):
+        generated = generate_all(generator, batch)
+        found |= {one.problem.task_id: made.tests for one, made in zip(batch, generated, strict=True)}
+    return found

@@ -1,0 +1,233 @@
+"""Conversations as text and as tokens: one renderer for policies, SFT, PRM, TCG, DPO and RL.
+
+What is trained on is the policy's own prompt, token by token, and behind it the answer. Models without a
+template are shown the turns as plain text; a system turn that a template refuses or drops goes into the first
+user turn; a thought that a template opens is closed, for what follows is the answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+from o1coder_gym.errors import O1CoderError, UsageError
+from o1coder_gym.steps.formats import opening_ends
+from o1coder_gym.steps.thinking import tags_of
+
+Turn: TypeAlias = Mapping[str, str]
+"""``role`` (system, user, assistant) and ``content``."""
+
+Tokenizer: TypeAlias = Any
+"""A tokenizer of transformers, slow or fast; their types promise less than they keep."""
+
+_MARK = "o1coder answer"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTokens:
+    """A row as a trainer takes it.
+
+    Attributes:
+        prompt: What the policy is shown.
+        answer: What is learned: the answer and what ends its turn.
+    """
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+
+
+def with_template_arguments(tokenizer: Tokenizer, arguments: Mapping[str, Any] | None) -> Tokenizer:
+    """Gives the chat template some variables for good, also in what is saved; returns the tokenizer.
+
+    Args:
+        tokenizer: Changed in place.
+        arguments: JSON values by name, e.g. ``{"enable_thinking": False}``; None or empty: nothing changes.
+
+    Raises:
+        UsageError: When there is no template to take them, or a name is none.
+    """
+    if not arguments:
+        return tokenizer
+    if not tokenizer.chat_template:
+        raise UsageError(f"template arguments {dict(arguments)}: the model has no chat template")
+    for name in arguments:
+        if not name.isidentifier():
+            raise UsageError(f"template argument {name!r} is no name of a variable")
+    head = "".join(
+        f"{{% if {name} is not defined %}}{{% set {name} = {_literal(value)} %}}{{% endif %}}"
+        for name, value in arguments.items()
+    )
+    found = tokenizer.chat_template
+    named = {name: head + text for name, text in found.items()} if isinstance(found, dict) else head + found
+    tokenizer.chat_template = named
+    return tokenizer
+
+
+def render_prompt(tokenizer: Tokenizer, turns: Sequence[Turn]) -> str:
+    """Returns a conversation up to where the assistant writes its answer, behind a closed thought."""
+    if not tokenizer.chat_template:
+        return "".join(f"{turn['content']}\n\n" for turn in turns)
+    text = _rendered(tokenizer, turns, generate=True)
+    return text + _closed_thought(tokenizer, text)
+
+
+def render_thought(tokenizer: Tokenizer, turns: Sequence[Turn]) -> tuple[str, str]:
+    """Returns a conversation up to where the assistant thinks, and the tag that ends the thought.
+
+    Raises:
+        UsageError: When the template knows no thoughts.
+    """
+    tags = tags_of(_template(tokenizer))
+    if tags is None:
+        raise UsageError("the model's chat template knows no thoughts, so there is nothing to give tokens to")
+    text = _rendered(tokenizer, turns, generate=True)
+    opened = text.rstrip().endswith(tags[0])
+    return (text if opened else f"{text}{tags[0]}\n"), tags[1]
+
+
+def encode_prompt(tokenizer: Tokenizer, turns: Sequence[Turn], beginning: str = "") -> tuple[int, ...]:
+    """Returns the ids of a conversation and of the beginning of the answer.
+
+    Args:
+        tokenizer: Of the model.
+        turns: The conversation; the last turn is the user's.
+        beginning: What the assistant's turn begins with.
+    """
+    text = render_prompt(tokenizer, turns) + beginning
+    if tokenizer.chat_template:
+        return tuple(tokenizer.encode(text, add_special_tokens=False))
+    ids = list(tokenizer.encode(text))
+    while ids and ids[-1] == tokenizer.eos_token_id:  # some end each text by themselves
+        ids.pop()
+    return tuple(ids)
+
+
+def encode_more(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    """Returns the ids of text that continues a turn, also where a tokenizer begins each text with a blank."""
+    if not text:
+        return ()
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    if ids and not text.startswith((" ", "▁")) and _piece(tokenizer, ids[0]).startswith("▁"):
+        anchor = tokenizer.encode("\n", add_special_tokens=False)
+        anchored = tokenizer.encode(f"\n{text}", add_special_tokens=False)
+        if anchored[: len(anchor)] == anchor:
+            return tuple(anchored[len(anchor) :])
+    return tuple(ids)
+
+
+def ending(tokenizer: Tokenizer) -> str:
+    """Returns what stands behind an assistant's answer; "" where nothing ends a turn."""
+    if not tokenizer.chat_template:
+        return tokenizer.eos_token or ""
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
+    text = _rendered(tokenizer, turns, generate=False)
+    return text.rpartition(_MARK)[2] if _MARK in text else tokenizer.eos_token or ""
+
+
+def end_tokens(model: Any, tokenizer: Tokenizer) -> frozenset[int]:
+    """Returns the tokens that end a turn: those of tokenizer and configurations, and those of the template.
+
+    Args:
+        model: A transformers model, or None.
+        tokenizer: Its tokenizer.
+    """
+    found: set[int | None] = {tokenizer.eos_token_id}
+    for config in (getattr(model, "config", None), getattr(model, "generation_config", None)):
+        tokens = getattr(config, "eos_token_id", None)
+        found |= set(tokens if isinstance(tokens, list | tuple) else [tokens])
+    special = {*tokenizer.all_special_ids, *getattr(tokenizer, "added_tokens_decoder", {})}
+    found |= special.intersection(encode_more(tokenizer, ending(tokenizer)))
+    return frozenset(int(token) for token in found if token is not None)
+
+
+def training_tokens(tokenizer: Tokenizer, turns: Sequence[Turn], answer: str) -> TrainingTokens:
+    """Returns a prompt and its answer as tokens, cut where the policy's own prompts end.
+
+    So no token reaches over such a place in training, as none does in sampling.
+
+    Args:
+        tokenizer: Of the model.
+        turns: The conversation; the last turn is the user's.
+        answer: The whole answer, openings of steps included.
+    """
+    first, *later = [*opening_ends(answer), len(answer)]
+    ids = encode_prompt(tokenizer, turns, answer[:first])
+    # where the prompt's last characters and the opening's first are one token, it belongs to the answer
+    prompt = ids[: _first_difference(encode_prompt(tokenizer, turns), ids)]
+    for begin, end in pairwise([first, *later]):
+        ids += encode_more(tokenizer, answer[begin:end])
+    return TrainingTokens(prompt, ids[len(prompt) :] + encode_more(tokenizer, ending(tokenizer)))
+
+
+def check_training_tokens(
+    tokenizer: Tokenizer, rows: Iterable[tuple[Sequence[Turn], str, TrainingTokens]]
+) -> None:
+    """Checks that the policy's prompt is a prefix, token by token, of each text trained on.
+
+    Args:
+        tokenizer: Of the model.
+        rows: Conversation, answer and tokens of each.
+
+    Raises:
+        O1CoderError: When it is not; shows the first row that breaks it.
+    """
+    for number, (turns, answer, tokens) in enumerate(rows):
+        opening = answer[: next(iter(opening_ends(answer)), 0)]
+        shown, trained = encode_prompt(tokenizer, turns, opening), tokens.prompt + tokens.answer
+        place = _first_difference(shown, trained)
+        if opening and place < len(shown):
+            sides = (tokenizer.decode(list(ids[max(0, place - 8) : place + 8])) for ids in (shown, trained))
+            raise O1CoderError(
+                f"row {number}: the policy's prompt is no prefix of what is trained on, from token {place} "
+                f"on: shown {next(sides)!r}, trained {next(sides)!r}"
+            )
+
+
+def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:
+    """Returns how many tokens two sequences have in common at their beginnings."""
+    pairs = zip(one, other, strict=False)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _rendered(tokenizer: Tokenizer, turns: Sequence[Turn], *, generate: bool) -> str:
+    """Applies the template; a system turn that it refuses or drops is merged into the first user turn."""
+    from jinja2 import TemplateError
+
+    plain = [dict(turn) for turn in turns]
+    system = "\n\n".join(turn["content"] for turn in plain if turn["role"] == "system")
+    try:
+        text = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=generate)
+        if not system or system.strip() in text:
+            return text
+    except TemplateError:
+        if not system:
+            raise
+    rest = [turn for turn in plain if turn["role"] != "system"]
+    rest[0]["content"] = f"{system}\n\n{rest[0]['content']}"
+    return tokenizer.apply_chat_template(rest, tokenize=False, add_generation_prompt=generate)
+
+
+def _closed_thought(tokenizer: Tokenizer, text: str) -> str:
+    """Returns what a generation prompt lacks so that an answer follows, not a thought."""
+    tags = tags_of(_template(tokenizer))
+    if tags is None or text.rstrip().endswith(tags[1]):
+        return ""
+    if text.rstrip().endswith(tags[0]):
+        return ("" if text.endswith("\n") else "\n") + f"\n{tags[1]}\n\n"
+    return f"{tags[0]}\n\n{tags[1]}\n\n"
+
+
+def _piece(tokenizer: Tokenizer, token: int) -> str:
+    return tokenizer.convert_ids_to_tokens(token) or ""
+
+
+def _template(tokenizer: Tokenizer) -> str:
+    found = tokenizer.chat_template or ""
+    return "\n".join(found.values()) if isinstance(found, dict) else found
+
+
+def _literal(value: Any) -> str:
+    return "none" if value is None else json.dumps(value)

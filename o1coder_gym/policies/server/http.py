@@ -1,0 +1,159 @@
+"""JSON over HTTP to one or several equal servers: pool, time-outs, retries with back-off, fail-over."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import random
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from o1coder_gym.errors import MissingExtraError, PolicyError
+
+_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_FINAL = ("insufficient_quota", "billing_hard_limit")
+LONGEST_WAIT_S = 600.0
+"""What a server may ask to wait; one that asks for more is given up."""
+
+
+class Refused(PolicyError):
+    """Raised when a server answers that the request itself is wrong; no retry would help."""
+
+    def __init__(self, url: str, status: int, body: str) -> None:
+        """Args: the address, the HTTP status, all that the server said."""
+        super().__init__(f"{url}: HTTP {status}: {_short(body)}")
+        self.words = body
+        self.parameter = _parameter(body)
+
+
+class Servers:
+    """A pool of connections to servers that serve the same model; for any number of threads."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        headers: Mapping[str, str],
+        connections: int,
+        timeout_s: float,
+        tries: int,
+        backoff_s: float,
+    ) -> None:
+        """Sets the pool up; connects to nothing yet.
+
+        Args:
+            urls: Base URLs, e.g. ``http://localhost:8000/v1``.
+            headers: Sent with each request.
+            connections: Open at the same time, over all servers.
+            timeout_s: For one answer.
+            tries: Attempts for one request in all, each at the next server; ≥ 1.
+            backoff_s: Mean wait before the second attempt; doubles with each, at most 30 s.
+
+        Raises:
+            MissingExtraError: When httpx is not installed.
+        """
+        if importlib.util.find_spec("httpx") is None:
+            raise MissingExtraError("httpx", "openai")
+        import httpx
+
+        self._urls = [url.rstrip("/") for url in urls]
+        self._tries = tries
+        self._backoff_s = backoff_s
+        self._client = httpx.Client(
+            headers=dict(headers),
+            timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s), pool=None),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        )
+
+    def post(self, path: str, body: Mapping[str, Any], *, affinity: str = "") -> dict[str, Any]:
+        """Posts `body` and returns the answer's JSON object.
+
+        Args:
+            path: Below the base URL; an absolute one, ``/tokenize``, below the server's root.
+            body: JSON-able.
+            affinity: Requests with equal values try the same server first, for its prefix cache.
+
+        Raises:
+            Refused: When the server answers 4xx, except those that ask to try again.
+            PolicyError: When no server gave an answer; names the last one and its failure.
+        """
+        first = zlib.crc32(affinity.encode())
+        failure = ""
+        for attempt in range(self._tries):
+            base = self._urls[(first + attempt) % len(self._urls)]
+            url = base.removesuffix("/v1") + path if path.startswith("/") else f"{base}/{path}"
+            answer, failure, wait_s = self._try(url, body)
+            if answer is not None:
+                return answer
+            if wait_s is not None and wait_s > LONGEST_WAIT_S:
+                raise PolicyError(f"{failure} (asks to wait {wait_s:.0f} s)")
+            if attempt + 1 < self._tries:
+                time.sleep(self._wait_s(attempt) if wait_s is None else wait_s)
+        raise PolicyError(f"{failure} (tried {self._tries} times)")
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._client.close()
+
+    def _wait_s(self, attempt: int) -> float:
+        """Exponential back-off with full jitter around the mean."""
+        return min(30.0, self._backoff_s * 2**attempt) * random.uniform(0.5, 1.5)
+
+    def _try(self, url: str, body: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str, float | None]:
+        """Returns the answer or None, what went wrong, and the seconds that the server asks to wait."""
+        import httpx
+
+        try:
+            response = self._client.post(url, json=dict(body))
+        except httpx.TransportError as error:
+            return None, f"{url}: {type(error).__name__}: {error}", None
+        status, words = response.status_code, response.text
+        if status in _RETRIED and not any(word in words for word in _FINAL):
+            said = f": {_short(words)}" if words.strip() else ""
+            return None, f"{url}: HTTP {status}{said}", retry_after(response.headers)
+        if status >= 400:
+            raise Refused(url, status, words)
+        try:
+            answer = response.json()
+        except ValueError:
+            return None, f"{url}: the answer is not JSON", None
+        return (answer, "", None) if isinstance(answer, dict) else (None, f"{url}: not a JSON object", None)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds that a server asks to wait, given as a number or as a date; None if it does not."""
+    text = headers.get("retry-after-ms", "")
+    if (milliseconds := _number(text)) is not None:
+        return milliseconds / 1000
+    text = headers.get("retry-after", "")
+    if (seconds := _number(text)) is not None:
+        return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:300]
+
+
+def _parameter(body: str) -> str:
+    """Returns the parameter that a refusal blames, as OpenAI's answers name it; else ""."""
+    try:
+        error = json.loads(body)["error"]
+        named = error.get("param")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return named if isinstance(named, str) else ""

@@ -1,0 +1,116 @@
+"""Thinking before acting, within a budget: a thought is sampled, closed, and the action goes on behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from o1coder_gym.policies.engine import Completion, Generate
+from o1coder_gym.runs.seeds import derive_stream
+from o1coder_gym.steps.formats import Prompt
+from o1coder_gym.steps.thinking import TAGS
+from o1coder_gym.types import Proposal
+
+LEAST_FOR_ACTION = 16
+"""Tokens of a sample that no thought takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Thought:
+    """A thought and the request that goes on behind it.
+
+    Attributes:
+        text: Tags included, as it is recorded.
+        completion: What was sampled.
+        action: What is asked next; one sample.
+    """
+
+    text: str
+    completion: Completion
+    action: Generate
+
+
+def think_first(engine: Any, requests: Sequence[Generate], tokens: int) -> list[tuple[Proposal, ...]]:
+    """Samples a thought and behind it an action, for all samples of all requests in two engine calls.
+
+    The thought stands before the action in a proposal's text, where readers leave it out. Both are paid for;
+    token ids and log-probability are those of the action.
+
+    Args:
+        engine: An engine with ``encode_thought(prompt)``: the ids up to an open thought, and the closing tag.
+        requests: What a policy would ask without thinking, each with more than `LEAST_FOR_ACTION` tokens.
+        tokens: Tokens of a thought at most; at least `LEAST_FOR_ACTION` of a sample are left for the action.
+
+    Raises:
+        UsageError: When the model's template knows no thoughts.
+        PolicyError: When the engine fails.
+    """
+    opened = [engine.encode_thought(request.prompt) for request in requests]
+    asked = [
+        _thinking(request, ids, closing, tokens)
+        for request, (ids, closing) in zip(requests, opened, strict=True)
+    ]
+    thoughts = [
+        _thoughts(engine, request, ids, closing, completions)
+        for request, (ids, closing), completions in zip(requests, opened, engine.generate(asked), strict=True)
+    ]
+    acted = iter(engine.generate([one.action for group in thoughts for one in group]))
+    return [tuple(_proposal(one, next(acted)[0]) for one in group) for group in thoughts]
+
+
+def _thinking(request: Generate, ids: tuple[int, ...], closing: str, tokens: int) -> Generate:
+    """Asks for thoughts, each up to its closing tag."""
+
+    def boundary(text: str) -> int | None:
+        place = text.find(closing)
+        return place if place >= 0 else None
+
+    most = min(tokens, request.sampling.max_tokens - LEAST_FOR_ACTION)
+    prompt = Prompt(request.prompt.messages, "", "", (closing,))
+    return replace(
+        request,
+        prompt=prompt,
+        prompt_ids=ids,
+        sampling=replace(request.sampling, max_tokens=most),
+        boundary=boundary,
+        read=None,
+    )
+
+
+def _thoughts(
+    engine: Any,
+    request: Generate,
+    ids: tuple[int, ...],
+    closing: str,
+    completions: Sequence[Completion],
+) -> list[_Thought]:
+    """Closes each thought and asks for the action behind it, each with a stream of its own."""
+    behind = engine.encode_more(f"\n{closing}\n\n{request.prompt.prefill}")
+    opening = next(begin for begin, end in TAGS if end == closing)
+    actions = (
+        replace(
+            request,
+            prompt_ids=(*ids, *one.token_ids, *behind),
+            n=1,
+            sampling=replace(request.sampling, max_tokens=request.sampling.max_tokens - one.tokens),
+            seed=derive_stream(request.seed, "act", str(sample)),
+        )
+        for sample, one in enumerate(completions)
+    )
+    return [
+        _Thought(f"{opening}\n{one.text.strip()}\n{closing}\n\n", one, action)
+        for one, action in zip(completions, actions, strict=True)
+    ]
+
+
+def _proposal(thought: _Thought, action: Completion) -> Proposal:
+    return Proposal(
+        thought.text + thought.action.prompt.opening + action.text,
+        thought.completion.tokens + action.tokens,
+        action.logprob,
+        action.token_ids,
+        action.finish,
+        thought.completion.prompt_tokens + action.prompt_tokens,
+        thought.completion.cached_tokens + action.cached_tokens,
+    )

@@ -1,0 +1,1 @@
+"""Row formats of the data sets that this field uses, a converter each (docs/data_formats.md)."""

@@ -1,0 +1,1 @@
+"""What converters share: fields, tests, platforms, and the row that a question becomes."""

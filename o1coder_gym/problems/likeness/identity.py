@@ -1,0 +1,61 @@
+"""What a problem is, whatever it is called: the words of its question. Its split follows from that.
+
+One question stands in several sets under several task ids (HumanEval in its plus set, MBPP in three forms). A
+split by names would put it on both sides.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+
+from o1coder_gym.runs.provenance import content_hash
+from o1coder_gym.types import Problem
+
+_FEWEST_WORDS = 4
+"""A question of fewer words is told by its public tests too."""
+_EXAMPLE = re.compile(r"^\s*(?:>>>.*(?:\n(?!\s*(?:>>>|$)).*)*|assert\b.*)$", re.M)
+_WORD = re.compile(r"\w+")
+
+
+def split_of(problem: Problem, validation: float) -> str:
+    """Returns the split of a problem, the same in every data set, of whatever seed, under whatever name.
+
+    Args:
+        problem: The problem.
+        validation: Share of all problems that are in the validation split, in [0, 1).
+    """
+    place = int(question_key(problem)[:16], 16)
+    return "validation" if place < validation * 2**64 else "train"
+
+
+def question_key(problem: Problem) -> str:
+    """Returns a SHA-256 of what is asked: equal for one question in other lines, cases and marks.
+
+    Examples, the signature and the function's name do not count.
+    """
+    words = question_words(problem)
+    if len(words) >= _FEWEST_WORDS:
+        return content_hash(" ".join(words))
+    tests = sorted(map(repr, problem.public_tests))
+    return content_hash([problem.prompt.split(), tests])
+
+
+def question_words(problem: Problem) -> list[str]:
+    """Returns the words of the question in order, without its examples; lower case."""
+    prose = _EXAMPLE.sub("", _docstring(problem) or problem.prompt)
+    name = (problem.entry_point or "").lower()
+    return [word for word in _WORD.findall(prose.lower()) if word != name]
+
+
+def _docstring(problem: Problem) -> str | None:
+    """Returns the docstring of the function that a prompt begins, None where a prompt is no code."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            body = ast.parse(problem.prompt).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    functions = (node for node in body if isinstance(node, ast.FunctionDef))
+    found = next((node for node in functions if node.name == problem.entry_point), None)
+    return ast.get_docstring(found) if found is not None else None

@@ -1,0 +1,227 @@
+"""Problems of one set that stand in another one too: word for word, nearly so, or by what they ask for.
+
+The ways to be alike, the surest first, are in `WAYS`. Text and tests cost nothing; behaviour runs each
+reference once, on inputs of its kind from both sets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from o1coder_gym.problems.likeness.identity import question_key, question_words
+from o1coder_gym.problems.programs import submission
+from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.runs.provenance import content_hash
+from o1coder_gym.sandbox.trial import Output
+from o1coder_gym.sandbox.values.codec import decode
+from o1coder_gym.sandbox.values.comparison import read_tree
+from o1coder_gym.sandbox.values.extraction import expectations
+from o1coder_gym.types import AssertTest, CallTest, CheckTest, StdioTest, Submission
+
+WAYS = ("question", "tests", "text", "behaviour")
+"""Equal words; half of the smaller one's tests and two, or one and the name; near texts; equal results."""
+NEAR = 0.6
+"""Share of three-word pieces in common (Jaccard) from which texts are near."""
+_TELLING = 12
+"""Characters of an encoded input from which it tells something even with a yes or no."""
+_PROBES = 12
+_FEWEST_OUTPUTS = 3
+"""Different results that two references must share to be alike: many functions return True and False."""
+
+
+class OutputRunner(Protocol):
+    """Tells what programs return; `sandbox.Judge` does."""
+
+    def outputs(self, submissions: Sequence[Submission], /) -> list[tuple[Output, ...]]:
+        """Runs a batch; one output per test."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Two problems that are one.
+
+    Attributes:
+        a: Task id in the first set.
+        b: Task id in the second set.
+        way: How they are alike, of `WAYS`.
+    """
+
+    a: str
+    b: str
+    way: str
+
+
+def overlaps(
+    a: Sequence[ProblemRow],
+    b: Sequence[ProblemRow],
+    runner: OutputRunner | None = None,
+    ways: Collection[str] = WAYS,
+) -> list[Likeness]:
+    """Finds the problems of `a` that stand in `b` too, each pair once and by its surest way.
+
+    Args:
+        a: Problems, e.g. those of a training.
+        b: Other problems, e.g. those held out.
+        runner: Runs references for the likeness of behaviour; None leaves that way out.
+        ways: Those that count, of `WAYS`. Sets whose questions are made of the same phrases are near in text.
+    """
+    pairs = {"question": _equal_questions, "tests": _shared_tests, "text": _near_texts}
+    if runner is not None:
+        pairs["behaviour"] = partial(_equal_behaviours, runner=runner)
+    found: dict[tuple[int, int], str] = {}
+    for way, alike in pairs.items():
+        for pair in alike(a, b) if way in ways else ():
+            found.setdefault(pair, way)
+    return [
+        Likeness(a[one].problem.task_id, b[other].problem.task_id, way)
+        for (one, other), way in sorted(found.items())
+    ]
+
+
+Pairs = Iterable[tuple[int, int]]
+
+
+def _equal_questions(a: Sequence[ProblemRow], b: Sequence[ProblemRow]) -> Pairs:
+    return _joined([question_key(row.problem) for row in a], [question_key(row.problem) for row in b])
+
+
+def _joined(a: Sequence[str | None], b: Sequence[str | None]) -> Pairs:
+    """Yields the places with equal keys; None is like nothing."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, key in enumerate(b):
+        if key is not None:
+            places[key].append(place)
+    return ((one, other) for one, key in enumerate(a) if key is not None for other in places.get(key, ()))
+
+
+def _shared_tests(a: Sequence[ProblemRow], b: Sequence[ProblemRow]) -> Iterator[tuple[int, int]]:
+    cases_a, cases_b = ([_cases(row) for row in rows] for rows in (a, b))
+    for (one, other), shared in _in_common(cases_a, cases_b).items():
+        namesakes = a[one].problem.entry_point == b[other].problem.entry_point
+        if namesakes or (shared >= 2 and 2 * shared >= min(len(cases_a[one]), len(cases_b[other]))):
+            yield one, other
+    # What is expected was mended in some sets: two equal calls of one function are enough.
+    calls_a, calls_b = ([_named_calls(row) for row in rows] for rows in (a, b))
+    yield from (pair for pair, shared in _in_common(calls_a, calls_b).items() if shared >= 2)
+
+
+def _near_texts(a: Sequence[ProblemRow], b: Sequence[ProblemRow]) -> Iterator[tuple[int, int]]:
+    pieces_a, pieces_b = ([_pieces(question_words(row.problem)) for row in rows] for rows in (a, b))
+    for (one, other), shared in _in_common(pieces_a, pieces_b).items():
+        if shared >= NEAR * (len(pieces_a[one]) + len(pieces_b[other]) - shared):
+            yield one, other
+
+
+def _pieces(words: Sequence[str]) -> set[Any]:
+    return set(zip(words, words[1:], words[2:], strict=False))
+
+
+def _in_common(a: Sequence[set[Any]], b: Sequence[set[Any]]) -> Counter[tuple[int, int]]:
+    """Counts by pair of places how many items two sets share; pairs that share none are left out."""
+    holders: dict[Any, list[int]] = defaultdict(list)
+    for place, items in enumerate(b):
+        for item in items:
+            holders[item].append(place)
+    return Counter(
+        (one, other) for one, items in enumerate(a) for item in items for other in holders.get(item, ())
+    )
+
+
+def _cases(row: ProblemRow) -> set[Any]:
+    """Returns the tests of a problem as pairs of encoded input and what is expected, as far as they tell.
+
+    Small inputs with a yes or no are left out: they stand in the tests of very different problems.
+    """
+    found: set[Any] = set()
+    for test in (*row.problem.public_tests, *row.tests):
+        if isinstance(test, StdioTest):
+            found.add((test.stdin.strip(), test.stdout.strip()))
+        elif isinstance(test, CallTest | AssertTest | CheckTest):
+            calls = expectations(test, row.problem.entry_point or "") or ()
+            found |= {
+                (call.args, call.wanted)
+                for call in calls
+                if len(call.args) >= _TELLING or call.wanted not in ("True", "False")
+            }
+    return found
+
+
+def _named_calls(row: ProblemRow) -> set[Any]:
+    """Returns the calls that the tests make, by the function's name without its spelling."""
+    name = (row.problem.entry_point or "").lower().replace("_", "")
+    return {(name, given) for given in _arguments(row)} if name else set()
+
+
+def _equal_behaviours(a: Sequence[ProblemRow], b: Sequence[ProblemRow], runner: OutputRunner) -> Pairs:
+    """Yields pairs whose references return the same on inputs of one kind."""
+    rows = [*a, *b]
+    kinds = [_kind_of(row) for row in rows]
+    pools = _pools(rows, kinds)
+    common = {*kinds[: len(a)]} & {*kinds[len(a) :]} - {None}
+    asked = [place for place, kind in enumerate(kinds) if kind in common and rows[place].reference]
+    runs = runner.outputs([_probe(rows[place], pools[str(kinds[place])]) for place in asked])
+    keys: list[str | None] = [None] * len(rows)
+    for place, outputs in zip(asked, runs, strict=True):
+        values = [one.value for one in outputs]
+        if len({*values} - {None}) >= _FEWEST_OUTPUTS:
+            keys[place] = content_hash([kinds[place], values])
+    return _joined(keys[: len(a)], keys[len(a) :])
+
+
+def _probe(row: ProblemRow, inputs: Sequence[str]) -> Submission:
+    return submission(row.problem, row.reference or "", [CallTest(given, "None") for given in inputs])
+
+
+def _pools(rows: Sequence[ProblemRow], kinds: Sequence[str | None]) -> Mapping[str, Sequence[str]]:
+    """Returns by kind a few inputs, as many of each problem as of the others, one after the other."""
+    inputs: dict[str, list[list[str]]] = defaultdict(list)
+    for row, kind in zip(rows, kinds, strict=True):
+        if kind is not None:
+            inputs[kind].append(_inputs(row))
+    return {kind: _dealt(found) for kind, found in inputs.items()}
+
+
+def _dealt(hands: Sequence[Sequence[str]]) -> list[str]:
+    rounds = (hand[turn] for turn in range(_PROBES) for hand in hands if turn < len(hand))
+    return list(dict.fromkeys(rounds))[:_PROBES]
+
+
+def _inputs(row: ProblemRow) -> list[str]:
+    """Returns literals of the argument lists that the tests of a problem call it with."""
+    found = []
+    for given in _arguments(row):
+        try:
+            found.append(repr(decode(given)))
+        except (ValueError, TypeError, KeyError):
+            continue
+    return found
+
+
+def _arguments(row: ProblemRow) -> list[str]:
+    calls = (
+        call.args
+        for test in (*row.problem.public_tests, *row.tests)
+        if isinstance(test, CallTest | AssertTest | CheckTest)
+        for call in expectations(test, row.problem.entry_point or "") or ()
+    )
+    return list(dict.fromkeys(calls))
+
+
+def _kind_of(row: ProblemRow) -> str | None:
+    """Returns the types of the arguments that a function is called with; None where no test tells."""
+    known = _arguments(row) if row.problem.entry_point is not None else []
+    return str([_shape(argument) for argument in read_tree(known[0])]) if known else None
+
+
+def _shape(tree: Any) -> Any:
+    """Returns the types of an encoded value; of the items of a list that of the first one alone."""
+    if isinstance(tree, list):
+        return [_shape(item) for item in tree[:1]]
+    if isinstance(tree, dict):
+        return {tag: _shape(body) for tag, body in tree.items()}
+    return type(tree).__name__

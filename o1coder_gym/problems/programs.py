@@ -1,0 +1,53 @@
+"""What is run for what was written, and within which limits, as its problem says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from o1coder_gym.problems.formats.predictions import TASK, answer_program
+from o1coder_gym.problems.rows import LIMITS
+from o1coder_gym.types import Limits, Problem, Submission, Tests
+
+
+def submission(problem: Problem, written: str, tests: Tests, limits: Limits = Limits()) -> Submission:
+    """Returns what is judged of what was written: `program_of` it, on tests, within `limits_for` the problem.
+
+    Args:
+        problem: The problem.
+        written: A program, or an answer, untrusted.
+        tests: What it is run on.
+        limits: The judge's usual ones.
+    """
+    program = program_of(problem, written)
+    return Submission(
+        program, problem.entry_point, tuple(tests), limits_for(problem, limits), problem.prelude
+    )
+
+
+def limits_for(problem: Problem, limits: Limits = Limits()) -> Limits:
+    """Returns the limits for judging a problem: more where its ``meta`` says that the tests need it.
+
+    These are ``cpu_s`` (CPU seconds for each test), ``memory_bytes`` and ``result_bytes``, as in `Limits`.
+    """
+    stated = {name: problem.meta.get(name) or 0 for name in LIMITS}
+    cpu_s = max(limits.cpu_s, float(stated["cpu_s"]))
+    return replace(
+        limits,
+        cpu_s=cpu_s,
+        wall_s=max(limits.wall_s, 3 * cpu_s),
+        memory_bytes=max(limits.memory_bytes, int(stated["memory_bytes"])),
+        result_bytes=max(limits.result_bytes, int(stated["result_bytes"])),
+    )
+
+
+def program_of(problem: Problem, written: str) -> str:
+    """Returns the program that the tests of a problem are run on.
+
+    It is what was written; but for a problem that asks for a prediction it is one that gives the literal
+    answer and does nothing else.
+
+    Args:
+        problem: The problem.
+        written: A program, or an answer, untrusted.
+    """
+    return answer_program(problem, written) if TASK in problem.meta else written

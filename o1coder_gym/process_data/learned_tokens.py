@@ -1,0 +1,77 @@
+"""Steps as the tokens that a policy samples, for trainers: they are learned, what the format puts in is not.
+
+A policy is given the header of a step, or its beginning, and writes on until the text shows that the step is
+over: with ``### Step`` of the next header, or the closing fence. Those tokens are learned, as in RL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.process_data.dataset import ProcessData
+from o1coder_gym.process_data.rows import PathRow
+from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.types import ActionType, Problem, State, Step
+
+NOT_LEARNED = -100
+"""Label of tokens without a loss, as trainers have it."""
+
+
+def step_tokens(
+    text: TokenText, step_format: StepFormat, problem: Problem, state: State, step: Step
+) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Returns the tokens that a policy samples for a step, and those that are put in before the next one.
+
+    Args:
+        text: Of the policy's tokenizer.
+        step_format: How steps are written.
+        problem: The question.
+        state: Where the step is taken.
+        step: The step.
+
+    Returns:
+        None for a step that cannot follow the opening that the format gives.
+    """
+    opening = step_format.prompt(problem, state).opening
+    action = step_format.render(step, state.depth + 1)
+    if step.type is not ActionType.CODE:
+        action = f"{action.rstrip()}\n\n{step_format.prompt(problem, state.then(step)).opening}"
+    if not action.startswith(opening):
+        return None
+    ids = text.encode_more(action.removeprefix(opening))
+    written = opening
+    for count, token in enumerate(ids, start=1):
+        written += text.piece(token)
+        if step_format.boundary(written) is not None:
+            return ids[:count], ids[count:]
+    return ids, ()
+
+
+def path_encoder(data: ProcessData) -> Callable[[Any, PathRow], Mapping[str, list[int]] | None]:
+    """Returns what makes a row of SFTTrainer of a path of D⁺ (Eq. 2), given a tokenizer.
+
+    The row holds ``input_ids`` and ``labels``: the prompt as in search, the path's sampled tokens and the end
+    of the text with labels, the headers that the format puts in without. It is None for a path with a step
+    that cannot follow its opening.
+    """
+    step_format = load_format(data.format)
+    problems = {problem.task_id: problem for problem in data.problems}
+
+    def encode(tokenizer: Any, path: PathRow) -> Mapping[str, list[int]] | None:
+        text, problem = TokenText(tokenizer), problems[path.state.problem_id]
+        state = State(problem.task_id)
+        ids = list(text.encode(step_format.prompt(problem, state)))
+        labels = [NOT_LEARNED] * len(ids)
+        for step in path.state.steps:
+            found = step_tokens(text, step_format, problem, state, step)
+            if found is None:
+                return None
+            sampled, put_in = found
+            ids += [*sampled, *put_in]
+            labels += [*sampled, *(NOT_LEARNED for _ in put_in)]
+            state = state.then(step)
+        return {"input_ids": [*ids, tokenizer.eos_token_id], "labels": [*labels, tokenizer.eos_token_id]}
+
+    return encode

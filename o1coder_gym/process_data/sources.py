@@ -1,0 +1,67 @@
+"""Sources: what made the rows of a data set, and the id by which rows name it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from o1coder_gym.errors import WeightsError
+from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
+from o1coder_gym.runs.provenance import artefact_path, config_hash, content_hash
+
+_CONTENT = ("*.safetensors", "config.json", "tokenizer.json", "chat_template.jinja", "prm.json")
+"""Files of a model on which its answers depend."""
+
+
+def source_id(source: Mapping[str, Any]) -> str:
+    """Returns the id by which rows name what made them."""
+    return config_hash(source)[:12]
+
+
+def search_source(
+    config: Mapping[str, Any], trees: int, versions: Mapping[str, str], **further: Any
+) -> dict[str, Any]:
+    """Returns the source of a run's trees: its plan, what its models held, and the versions.
+
+    A folder keeps its name when another model is saved there, so the name alone would take the rows of two
+    policies for those of one.
+
+    Args:
+        config: The plan, JSON-able; models are its ``policy`` and ``scorer``.
+        trees: How many the run has.
+        versions: Of packages.
+        further: What else tells runs apart.
+    """
+    specs = [spec for name in ("policy", "scorer") if (spec := config.get(name))]
+    contents = {spec: found for spec in specs if (found := content_of(spec)) is not None}
+    return {
+        **further,
+        "config": dict(config),
+        "versions": dict(versions),
+        "trees": trees,
+        "contents": contents,
+    }
+
+
+def content_of(spec: str) -> str | None:
+    """Returns the hash of the weights or the file that a spec names, in hex; None where there are none here.
+
+    Args:
+        spec: Of a policy or a scorer, such as ``hf:RUN/model``, ``vllm:owner/model?…`` or ``scripted:FILE``.
+    """
+    name = str(artefact_path(spec))
+    if name in KNOWN_MODELS:
+        return KNOWN_MODELS[name].weights.sha256
+    try:
+        found = find_model(name) or Path(name)
+    except WeightsError:  # a folder, but of no model
+        return None
+    files = [found] if found.is_file() else sorted({file for one in _CONTENT for file in found.glob(one)})
+    return content_hash([[file.name, _digest(file)] for file in files]) if files else None
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,105 @@
+"""Uniting prefixes: equal states of several searches and runs become one row. Pure functions.
+
+W and N of different policies, tests and agents are estimates of different values. They are averaged by
+visits, but each row keeps what each source found, so that old ones can be weighed less, or dropped, later.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+from o1coder_gym.process_data.rows import Found, PrefixRow
+from o1coder_gym.types import State
+
+_Table: TypeAlias = dict[State, dict[str, Found]]
+
+
+def united(rows: Iterable[PrefixRow], weights: Mapping[str, float]) -> list[PrefixRow]:
+    """Returns one row per state, in order of the first.
+
+    Args:
+        rows: Prefixes of any number of searches.
+        weights: By source, ≥ 0; 1 for those that are not named. One of weight 0 is dropped.
+
+    Returns:
+        Rows with v = Σ w W / Σ w N over their sources, and N = Σ N. An end that several searches came to
+        counts once, at its own state and above.
+    """
+    firsts: dict[State, PrefixRow] = {}
+    inner: set[State] = set()
+    table: _Table = {}
+    for row in rows:
+        kept = [part for part in _parts(row) if _weight(part, weights) > 0]
+        if not kept:
+            continue
+        firsts.setdefault(row.state, row)
+        if not row.ended:
+            inner.add(row.state)
+        known = table.setdefault(row.state, {})
+        for part in kept:
+            known[part.source] = _added(known[part.source], part) if part.source in known else part
+    ends = [state for state in firsts if state not in inner]
+    _count_once(table, ends)
+    totals = {state: {"": _total(found.values(), weights)} for state, found in table.items()}
+    _count_once(totals, ends)
+    return [_row(first, totals[state][""], table[state]) for state, first in firsts.items()]
+
+
+def _parts(row: PrefixRow) -> tuple[Found, ...]:
+    whole = Found("+".join(row.sources), row.visits, row.value, row.ends, row.passing)
+    return row.found or (whole,)
+
+
+def _weight(part: Found, weights: Mapping[str, float]) -> float:
+    """Returns the weight of a source; rows of earlier versions may name several at once."""
+    return max(weights.get(name, 1.0) for name in part.source.split("+"))
+
+
+def _added(one: Found, other: Found) -> Found:
+    visits = one.visits + other.visits
+    value = (one.value * one.visits + other.value * other.visits) / visits
+    return Found(one.source, visits, value, one.ends + other.ends, one.passing + other.passing)
+
+
+def _total(parts: Iterable[Found], weights: Mapping[str, float]) -> Found:
+    found = list(parts)
+    mass = [_weight(part, weights) * part.visits for part in found]
+    value = sum(part.value * share for part, share in zip(found, mass, strict=True)) / sum(mass)
+    visits, ends = sum(part.visits for part in found), sum(part.ends for part in found)
+    # a mean of equal values is that value, whatever the last binary digit says
+    value = min(max(value, min(part.value for part in found)), max(part.value for part in found))
+    return Found("", visits, value, ends, sum(part.passing for part in found))
+
+
+def _count_once(table: _Table, ends: Iterable[State]) -> None:
+    """Takes back what an end counts more than once, from it and from the states above it."""
+    surplus: dict[tuple[State, str], list[int]] = defaultdict(lambda: [0, 0])
+    for end in ends:
+        for source, found in table[end].items():
+            over = found.ends - 1, found.passing - min(1, found.passing)
+            if over[0] > 0:
+                for depth in range(1, end.depth + 1):
+                    above = surplus[State(end.problem_id, end.steps[:depth]), source]
+                    above[0] += over[0]
+                    above[1] += over[1]
+    for (state, source), (ends_over, passing_over) in surplus.items():
+        if (found := table.get(state, {}).get(source)) is not None:
+            # of a prefix that was completed anew the ends of the search below it are no part
+            passing = max(0, found.passing - passing_over)
+            table[state][source] = replace(found, ends=max(passing, found.ends - ends_over), passing=passing)
+
+
+def _row(first: PrefixRow, total: Found, found: Mapping[str, Found]) -> PrefixRow:
+    names = sorted({name for source in found for name in source.split("+")})
+    return replace(
+        first,
+        visits=total.visits,
+        value=total.value,
+        ends=total.ends,
+        passing=total.passing,
+        sources=tuple(names),
+        found=tuple(found.values()) if len(found) > 1 else (),
+    )

@@ -1,0 +1,100 @@
+"""Standard streams and ends of a whole program, as an interpreter of its own would have them."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import gc
+import io
+import os
+import sys
+from _socket import socketpair
+from collections.abc import Callable
+from typing import Any
+
+from o1coder_gym.sandbox.zygote.program import FILENAME, PLACE
+
+_STREAMS = {
+    f"{folder}{name}": number
+    for number, (stream, digit) in enumerate((("stdin", "0"), ("stdout", "1"), ("stderr", "2")))
+    for folder, name in (("/dev/", stream), ("/dev/fd/", digit), ("/proc/self/fd/", digit))
+}
+"""Paths of open streams, by which programs know them; the new root has neither them nor ``/proc``."""
+
+
+_FINALIZERS = (b"__del__", b"finalize", b"weakref", b"open(1")
+
+
+def prepare() -> None:
+    """Makes standard output and error anew, as streams that cannot be wound back.
+
+    A stream remembers what it was opened on. That of a zygote is no terminal, pipe or socket, and a program
+    that wraps the buffer of its standard output would be told that it can seek.
+    """
+    line, far = socketpair()
+    for number, errors in ((1, "strict"), (2, "backslashreplace")):
+        kept = os.dup(number)
+        os.dup2(line.fileno(), number)
+        stream = io.TextIOWrapper(os.fdopen(number, "wb", closefd=False), "utf-8", errors)
+        name = ("stdout", "stderr")[number - 1]
+        stream.buffer.raw.name = f"<{name}>"  # pyright: ignore[reportAttributeAccessIssue]
+        setattr(stream, "mode", "w")  # noqa: B010 - as open() does, what typeshed takes for a property
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+        os.dup2(kept, number)
+        os.close(kept)
+    line.close()
+    far.close()
+
+
+def offer(source: bytes) -> None:
+    """Gives a program what it names and the new root has not: streams by their paths, its own source."""
+    if b"/dev/" in source or b"/proc/self/fd/" in source:
+        io.open = builtins.open = _by_path(builtins.open)
+        os.open = _by_path(os.open)
+    if b"__file__" in source:
+        with contextlib.suppress(OSError), open(PLACE, "wb") as file:
+            file.write(source)
+    if b"inspect" in source:
+        import linecache
+
+        lines = source.decode("utf-8", "replace").splitlines(keepends=True)
+        linecache.cache[FILENAME] = (len(source), None, lines, FILENAME)
+
+
+def _by_path(opener: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function that opens as `opener` does, and streams by their paths too."""
+
+    def open_file(file: Any, *args: Any, **kwargs: Any) -> Any:
+        path = os.fspath(file) if isinstance(file, os.PathLike) else file
+        number = _STREAMS.get(path) if isinstance(path, str) else None
+        if number is None:
+            return opener(file, *args, **kwargs)
+        return os.dup(number) if opener.__module__ == "posix" else opener(os.dup(number), *args, **kwargs)
+
+    open_file.__module__ = opener.__module__
+    return open_file
+
+
+def flush() -> None:
+    """Flushes what a program printed; it may have put other streams in place, closed or detached these."""
+    for stream in (sys.stdout, sys.__stdout__):
+        with contextlib.suppress(ValueError, OSError, AttributeError):
+            stream.flush()  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def forget(namespace: dict[str, Any], source: bytes) -> bool:
+    """Lets go of what a program holds, so that its files and finalizers end; returns whether they may print.
+
+    Where there are finalizers that is done as the interpreter does it: private names first, then all others
+    in the order of their definition, so that a finalizer still finds what was defined after it.
+    """
+    if not any(word in source for word in _FINALIZERS):
+        namespace.clear()
+        return False
+    for private in (True, False):
+        for name in list(namespace):
+            if (name[:1] == "_" and name[:2] != "__") is private and name != "__builtins__":
+                namespace[name] = None
+    gc.collect()
+    return True

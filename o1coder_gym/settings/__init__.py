@@ -1,0 +1,45 @@
+"""Settings: frozen dataclasses that the command line, a file and Python fill alike.
+
+A field is documented once, in the ``Attributes:`` of its class; its type has its range, as in
+``Annotated[int, Range(1)]``. Help texts, checks, error messages, printed files and the reference of all
+commands are read from there. A field that is a settings class itself is a group: a heading of the help, a
+section of a file; its flags stay flat.
+"""
+
+from o1coder_gym.parameters import AtLeastOne, Count, NonNegative, Positive, Range, Share, check_fields
+from o1coder_gym.settings.fields import (
+    FILE_ONLY,
+    Checked,
+    Flag,
+    Heading,
+    Section,
+    Setting,
+    Without,
+    all_settings,
+    with_run,
+)
+from o1coder_gym.settings.reading import parse_words, read
+from o1coder_gym.settings.writing import shown, to_toml
+
+__all__ = [
+    "FILE_ONLY",
+    "AtLeastOne",
+    "Checked",
+    "Count",
+    "Flag",
+    "Heading",
+    "NonNegative",
+    "Positive",
+    "Range",
+    "Section",
+    "Setting",
+    "Share",
+    "Without",
+    "all_settings",
+    "check_fields",
+    "parse_words",
+    "read",
+    "shown",
+    "to_toml",
+    "with_run",
+]

@@ -1,0 +1,128 @@
+"""Groups of settings that several commands share: called and explained the same everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from o1coder_gym.parameters import AtLeastOne, Count, Meaning, NonNegative
+from o1coder_gym.settings.fields import Checked, Flag
+
+DEFAULT_POLICY = "hf:qwen2.5-coder-0.5b"
+
+AsJson: TypeAlias = Annotated[bool, Flag("--json"), Meaning("Print JSON on standard output.")]
+DataFolder: TypeAlias = Annotated[Path, Meaning("Folder made by o1coder synthesize.")]
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16"]
+FirstN: TypeAlias = Annotated[AtLeastOne | None, Meaning("First N problems only.")]
+MaxSteps: TypeAlias = Annotated[AtLeastOne, Meaning("Steps per episode.")]
+ModelName: TypeAlias = Annotated[str, Meaning("Known name, Hub id or folder.")]
+PolicySpec: TypeAlias = Annotated[
+    str, Meaning("What proposes steps: hf:NAME, scripted:FILE, … (o1coder list policies)")
+]
+SetName: TypeAlias = Annotated[str, Meaning("Name or path of a problem set.")]
+PushToHub: TypeAlias = Annotated[str | None, Meaning("Repository to push the model to.")]
+Resume: TypeAlias = Annotated[bool, Meaning("Go on with the run in --out; nothing paid for is paid again.")]
+ScorerSpec: TypeAlias = Annotated[
+    str | None,
+    Meaning("Step scorer (PRM) of agents that ask for one: heuristic (default), prm:FOLDER, …"),
+]
+Seed: TypeAlias = Annotated[int, Meaning("Seed of the run.")]
+SkipBad: TypeAlias = Annotated[
+    bool, Meaning("Count and report malformed rows instead of stopping at the first.")
+]
+Split: TypeAlias = Annotated[str | None, Meaning("Split of the set, e.g. test.")]
+FormatName: TypeAlias = Annotated[str, Meaning("Step format: pseudocode or vanilla.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSettings(Checked):
+    """Output."""
+
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings(Checked):
+    """Run folder.
+
+    Attributes:
+        out: Run folder.
+    """
+
+    out: Path | None = None
+    resume: Resume = False
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutFolder(Checked):
+    """Run folder.
+
+    Attributes:
+        out: Folder of what is made: rows, checkpoints, logs, the model.
+    """
+
+    out: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRun(OutFolder):
+    """Run folder."""
+
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRun(FitRun):
+    """Run folder."""
+
+    resume: Resume = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemSettings(Checked):
+    """Problem set."""
+
+    problems: SetName = "starter"
+    split: Split = None
+    limit: FirstN = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetSettings(Checked):
+    """Budget per problem.
+
+    Attributes:
+        tokens: Generated tokens, or none.
+        calls: Sampled steps, or none.
+        executions: Judged programs, or none.
+        seconds: Wall-clock seconds, or none.
+    """
+
+    tokens: Count | None = None
+    calls: Count | None = None
+    executions: Count | None = None
+    seconds: NonNegative | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSettings(Checked):
+    """Steps."""
+
+    format: FormatName = "pseudocode"
+    max_steps: MaxSteps = 8
+    scorer: ScorerSpec = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedTests(Checked):
+    """Generated tests.
+
+    Attributes:
+        generator: Makes tests beside the public ones: mutation, hf:NAME, …
+        tests: Tests it makes per problem; 0: none.
+    """
+
+    generator: str = "mutation"
+    tests: Count = 16

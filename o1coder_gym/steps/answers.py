@@ -1,0 +1,170 @@
+"""The program in an answer: one reader for environments, rewards, servers and search.
+
+Of several blocks the last that is Python and does what is asked for counts: a draft comes before it, a shell
+line may, usage comes after. Code without fences counts where there is no block with code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from textwrap import dedent
+from typing import Any
+
+from o1coder_gym.steps.fences import Block, blocks
+from o1coder_gym.steps.source import broken_line, defines, does_something, parsed
+from o1coder_gym.steps.thinking import TAGS
+
+_STARTS = re.compile(
+    r"^[ \t]*(?:(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(|class[ \t]+\w+[ \t]*[(:]|@\w[\w.]*(?:\(.*\))?[ \t\r]*$"
+    r"|from[ \t]+[\w.]+[ \t]+import\b|import[ \t]+[\w.]+(?:[ \t]+as[ \t]+\w+|[ \t]*,[ \t]*[\w.]+)*"
+    r"[ \t\r]*(?:#.*)?$)",
+    re.M,
+)
+"""Lines that only a program has; one begins a program even if what follows is broken."""
+
+_MAY_START = re.compile(
+    r"^[ \t]*(?:[A-Za-z_][\w, .\[\]]*[-+*/%|&^]?=|print\(|(?:for|while|if|with|try)\b.*:[ \t\r]*$)", re.M
+)
+_BLANK_LINES = re.compile(r"\A(?:[ \t\r]*\n)+")
+_CLOSING = re.compile(r"[ \t]*(?:`{3,}|~{3,})[ \t\r]*$", re.M)
+_INLINE = re.compile(r"(`{3,}|~{3,})[ \t]*(?:(?:python|py)[\d.]*\b)?[ \t]*\n?(.*?)(?:\1|\Z)", re.S | re.I)
+_READS_INPUT = re.compile(r"\binput\(|\bstdin\b|\bopen\(0\b")
+_TRIES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A piece of text that may be the program; `python` as of `fences.Block`."""
+
+    code: str
+    python: bool | None
+    place: int
+
+    def rank(self, entry_point: str | None) -> tuple[bool | int, ...]:
+        """Returns how well it fits; the larger, the better."""
+        runs = does_something(self.code)
+        fits = defines(self.code, entry_point) if entry_point else bool(_READS_INPUT.search(self.code))
+        ours = self.python is not False
+        begins = bool(_STARTS.search(self.code))
+        return (
+            fits and runs and ours,
+            fits and ours,
+            begins and runs and ours,
+            bool(self.python) and runs,
+            runs and ours,
+            bool(self.python),
+            begins,
+            runs,
+            self.place,
+        )
+
+
+def program_in(text: str, entry_point: str | None = None) -> str | None:
+    """Returns the program in an answer, thoughts set apart before; None where there is none.
+
+    Args:
+        text: What was said.
+        entry_point: Name that the program defines; None where it is
+            not known, or a whole program is asked for.
+    """
+    return _program(text, blocks(text), entry_point)
+
+
+def _program(text: str, found: list[Block], entry_point: str | None) -> str | None:
+    if len(found) == 1 and _is_plain(found[0]) and not _elsewhere(text, found[0], entry_point):
+        return found[0].text
+    candidates = [*_of_blocks(found), *_around(text, found)]
+    if not any(one.python or parsed(one.code) for one in candidates):
+        candidates += _inline(text)
+    if candidates:
+        return max(candidates, key=lambda one: one.rank(entry_point)).code
+    return found[-1].text if found else None
+
+
+def said_in(turn: Mapping[str, Any]) -> str:
+    """Returns what an assistant's turn says: text, parts or nothing, before it what a server kept apart.
+
+    Args:
+        turn: A message as chat servers and trainers have it.
+    """
+    content = turn.get("content")
+    parts = [content] if isinstance(content, str) else content if isinstance(content, list) else []
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
+    said = "".join(text for text in texts if isinstance(text, str))
+    thought = turn.get("reasoning_content") or turn.get("reasoning")
+    if not isinstance(thought, str) or not thought.strip() or said.lstrip().startswith(TAGS[0][0]):
+        return said
+    return f"{TAGS[0][0]}\n{thought.strip()}\n{TAGS[0][1]}\n\n{said}"
+
+
+def fenced_program(text: str, entry_point: str | None = None) -> str | None:
+    """Returns the program of a text in which one is announced: in a fence, or begun by a line of code."""
+    found = blocks(text)
+    announced = found or _INLINE.search(text) or _STARTS.search(text)
+    return _program(text, found, entry_point) if announced else None
+
+
+def bare_program(text: str) -> str | None:
+    """Returns the program that a text without fences holds, None if it is prose.
+
+    Fences that close nothing are dropped. What begins like a program is one, broken or not.
+    """
+    text = _BLANK_LINES.sub("", text).rstrip()
+    if does_something(text):
+        return text
+    text = _CLOSING.sub("", text).rstrip()
+    if does_something(text):
+        return text
+    for starts, surely in ((_STARTS, True), (_MAY_START, False)):
+        for start in starts.finditer(text):
+            rest = dedent(text[start.start() :])
+            if (code := _longest(rest)) is not None:
+                return code
+            if surely:
+                return rest
+    return None
+
+
+def _is_plain(block: Block) -> bool:
+    return block.closed and bool(block.python) and not block.text.isspace() and block.text != ""
+
+
+def _elsewhere(text: str, block: Block, entry_point: str | None) -> bool:
+    """Whether what a program is to define is defined outside the block alone."""
+    return entry_point is not None and defines(text, entry_point) and not defines(block.text, entry_point)
+
+
+def _of_blocks(found: list[Block]) -> Iterator[_Candidate]:
+    for block in found:
+        if block.text.strip():
+            yield _Candidate(block.text, block.python, block.start)
+
+
+def _around(text: str, found: list[Block]) -> Iterator[_Candidate]:
+    """Yields the code that stands before, between and behind blocks."""
+    borders = [0, *(place for block in found for place in (block.start, block.end)), len(text)]
+    for first, last in zip(borders[::2], borders[1::2], strict=True):
+        if (code := bare_program(text[first:last])) is not None:
+            yield _Candidate(code, None, first)
+
+
+def _inline(text: str) -> Iterator[_Candidate]:
+    """Yields what stands in fences that begin in the middle of a line."""
+    for inner in _INLINE.finditer(text):
+        if (code := bare_program(inner[2].strip("\n"))) is not None:
+            yield _Candidate(code, None, inner.start())
+
+
+def _longest(text: str) -> str | None:
+    """Returns the longest beginning that is a program, cut at ends of lines."""
+    lines = text.split("\n")
+    for _ in range(_TRIES):
+        code = "\n".join(lines).rstrip()
+        if not code:
+            return None
+        if not (broken := broken_line(code)):
+            return code if does_something(code) else None
+        lines = lines[: min(broken - 1, len(lines) - 1)]
+    return None

@@ -1,0 +1,146 @@
+"""Fenced blocks in what models write: CommonMark's (section 4.5), and those that come close.
+
+Beyond the standard a fence may close at the end of a line of code, and a fence with an info string inside a
+block that is no Python begins a new one, for models forget to close.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from o1coder_gym.steps.source import parsed
+
+_OPENING = re.compile(
+    r"^(?P<margin>(?:[ \t]*>[ \t]?)*[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
+    r"(?P<fence>`{3,}(?=[^`\n]*\n)|~{3,})[ \t]*(?P<info>[^\n]*)\n",
+    re.M,
+)
+_RUN = re.compile(r"`{3,}")
+_RUN_OF = {"`": re.compile("`+"), "~": re.compile("~+")}
+_BEHIND = {mark: re.compile(rf"{mark}+[ \t\r]*(?:\n|\Z)") for mark in "`~"}
+_NAMES = re.compile(r"[\w.+#/-]+")
+_PYTHON = re.compile(r"(?:[ic]?python|py)[\d.]*|sage|starlark|.+\.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block.
+
+    Attributes:
+        info: The info string of its opening fence.
+        text: Its content, without the indentation of the opening fence.
+        start: Where its first line begins.
+        end: Where it ends, the line of its closing fence included.
+        closed: Whether it has a closing fence; without one it runs to the end.
+    """
+
+    info: str
+    text: str
+    start: int
+    end: int
+    closed: bool
+
+    @property
+    def python(self) -> bool | None:
+        """Whether it says that it is Python; None where it says nothing."""
+        names = [name.strip(".").lower() for name in _NAMES.findall(self.info)]
+        if not names:
+            return None
+        return any(_PYTHON.fullmatch(name) for name in names)
+
+
+def fenced(code: str) -> str:
+    """Returns a program in a fence that is longer than any run of backticks in it."""
+    fence = "`" * max(3, 1 + max(map(len, _RUN.findall(code)), default=0))
+    return f"{fence}python\n{code}\n{fence}\n"
+
+
+def first_end(text: str) -> int | None:
+    """Returns where the line of the first closing fence ends; None while open, 0 without a fence.
+
+    What it returns does not change as the text grows.
+    """
+    opening = _OPENING.search(text)
+    if opening is None:
+        return 0
+    closing = _closing(text, opening)
+    return closing.end if closing and text[closing.end - 1] == "\n" else None
+
+
+def blocks(text: str) -> list[Block]:
+    """Returns all fenced blocks of a text, in order."""
+    return list(_blocks(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Closing:
+    """Where a block's content ends, and where the line of its closing fence does."""
+
+    content_end: int
+    end: int
+
+
+def _blocks(text: str) -> Iterator[Block]:
+    place = 0
+    while opening := _OPENING.search(text, place):
+        closing = _closing(text, opening)
+        content_end = closing.content_end if closing else len(text)
+        if (again := _restart(text, opening, content_end)) is not None:
+            closing, content_end, place = None, again, again
+        else:
+            place = closing.end if closing else len(text)
+            content_end = content_end if closing else _last_fence(text, opening, content_end)
+        body = _content(text[opening.end() : content_end], opening)
+        yield Block(opening["info"].strip(), body, opening.start(), place, closing is not None)
+
+
+def _closing(text: str, opening: re.Match[str]) -> _Closing | None:
+    """Returns the closing fence of a block: on a line of its own, or behind a whole program."""
+    fence, deepest = opening["fence"], len(opening["margin"]) + 3
+    place = text.find(fence, opening.end())
+    while place >= 0:
+        line = text.rfind("\n", 0, place) + 1
+        behind = _BEHIND[fence[0]].match(text, place)
+        if behind:
+            before = text[line:place]
+            blank = not before.strip(" \t>")
+            content_end = line if blank else place
+            alone = blank and len(before.expandtabs(4)) <= deepest
+            if alone or parsed(_content(text[opening.end() : content_end], opening)) is not None:
+                return _Closing(content_end, behind.end())
+        place = text.find(fence, _RUN_OF[fence[0]].match(text, place).end())  # pyright: ignore[reportOptionalMemberAccess]
+    return None
+
+
+def _restart(text: str, opening: re.Match[str], end: int) -> int | None:
+    """Returns where another block begins inside one that was never closed and is no Python as it stands."""
+    if text.find(opening["fence"], opening.end(), end) < 0:
+        return None
+    for inner in _OPENING.finditer(text, opening.end(), end):
+        alike = inner["fence"].startswith(opening["fence"]) and inner["info"].strip()
+        if alike and len(inner["margin"]) <= len(opening["margin"]) + 3:
+            whole = parsed(_content(text[opening.end() : end], opening))
+            return inner.start() if whole is None else None
+    return None
+
+
+def _last_fence(text: str, opening: re.Match[str], end: int) -> int:
+    """Returns where an open block ends: before a fence that is the last thing in the text."""
+    rest = text[opening.end() : end].rstrip()
+    return (
+        opening.end() + len(rest.removesuffix(opening["fence"])) if rest.endswith(opening["fence"]) else end
+    )
+
+
+def _content(text: str, opening: re.Match[str]) -> str:
+    """Returns a block's content: the opening's indentation and line ends of its kind taken off."""
+    if opening["info"].endswith("\r"):
+        text = text.replace("\r\n", "\n")
+    margin = opening["margin"]
+    if margin:
+        quotes, width = margin.count(">"), len(margin)
+        pattern = rf"^(?:[ \t]*>[ \t]?){{0,{quotes}}}" if quotes else rf"^[ \t]{{0,{width}}}"
+        text = re.sub(pattern, "", text, flags=re.M)
+    return text.removesuffix("\n")

@@ -1,0 +1,53 @@
+"""Text as Python source: whether it is any, where it breaks, what it defines. Nothing is run."""
+
+from __future__ import annotations
+
+import ast
+import re
+import threading
+import warnings
+from functools import lru_cache
+
+_quiet = threading.Lock()
+
+
+def parsed(code: str) -> ast.Module | None:
+    """Returns a program's tree, None where it is no Python."""
+    return _read(code)[0]
+
+
+def broken_line(code: str) -> int:
+    """Returns the number of the line, from 1, at which a program can be read no further; 0 if it can."""
+    return _read(code)[1]
+
+
+def does_something(code: str) -> bool:
+    """Whether it is Python and more than names, constants and ``return``, as one word may be by itself."""
+    tree = parsed(code)
+    return tree is not None and any(map(_acts, tree.body))
+
+
+def defines(code: str, name: str) -> bool:
+    """Whether a program, broken or not, defines a function, a class, a method or a variable of that name."""
+    word = re.escape(name.rpartition(".")[2].removesuffix("()"))
+    pattern = rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{word}\b|^{word}[ \t]*(?::[^=\n]+)?=(?!=)"
+    return re.search(pattern, code, re.M) is not None
+
+
+@lru_cache(maxsize=64)
+def _read(code: str) -> tuple[ast.Module | None, int]:
+    # filters of warnings are the process's own: two threads that change and restore them must take turns
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(code), 0
+        except SyntaxError as error:
+            return None, error.lineno or 1
+        except (ValueError, RecursionError, MemoryError):
+            return None, 1
+
+
+def _acts(line: ast.stmt) -> bool:
+    if isinstance(line, ast.Expr):
+        return any(isinstance(node, ast.Call) for node in ast.walk(line))
+    return not isinstance(line, ast.Return | ast.Break | ast.Continue)

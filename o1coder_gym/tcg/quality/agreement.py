@@ -1,0 +1,79 @@
+"""How far votes can be trusted: of tests with so many voters behind them, how many are right?
+
+Measured on problems with references, which the voters do not see: mode B makes the tests, the reference
+judges them. A calibration fitted on some problems turns the share of voters into a chance on others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.metrics import Bin, reliability
+from o1coder_gym.prm.calibration import fit
+from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.statistics import Estimate, estimate_share
+from o1coder_gym.tcg.checking.agreement import Calibration
+from o1coder_gym.tcg.checking.execution import OutputJudge
+from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
+from o1coder_gym.types import GeneratedTests
+
+
+@dataclass(frozen=True, slots=True)
+class VotedTest:
+    """A test that was voted for, and what the reference says of it.
+
+    Attributes:
+        problem: Task id.
+        weight: Its weight in [0, 1], see `GeneratedTests.weights`.
+        right: Whether the reference passes it.
+    """
+
+    problem: str
+    weight: float
+    right: bool
+
+
+def voted_tests(
+    judge: OutputJudge, rows: Sequence[ProblemRow], generated: Sequence[GeneratedTests]
+) -> list[VotedTest]:
+    """Judges tests of mode B by references.
+
+    Args:
+        judge: Runs the references.
+        rows: Problems; those without a reference are left out.
+        generated: What mode B made for each of them, with weights.
+    """
+    known = [(row, one) for row, one in zip(rows, generated, strict=True) if row.reference is not None]
+    claims = [Claim(row.problem, one.tests, (row.reference or "",)) for row, one in known]
+    return [
+        VotedTest(row.problem.task_id, weight, decided.standing is Standing.CONFIRMED)
+        for (row, one), checked in zip(known, check_by_reference(judge, claims, repair=False), strict=True)
+        for weight, decided in zip(one.weights, checked, strict=True)
+    ]
+
+
+def fit_agreement(voted: Sequence[VotedTest]) -> Calibration:
+    """Fits the chance that a test is right to its share of voters, by isotonic regression.
+
+    Raises:
+        UsageError: When there is no test.
+    """
+    if not voted:
+        raise UsageError("a calibration of votes needs tests of problems with references")
+    return fit("isotonic", [one.weight for one in voted], [float(one.right) for one in voted])
+
+
+def agreement_bins(voted: Sequence[VotedTest]) -> list[Bin]:
+    """Returns the reliability figure of votes, for `reporting.figures.draw_reliability`."""
+    return reliability([one.weight for one in voted], [one.right for one in voted])
+
+
+def share_right(voted: Sequence[VotedTest]) -> Estimate:
+    """Estimates the share of right tests; those of one problem stay together."""
+    by_problem: dict[str, list[bool]] = {}
+    for one in voted:
+        by_problem.setdefault(one.problem, []).append(one.right)
+    shares = [sum(right) / len(right) for right in by_problem.values()]
+    return estimate_share(shares, [len(right) for right in by_problem.values()])

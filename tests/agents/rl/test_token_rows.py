@@ -1,0 +1,257 @@
+"""Every sampled token is in the row of its episode, with its step; the loss of a batch by hand."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents.rl.episodes import Episode, token_row
+from o1coder_gym.agents.rl.settings import RLSettings
+from o1coder_gym.agents.rl.token_rows import RowBuilder, TokenRow, parent_table
+from o1coder_gym.policies import Completion, HFEngine, LanguageModelPolicy
+from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.types import PolicyRequest, Proposal, Sampling, State
+
+pytest.importorskip("trl")
+
+INPUTS = [{"prompt": slot} for slot in ("0", "1") for _ in range(4)]
+
+
+def row_of(*steps: tuple[list[int], list[int]]) -> TokenRow:
+    """Returns a row of (sampled, shown to the next step)."""
+    row = RowBuilder((7, 8))
+    for index, (sampled, shown) in enumerate(steps):
+        row.add_step(index, sampled, [-float(token) for token in sampled], shown)
+    return row.built()
+
+
+@pytest.mark.parametrize(
+    ("steps", "ids", "step_of", "parents"),
+    [
+        # the header that was sampled is the one that the format puts in: one sequence
+        ([([1, 2, 3], [1, 2, 3, 4]), ([5], [5])], [1, 2, 3, 4, 5], [0, 0, 0, -1, 1], [-1, 0, 1, 2, 3]),
+        # an end of text (9): a branch; the header (3, 4) follows token 1
+        ([([1, 9], [1, 3, 4]), ([5], [5])], [1, 9, 3, 4, 5], [0, 0, -1, -1, 1], [-1, 0, 0, 2, 3]),
+        # nothing but an end of text, twice
+        ([([9], [3]), ([9], [9])], [9, 3, 9], [0, -1, 1], [-1, -1, 1]),
+        # an equal step that was first written in other tokens
+        ([([1, 2], [6, 3]), ([5], [5])], [1, 2, 6, 3, 5], [0, 0, -1, -1, 1], [-1, 0, -1, 2, 3]),
+        # a format that puts nothing in between: the first token behind a branch cannot be read off
+        ([([1, 9], [1]), ([5, 6], [5, 6])], [1, 9, 5, 6], [0, 0, -1, 1], [-1, 0, 0, 2]),
+    ],
+)  # fmt: skip
+def test_rows_by_hand(steps: Any, ids: list[int], step_of: list[int], parents: list[int]) -> None:
+    row = row_of(*steps)
+    assert row.prompt_ids == (7, 8)
+    assert row.completion_ids == tuple(ids)
+    assert row.step_of == tuple(step_of)
+    assert row.parents == tuple(parents)
+    learned = [place for place, step in enumerate(step_of) if step >= 0]
+    assert [row.logprobs[place] for place in learned] == [-float(ids[place]) for place in learned]
+
+
+def test_a_token_attends_to_what_it_was_sampled_after() -> None:
+    import torch
+
+    from o1coder_gym.agents.rl.token_rows import path_attention
+
+    row = row_of(([1, 9], [1, 3]), ([5], [5]))  # prompt 7 8, then 1 9* 3 5
+    mask = torch.tensor([[0, 1, 1, 1, 1, 1, 1, 0]])  # one place of padding on each side
+    attention, positions = path_attention(mask, parent_table([row], 5), torch.float32)
+    sees = [[place for place in range(8) if attention[0, 0, token, place] == 0] for token in range(1, 7)]
+    assert sees == [[1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 3, 5, 6]]
+    assert positions[0, 1:7].tolist() == [0, 1, 2, 3, 3, 4]
+
+
+def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) -> Any:
+    from trl import GRPOConfig
+
+    from o1coder_gym.agents.rl import grpo
+    from o1coder_gym.agents.rl.actor import Actor
+    from o1coder_gym.models.checkpoints import load_weights
+
+    model, tokenizer = load_weights(weights, "float32")
+    actor = Actor(model, tokenizer, PSEUDOCODE)
+    return grpo.StepGRPOTrainer(
+        settings,
+        grpo.Sampler(settings, process, process.task_ids, actor),
+        grpo.Monitor(settings),
+        model=model,
+        args=GRPOConfig(**grpo._arguments(out, settings)),
+        train_dataset=grpo.slots(settings),
+        processing_class=tokenizer,
+    )
+
+
+def by_hand(process: Any, trainer: Any, task_id: str, texts: list[str], end: bool) -> Episode:
+    """Returns an episode whose steps before the last end with the end of the text, or with a wrong header."""
+    text = trainer._sampler.policy.engine._ready()[0].text
+    state, proposals, transitions = process.initial(task_id), [], []
+    for index, body in enumerate(texts):
+        opening = PSEUDOCODE.prompt(process.problem(task_id), state).opening
+        ids = text.encode_more(body)
+        tail = (text.tokenizer.eos_token_id,) if end else text.encode_more("\n\n### STEP")
+        last = index + 1 == len(texts)
+        sampled = ids if last else (*ids, *tail)
+        proposals.append(Proposal(opening + body, len(sampled), -1.0, ids, sampled_ids=sampled))
+        (found,) = process.advance([(state, opening + body)])
+        transitions.append(found)
+        state = found.state
+    return Episode(process.problem(task_id), tuple(proposals), tuple(transitions))
+
+
+@pytest.mark.parametrize("end", [True, False])
+@pytest.mark.parametrize("rows_at_once", [8, 2])
+def test_the_loss_of_a_batch_token_by_token(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path, end: bool, rows_at_once: int
+) -> None:
+    import torch
+
+    settings = replace(settings, beta=0.0, rows_at_once=rows_at_once)
+    trainer = trainer_for(weights, process, settings, tmp_path)
+    bodies = [["bd", "ab", "bdf"], ["ac", "b", "ace"], ["ab\n\n", "cc", "bb"], ["b", "aab", "ca"]]
+    episodes = [by_hand(process, trainer, task, texts, end) for task in ("one", "two") for texts in bodies]
+    trainer._sampler.sample = lambda *_: episodes
+    batch = trainer._generate_and_score_completions(INPUTS)
+
+    total, count = 0.0, 0
+    for one, advantages in zip(trainer.scored, batch["advantages"].tolist(), strict=True):
+        for place, step in enumerate(one.row.step_of):
+            if step >= 0:
+                # ρ = 1 at the first look, so that −min(ρA, clip(ρ)A) is −A
+                total -= advantages[place]
+                count += 1
+    assert count == sum(episode.tokens for episode in episodes)
+    parts = [
+        {
+            name: value if value.dim() == 0 else value[start : start + rows_at_once]
+            for name, value in batch.items()
+        }
+        for start in range(0, 8, rows_at_once)
+    ]
+    trainer.current_gradient_accumulation_steps = len(parts)
+    trainer.model.zero_grad()
+    losses = [trainer._compute_loss(trainer.model, part) for part in parts]
+    assert sum(loss.item() for loss in losses) == pytest.approx(total / count, abs=1e-5)
+    for loss in losses:
+        loss.backward()
+    mine = {name: weight.grad.clone() for name, weight in trainer.model.named_parameters()}
+
+    # the gradient of −Σ A log π / count, each token by a pass over the very tokens that it was sampled after
+    trainer.model.zero_grad()
+    for one, advantages in zip(trainer.scored, batch["advantages"].tolist(), strict=True):
+        for place, step in enumerate(one.row.step_of):
+            if step >= 0:
+                path, before = [], one.row.parents[place]
+                while before >= 0:
+                    path.append(one.row.completion_ids[before])
+                    before = one.row.parents[before]
+                ids = torch.tensor([[*one.row.prompt_ids, *path[::-1]]])
+                log = trainer.model(ids).logits[0, -1].log_softmax(-1)[one.row.completion_ids[place]]
+                (-advantages[place] * log / count).backward()
+    for name, weight in trainer.model.named_parameters():
+        assert torch.allclose(mine[name], weight.grad, atol=1e-5), name
+    assert any(grad.abs().max() > 1e-4 for grad in mine.values())
+
+
+def test_two_episodes_of_one_step_in_other_tokens_keep_their_own(weights: Path, process: Any) -> None:
+    policy = LanguageModelPolicy(HFEngine.from_name(str(weights)), PSEUDOCODE)
+    text = policy.engine._ready()[0].text  # pyright: ignore[reportAttributeAccessIssue]
+    whole, letters = text.encode_more("ab"), text.encode_more("a") + text.encode_more("b")
+    problem, state = process.problem("one"), process.initial("one")
+    request = PolicyRequest(problem, state, 1, Sampling(), 0)
+    generate = policy._generate(request)
+    opening = generate.prompt.opening
+    after = process.advance([(state, opening + "ab")])[0]
+    rows = []
+    for ids in (letters, whole):
+        sampled = (*ids, text.tokenizer.eos_token_id)
+        completion = Completion("ab", ids, len(sampled), -1.0, "stop", sampled_ids=sampled)
+        policy._remember_child(request, generate, completion, opening + "ab")  # the first one stays
+        proposals = (Proposal("x", 1, sampled_ids=sampled), Proposal("y", 1, sampled_ids=(5,)))
+        rows.append(token_row(policy, Episode(problem, proposals, (after, after))))
+        mine = [t for t, step in zip(rows[-1].completion_ids, rows[-1].step_of, strict=True) if step == 0]
+        assert tuple(mine) == sampled
+
+
+@pytest.mark.parametrize("cap", [1.0, 2.0])
+def test_sampler_and_trainer_may_differ_within_a_cap(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path, cap: float
+) -> None:
+    import torch
+
+    settings = replace(settings, importance_cap=cap, credit="phi")
+    trainer = trainer_for(weights, process, settings, tmp_path)
+    batch = trainer._generate_and_score_completions(INPUTS)
+    apart = trainer._metrics["train"]["sampling/logprob_difference"][-1]
+    assert apart < 1e-3  # in float32 both are one policy
+    plain = trainer.advantages(batch["completion_ids"])
+    assert torch.allclose(batch["advantages"], plain, atol=1e-3)
+    # a sampler that thought each token half, or a tenth as likely
+    for factor, weight in ((0.5, min(cap, 2.0)), (0.1, cap), (2.0, 0.5)):
+        told = dict(batch)
+        told["sampling_per_token_logps"] = batch["old_per_token_logps"] + math.log(factor)
+        mask = batch["completion_mask"] * batch["tool_mask"] == 1
+        assert torch.allclose(trainer.importance(told)[mask], torch.tensor(weight), atol=1e-3)
+
+
+@pytest.mark.parametrize("credit", ["step", "outcome"])
+def test_a_policy_that_ends_its_text_at_once_learns_not_to(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path, credit: str
+) -> None:
+    import torch
+
+    settings = replace(
+        settings, credit=credit, beta=0.0, learning_rate=3e-3, max_tokens=4, alpha="1.0", clip=0.5
+    )
+    trainer = trainer_for(weights, process, settings, tmp_path)
+    end, model = trainer._sampler.policy.engine._ready()[0].text.tokenizer.eos_token_id, trainer.model
+    prompts = [
+        torch.tensor([trainer._sampler.policy.prompt_ids(process.problem(name), State(name))])
+        for name in process.task_ids
+    ]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    while first_end(model, prompts, end) < 0.85:
+        loss = -torch.stack([model(ids).logits[0, -1].log_softmax(-1)[end] for ids in prompts]).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    before = first_end(model, prompts, end)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    process.advance = paying_for_text(process.advance)
+    for _ in range(8):
+        batch = trainer._generate_and_score_completions(INPUTS)
+        learned = [sum(step >= 0 for step in one.row.step_of) for one in trainer.scored]
+        assert learned == [one.episode.tokens for one in trainer.scored]
+        optimizer.zero_grad()
+        trainer._compute_loss(model, batch).backward()
+        optimizer.step()
+        trainer.state.global_step += 1
+    assert first_end(model, prompts, end) < before - 0.3
+
+
+def first_end(model: Any, prompts: Any, end: int) -> float:
+    """Returns the mean probability of an end of the text as the first token."""
+    import torch
+
+    with torch.no_grad():
+        return sum(model(ids).logits[0, -1].softmax(-1)[end].item() for ids in prompts) / len(prompts)
+
+
+def paying_for_text(advance: Any) -> Any:
+    """Has a chain pass iff its first step says something."""
+    from o1coder_gym.types import CaseResult, Outcome, Verdict
+
+    def paid(pairs: Any, /) -> Any:
+        found = []
+        for one in advance(pairs):
+            if one.verdict is not None:
+                said = one.state.steps[0].text.removeprefix("### Step 1 (define)\n").strip()
+                outcome = Outcome.PASS if said else Outcome.WRONG_ANSWER
+                one = replace(one, verdict=Verdict(outcome, (CaseResult(outcome),)))
+            found.append(one)
+        return found
+
+    return paid

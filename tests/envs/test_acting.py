@@ -1,0 +1,150 @@
+"""Acting agents: what plays the environment runs under the driver too, metered and journaled."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents import acting
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.tasks import Task
+from o1coder_gym.envs import ReasoningEnv, TextInteraction
+from o1coder_gym.envs.acting import ActingPolicy
+from o1coder_gym.runs.budget import UNLIMITED, Budget
+from o1coder_gym.runs.journal import RunFolder
+from tests.command_line import call
+
+
+class Scripted:
+    """Does one action after another, and keeps what it saw."""
+
+    actions: tuple[str, ...] = ()
+    price = 10
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.seen: list[tuple[Any, Any]] = []
+
+    def act(self, observation: Any, info: Any) -> str:
+        self.seen.append((observation, info))
+        self.tokens += self.price
+        return self.actions[observation["depth"]]
+
+
+def made(*actions: str, price: int = 10) -> tuple[Any, list[Scripted]]:
+    """Returns what makes such agents, and the list of those made."""
+    kind = type("Agent", (Scripted,), {"actions": actions, "price": price})
+    agents: list[Scripted] = []
+
+    def make() -> Scripted:
+        agents.append(kind())
+        return agents[-1]
+
+    return make, agents
+
+
+def run(toy: Any, make: Any, budget: Budget = UNLIMITED, **options: Any) -> Any:
+    driver = Driver(toy.shared, ActingPolicy(make, toy.shared), **options)
+    (done,) = driver.run([Task("toy/0", partial(acting.acting, agent="made here"), budget)])
+    return done
+
+
+def test_it_sees_what_the_environment_shows_and_is_metered(toy) -> None:
+    actions = ("no step at all", toy.define, toy.good)
+    make, agents = made(*actions)
+    done = run(toy, make, Budget(tokens=100))
+    assert done.error is None
+    assert (done.result.code, done.result.value) == ("good", 1.0)
+    assert (done.usage.tokens, done.usage.calls, done.usage.executions) == (30, 3, 1)
+    env = ReasoningEnv(TextInteraction(toy.shared))
+    observation, info = env.reset(options={"task_id": "toy/0"})
+    for action, (seen, told) in zip(actions, agents[0].seen, strict=True):
+        assert seen == observation
+        assert told["feedback"] == info["feedback"]
+        assert told.keys() == info.keys()
+        observation, _, _, _, info = env.step(action)
+
+
+@pytest.mark.parametrize("left", [9, 15, 25])
+def test_a_budget_of_tokens_ends_it_and_is_not_overdrawn(toy, left: int) -> None:
+    make, _ = made(toy.define, toy.define, toy.good)
+    done = run(toy, make, Budget(tokens=left))
+    assert done.result.code is None
+    assert done.usage.tokens <= left
+
+
+def test_one_that_does_not_count_its_tokens_needs_another_budget(toy) -> None:
+    class Silent:
+        def act(self, observation: Any, info: Any) -> str:
+            return toy.good
+
+    assert run(toy, Silent, Budget(executions=3)).result.code == "good"
+    assert "has no attribute tokens" in str(run(toy, Silent, Budget(tokens=100)).error)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda self, observation, info: 7, "act returned a int"),
+        (lambda self, observation, info: None, "act returned a NoneType"),
+        (lambda self, observation, info: 1 / 0, "division by zero"),
+        (lambda self, observation, info: setattr(self, "tokens", -5) or "x", "count of tokens fell"),
+    ],
+)
+def test_what_it_does_wrong_ends_its_own_task(toy, act: Any, message: str) -> None:
+    flawed = type("Flawed", (), {"act": act, "tokens": 0})
+    done = run(toy, flawed)
+    assert done.result is None or done.result.code is None
+    assert message in str(done.error)
+
+
+def test_it_is_resumed_from_the_journal(toy, tmp_path: Path) -> None:
+    make, agents = made(toy.define, toy.good)
+    results = []
+    for resume in (False, True):
+        with RunFolder.open(tmp_path, {}, resume=resume) as folder:
+            results.append(run(toy, make, journal=folder).result)
+    assert results[0] == results[1]
+    assert [len(agent.seen) for agent in agents] == [2]
+
+
+PROGRAM = """
+class Fixed:
+    tokens = 0
+
+    def act(self, observation, info):
+        self.tokens += 5
+        lines = (
+            "### Step 1 (code)",
+            "```python",
+            "def count_vowel_words(text):",
+            "    return sum(word[0] in 'aeiouAEIOU' for word in text.split())",
+            "```",
+        )
+        return chr(10).join(lines)
+"""
+SCRIPT = {"problems": {"*": {"depths": [[{"type": "code", "text": "0"}]]}}}
+
+
+def test_the_benchmark_judges_it_on_hidden_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(PROGRAM)
+    Path("script.json").write_text(json.dumps(SCRIPT))
+    words = ["--problems", "starter", "--limit", "2", "--policy", "scripted:script.json", "--no-controls"]
+    words += ["--agent", "acting?agent=mine.py:Fixed", "--agent", "greedy", "--tokens", "64,256"]
+    assert call("bench", *words, "--out", "run").exit_code == 0
+    rows = [json.loads(line) for line in Path("run/results.jsonl").read_text().splitlines()]
+    mine = [row for row in rows if row["agent"].startswith("acting")]
+    assert [row["solved"] for row in mine] == [True, True, False, False]
+    assert {row["usage"]["tokens"] for row in mine} == {5}
+
+
+@pytest.mark.parametrize("path", ["", "nowhere:Agent", "json:dumps", "none.py:Agent"])
+def test_an_agent_that_is_none_is_one_line(path: str, tmp_path: Path) -> None:
+    done = call(
+        "bench", "--policy", "scripted:none.json", "--agent", f"acting?agent={path}", "--out", tmp_path / "r"
+    )
+    assert done.exit_code in (1, 2)
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -1,0 +1,302 @@
+"""Templates of several families on one byte tokenizer: prompts, ends, rows to train on, and what is saved."""
+
+import copy
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl", exc_type=ImportError)
+
+from o1coder_gym.errors import O1CoderError, UsageError
+from o1coder_gym.models import finetuning
+from o1coder_gym.models.chat_template import (
+    TrainingTokens,
+    check_training_tokens,
+    encode_more,
+    encode_prompt,
+    end_tokens,
+    ending,
+    render_prompt,
+    render_thought,
+    training_tokens,
+    with_template_arguments,
+)
+from o1coder_gym.models.checkpoints import load_weights, make_paddable, save_merged, try_saving
+from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.prm.step_text import separated
+from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
+from o1coder_gym.types import ActionType, Problem, State, Step
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+NO_SYSTEM = (
+    "{% for message in messages %}{% if message['role'] == 'system' %}{{ raise_exception('System role not "
+    "supported') }}{% endif %}<{{ message['role'] }}>{{ message['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+ALTERNATING = (
+    "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}{% if message['role'] == 'user' %}[INST] "
+    "{{ message['content'] }} [/INST]{% else %} {{ message['content'] }}<eos>{% endif %}{% endfor %}"
+)
+DROPS_SYSTEM = (
+    "{% for message in messages %}{% if message['role'] != 'system' %}<{{ message['role'] }}>"
+    "{{ message['content'] | trim }}<|end|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+THINKS = (  # as Qwen3's: thoughts of earlier turns are dropped, none at all are written by an argument
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% set content = message['content'].split('</think>')[-1] %}"
+    "{% if message['role'] == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}"
+    "{{ content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
+    "{% endif %}"
+)
+OPENS_THOUGHT = (  # as DeepSeek-R1's
+    "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}"
+    "{% if message['role'] == 'assistant' %}<eos>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant><think>\n{% endif %}"
+)
+NO_END = (
+    "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+DATED = "Today is {{ date_string }}. Effort: {{ reasoning_effort }}.\n" + CHATML
+
+TEMPLATES: dict[str, str | None] = {
+    "chatml": CHATML,
+    "no system turn": NO_SYSTEM,
+    "alternating": ALTERNATING,
+    "system dropped": DROPS_SYSTEM,
+    "thinking": THINKS,
+    "thought opened": OPENS_THOUGHT,
+    "no end": NO_END,
+    "dated": DATED,
+    "none": None,
+}
+ENDS = {
+    "chatml": "<|im_end|>\n",
+    "no system turn": "<|end|>",
+    "alternating": "<eos>",
+    "none": "<eos>",
+    "no end": "",
+}
+PROBLEM = Problem("t/0", "Write `add(a, b)`.", "add")
+CHAIN = State(
+    "t/0",
+    (
+        Step(ActionType.DEFINE, "add them"),
+        Step(ActionType.REFINE, "a + b"),
+        Step(ActionType.CODE, "def add(a, b):\n    return a + b"),
+    ),
+)
+
+
+def tokenizer_of(template: str | None, *, merges: bool = False, **options: Any) -> Any:
+    """A byte tokenizer with the templates' special tokens; with merges over line ends and brackets."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<pad>", "<eos>", "<|im_start|>", "<|im_end|>", "<|end|>"]
+    pairs = [("Ċ", "a"), ("(", "r"), ("Ċ", "Ċ"), ("`", "`"), (":", "Ċ")] if merges else []
+    letters = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet()), *(a + b for a, b in pairs)]
+    core = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=pairs))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    names = {"pad_token": "<pad>", "eos_token": "<eos>"} | options
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, additional_special_tokens=special[2:], **{k: v for k, v in names.items() if v}
+    )
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def conversation(step_format: Any) -> tuple[list[dict[str, str]], str]:
+    """The row that SFT is given: what the policy is shown, and a whole chain."""
+    prompt = step_format.prompt(PROBLEM, State("t/0"))
+    steps = CHAIN.steps if step_format is PSEUDOCODE else CHAIN.steps[-1:]
+    texts = [step_format.render(step, number).rstrip() for number, step in enumerate(steps, start=1)]
+    turns = [{"role": role, "content": content} for role, content in prompt.messages]
+    return turns, prompt.prefill.removesuffix(prompt.opening) + "\n\n".join(texts) + "\n"
+
+
+@pytest.mark.parametrize("merges", [False, True], ids=["bytes", "merges"])
+@pytest.mark.parametrize("step_format", [PSEUDOCODE, VANILLA], ids=["pseudocode", "vanilla"])
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_policys_prompt_is_a_prefix_of_what_is_trained_on(
+    name: str, step_format: Any, merges: bool
+) -> None:
+    tokenizer = tokenizer_of(TEMPLATES[name], merges=merges)
+    text = TokenText(tokenizer)
+    turns, answer = conversation(step_format)
+    tokens = training_tokens(tokenizer, turns, answer)
+    trained = tokens.prompt + tokens.answer
+    shown = text.encode(step_format.prompt(PROBLEM, State("t/0")))
+    assert trained[: len(shown)] == shown
+    assert tokenizer.decode(trained) == render_prompt(tokenizer, turns) + answer + ending(tokenizer)
+    check_training_tokens(tokenizer, [(turns, answer, tokens)])
+    steps = CHAIN.steps[:2] if step_format is PSEUDOCODE else ()
+    for depth in range(1, len(steps) + 1):  # a prompt that the policy extends is a prefix too
+        prompt = step_format.prompt(PROBLEM, State("t/0", steps[:depth]))
+        place = len(render_prompt(tokenizer, turns) + prompt.prefill)
+        lengths = {len(tokenizer.decode(trained[:count])) for count in range(len(shown), len(trained))}
+        assert place in lengths
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_rows_of_sft_dpo_and_prm_begin_as_the_policys_prompt(name: str) -> None:
+    tokenizer = tokenizer_of(TEMPLATES[name])
+    turns, answer = conversation(PSEUDOCODE)
+    side = [{"role": "assistant", "content": answer}]
+    other = [{"role": "assistant", "content": answer.replace("a + b", "a - b")}]
+    row = {"prompt": turns, "completion": side, "chosen": side, "rejected": other}
+    shown = list(TokenText(tokenizer).encode(PSEUDOCODE.prompt(PROBLEM, State("t/0"))))
+    sft = finetuning._sft_row(row, tokenizer)
+    assert sft["input_ids"][: len(shown)] == shown
+    assert sft["completion_mask"].index(1) == len(encode_prompt(tokenizer, turns))
+    dpo = finetuning._dpo_row(row, tokenizer)
+    for ids in (dpo["chosen_ids"], dpo["rejected_ids"]):
+        assert (dpo["prompt_ids"] + ids)[: len(shown)] == shown
+    asked = [{"role": "user", "content": "q"}]
+    assert separated(tokenizer, "q", ["s"]).ids[: len(encode_prompt(tokenizer, asked))] == encode_prompt(
+        tokenizer, asked
+    )
+
+
+@pytest.mark.parametrize(("name", "end"), ENDS.items())
+def test_what_ends_a_turn(name: str, end: str) -> None:
+    tokenizer = tokenizer_of(TEMPLATES[name])
+    assert ending(tokenizer) == end
+    ends = {"<eos>"} | ({end.strip()} if end else set())
+    assert end_tokens(None, tokenizer) == {tokenizer.convert_tokens_to_ids(one) for one in ends}
+
+
+def test_ends_are_united(model: Path) -> None:
+    loaded, _ = load_weights(model, "float32")
+    loaded.generation_config.eos_token_id = [7, 8]
+    loaded.config.eos_token_id = 9
+    assert end_tokens(loaded, tokenizer_of(CHATML)) == {1, 3, 7, 8, 9}
+
+
+@pytest.mark.parametrize("name", ["no system turn", "alternating", "system dropped"])
+def test_a_system_turn_that_is_refused_or_dropped_is_merged(name: str) -> None:
+    turns, _ = conversation(PSEUDOCODE)
+    shown = render_prompt(tokenizer_of(TEMPLATES[name]), turns)
+    assert shown.count(turns[0]["content"]) == 1
+    assert shown.index(turns[0]["content"]) < shown.index(turns[1]["content"])
+
+
+def test_thoughts_are_closed_or_opened() -> None:
+    turns = [{"role": "user", "content": "q"}]
+    closed = {
+        name: render_prompt(tokenizer_of(TEMPLATES[name]), turns) for name in ("thinking", "thought opened")
+    }
+    assert closed["thinking"].endswith("assistant\n<think>\n\n</think>\n\n")
+    assert closed["thought opened"].endswith("<assistant><think>\n\n</think>\n\n")
+    told = with_template_arguments(tokenizer_of(THINKS), {"enable_thinking": False})
+    assert render_prompt(told, turns) == closed["thinking"]
+    for name in closed:
+        text, closing = render_thought(tokenizer_of(TEMPLATES[name]), turns)
+        assert (text[-8:], closing) == ("<think>\n", "</think>")
+        assert text.count("<think>") == 1
+    with pytest.raises(UsageError, match="no thoughts"):
+        render_thought(tokenizer_of(CHATML), turns)
+
+
+def test_arguments_are_kept_with_the_model(model: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    arguments = {"date_string": "1 May", "reasoning_effort": "low", "unused": None, "also": [1, "a"]}
+    loaded, _ = load_weights(model, "float32")
+    tokenizer = with_template_arguments(tokenizer_of(DATED), arguments)
+    turns = [{"role": "user", "content": "q"}]
+    wanted = "Today is 1 May. Effort: low.\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
+    assert render_prompt(tokenizer, turns) == wanted
+    save_merged(loaded, tokenizer, tmp_path / "model")
+    again = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert render_prompt(again, turns) == wanted
+    given = again.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, date_string="2 May")
+    assert given.startswith("Today is 2 May")
+    with pytest.raises(UsageError, match="no chat template"):
+        with_template_arguments(tokenizer_of(None), arguments)
+    with pytest.raises(UsageError, match="no name"):
+        with_template_arguments(tokenizer_of(DATED), {"a b": 1})
+
+
+def test_the_first_row_that_breaks_the_prefix_is_shown() -> None:
+    tokenizer = tokenizer_of(CHATML)
+    turns, answer = conversation(PSEUDOCODE)
+    tokens = training_tokens(tokenizer, turns, answer)
+    broken = TrainingTokens(tokens.prompt[1:], tokens.answer)
+    with pytest.raises(O1CoderError, match=r"row 1: the policy's prompt is no prefix .* from token 0"):
+        check_training_tokens(tokenizer, [(turns, answer, tokens), (turns, answer, broken)])
+
+
+def test_tokenizers_that_append_an_end_are_shown_prompts_without_one() -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = tokenizer_of(None)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A <eos>", special_tokens=[("<eos>", tokenizer.eos_token_id)]
+    )
+    assert tokenizer.encode("a")[-1] == tokenizer.eos_token_id
+    assert encode_prompt(tokenizer, [{"role": "user", "content": "q"}], "x") == encode_more(
+        tokenizer, "q\n\nx"
+    )
+
+
+@pytest.mark.parametrize("missing", [{"pad_token": None}, {"pad_token": None, "eos_token": None}])
+def test_tokenizers_that_lack_tokens_can_be_padded(missing: dict[str, Any]) -> None:
+    tokenizer = tokenizer_of(CHATML, **missing)
+    make_paddable(tokenizer)
+    assert tokenizer.pad_token_id is not None
+    assert end_tokens(None, tokenizer) == {3} | ({1} if tokenizer.eos_token else set())
+    assert ending(tokenizer_of(None, **missing)) == (tokenizer.eos_token or "")
+
+
+def test_a_tokenizer_that_begins_words_with_blanks_goes_on_inside_a_turn() -> None:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = ["<eos>", "<unk>", "▁", *map(chr, range(10, 127))]
+    core = Tokenizer(
+        models.BPE(vocab={one: i for i, one in enumerate(letters)}, merges=[], unk_token="<unk>")
+    )
+    core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
+    core.decoder = decoders.Metaspace(prepend_scheme="always", split=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>", unk_token="<unk>")
+    ids = encode_more(tokenizer, "ab") + encode_more(tokenizer, "cd")
+    assert TokenText(tokenizer).decode(ids) == "abcd"
+
+
+@pytest.mark.parametrize("odd", [{"temperature": 0.5}, {"top_p": 0.5, "top_k": 3}])
+def test_a_generation_configuration_that_cannot_be_saved_is_mended(
+    model: Path, odd: dict[str, Any], tmp_path: Path
+) -> None:
+    loaded, tokenizer = load_weights(model, "float32")
+    loaded = copy.deepcopy(loaded)
+    for name, value in odd.items():
+        setattr(loaded.generation_config, name, value)
+    loaded.generation_config.do_sample = False
+    with pytest.warns(UserWarning, match="generation configuration is mended"):
+        try_saving(loaded, tokenizer)
+    assert loaded.generation_config.eos_token_id == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try_saving(loaded, tokenizer)
+    save_merged(loaded, tokenizer, tmp_path / "model")
+
+
+def test_what_cannot_be_saved_is_told_before_training(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, tokenizer = load_weights(model, "float32")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("not serialisable")
+
+    monkeypatch.setattr(tokenizer, "save_pretrained", refuse)
+    with pytest.raises(O1CoderError, match="could not be saved after a training: not serialisable"):
+        try_saving(loaded, tokenizer)

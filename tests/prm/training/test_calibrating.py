@@ -1,0 +1,54 @@
+"""Calibration: fitted on some problems, measured on others, and the file says on which."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", exc_type=ImportError)
+pytest.importorskip("peft", exc_type=ImportError)
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.models.trainers import PRM_SETTINGS
+from o1coder_gym.prm.calibration import read_calibration
+from o1coder_gym.prm.training.calibrating import calibrate, unseen
+from o1coder_gym.prm.training.trainer import train_prm
+from o1coder_gym.process_data import ProcessData
+from o1coder_gym.process_data.store import data_hash
+
+
+@pytest.fixture(scope="module")
+def trained(model: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = replace(PRM_SETTINGS, lora_rank=0, max_length=256, max_steps=2)
+    return train_prm(str(model), data, tmp_path_factory.mktemp("prm"), "soft", settings).model
+
+
+@pytest.mark.parametrize(
+    ("method", "split", "soft"),
+    [("temperature", "validation", False), ("isotonic", "validation", True), ("isotonic", "all", False)],
+)
+def test_it_is_measured_on_other_problems(
+    trained: Path, data: Path, process_data: ProcessData, method: str, split: str, soft: bool
+) -> None:
+    report = calibrate(trained, data, method, split, soft=soft)
+    part = process_data if split == "all" else process_data.of_split(split)
+    kept = read_calibration(trained)
+    assert kept == report.calibration
+    assert kept.fitted_on["data"] == data_hash(data)
+    assert kept.fitted_on["split"] == split
+    problems = {row.state.problem_id for row in part.prefixes}
+    seen = set(kept.fitted_on["problems"])
+    assert len(seen) == (len(problems) + 1) // 2
+    assert report.problems == len(problems - seen)
+    others = unseen(part, kept)
+    assert {row.state.problem_id for row in others.prefixes} == problems - seen
+    assert not seen & {pair.state.problem_id for pair in others.pairs}
+    assert not seen & {problem.task_id for problem in others.problems}
+    assert all(0 <= value <= 1 for value in (*report.auc, *report.error))
+    if method == "temperature":
+        assert report.auc[0] == report.auc[1]
+
+
+def test_there_must_be_prefixes(trained: Path, data: Path) -> None:
+    with pytest.raises(UsageError, match="has no prefixes in no-such"):
+        calibrate(trained, data, split="no-such")

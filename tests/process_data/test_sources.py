@@ -1,0 +1,44 @@
+"""Sources: two policies under one name are two sources."""
+
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.models.lookup import KNOWN_MODELS
+from o1coder_gym.process_data.sources import content_of, search_source, source_id
+
+
+def save(folder: Path, weights: bytes, card: str = "") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(weights)
+    (folder / "README.md").write_text(card)
+    return folder
+
+
+@pytest.mark.parametrize("spec", ["hf:{}", "vllm:{}?dtype=float32", "prm:{}"])
+def test_another_model_in_a_folder_is_another_source(tmp_path: Path, spec: str) -> None:
+    folder = save(tmp_path / "model", b"one")
+    name = "scorer" if spec.startswith("prm") else "policy"
+    config = {"policy": "hf:tiny", "scorer": None, name: spec.format(folder)}
+    first = source_id(search_source(config, 3, {}))
+    save(folder, b"one", card="told anew")
+    assert source_id(search_source(config, 3, {})) == first  # its card does not answer
+    save(folder, b"two")
+    assert source_id(search_source(config, 3, {})) != first
+    (folder / "tokenizer.json").write_text("{}")
+    assert len({source_id(search_source(config, trees, {})) for trees in (3, 4)} | {first}) == 3
+
+
+def test_files_names_and_nothing_have_their_contents(tmp_path: Path) -> None:
+    script = tmp_path / "policy.json"
+    script.write_text("{}")
+    first = content_of(f"scripted:{script}")
+    script.write_text("[]")
+    assert content_of(f"scripted:{script}") not in (first, None)
+    for name, model in KNOWN_MODELS.items():  # pinned bytes; nothing is fetched
+        assert content_of(f"hf:{name}") == model.weights.sha256
+    assert content_of("hf:tiny") != content_of("hf:tiny-selfplay")
+    (tmp_path / "empty").mkdir()
+    for spec in ("fake:depth=2", f"hf:{tmp_path / 'empty'}", "openai:http://localhost:1/v1"):
+        assert content_of(spec) is None

@@ -1,0 +1,287 @@
+"""Texts as models write them, each with the program that should be read."""
+
+import pytest
+
+from o1coder_gym.steps.answers import said_in
+from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA, is_prose, read_answer, split_chain
+from o1coder_gym.steps.source import parsed
+from o1coder_gym.types import ActionType, Step
+
+ADD = "def add(a, b):\n    return a + b"
+DRAFT = "def add(a, b):\n    return a - b"
+SCRIPT = "a, b = map(int, input().split())\nprint(a + b)"
+DOC = 'def add(a, b):\n    """Adds.\n\n    ```\n    add(1, 2)\n    ```\n    """\n    return a + b'
+CLASS = "class Solution:\n    def add(self, a, b):\n        return a + b"
+IMPORTS = "import math\n\n\n" + ADD
+BROKEN = "def add(a, b):\n    return a +"
+
+
+def fence(code, info="python", mark="```"):
+    return f"{mark}{info}\n{code}\n{mark}\n"
+
+
+def indented(text, margin):
+    return "".join(f"{margin}{line}" for line in text.splitlines(keepends=True))
+
+
+# name: text, program
+FENCES = {
+    "one block": (fence(ADD), ADD),
+    "prose around": (f"Sure!\n\n{fence(ADD)}\nIt adds.", ADD),
+    "no info string": (fence(ADD, ""), ADD),
+    "py": (fence(ADD, "py"), ADD),
+    "python3": (fence(ADD, "python3"), ADD),
+    "Python in capitals": (fence(ADD, "Python"), ADD),
+    "a version": (fence(ADD, "python3.11"), ADD),
+    "a space before": (fence(ADD, " python"), ADD),
+    "attributes": (fence(ADD, 'python title="add.py" linenums="1"'), ADD),
+    "braces": (fence(ADD, "{.python .numberLines}"), ADD),
+    "braces of R": (fence(ADD, "{python}"), ADD),
+    "a file name": (fence(ADD, "add.py"), ADD),
+    "language and file": (fence(ADD, "python:src/add.py"), ADD),
+    "another language's name": (fence(ADD, "text"), ADD),
+    "tildes": (fence(ADD, mark="~~~"), ADD),
+    "tildes with attributes": (fence(ADD, "{.python}", "~~~~"), ADD),
+    "four backticks": (fence(ADD, mark="````"), ADD),
+    "a longer closing": (f"```python\n{ADD}\n`````\nDone.", ADD),
+    "tildes hold backticks": (fence(DOC, mark="~~~"), DOC),
+    "backticks in a docstring": (fence(DOC), DOC),
+    "backticks in a string": (fence('x = "```"\n' + ADD), 'x = "```"\n' + ADD),
+    "backticks end a docstring's line": (fence(f'"""Use ```x```"""\n{ADD}'), f'"""Use ```x```"""\n{ADD}'),
+    "indented by three": (indented(fence(ADD), "   "), ADD),
+    "indented by a tab": (indented(fence(ADD), "\t"), ADD),
+    "in a list": ("1. Code:\n\n" + indented(fence(ADD), "   ") + "\n2. Done.", ADD),
+    "a list item itself": ("- " + indented(fence(ADD), "  ").lstrip(), ADD),
+    "quoted": (indented(fence(ADD), "> "), ADD),
+    "only the closing is indented": (f"```python\n{ADD}\n    ```\nDone.", ADD),
+    "CRLF": (fence(ADD).replace("\n", "\r\n"), ADD),
+    "CRLF with prose": (f"Sure:\n{fence(ADD)}Done.\n".replace("\n", "\r\n"), ADD),
+    "spaces behind fences": (f"```python  \n{ADD}\n```  \n", ADD),
+    "closing at a line's end": (f"```python\n{ADD}```", ADD),
+    "closing at a line's end, prose after": (f"```python\n{ADD}```\n\nThis adds a and b.", ADD),
+    "closing at a line's end, a block after": (f"```python\n{ADD}```\nUse:\n{fence('add(1, 2)')}", ADD),
+    "not closed": (f"```python\n{ADD}", ADD),
+    "not closed, tildes": (f"~~~python\n{ADD}\n", ADD),
+    "not closed and broken": (f"```python\n{BROKEN}", BROKEN),
+    "not closed, another follows": (f"```python\n{DRAFT}\n\nBetter:\n```python\n{ADD}\n```", ADD),
+    "closed and broken": (fence(BROKEN), BROKEN),
+    "opened twice": (f"```python\n```python\n{ADD}\n```\n", ADD),
+    "opened, then prose, then opened": (f"```python\nSure, here it is:\n```python\n{ADD}\n```\n", ADD),
+    "fence behind text": (f"Here it is: ```python\n{ADD}\n```", ADD),
+    "all in one line": ("Use ```python def f(x): return x``` here.", "def f(x): return x"),
+    "blank lines inside": (fence(f"\n\n{ADD}\n"), f"\n\n{ADD}\n"),
+    "empty": (fence(""), ""),
+    "empty, then code": (f"```python\n```\n\n{fence(ADD)}", ADD),
+    "empty, then bare code": (f"```python\n```\n{ADD}\n", ADD),
+}
+
+CHOICES = {
+    "a draft first": (fence(DRAFT) + "No, better:\n" + fence(ADD), ADD),
+    "usage after": (fence(ADD) + "Use:\n" + fence("print(add(1, 2))"), ADD),
+    "usage after, no info": (fence(ADD) + fence("print(add(1, 2))", ""), ADD),
+    "draft, program, usage": (fence(DRAFT) + fence(ADD) + fence("print(add(1, 2))"), ADD),
+    "shell first": (fence("pip install numpy", "bash") + fence(ADD), ADD),
+    "shell first, no info after": (fence("pip install numpy", "sh") + fence(ADD, ""), ADD),
+    "shell after": (fence(ADD) + fence("python add.py", "shell"), ADD),
+    "text first": (fence("a and b are added", "text") + fence(ADD), ADD),
+    "a plan without info first": (fence("1. add a and b", "") + fence(ADD, ""), ADD),
+    "output after": (fence(ADD, "") + "Output:\n" + fence("3", ""), ADD),
+    "json after": (fence(ADD) + fence('{"a": 1}', "json"), ADD),
+    "another language with the name": (fence(ADD) + fence("function add(a, b) {}", "javascript"), ADD),
+    "tests after": (fence(ADD) + fence("def test_add():\n    assert add(1, 2) == 3"), ADD),
+    "helper after": (fence(ADD) + fence("def helper(x):\n    return x"), ADD),
+    "a class with the method": (fence(CLASS) + fence("Solution().add(1, 2)"), CLASS),
+    "a lambda": (fence("add = lambda a, b: a + b") + fence("add(1, 2)"), "add = lambda a, b: a + b"),
+    "a broken repetition": (fence(ADD) + "Again:\n" + f"```python\n{BROKEN}", ADD),
+    "a session after": (fence(ADD) + fence(">>> add(1, 2)\n3", "pycon"), ADD),
+    "only a session label": (fence(ADD, "pycon"), ADD),
+    "bare code, then usage in a block": (f"{ADD}\n\nUse:\n{fence('add(1, 2)')}", ADD),
+    "shell block, then bare code": (f"{fence('pip install x', 'bash')}\n{ADD}\n", ADD),
+    "wrong name only": (fence("def plus(a, b):\n    return a + b"), "def plus(a, b):\n    return a + b"),
+}
+
+BARE = {
+    "a program": (ADD, ADD),
+    "with imports": (IMPORTS, IMPORTS),
+    "a stray closing fence": (f"{ADD}\n```", ADD),
+    "a stray closing fence, prose after": (f"{ADD}\n```\nThis function adds.", ADD),
+    "a stray fence at the line's end": (f"{ADD}```\n\nThis function adds.", ADD),
+    "prose before": (f"Here is the function:\n\n{ADD}", ADD),
+    "prose before and after": (f"Here is the function:\n\n{ADD}\n\nIt's as simple as that.", ADD),
+    "indented as CommonMark's code": ("Here it is:\n\n" + indented(ADD, "    "), ADD),
+    "in answer tags": (f"<answer>\n{ADD}\n</answer>", ADD),
+    "broken": (BROKEN, BROKEN),
+    "one statement": ("x = 1", "x = 1"),
+    "one statement and a fence": ("x = 1\n```", "x = 1"),
+    "decorated": (f"Note:\n\n@cache\n{ADD}", f"@cache\n{ADD}"),
+}
+
+THOUGHTS = {
+    "closed": (f"<think>Let me see.</think>\n{fence(ADD)}", ADD),
+    "with a draft": (f"<think>\n{fence(DRAFT)}No.\n</think>\n\n{fence(ADD)}", ADD),
+    "with an open draft": (f"<think>\n```python\n{DRAFT}\n</think>\n\n{fence(ADD)}", ADD),
+    "with bare code": (f"<think>{DRAFT}</think>\n{ADD}", ADD),
+    "opened by the template": (f"Let me see.\n{fence(DRAFT)}</think>\n\n{fence(ADD)}", ADD),
+    "opened by the template, same line": (f"Easy: a - b? No.</think>\n{fence(ADD)}", ADD),
+    "twice": (f"<think>a</think>\n<think>b</think>\n{fence(ADD)}", ADD),
+    "empty": (f"<think>\n\n</think>\n\n{fence(ADD)}", ADD),
+    "other tags": (f"<thinking>{fence(DRAFT)}</thinking>{fence(ADD)}", ADD),
+    "in brackets": (f"[THINK]{DRAFT}[/THINK]{fence(ADD)}", ADD),
+    "with channels": (
+        "<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant<|channel|>final<|message|>"
+        + fence(ADD),
+        ADD,
+    ),
+    "a program that names the tag": (
+        fence(f's = """\n</think>\n"""\n{ADD}'),
+        f's = """\n</think>\n"""\n{ADD}',
+    ),
+    "behind the opening": (f"```python\n<think>{fence(DRAFT)}</think>\n{fence(ADD)}", ADD),
+}
+
+NOTHING = {
+    "empty": "",
+    "blank": " \n\n",
+    "prose": "I would add a and b, then return the sum.",
+    "one word": "Sorry",
+    "a number": "42",
+    "a refusal": "I cannot help with that.\nPlease ask something else.",
+    "a list": "1. Add a and b\n2. Return it",
+    "a thought only": "<think>Let me see.</think>",
+    "an unfinished thought": "<think>Let me see.\n",
+    "an unfinished thought with code": f"<think>Let me try:\n{fence(DRAFT)}",
+    "prose that names imports": "import the list and sort it\nfrom left to right",
+    "a question": "Is x = 1 the answer? If so: return it.",
+}
+
+
+def cases(*tables):
+    return [pytest.param(*case, id=name) for table in tables for name, case in table.items()]
+
+
+@pytest.mark.parametrize(("text", "program"), cases(FENCES, CHOICES, BARE, THOUGHTS))
+def test_the_program_in_an_answer(text, program):
+    assert VANILLA.parse(text, "add") == Step(ActionType.CODE, program)
+    answered = read_answer(VANILLA, "```python\n", "add", text)
+    assert VANILLA.parse(answered) == Step(
+        ActionType.CODE, program
+    )  # whoever reads it again, and without the name
+    assert not program or not is_prose(VANILLA, text)
+    (whole,) = split_chain(VANILLA, text)
+    assert VANILLA.parse(whole, "add").text == program
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in NOTHING.items()])
+def test_what_holds_no_program_is_malformed_or_prose(text):
+    step = VANILLA.parse(text, "add")
+    if not text.strip() or "<think>" in text:
+        assert step.type is ActionType.MALFORMED
+        assert VANILLA.complaint(text)
+    else:  # an episode of one turn has to end with it
+        assert step == Step(ActionType.CODE, text)
+    assert is_prose(VANILLA, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "program"),
+    cases({name: case for name, case in (FENCES | CHOICES).items() if parsed(case[1]) and case[1]}),
+)
+def test_a_code_step_is_read_alike(text, program):
+    assert PSEUDOCODE.parse(f"### Step 2 (code)\n{text}", "add") == Step(ActionType.CODE, program)
+
+
+@pytest.mark.parametrize(
+    ("text", "program"),
+    [
+        (fence("5\n1 2", "") + fence(SCRIPT, ""), SCRIPT),
+        (fence(SCRIPT) + "Run:\n" + fence("python add.py < in", "bash"), SCRIPT),
+        (fence(SCRIPT) + fence("3", "") + fence("print(3)"), SCRIPT),
+        (f"Read both:\n\n{SCRIPT}\n\nThat is all.", SCRIPT),
+    ],
+)
+def test_whole_programs_read_their_input(text, program):
+    assert VANILLA.parse(text) == Step(ActionType.CODE, program)
+
+
+STEP_2 = "### Step 2 ("
+
+
+@pytest.mark.parametrize(
+    ("opening", "answer", "step"),
+    [
+        ("### Step 1 (define)\n", "a plan", Step(ActionType.DEFINE, "a plan")),
+        ("### Step 1 (define)\n", "### Step 1 (define)\na plan", Step(ActionType.DEFINE, "a plan")),
+        (
+            "### Step 1 (define)\n",
+            "\n### Step 1 (define)\na plan\n\n### Step 2 (code)\n",
+            Step(ActionType.DEFINE, "a plan"),
+        ),
+        ("### Step 1 (define)\n", f"### Step 1 (code)\n{fence(ADD)}", Step(ActionType.CODE, ADD)),
+        (STEP_2, "refine)\nmore", Step(ActionType.REFINE, "more")),
+        (STEP_2, "Sure:\n\n### Step 2 (refine)\nmore\n", Step(ActionType.REFINE, "more")),
+        (STEP_2, "### Step 1 (define)\na\n\n### Step 2 (refine)\nmore\n", Step(ActionType.REFINE, "more")),
+        (STEP_2, "### Step 9 (refine)\nmore", Step(ActionType.REFINE, "more")),
+        (
+            STEP_2,
+            f"<think>### Step 2 (refine)\nno</think>\n{STEP_2}refine)\nmore",
+            Step(ActionType.REFINE, "more"),
+        ),
+        (STEP_2, f"{STEP_2}code)\n{fence(DRAFT)}Better:\n{fence(ADD)}", Step(ActionType.CODE, ADD)),
+        (STEP_2, f"{STEP_2}code)\n{fence(ADD)}### Step 3 (code)\n{fence(DRAFT)}", Step(ActionType.CODE, ADD)),
+        (STEP_2, f"Here you are:\n{fence(ADD)}", Step(ActionType.CODE, ADD)),
+        (STEP_2, ADD, Step(ActionType.CODE, ADD)),
+        (STEP_2, "code)\n" + fence(ADD), Step(ActionType.CODE, ADD)),
+    ],
+)
+def test_an_answer_without_its_opening_is_one_step(opening, answer, step):
+    action = read_answer(PSEUDOCODE, opening, "add", answer)
+    assert PSEUDOCODE.parse(action) == step
+
+
+@pytest.mark.parametrize("answer", ["<think>hm", "Sorry, no.", ""])
+def test_an_answer_without_a_step_is_malformed(answer):
+    assert PSEUDOCODE.parse(read_answer(PSEUDOCODE, STEP_2, "add", answer)).type is ActionType.MALFORMED
+
+
+def test_thoughts_stay_in_the_record_and_out_of_the_step():
+    for step_format, answer in ((VANILLA, fence(ADD)), (PSEUDOCODE, f"{STEP_2}code)\n{fence(ADD)}")):
+        action = read_answer(step_format, STEP_2, "add", f"<think>hm</think>{answer}")
+        assert action.startswith("<think>hm</think>")
+        assert step_format.parse(action) == Step(ActionType.CODE, ADD)
+
+
+@pytest.mark.parametrize("tag", ["<think>", "\\<think>", "[THINK]", "\n<think>", "  <think>"])
+def test_a_body_that_begins_with_a_tag_is_text(tag):
+    step = Step(ActionType.DEFINE, f"{tag} is written first</think>\nand then the rest")
+    assert PSEUDOCODE.parse(PSEUDOCODE.render(step, 1)) == step
+
+
+def test_a_thought_in_a_step_neither_counts_nor_ends_it():
+    action = f"### Step 2 (code)\n<think>\n{fence(DRAFT)}### Step 3 (code)\n</think>\n{fence(ADD)}"
+    assert PSEUDOCODE.boundary(action) == len(action)
+    assert PSEUDOCODE.boundary(action[:60]) is None
+    assert PSEUDOCODE.parse(action) == Step(ActionType.CODE, ADD)
+
+
+def test_a_thought_may_be_longer_than_a_step():
+    thought = "<think>" + "x" * VANILLA.max_chars + "</think>"
+    assert VANILLA.parse(thought + fence(ADD)).text == ADD
+    assert PSEUDOCODE.parse(f"{thought}### Step 1 (define)\nplan") == Step(ActionType.DEFINE, "plan")
+
+
+@pytest.mark.parametrize(
+    ("turn", "said"),
+    [
+        ({"content": "a"}, "a"),
+        ({"content": None}, ""),
+        ({}, ""),
+        ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "ab"),
+        ({"content": ["a", {"type": "image"}, {"type": "text", "text": None}]}, "a"),
+        ({"content": "a", "reasoning_content": "hm\n"}, "<think>\nhm\n</think>\n\na"),
+        ({"content": None, "reasoning": "hm"}, "<think>\nhm\n</think>\n\n"),
+        ({"content": "<think>hm</think>a", "reasoning": "hm"}, "<think>hm</think>a"),
+        ({"content": 3, "reasoning": {"text": "hm"}}, ""),
+    ],
+)
+def test_what_a_turn_says(turn, said):
+    assert said_in(turn) == said
