@@ -57,7 +57,9 @@ def test_every_flag_of_earlier_versions_works(name: str) -> None:
     known = names_of(ALL[name])
     found = {one.flag: one for one in shown_settings(KINDS[name])}
     places = [flag for flag, one in found.items() if one.positional]
-    assert places == [flag for flag in EARLIER[name] if not flag.startswith("-")]
+    earlier = [flag for flag in EARLIER[name] if not flag.startswith("-")]
+    assert places[: len(earlier)] == earlier
+    assert all(found[flag].default is not REQUIRED for flag in places[len(earlier) :])  # those that are new
     for flag, row in EARLIER[name].items():
         assert set(row.get("flags", ())) <= known
         if flag == "--config":

@@ -21,7 +21,10 @@ ARCHIVE = Path(__file__).resolve().parents[1] / "golden" / "earlier.tar.gz"
 def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folders, with the working directory among them: their configurations name files beside them."""
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
+        if hasattr(tarfile, "data_filter"):  # since 3.11.4
+            archive.extractall(tmp_path, filter="data")
+        else:
+            archive.extractall(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
