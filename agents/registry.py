@@ -32,9 +32,6 @@ from o1coder_gym.specs import Spec, parse
 from o1coder_gym.tcg.checking.selection import SCORES, Score
 from o1coder_gym.types import Problem, State
 
-ENTRY_POINTS = registry.KINDS["agent"].group
-"""Group of entry points of agents alone; `registry.PLUGINS` is that of everything."""
-
 AGENTS: MutableMapping[str, Callable[..., Any]] = registry.BuiltIn("agent")
 """The agents of this project by name."""
 

@@ -41,13 +41,15 @@ class ActingPolicy:
 
     def _act(self, request: PolicyRequest) -> Proposal:
         name, most = request.problem.task_id, request.sampling.max_tokens
-        agent = self._agents.get(name) or self._agents.setdefault(name, self._make())
+        if name not in self._agents:
+            self._agents[name] = self._make()
+        agent = self._agents[name]
         before = _tokens_of(agent, needed=most < LONGEST_ACTION)
         action = agent.act(*self._seen(request.state))
         if not isinstance(action, str):
             raise PolicyError(f"{name}: act returned a {type(action).__name__}, not the text of a step")
         cost = _tokens_of(agent, needed=False) - before
-        if not cost >= 0:
+        if cost < 0:
             raise PolicyError(f"{name}: the agent's count of tokens fell from {before} by {-cost}")
         return Proposal(action, min(cost, most), finish="length" if cost > most else "stop")
 

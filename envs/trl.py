@@ -501,6 +501,6 @@ def _limits(columns: Mapping[str, Any], count: int) -> list[int]:
 
 def _is_whole_text(completion: Completion, step_format: StepFormat, entry: str | None, limit: int) -> bool:
     texts = read_texts(completion, step_format)[:limit]
-    kinds = [read_action(step_format, text, entry).type for text in texts]
+    kinds = [step.type for step in read_chain(completion, step_format, entry)[:limit]]
     whole = bool(kinds) and kinds[-1] is ActionType.CODE and ActionType.MALFORMED not in kinds
     return whole and not is_prose(step_format, texts[-1])

@@ -55,9 +55,6 @@ ANSWERS = "answers"
 """Name of the journal's file."""
 
 _BATCH_TOKENS = 32768
-_LATE_S = 1.0
-"""Seconds that the end of a run waits for calls that nobody needs any more, to record what they answer."""
-
 _PATIENCE = 0.1
 """Share of a policy batch's mean time that the next one waits for agents that the judge still has."""
 
@@ -213,25 +210,12 @@ class _Run:
                 yield from self._take_finished()
                 started = time.perf_counter()
             if not self._live and not more:
-                self._record_late()
                 return
             self._dispatch()
             if any(lane.busy for lane in self._lanes) or self._feed is not None:
                 self._deliver(self._landed())
                 self._expire()
             self._wall_s += time.perf_counter() - started
-
-    def _record_late(self) -> None:
-        """Waits a little for the calls of searches that have failed: they are paid for, so they are kept."""
-        until = time.monotonic() + _LATE_S
-        while self._driver._journal is not None and any(lane.in_flight for lane in self._lanes):
-            try:
-                batch = self._done.get(timeout=max(0.0, until - time.monotonic()))
-            except Empty:
-                return
-            if batch is not None:
-                batch.lane.land(batch)
-                self._deliver([batch])
 
     def close(self) -> None:
         """Ends the threads; searches that are not over are dropped, their answers are recorded."""

@@ -22,13 +22,14 @@ from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.sweep import Replay, answer_within
 from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
+from o1coder_gym.envs.acting import ActingPolicy
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.tools import (
     SESSIONS,
     Plan,
     Tools,
-    acting_policy,
+    acting_agents,
     open_tools,
     planned_rows,
     session_row,
@@ -155,9 +156,11 @@ def run_plan(
 
     Raises:
         UnknownNameError: When there is no such agent or format.
+        UsageError: When an agent that acts cannot be imported.
         JournalError: When the folder cannot be written; what it has is safe.
     """
     agents = {spec: load_agent(spec) for spec in plan.agents}
+    acting = acting_agents(plan.agents)
     policy = CachedPolicy(tools.policy) if plan.share_samples else tools.policy
     evaluation = Evaluation(rows, tools.judge, log=folder)
     results = [ResultRow.from_row(row) for row in folder.rows(RESULTS)]
@@ -177,7 +180,7 @@ def run_plan(
         recorder = Recorder()
         driver = Driver(
             model,
-            acting_policy(spec, model) or policy,
+            ActingPolicy(acting[spec], model) if spec in acting else policy,
             tools.scorer,
             seed=seed,
             journal=folder,

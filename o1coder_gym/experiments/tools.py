@@ -8,21 +8,19 @@ import platform
 import runpy
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from o1coder_gym.agents.registry import agent_spec
-from o1coder_gym.envs.acting import ActingPolicy
-from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import Judge, Policy, StepScorer
+from o1coder_gym.protocols import ActingAgent, Judge, Policy, StepScorer
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import package_versions
@@ -146,23 +144,21 @@ def open_tools(plan: Plan, rows: Sequence[ProblemRow], folder: RunFolder) -> Too
     )
 
 
-def acting_policy(spec: str, model: ReasoningModel) -> Policy | None:
-    """Returns the policy of a contestant that acts, ``acting?agent=package.module:Class``; None for a search.
-
-    Args:
-        spec: Of the contestant.
-        model: The process that it acts in.
+def acting_agents(specs: Iterable[str]) -> dict[str, Callable[[], ActingAgent]]:
+    """Returns what makes the contestants that act, ``acting?agent=package.module:Class``, by spec.
 
     Raises:
         UsageError: When there is no such agent.
     """
-    asked = agent_spec(spec)
-    if asked.name != "acting":
-        return None
-    return ActingPolicy(_maker(dict(asked.arguments).get("agent", ""), spec), model)
+    asked = {spec: agent_spec(spec) for spec in specs}
+    return {
+        spec: _maker(dict(found.arguments).get("agent", ""), spec)
+        for spec, found in asked.items()
+        if found.name == "acting"
+    }
 
 
-def _maker(path: str, spec: str) -> Callable[[], Any]:
+def _maker(path: str, spec: str) -> Callable[[], ActingAgent]:
     """Imports what makes an acting agent, by module or from a file."""
     place, _, name = path.rpartition(":")
     try:
@@ -171,7 +167,7 @@ def _maker(path: str, spec: str) -> Callable[[], Any]:
         raise UsageError(f"agent {spec}: cannot be imported: {type(error).__name__}: {error}") from error
     if not callable(made) or not callable(getattr(made, "act", None)):
         raise UsageError(f"agent {spec}: {path} is no class with a method act")
-    return made
+    return cast(Callable[[], ActingAgent], made)
 
 
 def session_row() -> dict[str, Any]:

@@ -38,7 +38,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Policy
 from o1coder_gym.reporting.colours import GOOD
-from o1coder_gym.reporting.comparison import compare_rows, group
+from o1coder_gym.reporting.comparison import compare_rows, corrected, group
 from o1coder_gym.reporting.pages.tree_page import PAGES, page_names, test_lines
 from o1coder_gym.reporting.results import ORACLE, ResultRow, summarize, terminal_table
 from o1coder_gym.runs.budget import Budget
@@ -252,7 +252,7 @@ def agent_sentences(rows: Sequence[ResultRow]) -> list[str]:
         for a, b in _COMPARED
         if a in groups and b in groups
     ]
-    return [one.sentence() for one in compared]
+    return [one.sentence() for one in corrected(compared)]
 
 
 def _curve(recorded: Mapping[str, Any]) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal, Self
 
@@ -14,7 +15,7 @@ from rich.text import Text
 _FRAMES_PER_S = 8
 
 
-class LivePicture:
+class LivePicture(ABC):
     """A picture that is redrawn while something runs; a context manager. A log gets only the last one.
 
     What it shows may change from any thread: a picture is drawn of whatever is there.
@@ -47,9 +48,9 @@ class LivePicture:
         else:
             self._console.print(self._picture())
 
+    @abstractmethod
     def _picture(self) -> RenderableType:
         """Draws what there is now."""
-        raise NotImplementedError
 
 
 class SideBySide(LivePicture):

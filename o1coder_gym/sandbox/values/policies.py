@@ -29,10 +29,6 @@ class SameValue(Protocol):
         ...
 
 
-DEFAULT = "lines"
-"""The policy of standard output where a test names none."""
-
-
 @dataclass(frozen=True, slots=True)
 class Policy:
     """One notion of a right result.

@@ -14,31 +14,12 @@ from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.policies import HFEngine, LanguageModelPolicy
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, Transition, Verdict
+from tests.agents.rl.trainers import trainer_for
 
 pytest.importorskip("trl")
 
 
 INPUTS = [{"prompt": slot} for slot in ("0", "1") for _ in range(4)]
-
-
-def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) -> Any:
-    from trl import GRPOConfig
-
-    from o1coder_gym.agents.rl import grpo
-    from o1coder_gym.agents.rl.actor import Actor
-    from o1coder_gym.models.checkpoints import load_weights
-
-    model, tokenizer = load_weights(weights, "float32")
-    actor = Actor(model, tokenizer, PSEUDOCODE)
-    return grpo.StepGRPOTrainer(
-        settings,
-        grpo.Sampler(settings, process, process.task_ids, actor),
-        grpo.Monitor(settings),
-        model=model,
-        args=GRPOConfig(**grpo._arguments(out, settings)),
-        train_dataset=grpo.slots(settings),
-        processing_class=tokenizer,
-    )
 
 
 def log_probabilities(model: Any, row: Any) -> list[float]:

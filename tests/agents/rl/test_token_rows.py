@@ -13,6 +13,7 @@ from o1coder_gym.agents.rl.token_rows import RowBuilder, TokenRow, parent_table
 from o1coder_gym.policies import Completion, HFEngine, LanguageModelPolicy
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import PolicyRequest, Proposal, Sampling, State
+from tests.agents.rl.trainers import trainer_for
 
 pytest.importorskip("trl")
 
@@ -63,26 +64,6 @@ def test_a_token_attends_to_what_it_was_sampled_after() -> None:
     sees = [[place for place in range(8) if attention[0, 0, token, place] == 0] for token in range(1, 7)]
     assert sees == [[1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 3, 5, 6]]
     assert positions[0, 1:7].tolist() == [0, 1, 2, 3, 3, 4]
-
-
-def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) -> Any:
-    from trl import GRPOConfig
-
-    from o1coder_gym.agents.rl import grpo
-    from o1coder_gym.agents.rl.actor import Actor
-    from o1coder_gym.models.checkpoints import load_weights
-
-    model, tokenizer = load_weights(weights, "float32")
-    actor = Actor(model, tokenizer, PSEUDOCODE)
-    return grpo.StepGRPOTrainer(
-        settings,
-        grpo.Sampler(settings, process, process.task_ids, actor),
-        grpo.Monitor(settings),
-        model=model,
-        args=GRPOConfig(**grpo._arguments(out, settings)),
-        train_dataset=grpo.slots(settings),
-        processing_class=tokenizer,
-    )
 
 
 def by_hand(process: Any, trainer: Any, task_id: str, texts: list[str], end: bool) -> Episode:

@@ -1,0 +1,28 @@
+"""Trainers of the tests, over an untrained tiny model."""
+
+from pathlib import Path
+from typing import Any
+
+from o1coder_gym.agents.rl.settings import RLSettings
+from o1coder_gym.steps.formats import PSEUDOCODE
+
+
+def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) -> Any:
+    """Returns the trainer of GRPO over a process; nothing is trained yet."""
+    from trl import GRPOConfig
+
+    from o1coder_gym.agents.rl import grpo
+    from o1coder_gym.agents.rl.actor import Actor
+    from o1coder_gym.models.checkpoints import load_weights
+
+    model, tokenizer = load_weights(weights, "float32")
+    actor = Actor(model, tokenizer, PSEUDOCODE)
+    return grpo.StepGRPOTrainer(
+        settings,
+        grpo.Sampler(settings, process, process.task_ids, actor),
+        grpo.Monitor(settings),
+        model=model,
+        args=GRPOConfig(**grpo._arguments(out, settings)),
+        train_dataset=grpo.slots(settings),
+        processing_class=tokenizer,
+    )
