@@ -24,6 +24,7 @@ from o1coder_gym.models.checkpoints import (
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import project_completions_only
+from o1coder_gym.models.shared_prefixes import NeighbourRows, share_prefixes
 from o1coder_gym.models.trainers import lora, provenance, write_card
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.process_data import PairRow, ProcessData
@@ -40,7 +41,7 @@ except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
 
-class StepDPOTrainer(DPOTrainer):
+class StepDPOTrainer(NeighbourRows, DPOTrainer):
     """DPOTrainer for pairs that are tokens already."""
 
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
@@ -88,9 +89,12 @@ def train_dpo(
         )
     adapters = lora(settings.lora_rank, checkpoint)
     project_completions_only()
+    reference = None if adapters else load_weights(folder, settings.dtype)[0]
+    for one in filter(None, (loaded, reference)):
+        share_prefixes(one)
     trainer = StepDPOTrainer(
         model=loaded,
-        ref_model=None if adapters else load_weights(folder, settings.dtype)[0],
+        ref_model=reference,
         args=DPOConfig(**_arguments(out, settings)),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,

@@ -191,8 +191,10 @@ def _trainer(
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
     from o1coder_gym.models.progress import project_completions_only
+    from o1coder_gym.models.shared_prefixes import NeighbourRows, share_prefixes
 
     project_completions_only()
+    share_prefixes(model)
     as_tokens = _given if "input_ids" in train_rows[0] else _sft_row if stage == "sft" else _dpo_row
     sets = [
         Dataset.from_list([as_tokens(row, tokenizer) for row in rows]) if rows else None
@@ -208,13 +210,16 @@ def _trainer(
         "processing_class": tokenizer,
         "peft_config": lora(settings.lora_rank, checkpoint),
     }
-    if stage == "sft":
-        return SFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
 
-    class TokenDPOTrainer(DPOTrainer):
+    class TokenSFTTrainer(NeighbourRows, SFTTrainer):
+        """SFTTrainer that computes shared prompts once."""
+
+    class TokenDPOTrainer(NeighbourRows, DPOTrainer):
         """DPOTrainer for pairs that are tokens already."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset
 
+    if stage == "sft":
+        return TokenSFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
     return TokenDPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)

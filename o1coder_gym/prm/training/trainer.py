@@ -22,6 +22,7 @@ from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.checkpoints import MODEL, make_paddable, quiet, save_merged, try_saving
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import show_progress
+from o1coder_gym.models.shared_prefixes import NeighbourRows, share_prefixes
 from o1coder_gym.models.trainers import (
     PRM_SETTINGS,
     TrainingResult,
@@ -242,6 +243,7 @@ def step_trainer(
     checkpoint: str | None = None,
 ) -> StepTrainer:
     """Assembles the trainer of an objective; with LoRA the head is trained whole."""
+    share_prefixes(model)
     if settings.lora_rank:
         from peft import get_peft_model
 
@@ -281,7 +283,7 @@ def bradley_terry(
     return pairwise_loss(chosen, rejected, None if sides is None else sides / 2)
 
 
-class StepTrainer(transformers.Trainer):
+class StepTrainer(NeighbourRows, transformers.Trainer):
     """transformers' Trainer with a loss of this project; logs the loss's metrics beside it.
 
     A loss is a sum over labels ÷ the labels of the optimizer's batch. A mean of means would weigh a label by
