@@ -33,6 +33,9 @@ class Mode(enum.IntEnum):
     """Have a checker say whether an output is right; one descriptor: the channel."""
     PROGRESS = 5
     """The running job has answered another test: its next one has a limit of its own; no descriptors."""
+    REPEAT = 6
+    """Run a program once for each of several inputs; three descriptors: channel, and files in memory that
+    stand for standard input and output."""
 
 
 class Ending(enum.IntEnum):
