@@ -215,7 +215,8 @@ class Proposal:
 
     Attributes:
         text: The whole action as `ReasoningModel.advance` takes it, header included.
-        tokens: Number of generated tokens, the unit of budgets; ≥ 0.
+        tokens: Number of generated tokens, the unit of budgets; ≥ 0, more than asked for where a server
+            ignores ``max_tokens``.
         logprob: Sum of the log-probabilities of the `kept_tokens`, ≤ 0, under the model's own
             distribution (temperature 1, no truncation); None where a backend cannot tell.
         token_ids: The tokens of `text` behind its opening, empty where a backend does not expose them.

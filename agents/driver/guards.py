@@ -150,16 +150,14 @@ def _proposals(request: PolicyRequest, proposals: Any) -> tuple[Proposal, ...]:
     if len(found) != request.n:
         more = " or more" if len(found) > request.n and not hasattr(proposals, "__len__") else ""
         raise _Odd(f"got {len(found)}{more} proposals, expected {request.n}")
-    return tuple(_proposal(request.sampling.max_tokens, proposal) for proposal in found)
+    return tuple(map(_proposal, found))
 
 
-def _proposal(max_tokens: int, given: Any) -> Proposal:
+def _proposal(given: Any) -> Proposal:
     if not isinstance(given, Proposal):
         raise _Odd(f"got a {_kind(given)}, expected a Proposal")
     _text("a proposal", given.text)
-    tokens = given.tokens if type(given.tokens) is int else _whole("tokens", given.tokens, -math.inf)
-    if not 0 <= tokens <= max_tokens:
-        raise _Odd(f"got {tokens} tokens, expected 0 to {max_tokens}")
+    tokens = _whole("tokens", given.tokens, 0)  # more than were asked for are settled as they are
     if given.finish not in _FINISHES:
         raise _Odd(f"got finish {given.finish!r:.80}; a policy says 'stop' or 'length'")
     logprob = given.logprob

@@ -7,7 +7,8 @@ on the answers alone, never on the timing of batches.
 
 What was sampled is told apart from what happened to the policy by accident: a sample that ended because
 the budget granted it fewer tokens than were asked for is settled, recorded and shown to the observer as
-``finish="budget"``, but no agent gets it, so that none can have it judged.
+``finish="budget"``, but no agent gets it, so that none can have it judged. Nor does one get the samples with
+which a server that ignores ``max_tokens`` overdrew its budget: they are paid for, and the search ends.
 
 Every search ends: a budget pays for so much, and a search that goes on for `UNPAID_TURNS` turns without
 paying anything is told that its budget is spent.
@@ -181,6 +182,8 @@ class Session:
         return next(self._search)
 
     def _reserve(self) -> list[Request]:
+        if self._meter.overdrawn:  # known only now: no answer of a wave is worth less for coming late
+            self._take_back_the_overlong()
         expired = self._time_is_over()
         requests = []
         for index, slot in enumerate(self._turn):
@@ -246,13 +249,23 @@ class Session:
         samples = []
         sampled = self._sampled.setdefault(query.state, {})
         for proposal in answer:
-            if granted_less and proposal.finish == "length":
+            if granted_less and (proposal.finish == "length" or proposal.tokens > grant.max_tokens):
                 samples.append(replace(proposal, finish="budget"))
                 continue
             samples.append(proposal)
             if sampled.get(proposal.text) != "stop":
                 sampled[proposal.text] = proposal.finish
         return samples
+
+    def _take_back_the_overlong(self) -> None:
+        """Marks the samples of the turn that are longer than was asked for as cut by the budget."""
+        for slot in self._turn:
+            if isinstance(slot.query, Propose):
+                most = slot.query.sampling.max_tokens
+                slot.samples = [
+                    replace(sample, finish="budget") if sample.tokens > most else sample
+                    for sample in slot.samples
+                ]
 
     def _attributed(self, query: Advance, transition: Transition) -> Transition:
         """Says who wrote the step, and how its sample ended."""
@@ -265,7 +278,7 @@ class Session:
         """Hands the answers to the agent, or tells it that the budget paid for none of them."""
         paid = [slot for slot in self._turn if not isinstance(slot.query, Score)] or self._turn
         if not any(slot.served for slot in paid):
-            self._stop("the budget is spent")
+            self._stop("the budget is overdrawn" if self._meter.overdrawn else "the budget is spent")
         elif self._idles():
             self._stop(f"nothing was drawn or judged in {UNPAID_TURNS} turns")
         else:

@@ -123,7 +123,9 @@ class _Teller:
         left = math.inf if self.budget.tokens is None else self.budget.tokens - self.usage.tokens
         if left < min(max_tokens, SMALLEST_SAMPLE):
             return False  # the driver would not begin it
-        paid = self._pay(replace(_price(proposal), tokens=int(min(left, proposal.tokens))))
+        overlong = proposal.tokens > max_tokens  # of a server that ignores the limit: paid for as it was sent
+        tokens = proposal.tokens if overlong else int(min(left, proposal.tokens))
+        paid = self._pay(replace(_price(proposal), tokens=tokens))
         self.cut = paid and (proposal.finish == "budget" or left < proposal.tokens)
         return paid and not self.cut
 
@@ -138,7 +140,6 @@ class _Teller:
         after = self.usage + cost
         limits = self.budget
         for spent, limit in (
-            (after.tokens, limits.tokens),
             (after.calls, limits.calls),
             (after.executions, limits.executions),
         ):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -42,6 +41,7 @@ from o1coder_gym.models.shared_prefixes import share_prefixes
 from o1coder_gym.models.trainers import lora, provenance, write_card
 from o1coder_gym.protocols import Model
 from o1coder_gym.runs.provenance import content_hash
+from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 
 try:
@@ -256,7 +256,7 @@ def train_policy(
     if len(task_ids) < settings.problems:
         raise UsageError(f"a batch needs {settings.problems} problems, there are {len(task_ids)}")
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
-    loaded, tokenizer = load_weights(model_path(weights), settings.dtype)
+    loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     actor = Actor(loaded, tokenizer, step_format, settings.batch)
     project_completions_only()
     trainer = StepGRPOTrainer(
@@ -273,7 +273,7 @@ def train_policy(
     with quiet():
         trainer.train(resume_from_checkpoint=checkpoint)
     save_merged(trainer.model, tokenizer, out / MODEL)
-    made = provenance("rl policy", weights, content_hash(list(task_ids)), asdict(settings))
+    made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
     write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
     return out / MODEL
 

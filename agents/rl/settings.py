@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,8 +21,9 @@ from o1coder_gym.settings import (
     Positive,
     Range,
     check_fields,
+    to_row,
 )
-from o1coder_gym.settings.groups import Dtype
+from o1coder_gym.settings.groups import Dtype, TemplateArguments
 from o1coder_gym.types import Sampling
 
 
@@ -55,6 +56,7 @@ class RLSettings(Checked):
         validate_every: Batches between two looks at the held-out problems; 0 never.
         dtype: Of the weights; auto: bfloat16 on a GPU, else float32.
         seed: Of order, samples and adapters.
+        template_arguments: Variables of the chat template; the trained model's template keeps them.
     """
 
     credit: Literal["step", "phi", "outcome"] = "step"
@@ -79,6 +81,7 @@ class RLSettings(Checked):
     validate_every: Count = 0
     dtype: Dtype = "auto"
     seed: int = 0
+    template_arguments: TemplateArguments = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for numbers that make no sense."""
@@ -92,7 +95,7 @@ class RLSettings(Checked):
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; without an importance cap that of earlier versions, whose runs go on."""
-        row = asdict(self)
+        row = to_row(self)
         if not self.importance_cap:
             del row["importance_cap"]
         return row
@@ -126,6 +129,7 @@ class DPOSettings(Checked):
         save_steps: Optimizer steps between two checkpoints.
         dtype: Of the weights; auto: bfloat16 on a GPU, else float32.
         seed: Of order and adapters.
+        template_arguments: Variables of the chat template; the trained model's template keeps them.
     """
 
     learning_rate: Annotated[Positive, Flag("--lr")] = 5e-6
@@ -140,6 +144,7 @@ class DPOSettings(Checked):
     save_steps: AtLeastOne = 50
     dtype: Dtype = "auto"
     seed: int = 0
+    template_arguments: TemplateArguments = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for numbers that make no sense."""

@@ -136,6 +136,11 @@ class ResultRow:
         return self.outcome not in (Outcome.INFRASTRUCTURE, Outcome.UNSUPPORTED)
 
     @property
+    def overdrawn(self) -> bool:
+        """Whether more tokens were sent than the budget allowed."""
+        return self.budget.tokens is not None and self.usage.tokens > self.budget.tokens
+
+    @property
     def problem(self) -> tuple[str, str]:
         """The problem: the file name of its set and its task id."""
         return _file_name(self.problems), self.task_id
@@ -367,6 +372,18 @@ def missing_note(rows: Iterable[ResultRow]) -> str:
     return f"Left out: {missing} of {len(found)} rows, which the judge could not decide." if missing else ""
 
 
+def overdrawn_note(rows: Iterable[ResultRow]) -> str:
+    """Says how many searches spent more than they were given; empty if none did."""
+    found = list(rows)
+    overdrawn = sum(row.overdrawn for row in found)
+    if not overdrawn:
+        return ""
+    return (
+        f"Overdrawn: {overdrawn} of {len(found)} searches, by a server that sends more than max_tokens. "
+        "What it sent is counted, and what the budget did not pay for was not used."
+    )
+
+
 def untested_note(rows: Iterable[ResultRow]) -> str:
     """Says which problems have no hidden tests; empty if all have some."""
     found = list(rows)
@@ -524,7 +541,7 @@ def markdown_report(
         lines += ["", f"\\* {note}"]
     if any(summary.share.rough for summary in summaries):
         lines += ["", f"{ROUGH_LEGEND}."]
-    if note := missing_note(rows):
+    for note in filter(None, (missing_note(rows), overdrawn_note(rows))):
         lines += ["", note]
     if capped := [summary.agent for summary in summaries if summary.capped]:
         lines += ["", f"Ended by themselves, at a cap of their own, with budget left: {', '.join(capped)}."]
