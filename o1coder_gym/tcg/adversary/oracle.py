@@ -1,6 +1,6 @@
 """Who is right on an input where programs part, and how sure that is. No reference, no hidden test is asked.
 
-Three witnesses: the programs, by behaviour class; a language model asked for that one output; and the properties
+Three witnesses: the programs, by behaviour class; a language model asked for that one output; and properties
 of the question, which no vote outweighs easily.
 """
 

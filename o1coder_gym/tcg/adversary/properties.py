@@ -1,7 +1,7 @@
 """Properties of a question: what all outputs that it shows have in common, and its words speak of.
 
 An output that lacks such a property is probably wrong. A property is taken only where at least two shown
-examples have it, so that a question without examples has none; never are hidden tests or a reference looked at.
+examples have it, so that a question without examples has none. Hidden tests and references are not looked at.
 """
 
 from __future__ import annotations

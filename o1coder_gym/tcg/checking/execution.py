@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from o1coder_gym.problems.programs import submission
 from o1coder_gym.protocols import Judge
@@ -24,6 +24,7 @@ _ROUNDS = 6
 _FATAL = (Outcome.TIMEOUT, Outcome.MEMORY)
 
 
+@runtime_checkable
 class OutputJudge(Judge, Protocol):
     """A judge that also tells what programs return; `sandbox.Judge` is one."""
 
