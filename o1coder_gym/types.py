@@ -465,6 +465,23 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Parting:
+    """An input on which programs of a search part.
+
+    Attributes:
+        input: Literal of an argument list, or a standard input.
+        outputs: What programs do there, each with the terminal states that do it.
+        right: The one of these that is taken for right; None where that is open.
+        confidence: Share of the votes behind it, in [0, 1].
+    """
+
+    input: str
+    outputs: tuple[tuple[str, tuple[State, ...]], ...]
+    right: str | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """What an agent ends with.
 
@@ -472,11 +489,13 @@ class SearchResult:
         state: The chosen terminal state; None if the agent committed no code.
         value: The agent's own estimate of it, in [0, 1], from public or generated tests only.
         tree: The finished tree for harvest and viewers, None for agents that keep none.
+        partings: What an adversary found, in order.
     """
 
     state: State | None
     value: float = 0.0
     tree: Any = field(default=None, compare=False)
+    partings: tuple[Parting, ...] = field(default=(), compare=False)
 
     @property
     def code(self) -> str | None:

@@ -26,7 +26,7 @@ from o1coder_gym.agents.driver.lanes import Request
 from o1coder_gym.agents.driver.replies import name_of, read_answer, write_answer
 from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, O1CoderError
-from o1coder_gym.queries import Advance, Answer, Propose, Query, Score, Search
+from o1coder_gym.queries import Advance, Answer, Execute, Executed, Propose, Query, Score, Search
 from o1coder_gym.runs.budget import Grant, Meter
 from o1coder_gym.runs.seeds import derive_seed
 from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
@@ -41,7 +41,7 @@ class _Slot:
 
     query: Query
     samples: list[Proposal] = field(default_factory=list)
-    answer: Transition | float | None = None
+    answer: Transition | float | Executed | None = None
 
     @property
     def open(self) -> bool:
@@ -201,6 +201,9 @@ class Session:
         if isinstance(query, Advance):
             granted = self._meter.reserve_executions(1)
             return self._issue((query.state, query.action), grant=granted) if granted else None
+        if isinstance(query, Execute):
+            granted = self._meter.reserve_executions(1)
+            return self._issue(query, grant=granted) if granted else None
         grant = self._meter.reserve_samples(query.n - len(slot.samples), query.sampling.max_tokens)
         if grant is None:
             return None
@@ -240,6 +243,8 @@ class Session:
             answer = self._attributed(query, answer)
         if isinstance(query, Score):
             self._meter.count_scores(1)
+        if isinstance(query, Execute):
+            self._meter.settle_executions(request.grant, 1)
         assert not isinstance(answer, tuple)  # `check_reply` lets none through
         slot.answer = answer
 
@@ -379,6 +384,8 @@ def _answer(slot: _Slot) -> Answer:
     """What the agent gets; an `Advance` that could not be paid comes back masked."""
     if isinstance(slot.query, Propose):
         return slot.whole
+    if slot.answer is None and isinstance(slot.query, Execute):
+        return Executed(())
     if slot.answer is None:
         return Transition(slot.query.state, math.nan, False, True, "the budget is spent")
     return slot.answer

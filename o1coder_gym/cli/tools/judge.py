@@ -65,7 +65,7 @@ def judge(settings: JudgeSettings) -> None:
     """
     found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
     rows = {row.problem.task_id: row for row in found}
-    asked = list(_read(settings.solutions, rows))
+    asked = list(read_solutions(settings.solutions, rows))
     console = Console(stderr=True)
     warn(without_visible_tests(rows.values()), without_hidden_tests(list(rows.values())))
     with (
@@ -81,8 +81,13 @@ def judge(settings: JudgeSettings) -> None:
             progress.advance(bar, len(batch))
 
 
-def _read(path: Path, known: Container[str]) -> Iterator[Solution]:
+def read_solutions(path: Path, known: Container[str], *, numbered: bool = False) -> Iterator[Solution]:
     """Yields the solutions of a file.
+
+    Args:
+        path: JSON lines with task_id, solution_id and code.
+        known: Task ids that there are.
+        numbered: Whether a row without solution_id is called by the number of its line.
 
     Raises:
         ProblemFileError: When a row is malformed or names no problem; names file, line and field.
@@ -101,6 +106,8 @@ def _read(path: Path, known: Container[str]) -> Iterator[Solution]:
             raise ProblemFileError(f"{where}: not JSON: {error}") from error
         if not isinstance(row, dict):
             raise ProblemFileError(f"{where}: got a {type(row).__name__}, expected an object")
+        if numbered and isinstance(row.get("task_id"), str):
+            row.setdefault("solution_id", number)
         for field, kinds in (("task_id", str), ("solution_id", (str, int)), ("code", str)):
             if not isinstance(row.get(field), kinds):
                 raise ProblemFileError(f"{where}: field {field!r}: missing or of the wrong type")
