@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from o1coder_gym.agents.rl.data_order import slots
 from o1coder_gym.agents.rl.episodes import Episode
 from o1coder_gym.agents.rl.monitor import Monitor, OnUpdate, Validate
 from o1coder_gym.agents.rl.sampler import Sampler
-from o1coder_gym.agents.rl.settings import RLSettings, common_arguments
+from o1coder_gym.agents.rl.settings import RLSettings, common_arguments, whole_row
 from o1coder_gym.agents.rl.token_rows import TokenRow, parent_table, path_attention
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.models.checkpoints import (
@@ -258,7 +257,7 @@ def train_policy(
     with quiet():
         trainer.train(resume_from_checkpoint=checkpoint)
     save_merged(trainer.model, tokenizer, out / MODEL)
-    made = provenance("rl policy", weights, content_hash(list(task_ids)), asdict(settings))
+    made = provenance("rl policy", weights, content_hash(list(task_ids)), whole_row(settings))
     write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
     return out / MODEL
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
+from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings, whole_row
 from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingSettings
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Section, read
 
@@ -128,7 +128,7 @@ class SelfPlayConfig:
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; runs of earlier versions have no `seed_rule` in theirs."""
-        row = asdict(self)
+        row = asdict(self) | {"rl": whole_row(self.rl) if self.rl is not None else None}
         if self.seed_rule == "added":
             del row["seed_rule"]
         return row

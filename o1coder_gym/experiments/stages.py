@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import o1coder_gym
-from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
+from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings, whole_row
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.held_out import HeldOut
@@ -203,7 +203,7 @@ class RealStages:
             trained = train_dpo(learned.policy, found, folder, settings, step_format=step_format, resume=True)
         else:
             trained = self._grpo(learned, iteration, folder, settings)
-        config = {"settings": asdict(settings), "iteration": iteration, "policy": learned.policy}
+        config = {"settings": whole_row(settings), "iteration": iteration, "policy": learned.policy}
         inputs = input_hashes(f"hf:{learned.policy}", learned.scorer)
         write_trained_on(trained, [row.problem for row in self._train], learned.policy)
         Provenance("rl", config, inputs, package_versions("torch", "trl")).write(trained)
