@@ -27,6 +27,7 @@ from o1coder_gym.agents.search.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.search.selection import puct as select_by_puct
 from o1coder_gym.agents.search.selection import uct, uct_virtual_loss
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.importing.own_code import is_place
 from o1coder_gym.parameters import Hints, Range
 from o1coder_gym.queries import Agent, Search
 from o1coder_gym.specs import Spec, parse
@@ -82,7 +83,8 @@ def load_agent(spec: str) -> Agent:
     """Returns the agent that a spec names, with its arguments bound. Nothing of the agent runs.
 
     Args:
-        spec: ``NAME`` or ``NAME?key=value&…``; ``NAME:key=value,…`` is read too. Keys are the agent's
+        spec: ``NAME`` or ``NAME?key=value&…``; ``NAME:key=value,…`` is read too; NAME may be that of your own
+            function, ``FILE.py:NAME`` or ``package.module:NAME``. Keys are the agent's
             keyword arguments, and the fields of `Sampling` (``temperature``, ``top_p``, ``top_k``,
             ``max_tokens``) for agents that sample. ``select=`` and a selector
             (`tcg.checking.selection.SCORES`) says, for any agent, which of the programs found is the answer;
@@ -113,7 +115,7 @@ def load_agent(spec: str) -> Agent:
             aggregates.append(SCORER_SELECTORS[value])
         else:
             arguments.append((key, value))
-    _check_selectors(asked.name, arguments, spec)
+    _check_selectors(asked, arguments, spec)
     bound: Agent = registry.bound("agent", replace(asked, arguments=tuple(arguments)), spec)
     if attackers and aggregates:
         raise UsageError(f"agent {spec}: either the adversary decides or the step scorer, not both")
@@ -130,9 +132,9 @@ def agent_spec(text: str) -> Spec:
     Raises:
         UsageError: When an argument is not ``key=value``.
     """
-    if ":" not in text.partition("?")[0]:
-        return parse(text)
     name, _, rest = text.partition(":")
+    if ":" not in text.partition("?")[0] or is_place(text):
+        return parse(text)
     arguments: dict[str, str] = {}
     selectors: list[tuple[str, str]] = []
     for item in filter(None, rest.split(",")):
@@ -180,11 +182,11 @@ def _attacker(name: str, shown: str) -> Attacker:
     return ATTACKERS[name]
 
 
-def _check_selectors(name: str, arguments: list[tuple[str, str]], shown: str) -> None:
+def _check_selectors(asked: Spec, arguments: list[tuple[str, str]], shown: str) -> None:
     """Refuses what is neither a selector nor an argument of an agent that has one of that name."""
     value = dict(arguments).get("select")
     if value is None:
         return
     where = f"agent {shown}: "
-    if all(one.name != "select" for one in registry.find("agent", name, where=where).parameters()):
+    if all(one.name != "select" for one in registry.entry_of("agent", asked, shown)[0].parameters()):
         raise UnknownNameError("selector", value, [*SCORES, *SCORER_SELECTORS], where=where)

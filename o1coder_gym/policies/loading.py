@@ -11,10 +11,10 @@ scheme         target                               example
 =============  ===================================  ==================================================
 
 ``openai:URL?key=value#MODEL`` and ``fake:key=value`` are read too; ``openai:#MODEL`` takes the address from
-``OPENAI_BASE_URL``. Packages add schemes as plug-ins, see
-`registry`; those of the group ``o1coder_gym.policies`` are functions ``(rest, step_format) -> Policy`` that
-read what follows the colon themselves. Engines are shared: one per process for the same target and
-settings.
+``OPENAI_BASE_URL``. ``FILE.py:NAME`` and ``package.module:NAME`` name your own class or function. Packages
+add schemes as plug-ins, see `registry`; those of the group ``o1coder_gym.policies`` are functions
+``(rest, step_format) -> Policy`` that read what follows the colon themselves. Engines are shared: one per
+process for the same target and settings.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.policies.server.abilities import Abilities
 from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
 from o1coder_gym.protocols import Policy
-from o1coder_gym.specs import Spec, name_of, parse
+from o1coder_gym.specs import Spec, parse
 from o1coder_gym.steps.formats import StepFormat, load_format
 
 ENTRY_POINT_GROUP = registry.KINDS["policy"].group
@@ -61,7 +61,7 @@ def load_policy(spec: str, *, format: str = "pseudocode") -> Policy:
         PolicyError: When a script cannot be read.
     """
     step_format = load_format(format)
-    entry = registry.find("policy", name_of(spec), where=f"policy {spec}: ")
+    entry, _ = registry.entry_of("policy", policy_spec(spec), spec)
     if entry.earlier and ":" in spec:
         return entry.object()(spec.partition(":")[2], step_format)
     policy = registry.make("policy", policy_spec(spec), spec, step_format=step_format)

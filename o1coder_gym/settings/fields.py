@@ -63,13 +63,16 @@ class Checked:
         check_fields(self)
 
 
+_LATER = ("template_arguments", "reward")
+
+
 def to_row(settings: Any) -> dict[str, Any]:
-    """Returns a JSON-able dict; `template_arguments` only if there are some, for earlier runs have none."""
+    """Returns a JSON-able dict, `_LATER` fields only if they are set: runs begun before them have none."""
     return _without_unset(asdict(settings))
 
 
 def _without_unset(row: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ((name, value) for name, value in row.items() if (name, value) != ("template_arguments", None))
+    kept = ((name, value) for name, value in row.items() if value is not None or name not in _LATER)
     return {name: _without_unset(value) if isinstance(value, dict) else value for name, value in kept}
 
 

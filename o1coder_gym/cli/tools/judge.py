@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
@@ -18,7 +17,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.runs.progress import warn
+from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import SetName, SkipBad, Split
@@ -66,7 +65,7 @@ def judge(settings: JudgeSettings) -> None:
     found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
     rows = {row.problem.task_id: row for row in found}
     asked = list(read_solutions(settings.solutions, rows))
-    console = Console(stderr=True)
+    console = notes()
     warn(without_visible_tests(rows.values()), without_hidden_tests(list(rows.values())))
     with (
         Judge(settings.workers, require=settings.require or None, without=settings.without) as sandbox,
