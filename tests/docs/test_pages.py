@@ -4,7 +4,9 @@ import importlib.util
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -26,10 +28,14 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), flags=re.M | re.S)
 
 
-def run(page: str) -> dict[str, Any]:
-    """Runs all Python blocks of a page in one namespace and returns it."""
+def run(page: str, sizes: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Runs all Python blocks of a page in one namespace and returns it; with other sizes where given."""
     namespace: dict[str, Any] = {"__name__": page}
-    for number, block in enumerate(blocks(page, "python")):
+    code = blocks(page, "python")
+    for size, smaller in sizes.items():
+        assert size in "".join(code)
+        code = [block.replace(size, smaller) for block in code]
+    for number, block in enumerate(code):
         exec(compile(block, f"{page}, block {number}", "exec"), namespace)
     return namespace
 
@@ -43,8 +49,9 @@ def test_getting_started_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_reinforcement_learning_libraries_train_on_choices(capsys: pytest.CaptureFixture[str]) -> None:
-    names = run("rl_libraries.md")
-    assert names["ppo"].num_timesteps == 32
+    sizes = {"n_steps=32, batch_size=32": "n_steps=8, batch_size=8", "learn(32)": "learn(8)"}
+    names = run("rl_libraries.md", sizes | {"STEPS, UPDATES = 8, 16, 2": "STEPS, UPDATES = 2, 4, 2"})
+    assert names["ppo"].num_timesteps == 8
     assert names["chosen"] in names["env"].action_space
     told = capsys.readouterr().out.splitlines()[-2:]
     assert [line.split(":")[0] for line in told] == ["update 0", "update 1"]

@@ -127,11 +127,12 @@ def test_a_program_over_which_zygotes_die_twice_is_a_failure_of_ours():
 
 
 def test_a_stopped_zygote_is_replaced(monkeypatch):
-    monkeypatch.setattr("o1coder_gym.sandbox.workers.worker._GRACE_S", 0.2)
+    for name, value in (("_GRACE_S", 1.0), ("_WALL_WINDOWS", 1), ("_MOST_STARVED", 1)):
+        monkeypatch.setattr(f"o1coder_gym.sandbox.workers.worker.{name}", value)
     with Judge(1, layers=()) as judge:
         judge.evaluate([ADD])
         os.kill(judge.pids[0], signal.SIGSTOP)
-        quick = Submission(ADD.code, "add", CALLS, Limits(wall_s=0.05))
+        quick = Submission(ADD.code, "add", CALLS, Limits(cpu_s=0.5, wall_s=0.5, total_cpu_s=0.5))
         assert judge.evaluate([quick])[0].outcome is Outcome.PASS
 
 

@@ -21,9 +21,10 @@ from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.types import ActionType, Proposal, State, Step
+from tests.examples import examples
 
 SCRIPT = str(Path(__file__).parents[1] / "resumable_run.py")
-KILLS = 20
+KILLS = examples(20)
 
 
 def seeds_of(log: Path) -> list[str]:
