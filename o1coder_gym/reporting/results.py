@@ -394,9 +394,9 @@ def failed_note(summaries: Iterable[AgentSummary]) -> str:
 
 
 def untested_note(rows: Iterable[ResultRow]) -> str:
-    """Says which problems have no hidden tests; empty if all have some."""
+    """Says which problems have no hidden tests; empty if all have some, judged or not (`missing_note`)."""
     found = list(rows)
-    lacking = list(dict.fromkeys(row.task_id for row in found if row.untested))
+    lacking = list(dict.fromkeys(row.task_id for row in found if row.untested and row.counted))
     if not lacking:
         return ""
     problems = len({row.task_id for row in found})

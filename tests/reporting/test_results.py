@@ -171,6 +171,14 @@ def test_tables_say_what_has_no_tests():
     assert "No hidden tests" not in markdown_report("two problems", ROWS, {})
 
 
+@pytest.mark.parametrize("total", [0, 4])
+def test_tests_that_cannot_be_judged_are_not_called_missing(total):
+    masked = replace(untested(outcome=Outcome.UNSUPPORTED), total=total)
+    report = markdown_report("three problems", [*ROWS, masked], {})
+    assert "No hidden tests" not in report
+    assert f"1 of {len(ROWS) + 1} rows, which the judge could not decide" in report
+
+
 def test_one_definition_of_solved_failed_and_missing():
     """Two of four: an error and an end without a program are failures; what the judge cannot say is none."""
     judged = [Outcome.PASS, Outcome.PASS, None, None, Outcome.INFRASTRUCTURE]

@@ -30,7 +30,7 @@ def quiet():
 @pytest.fixture(scope="module")
 def stability(import_file):
     """The benchmark of the same properties at full size: its hostile programs and its counts."""
-    return import_file(Path(__file__).parents[2] / "benchmarks" / "speed" / "judge_stability.py")
+    return import_file(Path(__file__).parents[2] / "benchmarks" / "speed" / "judge" / "stability.py")
 
 
 def test_half_of_the_cpu_limit_is_enough_whatever_the_load(stability):

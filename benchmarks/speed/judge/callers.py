@@ -1,6 +1,6 @@
 """The judge for many callers, in process and over HTTP: programs a second, beside one batch.
 
-    python benchmarks/speed/judge_callers.py [PROGRAMS [ROUNDS]]
+    python benchmarks/speed/judge/callers.py [PROGRAMS [ROUNDS]]
 
 Rounds alternate between all ways, so that the load of the machine falls on each alike; medians are printed.
 """
