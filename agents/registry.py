@@ -12,7 +12,7 @@ from o1coder_gym import registry
 from o1coder_gym.agents.beam import by_likelihood, by_scorer
 from o1coder_gym.agents.choosing import choosing, choosing_by_scorer
 from o1coder_gym.agents.choosing.adversary import ATTACKERS, against
-from o1coder_gym.agents.search.expansion import all_at_once, progressive
+from o1coder_gym.agents.search.expansion import all_at_once, growing, progressive
 from o1coder_gym.agents.search.leaf_values import (
     AGGREGATES,
     Aggregate,
@@ -52,7 +52,7 @@ STRATEGIES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         **{f"scored_{name}": value for name, value in _PATH_VALUES.items()},
         **{f"mixed_{name}": partial(mixed, estimate=value) for name, value in _PATH_VALUES.items()},
     },
-    "widening": {"all_at_once": all_at_once, "progressive": progressive},
+    "widening": {"all_at_once": all_at_once, "progressive": progressive, "growing": growing},
     "prior": {"by_logprob": by_logprob, "by_count": by_count, "by_score": by_score},
     "rank": {
         "by_likelihood": by_likelihood,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from o1coder_gym.agents.registry import agent_spec
+from o1coder_gym.envs.acting import ActingPolicy, Process
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
@@ -156,6 +157,11 @@ def acting_agents(specs: Iterable[str]) -> dict[str, Callable[[], ActingAgent]]:
         for spec, found in asked.items()
         if found.name == "acting"
     }
+
+
+def acting_policies(makers: Mapping[str, Callable[[], ActingAgent]], model: Process) -> dict[str, Policy]:
+    """Returns the policies that tasks of acting agents need, by spec; each has agents of its own."""
+    return {spec: ActingPolicy(make, model) for spec, make in makers.items()}
 
 
 def _maker(path: str, spec: str) -> Callable[[], ActingAgent]:

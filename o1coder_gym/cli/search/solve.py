@@ -20,6 +20,7 @@ from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.experiments.tools import acting_agents, acting_policies
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
@@ -91,17 +92,18 @@ class SolveSettings(Checked):
 def solve(settings: SolveSettings) -> int:
     """Solve one problem and watch the reasoning."""
     row = _row(settings)
-    search = load_agent(settings.agent)
+    search, acting = load_agent(settings.agent), acting_agents([settings.agent])
     steps, run, format = settings.steps, settings.run, settings.steps.format
     console = notes()
     with optional_folder(run.out, settings.to_row(row.problem), run.resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
         warn(without_visible_tests([row]), without_hidden_tests([row]) if settings.prompt is None else "")
-        with console.status(f"loading {settings.policy}"):
-            sampler = load_policy(settings.policy, format=format)
-            scorer = load_scorer(steps.scorer or "heuristic")
         judge = default_judge()
         model = ReasoningModel([row.problem], judge, format=load_format(format), max_steps=steps.max_steps)
+        with console.status(f"loading {settings.agent if acting else settings.policy}"):
+            own = acting_policies(acting, model).get(settings.agent)
+            sampler = own or load_policy(settings.policy, format=format)
+            scorer = load_scorer(steps.scorer or "heuristic")
         narrator = Narrator(console)
         driver = Driver(model, sampler, scorer, seed=settings.seed, journal=folder, observer=narrator)
         with resumable(run.out):
