@@ -4,10 +4,10 @@
                                           --llama-cpp PYTHON --gguf FILE [--model tiny] [--limit 12]
 
 PYTHON is the interpreter of an environment that has the server: `transformers[serving]`, `vllm` (or its CPU
-build), `llama-cpp-python[server]`. A server that is not given is left out; one that is in the table already is
-not started again. The first row is the same model in this process. Greedy answers of one model and dtype should
-solve the same problems everywhere; a server that continues no assistant turn is asked another way, and may
-differ. What a server said lies beside its row.
+build), `llama-cpp-python[server]`. A server that is not given is left out; one that is in the table already
+is not started again. The first row is the same model in this process. Greedy answers of one model and dtype
+should solve the same problems everywhere; a server that continues no assistant turn is asked another way,
+and may differ. What a server said lies beside its row.
 """
 
 from __future__ import annotations
