@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.models.checkpoints import (
-    CHECKPOINTS,
-)
+from o1coder_gym.models.checkpoints import CHECKPOINTS, activation_checkpointing
 from o1coder_gym.rewards import RewardConstants, load_reward, load_schedule
 from o1coder_gym.settings import (
     FILE_ONLY,
@@ -175,6 +173,6 @@ def common_arguments(out: Path, settings: RLSettings | DPOSettings) -> dict[str,
         "seed": settings.seed,
         "use_cpu": not on_gpu,
         "bf16": on_gpu,
-        "gradient_checkpointing": on_gpu,
+        **activation_checkpointing(),
         "disable_tqdm": True,
     }

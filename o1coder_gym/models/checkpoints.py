@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ def weight_type(dtype: str) -> str:
     if dtype != "auto":
         return dtype
     return "bfloat16" if torch.cuda.is_available() else "float32"
+
+
+def activation_checkpointing() -> dict[str, bool]:
+    """Returns the training argument that saves memory on a GPU, as the installed transformers calls it.
+
+    TRL's default is to save it everywhere.
+    """
+    import torch
+    from transformers import TrainingArguments
+
+    new = "activation_checkpointing"  # since 5.24, where the other name warns
+    name = new if any(field.name == new for field in fields(TrainingArguments)) else "gradient_checkpointing"
+    return {name: torch.cuda.is_available()}
 
 
 def load_weights(

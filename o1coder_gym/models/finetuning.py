@@ -15,6 +15,7 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
 from o1coder_gym.models.checkpoints import (
     MODEL,
+    activation_checkpointing,
     load_weights,
     quiet,
     save_merged,
@@ -181,7 +182,6 @@ def _trainer(
     checkpoint: str | None = None,
 ) -> Any:
     """Assembles TRL's trainer of a stage."""
-    import torch
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
@@ -197,7 +197,7 @@ def _trainer(
     ]
     common = trainer_arguments(out, settings, evaluates=bool(validation_rows))
     common["max_length"] = settings.max_length
-    common["gradient_checkpointing"] = torch.cuda.is_available()  # TRL's default saves memory that CPUs have
+    common |= activation_checkpointing()
     shared = {
         "model": model,
         "train_dataset": sets[0],

@@ -75,7 +75,7 @@ def _cached(model: Any) -> Step:
     def step(tokens: Sequence[int], state: Any) -> tuple[torch.Tensor, Any]:
         ids = torch.tensor([list(tokens)], device=model.device)
         output = model(input_ids=ids, use_cache=True, **(state or {}))
-        names = ("past_key_values", "cache_params")
+        names = ("cache", "past_key_values", "cache_params")
         return output.logits[:, -1], {name: output[name] for name in names if output.get(name) is not None}
 
     return step
