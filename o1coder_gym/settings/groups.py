@@ -32,7 +32,7 @@ SkipBad: TypeAlias = Annotated[
     bool, Meaning("Count and report malformed rows instead of stopping at the first.")
 ]
 Split: TypeAlias = Annotated[str | None, Meaning("Split of the set, e.g. test.")]
-FormatName: TypeAlias = Annotated[str, Meaning("Step format: pseudocode or vanilla.")]
+FormatName: TypeAlias = Annotated[str, Meaning("Step format: pseudocode, functions or vanilla.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
