@@ -218,7 +218,8 @@ class Proposal:
 
     Attributes:
         text: The whole action as `ReasoningModel.advance` takes it, header included.
-        tokens: Number of generated tokens, the unit of budgets; ≥ 0.
+        tokens: Number of generated tokens, the unit of budgets; ≥ 0, more than asked for where a server
+            ignores ``max_tokens``.
         logprob: Sum of the log-probabilities of the `kept_tokens`, ≤ 0, under the model's own
             distribution (temperature 1, no truncation); None where a backend cannot tell.
         token_ids: The tokens of `text` behind its opening, empty where a backend does not expose them.
@@ -467,6 +468,23 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Parting:
+    """An input on which programs of a search part.
+
+    Attributes:
+        input: Literal of an argument list, or a standard input.
+        outputs: What programs do there, each with the terminal states that do it.
+        right: The one of these that is taken for right; None where that is open.
+        confidence: Share of the votes behind it, in [0, 1].
+    """
+
+    input: str
+    outputs: tuple[tuple[str, tuple[State, ...]], ...]
+    right: str | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """What an agent ends with.
 
@@ -474,11 +492,13 @@ class SearchResult:
         state: The chosen terminal state; None if the agent committed no code.
         value: The agent's own estimate of it, in [0, 1], from public or generated tests only.
         tree: The finished tree for harvest and viewers, None for agents that keep none.
+        partings: What an adversary found, in order.
     """
 
     state: State | None
     value: float = 0.0
     tree: Any = field(default=None, compare=False)
+    partings: tuple[Parting, ...] = field(default=(), compare=False)
 
     @property
     def code(self) -> str | None:

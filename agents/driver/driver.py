@@ -27,6 +27,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -46,6 +47,7 @@ from o1coder_gym.errors import (
     UsageError,
 )
 from o1coder_gym.protocols import Model, Policy, StepScorer
+from o1coder_gym.queries import Execute
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import PolicyRequest, Problem, Proposal, State, Usage
 
@@ -173,7 +175,7 @@ class Driver:
                 batch_size=alone,
                 timeout_s=timeout_s,
             ),
-            Lane("model", self._model.advance, done, timeout_s=timeout_s),
+            Lane("model", partial(_advance_or_execute, self._model), done, timeout_s=timeout_s),
             Lane("scorer", score, done, timeout_s=timeout_s),
         )
 
@@ -330,6 +332,8 @@ class _Run:
     def _lane(self, request: Request) -> Lane:
         if isinstance(request.payload, PolicyRequest):
             return self._policy
+        if isinstance(request.payload, Execute):
+            return self._model
         return self._scorer if isinstance(request.payload[0], Problem) else self._model
 
     def _dispatch(self) -> None:
@@ -476,6 +480,18 @@ def _twice(task: Task) -> UsageError:
 def _failure(lane: Lane, message: str) -> O1CoderError:
     kinds = {"policy": PolicyError, "model": InfrastructureError, "scorer": ScorerError}
     return kinds[lane.name](f"{lane.name}: {message}")
+
+
+def _advance_or_execute(model: Model, payloads: Sequence[Any]) -> Sequence[Any]:
+    """Takes steps and runs programs on inputs, each kind in one batch."""
+    runs = [payload for payload in payloads if isinstance(payload, Execute)]
+    if not runs:
+        return model.advance(payloads)
+    if (execute := getattr(model, "execute", None)) is None:
+        raise UsageError("the agent asks to execute programs, but the model has no method execute")
+    steps = [payload for payload in payloads if not isinstance(payload, Execute)]
+    executed, advanced = iter(execute(runs)), iter(model.advance(steps) if steps else ())
+    return [next(executed if isinstance(payload, Execute) else advanced) for payload in payloads]
 
 
 def _no_scorer(_: object) -> list[float]:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from o1coder_gym.agents.rl.actor import Actor
 from o1coder_gym.agents.rl.advantages import step_advantages
@@ -25,7 +25,7 @@ from o1coder_gym.agents.rl.episodes import Episode
 from o1coder_gym.agents.rl.monitor import Monitor, OnUpdate, Validate
 from o1coder_gym.agents.rl.sampler import Sampler
 from o1coder_gym.agents.rl.settings import RLSettings, common_arguments
-from o1coder_gym.agents.rl.token_rows import TokenRow, parent_table, path_attention
+from o1coder_gym.agents.rl.token_rows import TokenRow, parent_table
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
@@ -37,9 +37,11 @@ from o1coder_gym.models.checkpoints import (
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import project_completions_only
+from o1coder_gym.models.shared_prefixes import share_prefixes
 from o1coder_gym.models.trainers import lora, provenance, write_card
 from o1coder_gym.protocols import Model
 from o1coder_gym.runs.provenance import content_hash
+from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 
 try:
@@ -47,6 +49,7 @@ try:
     from accelerate.utils import gather_object
     from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
+    from trl.trainer import grpo_trainer
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
@@ -72,7 +75,16 @@ class StepGRPOTrainer(GRPOTrainer):
     """
 
     def __init__(self, settings: RLSettings, sampler: Sampler, monitor: Monitor, **arguments: Any) -> None:
-        """Args: how to train, what samples, what watches, the arguments of GRPOTrainer."""
+        """Args: how to train, what samples, what watches, the arguments of GRPOTrainer.
+
+        Raises:
+            UsageError: When the model's layers do not attend by a mask.
+        """
+        if not share_prefixes(arguments["model"]):
+            raise UsageError(
+                f"{arguments['model'].name_or_path} cannot be trained step by step: a step may end otherwise "
+                "than the text goes on, and its layers do not take an attention mask that says so"
+            )
         self.scored: list[Scored] = []
         self._settings = settings
         self._sampler = sampler
@@ -97,8 +109,16 @@ class StepGRPOTrainer(GRPOTrainer):
             batch["advantages"] = weights * (advantages if advantages.dim() == 2 else advantages[:, None])
         return batch
 
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """Leaves the episodes of a problem side by side, so that a forward pass computes their prompt once.
+
+        TRL shuffles a batch before it cuts it into forward passes, which make one optimizer step together.
+        """
+        with patch.object(grpo_trainer, "shuffle_sequence_dict", lambda batch: batch):
+            return super()._prepare_inputs(generation_batch)
+
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """Computes TRL's loss of a part of the batch, which TRL has shuffled since it was sampled."""
+        """Computes TRL's loss of a part of the batch."""
         self._parents = inputs["parents"]
         return super()._compute_loss(model, inputs)
 
@@ -187,7 +207,7 @@ class PathModel:
     """A model that shows each token those alone that it was sampled after. Called as often as it has rows."""
 
     def __init__(self, model: Any, parents: torch.Tensor) -> None:
-        """Args: the model, of what `path_attention` is told for the rows of all calls to come, in order."""
+        """Args: a model that shares prefixes; the parents of the rows of all calls to come, in order."""
         self._model = model
         self._parents = parents
         self._done = 0
@@ -196,12 +216,7 @@ class PathModel:
         """Calls the model on the next rows."""
         rows = self._parents[self._done : self._done + len(attention_mask)]
         self._done += len(rows)
-        # under autocast queries may have another dtype than weights; SDPA takes a mask of bool with any
-        config = getattr(self._model, "module", self._model).config
-        sdpa = config._attn_implementation == "sdpa"
-        dtype = torch.bool if sdpa else next(self._model.parameters()).dtype
-        attention, positions = path_attention(attention_mask, rows, dtype)
-        return self._model(attention_mask=attention, position_ids=positions, **inputs)
+        return self._model(attention_mask=attention_mask, parents=rows, **inputs)
 
 
 def train_policy(
@@ -241,7 +256,7 @@ def train_policy(
     if len(task_ids) < settings.problems:
         raise UsageError(f"a batch needs {settings.problems} problems, there are {len(task_ids)}")
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
-    loaded, tokenizer = load_weights(model_path(weights), settings.dtype)
+    loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     actor = Actor(loaded, tokenizer, step_format, settings.batch)
     project_completions_only()
     trainer = StepGRPOTrainer(
@@ -258,7 +273,7 @@ def train_policy(
     with quiet():
         trainer.train(resume_from_checkpoint=checkpoint)
     save_merged(trainer.model, tokenizer, out / MODEL)
-    made = provenance("rl policy", weights, content_hash(list(task_ids)), asdict(settings))
+    made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
     write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
     return out / MODEL
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,13 +77,8 @@ class RowBuilder:
 
     def _follow(self, ids: Sequence[int], step: int, logprobs: Sequence[float]) -> None:
         """Adds tokens that later ones follow."""
-        first = len(self._ids)
         self._branch(ids, step, logprobs)
         if ids:
-            if self._parents[first] != first - 1:
-                # The loss reads a likelihood one place before the token. Behind a branch that is no place of
-                # its path, so a format that puts nothing between two steps loses the first token of a step.
-                self._step_of[first] = -1
             self._tip = len(self._ids) - 1
 
     def _branch(self, ids: Sequence[int], step: int, logprobs: Sequence[float]) -> None:
@@ -108,43 +103,6 @@ def parent_table(rows: Sequence[TokenRow], width: int) -> Tensor:
     for place, row in enumerate(rows):
         table[place, : len(row.parents)] = torch.tensor(row.parents)
     return table
-
-
-def path_attention(mask: Tensor, parents: Tensor, dtype: Any) -> tuple[Tensor, Tensor]:
-    """Lets each token attend to what it was sampled after, and nothing else.
-
-    Args:
-        mask: 1 for tokens, 0 for padding, [B, P + T].
-        parents: Of the completions, [B, T]; see `parent_table`.
-        dtype: Of the result.
-
-    Returns:
-        What is added to attention scores, 0 or the least number, [B, 1, P + T, P + T], or whether there is
-        attention at all for a dtype of bool; and positions, [B, P + T].
-    """
-    import torch
-
-    count, total = mask.shape
-    prompt = total - parents.shape[1]
-    sees = torch.ones(total, total, dtype=torch.bool, device=mask.device).tril().repeat(count, 1, 1)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    for row, chain in enumerate(parents.tolist()):
-        turns = [place for place, parent in enumerate(chain) if parent != place - 1]
-        for place in range(turns[0], len(chain)) if turns else ():
-            token, before = prompt + place, prompt + chain[place]
-            sees[row, token] = sees[row, before]
-            sees[row, token, token] = True
-            positions[row, token] = positions[row, before] + 1
-    sees &= mask.bool()[:, None, :]
-    sees |= torch.eye(
-        total, dtype=torch.bool, device=mask.device
-    )  # padding too: a softmax over nothing is NaN
-    if dtype == torch.bool:
-        return sees[:, None], positions
-    least = torch.finfo(dtype).min
-    return torch.zeros(sees.shape, dtype=dtype, device=mask.device).masked_fill(~sees, least)[
-        :, None
-    ], positions
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

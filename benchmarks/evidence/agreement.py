@@ -38,12 +38,12 @@ from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.tcg.checking.agreement import Agreed, Agreement, Outputs, Same, consensus, uncalibrated
+from o1coder_gym.tcg.checking.solutions import read_programs, source_of
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.quality import agreement
 from o1coder_gym.tcg.quality.measures import ProblemQuality, measure, reward_agreement
 from o1coder_gym.tcg.quality.mutants import mutants
 from o1coder_gym.tcg.requests import TestRequest
-from o1coder_gym.tcg.solutions import read_programs, source_of
 from o1coder_gym.types import GeneratedTests, Sampling
 
 MICRO, SETS = ("micro",), ("mbpp-sanitized", "humaneval")

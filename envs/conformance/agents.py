@@ -11,7 +11,7 @@ from typing import Any
 from o1coder_gym.envs.conformance.clauses import broken, require, require_nothing_hidden
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.protocols import Model, Policy, StepScorer
-from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Score
+from o1coder_gym.queries import Advance, Agent, Answer, Execute, Executed, Propose, Query, Score
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, SearchResult, State, Transition
 
 CUTS = (0, 1, 2, 3, 5, 9)
@@ -106,6 +106,9 @@ class Game:
                 return self.policy.propose([request])[0]
             case Advance(state, action):
                 return self._advance(state, action, seen)
+            case Execute():
+                (executed,) = getattr(self.model, "execute", _cannot)([query])
+                return executed
             case Score(state):
                 return self.scorer.score([(self.problem, state)])[0] if self.scorer else 0.5
 
@@ -122,8 +125,11 @@ def _checked(queries: Any, seen: Minutes) -> list[Query]:
     if not isinstance(queries, Sequence) or isinstance(queries, str):
         raise broken("agent.query", f"got {queries!r:.200}")
     for query in queries:
-        require(isinstance(query, Propose | Advance | Score), "agent.query", f"got {query!r:.200}")
+        require(isinstance(query, Propose | Advance | Score | Execute), "agent.query", f"got {query!r:.200}")
         if isinstance(query, Score):
+            continue
+        if isinstance(query, Execute):
+            require(query.state in seen.programs, "agent.state", f"got {query.state!r:.200}")
             continue
         require(_is_open(query.state, seen), "agent.state", f"got {query.state!r:.200}")
         require(not isinstance(query, Propose) or query.n >= 1, "agent.query", "asked for no proposals")
@@ -161,6 +167,13 @@ def _unpaid(query: Query) -> Answer:
             return Transition(state, math.nan, terminated=False, truncated=True)
         case Score():
             return 0.5
+        case Execute():
+            return Executed(())
+
+
+def _cannot(queries: Sequence[Execute]) -> list[Executed]:
+    """Answers for a model that cannot execute programs."""
+    return [Executed(()) for _ in queries]
 
 
 def _checked_result(result: Any, seen: Minutes) -> SearchResult:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
@@ -15,7 +13,7 @@ from o1coder_gym.experiments.shards import Report, SynthesisPlan, missing, searc
 from o1coder_gym.experiments.training.rl import OnUpdate, train
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.progress import progress_bars
+from o1coder_gym.runs.progress import notes, progress_bars
 from o1coder_gym.types import Outcome, Problem, Tests
 
 
@@ -28,7 +26,7 @@ def search_shown(
     report: Report,
 ) -> list[O1CoderError]:
     """`experiments.shards.search_all` with a progress bar."""
-    with progress_bars(Console(stderr=True)) as progress:
+    with progress_bars(notes()) as progress:
         total = sum(map(len, missing(plan, folder).values()))
         bar = progress.add_task("searching", total=total, told="")
         solved = tokens = 0
@@ -56,7 +54,7 @@ def train_shown(
     on_update: OnUpdate | None = None,
 ) -> Path:
     """`experiments.training.rl.train` with a progress bar."""
-    with progress_bars(Console(stderr=True)) as progress:
+    with progress_bars(notes()) as progress:
         bar = progress.add_task("training", total=settings.updates, told="")
 
         def show(t: int, metrics: Mapping[str, float]) -> None:

@@ -22,7 +22,7 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge, Policy
 from o1coder_gym.runs.seeds import SeedRule, derive_stream
 from o1coder_gym.statistics import ROUGH, estimate_share
-from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.steps.formats import StepFormat, is_prose, load_format
 from o1coder_gym.types import ActionType, Outcome, Sampling, SearchResult
 
 
@@ -52,6 +52,7 @@ class HeldOut:
             seed_rule: Gives each sample its seed.
         """
         self._seed_rule = seed_rule
+        self._format = step_format
         self._rows = rows
         self._judge = judge
         self._samples = samples
@@ -100,7 +101,7 @@ class HeldOut:
             row = table.setdefault(task.task_id, {"pass_rate": [], "greedy": [], "format_compliance": []})
             row[task.name].append(float(next(passed)))
             if task.name == "pass_rate":
-                row["format_compliance"].append(float(_well_formed(result)))
+                row["format_compliance"].append(float(self._well_formed(result)))
         return {
             task_id: {name: sum(values) / len(values) for name, values in row.items()}
             for task_id, row in table.items()
@@ -114,10 +115,11 @@ class HeldOut:
         verdicts = iter(evaluation.evaluate_batch(pairs))
         return [code is not None and next(verdicts).outcome is Outcome.PASS for code in codes]
 
-
-def _well_formed(result: SearchResult | None) -> bool:
-    state = result.state if result is not None else None
-    return state is not None and all(step.type is not ActionType.MALFORMED for step in state.steps)
+    def _well_formed(self, result: SearchResult | None) -> bool:
+        state = result.state if result is not None else None
+        if state is None or any(step.type is ActionType.MALFORMED for step in state.steps):
+            return False
+        return not is_prose(self._format, state.code or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
 from o1coder_gym.experiments.training.rl import Train, train
 from o1coder_gym.models.finetuning import finetune
-from o1coder_gym.policies import load_policy
+from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.overlap import overlaps
 from o1coder_gym.problems.likeness.trained_on import write_trained_on
@@ -36,6 +36,7 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.runs.seeds import SeedRule, added_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
 from o1coder_gym.types import Sampling, TestCase
@@ -109,7 +110,7 @@ class RealStages:
         Raises:
             UnknownNameError, ProblemFileError: When there is no such problem set or split.
         """
-        self._config = config
+        self._config = config.told()
         self._derive = SEED_RULES[config.seed_rule]
         self._out = out
         self._warn = on_warning
@@ -203,7 +204,7 @@ class RealStages:
             trained = train_dpo(learned.policy, found, folder, settings, step_format=step_format, resume=True)
         else:
             trained = self._grpo(learned, iteration, folder, settings)
-        config = {"settings": asdict(settings), "iteration": iteration, "policy": learned.policy}
+        config = {"settings": to_row(settings), "iteration": iteration, "policy": learned.policy}
         inputs = input_hashes(f"hf:{learned.policy}", learned.scorer)
         write_trained_on(trained, [row.problem for row in self._train], learned.policy)
         Provenance("rl", config, inputs, package_versions("torch", "trl")).write(trained)
@@ -264,7 +265,8 @@ class RealStages:
         return load_policy(self._spec(model), format=self._config.run.format)
 
     def _spec(self, model: str) -> str:
-        return f"hf:{model}?dtype={self._config.run.dtype}"
+        run = self._config.run
+        return hf_spec(model, run.template_arguments, dtype=run.dtype)
 
     def _held_out(self, rows: Sequence[ProblemRow]) -> HeldOut:
         run = self._config.run

@@ -236,7 +236,7 @@ def parts(suite: Suite, *, shard: str = "", skip_bad: bool = False) -> list[Part
             share_samples=suite.share_samples,
             timeout_s=suite.timeout,
             shard=shard,
-            inputs=input_hashes(policy, suite.scorer, suite.generator),
+            inputs=input_hashes(policy, suite.scorer, suite.generator, *agents),
         )
         name = f"{number:02}-{_slug(choice.name)}-{_slug(policy)}-{format}" if len(combined) > 1 else ""
         made.append(Part(name, plan, rows, found.skipped))

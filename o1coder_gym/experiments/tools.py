@@ -26,9 +26,9 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import package_versions
 from o1coder_gym.sandbox import Judge as Sandbox
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.tcg.checking.solutions import sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest
-from o1coder_gym.tcg.solutions import sample_programs, source_of
 from o1coder_gym.tcg.store import TestStore, read_tests
 from o1coder_gym.types import Problem, Tests
 

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +19,8 @@ from o1coder_gym.models.checkpoints import (
 )
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
-from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields
-from o1coder_gym.settings.groups import Dtype
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields, to_row
+from o1coder_gym.settings.groups import Dtype, TemplateArguments
 
 STARTED = "started.json"
 """Lies in a run folder: what its checkpoints are of."""
@@ -43,6 +43,8 @@ class TrainingSettings(Checked):
         dtype: Of the weights; auto: bfloat16 on a GPU, else float32, for a PRM always float32. A CPU that can
             multiply in bfloat16 is faster with it; meant for LoRA.
         seed: Fixes order and initialisation.
+        template_arguments: Variables of the chat template, e.g. {"enable_thinking": false}; what is saved
+            has them too.
     """
 
     learning_rate: Annotated[Positive, Flag("--lr")] = 5e-4
@@ -56,6 +58,7 @@ class TrainingSettings(Checked):
     save_steps: AtLeastOne = 50
     dtype: Dtype = "auto"
     seed: int = 0
+    template_arguments: TemplateArguments = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for numbers that make no sense."""
@@ -206,7 +209,7 @@ def write_result(
         metrics: Those that are finite numbers are kept.
         trained: The model; if it has adapters, their α is written down.
     """
-    report = {"stage": stage, "model": model, "settings": asdict(settings)}
+    report = {"stage": stage, "model": model, "settings": to_row(settings)}
     if (adapters := getattr(trained, "peft_config", None)) is not None:
         report["lora_alpha"] = adapters["default"].lora_alpha
     report["metrics"] = {name: value for name, value in metrics.items() if _is_number(value)}

@@ -43,32 +43,41 @@ def draw(
         Token ids, and their log-probabilities under the model's own distribution (temperature 1, no
         truncation).
     """
+    # Log-probabilities are compared between runs and devices, so the sums are taken in float32 at least.
     logits = logits.float()
     vocabulary, device = logits.shape[1], logits.device
     limits = [_candidates(one, vocabulary) for one in sampling]
     width = min(max(limits), max([first, *(limit for limit in limits if limit < vocabulary)]))
     values, candidates = logits.topk(width, dim=-1)  # [B, K], likeliest first
+    # Cumulative sums are compared with a uniform number: in float64 rounding cannot move a draw by a rank.
     column = {"dtype": torch.float64, "device": device}
-    limit = torch.tensor(limits, device=device)[:, None]
+    limit = torch.tensor(limits, device=device)[:, None]  # [B, 1], as all columns below
     temperature = torch.tensor([one.temperature or 1.0 for one in sampling], **column)[:, None]
     top_p = torch.tensor([one.top_p for one in sampling], **column)[:, None]
     target = torch.tensor(uniform, **column)[:, None]
 
-    ranks = torch.arange(width, device=device)
-    scaled = (values / temperature).masked_fill(ranks >= limit, -torch.inf)
-    mass = scaled.softmax(-1)
+    ranks = torch.arange(width, device=device)  # [K]
+    scaled = (values / temperature).masked_fill(ranks >= limit, -torch.inf)  # [B, K], top-k
+    mass = scaled.softmax(-1)  # [B, K], of the candidates alone
     cut = limit > width  # [B, 1], rows with candidates that were not looked at
     if width < max(limits):
+        # Rows without top-k: what the candidates have of the mass of the whole vocabulary, not 1.
         everything = (logits / temperature.float()).logsumexp(-1, keepdim=True)
         mass = mass * torch.where(cut, (scaled.logsumexp(-1, keepdim=True) - everything).exp(), 1.0)
-    kept = mass * (mass.cumsum(-1) - mass < top_p)
+    # Top-p keeps a candidate while the mass before it is below p, so the first one is always kept.
+    kept = mass * (mass.cumsum(-1) - mass < top_p)  # [B, K]
     cumulative = kept.cumsum(-1)
+    # The inverse of the cumulative distribution at u · whole. A row whose tail was not looked at is not
+    # renormalised: u beyond its candidates is drawn again below.
     whole = torch.where(cut & (top_p >= 1.0), 1.0, cumulative[:, -1:])
-    rank = (cumulative <= target * whole).sum(-1, keepdim=True)
+    rank = (cumulative <= target * whole).sum(-1, keepdim=True)  # [B, 1]
+    # u close to 1 and a last sum rounded down would point behind the last candidate that is kept.
     rank = rank.clamp(max=(kept > 0).sum(-1, keepdim=True) - 1)
+    # Of the model's own distribution, whatever was cut: what importance weights and PUCT's priors need.
     logprobs = (values.gather(1, rank)[:, 0] - logits.logsumexp(-1)).tolist()
     tokens = candidates.gather(1, rank)[:, 0].tolist()
 
+    # Whose token is not among the likeliest: with top-p 1 by u, else where p is not reached among them.
     beyond = cut & torch.where(top_p >= 1.0, cumulative[:, -1:] <= target, mass.sum(-1, keepdim=True) < top_p)
     rows = beyond[:, 0].nonzero()[:, 0].tolist()
     if rows:

@@ -103,6 +103,31 @@ def compare_rows(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[st
     return _compared(_by_problem(a), _by_problem(b), names)
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The problems on which two groups of rows differ, by task id.
+
+    Attributes:
+        gained: Those that the first solves more often than the second.
+        lost: Those that it solves less often.
+    """
+
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def changes(a: Sequence[ResultRow], b: Sequence[ResultRow]) -> Changes:
+    """Returns which problems of those that both have one solves more often than the other."""
+    first, second = _by_problem(a), _by_problem(b)
+    gaps = {
+        problem: first[problem].share - second[problem].share for problem in sorted(first.keys() & second)
+    }
+    return Changes(
+        tuple(task for (_, task), gap in gaps.items() if gap > 0),
+        tuple(task for (_, task), gap in gaps.items() if gap < 0),
+    )
+
+
 @dataclass(slots=True)
 class _Runs:
     """The runs of one problem. Mutable: they are counted one by one."""
@@ -110,6 +135,11 @@ class _Runs:
     count: int = 0
     solved: int = 0
     tokens: int = 0
+
+    @property
+    def share(self) -> float:
+        """Share of the runs that solved it."""
+        return self.solved / self.count
 
 
 def _by_problem(rows: Sequence[ResultRow]) -> dict[tuple[str, str], _Runs]:
@@ -130,7 +160,7 @@ def _compared(
     if not shared:
         raise UsageError(f"{names[0]} and {names[1]} have no problem in common")
     first, second = ([found[problem] for problem in shared] for found in (a, b))
-    left, right = (np.asarray([one.solved / one.count for one in runs]) for runs in (first, second))
+    left, right = (np.asarray([one.share for one in runs]) for runs in (first, second))
     gaps = (left - right).tolist()
     p = permutation_test(gaps)
     return Comparison(

@@ -28,6 +28,10 @@ SCHEMA = 1
 """Version of the folder's layout."""
 
 
+_OF_A_START = {"config.json", ".lock"}
+"""What a folder holds before the run has done anything."""
+
+
 class RunFolder:
     """One run on disk. Holds the folder until it is closed; a context manager.
 
@@ -150,7 +154,12 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes it."""
+        """Closes it; a start that failed before it did anything leaves no folder that blocks the next one."""
+        if error is not None and not self.resumed and {*os.listdir(self.path)} <= _OF_A_START:
+            for name in _OF_A_START:
+                (self.path / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
         self.close()
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from o1coder_gym import registry
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.importing.own_code import is_place
 from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
 from o1coder_gym.protocols import TestGenerator
@@ -52,11 +53,11 @@ def load_generator(
     name, policies = name_of(spec), registry.entries("policy")
     if name in policies and name not in registry.entries("generator"):
         return _language_model(spec, judge, solutions, as_written)
-    if name not in registry.entries("generator"):
+    if name not in registry.entries("generator") and not is_place(spec):
         raise UnknownNameError(
             "test generator", spec, [*registry.entries("generator"), *(f"{one}:" for one in policies)]
         )
-    if (entry := registry.find("generator", name)).earlier:
+    if not is_place(spec) and (entry := registry.find("generator", name)).earlier:
         return entry.object()(spec, judge, solutions)
     generator = registry.make("generator", parse(spec), spec, judge=judge, solutions=solutions)
     if not isinstance(generator, TestGenerator):

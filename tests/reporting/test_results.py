@@ -7,7 +7,6 @@ import pytest
 from rich.console import Console
 
 from o1coder_gym.reporting.comparison import compare_with
-from o1coder_gym.reporting.measures import areas, measures
 from o1coder_gym.reporting.results import (
     ResultRow,
     markdown_report,
@@ -17,6 +16,7 @@ from o1coder_gym.reporting.results import (
     terminal_table,
 )
 from o1coder_gym.reporting.run_report import make_report
+from o1coder_gym.reporting.tables.measures import areas, measures
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
 

@@ -12,10 +12,10 @@ from o1coder_gym.policies import ScriptedPolicy
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.steps.formats import VANILLA
+from o1coder_gym.tcg.checking.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.requests import TestRequest
-from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.store import TestStore, read_generated, read_tests
 from o1coder_gym.types import CallTest, GeneratedTests, Problem
 

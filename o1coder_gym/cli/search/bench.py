@@ -27,7 +27,7 @@ from o1coder_gym.reporting.results import (
     summarize,
     terminal_table,
 )
-from o1coder_gym.runs.progress import progress_bars, warn
+from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import Checked, Flag, all_settings
 from o1coder_gym.settings.groups import FirstN, RunSettings, SkipBad
 from o1coder_gym.specs import name_of
@@ -106,7 +106,7 @@ def show_suite(
     as_json: bool = False,
 ) -> None:
     """Runs a suite with progress bars; prints its tables, or its rows as JSON."""
-    console = Console(stderr=True)
+    console = notes()
     folders: list[Path] = []
 
     def run(plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool) -> list[ResultRow]:
@@ -140,7 +140,7 @@ def run_shown(
     Raises:
         NoAnswersError: When rows have no answer because an engine or a judge failed.
     """
-    console = Console(stderr=True)
+    console = notes()
     status = console.status(f"loading {plan.policy}")
     board = Board(console, plan)
 
@@ -176,7 +176,7 @@ def run_shown(
 
 
 def _tell_report(out: Path) -> None:
-    Console(stderr=True).print(f"report: {out / 'report.html'}", soft_wrap=True)
+    notes().print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
 def _short_names(agents: Sequence[str]) -> dict[str, str]:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
-
 from o1coder_gym.cli.commands import command
 from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.reporting.figures import FIGURES, write_figures
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import read_results
+from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Flag
 
 
@@ -38,7 +37,7 @@ def report(settings: ReportSettings) -> None:
             for file in write_figures(found, run / FIGURES):
                 print(file)
         except MissingExtraError as error:
-            Console(stderr=True).print(f"no figures: {error}", markup=False, soft_wrap=True)
+            notes().print(f"no figures: {error}", markup=False, soft_wrap=True)
     print(run / "report.html")
 
 

@@ -30,7 +30,7 @@ from o1coder_gym.process_data.search_tree import TREES
 from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.runs.progress import warn
+from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import (
@@ -93,7 +93,7 @@ def solve(settings: SolveSettings) -> int:
     row = _row(settings)
     search = load_agent(settings.agent)
     steps, run, format = settings.steps, settings.run, settings.steps.format
-    console = Console(stderr=True)
+    console = notes()
     with optional_folder(run.out, settings.to_row(row.problem), run.resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
         warn(without_visible_tests([row]), without_hidden_tests([row]) if settings.prompt is None else "")

@@ -23,7 +23,7 @@ from o1coder_gym.process_data import LabelRule, PairRule, ProcessData
 from o1coder_gym.process_data.exports import EXPORTS, export
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.runs.progress import warn
+from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked, Flag, Range, Share
 from o1coder_gym.settings.groups import (
@@ -155,7 +155,7 @@ def _show(data: ProcessData, out: Path, as_json: bool) -> None:
     table = Table(*counts, box=None)
     table.add_row(*map(str, counts.values()))
     Console().print(table)
-    Console(stderr=True).print(f"data: {out} (see {out / 'README.md'})", soft_wrap=True)
+    notes().print(f"data: {out} (see {out / 'README.md'})", soft_wrap=True)
 
 
 app = command(SynthesizeSettings, synthesize, name="synthesize")

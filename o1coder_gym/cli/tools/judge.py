@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
@@ -18,7 +17,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.runs.progress import warn
+from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import SetName, SkipBad, Split
@@ -65,8 +64,8 @@ def judge(settings: JudgeSettings) -> None:
     """
     found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
     rows = {row.problem.task_id: row for row in found}
-    asked = list(_read(settings.solutions, rows))
-    console = Console(stderr=True)
+    asked = list(read_solutions(settings.solutions, rows))
+    console = notes()
     warn(without_visible_tests(rows.values()), without_hidden_tests(list(rows.values())))
     with (
         Judge(settings.workers, require=settings.require or None, without=settings.without) as sandbox,
@@ -81,8 +80,13 @@ def judge(settings: JudgeSettings) -> None:
             progress.advance(bar, len(batch))
 
 
-def _read(path: Path, known: Container[str]) -> Iterator[Solution]:
+def read_solutions(path: Path, known: Container[str], *, numbered: bool = False) -> Iterator[Solution]:
     """Yields the solutions of a file.
+
+    Args:
+        path: JSON lines with task_id, solution_id and code.
+        known: Task ids that there are.
+        numbered: Whether a row without solution_id is called by the number of its line.
 
     Raises:
         ProblemFileError: When a row is malformed or names no problem; names file, line and field.
@@ -101,6 +105,8 @@ def _read(path: Path, known: Container[str]) -> Iterator[Solution]:
             raise ProblemFileError(f"{where}: not JSON: {error}") from error
         if not isinstance(row, dict):
             raise ProblemFileError(f"{where}: got a {type(row).__name__}, expected an object")
+        if numbered and isinstance(row.get("task_id"), str):
+            row.setdefault("solution_id", number)
         for field, kinds in (("task_id", str), ("solution_id", (str, int)), ("code", str)):
             if not isinstance(row.get(field), kinds):
                 raise ProblemFileError(f"{where}: field {field!r}: missing or of the wrong type")

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from rich.console import Console
-
 from o1coder_gym.agents import load_agent
 from o1coder_gym.cli.commands import command
 from o1coder_gym.envs.reasoning_model import ReasoningModel
@@ -17,6 +15,7 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.loading import policy_spec
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.queries import Agent
+from o1coder_gym.runs.progress import notes
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, NonNegative, Range
 from o1coder_gym.settings.groups import DEFAULT_POLICY, PolicySpec, StepSettings
@@ -78,7 +77,7 @@ def serve(settings: ServeSettings) -> None:
         from o1coder_gym.cli.serving.desk import Desk
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "fastapi", "serve") from error
-    console, steps, endpoint = Console(stderr=True), settings.steps, settings.endpoint
+    console, steps, endpoint = notes(), settings.steps, settings.endpoint
     models = offered(settings.agents, settings.policy)
     with console.status(f"loading {settings.policy}"):
         proposer = load_policy(settings.policy, format=steps.format)

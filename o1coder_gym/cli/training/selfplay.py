@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.markup import escape
 
 from o1coder_gym.cli.bars import search_shown, train_shown
@@ -13,7 +12,7 @@ from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.experiments.self_play import self_play
 from o1coder_gym.experiments.self_play_config import SelfPlaySettings
-from o1coder_gym.runs.progress import warn
+from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.settings.groups import RunSettings
 
 
@@ -29,7 +28,7 @@ def selfplay(settings: SelfPlayCommand) -> None:
 
     All of it is in one file, see --config; docs/self_play.md shows one.
     """
-    console, run = Console(stderr=True), settings.keeping
+    console, run = notes(), settings.keeping
     out = run.out or default_folder("selfplay")
     with resumable(out):
         result = self_play(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.experiments.training.sft import SFTSettings, fine_tune
-from o1coder_gym.runs.progress import warn
+from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.settings.groups import TrainingRun
 from o1coder_gym.statistics import ROUGH
 
@@ -20,7 +19,7 @@ def sft(settings: SFTSettings, run: TrainingRun) -> None:
 
     The prompt has none.
     """
-    console = Console(stderr=True)
+    console = notes()
 
     def tell(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.held_out import Gain, HeldOut, gains
 from o1coder_gym.experiments.tools import planned_rows
-from o1coder_gym.policies import load_policy
+from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
@@ -24,6 +24,7 @@ from o1coder_gym.reporting.figures import PICTURE, draw_updates
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
 
@@ -244,7 +245,7 @@ def train_on_pairs(
     settings = settings or DPOSettings()
     found = read_data(data)
     inputs = {"data": data_hash(data), **input_hashes(f"hf:{model}")}
-    config = {"command": "rl dpo", "model": model, "settings": asdict(settings), "inputs": inputs}
+    config = {"command": "rl dpo", "model": model, "settings": to_row(settings), "inputs": inputs}
     with RunFolder.open(out, config, resume=resume):
         asked = found.of_split("train").problems
         write_trained_on(out, asked, model)
@@ -281,6 +282,6 @@ def _compared(held_out: HeldOut, plan: RLPlan, model: Path) -> TrainedPolicy:
     """Measures the start and the trained policy on the same problems."""
     before, after = (
         held_out.by_problem(load_policy(spec, format=plan.format), plan.settings.seed)
-        for spec in (f"hf:{plan.model}", f"hf:{model}")
+        for spec in (hf_spec(plan.model, plan.settings.template_arguments), hf_spec(str(model)))
     )
     return TrainedPolicy(model, len(before), gains(before, after))

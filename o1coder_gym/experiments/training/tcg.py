@@ -20,11 +20,11 @@ from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Without
 from o1coder_gym.settings.groups import FirstN, ModelName, PushToHub, Seed, SetName, SkipBad, Split
 from o1coder_gym.tcg.checking.selection import choose, execute, load_score
+from o1coder_gym.tcg.checking.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
 from o1coder_gym.tcg.quality.measures import ProblemQuality
 from o1coder_gym.tcg.requests import TestRequest, generate_all
-from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.store import read_generated, read_tests
 from o1coder_gym.tcg.training.corrections import build_corrections
 from o1coder_gym.tcg.training.data_card import write_dataset

@@ -141,6 +141,8 @@ class Decoder:
 
     def _prefill(self, rows: Sequence[Row]) -> None:
         """Computes what is missing of all prompts but their last tokens, shared parts once."""
+        # Without its last token, which the first decode step feeds: that step needs logits, and a prompt
+        # that is wholly known would otherwise have to be computed once more for them.
         ends = {ids: self.tree.insert(ids[:-1]) for ids in _prompts(rows)}
         _account(rows, ends)
         self._prefixes.compute(ends.values())
@@ -161,6 +163,8 @@ class Decoder:
             sampling = [row.request.sampling for row in rows]
             uniform = [row.uniform[len(row.ids)] for row in rows]
             drawn = draw(self._logits(cache, tokens), sampling, uniform)
+            # From the last row down: the last live row moves into the place of one that is finished, and
+            # must have taken its own token by then.
             for slot, token, logprob in reversed(list(zip(range(len(rows)), *drawn, strict=True))):
                 finished = rows[slot].accept(token, logprob, self._causal)
                 if self.on_token is not None:
@@ -202,6 +206,7 @@ class Decoder:
     def _keep(self, row: Row, cache: RowCache, slot: int) -> None:
         """Puts the computed tokens of a finished row into the prefix tree."""
         assert row.completion is not None
+        # The last token was drawn but never fed, so it has no keys and values.
         computed = row.completion.token_ids[: len(row.ids) - 1]
         first = cache.starts[slot]
         for node in self.tree.insert((*row.request.prompt_ids, *computed)).path():
@@ -221,6 +226,7 @@ def _account(rows: Iterable[Row], ends: Mapping[tuple[int, ...], PrefixNode[Segm
     for row in rows:
         if row.sample == 0:
             path = ends[row.request.prompt_ids].path()
+            # A segment that two requests share is computed once, so only one of them pays for it.
             missing = {node for node in path if node.payload is None} - claimed
             claimed |= missing
             row.computed = 1 + sum(len(node.tokens) for node in missing)

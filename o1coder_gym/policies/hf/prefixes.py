@@ -58,6 +58,8 @@ class Prefixes:
     def compute(self, ends: Iterable[Node]) -> None:
         """Computes what is missing on the paths to some nodes of the tree."""
         ends = list(ends)
+        # Level by level down the tree: a segment attends to those before it, which must be there. Segments of
+        # one level have different pasts and are still one batch, for each row brings its own.
         while frontier := _first_missing(ends):
             for batch in _similar_lengths(frontier):
                 self._compute(batch)
@@ -77,8 +79,9 @@ class Prefixes:
         past = max(sum(cache.shape[2] for cache in caches) for caches in pasts)
         cache = RowCache(self._shape, len(nodes), past + longest)
         cache.fill(pasts)
+        # Padded on the left, as rows in the cache are: all rows end in the same column.
         tokens = [(0,) * (longest - len(node.tokens)) + node.tokens for node in nodes]
-        hidden = forward(self._body, cache, tokens, lengths).last_hidden_state
+        hidden = forward(self._body, cache, tokens, lengths).last_hidden_state  # [B, S, E]
         for row, (node, length) in enumerate(zip(nodes, lengths, strict=True)):
             node.payload = Segment(
                 cache.segment(row, cache.length - length, cache.length),
@@ -91,11 +94,11 @@ def forward(
 ) -> Any:
     """Feeds ``[B, S]`` tokens, of which row b's last ``lengths[b]`` are real; returns the model's output."""
     queries = len(tokens[0])
-    mask = cache.mask(len(tokens), queries, lengths)
+    mask = cache.mask(len(tokens), queries, lengths)  # [B, 1, S, T]
     columns = torch.arange(cache.length, cache.length + queries, device=mask.device)
     # Padding before a segment counts as no position.
     origins = [cache.starts[row] + queries - length for row, length in enumerate(lengths)]
-    positions = (columns - torch.tensor(origins, device=mask.device)[:, None]).clamp(min=0)
+    positions = (columns - torch.tensor(origins, device=mask.device)[:, None]).clamp(min=0)  # [B, S]
     return model(
         input_ids=torch.tensor(tokens, device=mask.device),
         attention_mask=mask,

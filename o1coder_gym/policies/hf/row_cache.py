@@ -119,7 +119,7 @@ class RowCache(Cache):
         end = max(lengths)
         for row, prefix in enumerate(prefixes):
             self.starts[row] = end - lengths[row]
-            if row and prefix is prefixes[row - 1]:
+            if row and prefix is prefixes[row - 1]:  # samples of one prompt: one copy, not one a segment
                 self._buffer[:, row, :, :end] = self._buffer[:, row - 1, :, :end]
                 continue
             at = self.starts[row]
@@ -158,6 +158,8 @@ class RowCache(Cache):
         starts = torch.tensor(self.starts[:rows], device=device)[:, None, None]
         first_new = self.length + queries - torch.tensor(lengths[:rows], device=device)[:, None, None]
         last = torch.arange(self.length, self.length + queries, device=device)[None, :, None]
+        # A row sees its own columns of the cache, and of the new ones those that are real and not later. A
+        # padding query sees itself, for a softmax over nothing is NaN and would spread to other rows' sums.
         old = (columns >= starts) & (columns < self.length)
         new = (columns >= first_new) & (columns <= last)
         return (old | new | (columns == last))[:, None]

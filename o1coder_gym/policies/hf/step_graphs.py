@@ -87,13 +87,14 @@ class StepGraphs:
         tokens, starts, length = self._inputs[:, :rows, None]  # [R, 1] each
         places = self._places[:columns]
         buffers = self._buffer(all_rows, columns)[:, :rows].unflatten(0, (-1, 2))
+        # length is one number for all rows: rows are aligned on the right, so their new tokens share a column
         cache = Cache(layers=[PlacedLayer(keys, values, length[0]) for keys, values in buffers])
 
         def step() -> torch.Tensor:
-            seen = (places >= starts) & (places <= length)
+            seen = (places >= starts) & (places <= length)  # [R, C]: where each row begins, to the new token
             output = self._model(
                 input_ids=tokens,
-                attention_mask=seen[:, None, None],
+                attention_mask=seen[:, None, None],  # [R, 1, 1, C]
                 position_ids=length - starts,
                 past_key_values=cache,
                 use_cache=True,

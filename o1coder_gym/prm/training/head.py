@@ -94,10 +94,12 @@ def fit_head(
         around: Where the prior has its mean, w₀; None is zero. Its bias is where b starts.
         precision: λ ≥ 0.
     """
-    mean, size = states.double().mean(0), states.double().square().mean().sqrt()
-    scaled = (states.double() - mean) / size
+    # One size for all D dimensions: the prior then costs those that vary little more than others, which with
+    # a size for each it would not, and what hardly varies is mostly noise.
+    mean, size = states.double().mean(0), states.double().square().mean().sqrt()  # [D], []
+    scaled = (states.double() - mean) / size  # [K, D]
     centre, bias = torch.zeros_like(mean), torch.zeros_like(size)
-    if around is not None:
+    if around is not None:  # z = w · h + b in terms of the scaled states
         centre = around.weight.double() * size
         bias = around.bias.double() + around.weight.double() @ mean
     weight = centre.clone().requires_grad_()
@@ -114,5 +116,5 @@ def fit_head(
     solver.step(penalised)  # pyright: ignore[reportArgumentType] (a closure may return a tensor)
     with torch.no_grad():
         reached = loss(scaled @ weight + bias).item()
-    found = weight.detach() / size
+    found = weight.detach() / size  # back to states as they are, so that scoring needs no scale
     return FittedHead(found.float(), (bias.detach() - found @ mean).float(), reached)

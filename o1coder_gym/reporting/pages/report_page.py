@@ -24,6 +24,7 @@ from o1coder_gym.reporting.results import (
     budget_words,
     group,
     missing_note,
+    overdrawn_note,
     share_of_tests,
     share_words,
     untested_note,
@@ -123,7 +124,7 @@ def _power(report: RunReport) -> str:
 
 
 def _untested(report: RunReport) -> str:
-    notes = filter(None, (untested_note(report.rows), missing_note(report.rows)))
+    notes = filter(None, (told(report.rows) for told in (untested_note, missing_note, overdrawn_note)))
     return "".join(f'<p class="note"><strong>{escape(note)}</strong></p>' for note in notes)
 
 

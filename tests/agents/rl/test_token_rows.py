@@ -39,8 +39,8 @@ def row_of(*steps: tuple[list[int], list[int]]) -> TokenRow:
         ([([9], [3]), ([9], [9])], [9, 3, 9], [0, -1, 1], [-1, -1, 1]),
         # an equal step that was first written in other tokens
         ([([1, 2], [6, 3]), ([5], [5])], [1, 2, 6, 3, 5], [0, 0, -1, -1, 1], [-1, 0, -1, 2, 3]),
-        # a format that puts nothing in between: the first token behind a branch cannot be read off
-        ([([1, 9], [1]), ([5, 6], [5, 6])], [1, 9, 5, 6], [0, 0, -1, 1], [-1, 0, 0, 2]),
+        # a format that puts nothing in between: what is behind a branch follows what is before it
+        ([([1, 9], [1]), ([5, 6], [5, 6])], [1, 9, 5, 6], [0, 0, 1, 1], [-1, 0, 0, 2]),
     ],
 )  # fmt: skip
 def test_rows_by_hand(steps: Any, ids: list[int], step_of: list[int], parents: list[int]) -> None:
@@ -56,14 +56,18 @@ def test_rows_by_hand(steps: Any, ids: list[int], step_of: list[int], parents: l
 def test_a_token_attends_to_what_it_was_sampled_after() -> None:
     import torch
 
-    from o1coder_gym.agents.rl.token_rows import path_attention
+    from o1coder_gym.models.shared_prefixes import grow
 
     row = row_of(([1, 9], [1, 3]), ([5], [5]))  # prompt 7 8, then 1 9* 3 5
-    mask = torch.tensor([[0, 1, 1, 1, 1, 1, 1, 0]])  # one place of padding on each side
-    attention, positions = path_attention(mask, parent_table([row], 5), torch.float32)
-    sees = [[place for place in range(8) if attention[0, 0, token, place] == 0] for token in range(1, 7)]
-    assert sees == [[1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 3, 5, 6]]
-    assert positions[0, 1:7].tolist() == [0, 1, 2, 3, 3, 4]
+    ids = torch.tensor([[0, *row.prompt_ids, *row.completion_ids, 0]])  # one place of padding on each side
+    mask = torch.tensor([[0, 1, 1, 1, 1, 1, 1, 0]])
+    forest = grow(ids, mask, parent_table([row], 5))
+    assert forest is not None
+    seen = [[other for other in range(6) if forest.sees[0, node, other]] for node in range(6)]
+    assert seen == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 4], [0, 1, 2, 4, 5]]
+    assert forest.positions[0].tolist() == [0, 1, 2, 3, 3, 4]
+    # what predicts 3, the token behind the branch, is the state of 1, and not of the branch 9
+    assert forest.places[0, 1:6].tolist() == [0, 1, 2, 2, 4]
 
 
 def by_hand(process: Any, trainer: Any, task_id: str, texts: list[str], end: bool) -> Episode:

@@ -1,0 +1,313 @@
+"""Prefixes that the rows of a batch share are computed once, in forward and backward pass of every training.
+
+Rows are merged into trees where they begin alike. A token is a node: it attends to its ancestors and itself,
+and its position is its depth, so that each row is what it would be alone. The backbone is shown one row a
+tree; hidden states of nodes are then handed to all rows that have them. Head, loss and trainer know nothing
+of it, and the gradients of a shared token add up by themselves.
+
+B rows of T tokens, padded anywhere; G trees of at most N nodes; D hidden size; C tokens of a completion.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from o1coder_gym.errors import O1CoderError
+
+_WORTH = 0.9
+"""Share of a batch's tokens that may be left for packing to pay: masks and copies are not free."""
+_PADDING = -2
+"""In the place of a parent's place."""
+_TOLERANCE = 1e-2
+"""How far hidden states may be apart, packed and plain, in units of their spread; rounding is below 1e-5, or
+3e-3 in bfloat16, and a layer that ignores the mask is off by more than 0.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """Rows of tokens, merged into trees where they begin alike.
+
+    Attributes:
+        ids: Token of each node, 0 for padding, [G, N].
+        positions: Its depth, 0 for a root, [G, N].
+        sees: Whether the node (third dimension) is the other one (second) or an ancestor of it, [G, N, N].
+        places: For each token of each row the node whose state predicts the next one, counted over all trees,
+            [B, T]; 0 for padding.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    sees: Tensor
+    places: Tensor
+
+    @property
+    def depth(self) -> int:
+        """Tokens of the longest path."""
+        return int(self.positions.max()) + 1
+
+    def attention(self, dtype: torch.dtype) -> Tensor:
+        """Returns a mask for attention, [G, 1, N, N]: of bool as it is, else 0 or the least number."""
+        if dtype == torch.bool:
+            return self.sees[:, None]
+        blank = torch.zeros(self.sees.shape, dtype=dtype, device=self.sees.device)
+        return blank.masked_fill(~self.sees, torch.finfo(dtype).min)[:, None]
+
+
+@dataclass(slots=True)
+class _Tree:
+    """A tree that grows row by row; nodes are numbered, parents before children. Mutable."""
+
+    first: Sequence[int]
+    ids: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    _children: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def node(self, parent: int, token: int) -> int:
+        """Returns the node of a token below a parent, −1 for none, made if it is new."""
+        found = self._children.setdefault((parent, token), len(self.ids))
+        if found == len(self.ids):
+            self.ids.append(token)
+            self.parents.append(parent)
+            self.depths.append(self.depths[parent] + 1 if parent >= 0 else 0)
+        return found
+
+    def sees(self, size: int) -> np.ndarray:
+        """Returns who sees whom, [size, size]; padding sees itself, for a softmax over nothing is NaN."""
+        table = np.eye(size, dtype=bool)
+        for node, parent in enumerate(self.parents):
+            if parent >= 0:
+                table[node] |= table[parent]
+        return table
+
+
+def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None) -> Forest | None:
+    """Merges rows where they begin alike; None where it would not pay.
+
+    Args:
+        ids: Tokens, [B, T].
+        mask: 1 for tokens, 0 for padding, [B, T]; None: no padding.
+        parents: Of the last C tokens of each row, whose place among them each was sampled after, −1 for the
+            last one before them, [B, C]. None: after the one before it. Rows with branches are always merged.
+    """
+    count, total = ids.shape
+    above = _parent_places(ids, mask, parents)
+    trees: list[_Tree] = []
+    tree_of: list[int] = []
+    nodes = np.full((count, total), -1)
+    for row, tokens in enumerate(ids.tolist()):
+        real = [token for token, parent in zip(tokens, above[row], strict=True) if parent != _PADDING]
+        tree_of.append(_join(trees, real))
+        tree = trees[tree_of[-1]]
+        for place, (token, parent) in enumerate(zip(tokens, above[row], strict=True)):
+            if parent != _PADDING:
+                nodes[row, place] = tree.node(int(nodes[row, parent]) if parent >= 0 else -1, token)
+    size = max(len(tree.ids) for tree in trees)
+    if parents is None and len(trees) * size > _WORTH * count * total:
+        return None
+    # The state that predicts a token is its parent's, which behind a branch is not the one before it.
+    reads = nodes.copy()
+    for row, place in zip(*np.nonzero(nodes[:, 1:] >= 0), strict=True):
+        if (parent := above[row][place + 1]) >= 0:
+            reads[row, place] = nodes[row, parent]
+    offsets = np.array(tree_of)[:, None] * size
+    packed = [
+        [numbers + [0] * (size - len(numbers)) for numbers in (tree.ids, tree.depths)] for tree in trees
+    ]
+    whole = torch.tensor(packed, device=ids.device)  # [G, 2, N]
+    sees = torch.from_numpy(np.stack([tree.sees(size) for tree in trees])).to(ids.device)
+    places = torch.from_numpy(np.where(reads >= 0, reads + offsets, 0)).to(ids.device)
+    return Forest(whole[:, 0], whole[:, 1], sees, places)
+
+
+def _parent_places(ids: Tensor, mask: Tensor | None, parents: Tensor | None) -> list[list[int]]:
+    """Returns where in its row each token's parent is, −1 for the first, `_PADDING` for padding, [B, T]."""
+    count, total = ids.shape
+    above = torch.arange(-1, total - 1, device=ids.device).repeat(count, 1)
+    if parents is not None:
+        above[:, total - parents.shape[1] :] = parents + total - parents.shape[1]
+    if mask is not None:
+        first = mask.bool().int().argmax(1)
+        above[torch.arange(count), first] = -1
+        above[~mask.bool()] = _PADDING
+    return above.tolist()
+
+
+def _join(trees: list[_Tree], row: Sequence[int]) -> int:
+    """Returns the tree of a row: one with whose first row it shares half of its tokens, or a new one.
+
+    Attention is computed between all nodes of a tree, so rows with little in common are better off apart.
+    """
+    for index, tree in enumerate(trees):
+        shorter = min(len(row), len(tree.first))
+        alike = np.equal(row[:shorter], tree.first[:shorter])
+        shared = shorter if alike.all() else int(alike.argmin())
+        if shared * 2 >= len(row):
+            return index
+    trees.append(_Tree(row))
+    return len(trees) - 1
+
+
+class SharedPrefixes:
+    """Hooks of a backbone that pack what it is given and unpack what it gives.
+
+    They act on calls of several rows without a cache, positions or a mask of the caller's own. A call may
+    name ``parents``, see `grow`.
+    """
+
+    def __init__(self, backbone: Any) -> None:
+        """Args: transformers' model below a head; the hooks are not attached yet."""
+        self._backbone = backbone
+        self._forest: Forest | None = None
+        config = backbone.config.get_text_config()
+        # SDPA takes a mask of bool with queries of any dtype, which autocast may have changed
+        self._dtype = (
+            torch.bool if config._attn_implementation == "sdpa" else next(backbone.parameters()).dtype
+        )
+        slides = getattr(config, "use_sliding_window", True)
+        self._window = (getattr(config, "sliding_window", None) if slides else None) or np.inf
+
+    def attach(self) -> list[Any]:
+        """Attaches the hooks; returns their handles."""
+        return [
+            self._backbone.register_forward_pre_hook(self._pack, with_kwargs=True),
+            self._backbone.register_forward_hook(self._unpack),
+        ]
+
+    def _pack(
+        self, backbone: Any, args: tuple[Any, ...], given: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """Puts trees in the place of rows."""
+        parents = given.pop("parents", None)
+        inputs = {**dict(zip(("input_ids",), args, strict=False)), **given}
+        self._forest = None
+        if len(args) <= 1 and _are_rows(inputs):
+            self._forest = grow(inputs["input_ids"], inputs.get("attention_mask"), parents)
+        if self._forest is None or self._forest.depth > self._window:
+            if parents is not None:
+                raise O1CoderError("steps with other endings than were shown do not fit the model's window")
+            self._forest = None
+            return args, given
+        forest = self._forest
+        inputs |= {"input_ids": forest.ids, "position_ids": forest.positions, "use_cache": False}
+        return (), inputs | {"attention_mask": forest.attention(self._dtype)}
+
+    def _unpack(self, backbone: Any, args: tuple[Any, ...], output: Any) -> Any:
+        """Gives each row the states of its nodes."""
+        if self._forest is not None:
+            states = output.last_hidden_state.flatten(0, 1)  # [G · N, D]
+            output.last_hidden_state = states[self._forest.places]  # [B, T, D]
+            self._forest = None
+        return output
+
+
+def _are_rows(inputs: dict[str, Any]) -> bool:
+    """Tells whether inputs are whole rows of tokens that nothing else speaks of."""
+    ids, mask = inputs.get("input_ids"), inputs.get("attention_mask")
+    others = ("past_key_values", "position_ids", "inputs_embeds", "use_cache", "output_router_logits")
+    if ids is None or any(inputs.get(name) not in (None, False) for name in others):
+        return False
+    return ids.dim() == 2 and (mask is None or mask.dim() == 2)
+
+
+def share_prefixes(model: Any) -> bool:
+    """Has a model compute prefixes that rows of a batch share once, if all its layers attend by a given mask.
+
+    That is tried, with two short rows: models with recurrent layers or an attention of their own keep
+    computing row by row.
+
+    Args:
+        model: Of transformers, with a head, not wrapped by PEFT yet.
+
+    Returns:
+        Whether it does; with ``parents=`` it can be called only then.
+    """
+    backbone = model.base_model
+    hooks = SharedPrefixes(backbone)
+    training = backbone.training
+    backbone.eval()
+    try:
+        if agrees := _agrees(backbone, hooks):
+            hooks.attach()
+    finally:
+        backbone.train(training)
+    return agrees
+
+
+def _agrees(backbone: Any, hooks: SharedPrefixes) -> bool:
+    """Tells whether the states of rows are the same, packed and plain."""
+    device = next(backbone.parameters()).device
+    alphabet = min(backbone.config.get_text_config().vocab_size, 64)
+    shared, ends = 12, 4
+    prefix = torch.arange(shared) * 7 % alphabet
+    rows = [torch.cat([prefix, (torch.arange(ends) * step + step) % alphabet]) for step in (1, 3)]
+    inputs = {"input_ids": torch.stack(rows).to(device)}
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    with torch.no_grad():
+        plain = backbone(**inputs, use_cache=False).last_hidden_state.float()
+        handles = hooks.attach()
+        try:
+            packed = backbone(**inputs, use_cache=False).last_hidden_state.float()
+        except Exception:  # whatever a model's own code raises at a mask of four dimensions
+            return False
+        finally:
+            for handle in handles:
+                handle.remove()
+    return bool((packed - plain).abs().max() <= _TOLERANCE * plain.std())
+
+
+class NeighbourOrder(Sampler[int]):
+    """An order of rows for training in which those that begin alike stand in one forward pass.
+
+    Rows are sorted by their tokens and cut into runs; the runs are shuffled, anew in each epoch, as is where
+    the first cut is.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[int]], run: int, seed: int) -> None:
+        """Args: tokens of each row; rows of a forward pass; seed of the orders."""
+        self._sorted = sorted(range(len(rows)), key=lambda row: list(rows[row]))
+        self._run = run
+        self._seed = seed
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        return len(self._sorted)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yields the rows of an epoch; all but the last pass are whole runs."""
+        generator = random.Random(f"{self._seed} {self._epoch}")
+        turn = generator.randrange(len(self._sorted)) if self._sorted else 0
+        order = self._sorted[turn:] + self._sorted[:turn]
+        runs = [order[start : start + self._run] for start in range(0, len(order), self._run)]
+        last = [runs.pop()] if len(order) % self._run else []
+        generator.shuffle(runs)
+        for run in runs + last:
+            yield from run
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the order; trainers call it before each epoch."""
+        self._epoch = epoch
+
+
+class NeighbourRows:
+    """Mixin of transformers' trainers, before the trainer's class: rows come in `NeighbourOrder`."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> NeighbourOrder:
+        """Orders the rows by the tokens that they begin with."""
+        rows = train_dataset if train_dataset is not None else self.train_dataset  # pyright: ignore
+        tokens = [[token for name in _BEGINNINGS if name in row for token in row[name]] for row in rows]
+        arguments = self.args  # pyright: ignore[reportAttributeAccessIssue]
+        return NeighbourOrder(tokens, arguments.per_device_train_batch_size, arguments.seed)
+
+
+_BEGINNINGS = ("prompt_ids", "input_ids", "chosen_ids")
+"""Columns that a row of any trainer begins with, in order."""
