@@ -117,6 +117,8 @@ class ActionType(enum.IntEnum):
     """Refine part of the pseudocode."""
     CODE = 3
     """Generate Python code from the pseudocode; ends the episode."""
+    HELPER = 4
+    """Write a function that the program will call; the program is all helpers and the code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Step:
 
     Attributes:
         type: Which of the actions it is.
-        text: Its body without header; for `CODE` the bare program without fences.
+        text: Its body without header; for `CODE` and `HELPER` the bare program without fences.
     """
 
     type: ActionType
@@ -155,10 +157,11 @@ class State:
 
     @property
     def code(self) -> str | None:
-        """The committed program, None while the last step is not a code step."""
-        if self.steps and self.steps[-1].type is ActionType.CODE:
-            return self.steps[-1].text
-        return None
+        """The committed program, its helpers first; None while the last step is not a code step."""
+        if not self.steps or self.steps[-1].type is not ActionType.CODE:
+            return None
+        helpers = [step.text for step in self.steps if step.type is ActionType.HELPER]
+        return "\n\n\n".join([*helpers, self.steps[-1].text])
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; `from_row` is its inverse."""

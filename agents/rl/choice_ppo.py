@@ -116,12 +116,14 @@ class Evaluation:
         successes: Episodes that ended with all public tests passed.
         mean_return: Mean sum of rewards.
         interval: 95 % interval of the share of successes; the episodes of one problem stay together.
+        rough: Whether the interval is, see `statistics.Estimate`.
     """
 
     episodes: int
     successes: int
     mean_return: float
     interval: tuple[float, float]
+    rough: bool = False
 
     @property
     def success_rate(self) -> float:
@@ -208,7 +210,8 @@ def evaluate(
             solved.setdefault(info["task_id"], []).append(bool(info["is_success"]))
     counts = [len(found) for found in solved.values()]
     share = estimate_share([sum(found) / len(found) for found in solved.values()], counts)
-    return Evaluation(episodes, sum(map(sum, solved.values())), total / episodes, (share.low, share.high))
+    successes = sum(map(sum, solved.values()))
+    return Evaluation(episodes, successes, total / episodes, (share.low, share.high), share.rough)
 
 
 def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:

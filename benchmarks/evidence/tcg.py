@@ -241,6 +241,7 @@ def _figures(found: list[ProblemQuality]) -> dict[str, Any]:
     rates = summarize(found)
     figures: dict[str, Any] = {
         name: [round(value, 4) for value in (rates[name].mean, rates[name].low, rates[name].high)]
+        + ["rough"] * rates[name].rough
         for name in names
     }
     killed, made = sum(one.killed for one in found), sum(one.mutants for one in found)

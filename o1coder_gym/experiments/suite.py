@@ -69,7 +69,7 @@ class Suite(Checked):
     Attributes:
         problems: Name or path of a problem set; may be repeated. In a file also {name, split, limit}.
         policies: What proposes steps: hf:NAME, scripted:FILE, …; may be repeated.
-        formats: Step format: pseudocode or vanilla; may be repeated.
+        formats: Step format: pseudocode, functions or vanilla; may be repeated.
         agents: An agent, e.g. mcts or mcts?width=4&c=1.4; may be repeated.
         select: How agents choose: public, tests, codet, majority; may be repeated. ``public+codet`` breaks
             the ties of the first by the second. None: each agent chooses as it does.

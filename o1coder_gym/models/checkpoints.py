@@ -15,6 +15,7 @@ from typing import Any
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.lookup import model_path
+from o1coder_gym.problems.likeness import trained_on
 from o1coder_gym.runs.files import replacing
 from o1coder_gym.runs.provenance import Provenance, content_hash, package_versions
 
@@ -172,6 +173,8 @@ def export_policy(run: Path, step: int | None = None, out: Path | None = None) -
         model = PeftModel.from_pretrained(model, str(folder))
     save_merged(model, tokenizer, target)
     versions = package_versions("torch", "transformers", "peft")
+    if (known := run / trained_on.FILE).exists():
+        shutil.copyfile(known, target / trained_on.FILE)
     files = sorted(folder.glob("*.safetensors"))
     inputs = {file.name: content_hash(file.read_bytes()) for file in files}
     Provenance("rl export", {"run": str(run), "step": wanted, "base": base}, inputs, versions).write(target)

@@ -21,7 +21,7 @@ from o1coder_gym.significance import (
     holm,
     permutation_test,
 )
-from o1coder_gym.statistics import Estimate, estimate_difference
+from o1coder_gym.statistics import ROUGH, Estimate, estimate_difference
 
 NOTHING_SHOWN = "no difference shown"
 TOO_FEW = f"{NOTHING_SHOWN}, too few to tell"
@@ -84,7 +84,7 @@ class Comparison:
         """Says what the comparison shows, whatever came out, with the difference and its 95 % interval."""
         gap = self.difference
         if not self.shown:
-            ends = f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+            ends = f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]{ROUGH * gap.rough}"
             told = f"{self.conclusion}, {100 * gap.mean:+.1f} points {ends}, exact p = {self.p_corrected:.2g}"
             return f"{self.a} against {self.b}: {told}."
         more, less = (self.a, self.b) if gap.mean > 0 else (self.b, self.a)
@@ -220,7 +220,7 @@ def comparisons(rows: Sequence[ResultRow], baseline: str) -> dict[Setting, Compa
 def _of(gap: Estimate) -> str:
     """Returns the interval of a difference's size."""
     low, high = sorted((abs(gap.low), abs(gap.high)))
-    return f"[{100 * low:.1f}, {100 * high:.1f}]"
+    return f"[{100 * low:.1f}, {100 * high:.1f}]{ROUGH * gap.rough}"
 
 
 def _mean_tokens(runs: Sequence[_Runs]) -> float:

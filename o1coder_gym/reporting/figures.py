@@ -17,6 +17,7 @@ from o1coder_gym.reporting.colours import BAD, GOOD, MIDDLE, SERIES, UNKNOWN
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, RunReport
 from o1coder_gym.reporting.search_reliability import ReliabilityBin
+from o1coder_gym.statistics import ROUGH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -173,7 +174,8 @@ def reliability_figure(bins: Sequence[ReliabilityBin]) -> Figure:
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("score of the step")
     axes.set_ylabel("value of the programs below it")
-    axes.set_title(f"expected calibration error {calibration_error(bins):.3f}", fontsize=10)
+    rough = "\nintervals of few problems are rough" if any(one.rough for one in bins) else ""
+    axes.set_title(f"expected calibration error {calibration_error(bins):.3f}{rough}", fontsize=10)
     return figure
 
 
@@ -194,7 +196,8 @@ def markdown_curve(rows: Sequence[Mapping[str, Any]]) -> str:
 def _with_ends(row: Mapping[str, Any], name: str) -> str:
     """Says a measurement with its interval, which rows of earlier versions do not have."""
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    ends = "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f})"
+    rough = ROUGH if row.get(f"{name}_rough") else ""
+    ends = "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f}){rough}"
     return f"{row[name]:.1%}{ends}"
 
 
@@ -208,7 +211,8 @@ def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
         for name, label in names.items()
         if all(f"{name}_low" in row for row in rows)
     }
-    return _draw(lines, "", "held-out problems solved, 95 % bands", path, bands)
+    rough = ", rough" if any(row.get(f"{name}_rough") for row in rows for name in names) else ""
+    return _draw(lines, "", f"held-out problems solved, 95 % bands{rough}", path, bands)
 
 
 def draw_updates(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:

@@ -37,7 +37,7 @@ TemplateArguments: TypeAlias = Annotated[
     Mapping[str, Any] | None,
     Meaning("Variables of the chat template, a JSON object; the trained model's template keeps them."),
 ]
-FormatName: TypeAlias = Annotated[str, Meaning("Step format: pseudocode or vanilla.")]
+FormatName: TypeAlias = Annotated[str, Meaning("Step format: pseudocode, functions or vanilla.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

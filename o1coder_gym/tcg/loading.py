@@ -23,6 +23,7 @@ from o1coder_gym.specs import name_of, parse
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.language_model import LanguageModelGenerator
 from o1coder_gym.tcg.mutation import MutationGenerator
+from o1coder_gym.tcg.quality.agreement import packaged_calibration
 from o1coder_gym.tcg.requests import SolutionSource
 
 ENTRY_POINT_GROUP = registry.KINDS["generator"].group
@@ -76,7 +77,7 @@ def mutation(
         solutions: Voters for problems without a reference.
         pool: Inputs proposed per problem, from which tests are chosen.
     """
-    return MutationGenerator(judge, pool=pool, solutions=solutions)
+    return MutationGenerator(judge, pool=pool, solutions=solutions, calibration=packaged_calibration())
 
 
 def _language_model(
@@ -85,4 +86,9 @@ def _language_model(
     policy = load_policy(spec)
     if not isinstance(policy, LanguageModelPolicy):
         raise UsageError(f"{spec} is no language model, so it writes no tests")
-    return LanguageModelGenerator(policy.engine, judge=None if as_written else judge, solutions=solutions)
+    return LanguageModelGenerator(
+        policy.engine,
+        judge=None if as_written else judge,
+        solutions=solutions,
+        calibration=packaged_calibration(),
+    )

@@ -164,16 +164,11 @@ class Narrator:
             self._console.print(_step(answer, tokens, usage))
 
 
-_TITLES = {
-    ActionType.DEFINE: "define",
-    ActionType.REFINE: "refine",
-    ActionType.CODE: "code",
-    ActionType.MALFORMED: "malformed",
-}
 _COLOURS = {
     ActionType.DEFINE: "blue",
     ActionType.REFINE: "cyan",
     ActionType.CODE: "green",
+    ActionType.HELPER: "cyan",
     ActionType.MALFORMED: "red",
 }
 
@@ -187,7 +182,8 @@ def _step(transition: Transition, tokens: int, usage: Usage) -> Panel:
     if transition.feedback:
         lines.append(Text(transition.feedback, style="dim"))
     told = origin(transition.author, transition.finish, tokens)
-    title = " · ".join(word for word in (f"step {transition.state.depth}", _TITLES[step.type], told) if word)
+    words = (f"step {transition.state.depth}", step.type.name.lower(), told)
+    title = " · ".join(filter(None, words))
     return _panel(Group(*lines), title, usage, _COLOURS[step.type])
 
 
@@ -217,7 +213,7 @@ def _told(verdict: Verdict) -> Text:
 
 
 def _body(step: Step) -> Text | Syntax:
-    if step.type is ActionType.CODE:
+    if step.type in (ActionType.CODE, ActionType.HELPER):
         return Syntax(step.text, "python", word_wrap=True, background_color="default")
     return Text(step.text.strip())
 

@@ -21,6 +21,7 @@ from o1coder_gym.models.checkpoints import export_policy
 from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
 from o1coder_gym.settings.groups import RunSettings
+from o1coder_gym.statistics import ROUGH
 
 
 def choice(settings: ChoiceSettings, run: RunSettings) -> None:
@@ -50,8 +51,9 @@ def _table(result: dict[str, Any]) -> Table:
     for name in ("random", "learned"):
         row = result[name]
         low, high = row["interval"]
+        rough = ROUGH if row.get("rough") else ""
         rate = f"{row['success_rate']:.1%} ({row['successes']} of {row['episodes']})"
-        table.add_row(name, rate, f"{low:.1%} – {high:.1%}", f"{row['mean_return']:.3f}")
+        table.add_row(name, rate, f"{low:.1%} – {high:.1%}{rough}", f"{row['mean_return']:.3f}")
     return table
 
 

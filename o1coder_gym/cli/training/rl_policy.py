@@ -118,7 +118,7 @@ def _show(trained: TrainedPolicy, as_json: bool) -> None:
                 f"{one.before:.1%}",
                 f"{one.after:.1%}",
                 f"{one.gain:+.1%}",
-                f"{one.low:+.1%} … {one.high:+.1%}",
+                one.ends,
             )
         Console().print(table)
     print(trained.model)

@@ -15,6 +15,7 @@ from o1coder_gym.experiments.held_out import Gain, HeldOut, gains
 from o1coder_gym.experiments.tools import planned_rows
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import read_data
@@ -192,8 +193,10 @@ def train_policy(
         measured = _held_out(plan, held_out, samples) if held_out else None
         further = generated_tests(plan.generator, rows, plan.tests, out)
         warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out))
+        asked = [row.problem for row in rows]
+        write_trained_on(out, asked, plan.model)  # for `rl export`, should this run be stopped
         process = ReasoningModel(
-            [row.problem for row in rows],
+            asked,
             default_judge(),
             format=load_format(plan.format),
             max_steps=plan.max_steps,
@@ -212,6 +215,7 @@ def train_policy(
             on_update=on_update,
         )
         model = out / "model"
+        write_trained_on(model, asked, plan.model)
         Provenance("rl policy", plan.to_row(), plan.inputs, package_versions("torch", "trl")).write(model)
         result = _compared(measured, plan, model) if measured is not None else TrainedPolicy(model)
         if row := result.to_row():
@@ -243,7 +247,10 @@ def train_on_pairs(
     inputs = {"data": data_hash(data), **input_hashes(f"hf:{model}")}
     config = {"command": "rl dpo", "model": model, "settings": to_row(settings), "inputs": inputs}
     with RunFolder.open(out, config, resume=resume):
+        asked = found.of_split("train").problems
+        write_trained_on(out, asked, model)
         train_dpo(model, found, out, settings, step_format=load_format(found.format), resume=resume)
+        write_trained_on(out / "model", asked, model)
         Provenance("rl dpo", config, inputs, package_versions("torch", "trl")).write(out / "model")
     return TrainedPolicy(out / "model")
 

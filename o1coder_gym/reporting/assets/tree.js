@@ -1,6 +1,6 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
-const KINDS = ["malformed", "define", "refine", "code"];
+const KINDS = ["malformed", "define", "refine", "code", "helper"];
 const find = (id) => document.getElementById(id);
 const view = { panes: [], time: 0, end: 0, pane: 0, node: 0, playing: 0, filter: () => true, filtering: false };
 

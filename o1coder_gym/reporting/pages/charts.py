@@ -14,6 +14,7 @@ from o1coder_gym.reporting.colours import SERIES
 from o1coder_gym.reporting.pages.page import spec_words
 from o1coder_gym.reporting.run_report import Curve, CurvePoint
 from o1coder_gym.reporting.search_reliability import ReliabilityBin
+from o1coder_gym.statistics import ROUGH
 
 WIDTH, HEIGHT = 1080, 430
 LEFT, RIGHT, TOP, BOTTOM = 56, 345, 16, 52
@@ -106,7 +107,8 @@ def reliability_chart(bins: Sequence[ReliabilityBin]) -> str:
     most = max(one.count for one in bins)
     for one in bins:
         x, y, (low, high) = frame.x(one.score), frame.y(one.target), one.interval
-        told = f"{one.count} steps, mean score {one.score:.2f}, value {one.target:.2f}"
+        ends = f"({low:.2f} to {high:.2f}){ROUGH * one.rough}"
+        told = f"{one.count} steps, mean score {one.score:.2f}, value {one.target:.2f} {ends}"
         parts.append(
             f'<g class="s0"><title>{told}</title>'
             f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.y(low):.1f}" y2="{frame.y(high):.1f}"/>'
