@@ -34,6 +34,7 @@ COMMANDS = {
     "data": ("tools.data", "Look into problem sets and check them."),
     "models": ("tools.models", "Fetch and find model weights."),
     "judge": ("tools.judge", "Run untrusted solutions against all tests of their problems."),
+    "export": ("tools.export", "Write the search trees of a run as traces of ATIF, verifiers or verl."),
     "serve": ("tools.serve", "Offer agents to any OpenAI client: chat completions, the reasoning streamed."),
     "list": ("tools.listing", "List agents, policies, scorers, … with their parameters, types and defaults."),
     "doctor": (

@@ -29,6 +29,8 @@ class Refused(O1CoderError):
 def authorise(request: Request, key: str | None) -> None:
     """Lets in who brings the key; without a key this machine alone."""
     if key is None:
+        if "origin" in request.headers:  # a page in a browser of this machine speaks for whoever wrote it
+            raise Refused(403, "set O1CODER_API_KEY to serve web pages")
         if not _is_here(request.client.host if request.client else ""):
             raise Refused(403, "set O1CODER_API_KEY to serve other machines")
         return

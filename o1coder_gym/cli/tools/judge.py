@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.tools import judge_serve
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
@@ -133,3 +134,4 @@ def _case(case: CaseResult) -> dict[str, Any]:
 
 
 app = command(JudgeSettings, judge, name="judge")
+app.command(judge_serve.app)
