@@ -2,8 +2,8 @@
 
     python benchmarks/speed/judge_callers.py [PROGRAMS [ROUNDS]]
 
-Rounds alternate between all ways, so that the load of the machine falls on each alike; medians are printed. CPU time is
-that of this process or of the server, and of all that they start; the client of HTTP is another process and not in it.
+Rounds alternate between all ways, so that the load of the machine falls on each alike; medians are printed.
+CPU time is that of the judging process (this one, or the server) and of all that it starts.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def answers(tokenizer, task, *, tools):
         call = json.dumps({"name": "step", "arguments": {"text": step}})
         said = [f"<tool_call>\n{call}\n</tool_call>", "Done."] if tools else [step]
         for text in said:
-            yield tokenizer.encode(text, add_special_tokens=False) + [tokenizer.eos_token_id]
+            yield [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
 
 
 @pytest.mark.parametrize("tools", [False, True])

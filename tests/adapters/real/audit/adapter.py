@@ -7,10 +7,10 @@ import random
 from falsepass.adapter import Adapter
 from falsepass.model import Example
 from falsepass.scorers import V1TaskScorer
-from o1coder_verifiers import O1CoderTaskset
 
 from o1coder_gym.adapters.verifiers import O1CoderConfig
 from o1coder_gym.problems.loading import load_rows
+from o1coder_verifiers import O1CoderTaskset
 
 
 class StarterAudit(Adapter):
