@@ -147,8 +147,16 @@ class TextInteraction:
         return seen
 
     def info(self, cursor: Cursor) -> dict[str, Any]:
-        """Returns `interaction.base_info`."""
-        return base_info(model_of(self), cursor)
+        """Returns `interaction.base_info`, and ``messages``: what a chat model is shown for the next step.
+
+        The steps so far are the last message, the assistant's; what it goes on with is an action.
+        """
+        model = model_of(self)
+        shown = self._format.prompt(model.problem(cursor.state.problem_id), cursor.state)
+        steps = shown.prefill.removesuffix(shown.opening)
+        turns = (*shown.messages, ("assistant", steps)) if steps else shown.messages
+        messages = [{"role": role, "content": content} for role, content in turns]
+        return base_info(model, cursor) | {"messages": messages}
 
     @property
     def _format(self) -> StepFormat:

@@ -44,6 +44,7 @@ COMMANDS = {
     "models": ("tools.models", "Fetch and find model weights."),
     "judge": ("tools.judge", "Run untrusted solutions against all tests of their problems."),
     "attack": ("tools.attack", "Find inputs on which programs of one problem differ."),
+    "export": ("tools.export", "Write the search trees of a run as traces of ATIF, verifiers or verl."),
     "serve": ("tools.serve", "Offer agents to any OpenAI client: chat completions, the reasoning streamed."),
     "list": ("tools.listing", "List agents, policies, scorers, … with their parameters, types and defaults."),
     "doctor": (

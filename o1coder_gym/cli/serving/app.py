@@ -16,6 +16,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from o1coder_gym.agents import TaskResult
 from o1coder_gym.cli.serving import chat
@@ -275,10 +276,13 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, dict[str, Any
 async def _body(request: Request, most: int) -> bytes:
     """Reads a body without keeping more of it than is allowed."""
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise Refused(413, f"the request is larger than {most:,} bytes", code="request_too_large")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > most:
+                raise Refused(413, f"the request is larger than {most:,} bytes", code="request_too_large")
+    except ClientDisconnect as error:
+        raise Refused(499, "the client has gone") from error
     return body
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.tools import judge_serve
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
@@ -139,3 +140,4 @@ def _case(case: CaseResult) -> dict[str, Any]:
 
 
 app = command(JudgeSettings, judge, name="judge")
+app.command(judge_serve.app)

@@ -41,6 +41,8 @@ class EndpointSettings(Checked):
         most_n: Most completions per request.
         live: Searches at the same time.
         waiting: Searches that may wait; more get 429.
+        origins: Web page that may ask from a browser (CORS), e.g. https://chat.example; * for all; may be
+            repeated.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +52,7 @@ class EndpointSettings(Checked):
     most_n: AtLeastOne = 8
     live: AtLeastOne = 64
     waiting: Count = 256
+    origins: Annotated[tuple[str, ...], Flag("--origin")] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,9 @@ def serve(settings: ServeSettings) -> None:
     own = acting_policies(acting, desk.questions)
     named = names(settings.agents, settings.policy)
     policies = {name: own[spec] for name, spec in named.items() if spec in own}
-    served = make_app(desk, models, bounds, policies=policies, key=os.environ.get(KEY))
+    served = make_app(
+        desk, models, bounds, policies=policies, key=os.environ.get(KEY), origins=endpoint.origins
+    )
     console.print(f"models: {', '.join(models)}", markup=False, soft_wrap=True)
     if endpoint.host not in LOOPBACK:
         console.print(
