@@ -68,7 +68,7 @@ from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.types import Outcome, Sampling, TestCase
 
 PROGRAMS, ROWS = "programs", "rows"
-_MUTANTS = 40
+_MUTANTS = 24
 _SELECTORS = ("public", "codet", "majority", "classes", "rulings", "both")
 
 
@@ -342,7 +342,8 @@ def _pairs_of(
 def _divided(judge: Judge, row: ProblemRow, codes: Sequence[str]) -> tuple[list[str], list[str]]:
     """Returns the programs that are right, and those that pass the public tests and yet are wrong."""
     problem, public = row.problem, len(row.problem.public_tests)
-    verdicts = judge.evaluate([submission(problem, c, (*problem.public_tests, *row.tests)) for c in codes])
+    tests = (*problem.public_tests, *row.tests)
+    verdicts = judge.evaluate([submission(problem, code, tests) for code in codes], stop_at_failure=True)
     right = [code for code, v in zip(codes, verdicts, strict=True) if v.outcome is Outcome.PASS]
     wrong = [
         code
