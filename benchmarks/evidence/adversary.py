@@ -68,7 +68,7 @@ from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.types import Outcome, Sampling, TestCase
 
 PROGRAMS, ROWS = "programs", "rows"
-_MUTANTS = 40
+_MUTANTS = 24
 _SELECTORS = ("public", "codet", "majority", "classes", "rulings", "both")
 
 
@@ -105,6 +105,7 @@ class SamplesSettings(ProblemsToAttack):
     Attributes:
         n: Programs per problem.
         temperature: Of sampling.
+        max_tokens: Of a step.
     """
 
     policy: PolicySpec = DEFAULT_POLICY
@@ -112,6 +113,7 @@ class SamplesSettings(ProblemsToAttack):
     n: AtLeastOne = 64
     max_steps: MaxSteps = 8
     temperature: float = 0.8
+    max_tokens: AtLeastOne = 384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +167,7 @@ def samples(settings: SamplesSettings) -> None:
     waiting = [row.problem for row in rows if row.problem.task_id not in done]
     policy = load_policy(settings.policy, format=settings.format)
     form = FORMATS[settings.format]
-    drawn = Sampling(temperature=settings.temperature, top_p=1.0, top_k=0, max_tokens=form.max_tokens)
+    drawn = Sampling(temperature=settings.temperature, top_p=1.0, top_k=0, max_tokens=settings.max_tokens)
 
     def agent(problem: Any, root: Any) -> Any:
         return best_of_n(problem, root, n=settings.n, width=settings.n, sampling=drawn)
@@ -342,7 +344,8 @@ def _pairs_of(
 def _divided(judge: Judge, row: ProblemRow, codes: Sequence[str]) -> tuple[list[str], list[str]]:
     """Returns the programs that are right, and those that pass the public tests and yet are wrong."""
     problem, public = row.problem, len(row.problem.public_tests)
-    verdicts = judge.evaluate([submission(problem, c, (*problem.public_tests, *row.tests)) for c in codes])
+    tests = (*problem.public_tests, *row.tests)
+    verdicts = judge.evaluate([submission(problem, code, tests) for code in codes], stop_at_failure=True)
     right = [code for code, v in zip(codes, verdicts, strict=True) if v.outcome is Outcome.PASS]
     wrong = [
         code

@@ -173,7 +173,7 @@ def test_of_an_option_that_is_given_again_the_last_counts() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("bech",), "unknown command 'bech'; known: bench, .*did you mean 'bench'"),
+        (("bech",), "unknown command 'bech'; known: attack, bench, .*did you mean 'bench'"),
         (("bench", "cmopare"), "unknown command 'cmopare'; .*did you mean 'compare'"),
         (("bench", "--toknes", "3"), "--toknes.*--tokens"),
         (("bench", "--tokens", "-1"), "--tokens must be at least 0, got -1"),

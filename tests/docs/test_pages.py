@@ -48,6 +48,13 @@ def test_getting_started_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert names["done"].result.code == names["right"]
 
 
+def test_an_adversary_parts_programs() -> None:
+    names = run("adversary.md")
+    assert names["found"].partition.classes == ((1, 2), (0,))
+    (ruling,) = names["rulings"]
+    assert (ruling.input, ruling.output) == ("[1]", "2")
+
+
 def test_reinforcement_learning_libraries_train_on_choices(capsys: pytest.CaptureFixture[str]) -> None:
     sizes = {"n_steps=32, batch_size=32": "n_steps=8, batch_size=8", "learn(32)": "learn(8)"}
     names = run("rl_libraries.md", sizes | {"STEPS, UPDATES = 8, 16, 2": "STEPS, UPDATES = 2, 4, 2"})

@@ -381,6 +381,7 @@ function describe(tree, v, place) {
   if (tree.origin[v]) parts.push(make("span", { class: "verdict soft" }, tree.origin[v]));
   parts.push(facts(tree, v));
   if (tree.bits[v] || tree.outcome[v]) parts.push(tests(tree, v));
+  parts.push(attacks(tree, v));
   if (v) parts.push(make("div", { class: "step" }, tree.kind[v] === 3 ? highlighted(tree.text[v]) : make("pre", {}, tree.text[v].trim() || "(empty)")));
   parts.push(wayThere(tree, v, place), below(tree, v, place), prompt(tree, v));
   return parts.filter(Boolean);
@@ -401,6 +402,17 @@ function tests(tree, v) {
   const items = [...tree.bits[v]].map((bit, i) => make("li", {},
     make("span", { class: bit === "1" ? "pass" : "fail" }, bit === "1" ? "✓" : "✗"), make("code", {}, data.problem.tests[i] ?? `generated test ${i + 1}`)));
   return make("div", {}, mark, make("ul", { class: "tests" }, ...items));
+}
+
+/** The inputs on which an adversary saw programs part: at the root all of them, at a program what it does there. */
+function attacks(tree, v) {
+  const items = tree.partings.flatMap(({ input, outputs, right, confidence }) => outputs
+    .filter(([, nodes]) => v === 0 || nodes.includes(v))
+    .map(([output, nodes]) => make("li", {},
+      make("span", { class: right === null ? "soft" : output === right ? "pass" : "fail" }, right === null ? "?" : output === right ? "✓" : "✗"),
+      make("code", {}, `${input} → ${output}`),
+      make("span", { class: "soft" }, ` ${nodes.length} ${nodes.length === 1 ? "program" : "programs"}${output === right ? `, taken for right by ${Math.round(100 * confidence)} %` : ""}`))));
+  return items.length ? make("div", { class: "attacks" }, make("span", { class: "kicker" }, "attacks that part programs"), make("ul", { class: "tests" }, ...items)) : null;
 }
 
 function publicTests() {

@@ -103,6 +103,15 @@ def _tree(tree: SearchTree, hidden: Verdicts) -> dict[str, Any]:
         "chosen": tree.chosen,
         "hidden": verdict and {"outcome": verdict.outcome, "passed": verdict.passed, "total": verdict.total},
         "nodes": columns,
+        "partings": [
+            {
+                "input": one.input,
+                "outputs": [[output, list(nodes)] for output, nodes in one.outputs],
+                "right": one.right,
+                "confidence": _rounded(one.confidence),
+            }
+            for one in tree.partings
+        ],
         "trace": [[_rounded(cell) for cell in column] for column in zip(*tree.trace, strict=True)],
     }
 

@@ -8,14 +8,17 @@ from itertools import chain, islice, zip_longest
 from typing import Protocol
 
 from o1coder_gym.protocols import TestGenerator
-from o1coder_gym.tcg.inputs.known import known_arguments, known_stdin
+from o1coder_gym.tcg.adversary.corners import corner_inputs
+from o1coder_gym.tcg.inputs.known import Arguments, known_arguments, known_stdin
 from o1coder_gym.tcg.inputs.proposals import propose_inputs, propose_wider_inputs
 from o1coder_gym.tcg.inputs.stdin import propose_stdin
-from o1coder_gym.tcg.reading.literals import write_literal
+from o1coder_gym.tcg.reading.literals import read_literal, write_literal
 from o1coder_gym.types import Problem
 
 _HINTS = 8
 """Programs whose constants and signatures are used; more say little that is new."""
+_GUESSED = 4
+"""Inputs from whose edges corner cases are made, where a question shows none."""
 _FIRST, _GROWTH, _MOST = 32, 2, 512
 """Inputs of the first batch, how much longer each next one is, and the longest."""
 
@@ -37,15 +40,19 @@ class Attacker(Protocol):
 def by_mutation(problem: Problem, programs: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:
     """Proposes mutations of the inputs that the question shows, with what the programs mention (no model).
 
-    A batch has equal parts of each program's view: its constants, the characters that it compares with, its
-    signature; and, where inputs are shown, a part without the shape that they share.
+    Half of a batch are draws, equal parts of each program's view: its constants, the characters that it
+    compares with, its signature; and, where inputs are shown, a part without the shape that they share. The
+    other half are corner cases.
     """
+    views = programs[:_HINTS]
+    corners = corner_inputs(_shown_calls(problem, views, seed), views, problem.prompt, seed)
     size = _FIRST
     for turn in range(1 << 20):
-        drawn = _draw(problem, programs[:_HINTS], size, seed + turn)
+        edges = tuple(islice(corners, size // 2))
+        drawn = _draw(problem, views, size - len(edges), seed + turn)
         if not drawn:
             return
-        yield drawn
+        yield tuple(dict.fromkeys(_mixed((drawn, edges))))
         size = min(_GROWTH * size, _MOST)
 
 
@@ -76,6 +83,16 @@ def both(first: Attacker, second: Attacker) -> Attacker:
     return propose
 
 
+def _shown_calls(problem: Problem, programs: Sequence[str], seed: int) -> Sequence[Arguments]:
+    """Returns calls that a question shows; where it shows none, such as signatures allow."""
+    if problem.entry_point is None:
+        return ()
+    if shown := known_arguments(problem):
+        return shown
+    guesses = propose_inputs(problem, next(iter(programs), None), 4 * _GUESSED, seed)
+    return [tuple(read_literal(text)) for texts in guesses[:1] for text in texts[:_GUESSED]]
+
+
 def _draw(problem: Problem, programs: Sequence[str], size: int, seed: int) -> tuple[str, ...]:
     """Returns inputs of several draws, mixed."""
     if problem.entry_point is None:
@@ -85,7 +102,7 @@ def _draw(problem: Problem, programs: Sequence[str], size: int, seed: int) -> tu
     drawn = [_mixed(propose_inputs(problem, view, share, seed + place)) for place, view in enumerate(views)]
     if known_inputs(problem):
         drawn.append(_mixed(propose_wider_inputs(problem, views[0], max(share // 2, 4), seed)))
-    return tuple(islice(dict.fromkeys(_mixed(drawn)), size + size // 4))
+    return tuple(islice(dict.fromkeys(_mixed(drawn)), size))
 
 
 def _mixed(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
