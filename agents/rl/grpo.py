@@ -25,7 +25,7 @@ from o1coder_gym.agents.rl.monitor import Monitor, OnUpdate, Validate
 from o1coder_gym.agents.rl.sampler import Sampler
 from o1coder_gym.agents.rl.settings import RLSettings, common_arguments, whole_row
 from o1coder_gym.agents.rl.token_rows import TokenRow, parent_table, path_attention
-from o1coder_gym.errors import MissingExtraError, UsageError
+from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
@@ -237,8 +237,7 @@ def train_policy(
             when the policy never writes a program. Checkpoints stay.
         WeightsError: When the model cannot be found.
     """
-    if len(task_ids) < settings.problems:
-        raise UsageError(f"a batch needs {settings.problems} problems, there are {len(task_ids)}")
+    settings.check_problems(len(task_ids))
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype)
     actor = Actor(loaded, tokenizer, step_format, settings.batch)
