@@ -253,8 +253,7 @@ def train_policy(
             when the policy never writes a program. Checkpoints stay.
         WeightsError: When the model cannot be found.
     """
-    if len(task_ids) < settings.problems:
-        raise UsageError(f"a batch needs {settings.problems} problems, there are {len(task_ids)}")
+    settings.check_problems(len(task_ids))
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     actor = Actor(loaded, tokenizer, step_format, settings.batch)

@@ -96,6 +96,16 @@ class RLSettings(Checked):
         if self.reward is not None:
             load_reward(self.reward)
 
+    def check_problems(self, count: int) -> None:
+        """Raises `UsageError` when a batch has more problems than there are; says how to make it smaller."""
+        if count < self.problems:
+            batch = count * self.episodes
+            fits = next(size for size in range(self.rows_at_once, 0, -1) if batch % size == 0)
+            raise UsageError(
+                f"a batch needs {self.problems} problems, there are {count}; give --batch-problems {count} "
+                f"--rows-at-once {fits} (in a file: problems, rows_at_once)"
+            )
+
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; without what is new that of earlier versions, whose runs go on."""
         row = to_row(self)

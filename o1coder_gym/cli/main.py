@@ -25,6 +25,7 @@ COMMANDS = {
         "search.compare",
         "Compare results problem by problem, paired, with 95 % intervals over problems.",
     ),
+    "explain": ("tools.explain", "Show an answer of a run with every hidden test that it failed."),
     "report": (
         "search.report",
         "Write the report of a run anew, with its figures and pages of search trees.",
@@ -61,7 +62,7 @@ SHELLS: tuple[Literal["bash", "zsh", "fish"], ...] = ("bash", "zsh", "fish")
 _HELP = "Code reasoning as a decision process: solve, search, benchmark, train."
 
 
-_EPILOGUE = """Everywhere: --quiet leaves out progress and remarks, --verbose logs and shows where errors arise.
+_EPILOGUE = """Everywhere: --quiet leaves out progress and remarks, --verbose logs and traces errors.
 eval "$(o1coder completion bash)" completes words; zsh and fish likewise."""
 
 

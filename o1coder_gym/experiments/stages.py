@@ -22,7 +22,7 @@ from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.overlap import overlaps
 from o1coder_gym.problems.likeness.trained_on import write_trained_on
-from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.loading import SHARES, load_rows, with_splits
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
@@ -117,11 +117,19 @@ class RealStages:
         self._search = search
         self._train_by_rl = train
         section = config.problems
-        self._train = load_rows(section.set, split=section.train)[: section.limit or None]
+        found = load_rows(section.set)
+        if not found.splits:
+            found = with_splits(
+                found,
+                dict(zip((section.train, section.validation, section.test), SHARES.values(), strict=True)),
+            )
+            told = ", ".join(f"{len(found.of_split(name))} {name}" for name in sorted(found.splits))
+            on_warning(
+                f"{section.set} has no splits: {told}, by task id; o1coder data split writes such a file"
+            )
+        self._train = found.of_split(section.train)[: section.limit or None]
         limit = section.held_out_limit or None
-        validation, test = (
-            load_rows(section.set, split=split)[:limit] for split in (section.validation, section.test)
-        )
+        validation, test = (found.of_split(name)[:limit] for name in (section.validation, section.test))
         self.validation, self.test = self._held_out(validation), self._held_out(test)
         self.overlap = overlaps(self._train, [*validation, *test], ways=("question", "tests"))
         """Training problems that are held out under another name."""

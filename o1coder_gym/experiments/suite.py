@@ -50,11 +50,13 @@ class ProblemChoice:
         name: Name or path.
         split: Keeps one split.
         limit: Keeps the first ones.
+        tasks: Keeps these problems, in this order; all if empty.
     """
 
     name: str
     split: str | None = None
     limit: AtLeastOne | None = None
+    tasks: tuple[str, ...] = ()
 
 
 _BUDGET, _SEARCH, _TESTS = Heading("Budget per problem"), Heading("Search"), Heading("Tests")
@@ -215,7 +217,8 @@ def parts(suite: Suite, *, shard: str = "", skip_bad: bool = False) -> list[Part
     made: list[Part] = []
     for number, (choice, policy, format) in enumerate(combined, start=1):
         found = _load(choice, skip_bad)
-        rows = found[: choice.limit][start::stride]
+        chosen = [found.row(task) for task in choice.tasks] or found.rows
+        rows = tuple(chosen[: choice.limit][start::stride])
         if not rows:
             raise UsageError(f"shard {shard} of {choice.name} has no problem")
         plan = Plan(

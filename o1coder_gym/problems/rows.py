@@ -113,13 +113,15 @@ def case_to_json(test: TestCase) -> dict[str, Any]:
 
 
 def case_from_json(raw: object) -> TestCase:
-    """Reads one test.
+    """Reads one test; a text alone is an assertion.
 
     Raises:
         ProblemFileError: When the object is not a test; the message begins with the field.
     """
+    if isinstance(raw, str):
+        raw = {"kind": "assert", "code": raw}
     if not isinstance(raw, Mapping):
-        raise ProblemFileError(f"expected an object, got {_kind(raw)}")
+        raise ProblemFileError(f"expected an object or an assertion, got {_kind(raw)}")
     kind = raw.get("kind")
     match kind:
         case "call":

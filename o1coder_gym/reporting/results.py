@@ -406,10 +406,11 @@ def untested_note(rows: Iterable[ResultRow]) -> str:
     )
 
 
-HEADINGS = ("agent", "solved", "%, 95 % int.", "tests", "code", "tokens", "spent", "calls", "runs", "s")
+HEADINGS = ("agent", "solved", "%, 95 % int.", "tests", "code", "tokens", "spent", "calls", "runs", "latency")
 LEGEND = (
     "solved: every hidden test passed; tests: % of hidden tests passed; code: programs committed; "
-    "spent: share of the budget; runs: programs judged; costs: means per problem, s: seconds"
+    "spent: share of the budget; runs: programs judged; costs: means per problem; latency: seconds from a "
+    "problem's start to its answer"
 )
 
 
@@ -434,11 +435,11 @@ def share_words(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.0f} %"
 
 
-TERMINAL_HEADINGS = ("agent", "solved", "% (95 %)", "tests", "tokens", "spent", "runs", "s")
+TERMINAL_HEADINGS = ("agent", "solved", "% (95 %)", "tests", "tokens", "spent", "runs", "latency")
 TERMINAL_LEGEND = (
     "solved: runs whose hidden tests all pass; %: of problems, with its 95 % interval\n"
     "tests: share of the hidden tests passed · spent: share of the budget\n"
-    "tokens, runs (programs judged) and s (seconds): means per problem"
+    "tokens, runs (programs judged) and latency (seconds to the answer): means per problem"
 )
 TERMINAL_WIDTH = 80
 """Columns that the table takes at most, as long as its numbers leave room for a name."""

@@ -1,6 +1,7 @@
 """All commands: the flags of earlier versions, help, files, what is refused."""
 
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from o1coder_gym import registry
 from o1coder_gym.cli.commands import settings_of, shown_settings
-from o1coder_gym.cli.main import COMMANDS, app
+from o1coder_gym.cli.main import COMMANDS, SHELLS, app, main
 from o1coder_gym.errors import UsageError
+from o1coder_gym.experiments.self_play_config import SelfPlaySettings
 from o1coder_gym.parameters import REQUIRED
 from o1coder_gym.process_data.exports import EXPORTS
 from o1coder_gym.settings import Setting, all_settings, read, to_toml
@@ -253,3 +255,26 @@ def test_groups_of_commands_show_their_help() -> None:
     for words in ((), ("rl",)):
         done = call(*words)
         assert "Commands" in done.stdout
+
+
+def test_help_and_completion_are_words() -> None:
+    assert call("help", "judge").stdout == call("judge", "--help").stdout
+    for shell in SHELLS:
+        assert "explain" in call("completion", shell).stdout
+    assert "known: bash" in call("completion", "tcsh").stderr
+
+
+def test_quiet_and_verbose_are_for_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", "--quiet", "--problems", "nothing", "--solutions", "x"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert main(["-v", "judge", "--problems", "nothing", "--solutions", "x"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+    logging.getLogger("o1coder_gym").handlers.clear()
+
+
+def test_self_play_begins_with_a_file(tmp_path: Path) -> None:
+    done = call("selfplay", "--init", tmp_path / "mine.toml", "--model", "tiny", "--problems", "own.jsonl")
+    assert done.exit_code == 0, done.stderr
+    found = read(SelfPlaySettings, tmp_path / "mine.toml")
+    assert (found.run.model, found.problems.set) == ("tiny", "own.jsonl")
+    assert call("selfplay", "init", tmp_path / "mine.toml").exit_code == 2

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,27 @@ def test_a_damaged_row_is_told_from_a_torn_one(tmp_path: Path, line: str) -> Non
         path.write_text('{"task": "a", "k": 0}\n' + line + "\n")
         with pytest.raises(JournalError, match=r"line 2|byte"):
             list(folder.index("answers", "task").rows("a"))
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_start_that_fails_claims_no_folder(tmp_path: Path, resume: bool) -> None:
+    with pytest.raises(RuntimeError), RunFolder.open(tmp_path / "run", {"a": 1}, resume=resume):
+        raise RuntimeError("no torch")
+    assert not (tmp_path / "run").exists()
+    with RunFolder.open(tmp_path / "run", {"a": 2}) as folder:
+        folder.append("rows", {"x": 1})
+
+
+def test_a_failure_after_the_first_row_keeps_the_folder(tmp_path: Path) -> None:
+    with suppress(RuntimeError), RunFolder.open(tmp_path / "run", {"a": 1}) as folder:
+        folder.append("rows", {"x": 1})
+        raise RuntimeError("cut off")
+    with RunFolder.open(tmp_path / "run", {"a": 1}, resume=True) as folder:
+        assert list(folder.rows("rows")) == [{"x": 1}]
+
+
+def test_a_failed_resume_keeps_the_folder(tmp_path: Path) -> None:
+    RunFolder.open(tmp_path / "run", {"a": 1}).close()
+    with pytest.raises(RuntimeError), RunFolder.open(tmp_path / "run", {"a": 1}, resume=True):
+        raise RuntimeError("no torch")
+    assert (tmp_path / "run" / "config.json").exists()

@@ -32,6 +32,9 @@ from o1coder_gym.settings import Checked, Flag, all_settings
 from o1coder_gym.settings.groups import FirstN, RunSettings, SkipBad
 from o1coder_gym.specs import name_of
 
+_OF_A_SUITE = ("suite", "split", "limit", "task", "problems_from")
+"""Settings that a file of a suite says."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardSettings(RunSettings):
@@ -51,12 +54,16 @@ class BenchSettings(Checked):
 
     Attributes:
         split: Split of the sets, e.g. test.
+        task: Only these problems, by task id, commas between; may be repeated.
+        problems_from: Likewise, from a file: a task id a line, or JSON lines with task_id.
         file: A file of a suite, which then says all of this; none of the other options goes with it.
     """
 
     suite: Suite = Suite(agents=("greedy", "best_of_n", "mcts"))
     split: str | None = None
     limit: FirstN = None
+    task: tuple[str, ...] = ()
+    problems_from: Path | None = None
     file: Annotated[Path | None, Flag("--suite")] = None
     run: ShardSettings = ShardSettings()
 
@@ -83,16 +90,40 @@ def suite_of(settings: BenchSettings) -> Suite:
     if settings.file is not None:
         _refuse_others(settings)
         return read_suite(settings.file)
+    tasks = chosen_tasks(settings.task, settings.problems_from)
+    if tasks and len(settings.suite.problems) > 1:
+        raise UsageError("tasks are chosen of one problem set; for several write tasks: into a --suite file")
     choices = (
-        replace(one, split=one.split or settings.split, limit=one.limit or settings.limit)
+        replace(one, split=one.split or settings.split, limit=one.limit or settings.limit, tasks=tasks)
         for one in settings.suite.problems
     )
     return replace(settings.suite, problems=tuple(choices))
 
 
+def chosen_tasks(words: Sequence[str], file: Path | None) -> tuple[str, ...]:
+    """Returns the task ids that are asked for, each once: those of a command line, then those of a file.
+
+    Raises:
+        UsageError: When the file cannot be read, or names none.
+    """
+    asked = [task.strip() for word in words for task in word.split(",")]
+    if file is not None:
+        try:
+            lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+            found = [json.loads(line)["task_id"] if line.startswith("{") else line for line in lines]
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(
+                f"{file}: expected a task id a line, or JSON lines with task_id: {error}"
+            ) from error
+        if not any(found):
+            raise UsageError(f"{file}: names no problem")
+        asked += found
+    return tuple(dict.fromkeys(filter(None, asked)))
+
+
 def _refuse_others(settings: BenchSettings) -> None:
     for one in all_settings(BenchSettings):
-        if one.path[0] in ("suite", "split", "limit") and reduce(getattr, one.path, settings) != one.default:
+        if one.path[0] in _OF_A_SUITE and reduce(getattr, one.path, settings) != one.default:
             raise UsageError(f"{one.flag} does not go with --suite; say it in the file")
 
 

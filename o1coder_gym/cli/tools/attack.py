@@ -62,7 +62,7 @@ def attack(settings: ProgramsToAttack) -> None:
     """
     rows = {row.problem.task_id: row for row in load_rows(settings.problems, split=settings.split)}
     programs: dict[str, dict[str, str]] = {}
-    for one in read_solutions(settings.solutions, rows, numbered=True):
+    for one in read_solutions(settings.solutions, rows):
         programs.setdefault(one.task_id, {})[str(one.solution_id)] = one.code
     if not programs:
         raise UsageError(f"{settings.solutions} has no program")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import SetName, SkipBad, Split
-from o1coder_gym.types import CaseResult, Submission, Verdict
+from o1coder_gym.types import CaseResult, Problem, Submission, Verdict
 
 _BATCH = 256
 """Solutions judged before their rows are printed; enough to keep every worker busy."""
@@ -30,7 +31,13 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """One row of a solutions file."""
+    """One row of a solutions file.
+
+    Attributes:
+        task_id: The problem.
+        solution_id: As given, or agent, seed and budget of a row of results.jsonl, or the number of the line.
+        code: The program.
+    """
 
     task_id: str
     solution_id: str | int
@@ -42,7 +49,8 @@ class JudgeSettings(Checked):
     """Judging.
 
     Attributes:
-        solutions: JSON lines: task_id, solution_id, code.
+        solutions: JSON lines: task_id, and code, solution or completion (which continues the prompt);
+            results.jsonl of a run is one.
         workers: Programs at the same time; default: one per core.
         require: Guarantees without which nothing is run, e.g. full (o1coder doctor); may be repeated.
             Without it: those that judging untrusted programs needs.
@@ -81,13 +89,12 @@ def judge(settings: JudgeSettings) -> None:
             progress.advance(bar, len(batch))
 
 
-def read_solutions(path: Path, known: Container[str], *, numbered: bool = False) -> Iterator[Solution]:
-    """Yields the solutions of a file.
+def read_solutions(path: Path, known: Mapping[str, ProblemRow]) -> Iterator[Solution]:
+    """Yields the solutions of a file; rows of a run in which no program was committed are left out.
 
     Args:
-        path: JSON lines with task_id, solution_id and code.
-        known: Task ids that there are.
-        numbered: Whether a row without solution_id is called by the number of its line.
+        path: JSON lines with task_id and code; a row without solution_id is called by the number of its line.
+        known: Problems by task id.
 
     Raises:
         ProblemFileError: When a row is malformed or names no problem; names file, line and field.
@@ -106,14 +113,41 @@ def read_solutions(path: Path, known: Container[str], *, numbered: bool = False)
             raise ProblemFileError(f"{where}: not JSON: {error}") from error
         if not isinstance(row, dict):
             raise ProblemFileError(f"{where}: got a {type(row).__name__}, expected an object")
-        if numbered and isinstance(row.get("task_id"), str):
-            row.setdefault("solution_id", number)
-        for field, kinds in (("task_id", str), ("solution_id", (str, int)), ("code", str)):
-            if not isinstance(row.get(field), kinds):
-                raise ProblemFileError(f"{where}: field {field!r}: missing or of the wrong type")
+        if not isinstance(row.get("task_id"), str):
+            raise ProblemFileError(f"{where}: field 'task_id': missing or of the wrong type")
         if row["task_id"] not in known:
             raise ProblemFileError(f"{where}: field 'task_id': there is no problem {row['task_id']!r}")
-        yield Solution(row["task_id"], row["solution_id"], row["code"])
+        if "agent" in row and row.get("code", "") is None:
+            continue
+        code = _code(row, known[row["task_id"]].problem)
+        if code is None:
+            raise ProblemFileError(f"{where}: field 'code': missing or of the wrong type; also {_ALSO}")
+        yield Solution(row["task_id"], _solution_id(row, number, where), code)
+
+
+_ALSO = "'solution' and 'completion' are read"
+
+
+def _code(row: Mapping[str, Any], problem: Problem) -> str | None:
+    """Returns the program of a row; a completion that defines no entry point continues the prompt."""
+    for field in ("code", "solution", "completion"):
+        code = row.get(field)
+        if isinstance(code, str):
+            name = re.escape(problem.entry_point or "")
+            begins = field != "completion" or not name or re.search(rf"^def {name}\b", code, re.MULTILINE)
+            return code if begins else problem.prompt + code
+    return None
+
+
+def _solution_id(row: Mapping[str, Any], number: int, where: str) -> str | int:
+    if "solution_id" in row:
+        if not isinstance(row["solution_id"], str | int):
+            raise ProblemFileError(f"{where}: field 'solution_id': missing or of the wrong type")
+        return row["solution_id"]
+    if "agent" in row:
+        limit = row.get("budget", {}).get("tokens")
+        return f"{row['agent']}, seed {row.get('seed', 0)}" + (f" @{limit}" if limit else "")
+    return number
 
 
 def _submission(solution: Solution, row: ProblemRow) -> Submission:

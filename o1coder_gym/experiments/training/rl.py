@@ -13,6 +13,8 @@ from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.held_out import Gain, HeldOut, gains
 from o1coder_gym.experiments.tools import planned_rows
+from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.trainers import require_packages
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.trained_on import write_trained_on
@@ -189,6 +191,9 @@ def train_policy(
         MissingExtraError: When torch or TRL is not installed.
     """
     rows = rows or planned_rows(plan.problems, plan.task_ids)
+    require_packages("torch", "trl", "peft")
+    plan.settings.check_problems(len(rows))
+    model_path(plan.model)
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         measured = _held_out(plan, held_out, samples) if held_out else None
         further = generated_tests(plan.generator, rows, plan.tests, out)

@@ -59,10 +59,11 @@ def notebook_cell(tree: SearchTree) -> str:
 
 def test_lines(problem: Problem) -> list[str]:
     """Returns a line per public test."""
-    return [_test_line(problem, test) for test in problem.public_tests]
+    return [test_line(problem, test) for test in problem.public_tests]
 
 
-def _test_line(problem: Problem, test: TestCase) -> str:
+def test_line(problem: Problem, test: TestCase) -> str:
+    """Returns a test as people write it: a call and what it should give, an assertion, input and output."""
     match test:
         case CallTest(args, expected):
             return f"{problem.entry_point}({args.strip()[1:-1].strip()}) == {expected}"

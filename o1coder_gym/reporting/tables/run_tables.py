@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from o1coder_gym.reporting.comparison import Comparison
 from o1coder_gym.reporting.results import AgentSummary, ResultRow
 from o1coder_gym.reporting.run_report import RunReport
-from o1coder_gym.reporting.tables.export import Cell, Grid
+from o1coder_gym.reporting.tables.export import SUFFIXES, Cell, Grid, write_grid
 from o1coder_gym.reporting.tables.measures import measures
 
 
@@ -29,6 +30,16 @@ def run_grids(report: RunReport) -> Iterator[Grid]:
 def comparison_grid(compared: Sequence[Comparison], name: str = "comparison") -> Grid:
     """Returns comparisons as rows; differences and their 95 % intervals are shares, not points."""
     return Grid(name, [_compared(one) for one in compared])
+
+
+def write_tables(report: RunReport, folder: Path, kinds: Sequence[str]) -> list[Path]:
+    """Writes all tables of a report in the formats of `SUFFIXES`; returns the files.
+
+    Raises:
+        MissingExtraError: When pyarrow is not installed, for Parquet.
+    """
+    grids = list(run_grids(report))
+    return [write_grid(grid, folder / f"{grid.name}{SUFFIXES[kind]}") for kind in kinds for grid in grids]
 
 
 def _result(summary: AgentSummary) -> dict[str, Cell]:

@@ -46,5 +46,5 @@ def test_parquet_is_read_back(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="ends in .csv, .tex, .parquet"):
+    with pytest.raises(UsageError, match=r"ends in \.csv, \.tex, \.parquet"):
         write_grid(GRID, tmp_path / "t.xls")

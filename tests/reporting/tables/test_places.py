@@ -1,5 +1,6 @@
 """What is compared with what, by folder, agent and budget; and the table of it."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_several_places_are_compared_with_the_first(run: Path) -> None:
     names = [f"{run}#mcts@1024", f"{run}#mcts@512", f"{run}#greedy@512"]
     pairs = compare_places([read_place(name) for name in names], "greedy")
     assert [(pair.name, pair.against) for pair in pairs] == [(names[1], names[0]), (names[2], names[0])]
-    # 10 of 12 and 11 of 12 differ, always the same way: p = 2 / 2^10 and 2 / 2^11, the smaller one doubled (Holm)
+    # 10 and 11 of 12 differ, always the same way: p = 2 / 2^10 and 2 / 2^11, the smaller one doubled (Holm)
     assert [pair.comparison.p for pair in pairs] == pytest.approx([2 / 2**10, 2 / 2**11])
     assert [pair.comparison.p_corrected for pair in pairs] == pytest.approx([2 / 2**10, 2 / 2**10])
     assert [row["conclusion"] for row in comparison_grid([pair.comparison for pair in pairs]).rows] == [
@@ -106,7 +107,7 @@ def pairs_of(run: Path) -> list[Pair]:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_fits_the_terminal(run: Path, width: int) -> None:
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(comparison_table(pairs_of(run), width))
     shown = console.export_text().splitlines()
     assert max(map(len, shown)) <= width
