@@ -9,6 +9,8 @@ from o1coder_gym.sandbox import Judge
 from o1coder_gym.tcg.quality.measures import ProblemQuality, measure, reward_agreement, summarize
 from o1coder_gym.types import CallTest, GeneratedTests, Problem
 
+pytestmark = pytest.mark.slow
+
 ADD = ProblemRow(
     Problem("add", "add(1, 0) is 1.", "add"),
     (CallTest("[1, 2]", "3"), CallTest("[5, 5]", "10")),
