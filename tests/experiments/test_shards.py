@@ -12,6 +12,8 @@ import pytest
 from o1coder_gym.process_data.store import FILES
 from tests.command_line import call
 
+pytestmark = pytest.mark.slow
+
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the ray extra")
 
 

@@ -23,6 +23,8 @@ from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.types import State
 from tests.command_line import call
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = [
     "--max-steps",
     "2",

@@ -14,6 +14,8 @@ import pytest
 from o1coder_gym.sandbox import Judge, SandboxWarning
 from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission
 
+pytestmark = pytest.mark.slow
+
 CALLS = tuple(CallTest(f"[{n}, {n}]", str(2 * n)) for n in range(3))
 ADD = Submission("def add(a, b):\n    return a + b\n", "add", CALLS)
 HALF_LIMIT = 0.25

@@ -26,6 +26,8 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import ActionType, Problem, Proposal, Sampling, SearchResult, State, Step, Transition
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 HONEST: list[Any] = [
     partial(mcts, simulations=2, width=2),
     partial(puct, simulations=2, parallel=2),

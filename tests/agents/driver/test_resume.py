@@ -123,6 +123,7 @@ def test_a_failed_task_goes_on_where_it_failed(toy: ModuleType, tmp_path: Path) 
     assert len(paid) == len(set(paid))
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_result(tmp_path: Path) -> None:
     command = [sys.executable, SCRIPT]
     reference = subprocess.run(

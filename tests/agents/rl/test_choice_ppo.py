@@ -26,6 +26,8 @@ from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, State, Verdict
 from tests.command_line import call
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS = {"double": "x * 2", "square": "x * x", "negate": "-x"}
 
 

@@ -12,6 +12,8 @@ from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.reporting.comparison import TOO_FEW
 from o1coder_gym.runs.journal import read_rows
 
+pytestmark = pytest.mark.slow
+
 
 def rows(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]

@@ -10,6 +10,8 @@ from tests.command_line import Done, call
 
 pytest.importorskip("torch")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory) -> tuple[Done, Path]:

@@ -11,6 +11,8 @@ import pytest
 from o1coder_gym.process_data import merged, read_data
 from o1coder_gym.process_data.store import data_hash
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def arguments(problems, script):

@@ -16,6 +16,8 @@ from o1coder_gym.runs.provenance import config_hash
 from tests.command_line import call
 from tests.experiments.micro.programs import code_of, outputs
 
+pytestmark = pytest.mark.slow
+
 SPLITS = {"train": 512, "validation": 64, "test": 128}
 NAMES = sorted(BUNDLED_MODELS)
 

@@ -12,7 +12,7 @@ from o1coder_gym.policies import LanguageModelPolicy, load_policy  # noqa: E402
 from o1coder_gym.steps.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Sampling, State  # noqa: E402
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 ADD = Problem("t/add", "Write a function `add(a, b)` that adds two numbers.", "add")
 DOUBLE = Problem("t/double", "Write a function `double(a)` that doubles a number.", "double")
