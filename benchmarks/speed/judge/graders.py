@@ -38,7 +38,9 @@ def here() -> Grade:
             )
             for program in programs
         ]
-        return [verdict.outcome is Outcome.PASS for verdict in judge.evaluate(submissions)]
+        return [
+            verdict.outcome is Outcome.PASS for verdict in judge.evaluate(submissions, stop_at_failure=True)
+        ]
 
     return grade
 
