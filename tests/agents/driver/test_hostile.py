@@ -6,6 +6,7 @@ overdrawn, every task has a result, and the journal replays all of it without a 
 """
 
 import math
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -206,11 +207,15 @@ class Hostility(RuleBasedStateMachine):
         return self.toy.answers([found[place] for place in places])
 
 
+EXAMPLES = int(os.environ.get("O1CODER_EXAMPLES", "400"))
+"""Of the machine in all; the nightly run plays 4,000: ``make hostile``."""
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_whatever_they_do_only_the_guilty_are_hurt(toy: ModuleType, part: int) -> None:
     machine = type(f"Hostility{part}", (Hostility,), {"toy": toy})
     options = settings(
-        max_examples=500,
+        max_examples=EXAMPLES // 4,
         stateful_step_count=6,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
