@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from o1coder_gym.agents.rl.settings import RLSettings
-from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments.held_out import HeldOut
 from o1coder_gym.experiments.shards import Report, SynthesisPlan, missing, search_all
-from o1coder_gym.experiments.training.rl import OnUpdate, train
+from o1coder_gym.experiments.training.rl import OnUpdate, Training, train
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import notes, progress_bars
@@ -41,19 +38,9 @@ def search_shown(
         return search_all(plan, problems, tests, folder, executor, show)
 
 
-def train_shown(
-    model: str,
-    process: ReasoningModel,
-    out: Path,
-    folder: RunFolder,
-    settings: RLSettings,
-    format: str,
-    *,
-    held_out: HeldOut | None = None,
-    resume: bool,
-    on_update: OnUpdate | None = None,
-) -> Path:
+def train_shown(training: Training, on_update: OnUpdate | None = None) -> Path:
     """`experiments.training.rl.train` with a progress bar."""
+    settings = training.settings
     with progress_bars(notes()) as progress:
         bar = progress.add_task("training", total=settings.updates, told="")
 
@@ -63,8 +50,6 @@ def train_shown(
             if on_update is not None:
                 on_update(t, metrics)
 
-        trained = train(
-            model, process, out, folder, settings, format, held_out=held_out, resume=resume, on_update=show
-        )
+        trained = train(training, show)
         progress.update(bar, completed=settings.updates)
     return trained

@@ -16,7 +16,7 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.held_out import HeldOut
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
-from o1coder_gym.experiments.training.rl import Train, train
+from o1coder_gym.experiments.training.rl import Train, Training, train
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
@@ -240,7 +240,8 @@ class RealStages:
         seed = self._derive(run.seed, "rl", settings.seed, iteration) % _TORCH_SEEDS
         settings = replace(settings, seed=seed, max_tokens=run.max_tokens)
         with RunFolder.open(folder / "log", {"settings": settings.to_row()}, resume=True) as log:
-            return self._train_by_rl(learned.policy, process, folder, log, settings, run.format, resume=True)
+            training = Training(learned.policy, process, folder, log, settings, run.format, resume=True)
+            return self._train_by_rl(training, None)
 
     def _searched(self, iteration: int) -> Sequence[ProblemRow]:
         """Returns the problems of an iteration: the next ones, from the beginning again after the last."""

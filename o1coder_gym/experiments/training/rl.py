@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
@@ -87,49 +87,41 @@ class TrainedPolicy:
         return {"problems": self.problems, **measured} if measured else {}
 
 
-class Train(Protocol):
-    """Trains a policy in an open run folder: `train`, or a caller's function that shows it as well."""
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training of a policy, in an open run folder.
 
-    def __call__(
-        self,
-        model: str,
-        process: ReasoningModel,
-        out: Path,
-        folder: RunFolder,
-        settings: RLSettings,
-        format: str,
-        *,
-        held_out: HeldOut | None = None,
-        resume: bool,
-        on_update: OnUpdate | None = None,
-    ) -> Path:
-        """Returns the folder of the trained model."""
-        ...
-
-
-def train(
-    model: str,
-    process: ReasoningModel,
-    out: Path,
-    folder: RunFolder,
-    settings: RLSettings,
-    format: str,
-    *,
-    held_out: HeldOut | None = None,
-    resume: bool,
-    on_update: OnUpdate | None = None,
-) -> Path:
-    """Trains into `out`; `folder` keeps every batch's metrics in ``updates.jsonl``, ``curve.png`` shows them.
-
-    Args:
+    Attributes:
         model: Known name, Hub id or folder to start from.
         process: The process over the training problems.
         out: Where checkpoints and the model go.
-        folder: Keeps the metrics.
+        folder: Keeps every batch's metrics in ``updates.jsonl``.
         settings: Of GRPO.
         format: Step format.
-        held_out: Measured every ``settings.validate_every`` batches.
         resume: Whether to go on from the last checkpoint.
+        held_out: Measured every ``settings.validate_every`` batches.
+    """
+
+    model: str
+    process: ReasoningModel
+    out: Path
+    folder: RunFolder
+    settings: RLSettings
+    format: str
+    resume: bool
+    held_out: HeldOut | None = None
+
+
+Train: TypeAlias = Callable[[Training, OnUpdate | None], Path]
+"""Does a training, tells of each batch and returns the model's folder: `train`, or a caller's function that
+shows it as well."""
+
+
+def train(training: Training, on_update: OnUpdate | None = None) -> Path:
+    """Trains a policy by GRPO; ``curve.png`` shows its metrics.
+
+    Args:
+        training: What is trained on what.
         on_update: Told of each batch.
 
     Returns:
@@ -137,7 +129,7 @@ def train(
     """
     from o1coder_gym.agents.rl import grpo
 
-    log = update_log(folder)
+    log, held_out = update_log(training.folder), training.held_out
 
     def updated(t: int, metrics: Mapping[str, float]) -> None:
         log(t, metrics)
@@ -145,17 +137,17 @@ def train(
             on_update(t, metrics)
 
     trained = grpo.train_policy(
-        model,
-        process,
-        process.task_ids,
-        out,
-        settings,
-        step_format=load_format(format),
-        resume=resume,
+        training.model,
+        training.process,
+        training.process.task_ids,
+        training.out,
+        training.settings,
+        step_format=load_format(training.format),
+        resume=training.resume,
         validate=held_out.measure if held_out is not None else None,
         on_update=updated,
     )
-    draw_updates(list(folder.rows("updates")), out / PICTURE)
+    draw_updates(list(training.folder.rows("updates")), training.out / PICTURE)
     return trained
 
 
@@ -208,17 +200,8 @@ def train_policy(
             scorer=load_scorer(plan.scorer) if plan.scorer else None,
             tests=further,
         )
-        train(
-            plan.model,
-            process,
-            out,
-            folder,
-            plan.settings,
-            plan.format,
-            held_out=measured,
-            resume=resume,
-            on_update=on_update,
-        )
+        training = Training(plan.model, process, out, folder, plan.settings, plan.format, resume, measured)
+        train(training, on_update)
         model = out / "model"
         write_trained_on(model, asked, plan.model)
         Provenance("rl policy", plan.to_row(), plan.inputs, package_versions("torch", "trl")).write(model)
