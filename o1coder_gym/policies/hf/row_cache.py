@@ -43,13 +43,19 @@ class CacheShape:
 
 
 def as_argument(model: Any, cache: Cache) -> dict[str, Cache]:
-    """Returns a cache as a model is given it: since transformers 5.24 by the name of ``cache``."""
-    return {_cache_name(type(model)): cache}
+    """Returns a cache as a model is given it."""
+    return {cache_name(type(model)): cache}
 
 
 @lru_cache
-def _cache_name(kind: type) -> str:
-    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
+def cache_name(kind: type) -> str:
+    """Returns what a class of models calls its cache, as an argument and in its output.
+
+    The names are those of transformers since 5.24, before, and before that in models like Mamba.
+    """
+    taken = inspect.signature(kind.forward).parameters
+    names = ("cache", "past_key_values", "cache_params")
+    return next((name for name in names if name in taken), "past_key_values")
 
 
 class RowLayer(CacheLayerMixin):
