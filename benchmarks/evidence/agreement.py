@@ -33,6 +33,7 @@ from o1coder_gym.metrics import calibration_error
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.reporting.figures import draw_reliability
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.sandbox import Judge
@@ -195,17 +196,25 @@ def fit(asked: VotesSettings) -> None:
     """Fit the package's calibration of votes to half of the problems; show it on the other half."""
     with Judge() as judge:
         voted = [one for path in asked.programs for one in _measured(asked, path, consensus, judge)[1]]
+    show(voted, asked.programs)
+
+
+def show(voted: Sequence[agreement.VotedTest], programs: Sequence[Path]) -> None:
+    """Fits, writes the calibration, prints and draws its reliability beside the first file of programs."""
     names = sorted({one.problem for one in voted})
     learned = set(random.Random(0).sample(names, len(names) // 2))
     known, others = ([one for one in voted if (one.problem in learned) is side] for side in (True, False))
     calibration = agreement.fit_agreement(known)
-    agreement.write_calibration(calibration, [path.name for path in asked.programs], len(learned))
+    agreement.write_calibration(calibration, [path.name for path in programs], len(learned))
     for title, given in (("as voted", others), ("calibrated", agreement.calibrated(others, calibration))):
         bins = agreement.agreement_bins(given)
-        error, count = calibration_error(bins), len(names) - len(learned)
-        print(f"{title}: calibration error {error:.3f} on {count} other problems")
+        print(
+            f"{title}: calibration error {calibration_error(bins):.3f} on {len(names) - len(learned)} others"
+        )
         for one in bins:
             print(f"  weight {one.score:.2f}: {one.target:.2f} of {one.count} tests right")
+        picture = programs[0].with_name(f"{programs[0].stem}-{title.replace(' ', '-')}.png")
+        draw_reliability(bins, picture, f"Votes, {title}")
 
 
 def _measured(
