@@ -320,8 +320,7 @@ STATISTICS: dict[str, Callable[[Sequence[int]], float]] = {
 def test_the_bootstrap_is_that_of_plain_steps(name: str) -> None:
     found = estimate(PAIRS, STATISTICS[name])
     assert (found.low, found.high) == pytest.approx(resampled(PAIRS, STATISTICS[name]), rel=1e-12)
-    other = estimate(PAIRS, STATISTICS[name], seed=1)
-    assert other == found or name in ("mean", "always below", "always above")
+    assert estimate(PAIRS, STATISTICS[name], seed=1) != found
 
 
 def test_a_statistic_on_which_a_handful_decides_is_rough() -> None:
