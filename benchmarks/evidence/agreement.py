@@ -33,18 +33,21 @@ from o1coder_gym.metrics import calibration_error
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.reporting.figures import draw_reliability
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.sandbox import Judge
+from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.tcg.checking.agreement import Agreed, Agreement, Outputs, Same, consensus, uncalibrated
+from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.solutions import read_programs, source_of
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.quality import agreement
 from o1coder_gym.tcg.quality.measures import ProblemQuality, measure, reward_agreement
 from o1coder_gym.tcg.quality.mutants import mutants
 from o1coder_gym.tcg.requests import TestRequest
-from o1coder_gym.types import GeneratedTests, Sampling
+from o1coder_gym.types import GeneratedTests, Sampling, Submission, Verdict
 
 MICRO, SETS = ("micro",), ("mbpp-sanitized", "humaneval")
 _BATCH = 32
@@ -144,6 +147,27 @@ def _simulated(rows: Sequence[ProblemRow], samples: int, seed: int) -> Iterator[
                 yield row.problem.task_id, misread if dice.random() < 0.4 else dice.choice(faults)
 
 
+class Remembering:
+    """A judge that runs a program on the same inputs once, so that both rules count the same outputs."""
+
+    def __init__(self, judge: OutputJudge) -> None:
+        """Args: the judge that runs them."""
+        self._judge = judge
+        self._known: dict[Submission, tuple[Output, ...]] = {}
+
+    def evaluate(
+        self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
+    ) -> list[Verdict]:
+        """Judges a batch."""
+        return self._judge.evaluate(submissions, stop_at_failure=stop_at_failure)
+
+    def outputs(self, submissions: Sequence[Submission], /) -> list[tuple[Output, ...]]:
+        """Runs what is new of a batch."""
+        new = [one for one in dict.fromkeys(submissions) if one not in self._known]
+        self._known.update(zip(new, self._judge.outputs(new) if new else (), strict=True))
+        return [self._known[one] for one in submissions]
+
+
 def by_text(outputs: Outputs, *, same: Same) -> list[Agreed | None]:
     """Counts votes as before: by text, the first of two that tie is agreed on."""
     behaviours = Counter(tuple(row) for row in outputs if any(output is not None for output in row))
@@ -161,29 +185,40 @@ def compare(asked: VotesSettings) -> None:
     print("| programs | votes count by | tests | right | agreement | TPR | TNR | ECE of the weights |")
     print("|" + " --- |" * 8)
     for path in asked.programs:
-        for name, rule in (("text, first of a tie", by_text), ("the judge's equality", consensus)):
-            qualities, voted = _measured(asked, path, rule)
-            print(_line(f"{path.stem} | {name}", qualities, voted), flush=True)
+        with Judge() as judge:
+            both = Remembering(judge)
+            for name, rule in (("text, first of a tie", by_text), ("the judge's equality", consensus)):
+                qualities, voted = _measured(asked, path, rule, both)
+                print(_line(f"{path.stem} | {name}", qualities, voted), flush=True)
 
 
 def fit(asked: VotesSettings) -> None:
     """Fit the package's calibration of votes to half of the problems; show it on the other half."""
-    voted = [one for path in asked.programs for one in _measured(asked, path, consensus)[1]]
+    with Judge() as judge:
+        voted = [one for path in asked.programs for one in _measured(asked, path, consensus, judge)[1]]
+    show(voted, asked.programs)
+
+
+def show(voted: Sequence[agreement.VotedTest], programs: Sequence[Path]) -> None:
+    """Fits, writes the calibration, prints and draws its reliability beside the first file of programs."""
     names = sorted({one.problem for one in voted})
     learned = set(random.Random(0).sample(names, len(names) // 2))
     known, others = ([one for one in voted if (one.problem in learned) is side] for side in (True, False))
     calibration = agreement.fit_agreement(known)
-    agreement.write_calibration(calibration, [path.name for path in asked.programs], len(learned))
+    agreement.write_calibration(calibration, [path.name for path in programs], len(learned))
     for title, given in (("as voted", others), ("calibrated", agreement.calibrated(others, calibration))):
         bins = agreement.agreement_bins(given)
-        error, count = calibration_error(bins), len(names) - len(learned)
-        print(f"{title}: calibration error {error:.3f} on {count} other problems")
+        print(
+            f"{title}: calibration error {calibration_error(bins):.3f} on {len(names) - len(learned)} others"
+        )
         for one in bins:
             print(f"  weight {one.score:.2f}: {one.target:.2f} of {one.count} tests right")
+        picture = programs[0].with_name(f"{programs[0].stem}-{title.replace(' ', '-')}.png")
+        draw_reliability(bins, picture, f"Votes, {title}")
 
 
 def _measured(
-    asked: VotesSettings, path: Path, rule: Agreement
+    asked: VotesSettings, path: Path, rule: Agreement, judge: OutputJudge
 ) -> tuple[list[ProblemQuality], list[agreement.VotedTest]]:
     """Returns the quality of the tests of each problem, and what its reference says of each test."""
     found = read_programs(path)
@@ -196,14 +231,13 @@ def _measured(
     judged: Mapping[str, Sequence[str]] = {task_id: codes[asked.voters :] for task_id, codes in found.items()}
     qualities: list[ProblemQuality] = []
     voted: list[agreement.VotedTest] = []
-    with Judge() as judge:
-        generator = MutationGenerator(judge, solutions=votes, agreement=rule, calibration=uncalibrated)
-        for batch in _batches(rows[: asked.limit]):
-            made: list[GeneratedTests] = generator.generate_batch(
-                [TestRequest(row.problem, asked.tests, None) for row in batch]
-            )
-            qualities += measure(judge, batch, made, samples=judged, mutants_per_problem=0)
-            voted += agreement.voted_tests(judge, batch, made)
+    generator = MutationGenerator(judge, solutions=votes, agreement=rule, calibration=uncalibrated)
+    for batch in _batches(rows[: asked.limit]):
+        made: list[GeneratedTests] = generator.generate_batch(
+            [TestRequest(row.problem, asked.tests, None) for row in batch]
+        )
+        qualities += measure(judge, batch, made, samples=judged, mutants_per_problem=0)
+        voted += agreement.voted_tests(judge, batch, made)
     return qualities, voted
 
 

@@ -173,8 +173,9 @@ def export_policy(run: Path, step: int | None = None, out: Path | None = None) -
         model = PeftModel.from_pretrained(model, str(folder))
     save_merged(model, tokenizer, target)
     versions = package_versions("torch", "transformers", "peft")
-    if (known := run / trained_on.FILE).exists():
-        shutil.copyfile(known, target / trained_on.FILE)
+    known = [path for path in (run / trained_on.FILE, run / MODEL / trained_on.FILE) if path.exists()]
+    if known:
+        shutil.copyfile(known[0], target / trained_on.FILE)
     files = sorted(folder.glob("*.safetensors"))
     inputs = {file.name: content_hash(file.read_bytes()) for file in files}
     Provenance("rl export", {"run": str(run), "step": wanted, "base": base}, inputs, versions).write(target)
