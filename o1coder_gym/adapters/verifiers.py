@@ -1,8 +1,8 @@
 """A taskset for verifiers v1 over any problem set: whole answers, or one step a turn.
 
-    eval o1coder-verifiers --env.taskset.problems mbpp --env.taskset.split train -m MODEL
-    eval o1coder-verifiers --env.taskset.format pseudocode …      # step by step, feedback between the turns
-    eval o1coder-verifiers --env.id best-of-n …                   # groups, compared by verifiers' own env
+    vf-eval o1coder-verifiers --env.taskset.problems mbpp --env.taskset.split train -m MODEL
+    vf-eval o1coder-verifiers --env.taskset.format pseudocode …      # step by step, with feedback between
+    vf-eval o1coder-verifiers --env.id best-of-n …                   # groups, compared by verifiers' own env
 
 ``solved`` pays 1 iff the program passes the public tests; a masked score is an error of the trace, which
 verifiers leaves out. Hidden tests are not here. Needs verifiers 0.4.

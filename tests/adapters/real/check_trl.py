@@ -99,16 +99,15 @@ def test_asynchronous_grpo_takes_a_step(tmp_path, tokenizer, tools):
         max_completion_length=512,
         learning_rate=1e-3,
         use_cpu=True,
+        model_init_kwargs={"dtype": "float32"},
         bf16=False,
         gradient_checkpointing=False,
         report_to=[],
         logging_steps=1,
     )
-    model = AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32)
-    before = [parameter.detach().clone() for parameter in model.parameters()]
     own = {"environment_factory": spec.rewarding_environment_factory} if tools else {}
     trainer = AsyncGRPOTrainer(
-        model,
+        str(TINY),
         reward_funcs=[] if tools else spec.reward_funcs,
         args=config,
         train_dataset=Dataset.from_list([row]),
@@ -121,7 +120,9 @@ def test_asynchronous_grpo_takes_a_step(tmp_path, tokenizer, tools):
     logged = {name: value for entry in trainer.state.log_history for name, value in entry.items()}
     assert logged["reward"] == pytest.approx(spec_mean(spec, row), abs=0.3), logged
     assert logged["reward_std"] > 0
-    assert any(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+    before = AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32).parameters()
+    after = trainer.model.parameters()
+    assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
 def spec_mean(spec, row):

@@ -14,7 +14,7 @@ from o1coder_verifiers import O1CoderTaskset
 
 
 class StarterAudit(Adapter):
-    """The bundled problems; a wrong answer is a function that returns None."""
+    """The bundled problems; a wrong answer is a program that runs, for a broken one is passed over."""
 
     name = "o1coder-verifiers"
 
@@ -31,7 +31,8 @@ class StarterAudit(Adapter):
 
     def wrong_answer(self, example: Example) -> str:
         """Returns a program that is wrong on every problem of the set."""
-        return f"def {example.raw.data.truth['entry_point']}(*arguments):\n    return None"
+        name = example.raw.data.truth["entry_point"]
+        return f"def {name}(*arguments):\n    return None" if name else "print(None)"
 
 
 ADAPTER = StarterAudit()
