@@ -25,13 +25,15 @@ from o1coder_gym.tcg.adversary.behaviour import (
     shows_address,
 )
 from o1coder_gym.tcg.checking.agreement import Same
-from o1coder_gym.tcg.checking.execution import Observation, OutputJudge, Program, observe
+from o1coder_gym.tcg.checking.execution import UNFINISHED, Observation, OutputJudge, Program, observe
 from o1coder_gym.types import Outcome, Problem
 
 EXECUTIONS = 4096
 """Runs of a program on an input that an attack may cost where nobody says."""
 PATIENCE = 64
 """Inputs in a row that part nobody, after which there is nothing more to be expected."""
+_HANGS = 3
+"""Runs of a batch in which all programs hang on an input, which takes the inputs after it along."""
 _CONFIRMING = 2
 """Runs more of an input that parts programs."""
 
@@ -115,8 +117,11 @@ def attack(
         inputs = board.affordable(batch)
         if not inputs:
             break
-        observed = yield [Execution(program, inputs) for program in board.sound]
-        board.enter(inputs, observed)
+        for _ in range(_HANGS):
+            observed = yield [Execution(program, inputs) for program in board.sound]
+            inputs = board.enter(inputs, observed)
+            if not inputs:
+                break
         while candidates := board.candidates():
             again = board.repeats(candidates)
             board.confirm(candidates, (yield [Execution(program, again) for program in board.sound]))
@@ -197,10 +202,12 @@ class _Board:
         left = (self.limit - self.spent) // max(len(self.sound), 1)
         return tuple(fresh[: max(left - _CONFIRMING, 0)])
 
-    def enter(self, inputs: tuple[str, ...], observed: Sequence[Sequence[Observation]]) -> None:
-        """Enters first observations."""
+    def enter(self, inputs: tuple[str, ...], observed: Sequence[Sequence[Observation]]) -> tuple[str, ...]:
+        """Enters first observations; returns the inputs that nobody was run on, for all hung before."""
         ran = dict(zip(self.sound, observed, strict=True))
-        self.spent += len(inputs) * len(ran)
+        end = max(sum(one != UNFINISHED for one in seen) for seen in observed)
+        inputs, left = inputs[:end], inputs[end:]
+        self.spent += end * len(ran)
         self.inputs += inputs
         self.idle += len(inputs)
         for place in range(len(inputs)):
@@ -209,6 +216,7 @@ class _Board:
             self.first.append(cells)
             self.columns.append(self._column(cells))
             self.rounded += rounds(list(cells.values()), self.same)
+        return left
 
     def candidates(self) -> list[int]:
         """Returns the places of inputs that split a class further, as many as can be paid to be confirmed."""
@@ -252,10 +260,11 @@ class _Board:
         )
 
     def _watch(self, cells: Mapping[int, Observation]) -> None:
+        nobody = all(one.outcome is Outcome.TIMEOUT for one in cells.values())  # it may be no input at all
         for program, one in cells.items():
             if shows_address(one):
                 self.noisy.setdefault(program, "its output holds the address of an object")
-            if one.outcome is Outcome.TIMEOUT:
+            if one.outcome is Outcome.TIMEOUT and not nobody:
                 self.hanging.add(program)
 
     def _column(self, cells: Mapping[int, Observation]) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from o1coder_gym.tcg.reading.literals import write_literal
 
 _TWO = 0.4
 """Share of the inputs in which two arguments are put to an edge."""
+_DISPUTED = 0.5
+"""Share of the edges that are made of what some programs mention and others do not, where there is any."""
 _WORDS = 5
 """Items of a text or a list that is put together of what programs mention, at most."""
 _DRAWS = 2000
@@ -37,14 +39,16 @@ def corner_inputs(
     if not calls:
         return
     rng = random.Random(seed)
-    mentioned = list({repr(one): one for code in programs for one in constants(code)}.values())
-    mentioned += sorted(set("".join(map(compared_characters, programs))))
+    mentioned, disputed = _mentioned(programs)
     preconditions = find_preconditions(calls, question)
     known: set[str] = set()
-    for _ in range(_DRAWS):
-        call = list(rng.choice(calls))
-        for place in rng.sample(range(len(call)), min(len(call), 1 + (rng.random() < _TWO))):
-            call[place] = rng.choice(_edges(call[place], mentioned, rng))
+    least = [[*calls[0][:at], one, *calls[0][at + 1 :]] for at, v in enumerate(calls[0]) for one in _least(v)]
+    for turn in range(_DRAWS):
+        call = least[turn] if turn < len(least) else list(rng.choice(calls))
+        places = range(len(call)) if turn >= len(least) else ()
+        for place in rng.sample(places, min(len(places), 1 + (rng.random() < _TWO))):
+            apart = disputed and rng.random() < _DISPUTED
+            call[place] = rng.choice(_edges(call[place], disputed if apart else mentioned, rng))
         try:
             restored: Arguments = tuple(call)
             for restore in preconditions:
@@ -55,6 +59,32 @@ def corner_inputs(
         if text not in known:
             known.add(text)
             yield text
+
+
+def _least(value: Any) -> list[Any]:
+    """Returns the least values of a value's type, which come first."""
+    match value:
+        case bool():
+            return [not value]
+        case int() | float():
+            return [type(value)(0), type(value)(1), type(value)(-1)]
+        case str():
+            return ["", value[:1]]
+        case list() | tuple():
+            return [type(value)(), type(value)(_least(value[0])[:1] if value else ()), value[:1]]
+    return []
+
+
+def _mentioned(programs: Sequence[str]) -> tuple[list[Any], list[Any]]:
+    """Returns the constants of all programs, and those that some mention and others do not."""
+    found = [{repr(one): one for one in _of(code)} for code in programs]
+    whole = {name: one for constants in found for name, one in constants.items()}
+    disputed = [one for name, one in whole.items() if not all(name in constants for constants in found)]
+    return list(whole.values()), disputed
+
+
+def _of(code: str) -> list[Any]:
+    return [*constants(code), *compared_characters(code)]
 
 
 def _edges(value: Any, mentioned: Sequence[Any], rng: random.Random) -> list[Any]:
@@ -90,6 +120,7 @@ def _usual(value: Any, mentioned: Sequence[Any], rng: random.Random) -> Iterator
                 value - 1,
                 2 * value,
                 10 * value,
+                rng.randrange(2, 30),
                 rng.randrange(2, 200),
             )
         case float():
@@ -136,4 +167,5 @@ def _lists(items: list[Any], mentioned: Sequence[Any], rng: random.Random) -> It
         yield [*items[:place], edge, *items[place + 1 :]]
         yield [*items, edge]
     yield [rng.choice(_edges(item, mentioned, rng)) for item in items]
+    yield [rng.choice(_edges(rng.choice(items), mentioned, rng))]
     yield [rng.choice(_edges(rng.choice(items), mentioned, rng)) for _ in range(rng.randint(1, _WORDS))]

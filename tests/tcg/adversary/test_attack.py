@@ -137,3 +137,10 @@ def test_batches_of_a_problem_without_known_inputs_end_or_go_on() -> None:
     whole = Problem("p", "Print something.")
     assert list(by_mutation(whole, ["print(1)"], 0)) == []
     assert len(next(by_mutation(Problem("p", "def f(x): ...", "f"), ["def f(x):\n    return x"], 0))) > 8
+
+
+def test_where_all_hang_nobody_is_given_up(judge: Judge) -> None:
+    code = "def f(xs):\n    while xs == [3, 3]:\n        pass\n    return {}"
+    found = on(judge, code.format("sum(xs)"), code.format("sum(map(abs, xs))"))
+    assert (found.hanging, [found.inputs[place] for place in found.parting]) == ((), ["[[-5, 2]]"])
+    assert found.columns[1] == ("timeout", "timeout")
