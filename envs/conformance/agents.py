@@ -41,8 +41,8 @@ class AgentReport:
         """Says it in a line."""
         asked = ", ".join(f"{count} {name}" for name, count in self.queries.items())
         return (
-            f"no clause broken in {self.searches} searches of {self.problems} problems: asked {asked or 'nothing'}, "
-            f"{self.programs} programs judged, {self.answers} searches ended with one"
+            f"no clause broken in {self.searches} searches of {self.problems} problems: "
+            f"asked {asked or 'nothing'}, {self.programs} programs judged, {self.answers} answers"
         )
 
 
