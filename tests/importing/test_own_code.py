@@ -17,10 +17,11 @@ from o1coder_gym.specs import name_of
 from tests.command_line import call
 
 CODE = """
+from o1coder_gym.queries import Propose
 from o1coder_gym.types import SearchResult
 
 def nothing(problem, root, *, tries: int = 1):
-    yield []
+    yield [Propose(root)]
     return SearchResult(None)
 
 class Silent:
