@@ -18,7 +18,7 @@ from tests.command_line import call
 
 CODE = """
 from o1coder_gym.queries import Propose
-from o1coder_gym.types import SearchResult
+from o1coder_gym.types import Proposal, SearchResult
 
 def nothing(problem, root, *, tries: int = 1):
     yield [Propose(root)]
@@ -26,7 +26,7 @@ def nothing(problem, root, *, tries: int = 1):
 
 class Silent:
     def propose(self, requests):
-        return [() for _ in requests]
+        return [(Proposal("nothing to say", 3),) for _ in requests]
 
 def steps(evidence):
     return 0.25 * len(evidence.process)
