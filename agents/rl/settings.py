@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.checkpoints import CHECKPOINTS, activation_checkpointing
+from o1coder_gym.models.trainers import report_to
 from o1coder_gym.rewards import RewardConstants, load_reward, load_schedule
 from o1coder_gym.settings import (
     FILE_ONLY,
@@ -179,7 +180,7 @@ def common_arguments(out: Path, settings: RLSettings | DPOSettings) -> dict[str,
         "beta": settings.beta,
         "logging_steps": 1,
         "save_total_limit": 2,
-        "report_to": "tensorboard",
+        "report_to": report_to(),
         "seed": settings.seed,
         "use_cpu": not on_gpu,
         "bf16": on_gpu,

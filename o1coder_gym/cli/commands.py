@@ -181,7 +181,7 @@ def _file_parameters(group: Group) -> list[inspect.Parameter]:
 def _folder(settings: Any) -> Path | None:
     """Returns the run folder that settings name, whichever of their groups has it."""
     groups = (settings, getattr(settings, "run", None), getattr(settings, "keeping", None))
-    return next((group.out for group in groups if getattr(group, "out", None) is not None), None)
+    return next((out for group in groups if (out := getattr(group, "out", None)) is not None), None)
 
 
 def _variable(one: Setting) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
+from o1coder_gym.errors import MissingExtraError, O1CoderError, UnknownNameError, UsageError
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
@@ -114,6 +115,28 @@ def require_packages(*packages: str) -> None:
             raise MissingExtraError(package, "train")
 
 
+REPORT_TO = "O1CODER_REPORT_TO"
+"""Variable that says where trainers report to. It is no setting, for no result depends on it."""
+
+
+def report_to() -> list[str]:
+    """Returns where trainers report to: tensorboard, or what `REPORT_TO` lists, e.g. wandb,trackio.
+
+    Raises:
+        UsageError: When one of them is not installed, or transformers does not know it.
+    """
+    names = [name.strip() for name in os.environ.get(REPORT_TO, "tensorboard").split(",") if name.strip()]
+    for name in names:
+        if name not in _REPORTERS:
+            raise UnknownNameError(f"reporter in {REPORT_TO}", name, _REPORTERS)
+        if name != "none" and importlib.util.find_spec(name) is None:
+            raise UsageError(f"{REPORT_TO} names {name}, which is not installed: pip install {name}")
+    return names
+
+
+_REPORTERS = ("tensorboard", "wandb", "trackio", "mlflow", "swanlab", "none")
+
+
 def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool) -> dict[str, Any]:
     """Returns the arguments that all trainers of transformers take."""
     import torch
@@ -131,7 +154,7 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
         "save_steps": settings.save_steps,
         "save_total_limit": 2,
         "eval_strategy": "epoch" if evaluates else "no",
-        "report_to": "tensorboard",
+        "report_to": report_to(),
         "seed": settings.seed,
         "use_cpu": not torch.cuda.is_available(),
         "bf16": weight_type(settings.dtype) == "bfloat16",

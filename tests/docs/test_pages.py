@@ -157,3 +157,18 @@ def test_a_format_of_one_s_own_is_made_as_the_page_says(
     raw = {"quiz": "Add.", "cases": [{"input": "1 2", "output": "3"}], "answer": "print(3)", "seconds": 2}
     row = names["QUIZ"].convert(raw, Origin("quiz", 0))
     assert (row.reference, row.problem.meta) == ("print(3)", {"cpu_s": 2.0})
+
+
+def test_pandas_reads_runs_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    for agent, outcome in (("mcts", Outcome.PASS), ("greedy", Outcome.WRONG_ANSWER)):
+        row = ResultRow("p/1", agent, 0, outcome, int(agent == "mcts"), 1, 0.0, "", 1, Usage(tokens=7))
+        with RunFolder.open(tmp_path / "runs/first", {}, resume=True) as folder:
+            folder.append(RESULTS, row.to_row())
+    (block,) = blocks("reports.md", "python")
+    *lines, learning = block.strip().splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join(lines), names)
+    assert names["rows"].groupby("agent").solved.mean().to_dict() == {"greedy": 0.0, "mcts": 1.0}
+    assert learning.startswith("pd.read_json")

@@ -17,15 +17,16 @@ from o1coder_gym.specs import name_of
 from tests.command_line import call
 
 CODE = """
-from o1coder_gym.types import SearchResult
+from o1coder_gym.queries import Propose
+from o1coder_gym.types import Proposal, SearchResult
 
 def nothing(problem, root, *, tries: int = 1):
-    yield []
+    yield [Propose(root)]
     return SearchResult(None)
 
 class Silent:
     def propose(self, requests):
-        return [() for _ in requests]
+        return [(Proposal("nothing to say", 3),) for _ in requests]
 
 def steps(evidence):
     return 0.25 * len(evidence.process)

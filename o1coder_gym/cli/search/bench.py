@@ -22,11 +22,13 @@ from o1coder_gym.experiments.suite import Suite, read_suite, run_suite
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.results import (
+    RESULTS,
     ResultRow,
     budget_words,
     summarize,
     terminal_table,
 )
+from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import Checked, Flag, all_settings
 from o1coder_gym.settings.groups import FirstN, RunSettings, SkipBad
@@ -181,7 +183,7 @@ def run_shown(
 
     def started() -> None:
         status.stop()
-        board.start()
+        board.start(known_rows(out) if resume else ())
 
     failure: NoAnswersError | None = None
     try:
@@ -206,6 +208,11 @@ def run_shown(
     return results
 
 
+def known_rows(out: Path) -> list[ResultRow]:
+    """Returns the rows with an answer that a run has, none for a new one."""
+    return [ResultRow.from_row(row) for row in read_rows(out / f"{RESULTS}.jsonl")]
+
+
 def _tell_report(out: Path) -> None:
     notes().print(f"report: {out / 'report.html'}", soft_wrap=True)
 
@@ -228,6 +235,7 @@ class Board:
             for agent, name in _short_names(plan.agents).items()
         }
         self._solved = dict.fromkeys(plan.agents, 0)
+        self._budget = plan.budget
 
     def add(self, result: ResultRow) -> None:
         """Counts a new row."""
@@ -236,9 +244,12 @@ class Board:
             self._progress.start_task(self._bars[result.agent])
         self._progress.update(self._bars[result.agent], advance=1, solved=self._solved[result.agent])
 
-    def start(self) -> None:
-        """Shows the bars."""
+    def start(self, known: Sequence[ResultRow] = ()) -> None:
+        """Shows the bars, with the rows that the run had before."""
         self._progress.start()
+        for row in known:
+            if row.agent in self._bars and row.budget == self._budget:
+                self.add(row)
 
     def __enter__(self) -> Board:
         """Shows nothing yet."""

@@ -29,7 +29,7 @@ from o1coder_gym.problems.missing_tests import without_hidden_tests, without_vis
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
 from o1coder_gym.queries import Advance, Answer, Propose, Query
-from o1coder_gym.reporting.tree_text import origin
+from o1coder_gym.reporting.tree_text import origin, terminal_tree
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.sandbox import default_judge
@@ -110,9 +110,11 @@ def solve(settings: SolveSettings) -> int:
             budget = Budget(**asdict(settings.budget))
             (finished,) = driver.run([Task(row.problem.task_id, search, budget, name=settings.agent)])
         recording = narrator.recorder.recordings.get(finished.task.key, Recording())
+        tree = tree_record(finished, row.problem, recording, seed=settings.seed, format=format)
         if folder is not None:
-            tree = tree_record(finished, row.problem, recording, seed=settings.seed, format=format)
             folder.append(TREES, tree.to_row())
+        if any(len(children) > 1 for children in tree.children()) and not run.as_json:
+            console.print(terminal_tree(tree, most=_SHOWN))
         if finished.error is not None:
             raise finished.error
         code = finished.result.code if finished.result else None
@@ -134,6 +136,10 @@ def _row(settings: SolveSettings) -> ProblemRow:
     return rows[0] if settings.task_id is None else rows.row(settings.task_id)
 
 
+_SHOWN = 40
+"""Nodes of the tree that is drawn at the end, at most."""
+
+
 class Narrator:
     """An observer that prints each step taken, with what its tests said, and what the budget cut.
 
@@ -147,6 +153,7 @@ class Narrator:
         """Prints to `console`."""
         self._console = console
         self._tokens: dict[tuple[State, str], int] = {}
+        self._printed: set[str] = set()
         self.recorder = Recorder()
 
     def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
@@ -161,7 +168,10 @@ class Narrator:
             isinstance(query, Advance) and isinstance(answer, Transition) and answer.state is not query.state
         ):
             tokens = self._tokens.get((query.state, query.action), 0)
-            self._console.print(_step(answer, tokens, usage))
+            text = answer.state.steps[-1].text
+            again = answer.verdict is not None and text in self._printed
+            self._printed.add(text)
+            self._console.print(_step(answer, tokens, usage, again=again))
 
 
 _COLOURS = {
@@ -173,18 +183,20 @@ _COLOURS = {
 }
 
 
-def _step(transition: Transition, tokens: int, usage: Usage) -> Panel:
+def _step(transition: Transition, tokens: int, usage: Usage, *, again: bool) -> Panel:
+    """Shows a step in the colour of its verdict; a program that was shown before is folded."""
     step = transition.state.steps[-1]
-    lines: list[Text | Syntax] = [_body(step)]
+    lines: list[Text | Syntax] = [Text("a program shown above", style="dim") if again else _body(step)]
     verdict = transition.verdict
     if verdict is not None:
         lines.append(_told(verdict))
-    if transition.feedback:
+    if transition.feedback and not again:
         lines.append(Text(transition.feedback, style="dim"))
     told = origin(transition.author, transition.finish, tokens)
     words = (f"step {transition.state.depth}", step.type.name.lower(), told)
     title = " · ".join(filter(None, words))
-    return _panel(Group(*lines), title, usage, _COLOURS[step.type])
+    failed = verdict is not None and verdict.outcome is not Outcome.PASS and bool(verdict.total)
+    return _panel(Group(*lines), title, usage, "yellow" if failed else _COLOURS[step.type])
 
 
 def _cut(sample: Proposal, number: int, usage: Usage) -> Panel:
