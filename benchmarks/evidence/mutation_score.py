@@ -82,7 +82,8 @@ def _run_tests(module: str, code: str, files: Sequence[str]) -> int:
     for loaded in [name for name in sys.modules if name.partition(".")[0] in ("o1coder_gym", "tests")]:
         del sys.modules[loaded]
     sys.meta_path.insert(0, _Instead(module, code))
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *files]))
+    options = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore:Module already imported")
+    return int(pytest.main([*options, *files]))
 
 
 def difference(source: str, mutant: str) -> str:
