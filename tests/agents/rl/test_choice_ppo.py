@@ -113,7 +113,7 @@ def test_ends_are_judged_by_whoever_is_told_to(world, trained) -> None:
 def test_the_command_evaluates_on_held_out_problems_by_hidden_tests(world, tmp_path) -> None:
     rows = [json.loads(line) for line in Path(world["problems"]).read_text().splitlines()]
     parts = [{**row, "task_id": row["task_id"], "meta": {"split": "train"}} for row in rows[:2]]
-    unfair = {"kind": "call", "args": ["1"], "expected": "'no program says this'"}
+    unfair = {"kind": "call", "args": "[1]", "expected": "'no program says this'"}
     parts += [{**rows[2], "tests": [unfair], "meta": {"split": "test"}}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in parts))
     words = ["--problems", tmp_path / "rows.jsonl", "--split", "train", "--held-out", "test"]
