@@ -67,12 +67,14 @@ def test_the_thought_is_closed_in_prompts(arguments: dict[str, Any], thinking: P
     assert text.decode(text.encode(PSEUDOCODE.prompt(PROBLEM, State("p")))).endswith(CLOSED)
 
 
+@pytest.mark.timeout(900)
 def test_one_prompt_from_the_first_search_to_the_benchmark(thinking: Path, tmp_path: Path) -> None:
     problems, data = tmp_path / "micro.jsonl", tmp_path / "data"
-    write_rows(micro_rows({"train": 6, "test": 2}), problems)
+    write_rows(micro_rows({"train": 4, "test": 2}), problems)
     policy = f"hf:{thinking}?dtype=float32&template_arguments={json.dumps(TOLD)}"
-    search = ("--problems", problems, "--agent", "mcts?simulations=6&width=3", "--policy", policy)
-    assert told("synthesize", *search, "--split", "train", "--tokens", 600, "--out", data)["paths"]
+    search = ("--problems", problems, "--agent", "mcts?simulations=5&width=3", "--policy", policy)
+    limits = ("--split", "train", "--tokens", 400, "--tests", 4)
+    assert told("synthesize", *search, *limits, "--out", data)["paths"]
 
     trainings: dict[str, tuple[object, ...]] = {
         "sft": ("--data", data, "--model", thinking, "--batch", 2, "--max-steps", 1, *BRIEF),
