@@ -18,7 +18,7 @@ SETS = (
 
 @pytest.fixture(scope="module")
 def verdicts(import_file):
-    return import_file(Path(__file__).parents[2] / "benchmarks" / "evidence" / "verdicts.py")
+    return import_file(Path(__file__).parents[2] / "benchmarks" / "fidelity" / "verdicts.py")
 
 
 @pytest.mark.parametrize("title", SETS)

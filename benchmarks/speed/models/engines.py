@@ -1,6 +1,6 @@
 """A search's real requests, replayed on engines of one model, each in a process of its own: one table.
 
-    python benchmarks/evidence/engines.py --out runs/engines [--model qwen2.5-coder-0.5b] [--problems 8]
+    python benchmarks/speed/models/engines.py --out runs/engines [--model qwen2.5-coder-0.5b] [--problems 8]
                                           [--old PYTHON] [--vllm PYTHON] [--only ENGINE …]
 
 First `mcts` searches starter problems with `hf:`, and what it asks is written down: batches of prompts as

@@ -1,6 +1,6 @@
 """What works with which versions: environments made by uv, a part of the tests run in each, one table.
 
-    python benchmarks/evidence/versions.py --out runs/versions [--only NAME …] [--uv uv] [--fresh]
+    python benchmarks/fidelity/versions.py --out runs/versions [--only NAME …] [--uv uv] [--fresh]
 
 An environment that is in the table already is not made again, so a run that was stopped goes on. Each takes
 from seconds (core) to minutes (what trains) and up to 6 GB, which are given back behind it. Where wheels lie

@@ -1,6 +1,6 @@
 """How often intervals hold a truth that is known, by number of problems and seeds.
 
-    python benchmarks/evidence/coverage.py [--runs 2000] [--kind share …]
+    python benchmarks/fidelity/coverage.py [--runs 2000] [--kind share …]
 
 Every kind of interval that the project prints: shares (solved, pass@k, ASPR per problem, rates of test
 generators, curves of RL), ratios (ASPR per path, reliability of steps, votes, episodes of a chooser),

@@ -1,6 +1,6 @@
 """Records what official graders say of the programs in tests/sandbox/fidelity, for `verdicts.py`.
 
-    python benchmarks/evidence/official.py [NAME …]
+    python benchmarks/fidelity/official.py [NAME …]
 
 The graders come from PyPI into environments of their own (`speed/judge/environments.py`). Columns of graders
 that are not named stay as they are.

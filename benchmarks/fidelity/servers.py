@@ -1,6 +1,6 @@
 """Real servers on loopback, through `o1coder doctor`, `solve` and `bench`: one table.
 
-    python benchmarks/evidence/servers.py --out runs/servers --transformers PYTHON --vllm PYTHON
+    python benchmarks/fidelity/servers.py --out runs/servers --transformers PYTHON --vllm PYTHON
                                           --llama-cpp PYTHON --gguf FILE [--model tiny] [--limit 12]
 
 PYTHON is the interpreter of an environment that has the server: `transformers[serving]`, `vllm` (or its CPU

@@ -1,6 +1,6 @@
 """Measures optimizer steps of SFT, DPO, GRPO and PRM beside plain TRL (or transformers), with the same rows.
 
-    python benchmarks/speed/training_speed.py [--model qwen2.5-coder-0.5b] [--stages sft dpo grpo prm]
+    python benchmarks/speed/models/training.py [--model qwen2.5-coder-0.5b] [--stages sft dpo grpo prm]
         [--prompts 1] [--completions 8] [--prompt 400] [--completion 60] [--steps 2] [--lora 8] [--out FILE]
 
 A batch has so many prompts with so many completions each (DPO: half as many pairs) of random tokens, on which
