@@ -11,7 +11,12 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl.chat_template_utils import add_response_schema, qwen3_chat_template
-from trl.experimental.async_grpo import AsyncGRPOConfig, AsyncGRPOTrainer, async_grpo_trainer
+from trl.experimental.async_grpo import (
+    AsyncGRPOConfig,
+    AsyncGRPOTrainer,
+    async_grpo_trainer,
+    async_rollout_worker,
+)
 
 import o1coder_gym
 from o1coder_gym.envs.trl import O1CoderSpec
@@ -83,6 +88,7 @@ def answers(tokenizer, task, *, tools):
 @pytest.mark.parametrize("tools", [False, True])
 def test_asynchronous_grpo_takes_a_step(tmp_path, tokenizer, tools, monkeypatch):
     monkeypatch.setattr(async_grpo_trainer, "get_peak_flops_per_device", lambda *_: 1e12)  # it asks CUDA
+    monkeypatch.setattr(async_rollout_worker, "is_vllm_available", lambda *_, **__: True)  # a script answers
     spec = O1CoderSpec("starter")
     row = spec.train_dataset[0]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
