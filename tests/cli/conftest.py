@@ -85,7 +85,7 @@ def o1coder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             monkeypatch.setattr(sys, "argv", ["o1coder", *map(str, arguments)])  # runs note their command
             with _warnings_as_lines():
                 done = call(*arguments)
-            return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+            return subprocess.CompletedProcess(sys.argv, done.exit_code, done.stdout, done.stderr)
         command = [sys.executable, "-m", "o1coder_gym.cli.main", *map(str, arguments)]
         return subprocess.run(
             command, capture_output=True, text=True, timeout=120, check=False, preexec_fn=preexec_fn

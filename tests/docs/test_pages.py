@@ -60,7 +60,6 @@ def test_reinforcement_learning_libraries_train_on_choices(capsys: pytest.Captur
     sizes = {
         "n_steps=32, batch_size=32": "n_steps=8, batch_size=8",
         "learn(32)": "learn(8)",
-        "max_tokens=96": "max_tokens=16",
     }
     names = run("rl_libraries.md", sizes | {"STEPS, UPDATES = 8, 16, 2": "STEPS, UPDATES = 2, 4, 2"})
     assert names["ppo"].num_timesteps == 8
