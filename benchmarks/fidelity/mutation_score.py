@@ -4,8 +4,8 @@
 
 Each mutant (`tcg.quality.mutants`) is what a process of its own imports in the module's place; that process
 runs the module's tests up to the first failure. Prints a row for each module; with ``--survivors`` also the
-lines that a mutant changed unnoticed. ``--every 3`` tries each third mutant only. Survivors that change nothing
-that can be seen are in `EQUIVALENT`, each with its reason. Exits with 1 where less than 90 % are killed.
+lines that a mutant changed unnoticed. ``--every 3`` tries each third mutant only. Survivors that change
+nothing that can be seen are in `EQUIVALENT`, each with its reason. Exits with 1 where under 90 % are killed.
 """
 
 from __future__ import annotations
