@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from o1coder_gym.envs.interactions.interaction import Cursor, FirstTerms, base_info
-from o1coder_gym.envs.interactions.text import observation
+from o1coder_gym.envs.interactions.text import messages, observation
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.protocols import LONGEST_ACTION, ActingAgent
 from o1coder_gym.steps.formats import StepFormat
@@ -78,8 +78,9 @@ class ActingPolicy:
         last = state.steps[-1] if state.steps else None
         malformed = last is not None and last.type is ActionType.MALFORMED
         feedback = model.format.complaint(last.text) if malformed and last is not None else ""
-        seen = observation(model.problem(state.problem_id), model.format, state, feedback)
-        return seen, base_info(model, Cursor(state)) | {"feedback": feedback}
+        problem = model.problem(state.problem_id)
+        shown = {"feedback": feedback, "messages": messages(problem, model.format, state)}
+        return observation(problem, model.format, state, feedback), base_info(model, Cursor(state)) | shown
 
 
 def _tokens_of(agent: ActingAgent, *, needed: bool) -> int:

@@ -68,7 +68,7 @@ def test_a_borrowed_name_is_there(name):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", TAKEN)
 def test_a_parameter_that_is_given_is_taken(name):
-    lacking = set(TAKEN[name]) - set(inspect.signature(find(name)).parameters)
+    lacking = set(TAKEN[name]) - set(inspect.signature(find(name)).parameters)  # pyright: ignore[reportArgumentType]
     assert not lacking, f"{release(name)}: {name} takes no {', '.join(sorted(lacking))}"
 
 
@@ -77,5 +77,7 @@ def test_a_cache_is_given_by_the_name_that_the_model_takes():
     transformers = pytest.importorskip("transformers")
     from o1coder_gym.policies.hf.row_cache import as_argument
 
-    (name,) = as_argument(transformers.LlamaForCausalLM.__new__(transformers.LlamaForCausalLM), None)
+    (name,) = as_argument(
+        transformers.LlamaForCausalLM.__new__(transformers.LlamaForCausalLM), transformers.DynamicCache()
+    )
     assert name in inspect.signature(transformers.LlamaForCausalLM.forward).parameters

@@ -23,7 +23,7 @@ from o1coder_gym.models.checkpoints import (
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import project_completions_only
-from o1coder_gym.models.shared_prefixes import NeighbourRows, share_prefixes
+from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 from o1coder_gym.models.trainers import lora, provenance, write_card
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.process_data import PairRow, ProcessData
@@ -41,7 +41,7 @@ except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
 
-class StepDPOTrainer(NeighbourRows, DPOTrainer):
+class StepDPOTrainer(DPOTrainer):
     """DPOTrainer for pairs that are tokens already."""
 
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
@@ -100,6 +100,8 @@ def train_dpo(
         processing_class=tokenizer,
         peft_config=adapters,
     )
+    if settings.group_prefixes:
+        keep_neighbours_together(trainer)
     trainer.remove_callback(PrinterCallback)
     with quiet():
         outcome = trainer.train(resume_from_checkpoint=checkpoint)

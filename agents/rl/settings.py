@@ -137,6 +137,7 @@ class DPOSettings(Checked):
         epochs: Passes over the pairs.
         batch_size: Pairs per optimizer step.
         rows_at_once: Pairs per forward pass; divides the batch.
+        group_prefixes: Pairs that begin alike stand in one forward pass, see `TrainingSettings`.
         pairs: Pairs at most, those of largest margin; 0 takes all.
         max_length: Longest pair in tokens; longer ones are left out.
         lora_rank: r of LoRA on all linear layers; 0 trains all weights.
@@ -152,6 +153,7 @@ class DPOSettings(Checked):
     epochs: Positive = 1.0
     batch_size: Annotated[AtLeastOne, Flag("--batch")] = 16
     rows_at_once: AtLeastOne = 4
+    group_prefixes: bool = False
     pairs: Count = 0
     max_length: AtLeastOne = 2048
     lora_rank: Count = 0

@@ -139,7 +139,7 @@ def _simulated(rows: Sequence[ProblemRow], samples: int, seed: int) -> Iterator[
         code, name = row.reference or "", row.problem.entry_point
         faults = [one.code for one in mutants(code, entry_point=name)]
         forms = [code, code + _OTHER_FORM.format(name=name)] if name else [code]
-        easy, misread = dice.uniform(0.2, 0.9), faults and dice.choice(faults)
+        easy, misread = dice.uniform(0.2, 0.9), dice.choice(faults) if faults else code
         for _ in range(samples):
             if dice.random() < easy or not faults:
                 yield row.problem.task_id, dice.choice(forms)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "tests" / "sandbox" / "fidelity"
 sys.path.append(str(ROOT / "benchmarks" / "speed"))
 
-from judge import environments, graders  # noqa: E402 - the folder is no package
+from judge import environments, graders  # noqa: E402  # pyright: ignore - the folder is no package
 
 Row = Mapping[str, Any]
 _MEGABYTES = 30 * 1024

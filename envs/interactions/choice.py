@@ -88,7 +88,7 @@ class ChoiceInteraction:
     def info(self, cursor: Cursor) -> dict[str, Any]:
         """Returns `interaction.base_info`, the texts on offer as ``proposals``, ``action_mask`` [K]."""
         proposals = [offer.proposal.text for offer in cursor.offers]
-        own = {"proposals": proposals, "action_mask": self.action_mask(cursor)}
+        own = {"proposals": proposals, "action_mask": self.action_mask(cursor).tolist()}
         return base_info(model_of(self), cursor) | own
 
     @property

@@ -186,7 +186,7 @@ def _trainer(
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
     from o1coder_gym.models.progress import project_completions_only
-    from o1coder_gym.models.shared_prefixes import NeighbourRows, share_prefixes
+    from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 
     project_completions_only()
     share_prefixes(model)
@@ -206,15 +206,16 @@ def _trainer(
         "peft_config": lora(settings.lora_rank, checkpoint),
     }
 
-    class TokenSFTTrainer(NeighbourRows, SFTTrainer):
-        """SFTTrainer that computes shared prompts once."""
-
-    class TokenDPOTrainer(NeighbourRows, DPOTrainer):
+    class TokenDPOTrainer(DPOTrainer):
         """DPOTrainer for pairs that are tokens already."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset
 
     if stage == "sft":
-        return TokenSFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
-    return TokenDPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)
+        trainer: Any = SFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
+    else:
+        trainer = TokenDPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)
+    if settings.group_prefixes:
+        keep_neighbours_together(trainer)
+    return trainer

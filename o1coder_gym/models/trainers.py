@@ -37,6 +37,8 @@ class TrainingSettings(Checked):
         max_steps: Optimizer steps at most; 0: all.
         batch_size: Rows per optimizer step.
         rows_at_once: Rows per forward pass; divides the batch.
+        group_prefixes: Rows that begin alike stand in one forward pass, which computes what they share once.
+            Faster where prompts have several rows; but a batch is then about fewer prompts, and learns less.
         lora_rank: LoRA on all linear layers; 0 trains all weights.
         max_length: Longest row in tokens; longer ones are left out.
         beta: β of DPO, how strongly the policy is held to the reference.
@@ -53,6 +55,7 @@ class TrainingSettings(Checked):
     max_steps: Count = 0
     batch_size: Annotated[AtLeastOne, Flag("--batch")] = 8
     rows_at_once: AtLeastOne = 4
+    group_prefixes: bool = False
     lora_rank: Count = 1
     max_length: Annotated[int, Range(16)] = 1024
     beta: Positive = 0.1

@@ -63,7 +63,7 @@ class Checked:
         check_fields(self)
 
 
-_LATER = ("template_arguments", "reward")
+_LATER = ("template_arguments", "reward", "group_prefixes")
 
 
 def to_row(settings: Any) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def to_row(settings: Any) -> dict[str, Any]:
 
 
 def _without_unset(row: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ((name, value) for name, value in row.items() if value is not None or name not in _LATER)
+    kept = ((name, value) for name, value in row.items() if value or name not in _LATER)
     return {name: _without_unset(value) if isinstance(value, dict) else value for name, value in kept}
 
 

@@ -103,6 +103,12 @@ def test_printed_settings_are_read_back(name: str, tmp_path: Path) -> None:
     assert read(kind, file) == made
 
 
+ARGUMENTS = st.none() | st.dictionaries(
+    st.sampled_from("ab"), st.booleans() | st.integers(0, 9) | st.text("xyz")
+)
+"""Values of ``template_arguments``, which may be any JSON."""
+
+
 @pytest.mark.parametrize("name", ALL)
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
@@ -116,7 +122,9 @@ def test_any_settings_are_read_back(name: str, tmp_path: Path, data: st.DataObje
             continue
         within = one.parameter.range
         hint = Annotated[one.kind, within] if within and one.kind in (int, float) else one.kind
-        value = data.draw(st.from_type(cast(Any, hint)))
+        value = data.draw(
+            ARGUMENTS if one.key.endswith("template_arguments") else st.from_type(cast(Any, hint))
+        )
         assume(value != "none" and "none" not in (value if isinstance(value, tuple) else ()))
         given_[one.key] = value
     try:
@@ -265,9 +273,9 @@ def test_help_and_completion_are_words() -> None:
 
 
 def test_quiet_and_verbose_are_for_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["judge", "--quiet", "--problems", "nothing", "--solutions", "x"]) == 1
+    assert main(["judge", "--quiet", "--problems", "nothing", "--solutions", "x"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
-    assert main(["-v", "judge", "--problems", "nothing", "--solutions", "x"]) == 1
+    assert main(["-v", "judge", "--problems", "nothing", "--solutions", "x"]) == 2
     assert "Traceback" in capsys.readouterr().err
     logging.getLogger("o1coder_gym").handlers.clear()
 

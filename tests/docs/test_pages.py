@@ -61,7 +61,7 @@ def test_reinforcement_learning_libraries_train_on_choices(capsys: pytest.Captur
         "n_steps=32, batch_size=32": "n_steps=8, batch_size=8",
         "learn(32)": "learn(8)",
     }
-    names = run("rl_libraries.md", sizes | {"STEPS, UPDATES = 8, 16, 2": "STEPS, UPDATES = 2, 4, 2"})
+    names = run("rl_libraries.md", sizes | {"range(16)": "range(4)"})
     assert names["ppo"].num_timesteps == 8
     assert names["chosen"] in names["env"].action_space
     told = capsys.readouterr().out.splitlines()[-2:]

@@ -88,8 +88,9 @@ def test_the_environment_judges_helpers_and_main_together() -> None:
     env.reset(seed=0, options={"task_id": "starter/006-count-even"})
     helper = Step(ActionType.HELPER, "def is_even(n):\n    return n % 2 == 0")
     main = Step(ActionType.CODE, "def count_even(numbers):\n    return sum(map(is_even, numbers))")
-    for index, step in enumerate((SIGNATURE, helper, main), start=1):
-        _, reward, terminated, _, info = env.step(FUNCTIONS.render(step, index))
+    for index, step in enumerate((SIGNATURE, helper), start=1):
+        env.step(FUNCTIONS.render(step, index))
+    _, reward, terminated, _, info = env.step(FUNCTIONS.render(main, 3))
     assert (terminated, reward, info["is_success"], info["outcome"]) == (True, 1.0, True, "pass")
     assert "### Step 2 (helper)\n```python\ndef is_even" in str(env.render())
 

@@ -21,7 +21,7 @@ from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.checkpoints import MODEL, make_paddable, quiet, save_merged, try_saving
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import show_progress
-from o1coder_gym.models.shared_prefixes import NeighbourRows, share_prefixes
+from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 from o1coder_gym.models.trainers import (
     PRM_SETTINGS,
     TrainingResult,
@@ -252,7 +252,7 @@ def step_trainer(
         label_names=["labels"],
         prediction_loss_only=True,
     )
-    return StepTrainer(
+    trainer = StepTrainer(
         loss=bradley_terry if pairwise else pointwise_loss,
         model=model,
         args=arguments,
@@ -261,6 +261,9 @@ def step_trainer(
         data_collator=PairwiseCollator(pad) if pairwise else PointwiseCollator(pad),
         processing_class=tokenizer,
     )
+    if settings.group_prefixes:
+        keep_neighbours_together(trainer)
+    return trainer
 
 
 def bradley_terry(
@@ -278,7 +281,7 @@ def bradley_terry(
     return pairwise_loss(chosen, rejected, None if sides is None else sides / 2)
 
 
-class StepTrainer(NeighbourRows, transformers.Trainer):
+class StepTrainer(transformers.Trainer):
     """transformers' Trainer with a loss of this project; logs the loss's metrics beside it.
 
     A loss is a sum over labels ÷ the labels of the optimizer's batch. A mean of means would weigh a label by

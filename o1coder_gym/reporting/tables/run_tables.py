@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -98,5 +98,5 @@ def _problem(row: ResultRow) -> dict[str, Cell]:
     }
 
 
-def _value(by_k: dict[int, object], k: int) -> Cell:
+def _value(by_k: Mapping[int, object], k: int) -> Cell:
     return getattr(by_k.get(k), "value", None)

@@ -1,6 +1,7 @@
 """Attacks: what parts programs, what is noise, and what it costs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ RIGHT = "def f(xs):\n    return sum(xs)"
 INPUTS = ("[[1, 2]]", "[[3, 3]]", "[[-5, 2]]", "[[7]]")
 
 
-def on(judge: Judge, *codes: str, inputs: Sequence[str] = INPUTS, **options: int) -> Attack:
+def on(judge: Judge, *codes: str, inputs: Sequence[str] = INPUTS, **options: Any) -> Attack:
     return attacked(judge, PROBLEM, codes, [inputs], same=same_of(PROBLEM), **options)
 
 
