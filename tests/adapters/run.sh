@@ -25,8 +25,7 @@ packages() {
     trainers) echo torch==2.13.0 verl==0.9.1 atroposlib==0.4.0 transformers fastapi uvicorn ;;
     trl) echo torch==2.13.0 trl==1.16.0 transformers accelerate peft datasets aiohttp requests ;;
     rl) echo torch==2.13.0 torchrl==0.14.1 tensordict tianshou==2.0.1 transformers accelerate ;;
-    # its extra pins another gymnasium, so its needs are named
-    rllib) echo torch==2.13.0 ray==2.60.0 transformers accelerate pandas tensorboardX requests pyarrow fsspec dm_tree lz4 ormsgpack scipy ;;
+    rllib) echo torch==2.13.0 'ray[rllib]==2.60.0' transformers accelerate ;;
     puffer) echo torch==2.13.0 transformers accelerate psutil rich-argparse nvidia-ml-py pyro-ppl ;;
     audit) echo verifiers==0.4.0 falsepass==0.11.0 ;;
     nemo_gym) echo nemo-gym fastapi ;;
