@@ -54,6 +54,7 @@ def test_programs_that_leave_nothing_share_a_process(judge, code):
         "import os\nos.environ['SEEN'] = '1'\n",
         "import os\nos.chdir('/')\n",
         "import time\ntime.sleep(0.001)\n",
+        "import numpy as np\nnp.random.rand()\n",
         "from decimal import getcontext\ngetcontext().prec = 3\n",
         "import sys\nsys.modules['seen'] = sys\n",
         "import sys\nsys.stdout.reconfigure(encoding='ascii')\n",

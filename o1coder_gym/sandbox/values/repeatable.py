@@ -41,6 +41,8 @@ def repeatable(source: bytes, prelude: bytes = b"") -> bool:
     found = _IMPORT.findall(text)
     if len(found) != len(_IMPORTS.findall(text)) or _LASTING.search(text):
         return False
+    if "numpy" in text and "random" in text:  # its stream of numbers would go on; that of random is renewed
+        return False
     imports = [name.split() for one, several in found for name in (several.split(",") if several else [one])]
     bound = {name for words in imports for name in (words[0].partition(".")[0], words[-1]) if words}
     modules = {words[0] for words in imports if words}
