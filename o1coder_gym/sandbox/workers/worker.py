@@ -25,6 +25,7 @@ from o1coder_gym.sandbox.wire import (
     REPORT,
     REPORT_BYTES,
     ChildReport,
+    Ending,
     Mode,
     Request,
     pack_request,
@@ -324,7 +325,11 @@ class Worker:
         self._drop_lines()
         self.deadline = math.inf
         told, printed = answers[: len(children)], answers[len(children) :]
-        if not all(answer.startswith(BEGUN_FRAME) for answer in told):
+        # One that was stopped has run nothing foreign yet: its tester may have ended before it was there.
+        if not all(
+            answer.startswith(BEGUN_FRAME) or child.ending == Ending.STOPPED
+            for answer, child in zip(told, children, strict=True)
+        ):
             raise WorkerDied("a process ended before it was confined")
         wall_s = time.monotonic() - self._started
         return Finished(children, tuple(told), b"".join(printed), overflow, wall_s)
