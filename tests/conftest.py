@@ -1,6 +1,7 @@
 """What tests of several parts share: a tiny model to train, and a way to import files of no package."""
 
 import importlib.util
+import os
 import sys
 import warnings
 from collections import Counter
@@ -11,6 +12,10 @@ from types import ModuleType
 import pytest
 
 import tests.examples  # noqa: F401 - registers a profile for --hypothesis-profile
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each core has a process of tests already; two pools of threads of torch would wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}"

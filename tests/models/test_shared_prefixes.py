@@ -65,9 +65,18 @@ def gradients(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, to
     return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("pad", ["left", "right"])
-@pytest.mark.parametrize("architecture", ["qwen2", "llama", "gemma", "qwen3_moe", "opt"])
+@pytest.mark.parametrize(
+    ("architecture", "pad", "attention"),
+    [
+        ("qwen2", "left", "sdpa"),
+        ("qwen2", "right", "eager"),
+        ("llama", "right", "sdpa"),
+        ("gemma", "left", "eager"),
+        ("qwen3_moe", "right", "sdpa"),
+        ("opt", "left", "sdpa"),
+        ("opt", "right", "sdpa"),
+    ],
+)
 def test_packed_rows_have_their_own_likelihoods_and_gradients(
     architecture: str, pad: str, attention: str
 ) -> None:

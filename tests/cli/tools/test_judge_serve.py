@@ -59,7 +59,8 @@ class Service:
 
     def _more_than(self, before: tuple[int, set[str], list[str]]) -> bool:
         files, children, temporary = self.holds()
-        return files > before[0] or len(children) > len(before[1]) or bool(set(temporary) - set(before[2]))
+        held = files > before[0] or len(children) > len(before[1]) or set(temporary) - set(before[2])
+        return bool(held) or httpx.get(f"{self.url}/health").json()["waiting"] > 0
 
 
 @pytest.fixture(scope="module")
