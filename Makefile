@@ -1,4 +1,4 @@
-# Six verbs; each installs into .venv what it needs, when that is missing or older than pyproject.toml: `make demo` the
+# Verbs; each installs into .venv what it needs, when that is missing or older than pyproject.toml: `make demo` the
 # package and what runs models, the others all of it.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -6,15 +6,30 @@ MODELS := .venv/.models
 READY := .venv/.ready
 INSTALL := .ci/install $(PYTHON)
 
-.PHONY: demo test lint type docs bench selfplay vllm adapters clean
+# One process a core, whole files at a time: modules share models and judges. More than eight gain nothing.
+PYTEST := $(BIN)/pytest --numprocesses $(shell nproc) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+# What neither loads a model nor waits: what a small change breaks shows here.
+QUICK := tests/agents/driver tests/agents/search tests/problems tests/process_data tests/reporting tests/runs \
+  tests/sandbox/values tests/settings tests/steps tests/tcg/inputs tests/tcg/reading
+
+.PHONY: demo test test-quick test-all lint type docs bench selfplay vllm adapters clean
 .DELETE_ON_ERROR:
 
 demo: $(if $(wildcard $(READY)),$(READY),$(MODELS))
 	$(BIN)/o1coder demo
 
-# One process a core, whole files at a time: modules share models and judges. More than eight gain nothing.
 test: $(READY)
-	$(BIN)/pytest --numprocesses $(shell nproc) --maxprocesses 8 --dist loadfile
+	$(PYTEST)
+
+test-quick: $(READY)
+	$(PYTEST) -m 'not slow' $(QUICK)
+
+# Properties on all their examples; what runs long with the judge; the doors against the real packages.
+test-all: $(READY)
+	$(PYTEST) --hypothesis-profile all
+	$(BIN)/python benchmarks/speed/judge_stability.py
+	$(MAKE) adapters
 
 lint: $(READY)
 	$(BIN)/ruff check .

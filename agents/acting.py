@@ -14,7 +14,8 @@ SAMPLING = Sampling(max_tokens=LONGEST_ACTION)
 def acting(problem: Problem, root: State, *, agent: str) -> Search:
     """Plays one episode with an agent that acts, and answers with the program that it commits.
 
-    The driver's policy has to be the agent itself (`envs.acting.ActingPolicy`), as in ``o1coder bench``.
+    The task's policy, or the driver's, has to be the agent itself (`envs.acting.ActingPolicy`), as in all
+    commands that take an agent.
 
     Args:
         problem: The question.

@@ -25,7 +25,7 @@ from o1coder_gym.agents.search.arguments import (
     StepSampling,
     Width,
 )
-from o1coder_gym.agents.search.expansion import all_at_once, expand, progressive
+from o1coder_gym.agents.search.expansion import Widening, all_at_once, expand, growing, progressive
 from o1coder_gym.agents.search.leaf_values import rollout
 from o1coder_gym.agents.search.priors import by_logprob, no_prior
 from o1coder_gym.agents.search.scheduler import search
@@ -47,34 +47,36 @@ def mcts(
     root: State,
     *,
     simulations: Simulations = None,
-    width: Width = 4,
+    width: Width = None,
     c: Exploration = 1.4,
     parallel: Parallel = 1,
     early_stop: EarlyStop = False,
     alpha_compile: AlphaCompile = 0.0,
     select: ChildSelection = None,
     evaluate: LeafValue = rollout,
-    widening: NodeWidening = all_at_once,
+    widening: NodeWidening = None,
     sampling: StepSampling = Sampling(),
     tree: EarlierTree = None,
     context: SearchContext = ALONE,
 ) -> Search:
     """Searches by UCT: all siblings are kept, v = W / N, ends are counted once, dead ends are skipped.
 
-    The paper (MCTS data synthesis, Algorithm 1, step 2) prints neither c, width, depth nor the number of
-    rollouts; the defaults here are ours. What each argument means: `agents.search.arguments`.
+    The paper (MCTS data synthesis, Algorithm 1, step 2) draws a node's siblings at once, as here with a
+    width, and prints neither c, width, depth nor the number of rollouts; the defaults are ours. What each
+    argument means: `agents.search.arguments`.
 
     Returns:
         The end of highest value, ties by mean log-probability; with the tree.
     """
+    samples, widen = _widening(width, widening, all_at_once, 4)
     rules = Rules(
         select=select or partial(uct_formula, c=c),
         select_to_widen=partial(uct_formula, c=WIDENING_C),
-        widen=widening,
+        widen=widen,
         expand=partial(expand, sampling=sampling, prior=no_prior),
         evaluate=evaluate,
     )
-    tree = tree or Tree(root, width=width, alpha_compile=alpha_compile)
+    tree = tree or Tree(root, width=samples, alpha_compile=alpha_compile)
     return (yield from _searched(tree, rules, context.cap(simulations, SIMULATIONS), parallel, early_stop))
 
 
@@ -83,7 +85,7 @@ def puct(
     root: State,
     *,
     simulations: Simulations = None,
-    width: Width = 8,
+    width: Width = None,
     c: Exploration = 1.25,
     parallel: Parallel = 1,
     early_stop: EarlyStop = False,
@@ -91,7 +93,7 @@ def puct(
     prior: NodePrior = by_logprob,
     select: ChildSelection = None,
     evaluate: LeafValue = rollout,
-    widening: NodeWidening = progressive,
+    widening: NodeWidening = None,
     sampling: StepSampling = Sampling(),
     tree: EarlierTree = None,
     context: SearchContext = ALONE,
@@ -104,15 +106,27 @@ def puct(
     Returns:
         The end of highest value, ties by mean log-probability; with the tree.
     """
+    samples, widen = _widening(width, widening, progressive, 8)
     rules = Rules(
         select=select or partial(puct_formula, c=c),
         select_to_widen=select or partial(puct_formula, c=c),
-        widen=widening,
+        widen=widen,
         expand=partial(expand, sampling=sampling, prior=prior),
         evaluate=evaluate,
     )
-    tree = tree or Tree(root, width=width, alpha_compile=alpha_compile)
+    tree = tree or Tree(root, width=samples, alpha_compile=alpha_compile)
     return (yield from _searched(tree, rules, context.cap(simulations, SIMULATIONS), parallel, early_stop))
+
+
+def _widening(
+    width: int | None, widening: Widening | None, bounded: Widening, usual: int
+) -> tuple[int, Widening]:
+    """Returns the width of a tree and how its nodes widen, where one of the two or both are not told."""
+    if widening is None:
+        widening = growing if width is None else bounded
+    if width is None:
+        width = 1 if widening is growing else usual
+    return width, widening
 
 
 def _searched(tree: Tree, rules: Rules, simulations: float, parallel: int, early_stop: bool) -> Search:

@@ -11,7 +11,8 @@ from typing import Any
 from o1coder_gym import registry
 from o1coder_gym.agents.beam import by_likelihood, by_scorer
 from o1coder_gym.agents.choosing import choosing, choosing_by_scorer
-from o1coder_gym.agents.search.expansion import all_at_once, progressive
+from o1coder_gym.agents.choosing.adversary import ATTACKERS, against
+from o1coder_gym.agents.search.expansion import all_at_once, growing, progressive
 from o1coder_gym.agents.search.leaf_values import (
     AGGREGATES,
     Aggregate,
@@ -26,9 +27,11 @@ from o1coder_gym.agents.search.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.search.selection import puct as select_by_puct
 from o1coder_gym.agents.search.selection import uct, uct_virtual_loss
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.importing.own_code import is_place
 from o1coder_gym.parameters import Hints, Range
 from o1coder_gym.queries import Agent, Search
 from o1coder_gym.specs import Spec, parse
+from o1coder_gym.tcg.adversary.inputs import Attacker
 from o1coder_gym.tcg.checking.selection import SCORES, Score
 from o1coder_gym.types import Problem, State
 
@@ -49,7 +52,7 @@ STRATEGIES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         **{f"scored_{name}": value for name, value in _PATH_VALUES.items()},
         **{f"mixed_{name}": partial(mixed, estimate=value) for name, value in _PATH_VALUES.items()},
     },
-    "widening": {"all_at_once": all_at_once, "progressive": progressive},
+    "widening": {"all_at_once": all_at_once, "progressive": progressive, "growing": growing},
     "prior": {"by_logprob": by_logprob, "by_count": by_count, "by_score": by_score},
     "rank": {
         "by_likelihood": by_likelihood,
@@ -80,13 +83,16 @@ def load_agent(spec: str) -> Agent:
     """Returns the agent that a spec names, with its arguments bound. Nothing of the agent runs.
 
     Args:
-        spec: ``NAME`` or ``NAME?key=value&…``; ``NAME:key=value,…`` is read too. Keys are the agent's
+        spec: ``NAME`` or ``NAME?key=value&…``; ``NAME:key=value,…`` is read too; NAME may be that of your own
+            function, ``FILE.py:NAME`` or ``package.module:NAME``. Keys are the agent's
             keyword arguments, and the fields of `Sampling` (``temperature``, ``top_p``, ``top_k``,
             ``max_tokens``) for agents that sample. ``select=`` and a selector
             (`tcg.checking.selection.SCORES`) says, for any agent, which of the programs found is the answer;
             a second one breaks ties, and ``select=["public","codet"]`` is both. ``select=prm_last``
             (``prm_min``, ``prm_product``, ``prm_mean``) lets the step scorer choose, after the
-            selectors given. A tree search's own ``select=uct`` says which way down it takes.
+            selectors given. ``adversary=mutation`` puts a second player beside any agent: it looks for inputs
+            on which programs part that pass all tests, and decides among them, after the selectors given.
+            A tree search's own ``select=uct`` says which way down it takes.
             Both may stand in one spec.
 
     Raises:
@@ -97,16 +103,24 @@ def load_agent(spec: str) -> Agent:
     asked = agent_spec(spec)
     scores: list[Score] = []
     aggregates: list[Aggregate] = []
+    attackers: list[Attacker] = []
     arguments: list[tuple[str, str]] = []
     for key, value in _single_selectors(asked):
+        if key == "adversary":
+            attackers.append(_attacker(value, spec))
+            continue
         if key == "select" and value in SCORES:
             scores.append(SCORES[value])
         elif key == "select" and value in SCORER_SELECTORS:
             aggregates.append(SCORER_SELECTORS[value])
         else:
             arguments.append((key, value))
-    _check_selectors(asked.name, arguments, spec)
+    _check_selectors(asked, arguments, spec)
     bound: Agent = registry.bound("agent", replace(asked, arguments=tuple(arguments)), spec)
+    if attackers and aggregates:
+        raise UsageError(f"agent {spec}: either the adversary decides or the step scorer, not both")
+    if attackers:
+        return against(bound, attackers[0], *scores)
     if aggregates:
         return choosing_by_scorer(bound, aggregates[0], *scores)
     return choosing(bound, *scores) if scores else bound
@@ -118,9 +132,9 @@ def agent_spec(text: str) -> Spec:
     Raises:
         UsageError: When an argument is not ``key=value``.
     """
-    if ":" not in text.partition("?")[0]:
-        return parse(text)
     name, _, rest = text.partition(":")
+    if ":" not in text.partition("?")[0] or is_place(text):
+        return parse(text)
     arguments: dict[str, str] = {}
     selectors: list[tuple[str, str]] = []
     for item in filter(None, rest.split(",")):
@@ -162,11 +176,17 @@ def _single_selectors(spec: Spec) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def _check_selectors(name: str, arguments: list[tuple[str, str]], shown: str) -> None:
+def _attacker(name: str, shown: str) -> Attacker:
+    if name not in ATTACKERS:
+        raise UnknownNameError("adversary", name, ATTACKERS, where=f"agent {shown}: ")
+    return ATTACKERS[name]
+
+
+def _check_selectors(asked: Spec, arguments: list[tuple[str, str]], shown: str) -> None:
     """Refuses what is neither a selector nor an argument of an agent that has one of that name."""
     value = dict(arguments).get("select")
     if value is None:
         return
     where = f"agent {shown}: "
-    if all(one.name != "select" for one in registry.find("agent", name, where=where).parameters()):
+    if all(one.name != "select" for one in registry.entry_of("agent", asked, shown)[0].parameters()):
         raise UnknownNameError("selector", value, [*SCORES, *SCORER_SELECTORS], where=where)

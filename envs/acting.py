@@ -7,20 +7,37 @@ that goes with it, `agents.acting`, takes one chain of its steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from o1coder_gym.envs.interactions.interaction import Cursor, base_info
-from o1coder_gym.envs.interactions.text import observation
-from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.envs.interactions.interaction import Cursor, FirstTerms, base_info
+from o1coder_gym.envs.interactions.text import messages, observation
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.protocols import LONGEST_ACTION, ActingAgent
-from o1coder_gym.types import ActionType, PolicyRequest, Proposal, State
+from o1coder_gym.steps.formats import StepFormat
+from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State
+
+_KEPT = 1024
+"""Agents that are kept, for the problems of a server never end. A problem that comes again gets a new one,
+which does the same: `act` depends on its arguments alone."""
+
+
+class Process(FirstTerms, Protocol):
+    """What an acting agent is shown comes from; a `ReasoningModel` is one."""
+
+    @property
+    def format(self) -> StepFormat:
+        """The step format."""
+        ...
+
+    def problem(self, task_id: str, /) -> Problem:
+        """Returns the problem of this name."""
+        ...
 
 
 class ActingPolicy:
     """An acting agent as a policy (implements `protocols.Policy`)."""
 
-    def __init__(self, make: Callable[[], ActingAgent], model: ReasoningModel) -> None:
+    def __init__(self, make: Callable[[], ActingAgent], model: Process) -> None:
         """Makes an agent for each problem, when its first action is asked for.
 
         Args:
@@ -42,6 +59,8 @@ class ActingPolicy:
     def _act(self, request: PolicyRequest) -> Proposal:
         name, most = request.problem.task_id, request.sampling.max_tokens
         if name not in self._agents:
+            if len(self._agents) >= _KEPT:
+                del self._agents[next(iter(self._agents))]
             self._agents[name] = self._make()
         agent = self._agents[name]
         before = _tokens_of(agent, needed=most < LONGEST_ACTION)
@@ -59,8 +78,9 @@ class ActingPolicy:
         last = state.steps[-1] if state.steps else None
         malformed = last is not None and last.type is ActionType.MALFORMED
         feedback = model.format.complaint(last.text) if malformed and last is not None else ""
-        seen = observation(model.problem(state.problem_id), model.format, state, feedback)
-        return seen, base_info(model, Cursor(state)) | {"feedback": feedback}
+        problem = model.problem(state.problem_id)
+        shown = {"feedback": feedback, "messages": messages(problem, model.format, state)}
+        return observation(problem, model.format, state, feedback), base_info(model, Cursor(state)) | shown
 
 
 def _tokens_of(agent: ActingAgent, *, needed: bool) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from o1coder_gym.envs import render
@@ -68,13 +69,15 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
     `o1coder_gym.envs`. After a clone the same actions give the same trajectory, resets included.
 
     ## Info keys
-    See `interaction.base_info`; Choice adds ``proposals``.
+    See `interaction.base_info`; Text adds ``messages``, Choice ``proposals`` and ``action_mask``.
     """
 
     metadata = METADATA
 
-    def __init__(self, interaction: Interaction, render_mode: str | None = None) -> None:
-        """Args: how to act in which model; one of `RENDER_MODES` or None."""
+    def __init__(
+        self, interaction: Interaction, render_mode: str | None = None, *, seed: int | None = None
+    ) -> None:
+        """Args: how to act in which model; one of `RENDER_MODES` or None; seed of resets without one."""
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise UnknownNameError("render mode", render_mode, RENDER_MODES)
         self.interaction = interaction
@@ -82,6 +85,8 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
         self.action_space = interaction.action_space()
         self.observation_space = interaction.observation_space()
         self._cursor: Cursor | None = None
+        if seed is not None:
+            self._np_random, self._np_random_seed = seeding.np_random(seed)
 
     @property
     def model(self) -> ReasoningModel:
@@ -206,15 +211,15 @@ class TextEnv(ReasoningEnv):
     (pseudocode, vanilla), ``max_steps``, ``reward`` (mode), ``alpha``, ``gamma``, ``alpha_compile``,
     ``tau_pass``, ``tau_fail`` (see `RewardConstants`), ``scorer`` (``heuristic``, ``prm:FOLDER``,
     ``package.module:factory``), ``observation_format`` (dict, text), ``render_mode`` (ansi, human,
-    rgb_array).
+    rgb_array), ``seed`` (of the first reset that has none, as GEM gives it).
 
     ## References
     O1-CODER, arXiv 2412.00154.
     """
 
-    def __init__(self, *, render_mode: str | None = None, **arguments: Any) -> None:
+    def __init__(self, *, render_mode: str | None = None, seed: int | None = None, **arguments: Any) -> None:
         """Args: see the class."""
-        super().__init__(text_interaction(**arguments), render_mode)
+        super().__init__(text_interaction(**arguments), render_mode, seed=seed)
 
 
 class ChoiceEnv(ReasoningEnv):
@@ -237,9 +242,9 @@ class ChoiceEnv(ReasoningEnv):
 
     interaction: ChoiceInteraction
 
-    def __init__(self, *, render_mode: str | None = None, **arguments: Any) -> None:
+    def __init__(self, *, render_mode: str | None = None, seed: int | None = None, **arguments: Any) -> None:
         """Args: see the class."""
-        super().__init__(choice_interaction(**arguments), render_mode)
+        super().__init__(choice_interaction(**arguments), render_mode, seed=seed)
 
     @property
     def features(self) -> Features:

@@ -13,10 +13,13 @@ from o1coder_gym.envs import feedback
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
 from o1coder_gym.problems.programs import submission
 from o1coder_gym.protocols import Judge, StepScorer
+from o1coder_gym.queries import Execute, Executed
 from o1coder_gym.rewards import Evidence, Reward, RewardFunction, sparse_outcome
 from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_action
+from o1coder_gym.tcg.checking.execution import OutputJudge, Program, observe
 from o1coder_gym.types import (
     ActionType,
+    CaseResult,
     Limits,
     Outcome,
     Problem,
@@ -143,6 +146,29 @@ class ReasoningModel:
         return [
             self._transition(state, action, judged, rewards)
             for state, (_, action), judged, rewards in zip(states, pairs, verdicts, process, strict=True)
+        ]
+
+    def execute(self, runs: Sequence[Execute], /) -> list[Executed]:
+        """Runs programs on inputs, in one batch, within the limits of their problems; nothing is cached.
+
+        Args:
+            runs: Programs of this model's problems, with inputs.
+
+        Returns:
+            What each did. After an input on which a program hangs it is not run any more.
+
+        Raises:
+            UsageError: When the judge cannot tell what programs return.
+        """
+        judge = self._judge
+        if not isinstance(judge, OutputJudge):
+            raise UsageError(f"a {type(judge).__name__} does not tell what programs return (outputs)")
+        programs = [
+            Program(self.problem(run.state.problem_id), run.state.code or "", run.inputs) for run in runs
+        ]
+        return [
+            Executed(tuple(CaseResult(one.outcome, one.output, one.error) for one in seen))
+            for seen in observe(judge, programs, rounds=1)
         ]
 
     def stopped(self, states: Sequence[State]) -> list[Reward]:

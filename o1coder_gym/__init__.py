@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
-from o1coder_gym import moved, registering
+from o1coder_gym.importing import moved, registering
 
 if TYPE_CHECKING:
     from o1coder_gym import envs

@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar, cast
 
-from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition
+from o1coder_gym.types import CaseResult, Problem, Proposal, Sampling, SearchResult, State, Transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,37 @@ class Advance:
     action: str
 
 
+MOST_INPUTS = 64
+"""Inputs of one `Execute` at most: it costs what a judged program costs, which has about as many tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Runs the program of a terminal state on inputs, in order and in one process. Answer: `Executed`.
+
+    It costs one execution. Nothing is expected of the outputs, so nothing is told of what is right.
+
+    Attributes:
+        state: Ends in code.
+        inputs: 1 to `MOST_INPUTS` literals of argument lists, or standard inputs.
+    """
+
+    state: State
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What a program did.
+
+    Attributes:
+        results: One per input; ``got`` is the output as a canonical literal or as text, None where there is
+            none; empty where the budget could not pay.
+    """
+
+    results: tuple[CaseResult, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """Asks the step scorer for the value of `state`. Answer: a float in [0, 1]."""
@@ -44,8 +75,8 @@ class Score:
     state: State
 
 
-Query: TypeAlias = Propose | Advance | Score
-Answer: TypeAlias = tuple[Proposal, ...] | Transition | float
+Query: TypeAlias = Propose | Advance | Score | Execute
+Answer: TypeAlias = tuple[Proposal, ...] | Transition | float | Executed
 Search: TypeAlias = Generator[Sequence[Query], list[Answer], SearchResult]
 
 
@@ -81,3 +112,8 @@ def advance(queries: Sequence[Advance]) -> Part[list[Transition]]:
 def score(states: Sequence[State]) -> Part[list[float]]:
     """Asks the step scorer; numbers in [0, 1]."""
     return cast("list[float]", (yield [Score(state) for state in states]))
+
+
+def execute(queries: Sequence[Execute]) -> Part[list[Executed]]:
+    """Runs programs on inputs."""
+    return cast("list[Executed]", (yield queries))

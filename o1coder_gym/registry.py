@@ -40,6 +40,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from o1coder_gym.errors import O1CoderError, PluginError, UnknownNameError, UsageError
+from o1coder_gym.importing.own_code import is_place, load_object
 from o1coder_gym.parameters import NO_HINTS, Hints, Parameter, bind, parameters
 from o1coder_gym.specs import Spec
 
@@ -190,6 +191,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "embedding": {"hash": "o1coder_gym.steps.choices:hashed_words"},
     "format": {
+        "functions": "o1coder_gym.steps.functions:FUNCTIONS",
         "pseudocode": "o1coder_gym.steps.formats:PSEUDOCODE",
         "vanilla": "o1coder_gym.steps.formats:VANILLA",
     },
@@ -255,7 +257,7 @@ class Entry:
             PluginError: When it cannot be imported, or is not what its kind needs.
             MissingExtraError: When it says so itself.
         """
-        where = f"plug-in {self.kind}.{self.name} of {self.origin} ({self.path})"
+        where = f"plug-in {self.kind}.{self.name} of {self.origin} ({self.path})" if self.name else self.path
         try:
             found = self.load()
         except O1CoderError:
@@ -397,7 +399,7 @@ def make(kind: str, spec: Spec, shown: str, **context: Any) -> Any:
         UsageError: When an argument or the target makes no sense.
         PluginError: When a plug-in cannot be used.
     """
-    entry, spec = _found(kind, spec, shown)
+    entry, spec = entry_of(kind, spec, shown)
     function, where = entry.object(), f"{KINDS[kind].noun} {shown}: "
     takes = _signature(function, where).parameters
     if "target" not in takes:
@@ -415,7 +417,7 @@ def arguments_of(kind: str, spec: Spec, shown: str) -> tuple[Any, dict[str, Any]
 
     Args and errors are those of `make`.
     """
-    entry, spec = _found(kind, spec, shown)
+    entry, spec = entry_of(kind, spec, shown)
     function, where = entry.object(), f"{KINDS[kind].noun} {shown}: "
     _refuse_target(spec, where)
     if not entry.name and not spec.arguments:
@@ -429,16 +431,19 @@ def bound(kind: str, spec: Spec, shown: str) -> Any:
     return partial(function, **arguments) if arguments else function
 
 
-def _found(kind: str, spec: Spec, shown: str) -> tuple[Entry, Spec]:
-    if not KINDS[kind].otherwise or spec.name in entries(kind):
+def entry_of(kind: str, spec: Spec, shown: str) -> tuple[Entry, Spec]:
+    """Returns the entry that a spec names, and the spec without the part that says where code stands.
+
+    Args and errors are those of `make`.
+    """
+    path = spec.name if spec.target is None else f"{spec.name}:{spec.target}"
+    if spec.name in entries(kind) or not is_place(path):
+        if KINDS[kind].otherwise and spec.name not in entries(kind):
+            raise UsageError(f"{KINDS[kind].noun} {shown!r} is {KINDS[kind].otherwise}")
         where = "" if spec.name == shown else f"{KINDS[kind].noun} {shown}: "
         return find(kind, spec.name, where=where), spec
-    path = spec.name if spec.target is None else f"{spec.name}:{spec.target}"
-    try:
-        found = pkgutil.resolve_name(path)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise UsageError(f"{KINDS[kind].noun} {shown!r} is {KINDS[kind].otherwise}: {error}") from error
-    return Entry(kind, "", path, "an import", load=lambda: found), replace(spec, target=None)
+    group = "" if KINDS[kind].otherwise else PLUGINS  # what those make is checked by who asks for it
+    return Entry(kind, "", path, "an import", group, partial(load_object, path)), replace(spec, target=None)
 
 
 def _signature(function: Any, where: str) -> inspect.Signature:

@@ -26,11 +26,12 @@ from typing import TypeAlias
 
 from o1coder_gym import registry
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.importing.own_code import is_place, load_object
 from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.specs import Spec, parse
 from o1coder_gym.types import Outcome, Transition, Verdict
 
-__path__: list[str] = []  # Python looks for `rewards.trl` in what has a path only; see moved.py
+__path__: list[str] = []  # Python looks for `rewards.trl` in what has a path only; see importing/moved.py
 
 Schedule: TypeAlias = Callable[[int], float]
 """α(t). The clock t is the number of policy updates since the start of RL: never seconds, never env steps."""
@@ -198,12 +199,29 @@ REWARDS: Mapping[str, Callable[..., Reward]] = MappingProxyType(
 def load_reward(mode: str, constants: RewardConstants = DEFAULTS) -> RewardFunction:
     """Returns the reward function of a mode with its constants fixed.
 
+    Args:
+        mode: A key of `REWARDS`, or your own function: ``FILE.py:NAME`` or ``package.module:NAME``, called
+            with the `Evidence` of a transition; it returns a number, or a `Reward` with terms of its own.
+        constants: For the terms, and for the modes of this project.
+
     Raises:
         UnknownNameError: When there is no such mode.
+        PluginError: When your own function cannot be imported.
     """
+    if is_place(mode):
+        return partial(_own_reward, function=load_object(mode), constants=constants)
     if mode not in REWARDS:
         raise UnknownNameError("reward mode", mode, REWARDS)
     return partial(REWARDS[mode], constants=constants)
+
+
+def _own_reward(
+    evidence: Evidence, *, function: Callable[[Evidence], Reward | float], constants: RewardConstants
+) -> Reward:
+    """Has a user's function pay; NaN where the judge could not say, as everywhere."""
+    paid, terms = function(evidence), reward_terms(evidence, constants)
+    found = paid if isinstance(paid, Reward) else Reward(float(paid))
+    return Reward(_paid(found.value, evidence, without_tests=found.value), {**terms, **found.terms})
 
 
 def reward_terms(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> dict[str, float]:

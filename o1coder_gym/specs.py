@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 from o1coder_gym.errors import UsageError
 
 _NAME = re.compile(r"[^:?]*")
+_PLACE = re.compile(r"[^:?]*\.[^:?]*:[^\W\d][\w.]*(?=\?|$)")
 _ENDS_A_VALUE = re.compile(r"[%&#\s\x00-\x1f\x7f]")
 _ENDS_A_KEY = re.compile(r"[%&#=\s\x00-\x1f\x7f]")
 # Targets are often web addresses, whose own escapes (%20) must pass untouched: only these three are ours.
@@ -68,8 +69,12 @@ def parse(text: str) -> Spec:
 
 
 def name_of(text: str) -> str:
-    """Returns the name in a spec, also in one of an earlier spelling such as ``mcts:width=4,c=1.4``."""
-    return re.split("[:?]", text, maxsplit=1)[0]
+    """Returns the name in a spec, also in one of an earlier spelling such as ``mcts:width=4,c=1.4``.
+
+    Of own code, ``FILE.py:NAME`` or ``package.module:NAME``, both parts are its name.
+    """
+    place = _PLACE.match(text)
+    return place[0] if place else re.split("[:?]", text, maxsplit=1)[0]
 
 
 def _pair(text: str, item: str) -> tuple[str, str]:

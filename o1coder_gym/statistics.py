@@ -21,13 +21,17 @@ from numpy.typing import NDArray
 
 from o1coder_gym.errors import UsageError
 
-FEW = 30
+FEW = 50
 """Problems below which an interval is rough."""
 ROUGH = "~"
 """Stands behind an interval that is rough."""
 ROUGH_LEGEND = f"{ROUGH}: rough, for there are fewer than {FEW} problems, or a handful of them decides"
-_DECIDING = 8
-"""Problems that a spread has to come from at the least; below it the interval is rough."""
+_DECIDING = 9
+"""Problems that a spread has to come from at the least; below it the interval is rough.
+
+With both, Wilson's interval of one outcome a problem covers 93 to 97 % whatever the share, by exact sums of
+the binomial distribution; with 30 and 8 it covered 92.7 to 97.7 %.
+"""
 
 Numbers: TypeAlias = Sequence[float] | NDArray[Any]
 Statistic: TypeAlias = Callable[[Sequence[int]], float]
@@ -94,13 +98,9 @@ def estimate_share(values: Numbers, weights: Numbers | None = None, *, confidenc
         return UNDEFINED
     weight = np.ones(len(shares)) if weights is None else np.asarray(weights, float)
     share = float(np.average(shares, weights=weight))
-    gaps = weight * (shares - share)
-    alike = float(weight.sum() ** 2 / (weight**2).sum())
+    gaps = weight * _gaps(shares, share)
     binary = weights is None and bool(np.isin(shares, (0.0, 1.0)).all())
-    spread = (
-        0.0 if binary or len(shares) < 2 else _inflated(len(shares)) * (gaps**2).sum() / weight.sum() ** 2
-    )
-    trials = share * (1 - share) / spread if spread > 0 and 0 < share < 1 else alike
+    trials = len(shares) if binary else _trials(share, gaps, weight)
     critical = _normal(confidence) if binary else _critical(len(shares), confidence)
     return Estimate(share, *_wilson(share, trials, critical), len(shares), _is_rough(gaps))
 
@@ -119,7 +119,7 @@ def estimate_mean(values: Numbers, *, confidence: float = 0.95) -> Estimate:
     if len(numbers) < 2:
         return Estimate(mean, math.nan, math.nan, 1, rough=True)
     half = _critical(len(numbers), confidence) * float(numbers.std(ddof=1)) / math.sqrt(len(numbers))
-    return Estimate(mean, mean - half, mean + half, len(numbers), _is_rough(numbers - mean))
+    return Estimate(mean, mean - half, mean + half, len(numbers), _is_rough(_gaps(numbers, mean)))
 
 
 def estimate_difference(values: Numbers, *, confidence: float = 0.95) -> Estimate:
@@ -190,7 +190,10 @@ def estimate(
     drawn = [statistic(np.concatenate([members[place] for place in row]).tolist()) for row in draws]
     known = np.asarray([number for number in drawn if not math.isnan(number)])
     low, high = np.quantile(known, _tails(known, value, len(members))) if len(known) else (math.nan, math.nan)
-    return Estimate(value, float(low), float(high), len(everything), len(members) < FEW)
+    # what each problem contributes: how far the statistic moves without it (the jackknife)
+    others = (np.concatenate(members[:place] + members[place + 1 :]) for place in range(len(members)))
+    without = np.asarray([statistic(some.tolist()) for some in others])
+    return Estimate(value, float(low), float(high), len(everything), _is_rough(_gaps(without, value)))
 
 
 def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -237,7 +240,7 @@ def _wilson(share: float, trials: float, critical: float) -> tuple[float, float]
     shrink = critical * critical / trials
     centre = (share + shrink / 2) / (1 + shrink)
     half = critical / (1 + shrink) * math.sqrt(share * (1 - share) / trials + shrink / (4 * trials))
-    return 0.0 if share <= 0 else max(0.0, centre - half), 1.0 if share >= 1 else min(1.0, centre + half)
+    return 0.0 if share <= 0 else centre - half, 1.0 if share >= 1 else centre + half
 
 
 def _normal(confidence: float) -> float:
@@ -265,6 +268,20 @@ def _critical(problems: int, confidence: float) -> float:
     return sum(term / degrees**power for power, term in enumerate(terms))
 
 
+def _trials(share: float, gaps: NDArray[Any], weight: NDArray[Any]) -> float:
+    """Returns how many independent trials would spread as the problems do; what these weigh if none does."""
+    spread = float((gaps**2).sum())
+    if spread == 0:
+        return float(weight.sum() ** 2 / (weight**2).sum())
+    return share * (1 - share) * float(weight.sum() ** 2) / (_inflated(len(gaps)) * spread)
+
+
+def _gaps(values: NDArray[Any], centre: float) -> NDArray[Any]:
+    """Returns how far values are from their centre; the rounding of a mean of equal ones is no gap."""
+    gaps = values - centre
+    return np.where(np.abs(gaps) > 1e-12 * (1 + abs(centre)), gaps, 0.0)
+
+
 def _inflated(problems: int) -> float:
     """Returns what an observed variance is short by, as its mean was estimated from the same problems."""
     return problems / (problems - 1)
@@ -274,7 +291,8 @@ def _is_rough(gaps: NDArray[Any]) -> bool:
     """Whether an interval is rough: by few problems, or a spread to which only a handful contributes."""
     squares = gaps * gaps
     whole = float((squares * squares).sum())
-    return len(gaps) < FEW or whole == 0 or float(squares.sum()) ** 2 / whole < _DECIDING
+    # NaN, a statistic that one problem alone defines, is rough as well
+    return len(gaps) < FEW or not (whole > 0 and float(squares.sum()) ** 2 / whole >= _DECIDING)
 
 
 def _tails(drawn: NDArray[Any], value: float, problems: int) -> list[float]:

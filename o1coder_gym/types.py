@@ -117,6 +117,8 @@ class ActionType(enum.IntEnum):
     """Refine part of the pseudocode."""
     CODE = 3
     """Generate Python code from the pseudocode; ends the episode."""
+    HELPER = 4
+    """Write a function that the program will call; the program is all helpers and the code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Step:
 
     Attributes:
         type: Which of the actions it is.
-        text: Its body without header; for `CODE` the bare program without fences.
+        text: Its body without header; for `CODE` and `HELPER` the bare program without fences.
     """
 
     type: ActionType
@@ -155,10 +157,11 @@ class State:
 
     @property
     def code(self) -> str | None:
-        """The committed program, None while the last step is not a code step."""
-        if self.steps and self.steps[-1].type is ActionType.CODE:
-            return self.steps[-1].text
-        return None
+        """The committed program, its helpers first; None while the last step is not a code step."""
+        if not self.steps or self.steps[-1].type is not ActionType.CODE:
+            return None
+        helpers = [step.text for step in self.steps if step.type is ActionType.HELPER]
+        return "\n\n\n".join([*helpers, self.steps[-1].text])
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; `from_row` is its inverse."""
@@ -215,7 +218,8 @@ class Proposal:
 
     Attributes:
         text: The whole action as `ReasoningModel.advance` takes it, header included.
-        tokens: Number of generated tokens, the unit of budgets; ≥ 0.
+        tokens: Number of generated tokens, the unit of budgets; ≥ 0, more than asked for where a server
+            ignores ``max_tokens``.
         logprob: Sum of the log-probabilities of the `kept_tokens`, ≤ 0, under the model's own
             distribution (temperature 1, no truncation); None where a backend cannot tell.
         token_ids: The tokens of `text` behind its opening, empty where a backend does not expose them.
@@ -464,6 +468,23 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Parting:
+    """An input on which programs of a search part.
+
+    Attributes:
+        input: Literal of an argument list, or a standard input.
+        outputs: What programs do there, each with the terminal states that do it.
+        right: The one of these that is taken for right; None where that is open.
+        confidence: Share of the votes behind it, in [0, 1].
+    """
+
+    input: str
+    outputs: tuple[tuple[str, tuple[State, ...]], ...]
+    right: str | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """What an agent ends with.
 
@@ -471,11 +492,13 @@ class SearchResult:
         state: The chosen terminal state; None if the agent committed no code.
         value: The agent's own estimate of it, in [0, 1], from public or generated tests only.
         tree: The finished tree for harvest and viewers, None for agents that keep none.
+        partings: What an adversary found, in order.
     """
 
     state: State | None
     value: float = 0.0
     tree: Any = field(default=None, compare=False)
+    partings: tuple[Parting, ...] = field(default=(), compare=False)
 
     @property
     def code(self) -> str | None:

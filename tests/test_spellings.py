@@ -86,7 +86,7 @@ def test_selectors(text: str) -> None:
         ("mcts?temperature=-1", "temperature must be at least 0"),
         ("mcts?top_p=0", r"top_p must be in \(0, 1\], got 0.0"),
         ("mcts?alpha_compile=2", r"alpha_compile must be in \[0, 1\]"),
-        ("mcts?width=null", "width must be a whole number, got 'null'"),
+        ("ab_mcts?width=null", "width must be a whole number, got 'null'"),
     ],
 )
 def test_messages_about_agents(text: str, message: str) -> None:

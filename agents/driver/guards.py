@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, TypeAlias, TypeVar, get_args
 
 from o1coder_gym.errors import ConformanceError, O1CoderError, PolicyError, ScorerError
-from o1coder_gym.queries import Advance, Answer, Propose, Query, Score
+from o1coder_gym.queries import MOST_INPUTS, Advance, Answer, Execute, Executed, Propose, Query, Score
 from o1coder_gym.types import (
     CaseResult,
     Finish,
@@ -28,7 +28,7 @@ from o1coder_gym.types import (
     Verdict,
 )
 
-Payload: TypeAlias = PolicyRequest | tuple[State, str] | tuple[Problem, State]
+Payload: TypeAlias = PolicyRequest | tuple[State, str] | tuple[Problem, State] | Execute
 """A request to the policy, the model or the scorer."""
 
 T = TypeVar("T")
@@ -53,6 +53,9 @@ def check_reply(payload: Payload, reply: Any) -> Answer:
         case PolicyRequest():
             where = f"policy, {payload.problem.task_id}"
             return _guarded(PolicyError, where, lambda: _proposals(payload, reply))
+        case Execute(state, inputs):
+            where = f"model, {state.problem_id}"
+            return _guarded(ConformanceError, where, lambda: _executed(len(inputs), reply))
         case (Problem(), State() as state):
             return _guarded(ScorerError, f"scorer, {state.problem_id}", lambda: _share(reply))
         case (State() as state, _):
@@ -98,7 +101,7 @@ def _queries(problem_id: str, queries: Any) -> list[Query]:
 
 
 def _query(problem_id: str, query: Any) -> Query:
-    if not isinstance(query, Propose | Advance | Score):
+    if not isinstance(query, Propose | Advance | Score | Execute):
         raise _Odd(f"the agent asked for {query!r:.200}, which is no query")
     state = query.state
     if type(state) is not State or state.problem_id != problem_id:
@@ -109,7 +112,27 @@ def _query(problem_id: str, query: Any) -> Query:
         return query if same else Propose(state, n, sampling)
     if isinstance(query, Advance):
         _text("an action", query.action)
+    if isinstance(query, Execute):
+        _executable(query)
     return query
+
+
+def _executable(query: Execute) -> None:
+    if query.state.code is None:
+        raise _Odd("the agent asked to execute a state without a program")
+    if type(query.inputs) is not tuple or not 1 <= len(query.inputs) <= MOST_INPUTS:
+        raise _Odd(f"got inputs {query.inputs!r:.200}, expected a tuple of 1 to {MOST_INPUTS}")
+    for given in query.inputs:
+        _text("an input", given)
+
+
+def _executed(inputs: int, given: Any) -> Executed:
+    if not isinstance(given, Executed):
+        raise _Odd(f"got a {_kind(given)}, expected an Executed")
+    results = tuple(given.results)
+    if len(results) != inputs or not all(isinstance(one, CaseResult) for one in results):
+        raise _Odd(f"got {len(results)} results of {inputs} inputs")
+    return Executed(results)
 
 
 _EXACT = (float, float, int, int)
@@ -150,16 +173,14 @@ def _proposals(request: PolicyRequest, proposals: Any) -> tuple[Proposal, ...]:
     if len(found) != request.n:
         more = " or more" if len(found) > request.n and not hasattr(proposals, "__len__") else ""
         raise _Odd(f"got {len(found)}{more} proposals, expected {request.n}")
-    return tuple(_proposal(request.sampling.max_tokens, proposal) for proposal in found)
+    return tuple(map(_proposal, found))
 
 
-def _proposal(max_tokens: int, given: Any) -> Proposal:
+def _proposal(given: Any) -> Proposal:
     if not isinstance(given, Proposal):
         raise _Odd(f"got a {_kind(given)}, expected a Proposal")
     _text("a proposal", given.text)
-    tokens = given.tokens if type(given.tokens) is int else _whole("tokens", given.tokens, -math.inf)
-    if not 0 <= tokens <= max_tokens:
-        raise _Odd(f"got {tokens} tokens, expected 0 to {max_tokens}")
+    tokens = _whole("tokens", given.tokens, 0)  # more than were asked for are settled as they are
     if given.finish not in _FINISHES:
         raise _Odd(f"got finish {given.finish!r:.80}; a policy says 'stop' or 'length'")
     logprob = given.logprob

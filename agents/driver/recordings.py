@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.queries import Advance, Answer, Propose, Query
+from o1coder_gym.queries import Advance, Answer, Execute, Executed, Propose, Query
 from o1coder_gym.types import Proposal, Sampling, State, Transition, Usage
 
 
@@ -17,11 +17,13 @@ class Recording:
         samples: Drawn proposals by state and sampling, in order; those that the budget cut are among them.
         transitions: By state and action.
         scores: By state.
+        executions: By state and inputs, in order: the same may be asked again, to see whether it is noise.
     """
 
     samples: dict[tuple[State, Sampling], list[Proposal]] = field(default_factory=dict)
     transitions: dict[tuple[State, str], Transition] = field(default_factory=dict)
     scores: dict[State, float] = field(default_factory=dict)
+    executions: dict[tuple[State, tuple[str, ...]], list[Executed]] = field(default_factory=dict)
 
     def add(self, query: Query, answer: Answer) -> None:
         """Records an answer."""
@@ -32,6 +34,10 @@ class Recording:
             assert isinstance(answer, Transition)
             if answer.state is not query.state:
                 self.transitions[query.state, query.action] = answer
+        elif isinstance(query, Execute):
+            assert isinstance(answer, Executed)
+            if answer.results:
+                self.executions.setdefault((query.state, query.inputs), []).append(answer)
         else:
             assert isinstance(answer, float)
             self.scores[query.state] = answer

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from o1coder_gym.agents.driver.guards import Payload
-from o1coder_gym.queries import Answer
+from o1coder_gym.queries import Answer, Execute, Executed
 from o1coder_gym.runs.seeds import digest
 from o1coder_gym.types import (
     ActionType,
@@ -26,6 +26,8 @@ from o1coder_gym.types import (
 def name_of(payload: Payload) -> str:
     """Returns a digest of what a request asks for."""
     match payload:
+        case Execute(state, inputs):
+            return digest([state.to_row(), list(inputs)])
         case PolicyRequest(sampling=sampling):
             drawn = [sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens]
             return digest([payload.seed, payload.n, drawn])
@@ -39,12 +41,16 @@ def write_answer(answer: Answer) -> Any:
     """Returns an answer as a JSON-able value."""
     if isinstance(answer, tuple):
         return write_proposals(answer)
+    if isinstance(answer, Executed):
+        return [[one.outcome.value, one.got, one.error] for one in answer.results]
     return write_transition(answer) if isinstance(answer, Transition) else answer
 
 
 def read_answer(payload: Payload, row: Any) -> Answer:
     """Reads what `write_answer` wrote of the answer to a payload."""
     match payload:
+        case Execute():
+            return Executed(tuple(CaseResult(Outcome(outcome), got, error) for outcome, got, error in row))
         case PolicyRequest():
             return read_proposals(row)
         case (State() as state, _):

@@ -7,7 +7,8 @@ on the answers alone, never on the timing of batches.
 
 What was sampled is told apart from what happened to the policy by accident: a sample that ended because
 the budget granted it fewer tokens than were asked for is settled, recorded and shown to the observer as
-``finish="budget"``, but no agent gets it, so that none can have it judged.
+``finish="budget"``, but no agent gets it, so that none can have it judged. Nor does one get the samples with
+which a server that ignores ``max_tokens`` overdrew its budget: they are paid for, and the search ends.
 
 Every search ends: a budget pays for so much, and a search that goes on for `UNPAID_TURNS` turns without
 paying anything is told that its budget is spent.
@@ -25,7 +26,7 @@ from o1coder_gym.agents.driver.lanes import Request
 from o1coder_gym.agents.driver.replies import name_of, read_answer, write_answer
 from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, O1CoderError
-from o1coder_gym.queries import Advance, Answer, Propose, Query, Score, Search
+from o1coder_gym.queries import Advance, Answer, Execute, Executed, Propose, Query, Score, Search
 from o1coder_gym.runs.budget import Grant, Meter
 from o1coder_gym.runs.seeds import derive_seed
 from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
@@ -40,7 +41,7 @@ class _Slot:
 
     query: Query
     samples: list[Proposal] = field(default_factory=list)
-    answer: Transition | float | None = None
+    answer: Transition | float | Executed | None = None
 
     @property
     def open(self) -> bool:
@@ -181,6 +182,8 @@ class Session:
         return next(self._search)
 
     def _reserve(self) -> list[Request]:
+        if self._meter.overdrawn:  # known only now: no answer of a wave is worth less for coming late
+            self._take_back_the_overlong()
         expired = self._time_is_over()
         requests = []
         for index, slot in enumerate(self._turn):
@@ -198,6 +201,9 @@ class Session:
         if isinstance(query, Advance):
             granted = self._meter.reserve_executions(1)
             return self._issue((query.state, query.action), grant=granted) if granted else None
+        if isinstance(query, Execute):
+            granted = self._meter.reserve_executions(1)
+            return self._issue(query, grant=granted) if granted else None
         grant = self._meter.reserve_samples(query.n - len(slot.samples), query.sampling.max_tokens)
         if grant is None:
             return None
@@ -237,6 +243,8 @@ class Session:
             answer = self._attributed(query, answer)
         if isinstance(query, Score):
             self._meter.count_scores(1)
+        if isinstance(query, Execute):
+            self._meter.settle_executions(request.grant, 1)
         assert not isinstance(answer, tuple)  # `check_reply` lets none through
         slot.answer = answer
 
@@ -246,13 +254,23 @@ class Session:
         samples = []
         sampled = self._sampled.setdefault(query.state, {})
         for proposal in answer:
-            if granted_less and proposal.finish == "length":
+            if granted_less and (proposal.finish == "length" or proposal.tokens > grant.max_tokens):
                 samples.append(replace(proposal, finish="budget"))
                 continue
             samples.append(proposal)
             if sampled.get(proposal.text) != "stop":
                 sampled[proposal.text] = proposal.finish
         return samples
+
+    def _take_back_the_overlong(self) -> None:
+        """Marks the samples of the turn that are longer than was asked for as cut by the budget."""
+        for slot in self._turn:
+            if isinstance(slot.query, Propose):
+                most = slot.query.sampling.max_tokens
+                slot.samples = [
+                    replace(sample, finish="budget") if sample.tokens > most else sample
+                    for sample in slot.samples
+                ]
 
     def _attributed(self, query: Advance, transition: Transition) -> Transition:
         """Says who wrote the step, and how its sample ended."""
@@ -265,7 +283,7 @@ class Session:
         """Hands the answers to the agent, or tells it that the budget paid for none of them."""
         paid = [slot for slot in self._turn if not isinstance(slot.query, Score)] or self._turn
         if not any(slot.served for slot in paid):
-            self._stop("the budget is spent")
+            self._stop("the budget is overdrawn" if self._meter.overdrawn else "the budget is spent")
         elif self._idles():
             self._stop(f"nothing was drawn or judged in {UNPAID_TURNS} turns")
         else:
@@ -366,6 +384,8 @@ def _answer(slot: _Slot) -> Answer:
     """What the agent gets; an `Advance` that could not be paid comes back masked."""
     if isinstance(slot.query, Propose):
         return slot.whole
+    if slot.answer is None and isinstance(slot.query, Execute):
+        return Executed(())
     if slot.answer is None:
         return Transition(slot.query.state, math.nan, False, True, "the budget is spent")
     return slot.answer

@@ -16,7 +16,7 @@ from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.driver.session import UNPAID_TURNS
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
-from o1coder_gym.queries import Advance, Answer, Propose, Query
+from o1coder_gym.queries import Advance, Answer, Execute, Executed, Propose, Query
 from o1coder_gym.runs.budget import SMALLEST_SAMPLE, Budget
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
 
@@ -92,9 +92,9 @@ class _Teller:
         answers = [self._one(query) for query in queries]
         self.idle = self.idle + 1 if self.usage == before else 0
         served = [
-            answer.state is not query.state if isinstance(answer, Transition) else bool(answer)
+            _served(query, answer)
             for query, answer in zip(queries, answers, strict=True)
-            if isinstance(query, Propose | Advance)
+            if isinstance(query, Propose | Advance | Execute)
         ]
         self.exhausted = (bool(served) and not any(served)) or self.idle > UNPAID_TURNS
         return None if self.exhausted else answers
@@ -104,6 +104,8 @@ class _Teller:
             return self._samples(query)
         if isinstance(query, Advance):
             return self._transition(query)
+        if isinstance(query, Execute):
+            return self._executed(query)
         return self.recording.scores.get(query.state, 0.0)
 
     def _samples(self, query: Propose) -> tuple[Proposal, ...]:
@@ -123,7 +125,9 @@ class _Teller:
         left = math.inf if self.budget.tokens is None else self.budget.tokens - self.usage.tokens
         if left < min(max_tokens, SMALLEST_SAMPLE):
             return False  # the driver would not begin it
-        paid = self._pay(replace(_price(proposal), tokens=int(min(left, proposal.tokens))))
+        overlong = proposal.tokens > max_tokens  # of a server that ignores the limit: paid for as it was sent
+        tokens = proposal.tokens if overlong else int(min(left, proposal.tokens))
+        paid = self._pay(replace(_price(proposal), tokens=tokens))
         self.cut = paid and (proposal.finish == "budget" or left < proposal.tokens)
         return paid and not self.cut
 
@@ -134,11 +138,18 @@ class _Teller:
         self.told.add(query, found)
         return found
 
+    def _executed(self, query: Execute) -> Executed:
+        place = query.state, query.inputs
+        known, asked = self.recording.executions.get(place, []), len(self.told.executions.get(place, []))
+        if asked >= len(known) or not self._pay(Usage(executions=1)):
+            return Executed(())
+        self.told.add(query, known[asked])
+        return known[asked]
+
     def _pay(self, cost: Usage) -> bool:
         after = self.usage + cost
         limits = self.budget
         for spent, limit in (
-            (after.tokens, limits.tokens),
             (after.calls, limits.calls),
             (after.executions, limits.executions),
         ):
@@ -146,6 +157,13 @@ class _Teller:
                 return False
         self.usage = after
         return True
+
+
+def _served(query: Query, answer: Answer) -> bool:
+    """Whether an answer has anything for the agent."""
+    if isinstance(answer, Transition):
+        return answer.state is not query.state
+    return bool(answer.results if isinstance(answer, Executed) else answer)
 
 
 def _price(proposal: Proposal) -> Usage:

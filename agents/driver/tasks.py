@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from o1coder_gym.errors import O1CoderError, UsageError
+from o1coder_gym.protocols import Policy
 from o1coder_gym.queries import Agent, Answer, Query, Search
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.runs.context import SearchContext, begin
@@ -30,6 +31,7 @@ class Task:
         budget: Its limits on this problem.
         name: The agent's name, e.g. its spec; with `task_id` and `seed` unique in a run.
         seed: Replaces the driver's seed; None keeps it.
+        policy: Proposes for this task alone; None is the driver's. Tasks that share one share its batches.
     """
 
     task_id: str
@@ -37,6 +39,7 @@ class Task:
     budget: Budget = UNLIMITED
     name: str = "agent"
     seed: int | None = None
+    policy: Policy | None = None
 
     @property
     def key(self) -> str:

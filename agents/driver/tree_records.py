@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.driver.tasks import TaskResult
 from o1coder_gym.agents.search.tree import Node, Tree
-from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
+from o1coder_gym.process_data.search_tree import NodeParting, SearchTree, TreeNode
 from o1coder_gym.steps.formats import FORMATS
-from o1coder_gym.types import ActionType, Problem, Proposal, State, Step, Transition
+from o1coder_gym.types import ActionType, Parting, Problem, Proposal, State, Step, Transition
 
 
 def tree_record(
@@ -29,7 +30,19 @@ def tree_record(
     tree = found.tree if found is not None and isinstance(found.tree, Tree) else observed(recording, root)
     record = tree.record(problem, found.state if found is not None else None)
     record = replace(record, nodes=(*record.nodes, *_cut_leaves(tree, recording, format)))
+    if found is not None and found.partings:
+        places = {node.state: node.index for node in tree.nodes}
+        record = replace(record, partings=tuple(_placed(one, places) for one in found.partings))
     return replace(record, agent=finished.task.name, seed=seed, format=format, usage=finished.usage)
+
+
+def _placed(parting: Parting, places: Mapping[State, int]) -> NodeParting:
+    """Returns a parting whose programs are nodes; one that the tree does not hold is left out."""
+    outputs = (
+        (output, tuple(places[state] for state in states if state in places))
+        for output, states in parting.outputs
+    )
+    return NodeParting(parting.input, tuple(outputs), parting.right, parting.confidence)
 
 
 def observed(recording: Recording, root: State) -> Tree:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from o1coder_gym.agents.rl.advantages import step_returns
 from o1coder_gym.agents.rl.episodes import Episode, TokenRow
 from o1coder_gym.agents.rl.settings import RLSettings
-from o1coder_gym.rewards import load_schedule, phi
+from o1coder_gym.rewards import Evidence, load_reward, load_schedule, phi
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,12 @@ def _scored(episode: Episode, row: TokenRow, settings: RLSettings, alpha: float)
     process = episode.process
     outcome = episode.outcome(settings.tau_pass, settings.tau_fail, fractional=settings.fractional)
     reward = phi(outcome, process, alpha, settings.gamma)
-    if settings.credit == "step":
+    if settings.reward is not None:
+        reward = load_reward(settings.reward)(
+            Evidence(process, episode.last.verdict, episode.last.truncated)
+        ).value
+        returns = (reward,) * len(process)
+    elif settings.credit == "step":
         returns = step_returns(outcome, process, alpha, settings.gamma)
     else:
         returns = (reward,) * len(process)

@@ -8,7 +8,6 @@ what the policy was shown before the two steps, token by token as in search.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,13 @@ from o1coder_gym.models.checkpoints import (
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import project_completions_only
-from o1coder_gym.models.shared_prefixes import NeighbourRows, share_prefixes
+from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 from o1coder_gym.models.trainers import lora, provenance, write_card
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.process_data import PairRow, ProcessData
 from o1coder_gym.process_data.learned_tokens import step_tokens
 from o1coder_gym.runs.provenance import content_hash
+from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.types import Problem
 
@@ -41,7 +41,7 @@ except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
 
-class StepDPOTrainer(NeighbourRows, DPOTrainer):
+class StepDPOTrainer(DPOTrainer):
     """DPOTrainer for pairs that are tokens already."""
 
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
@@ -77,7 +77,7 @@ def train_dpo(
     """
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
     folder = model_path(weights)
-    loaded, tokenizer = load_weights(folder, settings.dtype)
+    loaded, tokenizer = load_weights(folder, settings.dtype, settings.template_arguments)
     problems = {problem.task_id: problem for problem in data.problems}
     chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
     rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
@@ -100,11 +100,13 @@ def train_dpo(
         processing_class=tokenizer,
         peft_config=adapters,
     )
+    if settings.group_prefixes:
+        keep_neighbours_together(trainer)
     trainer.remove_callback(PrinterCallback)
     with quiet():
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
     save_merged(trainer.model, tokenizer, out / MODEL)
-    made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), asdict(settings))
+    made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), to_row(settings))
     write_card(out / MODEL, made, outcome.metrics, trainer.model)
     return out / MODEL
 

@@ -17,6 +17,7 @@ from o1coder_gym.policies import LanguageModelPolicy
 from o1coder_gym.protocols import Model
 from o1coder_gym.rewards import fractional_outcome, outcome_reward
 from o1coder_gym.runs.seeds import derive_stream
+from o1coder_gym.steps.formats import StepFormat, is_prose
 from o1coder_gym.types import ActionType, Problem, Proposal, Sampling, State, Transition
 
 
@@ -28,11 +29,13 @@ class Episode:
         problem: The question.
         proposals: What the policy wrote, one per step, m of them.
         transitions: What each led to.
+        prose: Whether the last text, judged as a program, holds none (`is_prose`).
     """
 
     problem: Problem
     proposals: tuple[Proposal, ...]
     transitions: tuple[Transition, ...]
+    prose: bool = False
 
     @property
     def last(self) -> Transition:
@@ -51,9 +54,9 @@ class Episode:
 
     @property
     def well_formed(self) -> bool:
-        """Whether every step could be read and the last one is code."""
-        steps = self.last.state.steps
-        return self.committed and all(step.type is not ActionType.MALFORMED for step in steps)
+        """Whether every step could be read and the last one is code, not prose."""
+        malformed = any(step.type is ActionType.MALFORMED for step in self.last.state.steps)
+        return self.committed and not self.prose and not malformed
 
     @property
     def tokens(self) -> int:
@@ -104,11 +107,14 @@ def sample_episodes(
         drawn = recorder.recordings[result.task.key].proposals
         if any(one.finish == "length" and not one.tokens for one in drawn):
             raise O1CoderError(f"{result.task.task_id}: an episode grew longer than the model's context")
-    return [_episode(model.problem(task.task_id), recorder.recordings[task.key]) for task in tasks]
+    form = policy.step_format
+    return [_episode(model.problem(task.task_id), recorder.recordings[task.key], form) for task in tasks]
 
 
-def _episode(problem: Problem, recording: Recording) -> Episode:
-    return Episode(problem, recording.proposals, tuple(recording.transitions.values()))
+def _episode(problem: Problem, recording: Recording, step_format: StepFormat) -> Episode:
+    proposals = recording.proposals
+    prose = is_prose(step_format, proposals[-1].text)
+    return Episode(problem, proposals, tuple(recording.transitions.values()), prose)
 
 
 def token_row(policy: LanguageModelPolicy, episode: Episode) -> TokenRow:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -42,6 +41,7 @@ from o1coder_gym.models.shared_prefixes import share_prefixes
 from o1coder_gym.models.trainers import lora, provenance, write_card
 from o1coder_gym.protocols import Model
 from o1coder_gym.runs.provenance import content_hash
+from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 
 try:
@@ -259,10 +259,9 @@ def train_policy(
             when the policy never writes a program. Checkpoints stay.
         WeightsError: When the model cannot be found.
     """
-    if len(task_ids) < settings.problems:
-        raise UsageError(f"a batch needs {settings.problems} problems, there are {len(task_ids)}")
+    settings.check_problems(len(task_ids))
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
-    loaded, tokenizer = load_weights(model_path(weights), settings.dtype)
+    loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     actor = Actor(loaded, tokenizer, step_format, settings.batch)
     project_completions_only()
     trainer = StepGRPOTrainer(
@@ -287,7 +286,7 @@ def train_policy(
 def _save(trainer: Any, weights: str, task_ids: Sequence[str], out: Path, settings: RLSettings) -> None:
     """Saves the trained model with its card."""
     save_merged(trainer.model, trainer.processing_class, out / MODEL)
-    made = provenance("rl policy", weights, content_hash(list(task_ids)), asdict(settings))
+    made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
     write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.models.checkpoints import (
-    CHECKPOINTS,
-)
-from o1coder_gym.rewards import RewardConstants, load_schedule
+from o1coder_gym.models.checkpoints import CHECKPOINTS, activation_checkpointing
+from o1coder_gym.models.trainers import report_to
+from o1coder_gym.rewards import RewardConstants, load_reward, load_schedule
 from o1coder_gym.settings import (
     FILE_ONLY,
     AtLeastOne,
@@ -21,8 +20,9 @@ from o1coder_gym.settings import (
     Positive,
     Range,
     check_fields,
+    to_row,
 )
-from o1coder_gym.settings.groups import Dtype
+from o1coder_gym.settings.groups import Dtype, TemplateArguments
 from o1coder_gym.types import Sampling
 
 
@@ -41,6 +41,8 @@ class RLSettings(Checked):
         learning_rate: Of AdamW, constant.
         beta: Weight of the KL divergence from the model that training started from.
         clip: ε of PPO.
+        reward: Your own function of an episode in place of φ, FILE.py:NAME or package.module:NAME; see
+            `rewards.load_reward`. One advantage per episode.
         importance_cap: Upper bound of π_trainer / π_sampler of a token, by which its advantage is multiplied,
             ≥ 1, where sampler and trainer round differently; 0 takes them for equal and saves a forward pass.
         alpha: α(t): 0.5, linear?start=1&end=0.1&horizon=90, …; t counts optimizer steps.
@@ -55,6 +57,7 @@ class RLSettings(Checked):
         validate_every: Batches between two looks at the held-out problems; 0 never.
         dtype: Of the weights; auto: bfloat16 on a GPU, else float32.
         seed: Of order, samples and adapters.
+        template_arguments: Variables of the chat template; the trained model's template keeps them.
     """
 
     credit: Literal["step", "phi", "outcome"] = "step"
@@ -64,6 +67,7 @@ class RLSettings(Checked):
     iterations: AtLeastOne = 1
     rows_at_once: AtLeastOne = 16
     learning_rate: Annotated[Positive, Flag("--lr")] = 1e-5
+    reward: str | None = None
     beta: NonNegative = 0.02
     clip: Positive = 0.2
     importance_cap: NonNegative = 0.0
@@ -79,6 +83,7 @@ class RLSettings(Checked):
     validate_every: Count = 0
     dtype: Dtype = "auto"
     seed: int = 0
+    template_arguments: TemplateArguments = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for numbers that make no sense."""
@@ -89,10 +94,22 @@ class RLSettings(Checked):
             raise UsageError("an importance cap is 0 or at least 1, and needs a temperature of 1")
         RewardConstants(gamma=self.gamma, tau_pass=self.tau_pass, tau_fail=self.tau_fail)
         load_schedule(self.alpha)
+        if self.reward is not None:
+            load_reward(self.reward)
+
+    def check_problems(self, count: int) -> None:
+        """Raises `UsageError` when a batch has more problems than there are; says how to make it smaller."""
+        if count < self.problems:
+            batch = count * self.episodes
+            fits = next(size for size in range(self.rows_at_once, 0, -1) if batch % size == 0)
+            raise UsageError(
+                f"a batch needs {self.problems} problems, there are {count}; give --batch-problems {count} "
+                f"--rows-at-once {fits} (in a file: problems, rows_at_once)"
+            )
 
     def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict; without an importance cap that of earlier versions, whose runs go on."""
-        row = asdict(self)
+        """Returns a JSON-able dict; without what is new that of earlier versions, whose runs go on."""
+        row = to_row(self)
         if not self.importance_cap:
             del row["importance_cap"]
         return row
@@ -120,12 +137,14 @@ class DPOSettings(Checked):
         epochs: Passes over the pairs.
         batch_size: Pairs per optimizer step.
         rows_at_once: Pairs per forward pass; divides the batch.
+        group_prefixes: Pairs that begin alike stand in one forward pass, see `TrainingSettings`.
         pairs: Pairs at most, those of largest margin; 0 takes all.
         max_length: Longest pair in tokens; longer ones are left out.
         lora_rank: r of LoRA on all linear layers; 0 trains all weights.
         save_steps: Optimizer steps between two checkpoints.
         dtype: Of the weights; auto: bfloat16 on a GPU, else float32.
         seed: Of order and adapters.
+        template_arguments: Variables of the chat template; the trained model's template keeps them.
     """
 
     learning_rate: Annotated[Positive, Flag("--lr")] = 5e-6
@@ -134,12 +153,14 @@ class DPOSettings(Checked):
     epochs: Positive = 1.0
     batch_size: Annotated[AtLeastOne, Flag("--batch")] = 16
     rows_at_once: AtLeastOne = 4
+    group_prefixes: bool = False
     pairs: Count = 0
     max_length: AtLeastOne = 2048
     lora_rank: Count = 0
     save_steps: AtLeastOne = 50
     dtype: Dtype = "auto"
     seed: int = 0
+    template_arguments: TemplateArguments = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for numbers that make no sense."""
@@ -161,10 +182,10 @@ def common_arguments(out: Path, settings: RLSettings | DPOSettings) -> dict[str,
         "beta": settings.beta,
         "logging_steps": 1,
         "save_total_limit": 2,
-        "report_to": "tensorboard",
+        "report_to": report_to(),
         "seed": settings.seed,
         "use_cpu": not on_gpu,
         "bf16": on_gpu,
-        "gradient_checkpointing": on_gpu,
+        **activation_checkpointing(),
         "disable_tqdm": True,
     }

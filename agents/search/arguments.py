@@ -20,7 +20,11 @@ Simulations: TypeAlias = Annotated[
     Count | None, Meaning("Simulations at most, ≥ 0; null: as many as the budget pays for, 32 without one.")
 ]
 Width: TypeAlias = Annotated[
-    AtLeastOne, Meaning("Samples per node, ≥ 1; more only where a path has nothing else left.")
+    AtLeastOne | None,
+    Meaning(
+        "Samples per node, ≥ 1; more only where a path has nothing else left. null: as many as the node's "
+        "visits ask for."
+    ),
 ]
 Exploration: TypeAlias = Annotated[NonNegative, Meaning("Exploration constant of selection, ≥ 0.")]
 Parallel: TypeAlias = Annotated[AtLeastOne, Meaning("W, simulations at the same time, ≥ 1.")]
@@ -39,10 +43,11 @@ LeafValue: TypeAlias = Annotated[
     Meaning("Value of a leaf: `rollout` by the policy, `scored` by the step scorer, or `mixed`, both."),
 ]
 NodeWidening: TypeAlias = Annotated[
-    Widening,
+    Widening | None,
     Meaning(
         "How many samples a node may have at so many visits: `all_at_once` draws all siblings in one call "
-        "(the paper's), `progressive` one after the other."
+        "(the paper's), `progressive` one after the other up to the width, `growing` more and more, without "
+        "an end. null: `growing` without a width; with one `all_at_once` (mcts) or `progressive` (puct)."
     ),
 ]
 SIMULATIONS = 32

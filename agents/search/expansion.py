@@ -102,7 +102,7 @@ def _merge(proposals: Sequence[Proposal]) -> list[tuple[Proposal, int]]:
 
 
 Widening: TypeAlias = Callable[[int, int], int]
-"""From (visits of the node, most samples it may have) to the samples it may have now, ≥ 1."""
+"""From (visits of the node, its width) to the samples it may have now, ≥ 1."""
 
 
 def all_at_once(visits: int, width: int) -> int:
@@ -113,3 +113,12 @@ def all_at_once(visits: int, width: int) -> int:
 def progressive(visits: int, width: int, *, k: float = 1.0, alpha: float = 0.5) -> int:
     """Allows ⌈k · N^α⌉ samples (progressive widening, Coulom 2007), from 1 to `width`."""
     return min(width, max(1, ceil(k * visits**alpha)))
+
+
+def growing(visits: int, width: int, *, alpha: float = 0.75) -> int:
+    """Allows `width` samples at first and ⌈N^α⌉ later, without an end.
+
+    The root is then never settled: a step that the policy takes one time in fifty is still found, and by
+    α < 1 most samples go below, where values show the way. Chosen by ``benchmarks/evidence/search.py``.
+    """
+    return max(width, ceil(visits**alpha))

@@ -68,7 +68,7 @@ def select(tree: Tree, rules: Rules) -> Flight | None:
     # The hottest loop of a search: attributes are kept in locals.
     node, width, select_child = tree.root, tree.width, rules.select
     path = [node]
-    while not (node.asked < width and _wants_samples(node, rules.widen, width)):
+    while not _wants_samples(node, rules.widen, width):
         child = select_child(node)
         if child is None:
             return None if node.pending or tree.root.closed else Flight(to_widen(tree, rules.select_to_widen))
@@ -133,8 +133,8 @@ def backup(tree: Tree, flight: Flight, value: float | None) -> None:
 
 
 def _wants_samples(node: Node, widen: Widening, width: int) -> bool:
-    """Whether a node that is not full may be sampled now: it is due, or has no other way on."""
+    """Whether a node may be sampled now: it is due, or has no other way on and its width is not spent."""
     if node.asked < widen(node.visits + node.unobserved, width):
-        return True
+        return node.asked < width or not node.pending  # beyond the width one after the other
     # All children may be closed before widening allows another: waiting would never end.
-    return not node.pending and all(child.closed for child in node.children)
+    return node.asked < width and not node.pending and all(child.closed for child in node.children)

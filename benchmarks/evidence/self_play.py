@@ -16,7 +16,6 @@ import math
 import os
 import random
 import signal
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -29,11 +28,10 @@ from o1coder_gym.cli.main import main_of
 from o1coder_gym.process_data.store import FILES
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.statistics import estimate_mean
 
 CONFIG = Path(__file__).parents[1] / "selfplay" / "tiny.toml"
 SEEDS = 5
-_T = 2.776
-"""Student's t of a two-sided 95 % interval with SEEDS − 1 degrees of freedom."""
 _DPO = '[rl]\nmethod = "dpo"\nlearning_rate = 2e-5\nbeta = 0.1\nbatch_size = 16\nrows_at_once = 16\n'
 
 
@@ -93,10 +91,10 @@ def gains(settings: GainSettings) -> None:
             )
         titles = ("whole run, test", "RL over SFT, validation")
         for title, values in zip(titles, zip(*results, strict=True), strict=True):
-            mean, half = statistics.mean(values), _T * statistics.stdev(values) / SEEDS**0.5
+            over = estimate_mean(values)
             risen = sum(value > 0 for value in values)
             print(
-                f"{method}, {title}: {mean:+.1%} [{mean - half:+.1%}, {mean + half:+.1%}], "
+                f"{method}, {title}: {over.mean:+.1%} [{over.low:+.1%}, {over.high:+.1%}] over seeds, "
                 f"{risen} of {SEEDS} seeds rose"
             )
 

@@ -33,11 +33,11 @@ from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.settings import Checked
 from o1coder_gym.statistics import estimate_share
+from o1coder_gym.tcg.checking.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
 from o1coder_gym.tcg.requests import TestRequest
-from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.types import Submission, Verdict
 
 SETS = ("mbpp-sanitized", "humaneval")
@@ -241,6 +241,7 @@ def _figures(found: list[ProblemQuality]) -> dict[str, Any]:
     rates = summarize(found)
     figures: dict[str, Any] = {
         name: [round(value, 4) for value in (rates[name].mean, rates[name].low, rates[name].high)]
+        + ["rough"] * rates[name].rough
         for name in names
     }
     killed, made = sum(one.killed for one in found), sum(one.mutants for one in found)

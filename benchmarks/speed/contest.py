@@ -29,11 +29,13 @@ class Contestant:
         title: For the table.
         prepare: Imports what it needs and returns what is timed.
         share: Share of the executions of a round that it makes; the slow make fewer.
+        python: Returns the interpreter that runs it; raises OSError where there is none.
     """
 
     title: str
     prepare: Callable[[], Execute]
     share: float = 1.0
+    python: Callable[[], str] = lambda: sys.executable
 
 
 def take_part(contestant: Contestant) -> None:
@@ -81,14 +83,21 @@ class Seat:
     """A running contestant as the referee sees it."""
 
     def __init__(self, contestant: Contestant, command: list[str]) -> None:
-        """Args: the contestant, and what to run so that it calls `take_part`."""
+        """Args: the contestant, and what its interpreter shall run so that it calls `take_part`."""
         self.contestant = contestant
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        answer = self._read()
-        self.absent: str | None = answer.get("absent")
-        self.first_cpu_s = self.last_cpu_s = answer.get("cpu_s", 0.0)
+        self.absent: str | None = None
         self.executions = 0
         self.wall_s: list[float] = []
+        try:
+            interpreter = contestant.python()
+        except OSError as error:
+            self.absent = str(error)
+            return
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen([interpreter, *command], **pipes)
+        answer = self._read()
+        self.absent = answer.get("absent")
+        self.first_cpu_s = self.last_cpu_s = answer.get("cpu_s", 0.0)
 
     def play(self, executions: int) -> None:
         """Takes one turn."""
@@ -101,7 +110,9 @@ class Seat:
         self.wall_s.append(answer["wall_s"] / executions)
 
     def leave(self) -> None:
-        """Ends the contestant's process."""
+        """Ends the contestant's process, if it has one."""
+        if not hasattr(self, "process"):
+            return
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
@@ -145,8 +156,7 @@ def measure(
         Figures by name; only ``title`` and ``absent`` of those that could not take part.
     """
     seats = {
-        name: Seat(contestant, [sys.executable, script, "--contestant", name])
-        for name, contestant in contestants.items()
+        name: Seat(contestant, [script, "--contestant", name]) for name, contestant in contestants.items()
     }
     for number in range(rounds):
         for seat in seats.values():

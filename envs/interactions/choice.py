@@ -86,9 +86,10 @@ class ChoiceInteraction:
         return self.features.observe(problem, cursor.state, cursor.offers)
 
     def info(self, cursor: Cursor) -> dict[str, Any]:
-        """Returns `interaction.base_info` and the texts on offer as ``proposals``."""
+        """Returns `interaction.base_info`, the texts on offer as ``proposals``, ``action_mask`` [K]."""
         proposals = [offer.proposal.text for offer in cursor.offers]
-        return {**base_info(model_of(self), cursor), "proposals": proposals}
+        own = {"proposals": proposals, "action_mask": self.action_mask(cursor).tolist()}
+        return base_info(model_of(self), cursor) | own
 
     @property
     def features(self) -> Features:

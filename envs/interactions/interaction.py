@@ -136,7 +136,15 @@ def draw_start(model: ReasoningModel, rng: np.random.Generator, task_id: Any = N
     return asked, seed
 
 
-def base_info(model: ReasoningModel, cursor: Cursor) -> dict[str, Any]:
+class FirstTerms(Protocol):
+    """Knows the reward terms of an episode that has not begun; a `ReasoningModel` does."""
+
+    def first_reward_terms(self) -> Mapping[str, float]:
+        """Returns the reward terms before the first step."""
+        ...
+
+
+def base_info(model: FirstTerms, cursor: Cursor) -> dict[str, Any]:
     """Returns the info keys that all environments have; no clock, path or process id among them.
 
     Keys: ``task_id``; ``is_success`` (all tests known here passed); ``outcome`` (of the program; `NO_PROGRAM`

@@ -147,8 +147,13 @@ class TextInteraction:
         return seen
 
     def info(self, cursor: Cursor) -> dict[str, Any]:
-        """Returns `interaction.base_info`."""
-        return base_info(model_of(self), cursor)
+        """Returns `interaction.base_info`, and ``messages``: what a chat model is shown for the next step.
+
+        The steps so far are the last message, the assistant's; what it goes on with is an action.
+        """
+        model = model_of(self)
+        problem = model.problem(cursor.state.problem_id)
+        return base_info(model, cursor) | {"messages": messages(problem, self._format, cursor.state)}
 
     @property
     def _format(self) -> StepFormat:
@@ -159,6 +164,14 @@ class TextInteraction:
 def text_interaction(*, observation_format: str = "dict", **settings: Any) -> TextInteraction:
     """Builds the interaction from plain arguments; see `env.TextEnv`."""
     return TextInteraction(Settings(**settings), observation_format)
+
+
+def messages(problem: Problem, step_format: StepFormat, state: State) -> list[dict[str, str]]:
+    """Returns what a chat model is shown for the next step; the steps so far are the last turn."""
+    shown = step_format.prompt(problem, state)
+    steps = shown.prefill.removesuffix(shown.opening)
+    turns = (*shown.messages, ("assistant", steps)) if steps else shown.messages
+    return [{"role": role, "content": content} for role, content in turns]
 
 
 def observation(problem: Problem, step_format: StepFormat, state: State, feedback: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A taskset for verifiers v1 over any problem set: whole answers, or one step a turn.
 
-    eval o1coder-verifiers --env.taskset.problems mbpp --env.taskset.split train -m MODEL
-    eval o1coder-verifiers --env.taskset.format pseudocode …      # step by step, feedback between the turns
-    eval o1coder-verifiers --env.id best-of-n …                   # groups, compared by verifiers' own env
+    vf-eval o1coder-verifiers --env.taskset.problems mbpp --env.taskset.split train -m MODEL
+    vf-eval o1coder-verifiers --env.taskset.format pseudocode …      # step by step, with feedback between
+    vf-eval o1coder-verifiers --env.id best-of-n …                   # groups, compared by verifiers' own env
 
 ``solved`` pays 1 iff the program passes the public tests; a masked score is an error of the trace, which
 verifiers leaves out. Hidden tests are not here. Needs verifiers 0.4.
@@ -24,7 +24,7 @@ from o1coder_gym.envs.trl import read_texts
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.steps.formats import load_format
-from o1coder_gym.types import ActionType, Problem, State
+from o1coder_gym.types import Problem, State
 
 __all__ = ["O1CoderEnv", "O1CoderHarness", "O1CoderTaskset"]
 
@@ -42,7 +42,7 @@ class O1CoderConfig(vf.TasksetConfig):
 
     problems: str = "starter"
     split: str | None = None
-    format: Literal["vanilla", "pseudocode"] = "vanilla"
+    format: Literal["vanilla", "pseudocode", "functions"] = "vanilla"
 
 
 class ProblemTask(vf.Task[ProblemData, vf.State, vf.TaskConfig]):
@@ -133,4 +133,4 @@ def _program(trace: vf.Trace, data: ProblemData) -> str | None:
     ]
     step_format = load_format(data.format)
     steps = [step_format.parse(text) for text in read_texts(said, step_format)]
-    return steps[-1].text if steps and steps[-1].type is ActionType.CODE else None
+    return State(data.id, tuple(steps)).code

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from o1coder_gym.agents.rl.settings import RLSettings
-from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments.held_out import HeldOut
 from o1coder_gym.experiments.shards import Report, SynthesisPlan, missing, search_all
-from o1coder_gym.experiments.training.rl import OnUpdate, train
+from o1coder_gym.experiments.training.rl import OnUpdate, Training, train
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.progress import progress_bars
+from o1coder_gym.runs.progress import notes, progress_bars
 from o1coder_gym.types import Outcome, Problem, Tests
 
 
@@ -28,7 +23,7 @@ def search_shown(
     report: Report,
 ) -> list[O1CoderError]:
     """`experiments.shards.search_all` with a progress bar."""
-    with progress_bars(Console(stderr=True)) as progress:
+    with progress_bars(notes()) as progress:
         total = sum(map(len, missing(plan, folder).values()))
         bar = progress.add_task("searching", total=total, told="")
         solved = tokens = 0
@@ -43,20 +38,10 @@ def search_shown(
         return search_all(plan, problems, tests, folder, executor, show)
 
 
-def train_shown(
-    model: str,
-    process: ReasoningModel,
-    out: Path,
-    folder: RunFolder,
-    settings: RLSettings,
-    format: str,
-    *,
-    held_out: HeldOut | None = None,
-    resume: bool,
-    on_update: OnUpdate | None = None,
-) -> Path:
+def train_shown(training: Training, on_update: OnUpdate | None = None) -> Path:
     """`experiments.training.rl.train` with a progress bar."""
-    with progress_bars(Console(stderr=True)) as progress:
+    settings = training.settings
+    with progress_bars(notes()) as progress:
         bar = progress.add_task("training", total=settings.updates, told="")
 
         def show(t: int, metrics: Mapping[str, float]) -> None:
@@ -65,8 +50,6 @@ def train_shown(
             if on_update is not None:
                 on_update(t, metrics)
 
-        trained = train(
-            model, process, out, folder, settings, format, held_out=held_out, resume=resume, on_update=show
-        )
+        trained = train(training, show)
         progress.update(bar, completed=settings.updates)
     return trained

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from cyclopts import App, Group, Parameter
 
+from o1coder_gym.cli.run_folders import resumable
 from o1coder_gym.parameters import REQUIRED
 from o1coder_gym.parameters.values import choices, item_of, members
 from o1coder_gym.settings import Setting, all_settings, parse_words, read, shown, to_toml, with_run
@@ -47,6 +49,7 @@ def command(kind: type[S], run: Callable[..., int | None], name: str, folder: ty
     """
     filled = kind if folder is None else with_run(kind, folder)
     found = shown_settings(filled)
+    flags = {one.flag for one in found}
     by_variable = {_variable(one): one for one in found}
 
     def fill(
@@ -58,7 +61,8 @@ def command(kind: type[S], run: Callable[..., int | None], name: str, folder: ty
         if print_config:
             print(to_toml(settings), end="")
             return None
-        return run(settings) if folder is None else run(settings, settings.run)
+        with resumable(_folder(settings)) if "--resume" in flags else nullcontext():
+            return run(settings) if folder is None else run(settings, settings.run)
 
     app = new_app(name, inspect.getdoc(run) or "")
     groups = {heading: Group.create_ordered(heading) for heading in dict.fromkeys(one.group for one in found)}
@@ -172,6 +176,12 @@ def _file_parameters(group: Group) -> list[inspect.Parameter]:
         inspect.Parameter("config", kind, default=None, annotation=config),
         inspect.Parameter("print_config", kind, default=False, annotation=print_config),
     ]
+
+
+def _folder(settings: Any) -> Path | None:
+    """Returns the run folder that settings name, whichever of their groups has it."""
+    groups = (settings, getattr(settings, "run", None), getattr(settings, "keeping", None))
+    return next((out for group in groups if (out := getattr(group, "out", None)) is not None), None)
 
 
 def _variable(one: Setting) -> str:

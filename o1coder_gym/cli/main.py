@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+import traceback
 from collections.abc import Sequence
+from typing import Literal
 
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import RepeatArgumentError, UnknownCommandError, UnusedCliTokensError
@@ -11,11 +15,17 @@ from cyclopts.exceptions import RepeatArgumentError, UnknownCommandError, Unused
 from o1coder_gym import __version__
 from o1coder_gym.cli.commands import new_app
 from o1coder_gym.errors import O1CoderError, UnknownNameError, UsageError
+from o1coder_gym.runs.progress import silence
 
 COMMANDS = {
     "demo": ("search.demo", "Watch a tree search solve what greedy decoding fails, and see whether it pays."),
     "solve": ("search.solve", "Solve one problem and watch the reasoning."),
     "bench": ("search.bench", "Compare agents on problem sets at equal budgets, judged on hidden tests."),
+    "compare": (
+        "search.compare",
+        "Compare results problem by problem, paired, with 95 % intervals over problems.",
+    ),
+    "explain": ("tools.explain", "Show an answer of a run with every hidden test that it failed."),
     "report": (
         "search.report",
         "Write the report of a run anew, with its figures and pages of search trees.",
@@ -34,6 +44,8 @@ COMMANDS = {
     "data": ("tools.data", "Look into problem sets and check them."),
     "models": ("tools.models", "Fetch and find model weights."),
     "judge": ("tools.judge", "Run untrusted solutions against all tests of their problems."),
+    "attack": ("tools.attack", "Find inputs on which programs of one problem differ."),
+    "export": ("tools.export", "Write the search trees of a run as traces of ATIF, verifiers or verl."),
     "serve": ("tools.serve", "Offer agents to any OpenAI client: chat completions, the reasoning streamed."),
     "list": ("tools.listing", "List agents, policies, scorers, … with their parameters, types and defaults."),
     "doctor": (
@@ -44,11 +56,19 @@ COMMANDS = {
 """By name: the module below `cli` whose `app` it is, and the first line of its help."""
 
 
+SHELLS: tuple[Literal["bash", "zsh", "fish"], ...] = ("bash", "zsh", "fish")
+"""Shells whose completion `o1coder completion SHELL` writes."""
+
 _HELP = "Code reasoning as a decision process: solve, search, benchmark, train."
+
+
+_EPILOGUE = """Everywhere: --quiet leaves out progress and remarks, --verbose logs and traces errors.
+eval "$(o1coder completion bash)" completes words; zsh and fish likewise."""
 
 
 def _front_desk() -> App:
     made = new_app("o1coder", _HELP, f"o1coder-gym {__version__}")
+    made.help_epilogue = _EPILOGUE
     for name, (module, line) in COMMANDS.items():
         made.command(f"o1coder_gym.cli.{module}:app", name=name, help=line)
     return made
@@ -71,10 +91,32 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def main_of(command: App, words: Sequence[str] | None = None) -> int:
     """Runs a command of any program as `main` does."""
+    given = list(sys.argv[1:] if words is None else words)
+    loud = bool({"--verbose", "-v"} & {*given})
+    silence(bool({"--quiet", "-q"} & {*given}))
+    if loud:
+        _log()
     try:
-        return run(sys.argv[1:] if words is None else words, command)
+        return run([word for word in given if word not in _EVERYWHERE], command)
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - Python flushes it when it ends
+        return 141
     except (CycloptsError, O1CoderError, OSError) as error:
+        if loud:
+            traceback.print_exception(error)
         return report(error)
+
+
+_EVERYWHERE = ("--quiet", "-q", "--verbose", "-v")
+
+
+def _log() -> None:
+    """Shows what this project logs, `logging.getLogger("o1coder_gym")`, on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("o1coder_gym")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.DEBUG)
 
 
 def run(words: Sequence[str], command: App = app) -> int:
@@ -83,6 +125,11 @@ def run(words: Sequence[str], command: App = app) -> int:
     Raises:
         CycloptsError, O1CoderError, OSError: What `report` prints.
     """
+    if command is app and words and words[0] == "help":
+        words = [*words[1:], "--help"]
+    if command is app and words and words[0] == "completion":
+        print(_completion(words[1:]))
+        return 0
     if command is app and words and not words[0].startswith("-") and words[0] not in COMMANDS:
         # cyclopts would import every command to find the nearest
         raise UnknownNameError("command", words[0], COMMANDS)
@@ -97,6 +144,14 @@ def run(words: Sequence[str], command: App = app) -> int:
             raise
         return run([*words[:first], *words[first + 1 :]], command)
     return found if isinstance(found, int) else 0
+
+
+def _completion(words: Sequence[str]) -> str:
+    """Returns the script that lets a shell complete words without starting Python."""
+    shell = words[0] if words else "bash"
+    if shell not in SHELLS or len(words) > 1:
+        raise UnknownNameError("shell", " ".join(words), SHELLS)
+    return app.generate_completion(shell=shell)
 
 
 def report(error: CycloptsError | O1CoderError | OSError) -> int:

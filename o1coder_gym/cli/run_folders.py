@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.progress import notes
 
 
 def default_folder(command: str) -> Path:
@@ -39,5 +38,5 @@ def resumable(out: Path | None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         how = "interrupted" if out is None else f"interrupted; go on with: --out {out} --resume"
-        Console(stderr=True).print(how, soft_wrap=True)
+        notes().print(how, soft_wrap=True)
         raise SystemExit(130) from None

@@ -22,7 +22,6 @@ from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.sweep import Replay, answer_within
 from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
-from o1coder_gym.envs.acting import ActingPolicy
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.tools import (
@@ -30,6 +29,7 @@ from o1coder_gym.experiments.tools import (
     Plan,
     Tools,
     acting_agents,
+    acting_policies,
     open_tools,
     planned_rows,
     session_row,
@@ -167,20 +167,18 @@ def run_plan(
     done = {(result.agent, result.seed, result.task_id) for result in results}
     warm_up(tools.judge)
     for seed, (spec, agent) in itertools.product(plan.seeds, agents.items()):
-        tasks = [
-            Task(task_id, agent, plan.budget, name=spec, seed=seed)
-            for task_id in plan.task_ids
-            if (spec, seed, task_id) not in done
-        ]
-        if not tasks:
+        waiting = [task_id for task_id in plan.task_ids if (spec, seed, task_id) not in done]
+        if not waiting:
             continue
         # A model keeps verdicts, which the next agent must not find: the first would pay for all.
         model = _fresh_model(plan, rows, tools)
+        own = acting_policies(acting, model).get(spec)
+        tasks = [Task(task_id, agent, plan.budget, name=spec, seed=seed, policy=own) for task_id in waiting]
         answers = _Answers(plan, model, evaluation, tools.parameters)
         recorder = Recorder()
         driver = Driver(
             model,
-            ActingPolicy(acting[spec], model) if spec in acting else policy,
+            policy,
             tools.scorer,
             seed=seed,
             journal=folder,

@@ -21,8 +21,8 @@ from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge, Policy
 from o1coder_gym.runs.seeds import SeedRule, derive_stream
-from o1coder_gym.statistics import estimate_share
-from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.statistics import ROUGH, estimate_share
+from o1coder_gym.steps.formats import StepFormat, is_prose, load_format
 from o1coder_gym.types import ActionType, Outcome, Sampling, SearchResult
 
 
@@ -52,6 +52,7 @@ class HeldOut:
             seed_rule: Gives each sample its seed.
         """
         self._seed_rule = seed_rule
+        self._format = step_format
         self._rows = rows
         self._judge = judge
         self._samples = samples
@@ -63,13 +64,15 @@ class HeldOut:
     def measure(self, policy: Policy, seed: int = 0) -> dict[str, float]:
         """Returns ``pass_rate`` (pass@1 of samples), ``greedy`` and ``format_compliance``, in [0, 1].
 
-        The ends of their 95 % intervals over problems are ``pass_rate_low``, ``pass_rate_high`` and so on.
+        The ends of their 95 % intervals over problems are ``pass_rate_low``, ``pass_rate_high`` and so on;
+        ``pass_rate_rough`` is 1 where the interval is rough.
         """
         rows = list(self.by_problem(policy, seed).values())
         measured: dict[str, float] = {}
         for name in rows[0]:
             share = estimate_share([row[name] for row in rows])
             measured |= {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
+            measured |= {f"{name}_rough": float(share.rough)}
         return measured
 
     def by_problem(self, policy: Policy, seed: int = 0) -> Mapping[str, dict[str, float]]:
@@ -98,7 +101,7 @@ class HeldOut:
             row = table.setdefault(task.task_id, {"pass_rate": [], "greedy": [], "format_compliance": []})
             row[task.name].append(float(next(passed)))
             if task.name == "pass_rate":
-                row["format_compliance"].append(float(_well_formed(result)))
+                row["format_compliance"].append(float(self._well_formed(result)))
         return {
             task_id: {name: sum(values) / len(values) for name, values in row.items()}
             for task_id, row in table.items()
@@ -112,10 +115,11 @@ class HeldOut:
         verdicts = iter(evaluation.evaluate_batch(pairs))
         return [code is not None and next(verdicts).outcome is Outcome.PASS for code in codes]
 
-
-def _well_formed(result: SearchResult | None) -> bool:
-    state = result.state if result is not None else None
-    return state is not None and all(step.type is not ActionType.MALFORMED for step in state.steps)
+    def _well_formed(self, result: SearchResult | None) -> bool:
+        state = result.state if result is not None else None
+        if state is None or any(step.type is ActionType.MALFORMED for step in state.steps):
+            return False
+        return not is_prose(self._format, state.code or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +130,9 @@ class Gain:
         before: Mean of the first policy, in [0, 1].
         after: Mean of the second.
         gain: Mean of the paired differences, in [−1, 1].
-        low: Lower end of its 95 % interval, problems resampled.
+        low: Lower end of its 95 % interval over problems.
         high: Upper end.
+        rough: Whether the interval is, see `statistics.Estimate`.
     """
 
     before: float
@@ -135,11 +140,17 @@ class Gain:
     gain: float
     low: float
     high: float
+    rough: bool = False
+
+    @property
+    def ends(self) -> str:
+        """Says the interval in points, e.g. "+1.0% … +9.5%~"."""
+        return f"{self.low:+.1%} … {self.high:+.1%}{ROUGH * self.rough}"
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
         means = {"before": self.before, "after": self.after}
-        return {**means, "gain": self.gain, "interval": [self.low, self.high]}
+        return {**means, "gain": self.gain, "interval": [self.low, self.high], "rough": self.rough}
 
 
 def gains(
@@ -159,7 +170,7 @@ def gains(
         one, two = ({task_id: row[name] for task_id, row in table.items()} for table in (before, after))
         paired = paired_difference(two, one)
         first, second = (sum(values.values()) / len(values) for values in (one, two))
-        found[name] = Gain(first, second, paired.mean, paired.low, paired.high)
+        found[name] = Gain(first, second, paired.mean, paired.low, paired.high, paired.rough)
     return found
 
 
@@ -188,6 +199,7 @@ class PolicyQuality:
             "problems": total,
             "pass@1": share.value,
             "interval": [share.low, share.high],
+            "rough": share.rough,
             "compliance": self.compliance,
             "committed": self.committed,
             "steps": None if self.steps != self.steps else self.steps,
@@ -243,4 +255,5 @@ def compared(before: PolicyQuality, after: PolicyQuality) -> dict[str, Any]:
         "after": after.to_row(),
         "difference": difference.mean,
         "interval": [difference.low, difference.high],
+        "rough": difference.rough,
     }

@@ -315,7 +315,7 @@ def _write_report(
     for name, title in (("pass_rate", "pass@1"), ("greedy", "greedy"), ("format_compliance", "format")):
         one = result.gains[name]
         ends = f"{one.before:.1%} | {one.after:.1%} | {one.gain:+.1%}"
-        lines.append(f"| {title} | {ends} | {one.low:+.1%} … {one.high:+.1%} |")
+        lines.append(f"| {title} | {ends} | {one.ends} |")
     if overlap:
         names = ", ".join(f"{one.b} is {one.a}" for one in overlap[:_NAMED])
         more = ", …" if len(overlap) > _NAMED else ""

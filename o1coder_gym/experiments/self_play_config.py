@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingSettings
-from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Section, read
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Section, read, to_row
+from o1coder_gym.settings.groups import TemplateArguments
 
 SFT = TrainingSettings(learning_rate=1e-4, epochs=2.0, lora_rank=16, max_length=2048)
 _METHODS = Section("method", (("grpo", RLSettings), ("dpo", DPOSettings)))
@@ -30,6 +31,7 @@ class RunSection(Checked):
         executor: Where searches run: serial, processes?workers=N, …
         dtype: Of the policy when it searches and is measured; float32 makes results independent of batching.
         seed: Of everything.
+        template_arguments: Variables of the chat template, for searches and all trainings that have none.
     """
 
     model: str
@@ -42,6 +44,7 @@ class RunSection(Checked):
     executor: str = "serial"
     dtype: str = "auto"
     seed: Annotated[int, Flag("--seed")] = 0
+    template_arguments: TemplateArguments = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +131,20 @@ class SelfPlayConfig:
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; runs of earlier versions have no `seed_rule` in theirs."""
-        row = asdict(self)
+        row = to_row(self)
         if self.seed_rule == "added":
             del row["seed_rule"]
         return row
+
+    def told(self) -> SelfPlayConfig:
+        """Returns the configuration with the run's template arguments in all trainings that have none."""
+        arguments = self.run.template_arguments
+        stages: dict[str, Any] = {
+            name: replace(stage, template_arguments=arguments)
+            for name in ("sft", "prm", "rl")
+            if (stage := getattr(self, name)) is not None and stage.template_arguments is None
+        }
+        return replace(self, **stages) if arguments else self
 
     def as_begun(self, started: Mapping[str, Any] | None) -> SelfPlayConfig:
         """Returns the configuration with the seed rule of a run that has begun.

@@ -21,6 +21,7 @@ from o1coder_gym.agents.search.rollouts import Rollout, complete
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.benchmark import FAILURES
+from o1coder_gym.experiments.tools import acting_agents, acting_policies
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.process_data.harvest import reason_to_drop
@@ -231,11 +232,12 @@ def synthesize_trees(
     step_format = load_format(plan.format)
     model = ReasoningModel(problems, judge, format=step_format, max_steps=plan.max_steps, tests=tests)
     agent = load_agent(plan.agent)
+    own = acting_policies(acting_agents([plan.agent]), model).get(plan.agent)
     errors = []
     for seed, waiting in missing(plan, folder).items():
         recorder = Recorder()
         driver = Driver(model, policy, scorer, seed=seed, journal=folder, observer=recorder)
-        tasks = [Task(task, agent, plan.budget, name=plan.agent, seed=seed) for task in waiting]
+        tasks = [Task(task, agent, plan.budget, name=plan.agent, seed=seed, policy=own) for task in waiting]
         trees: list[SearchTree] = []
         for finished in driver.stream(tasks):
             recording = recorder.recordings.pop(finished.task.key, Recording())
@@ -252,7 +254,7 @@ def synthesize_trees(
             folder.append(TREES, tree.to_row())
             report(tree)
         completing = Driver(model, policy, scorer, seed=seed, journal=folder)
-        for finished, tree in completed(trees, plan.rollouts, completing):
+        for finished, tree in completed(trees, plan.rollouts, completing, own):
             if finished.error is not None:
                 errors.append(finished.error)
                 continue
@@ -262,7 +264,7 @@ def synthesize_trees(
 
 
 def completed(
-    trees: Sequence[SearchTree], rollouts: int, driver: Driver
+    trees: Sequence[SearchTree], rollouts: int, driver: Driver, policy: Policy | None = None
 ) -> Iterator[tuple[TaskResult, SearchTree]]:
     """Completes each evaluated prefix of finished searches by the policy, all at once.
 
@@ -270,6 +272,7 @@ def completed(
         trees: Of one run.
         rollouts: K, completions of each prefix.
         driver: Runs them; its journal keeps what a kill would lose.
+        policy: Completes them; None is the driver's.
 
     Yields:
         What became of a tree's completions, and the tree with them.
@@ -285,7 +288,8 @@ def completed(
         runs: list[Rollout] = []
         starts = [tree.state(place) for place in places for _ in range(rollouts)]
         agent = partial(complete, starts=starts, sampling=Sampling(), found=runs)
-        tasks.append(Task(tree.problem.task_id, agent, name=f"{tree.agent} completions", seed=tree.seed))
+        name = f"{tree.agent} completions"
+        tasks.append(Task(tree.problem.task_id, agent, name=name, seed=tree.seed, policy=policy))
         found[tasks[-1].key] = tree, places, runs
     for finished in driver.stream(tasks) if tasks else ():
         tree, places, runs = found[finished.task.key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,13 +16,13 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.held_out import HeldOut
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
-from o1coder_gym.experiments.training.rl import Train, train
+from o1coder_gym.experiments.training.rl import Train, Training, train
 from o1coder_gym.models.finetuning import finetune
-from o1coder_gym.policies import load_policy
+from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.overlap import overlaps
 from o1coder_gym.problems.likeness.trained_on import write_trained_on
-from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.loading import SHARES, load_rows, with_splits
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
@@ -36,6 +36,7 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.runs.seeds import SeedRule, added_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
 from o1coder_gym.types import Sampling, TestCase
@@ -109,18 +110,26 @@ class RealStages:
         Raises:
             UnknownNameError, ProblemFileError: When there is no such problem set or split.
         """
-        self._config = config
+        self._config = config.told()
         self._derive = SEED_RULES[config.seed_rule]
         self._out = out
         self._warn = on_warning
         self._search = search
         self._train_by_rl = train
         section = config.problems
-        self._train = load_rows(section.set, split=section.train)[: section.limit or None]
+        found = load_rows(section.set)
+        if not found.splits:
+            found = with_splits(
+                found,
+                dict(zip((section.train, section.validation, section.test), SHARES.values(), strict=True)),
+            )
+            told = ", ".join(f"{len(found.of_split(name))} {name}" for name in sorted(found.splits))
+            on_warning(
+                f"{section.set} has no splits: {told}, by task id; o1coder data split writes such a file"
+            )
+        self._train = found.of_split(section.train)[: section.limit or None]
         limit = section.held_out_limit or None
-        validation, test = (
-            load_rows(section.set, split=split)[:limit] for split in (section.validation, section.test)
-        )
+        validation, test = (found.of_split(name)[:limit] for name in (section.validation, section.test))
         self.validation, self.test = self._held_out(validation), self._held_out(test)
         self.overlap = overlaps(self._train, [*validation, *test], ways=("question", "tests"))
         """Training problems that are held out under another name."""
@@ -203,7 +212,7 @@ class RealStages:
             trained = train_dpo(learned.policy, found, folder, settings, step_format=step_format, resume=True)
         else:
             trained = self._grpo(learned, iteration, folder, settings)
-        config = {"settings": asdict(settings), "iteration": iteration, "policy": learned.policy}
+        config = {"settings": to_row(settings), "iteration": iteration, "policy": learned.policy}
         inputs = input_hashes(f"hf:{learned.policy}", learned.scorer)
         write_trained_on(trained, [row.problem for row in self._train], learned.policy)
         Provenance("rl", config, inputs, package_versions("torch", "trl")).write(trained)
@@ -231,7 +240,8 @@ class RealStages:
         seed = self._derive(run.seed, "rl", settings.seed, iteration) % _TORCH_SEEDS
         settings = replace(settings, seed=seed, max_tokens=run.max_tokens)
         with RunFolder.open(folder / "log", {"settings": settings.to_row()}, resume=True) as log:
-            return self._train_by_rl(learned.policy, process, folder, log, settings, run.format, resume=True)
+            training = Training(learned.policy, process, folder, log, settings, run.format, resume=True)
+            return self._train_by_rl(training, None)
 
     def _searched(self, iteration: int) -> Sequence[ProblemRow]:
         """Returns the problems of an iteration: the next ones, from the beginning again after the last."""
@@ -264,7 +274,8 @@ class RealStages:
         return load_policy(self._spec(model), format=self._config.run.format)
 
     def _spec(self, model: str) -> str:
-        return f"hf:{model}?dtype={self._config.run.dtype}"
+        run = self._config.run
+        return hf_spec(model, run.template_arguments, dtype=run.dtype)
 
     def _held_out(self, rows: Sequence[ProblemRow]) -> HeldOut:
         run = self._config.run

@@ -50,11 +50,13 @@ class ProblemChoice:
         name: Name or path.
         split: Keeps one split.
         limit: Keeps the first ones.
+        tasks: Keeps these problems, in this order; all if empty.
     """
 
     name: str
     split: str | None = None
     limit: AtLeastOne | None = None
+    tasks: tuple[str, ...] = ()
 
 
 _BUDGET, _SEARCH, _TESTS = Heading("Budget per problem"), Heading("Search"), Heading("Tests")
@@ -69,7 +71,7 @@ class Suite(Checked):
     Attributes:
         problems: Name or path of a problem set; may be repeated. In a file also {name, split, limit}.
         policies: What proposes steps: hf:NAME, scripted:FILE, …; may be repeated.
-        formats: Step format: pseudocode or vanilla; may be repeated.
+        formats: Step format: pseudocode, functions or vanilla; may be repeated.
         agents: An agent, e.g. mcts or mcts?width=4&c=1.4; may be repeated.
         select: How agents choose: public, tests, codet, majority; may be repeated. ``public+codet`` breaks
             the ties of the first by the second. None: each agent chooses as it does.
@@ -215,7 +217,8 @@ def parts(suite: Suite, *, shard: str = "", skip_bad: bool = False) -> list[Part
     made: list[Part] = []
     for number, (choice, policy, format) in enumerate(combined, start=1):
         found = _load(choice, skip_bad)
-        rows = found[: choice.limit][start::stride]
+        chosen = [found.row(task) for task in choice.tasks] or found.rows
+        rows = tuple(chosen[: choice.limit][start::stride])
         if not rows:
             raise UsageError(f"shard {shard} of {choice.name} has no problem")
         plan = Plan(
@@ -236,7 +239,7 @@ def parts(suite: Suite, *, shard: str = "", skip_bad: bool = False) -> list[Part
             share_samples=suite.share_samples,
             timeout_s=suite.timeout,
             shard=shard,
-            inputs=input_hashes(policy, suite.scorer, suite.generator),
+            inputs=input_hashes(policy, suite.scorer, suite.generator, *agents),
         )
         name = f"{number:02}-{_slug(choice.name)}-{_slug(policy)}-{format}" if len(combined) > 1 else ""
         made.append(Part(name, plan, rows, found.skipped))

@@ -17,7 +17,7 @@ from o1coder_gym.experiments.shards import (
     search_all,
     synthesize_trees,
 )
-from o1coder_gym.experiments.tools import planned_rows
+from o1coder_gym.experiments.tools import acting_agents, planned_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
@@ -108,6 +108,7 @@ def synthesize(
         UnknownNameError: When something that the plan names does not exist.
     """
     load_agent(plan.agent)
+    acting_agents([plan.agent])
     load_executor(executor)
     rows = rows or planned_rows(plan.problems, plan.task_ids)
     earlier = [read_data(path) for path in add]

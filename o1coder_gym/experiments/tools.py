@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from o1coder_gym.agents.registry import agent_spec
+from o1coder_gym.envs.acting import ActingPolicy, Process
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
@@ -26,9 +27,9 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import package_versions
 from o1coder_gym.sandbox import Judge as Sandbox
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.tcg.checking.solutions import sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest
-from o1coder_gym.tcg.solutions import sample_programs, source_of
 from o1coder_gym.tcg.store import TestStore, read_tests
 from o1coder_gym.types import Problem, Tests
 
@@ -156,6 +157,11 @@ def acting_agents(specs: Iterable[str]) -> dict[str, Callable[[], ActingAgent]]:
         for spec, found in asked.items()
         if found.name == "acting"
     }
+
+
+def acting_policies(makers: Mapping[str, Callable[[], ActingAgent]], model: Process) -> dict[str, Policy]:
+    """Returns the policies that tasks of acting agents need, by spec; each has agents of its own."""
+    return {spec: ActingPolicy(make, model) for spec, make in makers.items()}
 
 
 def _maker(path: str, spec: str) -> Callable[[], ActingAgent]:

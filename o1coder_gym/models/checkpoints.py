@@ -8,12 +8,14 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.lookup import model_path
+from o1coder_gym.problems.likeness import trained_on
 from o1coder_gym.runs.files import replacing
 from o1coder_gym.runs.provenance import Provenance, content_hash, package_versions
 
@@ -42,6 +44,19 @@ def weight_type(dtype: str) -> str:
     if dtype != "auto":
         return dtype
     return "bfloat16" if torch.cuda.is_available() else "float32"
+
+
+def activation_checkpointing() -> dict[str, bool]:
+    """Returns the training argument that saves memory on a GPU, as the installed transformers calls it.
+
+    TRL's default is to save it everywhere.
+    """
+    import torch
+    from transformers import TrainingArguments
+
+    new = "activation_checkpointing"  # since 5.24, where the other name warns
+    name = new if any(field.name == new for field in fields(TrainingArguments)) else "gradient_checkpointing"
+    return {name: torch.cuda.is_available()}
 
 
 def load_weights(
@@ -158,6 +173,9 @@ def export_policy(run: Path, step: int | None = None, out: Path | None = None) -
         model = PeftModel.from_pretrained(model, str(folder))
     save_merged(model, tokenizer, target)
     versions = package_versions("torch", "transformers", "peft")
+    known = [path for path in (run / trained_on.FILE, run / MODEL / trained_on.FILE) if path.exists()]
+    if known:
+        shutil.copyfile(known[0], target / trained_on.FILE)
     files = sorted(folder.glob("*.safetensors"))
     inputs = {file.name: content_hash(file.read_bytes()) for file in files}
     Provenance("rl export", {"run": str(run), "step": wanted, "base": base}, inputs, versions).write(target)

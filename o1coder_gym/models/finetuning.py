@@ -8,7 +8,6 @@ be tokens, ``input_ids`` and ``labels``, where a part of an answer is not learne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -16,6 +15,7 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
 from o1coder_gym.models.checkpoints import (
     MODEL,
+    activation_checkpointing,
     load_weights,
     quiet,
     save_merged,
@@ -37,6 +37,7 @@ from o1coder_gym.models.trainers import (
     write_card,
     write_result,
 )
+from o1coder_gym.settings import to_row
 
 Row: TypeAlias = Mapping[str, Any]
 Encode: TypeAlias = Callable[[Any, Any], Row | None]
@@ -55,7 +56,6 @@ def finetune(
     data: str = "",
     resume: bool = False,
     push_to_hub: str | None = None,
-    template_arguments: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Trains a model by SFT (Eq. 2) or DPO (Eq. 1) and saves it; what is finished is returned as it is.
 
@@ -72,8 +72,6 @@ def finetune(
         data: Hash of the data set that the rows are from, for the record.
         resume: Go on from the last checkpoint, if there is one.
         push_to_hub: Repository to push the model to; None keeps it here.
-        template_arguments: Variables of the chat template, ``{"enable_thinking": False}`` for instance; the
-            trained model's own template has them for good.
 
     Raises:
         MissingExtraError: When TRL or PEFT is not installed.
@@ -85,13 +83,11 @@ def finetune(
     from o1coder_gym.models.progress import show_progress
 
     target = out / MODEL
-    arguments = dict(template_arguments or {})
-    asked = asdict(settings) | ({"template_arguments": arguments} if arguments else {})
-    made = provenance(stage, model, data, asked)
+    made = provenance(stage, model, data, to_row(settings))
     if made.made(target):
         return read_result(out)
     checkpoint = begin(made, out, resume)
-    loaded, tokenizer = load_weights(model_path(model), settings.dtype, arguments)
+    loaded, tokenizer = load_weights(model_path(model), settings.dtype, settings.template_arguments)
     train_part, validation_part = (
         _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length)
         for rows in (train_rows, validation_rows)
@@ -186,12 +182,11 @@ def _trainer(
     checkpoint: str | None = None,
 ) -> Any:
     """Assembles TRL's trainer of a stage."""
-    import torch
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
     from o1coder_gym.models.progress import project_completions_only
-    from o1coder_gym.models.shared_prefixes import NeighbourRows, share_prefixes
+    from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 
     project_completions_only()
     share_prefixes(model)
@@ -202,7 +197,7 @@ def _trainer(
     ]
     common = trainer_arguments(out, settings, evaluates=bool(validation_rows))
     common["max_length"] = settings.max_length
-    common["gradient_checkpointing"] = torch.cuda.is_available()  # TRL's default saves memory that CPUs have
+    common |= activation_checkpointing()
     shared = {
         "model": model,
         "train_dataset": sets[0],
@@ -211,15 +206,16 @@ def _trainer(
         "peft_config": lora(settings.lora_rank, checkpoint),
     }
 
-    class TokenSFTTrainer(NeighbourRows, SFTTrainer):
-        """SFTTrainer that computes shared prompts once."""
-
-    class TokenDPOTrainer(NeighbourRows, DPOTrainer):
+    class TokenDPOTrainer(DPOTrainer):
         """DPOTrainer for pairs that are tokens already."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset
 
     if stage == "sft":
-        return TokenSFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
-    return TokenDPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)
+        trainer: Any = SFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
+    else:
+        trainer = TokenDPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)
+    if settings.group_prefixes:
+        keep_neighbours_together(trainer)
+    return trainer

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+
+from o1coder_gym.runs.progress import notes
 
 
 class ShownProgress(TrainerCallback):
@@ -23,7 +24,7 @@ class ShownProgress(TrainerCallback):
             MofNCompleteColumn(),
             TextColumn("{task.description}"),
         )
-        self._progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=notes())
         self._bar = self._progress.add_task("")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:

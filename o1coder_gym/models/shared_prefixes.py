@@ -13,14 +13,15 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.data import Sampler
 
 from o1coder_gym.errors import O1CoderError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _WORTH = 0.9
 """Share of a batch's tokens that may be left for packing to pay: masks and copies are not free."""
@@ -55,6 +56,8 @@ class Forest:
 
     def attention(self, dtype: torch.dtype) -> Tensor:
         """Returns a mask for attention, [G, 1, N, N]: of bool as it is, else 0 or the least number."""
+        import torch
+
         if dtype == torch.bool:
             return self.sees[:, None]
         blank = torch.zeros(self.sees.shape, dtype=dtype, device=self.sees.device)
@@ -98,6 +101,8 @@ def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None)
         parents: Of the last C tokens of each row, whose place among them each was sampled after, −1 for the
             last one before them, [B, C]. None: after the one before it. Rows with branches are always merged.
     """
+    import torch
+
     count, total = ids.shape
     above = _parent_places(ids, mask, parents)
     trees: list[_Tree] = []
@@ -130,6 +135,8 @@ def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None)
 
 def _parent_places(ids: Tensor, mask: Tensor | None, parents: Tensor | None) -> list[list[int]]:
     """Returns where in its row each token's parent is, −1 for the first, `_PADDING` for padding, [B, T]."""
+    import torch
+
     count, total = ids.shape
     above = torch.arange(-1, total - 1, device=ids.device).repeat(count, 1)
     if parents is not None:
@@ -165,6 +172,8 @@ class SharedPrefixes:
 
     def __init__(self, backbone: Any) -> None:
         """Args: transformers' model below a head; the hooks are not attached yet."""
+        import torch
+
         self._backbone = backbone
         self._forest: Forest | None = None
         config = backbone.config.get_text_config()
@@ -244,6 +253,8 @@ def share_prefixes(model: Any) -> bool:
 
 def _agrees(backbone: Any, hooks: SharedPrefixes) -> bool:
     """Tells whether the states of rows are the same, packed and plain."""
+    import torch
+
     device = next(backbone.parameters()).device
     alphabet = min(backbone.config.get_text_config().vocab_size, 64)
     shared, ends = 12, 4
@@ -264,7 +275,7 @@ def _agrees(backbone: Any, hooks: SharedPrefixes) -> bool:
     return bool((packed - plain).abs().max() <= _TOLERANCE * plain.std())
 
 
-class NeighbourOrder(Sampler[int]):
+class NeighbourOrder:
     """An order of rows for training in which those that begin alike stand in one forward pass.
 
     Rows are sorted by their tokens and cut into runs; the runs are shuffled, anew in each epoch, as is where
@@ -298,16 +309,16 @@ class NeighbourOrder(Sampler[int]):
         self._epoch = epoch
 
 
-class NeighbourRows:
-    """Mixin of transformers' trainers, before the trainer's class: rows come in `NeighbourOrder`."""
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> NeighbourOrder:
-        """Orders the rows by the tokens that they begin with."""
-        rows = train_dataset if train_dataset is not None else self.train_dataset  # pyright: ignore
-        tokens = [[token for name in _BEGINNINGS if name in row for token in row[name]] for row in rows]
-        arguments = self.args  # pyright: ignore[reportAttributeAccessIssue]
-        return NeighbourOrder(tokens, arguments.per_device_train_batch_size, arguments.seed)
-
-
 _BEGINNINGS = ("prompt_ids", "input_ids", "chosen_ids")
 """Columns that a row of any trainer begins with, in order."""
+
+
+def keep_neighbours_together(trainer: Any) -> None:
+    """Has a trainer of transformers take its rows in `NeighbourOrder`."""
+
+    def order(rows: Any = None) -> NeighbourOrder:
+        found = trainer.train_dataset if rows is None else rows
+        tokens = [[token for name in _BEGINNINGS if name in row for token in row[name]] for row in found]
+        return NeighbourOrder(tokens, trainer.args.per_device_train_batch_size, trainer.args.seed)
+
+    trainer._get_train_sampler = order

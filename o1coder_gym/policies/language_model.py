@@ -9,9 +9,9 @@ from functools import partial
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.policies.engine import Completion, Counters, Engine, Generate
-from o1coder_gym.policies.thoughts import LEAST_FOR_ACTION, think_first
+from o1coder_gym.policies.thoughts import LEAST_FOR_ACTION, think_a_step, think_first
 from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_answer
-from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State
+from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State, Step
 
 _REMEMBERED_PROMPTS = 4096
 
@@ -20,7 +20,12 @@ class LanguageModelPolicy:
     """Samples reasoning steps from an engine in a step format."""
 
     def __init__(
-        self, engine: Engine, step_format: StepFormat = PSEUDOCODE, *, think_tokens: int = 0
+        self,
+        engine: Engine,
+        step_format: StepFormat = PSEUDOCODE,
+        *,
+        think_tokens: int = 0,
+        think_step: bool = False,
     ) -> None:
         """Puts an engine behind a format.
 
@@ -29,15 +34,20 @@ class LanguageModelPolicy:
             step_format: The format of the steps.
             think_tokens: Tokens that a thought before each action may take, out of those of the action; 0
                 closes the thoughts of models that think.
+            think_step: Whether the first step of a chain is a thought, of `think_tokens` at most, if these
+                are not 0; all later thoughts are closed.
 
         Raises:
-            UsageError: When the engine cannot let its model think.
+            UsageError: When the engine cannot let its model think, or the format has no steps to think in.
         """
-        if think_tokens and not hasattr(engine, "encode_thought"):
+        if (think_tokens or think_step) and not hasattr(engine, "encode_thought"):
             raise UsageError(f"think_tokens: a {type(engine).__name__} cannot open a thought")
+        if think_step and not _has_define_steps(step_format):
+            raise UsageError(f"think_step: the format {step_format.name} has no step that a thought could be")
         self.engine = engine
         self.step_format = step_format
         self.think_tokens = think_tokens
+        self.think_step = think_step
         self._prompt_ids: OrderedDict[tuple[Problem, State], tuple[int, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -64,19 +74,26 @@ class LanguageModelPolicy:
             PolicyError: When the engine fails.
         """
         asked = [self._generate(request) for request in requests]
-        thinking = [index for index, one in enumerate(asked) if self._thinks(one)]
-        acting = [index for index, one in enumerate(asked) if not self._thinks(one)]
+        thinks = list(map(self._thinks, requests))
+        thinking = [index for index, thinks_now in enumerate(thinks) if thinks_now]
+        acting = [index for index, thinks_now in enumerate(thinks) if not thinks_now]
         found: dict[int, tuple[Proposal, ...]] = {}
         if thinking:
-            thought = think_first(self.engine, [asked[index] for index in thinking], self.think_tokens)
-            found.update(zip(thinking, thought, strict=True))
+            found.update(zip(thinking, self._thought([asked[index] for index in thinking]), strict=True))
         answers = self.engine.generate([asked[index] for index in acting]) if acting or not asked else []
         for index, completions in zip(acting, answers, strict=True):
             found[index] = tuple(self._proposal(requests[index], asked[index], one) for one in completions)
         return [found[index] for index in range(len(asked))]
 
-    def _thinks(self, request: Generate) -> bool:
+    def _thinks(self, request: PolicyRequest) -> bool:
+        if self.think_step:
+            return not request.state.steps
         return self.think_tokens > 0 and request.sampling.max_tokens > LEAST_FOR_ACTION
+
+    def _thought(self, asked: Sequence[Generate]) -> list[tuple[Proposal, ...]]:
+        if self.think_step:
+            return think_a_step(self.engine, asked, self.think_tokens, self.step_format)
+        return think_first(self.engine, asked, self.think_tokens)
 
     def prompt_ids(self, problem: Problem, state: State) -> tuple[int, ...]:
         """Returns the prompt of a state as token ids: its parent's extended, if that was generated here."""
@@ -129,3 +146,7 @@ class LanguageModelPolicy:
             self._prompt_ids.setdefault((problem, state), ids)
             while len(self._prompt_ids) > _REMEMBERED_PROMPTS:
                 self._prompt_ids.popitem(last=False)
+
+
+def _has_define_steps(step_format: StepFormat) -> bool:
+    return step_format.parse(step_format.render(Step(ActionType.DEFINE, "plan"), 1)).type is ActionType.DEFINE

@@ -11,18 +11,19 @@ scheme         target                               example
 =============  ===================================  ==================================================
 
 ``openai:URL?key=value#MODEL`` and ``fake:key=value`` are read too; ``openai:#MODEL`` takes the address from
-``OPENAI_BASE_URL``. Packages add schemes as plug-ins, see
-`registry`; those of the group ``o1coder_gym.policies`` are functions ``(rest, step_format) -> Policy`` that
-read what follows the colon themselves. Engines are shared: one per process for the same target and
-settings.
+``OPENAI_BASE_URL``. ``FILE.py:NAME`` and ``package.module:NAME`` name your own class or function. Packages
+add schemes as plug-ins, see `registry`; those of the group ``o1coder_gym.policies`` are functions
+``(rest, step_format) -> Policy`` that read what follows the colon themselves. Engines are shared: one per
+process for the same target and settings.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from o1coder_gym import registry
 from o1coder_gym.errors import UsageError
@@ -36,7 +37,7 @@ from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.policies.server.abilities import Abilities
 from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
 from o1coder_gym.protocols import Policy
-from o1coder_gym.specs import Spec, name_of, parse
+from o1coder_gym.specs import Spec, parse
 from o1coder_gym.steps.formats import StepFormat, load_format
 
 ENTRY_POINT_GROUP = registry.KINDS["policy"].group
@@ -60,7 +61,7 @@ def load_policy(spec: str, *, format: str = "pseudocode") -> Policy:
         PolicyError: When a script cannot be read.
     """
     step_format = load_format(format)
-    entry = registry.find("policy", name_of(spec), where=f"policy {spec}: ")
+    entry, _ = registry.entry_of("policy", policy_spec(spec), spec)
     if entry.earlier and ":" in spec:
         return entry.object()(spec.partition(":")[2], step_format)
     policy = registry.make("policy", policy_spec(spec), spec, step_format=step_format)
@@ -87,6 +88,19 @@ def policy_spec(text: str) -> Spec:
     return parse(text)
 
 
+def hf_spec(model: str, template_arguments: Mapping[str, Any] | None = None, **options: str) -> str:
+    """Returns the spec of a policy that a model of transformers writes.
+
+    Args:
+        model: Name, Hub id or folder.
+        template_arguments: Variables of the chat template.
+        options: Others of `HFSettings`.
+    """
+    options |= {"template_arguments": json.dumps(dict(template_arguments))} if template_arguments else {}
+    pairs = "&".join(f"{name}={value}" for name, value in options.items())
+    return f"hf:{model}?{pairs}" if pairs else f"hf:{model}"
+
+
 def shared_engine(key: str, make: Callable[[], Engine]) -> Engine:
     """Returns the process's engine called `key`; makes it the first time."""
     with _engines_lock:
@@ -107,7 +121,12 @@ def read_settings(kind: type[Settings], options: str) -> Settings:
 
 
 def hf(
-    target: str, step_format: StepFormat, *, think_tokens: Count = 0, settings: HFSettings = _HF
+    target: str,
+    step_format: StepFormat,
+    *,
+    think_tokens: Count = 0,
+    think_step: bool = False,
+    settings: HFSettings = _HF,
 ) -> Policy:
     """Lets a model of transformers write steps, in this process.
 
@@ -115,14 +134,20 @@ def hf(
         target: Model name, Hub id or folder.
         step_format: How steps are written.
         think_tokens: Tokens that a thought before each action may take; 0 closes thoughts.
+        think_step: Whether the first step of a chain is a thought, and the only one.
         settings: How the model runs.
     """
     engine = shared_engine(f"hf:{target} {settings}", lambda: HFEngine.from_name(target, settings))
-    return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens)
+    return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens, think_step=think_step)
 
 
 def vllm(
-    target: str, step_format: StepFormat, *, think_tokens: Count = 0, settings: VLLMSettings = _VLLM
+    target: str,
+    step_format: StepFormat,
+    *,
+    think_tokens: Count = 0,
+    think_step: bool = False,
+    settings: VLLMSettings = _VLLM,
 ) -> Policy:
     """Lets a model in vLLM write steps, in this process.
 
@@ -130,10 +155,11 @@ def vllm(
         target: Model name, Hub id or folder.
         step_format: How steps are written.
         think_tokens: Tokens that a thought before each action may take; 0 closes thoughts.
+        think_step: Whether the first step of a chain is a thought, and the only one.
         settings: How the model runs.
     """
     engine = shared_engine(f"vllm:{target} {settings}", lambda: VLLMEngine(target, settings))
-    return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens)
+    return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens, think_step=think_step)
 
 
 def openai(
@@ -142,6 +168,7 @@ def openai(
     model: str,
     target: str = "",
     think_tokens: Count = 0,
+    think_step: bool = False,
     settings: OpenAISettings = _OPENAI,
 ) -> Policy:
     """Lets a model behind one or several servers with OpenAI's HTTP interface write steps.
@@ -152,12 +179,14 @@ def openai(
         target: Base URLs, commas between; none: that of ``OPENAI_BASE_URL``.
         think_tokens: Tokens that a thought before each action may take, on servers that speak token ids; 0
             closes thoughts.
+        think_step: Whether the first step of a chain is a thought, and the only one.
         settings: How the servers are spoken to.
 
     Raises:
         UsageError: When there is no address.
     """
-    return LanguageModelPolicy(_server(target, model, settings), step_format, think_tokens=think_tokens)
+    engine = _server(target, model, settings)
+    return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens, think_step=think_step)
 
 
 def server_abilities(spec: str) -> Abilities:

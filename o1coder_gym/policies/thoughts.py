@@ -1,4 +1,4 @@
-"""Thinking before acting, within a budget: a thought is sampled, closed, and the action goes on behind it."""
+"""What a model thinks, sampled: within a budget before each action, or as the first step of a chain."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from o1coder_gym.policies.engine import Completion, Generate
 from o1coder_gym.runs.seeds import derive_stream
-from o1coder_gym.steps.formats import Prompt
+from o1coder_gym.steps.formats import Prompt, StepFormat
 from o1coder_gym.steps.thinking import TAGS
-from o1coder_gym.types import Proposal
+from o1coder_gym.types import ActionType, Proposal, Step
 
 LEAST_FOR_ACTION = 16
 """Tokens of a sample that no thought takes."""
@@ -48,7 +48,7 @@ def think_first(engine: Any, requests: Sequence[Generate], tokens: int) -> list[
     """
     opened = [engine.encode_thought(request.prompt) for request in requests]
     asked = [
-        _thinking(request, ids, closing, tokens)
+        _thinking(request, ids, closing, min(tokens, request.sampling.max_tokens - LEAST_FOR_ACTION))
         for request, (ids, closing) in zip(requests, opened, strict=True)
     ]
     thoughts = [
@@ -59,20 +59,62 @@ def think_first(engine: Any, requests: Sequence[Generate], tokens: int) -> list[
     return [tuple(_proposal(one, next(acted)[0]) for one in group) for group in thoughts]
 
 
+def think_a_step(
+    engine: Any, requests: Sequence[Generate], tokens: int, step_format: StepFormat
+) -> list[tuple[Proposal, ...]]:
+    """Samples thoughts that are actions themselves: the first define step of a chain, as the model thinks it.
+
+    What follows is shown the thought as it is shown any step, so that search branches on it and scorers
+    score it.
+
+    Args:
+        engine: See `think_first`.
+        requests: What a policy would ask without thinking.
+        tokens: Tokens of a thought at most; 0: as many as of another action.
+        step_format: Has define steps.
+
+    Raises:
+        UsageError: When the model's template knows no thoughts.
+        PolicyError: When the engine fails.
+    """
+    opened = [engine.encode_thought(request.prompt) for request in requests]
+    asked = [
+        _thinking(request, ids, closing, min(tokens or most, most))
+        for request, (ids, closing) in zip(requests, opened, strict=True)
+        for most in (request.sampling.max_tokens,)
+    ]
+    return [
+        tuple(_as_step(one, closing, step_format) for one in completions)
+        for (_, closing), completions in zip(opened, engine.generate(asked), strict=True)
+    ]
+
+
+def _as_step(thought: Completion, closing: str, step_format: StepFormat) -> Proposal:
+    """Writes a thought as a step; without token ids, for the model wrote no header."""
+    body = thought.text.partition(closing)[0].strip()
+    return Proposal(
+        step_format.render(Step(ActionType.DEFINE, body), 1),
+        thought.tokens,
+        thought.logprob,
+        finish=thought.finish,
+        prompt_tokens=thought.prompt_tokens,
+        cached_tokens=thought.cached_tokens,
+    )
+
+
 def _thinking(request: Generate, ids: tuple[int, ...], closing: str, tokens: int) -> Generate:
-    """Asks for thoughts, each up to its closing tag."""
+    """Asks for thoughts of so many tokens at most, each up to its closing tag."""
 
     def boundary(text: str) -> int | None:
         place = text.find(closing)
         return place if place >= 0 else None
 
-    most = min(tokens, request.sampling.max_tokens - LEAST_FOR_ACTION)
     prompt = Prompt(request.prompt.messages, "", "", (closing,))
     return replace(
         request,
         prompt=prompt,
         prompt_ids=ids,
-        sampling=replace(request.sampling, max_tokens=most),
+        sampling=replace(request.sampling, max_tokens=tokens),
         boundary=boundary,
         read=None,
     )

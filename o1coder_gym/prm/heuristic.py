@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from o1coder_gym.steps.prompts import question
+from o1coder_gym.steps.source import parsed
 from o1coder_gym.types import ActionType, Problem, State
 
 _WORD = re.compile(r"[a-z]{3,}")
@@ -38,6 +39,8 @@ def _score(problem: Problem, state: State) -> float:
         return _MALFORMED
     if step.type is ActionType.CODE:
         return _program_score(problem.entry_point, step.text)
+    if step.type is ActionType.HELPER:
+        return _helper_score(step.text)
     return _plan_score(problem, state)
 
 
@@ -64,6 +67,14 @@ def _program_score(entry_point: str | None, code: str) -> float:
         return 0.1
     signs = _whole_program(nodes) if entry_point is None else _whole_function(nodes, entry_point)
     return 0.4 + 0.5 * sum(signs) / len(signs)
+
+
+@lru_cache(maxsize=4096)
+def _helper_score(code: str) -> float:
+    """As `_program_score`, of the function that a helper step defines, whatever its name."""
+    tree = parsed(code)
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] if tree else []
+    return _program_score(names[0] if names else "", code)
 
 
 def _whole_function(nodes: Sequence[ast.AST], entry_point: str) -> tuple[bool, ...]:

@@ -8,14 +8,17 @@ generators, the command line and benchmarks.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import overload
 
 from o1coder_gym import registry
-from o1coder_gym.errors import ProblemFileError, UnknownNameError
+from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError
 from o1coder_gym.problems.containers import Line
 from o1coder_gym.problems.formats.row_format import Converter
 from o1coder_gym.problems.formats.telling import converter_for, converter_named
@@ -27,6 +30,7 @@ from o1coder_gym.problems.rows import (
     public_row_to_json,
 )
 from o1coder_gym.problems.sources import KNOWN_SETS, KnownSet, find_files, open_source
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import Problem
 
 __all__ = [
@@ -42,6 +46,7 @@ __all__ = [
     "problem_row_to_json",
     "public_row_to_json",
     "stream_rows",
+    "with_splits",
 ]
 
 
@@ -74,6 +79,21 @@ class ProblemSet(Sequence[ProblemRow]):
     def __len__(self) -> int:
         """Returns the number of rows."""
         return len(self.rows)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of its splits, in order of first appearance; none where the rows name none."""
+        return tuple(dict.fromkeys(str(row.problem.meta["split"]) for row in self.rows if _split(row)))
+
+    def of_split(self, split: str) -> tuple[ProblemRow, ...]:
+        """Returns the rows of a split.
+
+        Raises:
+            UnknownNameError: When there is no such split.
+        """
+        if split not in self.splits:
+            raise UnknownNameError(f"split of {self.name}", split, self.splits)
+        return tuple(row for row in self.rows if _split(row) == split)
 
     def row(self, task_id: str) -> ProblemRow:
         """Returns the row of a task.
@@ -121,12 +141,52 @@ def load_rows(name: str | Path, *, split: str | None = None, skip_bad: bool = Fa
     if not rows:
         reason = f"all {len(skipped)} rows are bad; the first: {skipped[0]}" if skipped else "it is empty"
         raise ProblemFileError(f"{source}: no problems: {reason}")
-    if split is not None:
-        splits = {row.problem.meta.get("split") for row in rows}
-        if split not in splits:
-            raise UnknownNameError(f"split of {name}", split, [str(known) for known in splits if known])
-        rows = [row for row in rows if row.problem.meta.get("split") == split]
-    return ProblemSet(str(name), source, tuple(rows), tuple(skipped))
+    found = ProblemSet(str(name), source, tuple(rows), tuple(skipped))
+    return found if split is None else replace(found, rows=found.of_split(split))
+
+
+SHARES: Mapping[str, float] = MappingProxyType({"train": 0.8, "validation": 0.1, "test": 0.1})
+"""The splits that a set gets which has none."""
+
+
+def with_splits(found: ProblemSet, shares: Mapping[str, float] = SHARES, *, seed: int = 0) -> ProblemSet:
+    """Returns a set whose rows are dealt to splits, by a hash of seed and task id; rows keep their order.
+
+    A split has at least one problem where its share is more than 0.
+
+    Args:
+        found: At least as many problems as splits; splits that it has are given up.
+        shares: By name, at least one, of sum 1.
+        seed: Another deal.
+
+    Raises:
+        UsageError: When there are too few problems, or the shares make no sense.
+    """
+    wanted = {name: share for name, share in shares.items() if share > 0}
+    if min(shares.values()) < 0 or not math.isclose(sum(wanted.values()), 1):
+        raise UsageError(f"shares of splits are at least 0 and make 1, got {dict(shares)}")
+    if len(found) < len(wanted):
+        raise UsageError(f"{found.name} has {len(found)} problems, too few for {', '.join(wanted)}")
+    first, *others = wanted
+    counts = {name: max(1, round(wanted[name] * len(found))) for name in others}
+    while sum(counts.values()) >= len(found):
+        counts[max(counts, key=lambda name: counts[name])] -= 1
+    dealt = iter(sorted((row.problem.task_id for row in found), key=lambda task: content_hash([seed, task])))
+    split = {task: name for name, count in counts.items() for task in islice(dealt, count)}
+    rows = (
+        replace(
+            row,
+            problem=replace(
+                row.problem, meta={**row.problem.meta, "split": split.get(row.problem.task_id, first)}
+            ),
+        )
+        for row in found
+    )
+    return replace(found, rows=tuple(rows))
+
+
+def _split(row: ProblemRow) -> str | None:
+    return row.problem.meta.get("split")
 
 
 def stream_rows(

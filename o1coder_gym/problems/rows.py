@@ -113,13 +113,15 @@ def case_to_json(test: TestCase) -> dict[str, Any]:
 
 
 def case_from_json(raw: object) -> TestCase:
-    """Reads one test.
+    """Reads one test; a text alone is an assertion.
 
     Raises:
         ProblemFileError: When the object is not a test; the message begins with the field.
     """
+    if isinstance(raw, str):
+        raw = {"kind": "assert", "code": raw}
     if not isinstance(raw, Mapping):
-        raise ProblemFileError(f"expected an object, got {_kind(raw)}")
+        raise ProblemFileError(f"expected an object or an assertion, got {_kind(raw)}")
     kind = raw.get("kind")
     match kind:
         case "call":
@@ -235,18 +237,22 @@ def _policy(value: object) -> str:
     return _string(value)
 
 
-def _literal(value: object) -> str:
+def _evaluated(value: object) -> object:
     text = _string(value)
     try:
         with warnings.catch_warnings(action="ignore"):
-            ast.literal_eval(literals.with_short_numbers(text))
+            return ast.literal_eval(literals.with_short_numbers(text))
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"not a Python literal: {text[:60]!r}") from error
-    return text
+
+
+def _literal(value: object) -> str:
+    _evaluated(value)
+    return _string(value)
 
 
 def _literal_list(value: object) -> str:
-    if not isinstance(ast.literal_eval(literals.with_short_numbers(_literal(value))), list):
+    if not isinstance(_evaluated(value), list):
         raise ValueError(f"not the Python literal of a list: {str(value)[:60]!r}")
     return _string(value)
 

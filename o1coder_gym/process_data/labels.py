@@ -12,7 +12,7 @@ from itertools import combinations
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.process_data.rows import PairRow, PrefixRow
-from o1coder_gym.types import State
+from o1coder_gym.types import State, Step
 
 ANY_OF = 8
 """Ends of which one has to pass, for a hard label of 1 by ``"any"``.
@@ -31,10 +31,13 @@ class LabelRule:
             arXiv 2312.08935, section 3.3), and at least one in `ANY_OF` does; ``"value"``: 1 iff v ≥
             `threshold`.
         threshold: In [0, 1]; read by ``"value"`` only.
+        credit_kept: Whether a step that a passing program kept is not blamed where another program failed,
+            see `credited`.
     """
 
     hard: str = "any"
     threshold: float = 0.5
+    credit_kept: bool = False
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for a rule that is none."""
@@ -67,18 +70,45 @@ class PairRule:
 
 
 def labelled(rows: Iterable[PrefixRow], rule: LabelRule) -> tuple[PrefixRow, ...]:
-    """Returns the rows with soft label v and the hard label of `rule`."""
-    return tuple(
+    """Returns the rows with soft label v and the hard label of `rule`; with `credited` ones if it says so."""
+    found = tuple(
         replace(row, soft=row.value, hard=rule.label(row.value, row.passing, row.ends)) for row in rows
     )
+    return credited(found) if rule.credit_kept else found
+
+
+def credited(rows: Sequence[PrefixRow]) -> tuple[PrefixRow, ...]:
+    """Corrects labels by tests: a step that a later repair keeps is not blamed.
+
+    Beside a wrong step, right ones fail with it: of three functions one is wrong, and a repair that replaces
+    it alone keeps the others word for word. Such a step, with no passing end below it here, gets the highest
+    labels that it has above a passing end of the same problem. So its labels tell of the step, and no longer
+    of what can still become of the prefix.
+
+    Args:
+        rows: Labelled prefixes, each state once.
+    """
+    kept: dict[tuple[str, Step], PrefixRow] = {}
+    for row in rows:
+        if row.passing:
+            key = row.state.problem_id, row.state.steps[-1]
+            if key not in kept or (row.hard, row.soft) > (kept[key].hard, kept[key].soft):
+                kept[key] = row
+    return tuple(_credited(row, kept.get((row.state.problem_id, row.state.steps[-1]))) for row in rows)
+
+
+def _credited(row: PrefixRow, kept: PrefixRow | None) -> PrefixRow:
+    if row.passing or kept is None:
+        return row
+    return replace(row, soft=max(row.soft, kept.soft), hard=max(row.hard, kept.hard))
 
 
 def sibling_pairs(rows: Sequence[PrefixRow], rule: PairRule) -> tuple[PairRow, ...]:
     """Returns all pairs of siblings (Eq. 4) whose values differ by the margin, in the order of the rows.
 
     Args:
-        rows: Prefixes, each state once.
-        rule: See `PairRule`.
+        rows: Labelled prefixes, each state once.
+        rule: See `PairRule`; values are soft labels, which are v unless a label was corrected.
     """
     families: dict[State, list[PrefixRow]] = {}
     for row in rows:
@@ -88,9 +118,9 @@ def sibling_pairs(rows: Sequence[PrefixRow], rule: PairRule) -> tuple[PairRow, .
     pairs = []
     for parent, siblings in families.items():
         for one, other in combinations(siblings, 2):
-            win, lose = (one, other) if one.value >= other.value else (other, one)
+            win, lose = (one, other) if one.soft >= other.soft else (other, one)
             # 1e-9: a margin of 0.2 includes 0.7 − 0.5, whatever the last binary digit says
-            if win.value - lose.value >= rule.margin - 1e-9:
+            if win.soft - lose.soft >= rule.margin - 1e-9:
                 pairs.append(_pair(parent, win, lose))
     return tuple(pairs)
 
@@ -100,8 +130,8 @@ def _pair(parent: State, win: PrefixRow, lose: PrefixRow) -> PairRow:
         state=parent,
         chosen=win.state.steps[-1],
         rejected=lose.state.steps[-1],
-        chosen_value=win.value,
-        rejected_value=lose.value,
+        chosen_value=win.soft,
+        rejected_value=lose.soft,
         visits=min(win.visits, lose.visits),
         split=win.split,
         sources=tuple(sorted({*win.sources, *lose.sources})),

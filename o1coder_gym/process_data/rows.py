@@ -1,7 +1,7 @@
 """The row schema of D_process: prefixes, passing paths, sibling pairs. `from_row(to_row(row)) == row`.
 
 Every row is one JSON object with ``schema``, ``kind``, ``task_id``, ``split`` and ``sources``; steps are
-``[type, text]`` lists, type 1 define, 2 refine, 3 code (`types.ActionType`).
+``[type, text]`` lists, type 1 define, 2 refine, 3 code, 4 helper (`types.ActionType`).
 """
 
 from __future__ import annotations

@@ -64,6 +64,23 @@ class TreeNode:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeParting:
+    """A `types.Parting` of a tree: the programs are nodes.
+
+    Attributes:
+        input: Literal of an argument list, or a standard input.
+        outputs: What programs do there, each with the nodes that do it.
+        right: The one of these that is taken for right; None where that is open.
+        confidence: Share of the votes behind it, in [0, 1].
+    """
+
+    input: str
+    outputs: tuple[tuple[str, tuple[int, ...]], ...]
+    right: str | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class SearchTree:
     """A search that is over.
 
@@ -78,6 +95,7 @@ class SearchTree:
         usage: What the search has spent.
         completions: Of nodes that were completed by the policy once more after the search: the node, and v of
             each completion, in [0, 1]. They, and not its visits, are what such a prefix is worth.
+        partings: Inputs on which an adversary saw programs part; who did what there.
     """
 
     problem: Problem
@@ -89,6 +107,7 @@ class SearchTree:
     chosen: int | None = None
     usage: Usage = field(default_factory=Usage)
     completions: tuple[tuple[int, tuple[float, ...]], ...] = ()
+    partings: tuple[NodeParting, ...] = ()
 
     @property
     def code(self) -> str | None:
@@ -132,6 +151,11 @@ class SearchTree:
             **{name: self._column(name) for name in _COLUMNS},
             **{name: self._column(name) for name, usual in _ORIGINS.items() if self._differs(name, usual)},
             **({"completions": list(map(list, self.completions))} if self.completions else {}),
+            **(
+                {"partings": [[p.input, p.outputs, p.right, p.confidence] for p in self.partings]}
+                if self.partings
+                else {}
+            ),
         }
 
     def _column(self, name: str) -> list[Any]:
@@ -166,6 +190,10 @@ class SearchTree:
                 chosen=row["chosen"],
                 usage=Usage(**row["usage"]),
                 completions=tuple((node, tuple(v)) for node, v in row.get("completions", ())),
+                partings=tuple(
+                    NodeParting(given, tuple((told, tuple(nodes)) for told, nodes in outputs), right, sure)
+                    for given, outputs, right, sure in row.get("partings", ())
+                ),
             )
         except (KeyError, TypeError, ValueError, O1CoderError) as error:
             raise JournalError(f"search tree: not a row of one: {type(error).__name__}: {error}") from error

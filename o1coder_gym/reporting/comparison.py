@@ -21,7 +21,7 @@ from o1coder_gym.significance import (
     holm,
     permutation_test,
 )
-from o1coder_gym.statistics import Estimate, estimate_difference
+from o1coder_gym.statistics import ROUGH, Estimate, estimate_difference
 
 NOTHING_SHOWN = "no difference shown"
 TOO_FEW = f"{NOTHING_SHOWN}, too few to tell"
@@ -84,7 +84,7 @@ class Comparison:
         """Says what the comparison shows, whatever came out, with the difference and its 95 % interval."""
         gap = self.difference
         if not self.shown:
-            ends = f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+            ends = f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]{ROUGH * gap.rough}"
             told = f"{self.conclusion}, {100 * gap.mean:+.1f} points {ends}, exact p = {self.p_corrected:.2g}"
             return f"{self.a} against {self.b}: {told}."
         more, less = (self.a, self.b) if gap.mean > 0 else (self.b, self.a)
@@ -103,6 +103,31 @@ def compare_rows(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[st
     return _compared(_by_problem(a), _by_problem(b), names)
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The problems on which two groups of rows differ, by task id.
+
+    Attributes:
+        gained: Those that the first solves more often than the second.
+        lost: Those that it solves less often.
+    """
+
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def changes(a: Sequence[ResultRow], b: Sequence[ResultRow]) -> Changes:
+    """Returns which problems of those that both have one solves more often than the other."""
+    first, second = _by_problem(a), _by_problem(b)
+    gaps = {
+        problem: first[problem].share - second[problem].share for problem in sorted(first.keys() & second)
+    }
+    return Changes(
+        tuple(task for (_, task), gap in gaps.items() if gap > 0),
+        tuple(task for (_, task), gap in gaps.items() if gap < 0),
+    )
+
+
 @dataclass(slots=True)
 class _Runs:
     """The runs of one problem. Mutable: they are counted one by one."""
@@ -110,6 +135,11 @@ class _Runs:
     count: int = 0
     solved: int = 0
     tokens: int = 0
+
+    @property
+    def share(self) -> float:
+        """Share of the runs that solved it."""
+        return self.solved / self.count
 
 
 def _by_problem(rows: Sequence[ResultRow]) -> dict[tuple[str, str], _Runs]:
@@ -130,7 +160,7 @@ def _compared(
     if not shared:
         raise UsageError(f"{names[0]} and {names[1]} have no problem in common")
     first, second = ([found[problem] for problem in shared] for found in (a, b))
-    left, right = (np.asarray([one.solved / one.count for one in runs]) for runs in (first, second))
+    left, right = (np.asarray([one.share for one in runs]) for runs in (first, second))
     gaps = (left - right).tolist()
     p = permutation_test(gaps)
     return Comparison(
@@ -190,7 +220,7 @@ def comparisons(rows: Sequence[ResultRow], baseline: str) -> dict[Setting, Compa
 def _of(gap: Estimate) -> str:
     """Returns the interval of a difference's size."""
     low, high = sorted((abs(gap.low), abs(gap.high)))
-    return f"[{100 * low:.1f}, {100 * high:.1f}]"
+    return f"[{100 * low:.1f}, {100 * high:.1f}]{ROUGH * gap.rough}"
 
 
 def _mean_tokens(runs: Sequence[_Runs]) -> float:

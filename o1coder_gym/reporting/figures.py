@@ -13,10 +13,20 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from o1coder_gym.errors import MissingExtraError
-from o1coder_gym.reporting.colours import BAD, GOOD, MIDDLE, SERIES, UNKNOWN
+from o1coder_gym.reporting.colours import (
+    BAD,
+    GOOD,
+    MIDDLE,
+    SERIES,
+    UNKNOWN,
+    line_colour,
+    line_dashes,
+    series_places,
+)
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, RunReport
 from o1coder_gym.reporting.search_reliability import ReliabilityBin
+from o1coder_gym.statistics import ROUGH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,12 +55,17 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def write_figures(report: RunReport, folder: Path) -> list[Path]:
-    """Writes the figures of a report, each as PNG and SVG.
+_DATELESS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Metadata without which equal figures were unequal files."""
+
+
+def write_figures(report: RunReport, folder: Path, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Writes the figures of a report.
 
     Args:
         report: The run.
         folder: Where to; made if it is missing.
+        kinds: Formats of the files: png, svg, pdf.
 
     Returns:
         The files.
@@ -75,9 +90,9 @@ def write_figures(report: RunReport, folder: Path) -> list[Path]:
     with rc_context(_STYLE):
         for name, make in makers.items():
             figure = make()
-            for kind, metadata in (("png", {}), ("svg", {"Date": None})):
+            for kind in kinds:
                 files.append(folder / f"{name}.{kind}")
-                figure.savefig(files[-1], metadata=metadata)
+                figure.savefig(files[-1], metadata=_DATELESS.get(kind, {}))
     return files
 
 
@@ -87,13 +102,14 @@ def curves_figure(curves: Sequence[Curve]) -> Figure:
 
     figure = Figure(figsize=(7.2, 4.2))
     axes = figure.add_subplot()
-    for place, curve in enumerate(curves):
-        colour = SERIES[place % len(SERIES)]
+    places = series_places(curve.name for curve in curves)
+    for curve in sorted(curves, key=lambda one: places[one.name]):
+        colour, dashes = line_colour(places[curve.name]), line_dashes(places[curve.name])
         tokens = [point.tokens for point in curve.points]
         rates = [100 * point.rate for point in curve.points]
         low = [100 * point.interval[0] for point in curve.points]
         high = [100 * point.interval[1] for point in curve.points]
-        axes.plot(tokens, rates, color=colour, label=curve.name)
+        axes.plot(tokens, rates, color=colour, label=curve.name, linestyle=(0, dashes) if dashes else "-")
         inside = ["white" if point.thrifty else colour for point in curve.points]
         axes.scatter(tokens, rates, s=25, color=inside, edgecolors=colour, zorder=3)
         axes.fill_between(tokens, low, high, color=colour, alpha=0.08, linewidth=0)
@@ -114,8 +130,9 @@ def spending_figure(curves: Sequence[Curve]) -> Figure:
 
     figure = Figure(figsize=(7.2, 1.0 + 0.5 * len(curves)))
     axes = figure.add_subplot()
+    places = series_places(curve.name for curve in curves)
     for place, curve in enumerate(curves):
-        point, colour = curve.points[-1], SERIES[place % len(SERIES)]
+        point, colour = curve.points[-1], line_colour(places[curve.name])
         low, high = point.interval
         axes.hlines(place, 100 * low, 100 * high, color=colour, alpha=0.5)
         axes.plot(100 * point.rate, place, marker="o", markersize=6, color=colour)
@@ -173,7 +190,8 @@ def reliability_figure(bins: Sequence[ReliabilityBin]) -> Figure:
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("score of the step")
     axes.set_ylabel("value of the programs below it")
-    axes.set_title(f"expected calibration error {calibration_error(bins):.3f}", fontsize=10)
+    rough = "\nintervals of few problems are rough" if any(one.rough for one in bins) else ""
+    axes.set_title(f"expected calibration error {calibration_error(bins):.3f}{rough}", fontsize=10)
     return figure
 
 
@@ -194,7 +212,8 @@ def markdown_curve(rows: Sequence[Mapping[str, Any]]) -> str:
 def _with_ends(row: Mapping[str, Any], name: str) -> str:
     """Says a measurement with its interval, which rows of earlier versions do not have."""
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    ends = "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f})"
+    rough = ROUGH if row.get(f"{name}_rough") else ""
+    ends = "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f}){rough}"
     return f"{row[name]:.1%}{ends}"
 
 
@@ -208,7 +227,8 @@ def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
         for name, label in names.items()
         if all(f"{name}_low" in row for row in rows)
     }
-    return _draw(lines, "", "held-out problems solved, 95 % bands", path, bands)
+    rough = ", rough" if any(row.get(f"{name}_rough") for row in rows for name in names) else ""
+    return _draw(lines, "", f"held-out problems solved, 95 % bands{rough}", path, bands)
 
 
 def draw_updates(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
@@ -245,10 +265,14 @@ def _draw(
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
+    series = series_places(lines)
     for label, (places, values) in lines.items():
-        (line,) = axes.plot(places, values, marker=".", label=label)
+        colour, dashes = line_colour(series[label]), line_dashes(series[label])
+        axes.plot(
+            places, values, marker=".", label=label, color=colour, linestyle=(0, dashes) if dashes else "-"
+        )
         if label in bands:
-            axes.fill_between(places, *bands[label], color=line.get_color(), alpha=0.12, linewidth=0)
+            axes.fill_between(places, *bands[label], color=colour, alpha=0.12, linewidth=0)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(x)
     axes.set_ylabel(y)

@@ -136,6 +136,11 @@ class ResultRow:
         return self.outcome not in (Outcome.INFRASTRUCTURE, Outcome.UNSUPPORTED)
 
     @property
+    def overdrawn(self) -> bool:
+        """Whether more tokens were sent than the budget allowed."""
+        return self.budget.tokens is not None and self.usage.tokens > self.budget.tokens
+
+    @property
     def problem(self) -> tuple[str, str]:
         """The problem: the file name of its set and its task id."""
         return _file_name(self.problems), self.task_id
@@ -245,6 +250,7 @@ class AgentSummary:
         untested: Rows without hidden tests; they stay in `total`, and none of them is solved.
         missing: Rows that do not count; nothing else here is made of them.
         capped: Rows in which the agent ended by itself with some of its budget left.
+        failed: Rows that ended in an error; they stay in `total`, and none of them is solved.
     """
 
     agent: str
@@ -259,6 +265,7 @@ class AgentSummary:
     untested: int = 0
     missing: int = 0
     capped: int = 0
+    failed: int = 0
 
     @property
     def rate(self) -> float:
@@ -334,6 +341,7 @@ def _summary(name: str, group: Sequence[ResultRow]) -> AgentSummary:
         untested=sum(row.untested for row in rows),
         missing=len(group) - len(rows),
         capped=sum(row.capped for row in rows),
+        failed=sum(bool(row.error) for row in rows),
     )
 
 
@@ -367,10 +375,28 @@ def missing_note(rows: Iterable[ResultRow]) -> str:
     return f"Left out: {missing} of {len(found)} rows, which the judge could not decide." if missing else ""
 
 
-def untested_note(rows: Iterable[ResultRow]) -> str:
-    """Says which problems have no hidden tests; empty if all have some."""
+def overdrawn_note(rows: Iterable[ResultRow]) -> str:
+    """Says how many searches spent more than they were given; empty if none did."""
     found = list(rows)
-    lacking = list(dict.fromkeys(row.task_id for row in found if row.untested))
+    overdrawn = sum(row.overdrawn for row in found)
+    if not overdrawn:
+        return ""
+    return (
+        f"Overdrawn: {overdrawn} of {len(found)} searches, by a server that sends more than max_tokens. "
+        "What it sent is counted, and what the budget did not pay for was not used."
+    )
+
+
+def failed_note(summaries: Iterable[AgentSummary]) -> str:
+    """Says how many rows of which agents failed; empty if none did."""
+    failed = [f"{one.failed} of {one.agent}" for one in summaries if one.failed]
+    return f"Failed, and counted as not solved: {', '.join(failed)}." if failed else ""
+
+
+def untested_note(rows: Iterable[ResultRow]) -> str:
+    """Says which problems have no hidden tests; empty if all have some, judged or not (`missing_note`)."""
+    found = list(rows)
+    lacking = list(dict.fromkeys(row.task_id for row in found if row.untested and row.counted))
     if not lacking:
         return ""
     problems = len({row.task_id for row in found})
@@ -380,10 +406,11 @@ def untested_note(rows: Iterable[ResultRow]) -> str:
     )
 
 
-HEADINGS = ("agent", "solved", "%, 95 % int.", "tests", "code", "tokens", "spent", "calls", "runs", "s")
+HEADINGS = ("agent", "solved", "%, 95 % int.", "tests", "code", "tokens", "spent", "calls", "runs", "latency")
 LEGEND = (
     "solved: every hidden test passed; tests: % of hidden tests passed; code: programs committed; "
-    "spent: share of the budget; runs: programs judged; costs: means per problem, s: seconds"
+    "spent: share of the budget; runs: programs judged; costs: means per problem; latency: seconds from a "
+    "problem's start to its answer"
 )
 
 
@@ -408,11 +435,11 @@ def share_words(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.0f} %"
 
 
-TERMINAL_HEADINGS = ("agent", "solved", "% (95 %)", "tests", "tokens", "spent", "runs", "s")
+TERMINAL_HEADINGS = ("agent", "solved", "% (95 %)", "tests", "tokens", "spent", "runs", "latency")
 TERMINAL_LEGEND = (
     "solved: runs whose hidden tests all pass; %: of problems, with its 95 % interval\n"
     "tests: share of the hidden tests passed · spent: share of the budget\n"
-    "tokens, runs (programs judged) and s (seconds): means per problem"
+    "tokens, runs (programs judged) and latency (seconds to the answer): means per problem"
 )
 TERMINAL_WIDTH = 80
 """Columns that the table takes at most, as long as its numbers leave room for a name."""
@@ -428,6 +455,8 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
     note += f"\n{ROUGH_LEGEND}" if any(one.share.rough for one in summaries) else ""
     missing = sum(one.missing for one in summaries)
     note += f"\nleft out: {missing} rows that the judge could not decide" if missing else ""
+    if told := failed_note(summaries):
+        note += f"\n{told[0].lower()}{told[1:-1]}"
     table = Table(
         title=title,
         caption=TERMINAL_LEGEND + note,
@@ -524,7 +553,7 @@ def markdown_report(
         lines += ["", f"\\* {note}"]
     if any(summary.share.rough for summary in summaries):
         lines += ["", f"{ROUGH_LEGEND}."]
-    if note := missing_note(rows):
+    for note in filter(None, (missing_note(rows), failed_note(summaries), overdrawn_note(rows))):
         lines += ["", note]
     if capped := [summary.agent for summary in summaries if summary.capped]:
         lines += ["", f"Ended by themselves, at a cap of their own, with budget left: {', '.join(capped)}."]

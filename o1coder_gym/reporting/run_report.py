@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,14 +13,18 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.reporting.comparison import Comparison, comparisons
 from o1coder_gym.reporting.pages.tree_page import write_pages
 from o1coder_gym.reporting.results import (
+    ORACLE,
     PROFILE,
     AgentSummary,
     ResultRow,
+    Setting,
     budget_words,
+    labels,
     summarize,
 )
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.search_reliability import ReliabilityBin, scored_steps, search_reliability
+from o1coder_gym.runs.budget import UNLIMITED
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.specs import name_of
 
@@ -89,6 +94,7 @@ class RunReport:
         reliability: Bins of the step scorer's scores; empty where no scorer was asked.
         pages: Address of the tree page of each problem, relative to the run folder.
         profile: Where the time of each agent went, in seconds by part; empty where it was not measured.
+        command: That began the run, as one would write it; empty where the run does not say.
     """
 
     title: str
@@ -102,6 +108,7 @@ class RunReport:
     reliability: tuple[ReliabilityBin, ...]
     pages: Mapping[str, str]
     profile: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    command: str = ""
 
 
 def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
@@ -121,7 +128,16 @@ def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
         return make_report(rows, facts)
     pages = {task: page.relative_to(folder).as_posix() for task, page in write_pages(trees).items()}
     found = make_report(rows, facts, search_reliability(scored_steps(trees.all())), pages)
-    return replace(found, profile=read_profile(folder))
+    return replace(found, profile=read_profile(folder), command=read_command(folder))
+
+
+def read_command(folder: Path) -> str:
+    """Returns the command that began a run, as one would write it; empty where the run does not say."""
+    for path in sorted(folder.rglob("sessions.jsonl")):
+        for row in read_rows(path):
+            if words := row.get("command"):
+                return shlex.join(["o1coder", *map(str, words)])
+    return ""
 
 
 def read_profile(folder: Path) -> dict[str, dict[str, float]]:
@@ -154,9 +170,10 @@ def make_report(
     controls = [agent for name in BASELINES for agent in agents if name_of(agent) == name]
     baseline = (controls or agents)[0] if len(agents) > 1 else None
     curves, swept = _curves(summaries)
+    contestants = [agent for agent in agents if name_of(agent) != ORACLE]
     sets = ", ".join(dict.fromkeys(Path(row.problems).stem or "problems" for row in rows))
     return RunReport(
-        title=f"{sets}: {len(agents)} agent{'s' if len(agents) > 1 else ''}",
+        title=f"{sets}: {len(contestants)} agent{'s' if len(contestants) > 1 else ''}",
         facts=tuple(facts),
         rows=tuple(rows),
         summaries=tuple(summaries),
@@ -182,15 +199,12 @@ def _differences(
 def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]:
     """Returns a curve per agent, and whether several token budgets were run."""
     swept = len({summary.setting.budget.tokens for summary in summaries} - {None}) > 1
-    settings = [summary.setting for summary in summaries]
-    vary = [
-        name for name in ("problems", "policy", "format") if len({getattr(s, name) for s in settings}) > 1
-    ]
+    names = agent_names(summaries)
     points: dict[str, list[CurvePoint]] = {}
     capped: set[str] = set()
     for summary in summaries:
         setting = summary.setting
-        name = " ".join([setting.agent, *(getattr(setting, each) for each in vary)])
+        name = names[setting]
         spent = summary.mean(summary.usage.tokens)
         rate, interval = summary.rate, summary.interval
         limit = setting.budget.tokens
@@ -205,6 +219,13 @@ def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]
         for name, found in points.items()
     )
     return tuple(curves), swept
+
+
+def agent_names(summaries: Sequence[AgentSummary]) -> dict[Setting, str]:
+    """Names each setting by its agent and by what beside the budget is not the same in all of them."""
+    settings = [summary.setting for summary in summaries]
+    whole = labels([replace(setting, budget=UNLIMITED) for setting in settings])
+    return {setting: whole[replace(setting, budget=UNLIMITED)] for setting in settings}
 
 
 def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:

@@ -20,9 +20,11 @@ class ReliabilityBin(Bin):
 
     Attributes:
         interval: 95 % interval of the target; the steps of one problem stay together.
+        rough: Whether the interval is, see `statistics.Estimate`.
     """
 
     interval: tuple[float, float]
+    rough: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ def search_reliability(steps: Sequence[ScoredStep]) -> list[ReliabilityBin]:
     _, problems = np.unique([step.problem for step in steps], return_inverse=True)
     bins = zip(reliability(scores, values), by_score(scores), strict=True)
     found = ((one, _target(values[group], problems[group])) for one, group in bins)
-    return [ReliabilityBin(one.score, one.target, one.count, (of.low, of.high)) for one, of in found]
+    return [
+        ReliabilityBin(one.score, one.target, one.count, (of.low, of.high), of.rough) for one, of in found
+    ]
 
 
 def _target(values: NDArray[Any], problems: NDArray[Any]) -> Estimate:

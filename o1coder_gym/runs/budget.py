@@ -1,8 +1,9 @@
 """Meters and limits: tokens, calls, executions, seconds.
 
 A request reserves the most it could cost before it leaves, and is settled at what it did cost when
-it returns; so a limit is never exceeded, to the token. Seconds are the exception: time passes
-while a request is away, so that limit only stops new requests.
+it returns; so a limit is never exceeded, to the token. There are two exceptions. Time passes while a
+request is away, so a limit of seconds only stops new requests. And a server that ignores ``max_tokens`` can
+overdraw a budget: what it sent is booked all the same, and nothing more is granted.
 """
 
 from __future__ import annotations
@@ -99,6 +100,11 @@ class Meter:
             + self._calls * (limits.calls is not None)
             + self._executions * (limits.executions is not None)
         )
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether more tokens were generated than the budget allows."""
+        return self.budget.tokens is not None and self._tokens > self.budget.tokens
 
     @property
     def seconds(self) -> float:

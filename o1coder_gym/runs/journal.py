@@ -28,6 +28,10 @@ SCHEMA = 1
 """Version of the folder's layout."""
 
 
+_OF_A_START = {"config.json", ".lock"}
+"""What a folder holds before the run has done anything."""
+
+
 class RunFolder:
     """One run on disk. Holds the folder until it is closed; a context manager.
 
@@ -150,7 +154,12 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes it."""
+        """Closes it; a start that failed before it did anything leaves no folder that blocks the next one."""
+        if error is not None and not self.resumed and {*os.listdir(self.path)} <= _OF_A_START:
+            for name in _OF_A_START:
+                (self.path / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
         self.close()
 
 
@@ -163,6 +172,7 @@ class RowIndex:
         self._field = field
         self._opening = json.dumps({field: ""})[:-2].encode()
         self._places: dict[str, array[int]] = {}
+        self._known: dict[bytes, array[int]] = {}  # by the bytes of the key, where these are the key itself
         self._end = self._lines = 0
 
     def refresh(self) -> None:
@@ -171,14 +181,22 @@ class RowIndex:
         Raises:
             JournalError: When it cannot be read, or a line other than a torn last one has no such field.
         """
+        opening, first, known = self._opening, len(self._opening), self._known
         try:
-            with self._path.open("rb") as file:
+            with self._path.open("rb", buffering=1 << 18) as file:
                 file.seek(self._end)
                 for line in file:
                     if not line.endswith(b"\n"):
                         return
                     self._lines += 1
-                    self._places.setdefault(self._key(line), array("q")).extend((self._end, len(line)))
+                    # The hot loop of a resume: of a line whose key was seen before nothing else is looked at.
+                    last = line.find(b'"', first)
+                    plain = last >= 0 and line.startswith(opening)
+                    places = known.get(line[first:last]) if plain else None
+                    if places is None:
+                        places = self._noted(line, first, last)
+                    places.append(self._end)
+                    places.append(len(line))
                     self._end += len(line)
         except FileNotFoundError:
             return
@@ -198,16 +216,17 @@ class RowIndex:
             for start, size in zip(places[::2], places[1::2], strict=True):
                 yield _read_row(os.pread(file.fileno(), size, start), self._path, "byte", start)
 
-    def _key(self, line: bytes) -> str:
-        """Reads the field alone: the rest of a row is most of it, and seldom asked for."""
-        first = len(self._opening)
-        last = line.find(b'"', first)
-        if line.startswith(self._opening) and last >= 0 and b"\\" not in line[first:last]:
-            return line[first:last].decode()
-        key = _read_row(line, self._path, "line", self._lines).get(self._field)
+    def _noted(self, line: bytes, first: int, last: int) -> array[int]:
+        """Returns the places of a line's key; the line is read as a whole where the key is not plain text."""
+        written = line[first:last]
+        plain = line.startswith(self._opening) and last >= 0 and b"\\" not in written
+        key = written.decode() if plain else _read_row(line, self._path, "line", self._lines).get(self._field)
         if not isinstance(key, str):
             raise JournalError(f"{self._path}: line {self._lines} has no text {self._field!r}")
-        return key
+        places = self._places.setdefault(key, array("q"))
+        if plain:
+            self._known[written] = places
+        return places
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:

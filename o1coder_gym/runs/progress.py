@@ -27,6 +27,24 @@ _SILENCE_S = 30.0
 """A log gets a line after this many seconds even where less than a quarter was done."""
 
 
+_silent = False
+
+
+def silence(silent: bool) -> None:
+    """Says whether `notes` are kept quiet; warnings and errors are not."""
+    global _silent
+    _silent = silent
+
+
+def notes(**options: Any) -> Console:
+    """Returns a console on standard error for progress and remarks, which ``--quiet`` leaves out.
+
+    Args:
+        options: Of `rich.console.Console`.
+    """
+    return Console(stderr=True, quiet=_silent, **options)
+
+
 def progress_bars(console: Console, words: str = "{task.fields[told]}") -> Progress:
     """Returns bars of title, count, `words` on how it goes, and time; lines where there is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(words))
@@ -37,7 +55,7 @@ def progress_bars(console: Console, words: str = "{task.fields[told]}") -> Progr
 def tracked(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
     """Yields items and moves a bar, which vanishes when done; lines where there is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
+    console = notes()
     kind = Progress if console.is_terminal else ProgressLines
     with kind(*columns, console=console, transient=True) as progress:
         bar = progress.add_task(escape(title), total=total)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.importing.own_code import file_of
 from o1coder_gym.runs.files import write_whole
 
 FILE = "provenance.json"
@@ -98,10 +99,15 @@ def artefact_hash(folder: Path) -> str | None:
 
 
 def input_hashes(*specs: str | None) -> dict[str, str]:
-    """Returns the hashes of the artefacts that specs name, such as ``hf:RUN/model`` or ``prm:RUN/model``."""
+    """Returns the hashes of the artefacts that specs name, such as ``hf:RUN/model`` or ``prm:RUN/model``.
+
+    Of ``FILE.py:NAME`` that of the file: a run does not go on with code that has changed.
+    """
     found = {}
     for spec in filter(None, specs):
-        if (known := artefact_hash(artefact_path(spec))) is not None:
+        if (file := file_of(spec)) is not None and file.is_file():
+            found[spec] = content_hash(file.read_bytes())
+        elif (known := artefact_hash(artefact_path(spec))) is not None:
             found[spec] = known
     return found
 

@@ -159,6 +159,12 @@ def returned(run: Run, answers: Sequence[bytes], stdout: bytes) -> dict[int, str
             return {}
 
 
+def answered(run: CallRun, answer: bytes) -> set[int]:
+    """Returns the tests to which a program that is asked once for each has said anything."""
+    frames = _answers(_after_begin(answer, run), len(run.calls), _TO_CALLS)
+    return {run.calls[call][0] for call in frames}
+
+
 def combine(results: Sequence[CaseResult], program: CaseResult | None, cpu_s: float) -> Verdict:
     """Returns the verdict over all tests of a submission.
 
@@ -249,12 +255,15 @@ def _grade_call(expectation: Expectation, frame: Frame) -> CaseResult:
     if frame.kind is not FrameKind.VALUE:
         return CaseResult(_FAILURES[frame.kind], None, line(frame.body))
     outcome = Outcome.PASS if _is_met(expectation, frame) else Outcome.WRONG_ANSWER
+    if expectation.printed:
+        return CaseResult(outcome, ascii(frame.body.decode("utf-8", "replace")[:_GOT_CHARS]))
     return CaseResult(outcome, brief(frame.body, _GOT_CHARS))
 
 
 def _is_met(expectation: Expectation, frame: Frame) -> bool:
     """Whether a call returned what is expected."""
-    return frame.kind is FrameKind.VALUE and expectation.met_by(frame.body.decode("ascii", "replace"))
+    encoding = "utf-8" if expectation.printed else "ascii"
+    return frame.kind is FrameKind.VALUE and expectation.met_by(frame.body.decode(encoding, "replace"))
 
 
 def _grade_tester(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import UsageError
@@ -13,6 +13,7 @@ from o1coder_gym.sandbox.values import policies
 from o1coder_gym.sandbox.values.expectation import Expectation
 from o1coder_gym.sandbox.values.extraction import expectations, looks_at_arguments
 from o1coder_gym.sandbox.values.policies import Policy, SameText
+from o1coder_gym.sandbox.values.standard_output import same_stdout
 from o1coder_gym.sandbox.wire import pack_job
 from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, StdioTest, TestCase
 
@@ -86,6 +87,19 @@ class StdioRun:
         return (self.test,)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RepeatedRun(CallRun):
+    """One process that runs the whole program once for each of several tests.
+
+    Attributes:
+        inputs: What the program reads each time, packed.
+        calls: For each time the index of the test, and what should be printed.
+        alone: The runs that it stands for, in order.
+    """
+
+    alone: tuple[StdioRun, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class NoRun:
     """No process: a test that asks for what cannot be judged.
@@ -133,6 +147,22 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run | No
     if calls or all(isinstance(run, NoRun) for run in runs):
         runs.insert(0, _call_run(calls))
     return tuple(runs)
+
+
+@lru_cache(maxsize=256)
+def repeated(runs: tuple[StdioRun, ...], tolerance: float | None) -> RepeatedRun:
+    """Joins runs without checkers into one; `tolerance` as of `Judge`, for those without a policy."""
+    calls = []
+    for run in runs:
+        same = run.same or partial(same_stdout, tol=tolerance)
+        met_by = partial(_printed, same=same, expected=run.stdout)
+        calls.append((run.test, Expectation("", met_by, run.stdout, len(run.stdout), printed=True)))
+    return RepeatedRun(pack_job(*(run.stdin for run in runs)), tuple(calls), runs)
+
+
+def _printed(got: str, same: SameText, expected: str) -> bool:
+    """Whether a program printed what it should."""
+    return same(got, expected)
 
 
 def _stdio_run(index: int, test: StdioTest | CheckerTest) -> StdioRun:

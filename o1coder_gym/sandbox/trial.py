@@ -6,11 +6,21 @@ Asks what programs return, instead of whether it is right: for generators of tes
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
-from o1coder_gym.sandbox.grading import Evidence, Reading, combine, grade, grade_checker, returned
-from o1coder_gym.sandbox.plan import CallRun, NoRun, StdioRun, TesterRun, plan
+from o1coder_gym.sandbox.grading import (
+    Evidence,
+    Reading,
+    answered,
+    combine,
+    grade,
+    grade_checker,
+    returned,
+)
+from o1coder_gym.sandbox.plan import CallRun, NoRun, RepeatedRun, Run, StdioRun, TesterRun, plan, repeated
+from o1coder_gym.sandbox.values.repeatable import repeatable
 from o1coder_gym.sandbox.wire import WHOLE, Ending, Mode, Request, pack_job
 from o1coder_gym.sandbox.workers.worker import Finished, Job
 from o1coder_gym.types import CaseResult, Limits, Outcome, Submission, Verdict
@@ -23,6 +33,10 @@ _MOST_TIMEOUTS = 2
 """After so many tests over their CPU limit, or one that waits, the others are not run."""
 _SLEEPER_S, _SLEEPER_SHARE = 1.0, 0.05
 """A job of that length that uses no more than that share of a core has slept, and was not starved."""
+_REPEATED_BYTES = 4 << 20
+"""Most bytes of inputs and expected outputs of tests that share a process."""
+_QUICK_S = 0.2
+"""Most CPU seconds of a test that shares a process; a longer one hardly pays for one of its own."""
 _CHECKER_CPU_S = 5.0
 """A checker has at least this; it has to read what a program may take longer to make."""
 
@@ -35,6 +49,19 @@ class News(enum.Enum):
     """It has answered all of a test, and works at another one."""
     DECIDED = enum.auto()
     """Nothing more is wanted of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """What a process that ran several tests made of them, until one of its failures is confirmed.
+
+    Attributes:
+        failed: Tests that it answered, but not rightly.
+        left: Runs of all tests that did not pass there, but the one that is looked at now.
+    """
+
+    failed: Mapping[int, CaseResult]
+    left: Sequence[StdioRun]
 
 
 class Trial:
@@ -69,7 +96,6 @@ class Trial:
         self._stop_at_failure = stop_at_failure
         self._stdout_tolerance = stdout_tolerance
         planned = plan(submission.tests, submission.entry_point)
-        self._runs = [run for run in planned if not isinstance(run, NoRun)]
         self._unsupported = {
             run.test: CaseResult(Outcome.UNSUPPORTED, None, run.reason)
             for run in planned
@@ -82,6 +108,7 @@ class Trial:
             for place, name in enumerate(packages[:64])
             if name.encode() in self._source or name.encode() in self._prelude
         )
+        self._planned = self._joined([run for run in planned if not isinstance(run, NoRun)])
         self.restart()
 
     @property
@@ -91,6 +118,8 @@ class Trial:
 
     def restart(self) -> None:
         """Forgets all results."""
+        self._runs = [*self._planned]
+        self._doubt: _Doubt | None = None
         self._position = 0
         self._cpu_s = 0.0
         self._slept_s = 0.0
@@ -108,6 +137,10 @@ class Trial:
         room = limits.result_bytes + _FRAME_ROOM * max(_FRAMES, len(run.tests))
         entry = self.submission.entry_point or ""
         match run:
+            case RepeatedRun():
+                payload = pack_job(self._source, self._prelude, run.inputs)
+                room += limits.stdout_bytes + 2 * run.expected_bytes
+                return Job(self._repeat_request(len(run.calls)), (payload,), answer_bytes=room)
             case CallRun():
                 payload = pack_job(self._source, self._prelude, entry, run.inputs)
                 return Job(self._request, (payload,), answer_bytes=room + 2 * run.expected_bytes)
@@ -131,8 +164,12 @@ class Trial:
             self._results |= grade_checker(run.tests[0], finished.children[0], finished.answers[0])
         else:
             found = grade(run, self._evidence(finished), self._stdout_tolerance)
-            self._results |= found
             self._charge(finished)
+            if isinstance(run, RepeatedRun):
+                found = self._believed(run, found, finished)
+            elif self._doubt is not None:
+                found = self._settled(found)
+            self._results |= found
             if isinstance(run, StdioRun) and run.checker and found[run.test].outcome is Outcome.PASS:
                 self._output = finished.stdout
                 return None
@@ -155,6 +192,51 @@ class Trial:
         failed = CaseResult(Outcome.INFRASTRUCTURE, None, reason)
         return Verdict(Outcome.INFRASTRUCTURE, (failed,) * len(self.submission.tests), self._cpu_s, reason)
 
+    def _joined(self, runs: Sequence[Run]) -> list[Run]:
+        """Returns runs, of which those of the whole program are one if it may be run again in a process."""
+        whole = [run for run in runs if isinstance(run, StdioRun)]
+        size = sum(len(run.stdin) + len(run.stdout) for run in whole)
+        apart = size > _REPEATED_BYTES or any(run.checker for run in whole)
+        if len(whole) < 2 or apart or not repeatable(self._source, self._prelude):
+            return [*runs]
+        others = [run for run in runs if not isinstance(run, StdioRun)]
+        return [*others, repeated(tuple(whole), self._stdout_tolerance)]
+
+    def _believed(
+        self, run: RepeatedRun, found: Mapping[int, CaseResult], finished: Finished
+    ) -> Mapping[int, CaseResult]:
+        """Returns the results that count, and plans to have a failure confirmed in a process of its own."""
+        outcomes = {result.outcome for result in found.values()}
+        if Outcome.COMPILE_ERROR in outcomes:
+            return found
+        passed = {test: result for test, result in found.items() if result.outcome is Outcome.PASS}
+        if self._stop_at_failure:  # which a quick process may not have heard of
+            tests = takewhile(passed.__contains__, run.tests)
+            passed = {test: passed[test] for test in tests}
+        left = [one for one in run.alone if one.test not in passed]
+        if left:
+            heard = answered(run, finished.answers[0])
+            failed = {test: found[test] for test in heard if found[test].outcome is not Outcome.PASS}
+            if left[0] is run.alone[0] and left[0].test in failed:  # the first had the process to itself
+                self._runs += [one for one in left if one.test not in failed]
+                return {**passed, **failed}
+            self._doubt = _Doubt(failed, left[1:])
+            self._runs.append(left[0])
+        return passed
+
+    def _settled(self, found: Mapping[int, CaseResult]) -> Mapping[int, CaseResult]:
+        """Returns the results that count after a failure was looked at in a process of its own."""
+        doubt, self._doubt = self._doubt, None
+        assert doubt is not None
+        confirmed = all(
+            (result.outcome, result.got) == (doubt.failed[test].outcome, doubt.failed[test].got)
+            for test, result in found.items()
+            if test in doubt.failed
+        )
+        believed = {**doubt.failed, **found} if confirmed else found
+        self._runs += [run for run in doubt.left if run.test not in believed]
+        return believed
+
     @property
     def _total_cpu_s(self) -> float:
         """CPU seconds for all tests together."""
@@ -166,6 +248,14 @@ class Trial:
         total_s = min(max(0.01, self._total_cpu_s - self._cpu_s), limits.cpu_s * max(1, tests))
         cpu_s = min(limits.cpu_s, total_s)
         return Request(Mode.CALL, cpu_s, total_s, limits.wall_s, limits.memory_bytes, self._packages)
+
+    def _repeat_request(self, tests: int) -> Request:
+        """Returns the request of a process that runs a program for so many tests, if it is quick."""
+        cpu_s = min(self._request.cpu_s, _QUICK_S)
+        self._request = self._request._replace(
+            mode=Mode.REPEAT, cpu_s=cpu_s, total_cpu_s=min(self._request.total_cpu_s, cpu_s * tests)
+        )
+        return self._request
 
     def _checker_request(self) -> Request:
         """Returns the request of a checker, whose limits do not depend on the program."""
@@ -191,6 +281,8 @@ class Trial:
         cpu_s = sum(child.cpu_s for child in finished.children)
         endings = {child.ending for child in finished.children}
         self._cpu_s += cpu_s
+        if self._request.mode == Mode.REPEAT:  # which had less time than the tests may take
+            return
         self._timeouts += Ending.CPU in endings
         if finished.wall_s > _SLEEPER_S and cpu_s < _SLEEPER_SHARE * finished.wall_s:
             self._slept_s += finished.wall_s
@@ -245,6 +337,10 @@ class ObservedTrial(Trial):
     def __init__(self, submission: Submission, packages: Sequence[str] = ()) -> None:
         """Args: the program and its inputs, as the `args` of call tests or the `stdin` of stdio tests."""
         super().__init__(submission, stop_at_failure=False, stdout_tolerance=None, packages=packages)
+
+    def _joined(self, runs: Sequence[Run]) -> list[Run]:
+        """Leaves each run in a process of its own: no expected output tells whether to look again."""
+        return [*runs]
 
     def restart(self) -> None:
         """Forgets all results."""

@@ -33,6 +33,9 @@ class Mode(enum.IntEnum):
     """Have a checker say whether an output is right; one descriptor: the channel."""
     PROGRESS = 5
     """The running job has answered another test: its next one has a limit of its own; no descriptors."""
+    REPEAT = 6
+    """Run a program once for each of several inputs; three descriptors: channel, and files in memory that
+    stand for standard input and output."""
 
 
 class Ending(enum.IntEnum):
@@ -260,18 +263,10 @@ def receive_fields(descriptor: int, limit: int) -> list[bytes]:
         EOFError: When the other side is gone.
         ValueError: When the message is malformed or too long.
     """
-    data = _read_some(descriptor)
-    while len(data) < _LENGTH.size:
-        data += _read_some(descriptor)
-    (length,) = _LENGTH.unpack_from(data)
+    (length,) = _LENGTH.unpack(_read_exactly(descriptor, _LENGTH.size))
     if length > limit:
         raise ValueError("message too long")
-    chunks = [data]
-    missing = _LENGTH.size + length - len(data)
-    while missing > 0:
-        chunks.append(_read_some(descriptor))
-        missing -= len(chunks[-1])
-    return unpack_fields(b"".join(chunks)[_LENGTH.size :])
+    return unpack_fields(_read_exactly(descriptor, length))
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -286,9 +281,12 @@ def write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _read_some(descriptor: int) -> bytes:
-    """Reads what is there, at least one byte."""
-    data = os.read(descriptor, _CHUNK)
-    if not data:
-        raise EOFError("the other side is gone")
-    return data
+def _read_exactly(descriptor: int, size: int) -> bytes:
+    """Reads `size` bytes and none of what follows: what one read takes in must not depend on timing."""
+    data = bytearray()
+    while len(data) < size:
+        chunk = os.read(descriptor, min(size - len(data), _CHUNK))
+        if not chunk:
+            raise EOFError("the other side is gone")
+        data += chunk
+    return bytes(data)

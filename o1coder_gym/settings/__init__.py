@@ -16,6 +16,7 @@ from o1coder_gym.settings.fields import (
     Setting,
     Without,
     all_settings,
+    to_row,
     with_run,
 )
 from o1coder_gym.settings.reading import parse_words, read
@@ -40,6 +41,7 @@ __all__ = [
     "parse_words",
     "read",
     "shown",
+    "to_row",
     "to_toml",
     "with_run",
 ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from dataclasses import dataclass, is_dataclass, make_dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, is_dataclass, make_dataclass, replace
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -61,6 +61,19 @@ class Checked:
     def __post_init__(self) -> None:
         """Raises `UsageError` for a field out of its range."""
         check_fields(self)
+
+
+_LATER = ("template_arguments", "reward", "group_prefixes")
+
+
+def to_row(settings: Any) -> dict[str, Any]:
+    """Returns a JSON-able dict, `_LATER` fields only if they are set: runs begun before them have none."""
+    return _without_unset(asdict(settings))
+
+
+def _without_unset(row: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ((name, value) for name, value in row.items() if value or name not in _LATER)
+    return {name: _without_unset(value) if isinstance(value, dict) else value for name, value in kept}
 
 
 def with_run(kind: type, run: type) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from o1coder_gym.parameters import AtLeastOne, Count, Meaning, NonNegative
 from o1coder_gym.settings.fields import Checked, Flag
@@ -32,7 +33,11 @@ SkipBad: TypeAlias = Annotated[
     bool, Meaning("Count and report malformed rows instead of stopping at the first.")
 ]
 Split: TypeAlias = Annotated[str | None, Meaning("Split of the set, e.g. test.")]
-FormatName: TypeAlias = Annotated[str, Meaning("Step format: pseudocode or vanilla.")]
+TemplateArguments: TypeAlias = Annotated[
+    Mapping[str, Any] | None,
+    Meaning("Variables of the chat template, a JSON object; the trained model's template keeps them."),
+]
+FormatName: TypeAlias = Annotated[str, Meaning("Step format: pseudocode, functions or vanilla.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -74,4 +75,8 @@ def _plain(value: Any) -> Any:
         return {name: _plain(one) for name, one in pairs if one is not None}
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
+    if isinstance(value, Mapping):
+        import tomlkit
+
+        return tomlkit.inline_table() | {name: _plain(one) for name, one in value.items()}
     return NONE if value is None else str(value) if isinstance(value, Path) else value

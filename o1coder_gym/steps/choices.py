@@ -27,7 +27,9 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.specs import Spec, parse
 from o1coder_gym.steps.prompts import question
-from o1coder_gym.types import ActionType, Outcome, Problem, Proposal, State, Transition
+from o1coder_gym.types import ActionType, Outcome, Problem, Proposal, State, Step, Transition
+
+_KINDS = (ActionType.MALFORMED, ActionType.DEFINE, ActionType.REFINE, ActionType.CODE)
 
 STATE_FEATURES = ("depth", "malformed", "define", "refine", "last_malformed")
 """Names of the numbers that describe a state, in order; all in [0, 1]."""
@@ -121,7 +123,7 @@ class Features:
     def _of_state(self, state: State) -> NDArray[np.float32]:
         counts = [0, 0, 0, 0]
         for step in state.steps:
-            counts[step.type] += 1
+            counts[_counted(step)] += 1
         last_malformed = bool(state.steps) and state.steps[-1].type is ActionType.MALFORMED
         shares = [min(1.0, count / self.max_steps) for count in (state.depth, *counts[:3])]
         return np.array([*shares, last_malformed], dtype=np.float32)
@@ -135,13 +137,18 @@ class Features:
         return rows.reshape(-1)
 
 
+def _counted(step: Step) -> ActionType:
+    """Returns what a step counts as: a helper is no new feature, for choosers that were trained before."""
+    return ActionType.REFINE if step.type is ActionType.HELPER else step.type
+
+
 def _features(offer: Offer, max_tokens: int, duplicate: bool) -> tuple[float, ...]:
     proposal, transition = offer.proposal, offer.transition
-    kind = transition.state.steps[-1].type
+    kind = _counted(transition.state.steps[-1])
     verdict = transition.verdict
     return (
         1.0,
-        *(float(kind is each) for each in ActionType),
+        *(float(kind is each) for each in _KINDS),
         min(1.0, math.log1p(len(proposal.text)) / math.log1p(MAX_CHARS)),
         min(1.0, proposal.tokens / max_tokens),
         _mean_probability(proposal),

@@ -48,15 +48,16 @@ _THOUGHT_IN_BODY = re.compile(rf"\n*(?={OPENING})")
 _FENCE_START = re.compile(r"\s*(?:`{3,}|~{3,})[^\n]*\n")
 _HEADERS = re.compile(rf"^[ \t]*{_HEADER.pattern[3:]}", re.I | re.M)
 _NUMBER = re.compile(r"\d+")
-_KIND = re.compile(r"\s*(?:define|refine|code)[ \t]*\)", re.I)
+_KIND = re.compile(r"\s*([a-z]+)[ \t]*\)", re.I)
 _OPENINGS = re.compile(
-    rf"^### Step 1 \(define\)\n|^### Step (?!1 )\d+ \(|\A{re.escape(prompts.VANILLA_OPENING)}```python\n",
+    rf"^### Step 1 \([a-z]+\)\n|^### Step (?!1 )\d+ \(|\A{re.escape(prompts.VANILLA_OPENING)}```python\n",
     re.M,
 )
 _EMPTY = "The action is empty; write a program in a ```python block."
 _UNFINISHED = "The action is a thought only; think shorter and write the step behind it."
 _NO_HEADER = 'A step must start with a header such as "### Step 1 (define)".'
-_TYPES = {"define": ActionType.DEFINE, "refine": ActionType.REFINE, "code": ActionType.CODE}
+_PROGRAMS = (ActionType.CODE, ActionType.HELPER)
+"""Steps whose body is a program in a fence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,40 +122,68 @@ class StepFormat(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """How a format that writes headers names its steps and asks for them.
+
+    Attributes:
+        kinds: The word in a header and the action that it stands for; the first step is the first of them.
+        system: The instruction.
+        example: A question and its answer in this format.
+    """
+
+    kinds: tuple[tuple[str, ActionType], ...]
+    system: str
+    example: tuple[str, str]
+
+
+_PAPER = Words(
+    (("define", ActionType.DEFINE), ("refine", ActionType.REFINE), ("code", ActionType.CODE)),
+    prompts.PSEUDOCODE_SYSTEM,
+    (prompts.EXAMPLE_QUESTION, prompts.EXAMPLE_ANSWER),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class PseudocodeFormat:
-    """The paper's format: define, refine, code (section 2)."""
+    """Steps under headers; the paper's are define, refine, code (section 2)."""
 
     name: str = "pseudocode"
     max_chars: int = 16_384
+    words: Words = _PAPER
 
     def prompt(self, problem: Problem, state: State) -> Prompt:
         """Instruction, one worked example, the question; the first header is given whole."""
+        question, answer = self.words.example
         messages = (
-            ("system", prompts.PSEUDOCODE_SYSTEM),
-            ("user", prompts.EXAMPLE_QUESTION),
-            ("assistant", prompts.EXAMPLE_ANSWER),
+            ("system", self.words.system),
+            ("user", question),
+            ("assistant", answer),
             ("user", prompts.question(problem)),
         )
         number = state.depth + 1
-        opening = "### Step 1 (define)\n" if number == 1 else f"### Step {number} ("
+        first, _ = self.words.kinds[0]
+        opening = f"### Step 1 ({first})\n" if number == 1 else f"### Step {number} ("
         return Prompt(messages, _transcript(self, state) + opening, opening, ("\n### Step",))
 
     def render(self, step: Step, index: int) -> str:
         """Header and body; a malformed step is its raw text."""
         if step.type is ActionType.MALFORMED:
             return step.text
-        body = fenced(step.text) if step.type is ActionType.CODE else _escape(step.text) + "\n"
-        return f"### Step {index} ({step.type.name.lower()})\n{body}"
+        body = fenced(step.text) if step.type in _PROGRAMS else _escape(step.text) + "\n"
+        word = next((word for word, kind in self.words.kinds if kind is step.type), step.type.name.lower())
+        return f"### Step {index} ({word})\n{body}"
 
     def parse(self, action: str, entry_point: str | None = None) -> Step:
         """Lenient on number, case, trailing whitespace, and on text around the fence of a code step."""
         if self.complaint(action):
             return _malformed(action, self.max_chars)
-        kind, body = _split(_said(action))
-        body = _body_said(body)
-        if kind == "code":
-            return Step(ActionType.CODE, fenced_program(body, entry_point) or "")
-        return Step(_TYPES[kind], _unescape(body))
+        word, body = _split(_said(action))
+        kind, body = self._kind(word), _body_said(body)
+        assert kind is not None
+        if kind in _PROGRAMS:
+            name = entry_point if kind is ActionType.CODE else None
+            return Step(kind, fenced_program(body, name) or "")
+        return Step(kind, _unescape(body))
 
     def complaint(self, action: str) -> str:
         """One action, one header, one body."""
@@ -163,14 +192,15 @@ class PseudocodeFormat:
             return _UNFINISHED
         if len(said) > self.max_chars:
             return _too_long(said, self.max_chars)
-        kind, body = _split(said)
-        if not kind:
+        word, body = _split(said)
+        if not word:
             return _NO_HEADER
-        if kind not in _TYPES:
-            return f"A step is define, refine or code, not {kind[:40]!r}."
+        if (kind := self._kind(word)) is None:
+            *others, last = (known for known, _ in self.words.kinds)
+            return f"A step is {', '.join(others)} or {last}, not {word[:40]!r}."
         body = _body_said(body)
-        if kind == "code":
-            return "" if fenced_program(body) is not None else "A code step needs a ```python block."
+        if kind in _PROGRAMS:
+            return "" if fenced_program(body) is not None else f"A {word} step needs a ```python block."
         if not body.strip():
             return "The step is empty."
         if _NEXT_STEP.search(body):
@@ -188,7 +218,7 @@ class PseudocodeFormat:
             if (thought := end_of_thought(body)) is None:
                 return None
             start, body = start + thought, body[thought:]
-        if kind == "code" and (end := first_end(body)) != 0:
+        if self._kind(kind) in _PROGRAMS and (end := first_end(body)) != 0:
             return None if end is None else start + end
         following = _NEXT_STEP.search(body, 0 if kind else 1)
         return start + following.start() if following else None
@@ -199,7 +229,7 @@ class PseudocodeFormat:
         rest = _said(text)
         while rest.strip():
             end = self.boundary(rest)
-            if _split(rest)[0] == "code":
+            if self._kind(_split(rest)[0]) in _PROGRAMS:
                 following = _NEXT_STEP.search(rest, end or len(rest))
                 end = following.start() if following else None
             actions.append(rest[:end])
@@ -216,7 +246,8 @@ class PseudocodeFormat:
         if headers := list(_HEADERS.finditer(said)):
             asked = next((one for one in headers if _number(one[0]) == number), headers[0])
             return thought.text + self._first_step(said[asked.start() :], entry_point)
-        if not opening.rstrip().endswith("(") or _KIND.match(said):
+        begins = _KIND.match(said)
+        if not opening.rstrip().endswith("(") or (begins and self._kind(begins[1].lower())):
             continued = opening + _without(said, opening.strip())
             return thought.text + continued[: self.boundary(continued)]
         program = fenced_program(said, entry_point)
@@ -224,11 +255,17 @@ class PseudocodeFormat:
             return answer
         return thought.text + self.render(Step(ActionType.CODE, program), int(number or 1))
 
+    def _kind(self, word: str) -> ActionType | None:
+        """Returns the action that a word in a header stands for."""
+        return next((kind for known, kind in self.words.kinds if known == word), None)
+
     def _first_step(self, text: str, entry_point: str | None) -> str:
         """Returns the action at the beginning of a text, a program by itself."""
         (first, *_) = self.split(text)
         kind, body = _split(first)
-        program = fenced_program(body, entry_point) if kind == "code" else None
+        known = self._kind(kind)
+        name = entry_point if known is ActionType.CODE else None
+        program = fenced_program(body, name) if known in _PROGRAMS else None
         return first.rstrip() if program is None else first[: len(first) - len(body)] + fenced(program)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from o1coder_gym import registry
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.importing.own_code import is_place
 from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
 from o1coder_gym.protocols import TestGenerator
@@ -22,6 +23,7 @@ from o1coder_gym.specs import name_of, parse
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.language_model import LanguageModelGenerator
 from o1coder_gym.tcg.mutation import MutationGenerator
+from o1coder_gym.tcg.quality.agreement import packaged_calibration
 from o1coder_gym.tcg.requests import SolutionSource
 
 ENTRY_POINT_GROUP = registry.KINDS["generator"].group
@@ -51,11 +53,11 @@ def load_generator(
     name, policies = name_of(spec), registry.entries("policy")
     if name in policies and name not in registry.entries("generator"):
         return _language_model(spec, judge, solutions, as_written)
-    if name not in registry.entries("generator"):
+    if name not in registry.entries("generator") and not is_place(spec):
         raise UnknownNameError(
             "test generator", spec, [*registry.entries("generator"), *(f"{one}:" for one in policies)]
         )
-    if (entry := registry.find("generator", name)).earlier:
+    if not is_place(spec) and (entry := registry.find("generator", name)).earlier:
         return entry.object()(spec, judge, solutions)
     generator = registry.make("generator", parse(spec), spec, judge=judge, solutions=solutions)
     if not isinstance(generator, TestGenerator):
@@ -75,7 +77,7 @@ def mutation(
         solutions: Voters for problems without a reference.
         pool: Inputs proposed per problem, from which tests are chosen.
     """
-    return MutationGenerator(judge, pool=pool, solutions=solutions)
+    return MutationGenerator(judge, pool=pool, solutions=solutions, calibration=packaged_calibration())
 
 
 def _language_model(
@@ -84,4 +86,9 @@ def _language_model(
     policy = load_policy(spec)
     if not isinstance(policy, LanguageModelPolicy):
         raise UsageError(f"{spec} is no language model, so it writes no tests")
-    return LanguageModelGenerator(policy.engine, judge=None if as_written else judge, solutions=solutions)
+    return LanguageModelGenerator(
+        policy.engine,
+        judge=None if as_written else judge,
+        solutions=solutions,
+        calibration=packaged_calibration(),
+    )

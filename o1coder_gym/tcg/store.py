@@ -30,17 +30,25 @@ from o1coder_gym.types import GeneratedTests, TestCase, Tests
 
 
 def read_tests(path: Path) -> dict[str, tuple[TestCase, ...]]:
-    """Reads rows ``{"task_id": …, "tests": […]}`` from a JSONL file.
+    """Reads the tests of `read_generated` alone."""
+    return {task_id: made.tests for task_id, made in read_generated(path).items()}
+
+
+def read_generated(path: Path) -> dict[str, GeneratedTests]:
+    """Reads rows ``{"task_id": …, "tests": […], "weights": […]}`` from a JSONL file; weights may be missing.
 
     Raises:
         ProblemFileError: When the file cannot be read or a row is no such row; names the line.
     """
-    found: dict[str, tuple[TestCase, ...]] = {}
+    found: dict[str, GeneratedTests] = {}
     for number, line in enumerate(_lines(path), start=1):
         try:
             row = json.loads(line)
-            found[row["task_id"]] = tuple(map(case_from_json, row["tests"]))
-        except (ValueError, KeyError, TypeError) as error:
+            tests, weights = tuple(map(case_from_json, row["tests"])), tuple(row.get("weights", ()))
+            if weights and (len(weights) != len(tests) or not all(0 <= weight <= 1 for weight in weights)):
+                raise ProblemFileError(f"{len(tests)} tests need as many weights in [0, 1], or none")
+            found[row["task_id"]] = GeneratedTests(tests, weights=weights)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProblemFileError(f"{path}, line {number}: no row with task_id and tests") from error
         except ProblemFileError as error:
             raise ProblemFileError(f"{path}, line {number}: {error}") from error

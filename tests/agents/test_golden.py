@@ -17,12 +17,14 @@ from o1coder_gym.runs.budget import Budget
 FOLDER = Path(__file__).parents[1] / "golden"
 
 SEARCHES: dict[str, Any] = {
-    "mcts": partial(mcts, simulations=12),
-    "mcts_parallel": partial(mcts, simulations=12, parallel=4),
-    "mcts_scored": partial(mcts, simulations=12, evaluate=scored),
-    "mcts_mixed": partial(mcts, simulations=12, evaluate=mixed),
-    "puct": partial(puct, simulations=12),
-    "puct_scored": partial(puct, simulations=12, evaluate=scored, prior=by_score),
+    "mcts": partial(mcts, simulations=12, width=4),
+    "mcts_parallel": partial(mcts, simulations=12, width=4, parallel=4),
+    "mcts_scored": partial(mcts, simulations=12, width=4, evaluate=scored),
+    "mcts_mixed": partial(mcts, simulations=12, width=4, evaluate=mixed),
+    "mcts_growing": partial(mcts, simulations=16),
+    "puct": partial(puct, simulations=12, width=8),
+    "puct_scored": partial(puct, simulations=12, width=8, evaluate=scored, prior=by_score),
+    "puct_growing": partial(puct, simulations=16, parallel=4),
     "beam": partial(beam, rank=by_scorer, beams=1),
     "ab_mcts": partial(ab_mcts, simulations=12),
     "diverse_beam": partial(diverse_beam, groups=2, branch=3, beams=1),

@@ -1,3 +1,4 @@
+import math
 import random
 from contextlib import suppress
 from functools import partial
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from o1coder_gym.agents import Driver, Task, TaskResult, Tree, mcts, puct
-from o1coder_gym.agents.search.expansion import all_at_once, progressive
+from o1coder_gym.agents.search.expansion import all_at_once, growing, progressive
 from o1coder_gym.agents.search.leaf_values import mixed, rollout, scored
 from o1coder_gym.agents.search.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.search.scheduler import concurrently
@@ -94,7 +95,7 @@ def test_no_end_is_visited_again(toy: ModuleType, search: Any, seed: int) -> Non
 
 def test_all_siblings_are_kept_beside_code(toy: ModuleType) -> None:
     policy = toy.FixedPolicy("code 4", "think 0", "code 1", "think 1")
-    tree = tree_of(run(toy, partial(mcts, simulations=1), policy))
+    tree = tree_of(run(toy, partial(mcts, simulations=1, width=4), policy))
     steps = [child.state.steps[-1].text for child in tree.root.children]
     assert steps == ["code 4", "think 0", "code 1", "think 1"]
 
@@ -109,11 +110,11 @@ def test_the_simulations_go_on_beyond_ends(toy: ModuleType) -> None:
 
 def test_a_tree_whose_width_is_spent_is_widened(toy: ModuleType) -> None:
     # one action, one program: the root's children are all ends
-    tree = tree_of(run(toy, partial(mcts, simulations=30), toy.ToyPolicy(code=1.0)))
+    tree = tree_of(run(toy, partial(mcts, simulations=30, width=4), toy.ToyPolicy(code=1.0)))
     assert {child.state.steps[-1].text for child in tree.root.children} == {f"code {i}" for i in range(5)}
     # a policy may still write something new after any number of equal samples
     policy = toy.FixedPolicy("code 1")
-    tree = tree_of(run(toy, partial(mcts, simulations=50), policy))
+    tree = tree_of(run(toy, partial(mcts, simulations=50, width=4), policy))
     assert len(tree.nodes) == 2
     assert [request.n for request in policy.requests] == [4] + [1] * 49
 
@@ -220,11 +221,39 @@ def test_a_search_goes_on_in_the_subtree_of_a_step_taken(toy: ModuleType) -> Non
 
 def test_progressive_widening_draws_one_sample_at_a_time(toy: ModuleType) -> None:
     policy = toy.ToyPolicy(code=0.0, malformed=0.0)
-    tree = tree_of(run(toy, partial(puct, simulations=20, evaluate=scored), policy))
+    tree = tree_of(run(toy, partial(puct, simulations=20, width=8, evaluate=scored), policy))
     assert {request.n for request in policy.requests} == {1}
     for node in tree.nodes:
         assert node.asked <= progressive(node.visits, 8)
     assert tree.root.asked == 5  # ⌈√20⌉
+
+
+@pytest.mark.parametrize("agent", [mcts, puct])
+def test_without_a_width_the_samples_of_a_node_grow_with_its_visits(toy: ModuleType, agent: Any) -> None:
+    policy = toy.ToyPolicy(code=0.0, malformed=0.0)
+    tree = tree_of(run(toy, partial(agent, simulations=60, evaluate=scored), policy))
+    assert {request.n for request in policy.requests} == {1}
+    for node in tree.nodes:
+        assert node.closed or node.asked <= max(1, math.ceil(node.visits**0.75))
+    assert tree.root.asked == 22  # ⌈60^0.75⌉: no width stops it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [
+        ({}, 1),
+        ({"width": 3}, 3),
+        ({"widening": all_at_once}, 4),
+        ({"widening": growing, "width": 2}, 2),
+        ({"widening": progressive}, 1),
+    ],
+)
+def test_width_and_widening_say_how_many_siblings_are_drawn_at_first(
+    toy: ModuleType, arguments: dict[str, Any], first: int
+) -> None:
+    policy = toy.ToyPolicy(code=0.0, malformed=0.0)
+    run(toy, partial(mcts, simulations=1, **arguments), policy)
+    assert policy.requests[0].n == first
 
 
 def test_priors_by_hand(toy: ModuleType) -> None:

@@ -81,8 +81,8 @@ def test_a_bare_name_is_the_function() -> None:
     [
         ("mcts:width", "expected key=value, got 'width'"),
         ("mcts:depth=3", "unknown argument 'depth'; known: alpha_compile, c,"),
-        ("mcts:width=two", "width must be a whole number, got 'two'"),
-        ("mcts:width=2.5", "width must be a whole number, got '2.5'"),
+        ("mcts:width=two", "width must be a whole number or null, got 'two'"),
+        ("mcts:width=2.5", "width must be a whole number or null, got '2.5'"),
         ("mcts:c=nan", "c must be at least 0 and finite, got nan"),
         ("mcts:c=-1", "c must be at least 0"),
         ("mcts:early_stop=yes", "early_stop must be true or false"),

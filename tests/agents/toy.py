@@ -162,7 +162,7 @@ class ToyScorer:
 
 def tasks(count: int = 12, tokens: int | None = 1500, **arguments: Any) -> list[Task]:
     """Tasks of MCTS, each on a problem of its own."""
-    agent = partial(mcts, **arguments) if arguments else mcts
+    agent = partial(mcts, **{"width": 4, **arguments})
     return [Task(f"p{i}", agent, Budget(tokens=tokens)) for i in range(count)]
 
 

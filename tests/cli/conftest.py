@@ -1,12 +1,17 @@
 """A problem file, a script that solves part of it, and a way to call the command line."""
 
+import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
+
+from tests.command_line import call
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -65,21 +70,47 @@ def script(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def o1coder(tmp_path: Path) -> Run:
-    """Calls the command line as a user does, in an empty folder."""
+def o1coder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Calls the command line as a user does, in an empty folder.
+
+    In this process, for importing anew is most of what a short command costs; in one of its own where the
+    process is what is tested.
+    """
+    monkeypatch.chdir(tmp_path)
 
     def run(
         *arguments: object, preexec_fn: Callable[[], None] | None = None
     ) -> subprocess.CompletedProcess[str]:
+        if preexec_fn is None:
+            monkeypatch.setattr(sys, "argv", ["o1coder", *map(str, arguments)])  # runs note their command
+            with _warnings_as_lines():
+                done = call(*arguments)
+            return subprocess.CompletedProcess(sys.argv, done.exit_code, done.stdout, done.stderr)
         command = [sys.executable, "-m", "o1coder_gym.cli.main", *map(str, arguments)]
         return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            cwd=tmp_path,
-            preexec_fn=preexec_fn,
+            command, capture_output=True, text=True, timeout=120, check=False, preexec_fn=preexec_fn
         )
 
     return run
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Has warnings end on standard error, as outside of tests, where they are errors."""
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)
+        warnings.showwarning = _print_warning
+        yield
+
+
+def _print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(warnings.formatwarning(message, category, filename, lineno, line), end="", file=file or sys.stderr)

@@ -1,6 +1,7 @@
 """All commands: the flags of earlier versions, help, files, what is refused."""
 
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from o1coder_gym import registry
 from o1coder_gym.cli.commands import settings_of, shown_settings
-from o1coder_gym.cli.main import COMMANDS, app
+from o1coder_gym.cli.main import COMMANDS, SHELLS, app, main
 from o1coder_gym.errors import UsageError
+from o1coder_gym.experiments.self_play_config import SelfPlaySettings
 from o1coder_gym.parameters import REQUIRED
 from o1coder_gym.process_data.exports import EXPORTS
 from o1coder_gym.settings import Setting, all_settings, read, to_toml
@@ -101,6 +103,12 @@ def test_printed_settings_are_read_back(name: str, tmp_path: Path) -> None:
     assert read(kind, file) == made
 
 
+ARGUMENTS = st.none() | st.dictionaries(
+    st.sampled_from("ab"), st.booleans() | st.integers(0, 9) | st.text("xyz")
+)
+"""Values of ``template_arguments``, which may be any JSON."""
+
+
 @pytest.mark.parametrize("name", ALL)
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
@@ -114,7 +122,9 @@ def test_any_settings_are_read_back(name: str, tmp_path: Path, data: st.DataObje
             continue
         within = one.parameter.range
         hint = Annotated[one.kind, within] if within and one.kind in (int, float) else one.kind
-        value = data.draw(st.from_type(cast(Any, hint)))
+        value = data.draw(
+            ARGUMENTS if one.key.endswith("template_arguments") else st.from_type(cast(Any, hint))
+        )
         assume(value != "none" and "none" not in (value if isinstance(value, tuple) else ()))
         given_[one.key] = value
     try:
@@ -173,7 +183,7 @@ def test_of_an_option_that_is_given_again_the_last_counts() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("bech",), "unknown command 'bech'; known: bench, .*did you mean 'bench'"),
+        (("bech",), "unknown command 'bech'; known: attack, bench, .*did you mean 'bench'"),
         (("bench", "cmopare"), "unknown command 'cmopare'; .*did you mean 'compare'"),
         (("bench", "--toknes", "3"), "--toknes.*--tokens"),
         (("bench", "--tokens", "-1"), "--tokens must be at least 0, got -1"),
@@ -253,3 +263,26 @@ def test_groups_of_commands_show_their_help() -> None:
     for words in ((), ("rl",)):
         done = call(*words)
         assert "Commands" in done.stdout
+
+
+def test_help_and_completion_are_words() -> None:
+    assert call("help", "judge").stdout == call("judge", "--help").stdout
+    for shell in SHELLS:
+        assert "explain" in call("completion", shell).stdout
+    assert "known: bash" in call("completion", "tcsh").stderr
+
+
+def test_quiet_and_verbose_are_for_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", "--quiet", "--problems", "nothing", "--solutions", "x"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert main(["-v", "judge", "--problems", "nothing", "--solutions", "x"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+    logging.getLogger("o1coder_gym").handlers.clear()
+
+
+def test_self_play_begins_with_a_file(tmp_path: Path) -> None:
+    done = call("selfplay", "--init", tmp_path / "mine.toml", "--model", "tiny", "--problems", "own.jsonl")
+    assert done.exit_code == 0, done.stderr
+    found = read(SelfPlaySettings, tmp_path / "mine.toml")
+    assert (found.run.model, found.problems.set) == ("tiny", "own.jsonl")
+    assert call("selfplay", "init", tmp_path / "mine.toml").exit_code == 2

@@ -73,7 +73,7 @@ def test_judge_says_that_there_are_no_tests(o1coder, bare, tmp_path):
 
 def test_synthesize_makes_no_data_of_what_has_no_tests(o1coder, bare, script, tmp_path):
     done = o1coder(
-        "synthesize", "--problems", bare, "--policy", f"scripted:{script}", "--agent", "mcts:simulations=4",
+        "synthesize", "--problems", bare, "--policy", f"scripted:{script}", "--agent", "mcts:simulations=8",
         "--tests", 0, "--out", tmp_path / "run", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,9 @@ import importlib.util
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -26,10 +28,14 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), flags=re.M | re.S)
 
 
-def run(page: str) -> dict[str, Any]:
-    """Runs all Python blocks of a page in one namespace and returns it."""
+def run(page: str, sizes: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Runs all Python blocks of a page in one namespace and returns it; with other sizes where given."""
     namespace: dict[str, Any] = {"__name__": page}
-    for number, block in enumerate(blocks(page, "python")):
+    code = blocks(page, "python")
+    for size, smaller in sizes.items():
+        assert size in "".join(code)
+        code = [block.replace(size, smaller) for block in code]
+    for number, block in enumerate(code):
         exec(compile(block, f"{page}, block {number}", "exec"), namespace)
     return namespace
 
@@ -42,9 +48,21 @@ def test_getting_started_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert names["done"].result.code == names["right"]
 
 
+def test_an_adversary_parts_programs() -> None:
+    names = run("adversary.md")
+    assert names["found"].partition.classes == ((1, 2), (0,))
+    (ruling,) = names["rulings"]
+    assert (ruling.input, ruling.output) == ("[1]", "2")
+
+
+@pytest.mark.slow
 def test_reinforcement_learning_libraries_train_on_choices(capsys: pytest.CaptureFixture[str]) -> None:
-    names = run("rl_libraries.md")
-    assert names["ppo"].num_timesteps == 32
+    sizes = {
+        "n_steps=32, batch_size=32": "n_steps=8, batch_size=8",
+        "learn(32)": "learn(8)",
+    }
+    names = run("rl_libraries.md", sizes | {"range(16)": "range(4)"})
+    assert names["ppo"].num_timesteps == 8
     assert names["chosen"] in names["env"].action_space
     told = capsys.readouterr().out.splitlines()[-2:]
     assert [line.split(":")[0] for line in told] == ["update 0", "update 1"]
@@ -138,3 +156,18 @@ def test_a_format_of_one_s_own_is_made_as_the_page_says(
     raw = {"quiz": "Add.", "cases": [{"input": "1 2", "output": "3"}], "answer": "print(3)", "seconds": 2}
     row = names["QUIZ"].convert(raw, Origin("quiz", 0))
     assert (row.reference, row.problem.meta) == ("print(3)", {"cpu_s": 2.0})
+
+
+def test_pandas_reads_runs_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    for agent, outcome in (("mcts", Outcome.PASS), ("greedy", Outcome.WRONG_ANSWER)):
+        row = ResultRow("p/1", agent, 0, outcome, int(agent == "mcts"), 1, 0.0, "", 1, Usage(tokens=7))
+        with RunFolder.open(tmp_path / "runs/first", {}, resume=True) as folder:
+            folder.append(RESULTS, row.to_row())
+    (block,) = blocks("reports.md", "python")
+    *lines, learning = block.strip().splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join(lines), names)
+    assert names["rows"].groupby("agent").solved.mean().to_dict() == {"greedy": 0.0, "mcts": 1.0}
+    assert learning.startswith("pd.read_json")

@@ -12,6 +12,7 @@ from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.envs import ReasoningEnv, TextInteraction
 from o1coder_gym.envs.acting import ActingPolicy
+from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.runs.journal import RunFolder
 from tests.command_line import call
@@ -148,3 +149,52 @@ def test_an_agent_that_is_none_is_one_line(path: str, tmp_path: Path) -> None:
     )
     assert done.exit_code in (1, 2)
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder with an agent that solves the first starter problem, and a policy that solves nothing."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(PROGRAM)
+    Path("script.json").write_text(json.dumps(SCRIPT))
+    return "acting?agent=mine.py:Fixed"
+
+
+def test_solve_plays_it_and_loads_no_other_policy(mine: str) -> None:
+    done = call("solve", "starter/001-vowel-words", "--agent", mine, "--policy", "hf:nowhere", "--json")
+    assert done.exit_code == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["outcome"], answer["usage"]["tokens"]) == ("pass", 5)
+
+
+def test_synthesis_makes_data_of_its_steps(mine: str) -> None:
+    words = ["--problems", "starter", "--limit", "2", "--policy", "scripted:script.json", "--agent", mine]
+    done = call("synthesize", *words, "--out", "data")
+    assert done.exit_code == 0, done.stderr
+    trees = [SearchTree.from_row(row) for row in tree_rows(Path("data"))]
+    assert [tree.nodes[1].end for tree in trees] == [1.0, 0.0]
+    assert {tree.agent for tree in trees} == {mine}
+
+
+def test_an_agent_that_is_none_is_refused_before_a_policy_is_loaded(mine: str) -> None:
+    for command in ("solve", "synthesize"):
+        done = call(command, "--agent", "acting?agent=mine.py:Nobody", "--policy", "hf:nowhere")
+        assert "cannot be imported" in done.stderr
+
+
+def test_tasks_bring_policies_of_their_own(toy) -> None:
+    """Each is asked for its own task alone, and the driver's for the others."""
+    make, agents = made(toy.good)
+    other, others = made(toy.define, toy.good)
+    play = partial(acting.acting, agent="made here")
+    mine, theirs = ActingPolicy(make, toy.shared), ActingPolicy(other, toy.shared)
+    driver = Driver(toy.shared, ActingPolicy(lambda: 1 / 0, toy.shared))  # pyright: ignore[reportArgumentType]
+    tasks = [
+        Task("toy/0", play, name=name, policy=policy)
+        for name, policy in (("a", mine), ("b", theirs), ("c", mine), ("d", None))
+    ]
+    results = driver.run(tasks)
+    assert [result.usage.calls for result in results[:3]] == [1, 2, 1]
+    assert [len(agent.seen) for agent in (*agents, *others)] == [2, 2]
+    assert "division by zero" in str(results[3].error)
+    assert driver.profile.requests == 5 + 4  # samples and steps

@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from o1coder_gym import envs
 from o1coder_gym.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 History = tuple[tuple[str, Any], ...]
 
 KINDS = {

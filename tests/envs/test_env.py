@@ -2,6 +2,7 @@
 
 import json
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
@@ -24,6 +25,7 @@ KEYS = {
     "prm",
     "reward_terms",
     "tokens",
+    "messages",
 }
 
 
@@ -56,6 +58,27 @@ def test_info_has_exactly_the_documented_keys(toy, plain) -> None:
     assert set(first) == set(last) == KEYS
     assert set(first["reward_terms"]) == set(last["reward_terms"])
     assert json.loads(plain(last))["is_success"] is True
+
+
+def test_messages_are_what_a_chat_model_is_shown(toy) -> None:
+    env = toy.text()
+    _, info = env.reset(seed=1, options={"task_id": "toy/2"})
+    assert {frozenset(message) for message in info["messages"]} == {frozenset({"role", "content"})}
+    assert info["messages"][-1]["role"] == "user"
+    asked = info["messages"]
+    _, _, _, _, info = env.step(toy.define)
+    assert info["messages"] == [*asked, {"role": "assistant", "content": info["messages"][-1]["content"]}]
+    assert info["messages"][-1]["content"].startswith("### Step 1 (define)\n")
+    assert "### Step 2" not in info["messages"][-1]["content"]
+
+
+def test_a_seed_of_the_constructor_is_that_of_the_first_reset() -> None:
+    def tasks(env, **first):
+        return [env.reset(**first)[1]["task_id"], *(env.reset()[1]["task_id"] for _ in range(5))]
+
+    kept = gymnasium.make("O1Coder/Starter-v0", seed=7)
+    assert tasks(kept) == tasks(gymnasium.make("O1Coder/Starter-v0"), seed=7)
+    assert tasks(kept, seed=8) == tasks(gymnasium.make("O1Coder/Starter-v0", seed=7), seed=8)
 
 
 def test_the_step_limit_is_an_end_of_the_process(toy) -> None:

@@ -194,7 +194,8 @@ def test_gains_are_paired_by_problem() -> None:
         0.5,
     )  # (0 + 1)/2, (1 + 1)/2, ((1 − 0) + (1 − 1))/2
     assert gain.to_row()["interval"] == [gain.low, gain.high] == [pytest.approx(-0.5626, abs=1e-4), 1.0]
-    assert Gain(0.5, 1.0, 0.5, gain.low, 1.0) == gain
+    assert Gain(0.5, 1.0, 0.5, gain.low, 1.0, rough=True) == gain
+    assert gain.ends.endswith("… +100.0%~")  # of two problems
 
 
 def test_self_play_that_learns_nothing_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from o1coder_gym.errors import PolicyError
 from o1coder_gym.experiments.held_out import HeldOut
 from o1coder_gym.experiments.micro.problems import micro_rows
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import PolicyRequest, Proposal, Sampling
 
 ROWS = micro_rows({"test": 3})
@@ -44,6 +44,21 @@ def test_greedy_and_samples_are_counted_apart() -> None:
     assert 0.2 < found["pass_rate"] < 0.8
     assert found["format_compliance"] == 1.0
     assert found == held_out(8).measure(Right())
+
+
+class Chatty:
+    """Talks about a program, and writes none."""
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        said = Proposal("Sure, I could write that for you.", 9)
+        return [(said,) * request.n for request in requests]
+
+
+def test_prose_is_not_well_formed() -> None:
+    sampling = Sampling(max_tokens=64)
+    judge = default_judge()
+    chatty = HeldOut(ROWS, judge, step_format=VANILLA, max_steps=1, sampling=sampling, samples=1)
+    assert chatty.measure(Chatty())["format_compliance"] == 0.0
 
 
 def test_a_policy_that_fails_is_not_a_policy_that_is_wrong() -> None:

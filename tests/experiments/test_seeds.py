@@ -79,8 +79,8 @@ def stage_seeds(problems: Path, out: Path, seed: int, **options: Any) -> list[in
         seeds.extend(plan.seeds)
         raise Asked
 
-    def train(*given: Any, **options: Any) -> Path:
-        seeds.extend(one.seed for one in given if isinstance(one, RLSettings))
+    def train(training: Any, on_update: Any) -> Path:
+        seeds.append(training.settings.seed)
         raise Asked
 
     config = SelfPlayConfig(

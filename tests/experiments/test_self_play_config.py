@@ -54,3 +54,16 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, told: str) -> None:
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         read_config(tmp_path / "none.toml")
+
+
+def test_template_arguments_of_a_run_reach_all_of_its_trainings(tmp_path: Path) -> None:
+    text = LEAST.replace("[problems]", "template_arguments = {enable_thinking = false}\n[problems]")
+    text += '[rl]\ntemplate_arguments = {date = "1 May"}\n'
+    plan = read_config(write(tmp_path, text))
+    told = plan.told()
+    assert told.sft is not None
+    assert told.rl is not None
+    assert dict(told.sft.template_arguments or {}) == {"enable_thinking": False}
+    assert dict(told.rl.template_arguments or {}) == {"date": "1 May"}
+    assert plan.to_row()["run"]["template_arguments"] == {"enable_thinking": False}
+    assert "template_arguments" not in str(read_config(write(tmp_path, LEAST)).to_row())

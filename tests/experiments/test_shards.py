@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pytest
 
 from o1coder_gym.process_data.store import FILES
 from tests.command_line import call
+
+pytestmark = pytest.mark.slow
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the ray extra")
 
@@ -43,7 +47,17 @@ def test_two_processes_make_the_same_rows(problems: Path, serial: dict[str, str]
     assert len({tree["task_id"] for tree in trees}) == len(trees) == 5
 
 
+@pytest.fixture
+def folder_of_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Has Ray keep its token and its sessions elsewhere than at home and in a folder of all users."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # short, for sockets lie in it
+        monkeypatch.setenv("HOME", folder)
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        yield
+
+
 @needs_ray
+@pytest.mark.usefixtures("folder_of_ray")
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_a_ray_cluster_of_two_workers_makes_the_same_rows(
     problems: Path, serial: dict[str, str], tmp_path: Path

@@ -94,7 +94,7 @@ def test_packed_rows_have_their_own_likelihoods_and_gradients(
         mine, theirs = gradients(packed, ids, mask), gradients(plain, ids, mask)
         assert mine.keys() == theirs.keys()
         for name, gradient in theirs.items():
-            assert torch.allclose(mine[name], gradient, atol=1e-4 * float(gradient.abs().max()) + 1e-6), name
+            assert torch.allclose(mine[name], gradient, atol=1e-4 * float(gradient.abs().max()) + 1e-5), name
 
 
 OTHERS: dict[str, dict[str, Any]] = {

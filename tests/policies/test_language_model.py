@@ -3,7 +3,7 @@ import pytest
 from o1coder_gym.errors import UsageError
 from o1coder_gym.policies import Completion, Counters, HFEngine, LanguageModelPolicy
 from o1coder_gym.protocols import Policy
-from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Sampling, State
 
 PROBLEM = Problem("t/0", "Add two numbers.", "add")
@@ -104,11 +104,11 @@ def test_computed_prompt_tokens_stay_near_the_unique_tokens_of_the_tree(tiny):
 
 
 class Thinking(Spelling):
-    """Opens a thought by a tag; the first call is answered with thoughts, the next with actions."""
+    """Opens a thought by a tag; the calls are answered one after the other."""
 
-    def __init__(self, thoughts, actions):
+    def __init__(self, *said):
         super().__init__()
-        self.said = [thoughts, actions]
+        self.said = list(said)
 
     def encode_thought(self, prompt):
         return self.encode_more(prompt.messages[-1][1] + "<think>\n"), "</think>"
@@ -147,6 +147,27 @@ def test_a_request_with_few_tokens_is_answered_without_a_thought():
     policy = LanguageModelPolicy(engine, think_tokens=20)
     assert policy.propose([PolicyRequest(PROBLEM, ROOT, 1, Sampling(max_tokens=16))])[0][0].tokens == 8
     assert policy.propose([]) == []
+
+
+def test_a_thought_may_be_the_first_step():
+    engine = Thinking(["Add.\n", "### Step 2 sums"], ["a plan\n"], ["refine)\nas it is\n"])
+    policy = LanguageModelPolicy(engine, think_step=True, think_tokens=20)
+    first, second = policy.propose([PolicyRequest(PROBLEM, ROOT, 2, Sampling(max_tokens=50), 7)])[0]
+    assert (first.text, first.tokens, first.logprob) == ("### Step 1 (define)\nAdd.\n", 6, -1.0)
+    assert PSEUDOCODE.parse(second.text).text == "### Step 2 sums"
+    assert engine.asked[0].sampling.max_tokens == 20
+    state = ROOT.then(PSEUDOCODE.parse(first.text))
+    (later,) = policy.propose([PolicyRequest(PROBLEM, state, 1, Sampling(max_tokens=50), 7)])[0]
+    assert later.text == "### Step 2 (a plan\n"
+    assert spelled(engine.asked[1].prompt_ids).endswith("### Step 1 (define)\nAdd.\n\n### Step 2 (")
+    free = LanguageModelPolicy(engine, think_step=True)
+    free.propose([PolicyRequest(PROBLEM, ROOT, 1, Sampling(max_tokens=50), 7)])
+    assert engine.asked[2].sampling.max_tokens == 50
+
+
+def test_a_format_without_steps_has_no_place_for_a_thought():
+    with pytest.raises(UsageError, match="vanilla has no step"):
+        LanguageModelPolicy(Thinking(), VANILLA, think_step=True)
 
 
 def test_an_engine_that_cannot_think_says_so():

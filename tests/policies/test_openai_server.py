@@ -265,3 +265,8 @@ def test_a_thought_that_the_servers_template_opens_is_closed_or_given_a_budget(s
     engine._tails.clear()
     with pytest.raises(UsageError, match="opens no thought"):
         policy.propose([PolicyRequest(PROBLEM, ROOT, 1)])
+
+
+def test_an_address_without_http_is_refused_at_once() -> None:
+    with pytest.raises(UsageError, match="did you mean http://localhost:8000/v1"):
+        load_policy("openai:localhost:8000/v1#m")

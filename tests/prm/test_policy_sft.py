@@ -18,10 +18,13 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models import finetuning
 from o1coder_gym.models.checkpoints import export_policy, load_weights
 from o1coder_gym.models.trainers import TrainingSettings
-from o1coder_gym.process_data import ProcessData
+from o1coder_gym.problems.likeness.trained_on import trained_on
+from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.types import State
 from tests.command_line import call
+
+pytestmark = pytest.mark.slow
 
 OPTIONS = [
     "--max-steps",
@@ -78,6 +81,8 @@ def test_a_policy_is_trained_once(arguments: list[str], data: Path, tmp_path: Pa
     assert told["metrics"]["train_loss"] > 0
     assert list((tmp_path / "run/checkpoints").rglob("events.out.tfevents.*"))
     made = json.loads((model / "provenance.json").read_text())
+    asked = read_data(data).of_split("train").problems
+    assert trained_on(str(model), asked) == [problem.task_id for problem in asked]
     assert made["inputs"]["data"] == json.loads((data / "dataset.json").read_text())["hash"]
     stamp = (model / "model.safetensors").stat().st_mtime_ns
     again = call(*arguments)

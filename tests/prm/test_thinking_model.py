@@ -68,8 +68,8 @@ def test_the_thought_is_closed_in_prompts(arguments: dict[str, Any], thinking: P
 def test_one_prompt_from_training_to_benchmark(thinking: Path, few: ProcessData, tmp_path: Path) -> None:
     write_data(tmp_path / "data", few)
     rows = list(demonstrations(few))[:2]
-    settings, arguments = TrainingSettings(**BRIEF), {"enable_thinking": False}
-    sft = finetune("sft", str(thinking), rows, [], tmp_path / "sft", settings, template_arguments=arguments)
+    settings = TrainingSettings(**BRIEF, template_arguments={"enable_thinking": False})
+    sft = finetune("sft", str(thinking), rows, [], tmp_path / "sft", settings)
     prm_settings = TrainingSettings(**BRIEF, learning_rate=PRM_SETTINGS.learning_rate)
     prm = train_prm(str(sft.model), tmp_path / "data", tmp_path / "prm", "soft", prm_settings)
     dpo_settings = DPOSettings(batch_size=2, rows_at_once=2, pairs=2, max_length=4000)

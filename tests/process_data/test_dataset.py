@@ -1,5 +1,6 @@
 """Labels, pairs, merging, and the folder: numbers by hand."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -270,3 +271,55 @@ def test_texts_may_hold_any_line_end(tmp_path: Path) -> None:
     found = data(prefix(odd, value=1.0))
     write_data(tmp_path, found)
     assert read_data(tmp_path) == found
+
+
+def helper(text: str) -> Step:
+    return Step(ActionType.HELPER, text)
+
+
+def after(task: str, *steps: Step, value: float, passing: int = 0) -> PrefixRow:
+    row = prefix("x", value=value, passing=passing, task=task)
+    return replace(row, state=State(task, steps))
+
+
+def test_a_step_that_a_repair_keeps_is_not_blamed() -> None:
+    """Of two helpers the first is wrong; the repair replaces it and keeps the second."""
+    wrong, right, kept = helper("wrong"), helper("right"), helper("kept")
+    rows = [
+        after("p", wrong, value=0.0),
+        after("p", wrong, kept, value=0.0),
+        after("p", right, value=0.75, passing=1),
+        after("p", right, kept, value=0.75, passing=1),
+        after("p", right, helper("worse"), value=0.1),
+        after("q", wrong, kept, value=0.0),  # in another problem nothing is known of it
+    ]
+    off, on = (data(*rows, label_rule=LabelRule(credit_kept=given)).prefixes for given in (False, True))
+    assert [row.hard for row in off] == [0, 0, 1, 1, 0, 0]
+    assert [row.hard for row in on] == [0, 1, 1, 1, 0, 0]
+    assert [row.soft for row in on] == [0.0, 0.75, 0.75, 0.75, 0.1, 0.0]
+    assert [row.value for row in on] == [row.value for row in off]
+
+
+def test_what_is_not_blamed_is_rejected_by_no_pair() -> None:
+    first, kept, other = helper("first"), helper("kept"), helper("other")
+    rows = [
+        after("p", first, kept, value=0.0),
+        after("p", first, other, value=0.6, passing=1),
+        after("p", kept, value=0.8, passing=1),
+    ]
+    off, on = (data(*rows, label_rule=LabelRule(credit_kept=given)) for given in (False, True))
+    assert [(pair.chosen, pair.rejected) for pair in off.pairs] == [(other, kept)]
+    assert [(pair.chosen, pair.rejected) for pair in on.pairs] == [(kept, other)]
+    assert on.pairs[0].margin == pytest.approx(0.2)
+
+
+def test_a_data_set_says_whether_its_labels_were_corrected(tmp_path: Path) -> None:
+    found = data(prefix("a", value=0.5, passing=1), label_rule=LabelRule(credit_kept=True))
+    write_data(tmp_path, found)
+    assert read_data(tmp_path).label_rule.credit_kept
+    manifest = tmp_path / "dataset.json"
+    told = json.loads(manifest.read_text())
+    del told["label_rule"]["credit_kept"]  # as earlier versions wrote it
+    manifest.write_text(json.dumps(told))
+    assert not read_data(tmp_path).label_rule.credit_kept
+    assert LabelRule().credit_kept is False

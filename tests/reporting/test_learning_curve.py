@@ -8,7 +8,7 @@ pytest.importorskip("matplotlib")
 
 from matplotlib.image import imread
 
-from o1coder_gym.reporting.figures import draw_curve, draw_updates
+from o1coder_gym.reporting.figures import draw_curve, draw_updates, markdown_curve
 
 
 def colours(path: Path) -> int:
@@ -28,3 +28,11 @@ def test_stages_of_self_play(tmp_path: Path) -> None:
     rows = [{"iteration": 0, "stage": stage, "pass_rate": 0.2, "greedy": 0.3} for stage in ("sft", "rl")]
     assert draw_curve(rows, tmp_path / "curve.png")
     assert imread(tmp_path / "curve.png").shape[:2] == (525, 900)
+
+
+def test_rough_intervals_of_a_curve_are_marked() -> None:
+    row = {"iteration": 1, "stage": "rl", "pass_rate": 0.2, "greedy": 0.3, "format_compliance": 1.0}
+    row |= {"pass_rate_low": 0.1, "pass_rate_high": 0.4, "greedy_low": 0.2, "greedy_high": 0.5}
+    rough = markdown_curve([row | {"pass_rate_rough": 1.0, "greedy_rough": 0.0}])
+    assert "| 20.0% (10 to 40)~ | 30.0% (20 to 50) |" in rough
+    assert "~" not in markdown_curve([row])  # rows of earlier versions do not say

@@ -7,7 +7,6 @@ import pytest
 from rich.console import Console
 
 from o1coder_gym.reporting.comparison import compare_with
-from o1coder_gym.reporting.measures import areas, measures
 from o1coder_gym.reporting.results import (
     ResultRow,
     markdown_report,
@@ -17,6 +16,7 @@ from o1coder_gym.reporting.results import (
     terminal_table,
 )
 from o1coder_gym.reporting.run_report import make_report
+from o1coder_gym.reporting.tables.measures import areas, measures
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
 
@@ -169,6 +169,14 @@ def test_tables_say_what_has_no_tests():
     assert "No hidden tests: 1 of 3 problems (p/3)." in report
     assert "| p/3 | no tests |  |" in report
     assert "No hidden tests" not in markdown_report("two problems", ROWS, {})
+
+
+@pytest.mark.parametrize("total", [0, 4])
+def test_tests_that_cannot_be_judged_are_not_called_missing(total):
+    masked = replace(untested(outcome=Outcome.UNSUPPORTED), total=total)
+    report = markdown_report("three problems", [*ROWS, masked], {})
+    assert "No hidden tests" not in report
+    assert f"1 of {len(ROWS) + 1} rows, which the judge could not decide" in report
 
 
 def test_one_definition_of_solved_failed_and_missing():

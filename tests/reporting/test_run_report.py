@@ -104,7 +104,7 @@ def test_a_step_is_worth_the_ends_below_it():
 def test_bins_and_their_error():
     pairs = [(0.05, 0.0), (0.95, 1.0), (0.97, 0.5), (1.0, 1.0)]
     bins = search_reliability([ScoredStep("p", *pair) for pair in pairs])
-    assert [one.count for one in bins] == [1, 3]
+    assert [(one.count, one.rough) for one in bins] == [(1, True), (3, True)]
     assert bins[1].score == pytest.approx((0.95 + 0.97 + 1.0) / 3)
     assert bins[1].target == pytest.approx(2.5 / 3)
     # (1 · |0.05 − 0| + 3 · |2.92/3 − 2.5/3|) / 4

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -180,16 +181,36 @@ def test_rows_are_found_by_their_first_field(tmp_path: Path) -> None:
 def test_what_was_indexed_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with RunFolder.open(tmp_path, CONFIG) as folder:
         folder.append("answers", *({"task": f"t{i}", "k": 0} for i in range(100)))
-        read: list[str] = []
-        monkeypatch.setattr(
-            journal.RowIndex, "_key", lambda self, line: read.append(line) or json.loads(line)["task"]
-        )
+        looked_at: list[bytes] = []
+        noted = journal.RowIndex._noted
+
+        def watched(self: journal.RowIndex, line: bytes, first: int, last: int) -> object:
+            looked_at.append(line)
+            return noted(self, line, first, last)
+
+        monkeypatch.setattr(journal.RowIndex, "_noted", watched)
         for _ in range(3):
             folder.index("answers", "task")
-        assert len(read) == 100
-        folder.append("answers", {"task": "new", "k": 0})
-        assert [row["k"] for row in folder.index("answers", "task").rows("new")] == [0]
-        assert len(read) == 101
+        assert len(looked_at) == 100
+        folder.append("answers", {"task": "new", "k": 0}, {"task": "t3", "k": 1}, {"task": "new", "k": 2})
+        assert [row["k"] for row in folder.index("answers", "task").rows("new")] == [0, 2]
+        assert len(looked_at) == 101  # of a key that is known only the place is noted
+        assert [row["k"] for row in folder.index("answers", "task").rows("t3")] == [0, 1]
+
+
+def test_keys_that_json_writes_in_two_ways_are_one(tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path, CONFIG) as folder:
+        path = tmp_path / "answers.jsonl"
+        lines = [
+            '{"task": "é", "k": 0}',
+            '{"task": "\\u00e9", "k": 1}',
+            '{"k": 2, "task": "é"}',
+            '{"task": "a\\"b", "k": 3}',
+        ]
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        index = folder.index("answers", "task")
+        assert [row["k"] for row in index.rows("é")] == [0, 1, 2]
+        assert [row["k"] for row in index.rows('a"b')] == [3]
 
 
 @pytest.mark.parametrize("line", ["not json", '{"k": 1}', '{"task": 3}', "[]", '{"task": "a'])
@@ -201,3 +222,27 @@ def test_a_damaged_row_is_told_from_a_torn_one(tmp_path: Path, line: str) -> Non
         path.write_text('{"task": "a", "k": 0}\n' + line + "\n")
         with pytest.raises(JournalError, match=r"line 2|byte"):
             list(folder.index("answers", "task").rows("a"))
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_start_that_fails_claims_no_folder(tmp_path: Path, resume: bool) -> None:
+    with pytest.raises(RuntimeError), RunFolder.open(tmp_path / "run", {"a": 1}, resume=resume):
+        raise RuntimeError("no torch")
+    assert not (tmp_path / "run").exists()
+    with RunFolder.open(tmp_path / "run", {"a": 2}) as folder:
+        folder.append("rows", {"x": 1})
+
+
+def test_a_failure_after_the_first_row_keeps_the_folder(tmp_path: Path) -> None:
+    with suppress(RuntimeError), RunFolder.open(tmp_path / "run", {"a": 1}) as folder:
+        folder.append("rows", {"x": 1})
+        raise RuntimeError("cut off")
+    with RunFolder.open(tmp_path / "run", {"a": 1}, resume=True) as folder:
+        assert list(folder.rows("rows")) == [{"x": 1}]
+
+
+def test_a_failed_resume_keeps_the_folder(tmp_path: Path) -> None:
+    RunFolder.open(tmp_path / "run", {"a": 1}).close()
+    with pytest.raises(RuntimeError), RunFolder.open(tmp_path / "run", {"a": 1}, resume=True):
+        raise RuntimeError("no torch")
+    assert (tmp_path / "run" / "config.json").exists()

@@ -17,7 +17,7 @@ ATTACKS = os.environ.get("O1CODER_ATTACKS", "")
 NOBODY = 65534
 PACKAGE = Path(o1coder_gym.sandbox.__file__).parents[1]
 
-pytestmark = pytest.mark.skipif(not ATTACKS, reason="O1CODER_ATTACKS is not set")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not ATTACKS, reason="O1CODER_ATTACKS is not set")]
 
 ACCEPTED = {
     "pass": {"pass"},

@@ -91,7 +91,7 @@ def test_any_right_answer_is_accepted_and_no_wrong_one(judge, checker, code, out
     ],
 )
 def test_what_a_checker_says(judge, checker, accepts):
-    verdict = verdict_on(judge, "print(1)", CheckerTest("", checker))
+    verdict = verdict_on(judge, "print(1)", CheckerTest("", checker), cpu_s=0.5)
     assert verdict.outcome is (Outcome.PASS if accepts else Outcome.WRONG_ANSWER), verdict
 
 

@@ -4,12 +4,21 @@ from pathlib import Path
 
 import pytest
 
-SETS = ("LiveCodeBench, whole programs", "LiveCodeBench, functions", "HumanEval", "HumanEval+ and MBPP+")
+SETS = (
+    "LiveCodeBench, whole programs",
+    "LiveCodeBench, functions",
+    "verl's prime_code, whole programs",
+    "verl's prime_code, functions",
+    "APPS, whole programs",
+    "BigCodeBench",
+    "HumanEval",
+    "HumanEval+ and MBPP+",
+)
 
 
 @pytest.fixture(scope="module")
 def verdicts(import_file):
-    return import_file(Path(__file__).parents[2] / "benchmarks" / "evidence" / "verdicts.py")
+    return import_file(Path(__file__).parents[2] / "benchmarks" / "fidelity" / "verdicts.py")
 
 
 @pytest.mark.parametrize("title", SETS)

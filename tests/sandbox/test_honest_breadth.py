@@ -43,18 +43,19 @@ def test_there_are_enough_of_them():
     assert len(CALLS) >= 150
 
 
-def test_whole_programs(judge):
-    test = StdioTest("1\n", "7\n")
-    check(judge, {name: Submission(code, None, (test,)) for name, code in WHOLE.items()})
+@pytest.mark.parametrize("times", [1, 3])
+def test_whole_programs(judge, times):
+    tests = times * (StdioTest("1\n", "7\n"),)
+    check(judge, {name: Submission(code, None, tests) for name, code in WHOLE.items()})
 
 
 @pytest.mark.parametrize("reader", programs("readers.txt"))
 def test_ways_to_read_and_to_write(judge, reader):
     reading = programs("readers.txt")[reader]
-    test = StdioTest("3\n1 2 3\n", "6\n")
+    tests = (StdioTest("3\n1 2 3\n", "6\n"), StdioTest("2\n4 5\n", "9\n"))
     check(
         judge,
-        {name: Submission(reading + code, None, (test,)) for name, code in programs("writers.txt").items()},
+        {name: Submission(reading + code, None, tests) for name, code in programs("writers.txt").items()},
     )
 
 

@@ -14,6 +14,8 @@ import pytest
 from o1coder_gym.sandbox import Judge, SandboxWarning
 from o1coder_gym.types import CallTest, Limits, Outcome, StdioTest, Submission
 
+pytestmark = pytest.mark.slow
+
 CALLS = tuple(CallTest(f"[{n}, {n}]", str(2 * n)) for n in range(3))
 ADD = Submission("def add(a, b):\n    return a + b\n", "add", CALLS)
 HALF_LIMIT = 0.25
@@ -30,7 +32,7 @@ def quiet():
 @pytest.fixture(scope="module")
 def stability(import_file):
     """The benchmark of the same properties at full size: its hostile programs and its counts."""
-    return import_file(Path(__file__).parents[2] / "benchmarks" / "speed" / "judge_stability.py")
+    return import_file(Path(__file__).parents[2] / "benchmarks" / "speed" / "judge" / "stability.py")
 
 
 def test_half_of_the_cpu_limit_is_enough_whatever_the_load(stability):
@@ -127,11 +129,12 @@ def test_a_program_over_which_zygotes_die_twice_is_a_failure_of_ours():
 
 
 def test_a_stopped_zygote_is_replaced(monkeypatch):
-    monkeypatch.setattr("o1coder_gym.sandbox.workers.worker._GRACE_S", 0.2)
+    for name, value in (("_GRACE_S", 1.0), ("_WALL_WINDOWS", 1), ("_MOST_STARVED", 1)):
+        monkeypatch.setattr(f"o1coder_gym.sandbox.workers.worker.{name}", value)
     with Judge(1, layers=()) as judge:
         judge.evaluate([ADD])
         os.kill(judge.pids[0], signal.SIGSTOP)
-        quick = Submission(ADD.code, "add", CALLS, Limits(wall_s=0.05))
+        quick = Submission(ADD.code, "add", CALLS, Limits(cpu_s=0.5, wall_s=0.5, total_cpu_s=0.5))
         assert judge.evaluate([quick])[0].outcome is Outcome.PASS
 
 

@@ -346,7 +346,7 @@ def test_no_test_reports_for_another_or_uses_up_its_time(judge, forged):
 
 
 FORGED = """
-import os, struct
+import os, struct, time
 def send(*fields):
     message = b"".join(struct.pack("<I", len(field)) + field for field in fields)
     os.write(4, struct.pack("<I", len(message)) + message)
@@ -392,19 +392,24 @@ def test_forged_answers_pass_nothing(judge, fields, test):
     assert verdict.outcome.value in ("wrong_answer", "runtime_error"), verdict
 
 
+@pytest.mark.parametrize("pause", ["", "time.sleep(0.01)"])  # both answers in one read, and in two
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "outcome"),
     [
-        '{"a":["|V8",[0],[]]}',
-        '{"k":["Counter",[],null]}',
-        '{"D":["time",[1,2,3,4],true]}',
-        "[" * 99 + "]" * 99,
+        ('{"a":["|V8",[0],[]]}', "wrong_answer"),
+        ('{"k":["Counter",[],null]}', "pass"),
+        ('{"D":["time",[1,2,3,4],true]}', "pass"),
+        ("[" * 99 + "]" * 99, "pass"),
+        ("[" * 100 + "]" * 100, "wrong_answer"),
     ],
 )
-def test_no_program_makes_a_test_unsupported(judge, answer):
-    code = FORGED.replace("{fields}", f"b'v', {answer.encode()!r}")
+def test_no_program_makes_a_test_unsupported(judge, answer, outcome, pause):
+    """It answers once more than it is asked: what it returned is then its answer to the next question."""
+    code = FORGED.replace("{fields}", f"b'v', {answer.encode()!r}").replace(
+        "    return", f"    {pause}\n    return"
+    )
     verdict = verdict_on(judge, code, "x = 1\ny = f(x)\nassert f([y]) == x")
-    assert verdict.outcome.value in ("wrong_answer", "runtime_error"), verdict
+    assert verdict.outcome.value == outcome, verdict
 
 
 def test_check_functions_get_classes_and_closures(judge):

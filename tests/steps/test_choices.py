@@ -114,6 +114,8 @@ def test_hashed_words_tell_texts_apart_by_words_only() -> None:
 
 def test_an_embedding_may_be_any_function() -> None:
     assert load_embedding("o1coder_gym.steps.choices:hashed_words") is hashed_words
-    for spec in ("hash:0", "hash:x", "nowhere.module:function", "plain"):
+    for spec in ("hash:0", "hash:x", "plain"):
         with pytest.raises(UsageError, match="embedding"):
             load_embedding(spec)
+    with pytest.raises(UsageError, match="No module named 'nowhere'"):
+        load_embedding("nowhere.module:function")

@@ -158,7 +158,7 @@ def test_programs_without_entry_point_read_standard_input():
 
 def test_load_format_names_the_formats():
     assert load_format("vanilla") is VANILLA
-    with pytest.raises(UnknownNameError, match="known: pseudocode, vanilla"):
+    with pytest.raises(UnknownNameError, match="known: functions, pseudocode, vanilla"):
         load_format("prose")
 
 

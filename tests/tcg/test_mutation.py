@@ -102,7 +102,7 @@ def test_bad_references_yield_no_tests_and_are_counted(judge: Judge, code: str, 
 
 
 def test_a_reference_that_hangs_on_some_inputs_is_used_on_the_others(judge: Judge) -> None:
-    problem = Problem("count", "count_down(3) is 0.", "count_down")
+    problem = Problem("count", "count_down(3) is 0.", "count_down", meta={"cpu_s": 0.2})
     code = (
         "def count_down(n):\n    while n != 0 and n % 7 != 5:\n        n -= 1 if n % 7 else 0\n    return n"
     )

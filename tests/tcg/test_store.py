@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError
+from o1coder_gym.experiments.training.tcg import SelectionSettings, select_programs
 from o1coder_gym.policies import ScriptedPolicy
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.steps.formats import VANILLA
+from o1coder_gym.tcg.checking.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.requests import TestRequest
-from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
-from o1coder_gym.tcg.store import TestStore, read_tests
+from o1coder_gym.tcg.store import TestStore, read_generated, read_tests
 from o1coder_gym.types import CallTest, GeneratedTests, Problem
 
 PROBLEM = Problem("p", "Double it.", "double")
@@ -150,3 +151,48 @@ def test_texts_in_a_store_may_hold_any_line_end(tmp_path: Path, text: str) -> No
         json.dumps({"task_id": "p", "code": text}, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     assert read_programs(programs) == {"p": [text]}
+
+
+def test_the_weights_of_tests_are_read_with_them(tmp_path: Path) -> None:
+    path = tmp_path / "tests.jsonl"
+    store = TestStore(tmp_path / "store.jsonl", Weighted((0.25,)), "weighted")
+    store.tests([TestRequest(PROBLEM, 1)])
+    assert read_generated(tmp_path / "store.jsonl")["p"].weights == (0.25,)
+    stored = json.loads((tmp_path / "store.jsonl").read_text())
+    for weights, fine in ((None, True), ([], True), ([1.0], True), ([0.5, 0.5], False), ([1.5], False)):
+        row = {"task_id": "p", "tests": stored["tests"]} | ({} if weights is None else {"weights": weights})
+        path.write_text(json.dumps(row) + "\n")
+        if fine:
+            assert read_generated(path)["p"].weights == tuple(weights or ())
+        else:
+            with pytest.raises(ProblemFileError, match="line 1"):
+                read_generated(path)
+
+
+class Weighted:
+    """Makes one test with given weights."""
+
+    def __init__(self, weights: tuple[float, ...]) -> None:
+        self.weights = weights
+
+    def generate(
+        self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
+    ) -> GeneratedTests:
+        return GeneratedTests((CallTest("[1]", "2"),), weights=self.weights)
+
+
+def test_programs_are_chosen_by_what_votes_weigh(tmp_path: Path) -> None:
+    """Two doubtful tests against one that all voters stand behind: by number the wrong program would win."""
+    right, wrong = "def double(n):\n    return 2 * n", "def double(n):\n    return n + 1"
+    problems, solutions, tests = (tmp_path / f"{name}.jsonl" for name in ("problems", "solutions", "tests"))
+    problems.write_text(
+        json.dumps({"task_id": "p", "prompt": "Double it.", "entry_point": "double", "tests": []}) + "\n"
+    )
+    solutions.write_text("".join(json.dumps({"task_id": "p", "code": one}) + "\n" for one in (wrong, right)))
+    cases = [{"kind": "call", "args": f"[{n}]", "expected": str(out)} for n, out in ((5, 10), (2, 3), (3, 4))]
+    for weights, index in (([], 0), ([1.0, 0.2, 0.2], 1)):
+        tests.write_text(json.dumps({"task_id": "p", "tests": cases, "weights": weights}) + "\n")
+        for by in ("tests", "codet"):
+            settings = SelectionSettings(problems=str(problems), solutions=solutions, tests=tests, by=(by,))
+            (chosen,) = select_programs(settings)
+            assert chosen["index"] == index, (by, weights)

@@ -8,12 +8,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from o1coder_gym.adapters.judge_service.bodies import JudgeRequest, verdict_row
-from o1coder_gym.adapters.judge_service.gate import Refused, answer, authorise, body, read, unless_gone
+from o1coder_gym.adapters.judge_service.gate import (
+    Refused,
+    answer,
+    authorise,
+    body,
+    json_response,
+    read,
+    unless_gone,
+)
 from o1coder_gym.adapters.judge_service.sandbox_fusion import (
     EvaluateBatch,
     RunCode,
@@ -44,7 +54,7 @@ class JudgeBounds:
 
 def judge_app(
     judge: ConcurrentJudge | None = None, bounds: JudgeBounds = JudgeBounds(), *, key: str | None = None
-) -> FastAPI:
+) -> Starlette:
     """Returns the application.
 
     Args:
@@ -54,17 +64,16 @@ def judge_app(
     """
     key = key or os.environ.get("O1CODER_API_KEY")
     desk = judge or shared_judge()
-    app = FastAPI(title="o1coder judge", docs_url=None, redoc_url=None, openapi_url=None)
 
-    def serves(path: str, kind: type[_Body], work: Callable[[_Body], Awaitable[Any]]) -> None:
+    def served(path: str, kind: type[_Body], work: Callable[[_Body], Awaitable[Any]]) -> Route:
         async def handle(request: Request) -> Response:
             authorise(request, key)
             asked = read(await body(request, bounds.body_bytes), kind)
             if desk.waiting > bounds.waiting:
                 raise Refused(429, f"{desk.waiting:,} programs are waiting")
-            return JSONResponse(await unless_gone(request, work(asked)))
+            return json_response(await unless_gone(request, work(asked)))
 
-        app.add_api_route(path, handle, methods=["POST"])
+        return Route(path, handle, methods=["POST"])
 
     async def verdicts(asked: JudgeRequest) -> dict[str, Any]:
         if len(asked.submissions) > bounds.programs:
@@ -85,11 +94,12 @@ def judge_app(
         return batch_response(asked, Score(verdict))
 
     async def health(request: Request) -> Response:
-        return JSONResponse({"status": "ok", "waiting": desk.waiting})
+        return json_response({"status": "ok", "waiting": desk.waiting})
 
-    serves("/judge", JudgeRequest, verdicts)
-    serves("/run_code", RunCode, run_code)
-    serves("/common_evaluate_batch", EvaluateBatch, evaluate_batch)
-    app.add_api_route("/health", health, methods=["GET"])
-    app.add_exception_handler(O1CoderError, answer)
-    return app
+    routes = [
+        served("/judge", JudgeRequest, verdicts),
+        served("/run_code", RunCode, run_code),
+        served("/common_evaluate_batch", EvaluateBatch, evaluate_batch),
+        Route("/health", health, methods=["GET"]),
+    ]
+    return Starlette(routes=routes, exception_handlers={O1CoderError: answer})

@@ -8,9 +8,10 @@ import secrets
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
 
-from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+import msgspec
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from o1coder_gym.errors import O1CoderError, ProblemFileError, UsageError
 
@@ -29,6 +30,8 @@ class Refused(O1CoderError):
 def authorise(request: Request, key: str | None) -> None:
     """Lets in who brings the key; without a key this machine alone."""
     if key is None:
+        if "origin" in request.headers:  # a page in a browser of this machine speaks for whoever wrote it
+            raise Refused(403, "set O1CODER_API_KEY to serve web pages")
         if not _is_here(request.client.host if request.client else ""):
             raise Refused(403, "set O1CODER_API_KEY to serve other machines")
         return
@@ -50,11 +53,14 @@ async def body(request: Request, most: int) -> bytes:
     parts, size = [], 0
     if int(request.headers.get("content-length") or 0) > most:
         raise Refused(413, f"the request is larger than {most:,} bytes")
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise Refused(413, f"the request is larger than {most:,} bytes")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                raise Refused(413, f"the request is larger than {most:,} bytes")
+            parts.append(part)
+    except ClientDisconnect as error:
+        raise Refused(499, "the client has gone") from error
     return b"".join(parts)
 
 
@@ -86,4 +92,9 @@ async def answer(request: Request, error: Exception) -> Response:
     if isinstance(error, Refused):
         status = error.status
     body = {"error": {"message": str(error), "field": getattr(error, "field", None)}}
-    return JSONResponse(body, status, headers={"Retry-After": "1"} if status == 429 else None)
+    return json_response(body, status, {"Retry-After": "1"} if status == 429 else None)
+
+
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Returns an answer; a number that JSON does not have (NaN) is null."""
+    return Response(msgspec.json.encode(body), status, headers, "application/json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,8 +13,9 @@ from o1coder_gym.adapters.traces.atif import atif
 from o1coder_gym.adapters.traces.tree_paths import TREE
 from o1coder_gym.adapters.traces.verifiers import verifiers
 from o1coder_gym.adapters.traces.verl import verl
-from o1coder_gym.errors import RowError, UnknownNameError
+from o1coder_gym.errors import JournalError, RowError, UnknownNameError
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
+from o1coder_gym.runs.files import replacing
 
 FORMATS: Mapping[str, Callable[[SearchTree], Iterator[dict[str, Any]]]] = MappingProxyType(
     {"atif": atif, "verifiers": verifiers, "verl": verl}
@@ -26,17 +28,16 @@ def export_traces(run: Path, format: str, path: Path) -> int:
 
     Raises:
         UnknownNameError: When there is no such format.
-        JournalError: When the trees are damaged.
+        JournalError: When there are no trees, or they are damaged.
     """
     if format not in FORMATS:
         raise UnknownNameError("format of traces", format, FORMATS)
-    count = 0
-    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        for row in tree_rows(run):
-            for trace in FORMATS[format](SearchTree.from_row(row)):
-                file.write(json.dumps(trace, ensure_ascii=False) + "\n")
-                count += 1
-    return count
+    traces = (trace for row in tree_rows(run) for trace in FORMATS[format](SearchTree.from_row(row)))
+    lines = (json.dumps(trace, ensure_ascii=False) + "\n" for trace in traces)
+    if (first := next(lines, None)) is None:
+        raise JournalError(f"{run}: holds no search trees")
+    with replacing(path) as part, part.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        return sum(file.write(line) > 0 for line in chain([first], lines))
 
 
 def read_trees(rows: Iterable[Mapping[str, Any]]) -> Iterator[SearchTree]:

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.experiments.aspr import measure_aspr
+from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
 from o1coder_gym.settings.groups import AsJson
 
@@ -43,7 +43,7 @@ class AsprSettings(Checked):
 
 def aspr(settings: AsprSettings) -> None:
     """Sample the last step of passing reasoning paths again (the paper's ASPR); may be interrupted."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=notes(), transient=True) as progress:
         bar = progress.add_task("last steps", total=None, visible=False)
 
         def show(done: int, total: int) -> None:

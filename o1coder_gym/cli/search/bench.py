@@ -22,15 +22,20 @@ from o1coder_gym.experiments.suite import Suite, read_suite, run_suite
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.results import (
+    RESULTS,
     ResultRow,
     budget_words,
     summarize,
     terminal_table,
 )
-from o1coder_gym.runs.progress import progress_bars, warn
+from o1coder_gym.runs.journal import read_rows
+from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import Checked, Flag, all_settings
 from o1coder_gym.settings.groups import FirstN, RunSettings, SkipBad
 from o1coder_gym.specs import name_of
+
+_OF_A_SUITE = ("suite", "split", "limit", "task", "problems_from")
+"""Settings that a file of a suite says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +56,16 @@ class BenchSettings(Checked):
 
     Attributes:
         split: Split of the sets, e.g. test.
+        task: Only these problems, by task id, commas between; may be repeated.
+        problems_from: Likewise, from a file: a task id a line, or JSON lines with task_id.
         file: A file of a suite, which then says all of this; none of the other options goes with it.
     """
 
     suite: Suite = Suite(agents=("greedy", "best_of_n", "mcts"))
     split: str | None = None
     limit: FirstN = None
+    task: tuple[str, ...] = ()
+    problems_from: Path | None = None
     file: Annotated[Path | None, Flag("--suite")] = None
     run: ShardSettings = ShardSettings()
 
@@ -83,16 +92,40 @@ def suite_of(settings: BenchSettings) -> Suite:
     if settings.file is not None:
         _refuse_others(settings)
         return read_suite(settings.file)
+    tasks = chosen_tasks(settings.task, settings.problems_from)
+    if tasks and len(settings.suite.problems) > 1:
+        raise UsageError("tasks are chosen of one problem set; for several write tasks: into a --suite file")
     choices = (
-        replace(one, split=one.split or settings.split, limit=one.limit or settings.limit)
+        replace(one, split=one.split or settings.split, limit=one.limit or settings.limit, tasks=tasks)
         for one in settings.suite.problems
     )
     return replace(settings.suite, problems=tuple(choices))
 
 
+def chosen_tasks(words: Sequence[str], file: Path | None) -> tuple[str, ...]:
+    """Returns the task ids that are asked for, each once: those of a command line, then those of a file.
+
+    Raises:
+        UsageError: When the file cannot be read, or names none.
+    """
+    asked = [task.strip() for word in words for task in word.split(",")]
+    if file is not None:
+        try:
+            lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+            found = [json.loads(line)["task_id"] if line.startswith("{") else line for line in lines]
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(
+                f"{file}: expected a task id a line, or JSON lines with task_id: {error}"
+            ) from error
+        if not any(found):
+            raise UsageError(f"{file}: names no problem")
+        asked += found
+    return tuple(dict.fromkeys(filter(None, asked)))
+
+
 def _refuse_others(settings: BenchSettings) -> None:
     for one in all_settings(BenchSettings):
-        if one.path[0] in ("suite", "split", "limit") and reduce(getattr, one.path, settings) != one.default:
+        if one.path[0] in _OF_A_SUITE and reduce(getattr, one.path, settings) != one.default:
             raise UsageError(f"{one.flag} does not go with --suite; say it in the file")
 
 
@@ -106,7 +139,7 @@ def show_suite(
     as_json: bool = False,
 ) -> None:
     """Runs a suite with progress bars; prints its tables, or its rows as JSON."""
-    console = Console(stderr=True)
+    console = notes()
     folders: list[Path] = []
 
     def run(plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool) -> list[ResultRow]:
@@ -140,7 +173,7 @@ def run_shown(
     Raises:
         NoAnswersError: When rows have no answer because an engine or a judge failed.
     """
-    console = Console(stderr=True)
+    console = notes()
     status = console.status(f"loading {plan.policy}")
     board = Board(console, plan)
 
@@ -150,7 +183,7 @@ def run_shown(
 
     def started() -> None:
         status.stop()
-        board.start()
+        board.start(known_rows(out) if resume else ())
 
     failure: NoAnswersError | None = None
     try:
@@ -175,8 +208,13 @@ def run_shown(
     return results
 
 
+def known_rows(out: Path) -> list[ResultRow]:
+    """Returns the rows with an answer that a run has, none for a new one."""
+    return [ResultRow.from_row(row) for row in read_rows(out / f"{RESULTS}.jsonl")]
+
+
 def _tell_report(out: Path) -> None:
-    Console(stderr=True).print(f"report: {out / 'report.html'}", soft_wrap=True)
+    notes().print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
 def _short_names(agents: Sequence[str]) -> dict[str, str]:
@@ -197,6 +235,7 @@ class Board:
             for agent, name in _short_names(plan.agents).items()
         }
         self._solved = dict.fromkeys(plan.agents, 0)
+        self._budget = plan.budget
 
     def add(self, result: ResultRow) -> None:
         """Counts a new row."""
@@ -205,9 +244,12 @@ class Board:
             self._progress.start_task(self._bars[result.agent])
         self._progress.update(self._bars[result.agent], advance=1, solved=self._solved[result.agent])
 
-    def start(self) -> None:
-        """Shows the bars."""
+    def start(self, known: Sequence[ResultRow] = ()) -> None:
+        """Shows the bars, with the rows that the run had before."""
         self._progress.start()
+        for row in known:
+            if row.agent in self._bars and row.budget == self._budget:
+                self.add(row)
 
     def __enter__(self) -> Board:
         """Shows nothing yet."""

@@ -1,17 +1,25 @@
-"""`o1coder bench compare`: is one run, or one agent, better than another, or is no difference shown?"""
+"""`o1coder compare`: is one run, agent or budget better than another, or is no difference shown?"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+from rich.console import Console
+
 from o1coder_gym.cli.commands import command
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.comparison import Comparison, compare_rows, compare_with, corrected, group
-from o1coder_gym.reporting.results import ResultRow, budget_words, read_results
+from o1coder_gym.reporting.pages.report_page import report_page
+from o1coder_gym.reporting.results import ResultRow
+from o1coder_gym.reporting.run_report import make_report
+from o1coder_gym.reporting.tables.comparison_table import change_lines, comparison_table
+from o1coder_gym.reporting.tables.export import write_grid
+from o1coder_gym.reporting.tables.places import Pair, Place, compare_places, read_place
+from o1coder_gym.reporting.tables.run_tables import comparison_grid
+from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson
 
@@ -21,78 +29,60 @@ class CompareSettings(Checked):
     """Comparison.
 
     Attributes:
-        a: A run folder, or FOLDER#AGENT.
-        b: Another; without it, A's agents with --baseline.
+        a: A run folder, FOLDER#AGENT, FOLDER@1024 or FOLDER#AGENT@1024.
+        b: Another, which is compared with A; without it, A's agents with --baseline.
+        others: More of them, each compared with A.
         baseline: Without B: the agent that the others are compared with.
+        changed: Name the problems that one solves and the other does not.
+        export: Write the table to a file that ends in .csv, .tex (LaTeX), .parquet, or .html (a page with
+            tables, curves and problems); may be repeated.
     """
 
     a: Annotated[str, Flag("A")]
     b: Annotated[str | None, Flag("B")] = None
+    others: Annotated[tuple[str, ...], Flag("MORE")] = ()
     baseline: str = "greedy"
+    changed: bool = False
+    export: tuple[Path, ...] = ()
     as_json: AsJson = False
 
 
 def compare(settings: CompareSettings) -> None:
     """Compare results problem by problem, paired, with 95 % intervals over problems."""
-    a, b, baseline = settings.a, settings.b, settings.baseline
-    found = compare_with(_rows(a), baseline) if b is None else compared(_rows(a), _rows(b), (a, b))
-    if not found:
-        raise UsageError(f"{a} has no other agent than {baseline} to compare")
-    if settings.as_json:
-        rows = [asdict(one) | {"conclusion": one.conclusion} for one in found]
-        print(json.dumps(rows))
-    else:
-        print("\n".join(map(_lines, found)), end="")
-
-
-def compared(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[str, str]) -> list[Comparison]:
-    """Compares two runs: agent by agent where they have agents in common, else the one with the other.
-
-    Raises:
-        UsageError: When it is not plain which of several agents are meant.
-    """
-    groups_a, groups_b = group(a), group(b)
-    if len(groups_a) == len(groups_b) == 1:
-        return [compare_rows(a, b, names)]
-    pairs = [
-        (one, other)
-        for one in groups_a
-        for other in groups_b
-        if (one.agent, one.budget) == (other.agent, other.budget)
-    ]
+    names = (settings.a, *((settings.b,) if settings.b is not None else ()), *settings.others)
+    places = [read_place(name) for name in names]
+    pairs = compare_places(places, settings.baseline)
     if not pairs:
-        raise UsageError(
-            f"{names[0]} and {names[1]} have no agent and budget in common; name them: FOLDER#AGENT"
-        )
-    titles = [f"{one.agent} @ {budget_words(one.budget)}" for one, _ in pairs]
-    return corrected(
-        [
-            compare_rows(groups_a[one], groups_b[other], (f"{names[0]}#{title}", f"{names[1]}#{title}"))
-            for title, (one, other) in zip(titles, pairs, strict=True)
-        ]
-    )
+        raise UsageError(f"{settings.a} has no other agent than {settings.baseline} to compare")
+    for path in settings.export:
+        _export(path, places, pairs)
+    if settings.as_json:
+        print(json.dumps([_row(pair) for pair in pairs]))
+        return
+    console = Console()
+    console.print(comparison_table(pairs, console.width))
+    if settings.changed:
+        console.print("\n".join(change_lines(pairs)), markup=False, highlight=False, soft_wrap=True)
 
 
-def _rows(place: str) -> list[ResultRow]:
-    """Reads the rows of ``FOLDER`` or ``FOLDER#AGENT``."""
-    folder, _, agent = place.partition("#")
-    rows = read_results(Path(folder))
-    chosen = [row for row in rows if agent in ("", row.agent)]
-    if not chosen:
-        known = ", ".join(dict.fromkeys(row.agent for row in rows))
-        raise UsageError(f"{folder} has no rows of agent {agent!r}; there are: {known}")
-    return chosen
+def _row(pair: Pair) -> dict[str, object]:
+    one = pair.comparison
+    return asdict(one) | {"conclusion": one.conclusion, "budget": pair.budget, **asdict(pair.changes)}
 
 
-def _lines(one: Comparison) -> str:
-    difference = one.difference
-    return (
-        f"a  {one.a}: {100 * one.solved_a:.1f} % solved, {one.tokens_a:,.0f} tokens a problem\n"
-        f"b  {one.b}: {100 * one.solved_b:.1f} % solved, {one.tokens_b:,.0f} tokens a problem\n"
-        f"a − b over {difference.count} problems: {100 * difference.mean:+.1f} points, "
-        f"95 % {100 * difference.low:+.1f} to {100 * difference.high:+.1f}: {one.conclusion}\n"
-        f"{one.evidence}\n"
-    )
+def _export(path: Path, places: Sequence[Place], pairs: Sequence[Pair]) -> None:
+    if path.suffix == ".html":
+        rows = places[0].rows if len(places) == 1 else [row for place in places for row in _named(place)]
+        path.write_text(report_page(make_report(rows)), encoding="utf-8")
+    else:
+        write_grid(comparison_grid([pair.comparison for pair in pairs]), path)
+    notes().print(f"written: {path}", markup=False, soft_wrap=True)
+
+
+def _named(place: Place) -> list[ResultRow]:
+    """Returns the rows of a place with its name in those of their agents: two runs may have the same ones."""
+    alone = len({row.agent for row in place.rows}) == 1
+    return [replace(row, agent=place.name if alone else f"{place.name}#{row.agent}") for row in place.rows]
 
 
 app = command(CompareSettings, compare, name="compare")

@@ -6,13 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Annotated
 
-from rich.console import Console
-
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.search.demo_model import model_demo
 from o1coder_gym.cli.search.demo_tiny import tiny_demo
 from o1coder_gym.errors import UsageError
+from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Range
 from o1coder_gym.settings.groups import RunSettings, Seed
 
@@ -39,7 +38,7 @@ def demo(settings: DemoSettings) -> None:
     model, policy, seed, run = settings.model, settings.policy, settings.seed, settings.run
     if model is not None and policy is not None:
         raise UsageError("--model NAME is short for --policy hf:NAME; give one of them")
-    console = Console(stderr=True)
+    console = notes()
     chosen = policy if model is None else f"hf:{model}"
     folder = run.out or default_folder("demo")
     with resumable(folder):

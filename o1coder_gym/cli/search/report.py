@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from rich.console import Console
+from typing import Annotated, Literal
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.reporting.figures import FIGURES, write_figures
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import read_results
+from o1coder_gym.reporting.tables.export import SUFFIXES
+from o1coder_gym.reporting.tables.run_tables import write_tables
+from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Flag
 
 
@@ -23,22 +24,28 @@ class ReportSettings(Checked):
     Attributes:
         run: Run folder of bench, or a folder of several.
         figures: Figures as PNG and SVG; needs the extra plots.
+        export: Tables into RUN/tables: csv, latex, parquet; figures into RUN/figures: pdf, svg, png; may be
+            repeated.
     """
 
     run: Annotated[Path, Flag("RUN")]
     figures: bool = True
+    export: tuple[Literal["csv", "latex", "parquet", "pdf", "svg", "png"], ...] = ()
 
 
 def report(settings: ReportSettings) -> None:
     """Write the report of a run anew, with its figures and pages of search trees."""
     run = settings.run
     found = write_report(run, read_results(run))
+    for file in write_tables(found, run / "tables", [kind for kind in settings.export if kind in SUFFIXES]):
+        print(file)
     if settings.figures:
+        kinds = [kind for kind in settings.export if kind not in SUFFIXES] or ["png", "svg"]
         try:
-            for file in write_figures(found, run / FIGURES):
+            for file in write_figures(found, run / FIGURES, kinds):
                 print(file)
         except MissingExtraError as error:
-            Console(stderr=True).print(f"no figures: {error}", markup=False, soft_wrap=True)
+            notes().print(f"no figures: {error}", markup=False, soft_wrap=True)
     print(run / "report.html")
 
 

@@ -20,6 +20,7 @@ from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.experiments.tools import acting_agents, acting_policies
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
@@ -28,9 +29,9 @@ from o1coder_gym.problems.missing_tests import without_hidden_tests, without_vis
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
 from o1coder_gym.queries import Advance, Answer, Propose, Query
-from o1coder_gym.reporting.tree_text import origin
+from o1coder_gym.reporting.tree_text import origin, terminal_tree
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.runs.progress import warn
+from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import (
@@ -91,26 +92,29 @@ class SolveSettings(Checked):
 def solve(settings: SolveSettings) -> int:
     """Solve one problem and watch the reasoning."""
     row = _row(settings)
-    search = load_agent(settings.agent)
+    search, acting = load_agent(settings.agent), acting_agents([settings.agent])
     steps, run, format = settings.steps, settings.run, settings.steps.format
-    console = Console(stderr=True)
+    console = notes()
     with optional_folder(run.out, settings.to_row(row.problem), run.resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
         warn(without_visible_tests([row]), without_hidden_tests([row]) if settings.prompt is None else "")
-        with console.status(f"loading {settings.policy}"):
-            sampler = load_policy(settings.policy, format=format)
-            scorer = load_scorer(steps.scorer or "heuristic")
         judge = default_judge()
         model = ReasoningModel([row.problem], judge, format=load_format(format), max_steps=steps.max_steps)
+        with console.status(f"loading {settings.agent if acting else settings.policy}"):
+            own = acting_policies(acting, model).get(settings.agent)
+            sampler = own or load_policy(settings.policy, format=format)
+            scorer = load_scorer(steps.scorer or "heuristic")
         narrator = Narrator(console)
         driver = Driver(model, sampler, scorer, seed=settings.seed, journal=folder, observer=narrator)
         with resumable(run.out):
             budget = Budget(**asdict(settings.budget))
             (finished,) = driver.run([Task(row.problem.task_id, search, budget, name=settings.agent)])
         recording = narrator.recorder.recordings.get(finished.task.key, Recording())
+        tree = tree_record(finished, row.problem, recording, seed=settings.seed, format=format)
         if folder is not None:
-            tree = tree_record(finished, row.problem, recording, seed=settings.seed, format=format)
             folder.append(TREES, tree.to_row())
+        if any(len(children) > 1 for children in tree.children()) and not run.as_json:
+            console.print(terminal_tree(tree, most=_SHOWN))
         if finished.error is not None:
             raise finished.error
         code = finished.result.code if finished.result else None
@@ -132,6 +136,10 @@ def _row(settings: SolveSettings) -> ProblemRow:
     return rows[0] if settings.task_id is None else rows.row(settings.task_id)
 
 
+_SHOWN = 40
+"""Nodes of the tree that is drawn at the end, at most."""
+
+
 class Narrator:
     """An observer that prints each step taken, with what its tests said, and what the budget cut.
 
@@ -145,6 +153,7 @@ class Narrator:
         """Prints to `console`."""
         self._console = console
         self._tokens: dict[tuple[State, str], int] = {}
+        self._printed: set[str] = set()
         self.recorder = Recorder()
 
     def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
@@ -159,34 +168,35 @@ class Narrator:
             isinstance(query, Advance) and isinstance(answer, Transition) and answer.state is not query.state
         ):
             tokens = self._tokens.get((query.state, query.action), 0)
-            self._console.print(_step(answer, tokens, usage))
+            text = answer.state.steps[-1].text
+            again = answer.verdict is not None and text in self._printed
+            self._printed.add(text)
+            self._console.print(_step(answer, tokens, usage, again=again))
 
 
-_TITLES = {
-    ActionType.DEFINE: "define",
-    ActionType.REFINE: "refine",
-    ActionType.CODE: "code",
-    ActionType.MALFORMED: "malformed",
-}
 _COLOURS = {
     ActionType.DEFINE: "blue",
     ActionType.REFINE: "cyan",
     ActionType.CODE: "green",
+    ActionType.HELPER: "cyan",
     ActionType.MALFORMED: "red",
 }
 
 
-def _step(transition: Transition, tokens: int, usage: Usage) -> Panel:
+def _step(transition: Transition, tokens: int, usage: Usage, *, again: bool) -> Panel:
+    """Shows a step in the colour of its verdict; a program that was shown before is folded."""
     step = transition.state.steps[-1]
-    lines: list[Text | Syntax] = [_body(step)]
+    lines: list[Text | Syntax] = [Text("a program shown above", style="dim") if again else _body(step)]
     verdict = transition.verdict
     if verdict is not None:
         lines.append(_told(verdict))
-    if transition.feedback:
+    if transition.feedback and not again:
         lines.append(Text(transition.feedback, style="dim"))
     told = origin(transition.author, transition.finish, tokens)
-    title = " · ".join(word for word in (f"step {transition.state.depth}", _TITLES[step.type], told) if word)
-    return _panel(Group(*lines), title, usage, _COLOURS[step.type])
+    words = (f"step {transition.state.depth}", step.type.name.lower(), told)
+    title = " · ".join(filter(None, words))
+    failed = verdict is not None and verdict.outcome is not Outcome.PASS and bool(verdict.total)
+    return _panel(Group(*lines), title, usage, "yellow" if failed else _COLOURS[step.type])
 
 
 def _cut(sample: Proposal, number: int, usage: Usage) -> Panel:
@@ -215,7 +225,7 @@ def _told(verdict: Verdict) -> Text:
 
 
 def _body(step: Step) -> Text | Syntax:
-    if step.type is ActionType.CODE:
+    if step.type in (ActionType.CODE, ActionType.HELPER):
         return Syntax(step.text, "python", word_wrap=True, background_color="default")
     return Text(step.text.strip())
 

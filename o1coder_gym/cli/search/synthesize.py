@@ -23,7 +23,7 @@ from o1coder_gym.process_data import LabelRule, PairRule, ProcessData
 from o1coder_gym.process_data.exports import EXPORTS, export
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.runs.progress import warn
+from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked, Flag, Range, Share
 from o1coder_gym.settings.groups import (
@@ -46,6 +46,7 @@ class RowSettings(Checked):
     Attributes:
         hard: Hard label: any (a passing end below) or value (v ≥ --threshold).
         threshold: Of --hard value.
+        credit_kept: Do not blame a step of a failing program that a passing one keeps.
         margin: Least difference of a pair's values.
         min_visits: Least visits in a pair.
         validation: Share of the problems held out.
@@ -56,6 +57,7 @@ class RowSettings(Checked):
 
     hard: Literal["any", "value"] = "any"
     threshold: Share = 0.5
+    credit_kept: bool = False
     margin: float = 0.2
     min_visits: AtLeastOne = 1
     validation: Annotated[float, Range(0, 0.9)] = 0.1
@@ -65,7 +67,8 @@ class RowSettings(Checked):
     @property
     def rules(self) -> HarvestRules:
         """How trees become rows."""
-        label, pair = LabelRule(self.hard, self.threshold), PairRule(self.margin, self.min_visits)
+        label = LabelRule(self.hard, self.threshold, self.credit_kept)
+        pair = PairRule(self.margin, self.min_visits)
         return HarvestRules(label, pair, self.validation)
 
 
@@ -152,7 +155,7 @@ def _show(data: ProcessData, out: Path, as_json: bool) -> None:
     table = Table(*counts, box=None)
     table.add_row(*map(str, counts.values()))
     Console().print(table)
-    Console(stderr=True).print(f"data: {out} (see {out / 'README.md'})", soft_wrap=True)
+    notes().print(f"data: {out} (see {out / 'README.md'})", soft_wrap=True)
 
 
 app = command(SynthesizeSettings, synthesize, name="synthesize")

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from fastapi import FastAPI, Request
@@ -15,6 +16,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from o1coder_gym.agents import TaskResult
 from o1coder_gym.cli.serving import chat
@@ -23,6 +25,7 @@ from o1coder_gym.cli.serving.desk import Desk, Event, Full, Order
 from o1coder_gym.cli.serving.questions import question
 from o1coder_gym.cli.serving.responses import ResponseRequest, response
 from o1coder_gym.errors import CalledOff, O1CoderError
+from o1coder_gym.protocols import Policy
 from o1coder_gym.queries import Agent
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.seeds import derive_stream
@@ -69,6 +72,7 @@ def make_app(
     models: Mapping[str, Agent],
     bounds: Bounds = Bounds(),
     *,
+    policies: Mapping[str, Policy] = MappingProxyType({}),
     key: str | None = None,
     origins: Sequence[str] = (),
 ) -> FastAPI:
@@ -78,6 +82,7 @@ def make_app(
         desk: Runs the searches.
         models: Agents by the name that requests call them.
         bounds: Limits per request.
+        policies: Of the models that bring their own, by name.
         key: What clients must send as their API key; None lets everyone in.
         origins: Web pages that may ask from a browser (CORS), e.g. ``https://chat.example``; ``*`` for all.
     """
@@ -102,7 +107,7 @@ def make_app(
                 message = f"no model {asked.model!r}; known: {known}"
                 raise Refused(404, message, parameter="model", code="model_not_found")
             told = {IGNORED: ", ".join(asked.ignored)} if asked.ignored else None
-            searches = _Searches(desk, asked, models[asked.model], bounds)
+            searches = _Searches(desk, asked, models[asked.model], policies.get(asked.model), bounds)
             if asked.stream:
                 parts = searches.chunks(kind.chunk)
                 return StreamingResponse(parts, media_type="text/event-stream", headers=told)
@@ -167,7 +172,9 @@ KINDS: Mapping[str, Kind] = {
 class _Searches:
     """The searches of one request, one per completion, and what they tell."""
 
-    def __init__(self, desk: Desk, asked: chat.ChatRequest, agent: Agent, bounds: Bounds) -> None:
+    def __init__(
+        self, desk: Desk, asked: chat.ChatRequest, agent: Agent, policy: Policy | None, bounds: Bounds
+    ) -> None:
         self.name = f"chatcmpl-{secrets.token_hex(12)}"
         self._desk = desk
         self._asked = asked
@@ -176,7 +183,7 @@ class _Searches:
         budget = Budget(tokens=asked.tokens or bounds.tokens, seconds=bounds.seconds)
         seed = asked.seed if asked.seed is not None else secrets.randbits(40)
         seeds = [derive_stream(seed, "completion", index) for index in range(asked.n)]
-        self._orders = [Order(self.name, problem, agent, budget, one) for one in seeds]
+        self._orders = [Order(self.name, problem, agent, budget, one, policy) for one in seeds]
         loop = asyncio.get_running_loop()
         tells = [self._teller(loop, index) for index in range(asked.n)]
         try:
@@ -269,10 +276,13 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, dict[str, Any
 async def _body(request: Request, most: int) -> bytes:
     """Reads a body without keeping more of it than is allowed."""
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise Refused(413, f"the request is larger than {most:,} bytes", code="request_too_large")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > most:
+                raise Refused(413, f"the request is larger than {most:,} bytes", code="request_too_large")
+    except ClientDisconnect as error:
+        raise Refused(499, "the client has gone") from error
     return body
 
 

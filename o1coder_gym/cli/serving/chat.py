@@ -179,7 +179,7 @@ def thought(transition: Transition) -> str:
 
 def _body(step: Step) -> str:
     text = step.text.strip()
-    return f"```python\n{text}\n```" if step.type is ActionType.CODE else text
+    return f"```python\n{text}\n```" if step.type in (ActionType.CODE, ActionType.HELPER) else text
 
 
 def answer(finished: TaskResult, stops: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,6 +14,7 @@ from o1coder_gym.errors import CalledOff, InfrastructureError, O1CoderError
 from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.queries import Advance, Agent, Answer, Query
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.types import Problem, State, Transition, Usage
 
 SHUT = "the server is shutting down"
@@ -39,6 +40,7 @@ class Order:
         agent: How.
         budget: Its limits.
         seed: Fixes the draws.
+        policy: Proposes for it; None is the desk's.
     """
 
     name: str
@@ -46,15 +48,22 @@ class Order:
     agent: Agent
     budget: Budget
     seed: int
+    policy: Policy | None = None
 
     @property
     def task(self) -> Task:
         """The task of the driver."""
-        return Task(self.problem.task_id, self.agent, self.budget, name=self.name, seed=self.seed)
+        return Task(
+            self.problem.task_id, self.agent, self.budget, self.name, seed=self.seed, policy=self.policy
+        )
 
 
 class Desk:
-    """Runs orders until it is closed. `submit`, `call_off` and `close` may be called by any thread."""
+    """Runs orders until it is closed. `submit`, `call_off` and `close` may be called by any thread.
+
+    Attributes:
+        questions: The process over the problems of its orders.
+    """
 
     def __init__(
         self,
@@ -74,13 +83,13 @@ class Desk:
             live: Searches at the same time, ≥ 1.
             waiting: Searches that may wait beside them, ≥ 0.
         """
-        self._questions = Questions(model)
+        self.questions = Questions(model)
         self._feed = Feed()
         self._most = live + waiting
         self._lock = threading.Lock()
         self._orders: dict[str, Order] = {}
         self._tells: dict[str, Tell] = {}
-        self._driver = Driver(self._questions, policy, scorer, observer=self._observe, live=live)
+        self._driver = Driver(self.questions, policy, scorer, observer=self._observe, live=live)
         self._thread = threading.Thread(target=self._work, name="o1coder-desk", daemon=True)
         self._thread.start()
 
@@ -103,7 +112,7 @@ class Desk:
                 raise Full(f"{len(self._orders)} searches are running or waiting; at most {self._most} may")
             for order, tell in zip(orders, tells, strict=True):
                 self._orders[order.task.key], self._tells[order.task.key] = order, tell
-                self._questions.add(order.problem)
+                self.questions.add(order.problem)
                 self._feed.put(order.task)
 
     def call_off(self, orders: Sequence[Order]) -> None:
@@ -153,7 +162,7 @@ class Desk:
             order = self._orders.pop(key, None)
             tell = self._tells.pop(key, _nobody)
         if order is not None:
-            self._questions.remove(order.problem)
+            self.questions.remove(order.problem)
         return tell
 
 
@@ -181,6 +190,15 @@ class Questions:
             self._uses[problem.task_id] -= 1
             if self._uses[problem.task_id] == 0:
                 del self._uses[problem.task_id], self._problems[problem.task_id]
+
+    @property
+    def format(self) -> StepFormat:
+        """The step format."""
+        return self._model.format
+
+    def first_reward_terms(self) -> Mapping[str, float]:
+        """Returns the reward terms before the first step."""
+        return self._model.first_reward_terms()
 
     def problem(self, task_id: str, /) -> Problem:
         """Returns the problem of this name."""

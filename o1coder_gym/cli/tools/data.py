@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.experiments.micro.problems import write_rows
 from o1coder_gym.problems.likeness.overlap import overlaps
-from o1coder_gym.problems.loading import ProblemSet, load_rows
+from o1coder_gym.problems.loading import SHARES, ProblemSet, load_rows, with_splits
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json, public_row_to_json
 from o1coder_gym.problems.sources import KNOWN_SETS, find_files
@@ -21,7 +22,7 @@ from o1coder_gym.problems.validation import keep_valid, report_lines, validate_r
 from o1coder_gym.runs.progress import tracked, warn
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag, Range
-from o1coder_gym.settings.groups import AsJson, OutputSettings, SetName, SkipBad, Split
+from o1coder_gym.settings.groups import AsJson, OutputSettings, Seed, SetName, SkipBad, Split
 from o1coder_gym.types import Limits
 
 
@@ -75,6 +76,25 @@ class ValidateSettings(SetSettings):
 
     cpu_s: Annotated[float, Range(0.1)] = 10.0
     out: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitSettings(Checked):
+    """Problem set.
+
+    Attributes:
+        out: The problem file to write, such as own.jsonl; each row has its split in meta.
+        validation: Share of the problems that decides when to stop.
+        test: Share of the problems that is measured at the end.
+        seed: Another deal of the same problems.
+    """
+
+    name: Annotated[SetName, Flag("SET")]
+    out: Path
+    validation: Annotated[float, Range(0, 0.9)] = SHARES["validation"]
+    test: Annotated[float, Range(0, 0.9)] = SHARES["test"]
+    seed: Seed = 0
+    skip_bad: SkipBad = False
 
 
 def list_sets(settings: OutputSettings) -> None:
@@ -141,6 +161,17 @@ def validate(settings: ValidateSettings) -> int:
     return int(any(result.failed for result in results))
 
 
+def split(settings: SplitSettings) -> None:
+    """Deal the problems of a set to train, validation and test, by task id; write them as a problem file."""
+    found = load_rows(settings.name, skip_bad=settings.skip_bad)
+    _report_skipped(found)
+    shares = {"validation": settings.validation, "test": settings.test}
+    dealt = with_splits(found, {"train": 1 - sum(shares.values()), **shares}, seed=settings.seed)
+    write_rows(dealt, settings.out)
+    told = ", ".join(f"{len(dealt.of_split(name))} {name}" for name in dealt.splits)
+    print(f"{settings.out}: {told}")
+
+
 def overlap(settings: OverlapSettings) -> None:
     """Find the problems of one set that stand in another: same question, tests, text or behaviour."""
     a, b = load_rows(settings.a), load_rows(settings.b)
@@ -181,4 +212,5 @@ app = new_app("data", "Look into problem sets and check them.")
 app.command(command(OutputSettings, list_sets, name="list"))
 app.command(command(ShowSettings, show, name="show"))
 app.command(command(ValidateSettings, validate, name="validate"))
+app.command(command(SplitSettings, split, name="split"))
 app.command(command(OverlapSettings, overlap, name="overlap"))

@@ -17,6 +17,7 @@ from o1coder_gym.cli.commands import command
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.parameters import REQUIRED, Parameter
 from o1coder_gym.registry import Entry, Kind
+from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson
 
@@ -55,7 +56,7 @@ def list_registered(settings: KindSettings) -> None:
     if not as_json:
         _print_note(console, _PLURALS[kind])
     for line in wrong:
-        Console(stderr=True, highlight=False).print(Text(line), soft_wrap=True)
+        notes(highlight=False).print(Text(line), soft_wrap=True)
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models import lookup
 from o1coder_gym.models.weights import Progress as OnProgress
+from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import OutputSettings
 
@@ -35,7 +36,7 @@ class ModelSettings(Checked):
 def fetch_progress() -> Iterator[OnProgress]:
     """Shows on stderr what `models.lookup.model_path` does; yields what to pass as its `on_progress`."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = notes()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("looking", total=None)
         current = ""

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from rich.console import Console
-
 from o1coder_gym.agents import load_agent
 from o1coder_gym.cli.commands import command
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import MissingExtraError
+from o1coder_gym.experiments.tools import acting_agents, acting_policies
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.loading import policy_spec
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.queries import Agent
+from o1coder_gym.runs.progress import notes
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, NonNegative, Range
 from o1coder_gym.settings.groups import DEFAULT_POLICY, PolicySpec, StepSettings
@@ -41,6 +41,8 @@ class EndpointSettings(Checked):
         most_n: Most completions per request.
         live: Searches at the same time.
         waiting: Searches that may wait; more get 429.
+        origins: Web page that may ask from a browser (CORS), e.g. https://chat.example; * for all; may be
+            repeated.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +52,7 @@ class EndpointSettings(Checked):
     most_n: AtLeastOne = 8
     live: AtLeastOne = 64
     waiting: Count = 256
+    origins: Annotated[tuple[str, ...], Flag("--origin")] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +81,8 @@ def serve(settings: ServeSettings) -> None:
         from o1coder_gym.cli.serving.desk import Desk
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "fastapi", "serve") from error
-    console, steps, endpoint = Console(stderr=True), settings.steps, settings.endpoint
-    models = offered(settings.agents, settings.policy)
+    console, steps, endpoint = notes(), settings.steps, settings.endpoint
+    models, acting = offered(settings.agents, settings.policy), acting_agents(settings.agents)
     with console.status(f"loading {settings.policy}"):
         proposer = load_policy(settings.policy, format=steps.format)
     model = ReasoningModel(
@@ -88,7 +91,12 @@ def serve(settings: ServeSettings) -> None:
     scorer = load_scorer(steps.scorer or "heuristic")
     desk = Desk(model, proposer, scorer, live=endpoint.live, waiting=endpoint.waiting)
     bounds = Bounds(tokens=endpoint.tokens, n=endpoint.most_n, seconds=endpoint.seconds)
-    served = make_app(desk, models, bounds, key=os.environ.get(KEY))
+    own = acting_policies(acting, desk.questions)
+    named = names(settings.agents, settings.policy)
+    policies = {name: own[spec] for name, spec in named.items() if spec in own}
+    served = make_app(
+        desk, models, bounds, policies=policies, key=os.environ.get(KEY), origins=endpoint.origins
+    )
     console.print(f"models: {', '.join(models)}", markup=False, soft_wrap=True)
     if endpoint.host not in LOOPBACK:
         console.print(
@@ -109,11 +117,15 @@ def offered(agents: Sequence[str], policy: str) -> Mapping[str, Agent]:
         UnknownNameError, UsageError: When there is no such agent, or it cannot be made so.
     """
     found = {spec: load_agent(spec) for spec in agents}
+    return {name: found[spec] for name, spec in names(agents, policy).items()}
+
+
+def names(agents: Sequence[str], policy: str) -> Mapping[str, str]:
+    """Returns the specs of agents by the names of the models."""
     asked = policy_spec(policy)
     model = dict(asked.arguments).get("model", asked.target or "")
     short = model.rpartition("/")[2] or policy
-    names = {f"{spec}:{short}": agent for spec, agent in found.items()}
-    return names | {f"{spec}:{policy}": agent for spec, agent in found.items()}
+    return {f"{spec}:{called}": spec for called in (short, policy) for spec in agents}
 
 
 app = command(ServeSettings, serve, name="serve")

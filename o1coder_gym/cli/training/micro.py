@@ -6,13 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import TaskID
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.experiments.micro.make import SPLITS, make_micro
 from o1coder_gym.experiments.micro.tiny_model import TinySettings
-from o1coder_gym.runs.progress import progress_bars
+from o1coder_gym.runs.progress import notes, progress_bars
 from o1coder_gym.settings import AtLeastOne, Checked, Count
 from o1coder_gym.settings.groups import AsJson, Resume, Seed
 
@@ -46,7 +45,7 @@ def micro(settings: MicroSettings) -> None:
     """
     model = TinySettings(steps=settings.steps, seed=settings.seed)
     splits = {name: getattr(settings, name) for name in SPLITS}
-    with progress_bars(Console(stderr=True)) as progress:
+    with progress_bars(notes()) as progress:
         bars: list[TaskID] = []
 
         def show(step: int, loss: float) -> None:

@@ -18,9 +18,10 @@ from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.training import rl_policy
 from o1coder_gym.experiments.training.choice import ChoiceSettings, train_choice
 from o1coder_gym.models.checkpoints import export_policy
-from o1coder_gym.runs.progress import progress_bars, warn
+from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
 from o1coder_gym.settings.groups import RunSettings
+from o1coder_gym.statistics import ROUGH
 
 
 def choice(settings: ChoiceSettings, run: RunSettings) -> None:
@@ -28,7 +29,7 @@ def choice(settings: ChoiceSettings, run: RunSettings) -> None:
 
     The result serves as an agent: o1coder bench --agent choice_ppo?path=RUN_DIR.
     """
-    console = Console(stderr=True)
+    console = notes()
     out, steps = run.out or default_folder("rl-choice"), settings.training.steps
     with resumable(out), progress_bars(console) as progress:
         bar = progress.add_task("training", total=steps, told="")
@@ -50,8 +51,9 @@ def _table(result: dict[str, Any]) -> Table:
     for name in ("random", "learned"):
         row = result[name]
         low, high = row["interval"]
+        rough = ROUGH if row.get("rough") else ""
         rate = f"{row['success_rate']:.1%} ({row['successes']} of {row['episodes']})"
-        table.add_row(name, rate, f"{low:.1%} – {high:.1%}", f"{row['mean_return']:.3f}")
+        table.add_row(name, rate, f"{low:.1%} – {high:.1%}{rough}", f"{row['mean_return']:.3f}")
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
@@ -11,10 +12,11 @@ from rich.table import Table
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.cli.bars import train_shown
 from o1coder_gym.cli.commands import command
-from o1coder_gym.cli.run_folders import default_folder
+from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.experiments.training.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked
@@ -26,7 +28,7 @@ class HeldOutSettings(Checked):
     """Held-out problems.
 
     Attributes:
-        held_out: Split measured before and after.
+        held_out: What is measured before and after: a split of the set, or the name or path of another set.
         held_out_limit: First N held-out problems only.
         samples: Samples per held-out problem.
     """
@@ -80,29 +82,37 @@ def policy(settings: RLPolicySettings) -> None:
         **asdict(settings.steps),
         **asdict(settings.tests),
     )
-    held_out = (
-        load_rows(chosen.problems, split=watched.held_out)[: watched.held_out_limit]
-        if watched.held_out is not None
-        else ()
-    )
-    result = train_policy(
-        plan,
-        run.out or default_folder("rl-policy"),
-        rows=rows,
-        held_out=held_out,
-        samples=watched.samples,
-        resume=run.resume,
-        on_warning=warn,
-        train=train_shown,
-    )
+    out = run.out or default_folder("rl-policy")
+    with resumable(out):
+        result = train_policy(
+            plan,
+            out,
+            rows=rows,
+            held_out=_held_out(settings),
+            samples=watched.samples,
+            resume=run.resume,
+            on_warning=warn,
+            train=train_shown,
+        )
     _show(result, run.as_json)
+
+
+def _held_out(settings: RLPolicySettings) -> Sequence[ProblemRow]:
+    watched, problems = settings.held_out, settings.problems.problems
+    if watched.held_out is None:
+        return ()
+    own = load_rows(problems)
+    here = watched.held_out in own.splits
+    found = own.of_split(watched.held_out) if here else load_rows(watched.held_out).rows
+    return found[: watched.held_out_limit]
 
 
 def dpo(settings: RLPairsSettings) -> None:
     """Train a policy on sibling pairs: one round of iterative DPO; synthesize anew for the next."""
     run = settings.run
     out = run.out or default_folder("rl-dpo")
-    trained = train_on_pairs(settings.model, settings.data, out, settings.training, resume=run.resume)
+    with resumable(out):
+        trained = train_on_pairs(settings.model, settings.data, out, settings.training, resume=run.resume)
     _show(trained, run.as_json)
 
 
@@ -118,7 +128,7 @@ def _show(trained: TrainedPolicy, as_json: bool) -> None:
                 f"{one.before:.1%}",
                 f"{one.after:.1%}",
                 f"{one.gain:+.1%}",
-                f"{one.low:+.1%} … {one.high:+.1%}",
+                one.ends,
             )
         Console().print(table)
     print(trained.model)

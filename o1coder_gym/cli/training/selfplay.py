@@ -4,17 +4,49 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
 from rich.markup import escape
 
 from o1coder_gym.cli.bars import search_shown, train_shown
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.run_folders import default_folder, resumable
+from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.self_play import self_play
-from o1coder_gym.experiments.self_play_config import SelfPlaySettings
-from o1coder_gym.runs.progress import warn
-from o1coder_gym.settings.groups import RunSettings
+from o1coder_gym.experiments.self_play_config import ProblemSection, RunSection, SelfPlaySettings
+from o1coder_gym.models.lookup import DEFAULT_MODEL
+from o1coder_gym.runs.progress import notes, warn
+from o1coder_gym.settings import Checked, Flag, to_toml
+from o1coder_gym.settings.groups import ModelName, RunSettings, SetName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitSettings(Checked):
+    """New file.
+
+    Attributes:
+        file: The TOML file to write; none that is there is written over.
+        model: The first policy: known name, Hub id or folder.
+        problems: Name or path of a problem set; without splits it is dealt to them.
+    """
+
+    file: Annotated[Path, Flag("FILE")] = Path("selfplay.toml")
+    model: ModelName = DEFAULT_MODEL
+    problems: SetName = "mbpp"
+
+
+def init(settings: InitSettings) -> None:
+    """Write a settings file for self-play: each key with its meaning and its default."""
+    chosen = SelfPlaySettings(
+        run=RunSection(model=settings.model), problems=ProblemSection(set=settings.problems)
+    )
+    try:
+        with settings.file.open("x", encoding="utf-8") as file:
+            file.write(to_toml(chosen))
+    except FileExistsError as error:
+        raise UsageError(f"{settings.file} is there already; name another file") from error
+    print(f"o1coder selfplay --config {settings.file} --out runs/selfplay")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +59,9 @@ class SelfPlayCommand(SelfPlaySettings):
 def selfplay(settings: SelfPlayCommand) -> None:
     """Search, learn from what was found, search again: Algorithm 1.
 
-    All of it is in one file, see --config; docs/self_play.md shows one.
+    All of it is in one file, which --init writes and --config reads; docs/self_play.md shows one.
     """
-    console, run = Console(stderr=True), settings.keeping
+    console, run = notes(), settings.keeping
     out = run.out or default_folder("selfplay")
     with resumable(out):
         result = self_play(
@@ -48,3 +80,4 @@ def selfplay(settings: SelfPlayCommand) -> None:
 
 
 app = command(SelfPlayCommand, selfplay, name="selfplay")
+app.command(command(InitSettings, init, name="init"), name=("init", "--init"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.experiments.training.sft import SFTSettings, fine_tune
-from o1coder_gym.runs.progress import warn
+from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.settings.groups import TrainingRun
+from o1coder_gym.statistics import ROUGH
 
 
 def sft(settings: SFTSettings, run: TrainingRun) -> None:
@@ -19,7 +19,7 @@ def sft(settings: SFTSettings, run: TrainingRun) -> None:
 
     The prompt has none.
     """
-    console = Console(stderr=True)
+    console = notes()
 
     def tell(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -37,12 +37,12 @@ def _table(quality: dict[str, Any], problems: str) -> Table:
     table = Table(problems, "pass@1", "95 % interval", "format", "with code", "steps", box=None)
     for name in ("before", "after"):
         row = quality[name]
-        low, high = row["interval"]
+        low, high, rough = *row["interval"], ROUGH * row["rough"]
         rate = f"{row['pass@1']:.1%} ({row['solved']} of {row['problems']})"
-        cells = (rate, f"{low:.1%} – {high:.1%}", f"{row['compliance']:.1%}", f"{row['committed']:.1%}")
-        table.add_row(name, *cells, "–" if row["steps"] is None else f"{row['steps']:.2f}")
-    low, high = quality["interval"]
-    table.add_row("difference", f"{quality['difference']:+.1%}", f"{low:+.1%} – {high:+.1%}")
+        cells = (f"{low:.1%} – {high:.1%}{rough}", f"{row['compliance']:.1%}", f"{row['committed']:.1%}")
+        table.add_row(name, rate, *cells, "–" if row["steps"] is None else f"{row['steps']:.2f}")
+    low, high, rough = *quality["interval"], ROUGH * quality["rough"]
+    table.add_row("difference", f"{quality['difference']:+.1%}", f"{low:+.1%} – {high:+.1%}{rough}")
     return table
 
 

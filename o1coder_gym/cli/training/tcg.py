@@ -63,7 +63,8 @@ def _show_quality(found: Sequence[ProblemQuality], as_reward: bool, as_json: boo
     agreement = reward_agreement(found) if as_reward else None
     if as_json:
         summary: dict[str, Any] = {
-            name: {"mean": rate.value, "low": rate.low, "high": rate.high, "problems": rate.count}
+            name: {"mean": rate.value, "low": rate.low, "high": rate.high}
+            | {"problems": rate.count, "rough": rate.rough}
             for name, rate in rates.items()
             if rate.count
         }

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from o1coder_gym.problems.loading import load_problems
+from o1coder_gym.problems.hidden_tests import Evaluation
+from o1coder_gym.problems.loading import load_problems, load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.rewards import Schedule, load_schedule
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.seeds import derive_stream
+from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, NonNegative, Range
 from o1coder_gym.settings.groups import (
     DEFAULT_POLICY,
@@ -24,9 +26,11 @@ from o1coder_gym.settings.groups import (
     SetName,
     Split,
 )
+from o1coder_gym.types import Outcome, State
 
 if TYPE_CHECKING:
-    from o1coder_gym.agents.rl.choice_ppo import Chooser, Evaluation, Training
+    from o1coder_gym.agents.rl import choice_ppo
+    from o1coder_gym.agents.rl.choice_ppo import Chooser, Solves, Training
 
 OnProgress = Callable[[int, float | None], None]
 """Told after each update of the choices learned from, and of the recent success rate if there is one."""
@@ -65,6 +69,7 @@ class ChoiceSettings(Checked):
     Attributes:
         k: Proposals to choose from.
         max_tokens: Tokens per proposal.
+        held_out: Split to evaluate on, by hidden tests; without it the training problems, by public tests.
         training: How it is trained.
     """
 
@@ -75,6 +80,7 @@ class ChoiceSettings(Checked):
     max_steps: MaxSteps = 8
     k: AtLeastOne = 4
     max_tokens: AtLeastOne = 384
+    held_out: str | None = None
     training: ChoiceTraining = ChoiceTraining()
 
 
@@ -96,7 +102,8 @@ def train_choice(
         on_warning: Told in a line of problems without public tests.
 
     Returns:
-        ``steps``, and what ``random`` and ``learned`` choices reach on the same tasks and first proposals.
+        ``steps``, and what ``random`` and ``learned`` choices reach on the same tasks and first proposals: of
+        the split ``held_out``, where one is given, by hidden tests.
 
     Raises:
         JournalError: When `out` holds a run and `resume` is false, or a run of other settings.
@@ -111,7 +118,7 @@ def train_choice(
     warn_of(on_warning, without_visible_tests(load_problems(settings.problems, split=settings.split)))
     with RunFolder.open(out, {**row, "alpha": settings.training.alpha}, resume=resume) as folder:
         chooser = train(training, out, resume=resume, alpha=schedule, on_progress=on_progress)
-        result = _compared(chooser, training, settings.training.episodes)
+        result = _compared(chooser, training, settings, folder)
         folder.append("evaluations", result)
     return result
 
@@ -128,14 +135,31 @@ def _training(settings: ChoiceSettings, schedule: Schedule) -> Training:
     )
 
 
-def _compared(chooser: Chooser, training: Training, episodes: int) -> dict[str, Any]:
+def _compared(
+    chooser: Chooser, training: Training, settings: ChoiceSettings, folder: RunFolder
+) -> dict[str, Any]:
     """Evaluates random and learned choices on the same tasks and first proposals."""
     from o1coder_gym.agents.rl.choice_ppo import evaluate
 
+    held_out, solves = settings.held_out, None
+    if held_out is not None:
+        training = replace(training, env={**training.env, "split": held_out})
+        solves = _by_hidden_tests(settings.problems, held_out, folder)
     seed = derive_stream(training.seed, "evaluation")
-    play = partial(evaluate, training=training, episodes=episodes, seed=seed)
-    return {"steps": chooser.ppo.num_timesteps, "random": _row(play(None)), "learned": _row(play(chooser))}
+    play = partial(evaluate, training=training, episodes=settings.training.episodes, seed=seed, solves=solves)
+    found = {"steps": chooser.ppo.num_timesteps, "random": _row(play(None)), "learned": _row(play(chooser))}
+    return found if held_out is None else {**found, "held_out": held_out}
 
 
-def _row(evaluation: Evaluation) -> dict[str, Any]:
+def _by_hidden_tests(problems: str, split: str, folder: RunFolder) -> Solves:
+    evaluation = Evaluation(load_rows(problems, split=split), default_judge(), log=folder)
+
+    def solves(end: State) -> bool:
+        code = end.code
+        return code is not None and evaluation.evaluate(end.problem_id, code).outcome is Outcome.PASS
+
+    return solves
+
+
+def _row(evaluation: choice_ppo.Evaluation) -> dict[str, Any]:
     return {**asdict(evaluation), "success_rate": evaluation.success_rate}

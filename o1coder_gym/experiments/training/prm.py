@@ -23,7 +23,7 @@ from o1coder_gym.reporting.figures import draw_reliability
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import artefact_path, input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked, Flag, Range, Without
-from o1coder_gym.settings.groups import DataFolder, Dtype
+from o1coder_gym.settings.groups import DataFolder, Dtype, TemplateArguments
 from o1coder_gym.types import Problem, State
 
 Objective: TypeAlias = Literal["soft", "hard", "pairwise"]
@@ -62,6 +62,7 @@ class HeadSettings(Checked):
     objectives: Annotated[tuple[Objective, ...], Flag("--objective")] = ()
     max_length: Annotated[int, Range(16)] = PRM_SETTINGS.max_length
     dtype: Dtype = "auto"
+    template_arguments: TemplateArguments = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,7 @@ def fit_heads(settings: HeadSettings, out: Path) -> list[TrainingResult]:
     from o1coder_gym.prm.training.head_only import FitSettings, fit_prm
     from o1coder_gym.prm.training.trainer import OBJECTIVES
 
-    fitting = FitSettings(settings.dtype, settings.max_length)
+    fitting = FitSettings(settings.dtype, settings.max_length, settings.template_arguments)
     return fit_prm(settings.model, settings.data, out, settings.objectives or OBJECTIVES, fitting)
 
 

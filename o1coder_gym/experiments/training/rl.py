@@ -7,14 +7,17 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.held_out import Gain, HeldOut, gains
 from o1coder_gym.experiments.tools import planned_rows
-from o1coder_gym.policies import load_policy
+from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.trainers import require_packages
+from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import read_data
@@ -23,6 +26,7 @@ from o1coder_gym.reporting.figures import PICTURE, draw_updates
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
 
@@ -83,49 +87,41 @@ class TrainedPolicy:
         return {"problems": self.problems, **measured} if measured else {}
 
 
-class Train(Protocol):
-    """Trains a policy in an open run folder: `train`, or a caller's function that shows it as well."""
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training of a policy, in an open run folder.
 
-    def __call__(
-        self,
-        model: str,
-        process: ReasoningModel,
-        out: Path,
-        folder: RunFolder,
-        settings: RLSettings,
-        format: str,
-        *,
-        held_out: HeldOut | None = None,
-        resume: bool,
-        on_update: OnUpdate | None = None,
-    ) -> Path:
-        """Returns the folder of the trained model."""
-        ...
-
-
-def train(
-    model: str,
-    process: ReasoningModel,
-    out: Path,
-    folder: RunFolder,
-    settings: RLSettings,
-    format: str,
-    *,
-    held_out: HeldOut | None = None,
-    resume: bool,
-    on_update: OnUpdate | None = None,
-) -> Path:
-    """Trains into `out`; `folder` keeps every batch's metrics in ``updates.jsonl``, ``curve.png`` shows them.
-
-    Args:
+    Attributes:
         model: Known name, Hub id or folder to start from.
         process: The process over the training problems.
         out: Where checkpoints and the model go.
-        folder: Keeps the metrics.
+        folder: Keeps every batch's metrics in ``updates.jsonl``.
         settings: Of GRPO.
         format: Step format.
-        held_out: Measured every ``settings.validate_every`` batches.
         resume: Whether to go on from the last checkpoint.
+        held_out: Measured every ``settings.validate_every`` batches.
+    """
+
+    model: str
+    process: ReasoningModel
+    out: Path
+    folder: RunFolder
+    settings: RLSettings
+    format: str
+    resume: bool
+    held_out: HeldOut | None = None
+
+
+Train: TypeAlias = Callable[[Training, OnUpdate | None], Path]
+"""Does a training, tells of each batch and returns the model's folder: `train`, or a caller's function that
+shows it as well."""
+
+
+def train(training: Training, on_update: OnUpdate | None = None) -> Path:
+    """Trains a policy by GRPO; ``curve.png`` shows its metrics.
+
+    Args:
+        training: What is trained on what.
         on_update: Told of each batch.
 
     Returns:
@@ -133,7 +129,7 @@ def train(
     """
     from o1coder_gym.agents.rl import grpo
 
-    log = update_log(folder)
+    log, held_out = update_log(training.folder), training.held_out
 
     def updated(t: int, metrics: Mapping[str, float]) -> None:
         log(t, metrics)
@@ -141,17 +137,17 @@ def train(
             on_update(t, metrics)
 
     trained = grpo.train_policy(
-        model,
-        process,
-        process.task_ids,
-        out,
-        settings,
-        step_format=load_format(format),
-        resume=resume,
+        training.model,
+        training.process,
+        training.process.task_ids,
+        training.out,
+        training.settings,
+        step_format=load_format(training.format),
+        resume=training.resume,
         validate=held_out.measure if held_out is not None else None,
         on_update=updated,
     )
-    draw_updates(list(folder.rows("updates")), out / PICTURE)
+    draw_updates(list(training.folder.rows("updates")), training.out / PICTURE)
     return trained
 
 
@@ -187,30 +183,27 @@ def train_policy(
         MissingExtraError: When torch or TRL is not installed.
     """
     rows = rows or planned_rows(plan.problems, plan.task_ids)
+    require_packages("torch", "trl", "peft")
+    plan.settings.check_problems(len(rows))
+    model_path(plan.model)
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         measured = _held_out(plan, held_out, samples) if held_out else None
         further = generated_tests(plan.generator, rows, plan.tests, out)
         warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out))
+        asked = [row.problem for row in rows]
+        write_trained_on(out, asked, plan.model)  # for `rl export`, should this run be stopped
         process = ReasoningModel(
-            [row.problem for row in rows],
+            asked,
             default_judge(),
             format=load_format(plan.format),
             max_steps=plan.max_steps,
             scorer=load_scorer(plan.scorer) if plan.scorer else None,
             tests=further,
         )
-        train(
-            plan.model,
-            process,
-            out,
-            folder,
-            plan.settings,
-            plan.format,
-            held_out=measured,
-            resume=resume,
-            on_update=on_update,
-        )
+        training = Training(plan.model, process, out, folder, plan.settings, plan.format, resume, measured)
+        train(training, on_update)
         model = out / "model"
+        write_trained_on(model, asked, plan.model)
         Provenance("rl policy", plan.to_row(), plan.inputs, package_versions("torch", "trl")).write(model)
         result = _compared(measured, plan, model) if measured is not None else TrainedPolicy(model)
         if row := result.to_row():
@@ -240,9 +233,12 @@ def train_on_pairs(
     settings = settings or DPOSettings()
     found = read_data(data)
     inputs = {"data": data_hash(data), **input_hashes(f"hf:{model}")}
-    config = {"command": "rl dpo", "model": model, "settings": asdict(settings), "inputs": inputs}
+    config = {"command": "rl dpo", "model": model, "settings": to_row(settings), "inputs": inputs}
     with RunFolder.open(out, config, resume=resume):
+        asked = found.of_split("train").problems
+        write_trained_on(out, asked, model)
         train_dpo(model, found, out, settings, step_format=load_format(found.format), resume=resume)
+        write_trained_on(out / "model", asked, model)
         Provenance("rl dpo", config, inputs, package_versions("torch", "trl")).write(out / "model")
     return TrainedPolicy(out / "model")
 
@@ -274,6 +270,6 @@ def _compared(held_out: HeldOut, plan: RLPlan, model: Path) -> TrainedPolicy:
     """Measures the start and the trained policy on the same problems."""
     before, after = (
         held_out.by_problem(load_policy(spec, format=plan.format), plan.settings.seed)
-        for spec in (f"hf:{plan.model}", f"hf:{model}")
+        for spec in (hf_spec(plan.model, plan.settings.template_arguments), hf_spec(str(model)))
     )
     return TrainedPolicy(model, len(before), gains(before, after))

@@ -15,7 +15,8 @@ from o1coder_gym.experiments.self_play_config import SFT
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import TrainingSettings
-from o1coder_gym.policies import load_policy
+from o1coder_gym.policies import hf_spec, load_policy
+from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS
@@ -105,26 +106,28 @@ def fine_tune(
         resume=resume,
         push_to_hub=settings.push_to_hub,
     )
+    write_trained_on(result.model, found.of_split("train").problems, settings.model)
     row = result.to_row()
     if settings.measured.evaluate is not None:
-        names = settings.model, str(result.model)
+        told = settings.training.template_arguments
+        specs = hf_spec(settings.model, told), hf_spec(str(result.model))
         row["quality"] = _quality(
-            names, settings.measured, found.format, tell or (lambda line: None), on_warning
+            specs, settings.measured, found.format, tell or (lambda line: None), on_warning
         )
         (out / QUALITY).write_text(json.dumps(row["quality"], indent=2) + "\n")
     return row
 
 
 def _quality(
-    names: tuple[str, str], measured: MeasuredOn, format: str, tell: Tell, on_warning: Warn
+    specs: tuple[str, str], measured: MeasuredOn, format: str, tell: Tell, on_warning: Warn
 ) -> dict[str, Any]:
     """Measures the policy before and after on the same problems."""
     problems = measured.evaluate or ""
     rows = load_rows(problems, split=measured.split)[: measured.limit]
     warn_of(on_warning, without_visible_tests(rows), without_hidden_tests(rows))
     found = []
-    for name in names:
-        tell(f"measuring {name} on {len(rows)} problems")
-        policy = load_policy(f"hf:{name}", format=format)
+    for spec in specs:
+        tell(f"measuring {spec.removeprefix('hf:')} on {len(rows)} problems")
+        policy = load_policy(spec, format=format)
         found.append(policy_quality(policy, rows, default_judge(), format=format))
     return {"problems": problems, "split": measured.split, **compared(*found)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
@@ -20,17 +20,17 @@ from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Without
 from o1coder_gym.settings.groups import FirstN, ModelName, PushToHub, Seed, SetName, SkipBad, Split
 from o1coder_gym.tcg.checking.selection import choose, execute, load_score
+from o1coder_gym.tcg.checking.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
 from o1coder_gym.tcg.quality.measures import ProblemQuality
 from o1coder_gym.tcg.requests import TestRequest, generate_all
-from o1coder_gym.tcg.solutions import read_programs, sample_programs, source_of
-from o1coder_gym.tcg.store import read_tests
+from o1coder_gym.tcg.store import read_generated, read_tests
 from o1coder_gym.tcg.training.corrections import build_corrections
 from o1coder_gym.tcg.training.data_card import write_dataset
 from o1coder_gym.tcg.training.dataset import DatasetSettings, build_dataset
 from o1coder_gym.tcg.training.training import train
-from o1coder_gym.types import TestCase
+from o1coder_gym.types import GeneratedTests, TestCase
 
 PROGRAMS = "programs"
 """Name of the file of sampled programs in a run folder; --programs reads it."""
@@ -128,7 +128,7 @@ class SelectionSettings(Checked):
 
     Attributes:
         solutions: JSONL rows with task_id and code.
-        tests: JSONL rows with task_id and tests, as of tcg eval.
+        tests: JSONL rows with task_id, tests and their weights, as of tcg eval.
         by: public, tests, codet, codet-sqrt, majority; the next breaks ties.
     """
 
@@ -280,7 +280,7 @@ def select_programs(settings: SelectionSettings, *, track: Track = untracked) ->
     """
     scores = [load_score(name) for name in settings.by]
     candidates = read_programs(settings.solutions)
-    generated: Mapping[str, Sequence[TestCase]] = read_tests(settings.tests) if settings.tests else {}
+    generated = read_generated(settings.tests) if settings.tests else {}
     found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
     rows = [row for row in found if row.problem.task_id in candidates]
     if not rows:
@@ -288,7 +288,8 @@ def select_programs(settings: SelectionSettings, *, track: Track = untracked) ->
     judge = default_judge()
     for row in track(rows, len(rows), "choosing"):
         task_id = row.problem.task_id
-        matrix = execute(judge, row.problem, candidates[task_id], generated.get(task_id, ()))
+        made = generated.get(task_id, GeneratedTests(()))
+        matrix = execute(judge, row.problem, candidates[task_id], made.tests, made.weights)
         index = choose(matrix, *scores)
         chosen = {name: score(matrix)[index] for name, score in zip(settings.by, scores, strict=True)}
         yield {"task_id": task_id, "index": index, "code": candidates[task_id][index], "scores": chosen}

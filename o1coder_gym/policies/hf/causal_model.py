@@ -31,7 +31,7 @@ from transformers.utils import logging
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
 from o1coder_gym.policies.hf.prefixes import forward
-from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache
+from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache, as_argument
 from o1coder_gym.policies.token_text import TokenText
 
 
@@ -159,7 +159,9 @@ def cache_shape(model: Any) -> CacheShape:
     cache = DynamicCache()
     one = torch.ones(1, 1, dtype=torch.long, device=model.device)
     mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=model.device)
-    model.base_model(input_ids=one, attention_mask=mask, past_key_values=cache, use_cache=True)
+    model.base_model(
+        input_ids=one, attention_mask=mask, use_cache=True, **as_argument(model.base_model, cache)
+    )
     tensors = [tensor for layer in cache for tensor in layer[:2] if tensor is not None]
     if len({tensor.shape for tensor in tensors}) != 1:
         raise PolicyError(f"{config.model_type} caches layers of different shapes")

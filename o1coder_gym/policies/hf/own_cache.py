@@ -15,6 +15,7 @@ import torch
 from o1coder_gym.policies.engine import Meter
 from o1coder_gym.policies.hf.causal_model import CausalModel
 from o1coder_gym.policies.hf.decoding import OnToken, Row
+from o1coder_gym.policies.hf.row_cache import cache_name
 from o1coder_gym.policies.sampling import draw
 
 Step = Callable[[Sequence[int], Any], tuple[torch.Tensor, Any]]
@@ -71,12 +72,13 @@ class OwnCacheDecoder:
 
 def _cached(model: Any) -> Step:
     """Feeds new tokens only; the state is the model's cache, by the name that the model gives it."""
+    name = cache_name(type(model))
 
     def step(tokens: Sequence[int], state: Any) -> tuple[torch.Tensor, Any]:
         ids = torch.tensor([list(tokens)], device=model.device)
         output = model(input_ids=ids, use_cache=True, **(state or {}))
-        names = ("past_key_values", "cache_params")
-        return output.logits[:, -1], {name: output[name] for name in names if output.get(name) is not None}
+        cache = output.get(name)
+        return output.logits[:, -1], None if cache is None else {name: cache}
 
     return step
 

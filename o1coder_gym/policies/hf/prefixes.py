@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from o1coder_gym.policies.hf.prefix_tree import PrefixNode, PrefixTree
-from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache
+from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache, as_argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def forward(
         input_ids=torch.tensor(tokens, device=mask.device),
         attention_mask=mask,
         position_ids=positions,
-        past_key_values=cache,
+        **as_argument(model, cache),
         use_cache=True,
         **options,
     )

@@ -8,8 +8,11 @@ Shapes: L layers, B rows, H key-value heads, C columns, T tokens, D head size.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
@@ -37,6 +40,22 @@ class CacheShape:
     def bytes_per_token(self) -> int:
         """Memory that one token of one row takes."""
         return 2 * self.layers * self.heads * self.size * self.dtype.itemsize
+
+
+def as_argument(model: Any, cache: Cache) -> dict[str, Cache]:
+    """Returns a cache as a model is given it."""
+    return {cache_name(type(model)): cache}
+
+
+@lru_cache
+def cache_name(kind: type) -> str:
+    """Returns what a class of models calls its cache, as an argument and in its output.
+
+    The names are those of transformers since 5.24, before, and before that in models like Mamba.
+    """
+    taken = inspect.signature(kind.forward).parameters
+    names = ("cache", "past_key_values", "cache_params")
+    return next((name for name in names if name in taken), "past_key_values")
 
 
 class RowLayer(CacheLayerMixin):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache
 
-from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache, RowLayer
+from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache, RowLayer, as_argument
 
 Record = Callable[[Callable[[], torch.Tensor]], Callable[[], torch.Tensor]]
 """Makes of a computation one that repeats it into the same tensors."""
@@ -96,7 +96,7 @@ class StepGraphs:
                 input_ids=tokens,
                 attention_mask=seen[:, None, None],  # [R, 1, 1, C]
                 position_ids=length - starts,
-                past_key_values=cache,
+                **as_argument(self._model, cache),
                 use_cache=True,
                 logits_to_keep=1,
             )

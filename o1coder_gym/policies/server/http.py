@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from o1coder_gym.errors import MissingExtraError, PolicyError
+from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _FINAL = ("insufficient_quota", "billing_hard_limit")
@@ -54,7 +54,11 @@ class Servers:
 
         Raises:
             MissingExtraError: When httpx is not installed.
+            UsageError: When an address does not begin with http:// or https://.
         """
+        for url in urls:
+            if not url.startswith(("http://", "https://")):
+                raise UsageError(f"{url!r} is no address of a server; did you mean http://{url}?")
         if importlib.util.find_spec("httpx") is None:
             raise MissingExtraError("httpx", "openai")
         import httpx

@@ -7,7 +7,7 @@ the trees of few problems, that is most of what a training reaches; `training` g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +36,8 @@ from o1coder_gym.prm.training.trainer import (
 )
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.settings import to_row
+from o1coder_gym.settings.groups import TemplateArguments
 
 STAGE = "prm fit"
 
@@ -47,10 +49,12 @@ class FitSettings:
     Attributes:
         dtype: Of the body's weights; ``"auto"`` is float32.
         max_length: Longest chain in tokens; longer ones are left out.
+        template_arguments: Variables of the chat template; the model's template keeps them.
     """
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     max_length: int = PRM_SETTINGS.max_length
+    template_arguments: TemplateArguments = None
 
 
 def fit_prm(
@@ -89,13 +93,13 @@ def fit_prm(
     rows = read_data(data)
     folder = model_path(model)
     made = {
-        name: provenance(STAGE, model, data_hash(data), {"objective": name, **asdict(settings)})
+        name: provenance(STAGE, model, data_hash(data), {"objective": name, **to_row(settings)})
         for name in objectives
     }
     missing = [name for name in objectives if not made[name].made(out / name / MODEL)]
     if not missing:
         return [read_result(out / name) for name in objectives]
-    loaded, tokenizer, _ = load_model(folder, settings.dtype)
+    loaded, tokenizer, _ = load_model(folder, settings.dtype, template_arguments=settings.template_arguments)
     text = step_text(tokenizer, rows.format, settings.max_length)
     learned = learned_rows(rows.of_split("train"), text, missing)
     for name in missing:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.checkpoints import MODEL, make_paddable, quiet, save_merged, try_saving
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import show_progress
-from o1coder_gym.models.shared_prefixes import NeighbourRows, share_prefixes
+from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 from o1coder_gym.models.trainers import (
     PRM_SETTINGS,
     TrainingResult,
@@ -58,6 +57,7 @@ from o1coder_gym.prm.training.head import (
 from o1coder_gym.prm.training.hidden_states import Reading, open_reading
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ def train_prm(
     settings: TrainingSettings = PRM_SETTINGS,
     *,
     resume: bool = False,
-    template_arguments: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Trains ρ_PRM (Algorithm 1, step 4) and saves it; what is finished already is returned as it is.
 
@@ -92,7 +91,6 @@ def train_prm(
         objective: One of `OBJECTIVES`.
         settings: See `TrainingSettings`.
         resume: Go on from the last checkpoint, if there is one.
-        template_arguments: Variables of the chat template; the trained model's template keeps them.
 
     Raises:
         JournalError: When `out` is in use by another training that fits its head, or cannot be written.
@@ -105,16 +103,13 @@ def train_prm(
     require_objective(objective)
     require_packages("peft", "accelerate")
     target = out / MODEL
-    arguments = dict(template_arguments or {})
-    asked = {"objective": objective, **asdict(settings)}
-    asked |= {"template_arguments": arguments} if arguments else {}
-    made = provenance(STAGE, model, data_hash(data), asked)
+    made = provenance(STAGE, model, data_hash(data), {"objective": objective, **to_row(settings)})
     if made.made(target):
         return read_result(out)
     checkpoint = begin(made, out, resume)
     rows = read_data(data)
     folder = model_path(model)
-    loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed, arguments)
+    loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed, settings.template_arguments)
     text = step_text(tokenizer, rows.format, settings.max_length)
     learned = learned_rows(rows.of_split("train"), text, [objective])
     parts = [learned[objective], examples(rows.of_split("validation"), text, objective)]
@@ -257,7 +252,7 @@ def step_trainer(
         label_names=["labels"],
         prediction_loss_only=True,
     )
-    return StepTrainer(
+    trainer = StepTrainer(
         loss=bradley_terry if pairwise else pointwise_loss,
         model=model,
         args=arguments,
@@ -266,6 +261,9 @@ def step_trainer(
         data_collator=PairwiseCollator(pad) if pairwise else PointwiseCollator(pad),
         processing_class=tokenizer,
     )
+    if settings.group_prefixes:
+        keep_neighbours_together(trainer)
+    return trainer
 
 
 def bradley_terry(
@@ -283,7 +281,7 @@ def bradley_terry(
     return pairwise_loss(chosen, rejected, None if sides is None else sides / 2)
 
 
-class StepTrainer(NeighbourRows, transformers.Trainer):
+class StepTrainer(transformers.Trainer):
     """transformers' Trainer with a loss of this project; logs the loss's metrics beside it.
 
     A loss is a sum over labels ÷ the labels of the optimizer's batch. A mean of means would weigh a label by

@@ -1,6 +1,6 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
-const KINDS = ["malformed", "define", "refine", "code"];
+const KINDS = ["malformed", "define", "refine", "code", "helper"];
 const find = (id) => document.getElementById(id);
 const view = { panes: [], time: 0, end: 0, pane: 0, node: 0, playing: 0, filter: () => true, filtering: false };
 
@@ -106,7 +106,7 @@ class Pane {
 
   caption() {
     const { tree } = this;
-    const facts = [`${tree.count.toLocaleString("en")} nodes`, `${tree.simulations.toLocaleString("en")} simulations`,
+    const facts = [`${tree.count.toLocaleString("en")} nodes`, `${tree.simulations.toLocaleString("en")} simulation${tree.simulations === 1 ? "" : "s"}`,
       `${tree.usage.tokens.toLocaleString("en")} tokens`, `seed ${tree.seed}`].join(" · ");
     return make("div", { class: "caption" }, make("b", {}, tree.agent), " ", verdictMark(tree), make("div", { class: "soft" }, facts));
   }
@@ -321,18 +321,35 @@ function headline(tree, v) {
 }
 
 function stepLine(tree, v) {
-  const lines = tree.text[v].split("\n").map((line) => line.trim()).filter(Boolean);
+  const lines = linesOf(tree.text[v]);
   if (tree.kind[v] === 3) {
     const plain = ["pass", "wrong_answer", null].includes(tree.outcome[v]);
-    return `${plain ? "" : `${words(tree.outcome[v])} · `}${codeLine(lines)}`;
+    return `${plain ? "" : `${words(tree.outcome[v])} · `}${ownLine(tree, v, telling(lines)) ?? codeLine(lines)}`;
   }
-  return lines[0] ?? "(empty)";
+  return ownLine(tree, v, lines) ?? lines[0] ?? "(empty)";
 }
+
+const linesOf = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
+
+/** The first of the lines that fewest of a step's siblings have: what makes the difference. None where all have all. */
+function ownLine(tree, v, lines) {
+  const parent = tree.parent[v], siblings = tree.children[parent];
+  if (siblings.length < 2) return undefined;
+  tree.shared ??= new Map();
+  if (!tree.shared.has(parent)) {
+    const counts = new Map();
+    for (const w of siblings) for (const line of new Set(linesOf(tree.text[w]))) counts.set(line, (counts.get(line) ?? 0) + 1);
+    tree.shared.set(parent, counts);
+  }
+  const counts = tree.shared.get(parent), least = Math.min(...lines.map((line) => counts.get(line)));
+  return least < siblings.length ? lines.find((line) => counts.get(line) === least) : undefined;
+}
+
+const telling = (lines) => lines.filter((line) => !/^(def|class|import|from|#|"""|'''|@)/.test(line));
 
 /** The most telling line of a program: the first one inside of its last function. */
 function codeLine(lines) {
-  const telling = lines.filter((line) => !/^(def|class|import|from|#|"""|'''|@)/.test(line));
-  return telling[0] ?? lines[0] ?? "(empty)";
+  return telling(lines)[0] ?? lines[0] ?? "(empty)";
 }
 
 const words = (outcome) => outcome.replaceAll("_", " ");
@@ -377,11 +394,12 @@ function select(place, v) {
 
 function describe(tree, v, place) {
   const parts = [make("span", { class: "kicker" }, tree.agent), make("h2", {}, title(tree, v))];
-  if (v === 0) parts.push(make("div", { class: "step", style: "margin-top:12px" }, make("pre", {}, data.problem.prompt.trim())), publicTests());
   if (tree.origin[v]) parts.push(make("span", { class: "verdict soft" }, tree.origin[v]));
   parts.push(facts(tree, v));
   if (tree.bits[v] || tree.outcome[v]) parts.push(tests(tree, v));
+  parts.push(attacks(tree, v));
   if (v) parts.push(make("div", { class: "step" }, tree.kind[v] === 3 ? highlighted(tree.text[v]) : make("pre", {}, tree.text[v].trim() || "(empty)")));
+  parts.push(part("question", "Question", data.problem.task_id, true, make("div", {}, make("pre", {}, data.problem.prompt.trim()), publicTests())));
   parts.push(wayThere(tree, v, place), below(tree, v, place), prompt(tree, v));
   return parts.filter(Boolean);
 }
@@ -401,6 +419,17 @@ function tests(tree, v) {
   const items = [...tree.bits[v]].map((bit, i) => make("li", {},
     make("span", { class: bit === "1" ? "pass" : "fail" }, bit === "1" ? "✓" : "✗"), make("code", {}, data.problem.tests[i] ?? `generated test ${i + 1}`)));
   return make("div", {}, mark, make("ul", { class: "tests" }, ...items));
+}
+
+/** The inputs on which an adversary saw programs part: at the root all of them, at a program what it does there. */
+function attacks(tree, v) {
+  const items = tree.partings.flatMap(({ input, outputs, right, confidence }) => outputs
+    .filter(([, nodes]) => v === 0 || nodes.includes(v))
+    .map(([output, nodes]) => make("li", {},
+      make("span", { class: right === null ? "soft" : output === right ? "pass" : "fail" }, right === null ? "?" : output === right ? "✓" : "✗"),
+      make("code", {}, `${input} → ${output}`),
+      make("span", { class: "soft" }, ` ${nodes.length} ${nodes.length === 1 ? "program" : "programs"}${output === right ? `, taken for right by ${Math.round(100 * confidence)} %` : ""}`))));
+  return items.length ? make("div", { class: "attacks" }, make("span", { class: "kicker" }, "attacks that part programs"), make("ul", { class: "tests" }, ...items)) : null;
 }
 
 function publicTests() {
@@ -453,6 +482,10 @@ function highlighted(code) {
 // ---- controls --------------------------------------------------------------------------------------------------
 
 const trees = data.trees.map(readTree);
+for (const name of ["report", "previous", "next"]) {
+  const link = find(name), place = (data.links ?? {})[name];
+  if (place) { link.href = place; link.hidden = false; }
+}
 
 function showTrees() {
   const chosen = [Number(find("agent-0").value), Number(find("agent-1").value)].filter((i) => i >= 0);

@@ -6,14 +6,15 @@ Colours are the page's classes ``s0``, ``s1``, …; lengths are in units of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from o1coder_gym.reporting.colours import SERIES
+from o1coder_gym.reporting.colours import SERIES, line_dashes, series_places
 from o1coder_gym.reporting.pages.page import spec_words
 from o1coder_gym.reporting.run_report import Curve, CurvePoint
 from o1coder_gym.reporting.search_reliability import ReliabilityBin
+from o1coder_gym.statistics import ROUGH
 
 WIDTH, HEIGHT = 1080, 430
 LEFT, RIGHT, TOP, BOTTOM = 56, 345, 16, 52
@@ -49,8 +50,11 @@ def curves_chart(curves: Sequence[Curve]) -> str:
     frame = _frame(_axis(tokens), top)
     word = "budget: generated tokens per problem"
     parts = [_grid(frame, [(tick, f"{tick:,.0f}") for tick in tokens], top, word, "problems solved")]
-    parts += [_curve(curve, place, frame) for place, curve in enumerate(curves)]
-    parts.append(_names(curves, frame))
+    places = series_places(curve.name for curve in curves)
+    parts += [
+        _curve(curve, places[curve.name], frame) for curve in sorted(curves, key=lambda one: places[one.name])
+    ]
+    parts.append(_names(curves, places, frame))
     return _svg(parts, WIDTH, HEIGHT, "Share of problems solved against the budget")
 
 
@@ -65,7 +69,9 @@ def spending_chart(curves: Sequence[Curve]) -> str:
     points = [curve.points[-1] for curve in curves]
     most = max(max(point.tokens for point in points), 1.0)
     lines = []
-    for place, (curve, point) in enumerate(zip(curves, points, strict=True)):
+    places = series_places(curve.name for curve in curves)
+    for curve, point in zip(curves, points, strict=True):
+        place = places[curve.name]
         spent = point.tokens if point.spent is None else point.spent
         chip = f'<i class="chip {series_class(place)}">{place + 1}</i>'
         lines.append(
@@ -106,7 +112,8 @@ def reliability_chart(bins: Sequence[ReliabilityBin]) -> str:
     most = max(one.count for one in bins)
     for one in bins:
         x, y, (low, high) = frame.x(one.score), frame.y(one.target), one.interval
-        told = f"{one.count} steps, mean score {one.score:.2f}, value {one.target:.2f}"
+        ends = f"({low:.2f} to {high:.2f}){ROUGH * one.rough}"
+        told = f"{one.count} steps, mean score {one.score:.2f}, value {one.target:.2f} {ends}"
         parts.append(
             f'<g class="s0"><title>{told}</title>'
             f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.y(low):.1f}" y2="{frame.y(high):.1f}"/>'
@@ -128,7 +135,8 @@ def _curve(curve: Curve, place: int, frame: _Frame) -> str:
     parts = [f'<g class="series {series_class(place)}" data-series="{place}">']
     if len(points) > 1:
         parts.append(f'<polygon class="band" points="{" ".join(upper + lower)}"/>')
-        parts.append(f'<polyline points="{line}"/>')
+        dashes = " ".join(f"{2.5 * length:g}" for length in line_dashes(place))
+        parts.append(f'<polyline points="{line}" stroke-dasharray="{dashes or "none"}"/>')
     for point in points:
         low, high = point.interval
         x, y = frame.x(point.tokens), frame.y(point.rate)
@@ -144,7 +152,7 @@ def _curve(curve: Curve, place: int, frame: _Frame) -> str:
     return "".join([*parts, "</g>"])
 
 
-def _names(curves: Sequence[Curve], frame: _Frame) -> str:
+def _names(curves: Sequence[Curve], series: Mapping[str, int], frame: _Frame) -> str:
     """Writes each curve's name beside its end, moved apart where ends are close."""
     order = sorted(range(len(curves)), key=lambda i: frame.y(curves[i].points[-1].rate))
     places: dict[int, float] = {}
@@ -155,12 +163,12 @@ def _names(curves: Sequence[Curve], frame: _Frame) -> str:
     overflow = max(0.0, last - frame.bottom)
     parts = []
     for index, y in places.items():
-        curve = curves[index]
+        curve, place = curves[index], series[curves[index].name]
         end = curve.points[-1]
         x0, y0, y1 = frame.x(end.tokens), frame.y(end.rate), y - overflow
         name = curve.name if len(curve.name) <= 30 else f"{curve.name[:29]}…"
         parts.append(
-            f'<g class="series {series_class(index)}" data-series="{index}">'
+            f'<g class="series {series_class(place)}" data-series="{place}">'
             f'<path class="lead" d="M{x0 + 6:.1f},{y0:.1f} L{frame.right + 10:.1f},{y1:.1f}"/>'
             f'<text x="{frame.right + 15:.1f}" y="{y1 + 4:.1f}"><title>{escape(curve.name)}</title>'
             f'{escape(name)}<tspan class="rate" dx="7">{100 * end.rate:.1f} %{_share_spent(end)}</tspan>'

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from o1coder_gym import __version__
 from o1coder_gym.metrics import calibration_error
-from o1coder_gym.reporting.colours import UNKNOWN, value_colour
+from o1coder_gym.reporting.colours import UNKNOWN, series_places, value_colour
 from o1coder_gym.reporting.comparison import Comparison
 from o1coder_gym.reporting.pages.charts import (
     curves_chart,
@@ -22,15 +23,32 @@ from o1coder_gym.reporting.results import (
     ResultRow,
     Setting,
     budget_words,
+    failed_note,
     group,
     missing_note,
+    overdrawn_note,
     share_of_tests,
     share_words,
     untested_note,
 )
-from o1coder_gym.reporting.run_report import RunReport
+from o1coder_gym.reporting.run_report import RunReport, agent_names
 from o1coder_gym.specs import name_of
 from o1coder_gym.statistics import ROUGH, ROUGH_LEGEND
+
+BIBTEX = f"""@software{{o1coder_gym,
+  title = {{o1coder-gym}},
+  author = {{{{The o1coder-gym developers}}}},
+  version = {{{__version__}}},
+  year = {{2026}}
+}}
+@article{{zhang2024o1coder,
+  title = {{O1-CODER: an O1 Replication for Coding}},
+  author = {{Zhang, Yuxiang and Wu, Shangxi and Yang, Yuqi and Shu, Jiangming and Xiao, Jinlin and
+    Kong, Chao and Sang, Jitao}},
+  journal = {{arXiv preprint arXiv:2412.00154}},
+  year = {{2024}}
+}}"""
+"""What a report asks its readers to cite."""
 
 BAND = 100
 """Problems in one band of the grid."""
@@ -46,7 +64,7 @@ _HEADINGS: tuple[str, ...] = (
     "spent",
     "calls",
     "runs",
-    "s",
+    "latency, s",
 )
 
 
@@ -104,7 +122,8 @@ def _results(report: RunReport) -> str:
     legend = (
         "Solved: runs that passed every hidden test; agents see public tests only. %: of the problems, "
         "seeds averaged, with the 95 % interval over problems. Tests: hidden tests passed. Costs are means "
-        "per run; spent is the share of the budget. Differences: percentage points, paired by problem, 95 %; "
+        "per run; spent is the share of the budget, latency the time from a problem's start to its answer. "
+        "Differences: percentage points, paired by problem, 95 %; "
         "one is shown where the interval leaves out 0 and an exact permutation test, corrected for the "
         f"number of agents, says so too.{_power(report)}"
     )
@@ -123,7 +142,8 @@ def _power(report: RunReport) -> str:
 
 
 def _untested(report: RunReport) -> str:
-    notes = filter(None, (untested_note(report.rows), missing_note(report.rows)))
+    found = untested_note(report.rows), missing_note(report.rows), overdrawn_note(report.rows)
+    notes = filter(None, (*found, failed_note(report.summaries)))
     return "".join(f'<p class="note"><strong>{escape(note)}</strong></p>' for note in notes)
 
 
@@ -133,7 +153,7 @@ def _result(summary: AgentSummary, difference: Comparison | None, place: int) ->
     bar = interval_bar(summary.rate, summary.interval)
     cells = [
         f'<th scope="row">{_chip(place)}{spec_words(summary.setting.agent)}</th>',
-        f"<td>{summary.solved}/{total}</td>",
+        f"<td>{summary.solved}/{total}{_failed(summary)}</td>",
         f'<td class="wide"><strong>{100 * summary.rate:.1f}{rough}</strong>{bar}</td>',
         f"<td>{_difference(difference)}</td>",
         "<td>–</td>" if math.isnan(summary.tests_passed) else f"<td>{100 * summary.tests_passed:.0f} %</td>",
@@ -145,6 +165,10 @@ def _result(summary: AgentSummary, difference: Comparison | None, place: int) ->
         f"<td>{mean(usage.seconds):,.1f}</td>" if summary.timed else "<td></td>",
     ]
     return f'<tr class="series" data-series="{place}">{"".join(cells)}</tr>'
+
+
+def _failed(summary: AgentSummary) -> str:
+    return f'<br><small class="fail">{summary.failed} failed</small>' if summary.failed else ""
 
 
 def _difference(compared: Comparison | None) -> str:
@@ -348,7 +372,11 @@ def _notes(report: RunReport) -> str:
         "Hidden tests decide, and are asked once per program. Budgets count what is generated and judged, "
         "answers from caches included."
     )
-    return f'<section>{missing}<p class="note">{told}</p></section>'
+    made = f"<p>Made by</p><pre>{escape(report.command)}</pre>" if report.command else ""
+    return (
+        f'<section>{missing}<p class="note">{told}</p><footer class="note">{made}'
+        f"<p>To cite</p><pre>{escape(BIBTEX)}</pre></footer></section>"
+    )
 
 
 def _agent_key(setting: Setting) -> tuple[str, ...]:
@@ -356,9 +384,10 @@ def _agent_key(setting: Setting) -> tuple[str, ...]:
 
 
 def _places(report: RunReport) -> dict[tuple[str, ...], int]:
-    """Returns the number of each agent, as in the curves; budgets of one agent share it."""
-    keys = dict.fromkeys(_agent_key(summary.setting) for summary in report.summaries)
-    return {key: place for place, key in enumerate(keys)}
+    """Returns the place of each agent, as in the curves; budgets of one agent share it."""
+    names = agent_names(report.summaries)
+    places = series_places(names.values())
+    return {_agent_key(setting): places[name] for setting, name in names.items()}
 
 
 def _chip(place: int) -> str:

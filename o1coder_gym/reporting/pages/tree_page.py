@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,7 @@ from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.reporting.pages.page import asset, embedded, html_page
 from o1coder_gym.reporting.run_trees import RunTrees, Verdicts
 from o1coder_gym.reporting.tree_text import origin
+from o1coder_gym.specs import name_of
 from o1coder_gym.steps.formats import FORMATS, StepFormat
 from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, Step, TestCase
 
@@ -24,12 +25,17 @@ _COLUMNS = ("parent", "born", "visits", "tokens", "outcome", "bits")
 _NUMBERS = ("value", "prior", "logprob", "score", "end")
 
 
-def tree_page(trees: Sequence[SearchTree], hidden: Verdicts = MappingProxyType({})) -> str:
+def tree_page(
+    trees: Sequence[SearchTree],
+    hidden: Verdicts = MappingProxyType({}),
+    links: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Returns the viewer of one problem's trees as an HTML file.
 
     Args:
         trees: Of one problem, at least one; the first is shown first.
         hidden: What the hidden tests said about the answers.
+        links: Addresses of the ``report`` and of the ``previous`` and ``next`` problem, those that there are.
 
     Raises:
         UsageError: When there is no tree, or the trees are of several problems.
@@ -42,6 +48,7 @@ def tree_page(trees: Sequence[SearchTree], hidden: Verdicts = MappingProxyType({
         "problem": {"task_id": problem.task_id, "prompt": problem.prompt, "tests": test_lines(problem)},
         "formats": {name: view for tree in trees if (view := _format(tree)) for name in [tree.format]},
         "trees": [_tree(tree, hidden) for tree in trees],
+        "links": dict(links),
     }
     return html_page(
         f"{problem.task_id} · search tree",
@@ -59,10 +66,11 @@ def notebook_cell(tree: SearchTree) -> str:
 
 def test_lines(problem: Problem) -> list[str]:
     """Returns a line per public test."""
-    return [_test_line(problem, test) for test in problem.public_tests]
+    return [test_line(problem, test) for test in problem.public_tests]
 
 
-def _test_line(problem: Problem, test: TestCase) -> str:
+def test_line(problem: Problem, test: TestCase) -> str:
+    """Returns a test as people write it: a call and what it should give, an assertion, input and output."""
     match test:
         case CallTest(args, expected):
             return f"{problem.entry_point}({args.strip()[1:-1].strip()}) == {expected}"
@@ -103,6 +111,15 @@ def _tree(tree: SearchTree, hidden: Verdicts) -> dict[str, Any]:
         "chosen": tree.chosen,
         "hidden": verdict and {"outcome": verdict.outcome, "passed": verdict.passed, "total": verdict.total},
         "nodes": columns,
+        "partings": [
+            {
+                "input": one.input,
+                "outputs": [[output, list(nodes)] for output, nodes in one.outputs],
+                "right": one.right,
+                "confidence": _rounded(one.confidence),
+            }
+            for one in tree.partings
+        ],
         "trace": [[_rounded(cell) for cell in column] for column in zip(*tree.trace, strict=True)],
     }
 
@@ -151,7 +168,9 @@ def page_names(task_ids: Iterable[str]) -> dict[str, str]:
 
 
 def write_pages(trees: RunTrees, task_ids: Iterable[str] = ()) -> dict[str, Path]:
-    """Writes a viewer page per problem into the folder `PAGES` of the run; it opens on the largest tree.
+    """Writes a viewer page per problem into the folder `PAGES` of the run.
+
+    A page opens on the largest tree of a search; the controls, which draw no tree to speak of, come last.
 
     Args:
         trees: Of a run.
@@ -164,7 +183,16 @@ def write_pages(trees: RunTrees, task_ids: Iterable[str] = ()) -> dict[str, Path
     names = page_names(trees.task_ids)
     (trees.folder / PAGES).mkdir(exist_ok=True)
     pages = {task_id: trees.folder / PAGES / names[task_id] for task_id in task_ids or trees.task_ids}
+    order = list(trees.task_ids)
     for task_id, page in pages.items():
-        largest_first = sorted(trees.of(task_id), key=lambda tree: len(tree.nodes), reverse=True)
-        page.write_text(tree_page(largest_first, verdicts), encoding="utf-8")
+        searches_first = sorted(trees.of(task_id), key=lambda tree: (_is_control(tree), -len(tree.nodes)))
+        place = order.index(task_id)
+        links = {"report": "../report.html"}
+        links |= {"previous": names[order[place - 1]]} if place else {}
+        links |= {"next": names[order[place + 1]]} if place + 1 < len(order) else {}
+        page.write_text(tree_page(searches_first, verdicts, links), encoding="utf-8")
     return pages
+
+
+def _is_control(tree: SearchTree) -> bool:
+    return name_of(tree.agent).startswith(("greedy", "best_of_n"))

@@ -31,12 +31,14 @@ class Expectation:
         met_by: Whether an encoded result satisfies the test; takes any text, never raises.
         wanted: What is expected, for people.
         size: How many bytes the expected result has when it is encoded; 0 where it is short.
+        printed: Whether the result is what a program printed, and no encoded value.
     """
 
     args: str
     met_by: Callable[[str], bool]
     wanted: str
     size: int = 0
+    printed: bool = False
 
 
 def truth(got: str, expected: bool) -> bool:

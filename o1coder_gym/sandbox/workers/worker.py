@@ -180,6 +180,8 @@ class Worker:
                 stdin = remote.enter_context(_file_of(job.stdin))
                 stdout = self._open_line(b"", job.stdout_bytes, remote)
                 descriptors += [stdin.fileno(), stdout]
+            elif job.request.mode == Mode.REPEAT:
+                descriptors += [remote.enter_context(_file_of(b"")).fileno() for _ in range(2)]
             try:
                 socket.send_fds(self._control, [pack_request(job.request)], descriptors)
             except OSError as error:

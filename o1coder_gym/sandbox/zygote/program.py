@@ -6,6 +6,7 @@ import errno
 import sys
 import types
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from o1coder_gym.sandbox.wire import FrameKind
@@ -47,6 +48,7 @@ def load(source: bytes, name: str, prelude: bytes = b"", entry: str = "") -> dic
     return namespace
 
 
+@lru_cache(maxsize=4)  # a program may be run for one input after the other
 def compile_source(source: bytes, filename: str) -> types.CodeType:
     """Compiles a source.
 

@@ -75,9 +75,10 @@ class Server:
         """Forks the children of a job: the candidate, and in tester mode the tester."""
         if request.mode == Mode.CALL:
             return [self._fork(child.call, request, ((descriptors[0], CHANNEL),))]
-        if request.mode == Mode.STDIO:
+        if request.mode in (Mode.STDIO, Mode.REPEAT):
+            body = child.stdio if request.mode == Mode.STDIO else child.repeat
             channel, stdin, stdout = descriptors
-            return [self._fork(child.stdio, request, ((stdin, 0), (stdout, 1), (channel, CHANNEL)))]
+            return [self._fork(body, request, ((stdin, 0), (stdout, 1), (channel, CHANNEL)))]
         if request.mode == Mode.CHECKER:
             return [self._fork(checker.run, request, ((descriptors[0], CHANNEL),))]
         candidate_line, tester_line = socketpair()

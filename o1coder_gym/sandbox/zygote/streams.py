@@ -9,9 +9,10 @@ import io
 import os
 import sys
 from _socket import socketpair
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from o1coder_gym.sandbox.wire import write_all
 from o1coder_gym.sandbox.zygote.program import FILENAME, PLACE
 
 _STREAMS = {
@@ -22,6 +23,12 @@ _STREAMS = {
 """Paths of open streams, by which programs know them; the new root has neither them nor ``/proc``."""
 
 
+_STANDARD = (
+    ("stdin", "r", "surrogateescape"),
+    ("stdout", "w", "strict"),
+    ("stderr", "w", "backslashreplace"),
+)
+"""Names, modes and ways with what is no UTF-8."""
 _FINALIZERS = (b"__del__", b"finalize", b"weakref", b"open(1")
 
 
@@ -32,19 +39,51 @@ def prepare() -> None:
     that wraps the buffer of its standard output would be told that it can seek.
     """
     line, far = socketpair()
-    for number, errors in ((1, "strict"), (2, "backslashreplace")):
+    for number in (1, 2):
         kept = os.dup(number)
         os.dup2(line.fileno(), number)
-        stream = io.TextIOWrapper(os.fdopen(number, "wb", closefd=False), "utf-8", errors)
-        name = ("stdout", "stderr")[number - 1]
-        stream.buffer.raw.name = f"<{name}>"  # pyright: ignore[reportAttributeAccessIssue]
-        setattr(stream, "mode", "w")  # noqa: B010 - as open() does, what typeshed takes for a property
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
+        _open(number)
         os.dup2(kept, number)
         os.close(kept)
     line.close()
     far.close()
+
+
+def _open(number: int) -> None:
+    """Opens a standard stream on its descriptor, and puts it in its place."""
+    name, mode, errors = _STANDARD[number]
+    stream = io.TextIOWrapper(os.fdopen(number, f"{mode}b", closefd=False), "utf-8", errors)
+    stream.buffer.raw.name = f"<{name}>"  # pyright: ignore[reportAttributeAccessIssue]
+    setattr(stream, "mode", mode)  # noqa: B010 - as open() does, what typeshed takes for a property
+    setattr(sys, name, stream)
+    setattr(sys, f"__{name}__", stream)
+
+
+def renew(given: bytes, files: Sequence[int], recursion_limit: int) -> None:
+    """Gives the next run of a program an input, new streams, and what a run may have set in the interpreter.
+
+    Args:
+        given: What it reads.
+        files: Descriptors of the files in memory that stand for its standard input and output.
+        recursion_limit: The usual one.
+    """
+    for number, file in enumerate(files):
+        os.dup2(file, number)  # the last run may have closed it
+        os.ftruncate(number, 0)
+        os.lseek(number, 0, os.SEEK_SET)
+    write_all(0, given)
+    os.lseek(0, 0, os.SEEK_SET)
+    for number in range(len(files)):
+        _open(number)
+    sys.stderr = sys.__stderr__
+    sys.setrecursionlimit(recursion_limit)
+    sys.argv[:] = [PLACE]
+    sys.modules["random"].seed(0)
+
+
+def content(file: int) -> bytes:
+    """Returns all that is in a file."""
+    return os.pread(file, os.fstat(file).st_size, 0)
 
 
 def offer(source: bytes) -> None:

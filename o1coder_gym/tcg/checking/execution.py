@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from o1coder_gym.problems.programs import submission
 from o1coder_gym.protocols import Judge
@@ -24,6 +24,7 @@ _ROUNDS = 6
 _FATAL = (Outcome.TIMEOUT, Outcome.MEMORY)
 
 
+@runtime_checkable
 class OutputJudge(Judge, Protocol):
     """A judge that also tells what programs return; `sandbox.Judge` is one."""
 
@@ -69,6 +70,10 @@ class Observation:
     error: str = ""
 
 
+UNFINISHED = Observation(None, Outcome.TIMEOUT, "too many inputs hang")
+"""Of an input that was not run, because those before it had used up the time."""
+
+
 def test_of(entry_point: str | None, given: str, output: str) -> CallTest | StdioTest:
     """Returns the test that `given` leads to `output`."""
     return StdioTest(given, output) if entry_point is None else CallTest(given, output)
@@ -84,17 +89,24 @@ def same_output(entry_point: str | None, left: str, right: str) -> bool:
         return False
 
 
-def observe(judge: OutputJudge, programs: Sequence[Program]) -> list[list[Observation]]:
+def observe(
+    judge: OutputJudge, programs: Sequence[Program], *, rounds: int = _ROUNDS
+) -> list[list[Observation]]:
     """Runs every program on its inputs, all in one batch, within the limits of its problem.
 
     An input on which a program hangs takes those after it along; they are run again, a few times. So inputs
     that are likely to take long should come last.
 
+    Args:
+        judge: Runs them.
+        programs: What is run.
+        rounds: Times that inputs are run which another one took along, ≥ 1; then they count as hanging.
+
     Returns:
         For each program one observation per input, in order.
     """
     seen: list[list[Observation]] = [[] for _ in programs]
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         waiting = [index for index, program in enumerate(programs) if len(seen[index]) < len(program.inputs)]
         if not waiting:
             break
@@ -102,9 +114,8 @@ def observe(judge: OutputJudge, programs: Sequence[Program]) -> list[list[Observ
         for index, outputs in zip(waiting, judge.outputs(batch), strict=True):
             is_function = programs[index].problem.entry_point is not None
             seen[index] += [_observation(output, is_function) for output in _settled(outputs)]
-    unfinished = Observation(None, Outcome.TIMEOUT, "too many inputs hang")
     return [
-        [*found, *[unfinished] * (len(program.inputs) - len(found))]
+        [*found, *[UNFINISHED] * (len(program.inputs) - len(found))]
         for found, program in zip(seen, programs, strict=True)
     ]
 

@@ -6,6 +6,7 @@ highest, the earliest of equals.
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,20 +60,22 @@ def by_all_tests(matrix: ExecutionMatrix) -> list[float]:
 
 
 def by_dual_agreement(
-    matrix: ExecutionMatrix, *, weight: Callable[[int, int], float] | None = None
+    matrix: ExecutionMatrix, *, weight: Callable[[int, float], float] | None = None
 ) -> list[float]:
     """Scores by CodeT's dual execution agreement (Chen et al. 2022, arXiv 2207.10397, section 2.2).
 
     Solutions that pass the same tests make one consensus set; its score is `weight` of how many solutions
-    and how many tests it has. Passing no test scores 0.
+    and how many tests it has, each with its weight. Passing no test scores 0.
 
     Args:
         matrix: Solutions and generated tests.
         weight: (solutions, tests) → score; None is their product, CodeT's f(S) = |S_x| · |S_y|.
     """
     sizes = Counter(matrix.passed)
-    score = weight or _product
-    return [score(sizes[row], sum(row)) if any(row) else 0.0 for row in matrix.passed]
+    score = weight or operator.mul
+    return [
+        float(score(sizes[row], _passed(row, matrix.weights))) if any(row) else 0.0 for row in matrix.passed
+    ]
 
 
 def by_dual_agreement_sqrt(matrix: ExecutionMatrix) -> list[float]:
@@ -158,10 +161,10 @@ def execute(
 
 
 def _share(results: Sequence[bool], weights: Sequence[float] = ()) -> float:
-    counted = weights or [1.0] * len(results)
-    whole = sum(counted)
-    return sum(compress(counted, results)) / whole if whole else 1.0
+    whole = sum(weights) if weights else len(results)
+    return _passed(results, weights) / whole if whole else 1.0
 
 
-def _product(solutions: int, tests: int) -> float:
-    return float(solutions * tests)
+def _passed(results: Sequence[bool], weights: Sequence[float]) -> float:
+    """Returns what the tests that are passed weigh."""
+    return sum(compress(weights, results)) if weights else sum(results)

@@ -1,16 +1,22 @@
 """How far votes can be trusted: of tests with so many voters behind them, how many are right?
 
 Measured on problems with references, which the voters do not see: mode B makes the tests, the reference
-judges them. A calibration fitted on some problems turns the share of voters into a chance on others.
+judges them. A calibration fitted on some problems turns the share of voters into a chance on others. One
+is part of the package: ``python benchmarks/evidence/agreement.py fit`` makes it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.metrics import Bin, reliability
+from o1coder_gym.prm.calibration import Calibration as Fitted
 from o1coder_gym.prm.calibration import fit
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.statistics import Estimate, estimate_share
@@ -18,6 +24,9 @@ from o1coder_gym.tcg.checking.agreement import Calibration
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
 from o1coder_gym.types import GeneratedTests
+
+PACKAGED = Path(str(files("o1coder_gym.data"))) / "agreement.json"
+"""The calibration that comes with the package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ def voted_tests(
     ]
 
 
-def fit_agreement(voted: Sequence[VotedTest]) -> Calibration:
+def fit_agreement(voted: Sequence[VotedTest]) -> Fitted:
     """Fits the chance that a test is right to its share of voters, by isotonic regression.
 
     Raises:
@@ -63,6 +72,36 @@ def fit_agreement(voted: Sequence[VotedTest]) -> Calibration:
     if not voted:
         raise UsageError("a calibration of votes needs tests of problems with references")
     return fit("isotonic", [one.weight for one in voted], [float(one.right) for one in voted])
+
+
+def write_calibration(fitted: Fitted, programs: Sequence[str], problems: int, path: Path = PACKAGED) -> None:
+    """Writes a calibration of votes.
+
+    Args:
+        fitted: By `fit_agreement`.
+        programs: Names of what the voters were.
+        problems: How many it was fitted to.
+        path: The file; by default that of the package.
+    """
+    knots = [
+        [round(share, 4), round(chance, 4)]
+        for share, chance in zip(fitted.logits, fitted.scores, strict=True)
+    ]
+    row = {"share_to_chance": knots, "fitted_on": {"programs": list(programs), "problems": problems}}
+    path.write_text(json.dumps(row) + "\n")
+
+
+@cache
+def packaged_calibration(path: Path = PACKAGED) -> Calibration:
+    """Returns the calibration of votes that comes with the package."""
+    knots = json.loads(path.read_text())["share_to_chance"]
+    shares, chances = zip(*knots, strict=True)
+    return Fitted("isotonic", logits=shares, scores=chances)
+
+
+def calibrated(voted: Sequence[VotedTest], calibration: Calibration) -> list[VotedTest]:
+    """Returns voted tests with chances in place of shares."""
+    return [replace(one, weight=calibration(one.weight)) for one in voted]
 
 
 def agreement_bins(voted: Sequence[VotedTest]) -> list[Bin]:

@@ -5,9 +5,8 @@ LoRA of rank 1 on all linear layers with a learning rate of 5e-4 is the paper's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
@@ -25,7 +24,6 @@ def train(
     *,
     resume: bool = False,
     push_to_hub: str | None = None,
-    template_arguments: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Trains one stage of γ_TCG (Algorithm 1, step 1) and saves the model; see `models.finetuning.finetune`.
 
@@ -37,7 +35,6 @@ def train(
         settings: See `TrainingSettings`.
         resume: Go on from the last checkpoint, if there is one.
         push_to_hub: Repository to push the model to; None keeps it here.
-        template_arguments: Variables of the chat template; the trained model's template keeps them.
 
     Raises:
         MissingExtraError: When TRL or PEFT is not installed.
@@ -56,5 +53,4 @@ def train(
         data=digest,
         resume=resume,
         push_to_hub=push_to_hub,
-        template_arguments=template_arguments,
     )

@@ -18,7 +18,7 @@ from o1coder_gym.types import CallTest, Submission
 
 ADD = "def add(a, b):\n    return a + b"
 CALL = {"kind": "call", "args": "[1, 2]", "expected": "3"}
-SLOW = "import time\ntime.sleep(2)"
+SLOW = "import time\ntime.sleep(0.5)"
 
 
 @pytest.fixture(scope="module")

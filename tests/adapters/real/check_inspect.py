@@ -1,13 +1,24 @@
-"""Inspect 0.3.285: `inspect eval` by name, with a model and with an agent of ours as the solver."""
+"""Inspect 0.3.285: `inspect eval` by name, a model and an agent of ours as solvers; scores as in process."""
 
+import asyncio
 import json
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from inspect_ai.model import ModelName, ModelOutput
+from inspect_ai.scorer import Target
+from inspect_ai.solver import TaskState
+from pairs import answer, pairs
 from scripted_server import scripted
+
+from o1coder_gym.adapters.evaluation import load_exam
+from o1coder_gym.adapters.inspect_ai import hidden_tests, o1coder
+from o1coder_gym.adapters.scoring import score_all
+from o1coder_gym.errors import UnknownNameError
 
 BIN = Path(sys.executable).parent
 SCRIPT = {
@@ -44,3 +55,42 @@ def test_an_agent_of_ours_is_a_solver(tmp_path):
     assert log["status"] == "success"
     (scores,) = log["results"]["scores"]
     assert (scores["scored_samples"], scores["metrics"]["accuracy"]["value"]) == (3, 0.0)
+
+
+def state_of(task_id, text, problems="starter"):
+    return TaskState(
+        ModelName("none/none"),
+        task_id,
+        1,
+        "",
+        [],
+        output=ModelOutput.from_content(model="none", content=text),
+        metadata={"problems": problems, "split": None},
+    )
+
+
+def scored(states):
+    score = hidden_tests()
+
+    async def all_of_them():
+        return await asyncio.gather(*(score(state, Target("")) for state in states))
+
+    return asyncio.run(all_of_them())
+
+
+def test_answers_are_scored_as_in_process():
+    programs, truths = pairs(), load_exam("starter").truths
+    found = scored([state_of(problem.task_id, answer(code)) for problem, code in programs])
+    expected = score_all([(code, truths[problem.task_id]) for problem, code in programs])
+    assert [one.value for one in found] == ["C" if one.reward else "I" for one in expected]
+    assert {one.value for one in found} == {"C", "I"}
+
+
+def test_a_masked_verdict_is_unscored_and_an_unknown_set_is_told(tmp_path):
+    problems = tmp_path / "untested.jsonl"
+    row = {"task_id": "p", "prompt": "?", "entry_point": "f", "public_tests": [], "tests": [], "meta": {}}
+    problems.write_text(json.dumps(row) + "\n")
+    (found,) = scored([state_of("p", answer("def f(): ..."), str(problems))])
+    assert math.isnan(found.value)
+    with pytest.raises(UnknownNameError, match="nope"):
+        o1coder("nope")

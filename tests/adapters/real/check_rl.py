@@ -1,15 +1,22 @@
-"""The RL libraries of docs/rl_libraries.md that are not installed for `make test`."""
+"""TorchRL and Tianshou train on O1Coder/Choice-v0, TorchRL plays the text environment."""
 
-import re
-from pathlib import Path
+import math
 
-PAGE = Path(__file__).parents[3] / "docs" / "rl_libraries.md"
+from blocks import played
 
 
-def test_torchrl_trains_on_choices(capsys):
-    (block,) = re.findall(r"^```{code-block} python\n(.*?)^```$", PAGE.read_text(), flags=re.M | re.S)
-    names = {"__name__": "torchrl"}
-    exec(compile(block, "rl_libraries.md, TorchRL", "exec"), names)
-    assert len(block.splitlines()) <= 40
-    assert names["loss"].isfinite()
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["update 0", "update 1"]
+def test_torchrl_trains_on_choices_and_plays_texts(capsys):
+    choices, texts = played("TorchRL")
+    assert choices["loss"].isfinite()
+    told = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert told[:2] == ["update 0", "update 1"]
+    assert texts["after"]["depth"].argmax().item() == 1
+    assert "Step 1" in texts["after"]["steps"]
+
+
+def test_tianshou_trains_on_choices():
+    (names,) = played("Tianshou")
+    result = names["result"]
+    assert result.train_step >= 64
+    assert result.update_step >= 1
+    assert math.isfinite(names["collector"].buffer.rew.sum())

@@ -2,15 +2,18 @@ import gc
 import math
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from o1coder_gym.agents import Driver, Task, best_of_n, greedy, mcts
+from o1coder_gym.agents.driver.recordings import Recorder
+from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.errors import (
     BudgetExhausted,
     UsageError,
@@ -23,6 +26,7 @@ from o1coder_gym.types import (
     PolicyRequest,
     Problem,
     Proposal,
+    Sampling,
     SearchResult,
     State,
     Transition,
@@ -270,3 +274,41 @@ def test_finished_searches_are_let_go(toy: ModuleType) -> None:
         if thread.name.startswith("o1coder-"):
             thread.join(10)  # it may still hold the last batch
     assert alive() <= before
+
+
+class Overlong:
+    """Sends 400 tokens, whatever it is asked for."""
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        return [tuple(Proposal("think 0", 400, -1.0) for _ in range(one.n)) for one in requests]
+
+
+def four_times(problem: Problem, root: State, /) -> Search:
+    drawn: list[Any] = []
+    with suppress(BudgetExhausted):
+        for _ in range(4):
+            (found,) = yield [Propose(root, 1, Sampling(max_tokens=200))]
+            drawn += cast(tuple[Proposal, ...], found)
+    return SearchResult(None, len(drawn) / 10)
+
+
+@pytest.mark.parametrize(
+    ("budget", "taken", "spent"),
+    [(1000, 2, 1200), (400, 1, 400), (399, 0, 400), (None, 4, 1600)],
+    ids=["in the middle", "to the token", "at once", "without a limit"],
+)
+def test_what_a_server_sends_beyond_max_tokens_is_counted_as_it_was_sent(
+    toy: ModuleType, budget: int | None, taken: int, spent: int
+) -> None:
+    task = Task("p", four_times, Budget(tokens=budget))
+    (result,) = Driver(toy.ToyModel(), Overlong()).run([task])
+    assert result.error is None
+    assert result.result == SearchResult(None, taken / 10)
+    assert (result.usage.tokens, result.usage.calls) == (spent, spent // 400)
+
+    recorder, model = Recorder(), toy.ToyModel()
+    whole = Task("p", four_times)
+    Driver(model, Overlong(), observer=recorder).run([whole])
+    recording, problem = recorder.recordings[whole.key], model.problem("p")
+    replay = answer_within(whole, problem, model.initial("p"), recording, Budget(tokens=budget))
+    assert (replay.result, replay.usage.tokens) == (result.result, spent)

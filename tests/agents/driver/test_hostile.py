@@ -24,6 +24,9 @@ from o1coder_gym.queries import Advance, Propose, Score
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import ActionType, Problem, Proposal, Sampling, SearchResult, State, Step, Transition
+from tests.examples import examples
+
+pytestmark = pytest.mark.slow
 
 HONEST: list[Any] = [
     partial(mcts, simulations=2, width=2),
@@ -210,7 +213,7 @@ class Hostility(RuleBasedStateMachine):
 def test_whatever_they_do_only_the_guilty_are_hurt(toy: ModuleType, part: int) -> None:
     machine = type(f"Hostility{part}", (Hostility,), {"toy": toy})
     options = settings(
-        max_examples=500,
+        max_examples=examples(500),
         stateful_step_count=6,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -21,9 +21,10 @@ from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.types import ActionType, Proposal, State, Step
+from tests.examples import examples
 
 SCRIPT = str(Path(__file__).parents[1] / "resumable_run.py")
-KILLS = 20
+KILLS = examples(20)
 
 
 def seeds_of(log: Path) -> list[str]:
@@ -122,6 +123,7 @@ def test_a_failed_task_goes_on_where_it_failed(toy: ModuleType, tmp_path: Path) 
     assert len(paid) == len(set(paid))
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_result(tmp_path: Path) -> None:
     command = [sys.executable, SCRIPT]
     reference = subprocess.run(

@@ -26,6 +26,8 @@ from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, State, Verdict
 from tests.command_line import call
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS = {"double": "x * 2", "square": "x * x", "negate": "-x"}
 
 
@@ -87,11 +89,42 @@ def test_trained_choices_beat_random_ones(world, tmp_path) -> None:
     for seed in range(5):
         plan = training(world, seed=seed, algorithm=("maskable_ppo", "ppo")[seed % 2])
         chooser = choice_ppo.train(plan, tmp_path / str(seed))
-        episodes = {"episodes": 100, "seed": 1000 * (seed + 1)}
-        learned = choice_ppo.evaluate(chooser, plan, **episodes)
-        gains.append(learned.success_rate - choice_ppo.evaluate(None, plan, **episodes).success_rate)
+        learned, random = (
+            choice_ppo.evaluate(one, plan, episodes=100, seed=1000 * (seed + 1)) for one in (chooser, None)
+        )
+        gains.append(learned.success_rate - random.success_rate)
     # Student's 97.5 % quantile with 4 degrees of freedom is 2.776
     assert mean(gains) - 2.776 * stdev(gains) / math.sqrt(5) > 0.0, gains
+
+
+def test_ends_are_judged_by_whoever_is_told_to(world, trained) -> None:
+    ends: list[State] = []
+
+    def solves(end: State) -> bool:
+        ends.append(end)
+        return end.code is not None
+
+    plan = training(world)
+    public = choice_ppo.evaluate(None, plan, episodes=20)
+    committed = choice_ppo.evaluate(None, plan, episodes=20, solves=solves)
+    assert committed.successes == sum(end.code is not None for end in ends) > public.successes
+    assert (len(ends), committed.mean_return) == (20, public.mean_return)
+
+
+def test_the_command_evaluates_on_held_out_problems_by_hidden_tests(world, tmp_path) -> None:
+    rows = [json.loads(line) for line in Path(world["problems"]).read_text().splitlines()]
+    parts = [{**row, "task_id": row["task_id"], "meta": {"split": "train"}} for row in rows[:2]]
+    unfair = {"kind": "call", "args": "[1]", "expected": "'no program says this'"}
+    parts += [{**rows[2], "tests": [unfair], "meta": {"split": "test"}}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in parts))
+    words = ["--problems", tmp_path / "rows.jsonl", "--split", "train", "--held-out", "test"]
+    words += ["--policy", world["policy"], "--steps", "64", "--rollout", "16", "--episodes", "12", "--json"]
+    done = call("rl", "choice", *words, "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["held_out"] == "test"
+    assert [result[name]["successes"] for name in ("random", "learned")] == [0, 0]
+    assert {row["task_id"] for row in read_rows(tmp_path / "run" / "evaluation.jsonl")} == {"micro/negate"}
 
 
 def test_what_was_saved_chooses_alike(world, trained) -> None:

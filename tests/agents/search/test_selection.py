@@ -39,6 +39,26 @@ def test_uct_by_hand() -> None:
     assert chosen(lambda n: uct(n, c=1.41), node) == 1
 
 
+@pytest.mark.parametrize("select", [uct, uct_virtual_loss])
+def test_the_usual_constant_of_uct(select: Select) -> None:
+    # as above: equal at c = 0.75 / 0.5365 = 1.398, and for a first child of mean 0.875 at 1.631
+    assert chosen(select, family((8, 6.0), (2, 0.0))) == 1
+    assert chosen(select, family((8, 7.0), (2, 0.0))) == 0
+
+
+def test_the_usual_constant_of_puct() -> None:
+    # N = 8; first: its mean; second: c √8 / (1 + 4) = 0.5657 c, which is 0.7071 for c = 1.25
+    assert chosen(puct, family((4, 2.8), (4, 0.0), priors=(0.0, 1.0))) == 1
+    assert chosen(puct, family((4, 2.9), (4, 0.0), priors=(0.0, 1.0))) == 0
+
+
+def test_puct_counts_what_is_in_flight_in_both_places() -> None:
+    # N + O = 9; first: 1; second: c √9 / (1 + 4 + 1) = c / 2
+    node = family((4, 4.0), (4, 0.0), unobserved=(0, 1), priors=(0.0, 1.0))
+    assert chosen(lambda n: puct(n, c=1.9), node) == 0
+    assert chosen(lambda n: puct(n, c=2.1), node) == 1
+
+
 def test_uct_tries_every_child_in_order_first() -> None:
     assert chosen(uct, family((5, 5.0), (0, 0.0), (0, 0.0))) == 1
 

@@ -77,9 +77,18 @@ def test_a_search_spends_its_budget_however_sharp_the_policy_is(
 
 def test_a_tree_search_solves_what_needs_a_step_that_is_rarely_drawn(toy: ModuleType) -> None:
     found = {agent.__name__: solved_and_spent(toy, agent, 8000)[0] for agent in (mcts, puct, ab_mcts)}
-    assert found["mcts"] >= found["puct"] - 1
-    assert found["puct"] == 20
+    assert min(found["mcts"], found["puct"]) >= 19  # best of n: 20
     assert found["ab_mcts"] > 10
+
+
+@pytest.mark.parametrize("agent", [mcts, puct])
+def test_the_root_is_sampled_as_long_as_it_is_visited(toy: ModuleType, agent: Any) -> None:
+    """Every step is new, so that nothing is ever closed: only growth brings the search back to the root."""
+    policy = toy.ToyPolicy(code=0.0, malformed=0.0)
+    policy._proposal = lambda generator, most: Proposal(f"think {generator.random()}", 10, -1.0)
+    (result,) = Driver(toy.ToyModel(), policy).run([Task("p", partial(agent, simulations=300))])
+    assert result.result is not None
+    assert result.result.tree.root.asked in (72, 73)  # 300^0.75 = 72.1
 
 
 @pytest.mark.parametrize(

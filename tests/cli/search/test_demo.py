@@ -1,36 +1,27 @@
 """`o1coder demo`: what a stranger sees in the first minutes, without a download."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from o1coder_gym.reporting.results import read_results
+from tests.command_line import Done, call
 
 pytest.importorskip("torch")
-DEMO = (sys.executable, "-m", "o1coder_gym.cli.main", "demo", "--limit", "8")
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory) -> tuple[subprocess.CompletedProcess, Path]:
+def shown(tmp_path_factory) -> tuple[Done, Path]:
     """The demo on eight problems, as a log sees it, and its folder."""
     out = tmp_path_factory.mktemp("demo") / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "o1coder_gym.cli.main",
-        "demo",
-        "--limit",
-        "8",
-        "--json",
-        "--out",
-        str(out),
-    ]
-    environment = {"COLUMNS": "80", "PATH": "/usr/bin:/bin", "HOME": str(out.parent)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "80")
+        patch.setenv("HOME", str(out.parent))
+        done = call("demo", "--limit", 8, "--json", "--out", out)
+    assert done.exit_code == 0, done.stderr
     return done, out
 
 
@@ -74,18 +65,7 @@ def test_pages_are_where_the_demo_says(shown) -> None:
 def test_a_finished_demo_resumes_to_itself(shown) -> None:
     _, out = shown
     before = (out / "agents/results.jsonl").read_bytes()
-    command = [
-        sys.executable,
-        "-m",
-        "o1coder_gym.cli.main",
-        "demo",
-        "--limit",
-        "8",
-        "--out",
-        str(out),
-        "--resume",
-    ]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert call("demo", "--limit", 8, "--out", out, "--resume").exit_code == 0
     assert (out / "agents/results.jsonl").read_bytes() == before
 
 

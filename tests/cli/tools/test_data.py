@@ -5,10 +5,11 @@ import os
 
 import pytest
 
-from o1coder_gym.errors import ProblemFileError, UnknownNameError
-from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError
+from o1coder_gym.problems.loading import load_rows, with_splits
 from o1coder_gym.problems.rows import problem_row_to_json
 from o1coder_gym.problems.sources import KNOWN_SETS
+from o1coder_gym.types import AssertTest
 from tests.command_line import call
 
 RIGHT = {
@@ -204,3 +205,41 @@ def test_overlap_names_the_problems_of_both_sets(tmp_path):
     assert {("mine/1", whole[0].problem.task_id), (rows[2]["task_id"], rows[2]["task_id"])} <= found
     told = call("data", "overlap", str(file), "starter").stdout.splitlines()
     assert told[-1].endswith(f"of 3 problems of {file} stand in starter")
+
+
+def test_a_set_without_splits_is_dealt_to_them(run, problem_file, tmp_path):
+    path = problem_file(*(RIGHT | {"task_id": f"t/{number}"} for number in range(20)))
+    done = run("split", path, "--out", tmp_path / "dealt.jsonl", "--test", "0.25")
+    assert done.exit_code == 0, done.stderr
+    dealt = load_rows(tmp_path / "dealt.jsonl")
+    assert {name: len(dealt.of_split(name)) for name in dealt.splits} == {
+        "train": 13,
+        "validation": 2,
+        "test": 5,
+    }
+    assert [row.problem.task_id for row in dealt] == [f"t/{number}" for number in range(20)]
+    run("split", path, "--out", tmp_path / "again.jsonl", "--test", "0.25")
+    assert (tmp_path / "again.jsonl").read_text() == (tmp_path / "dealt.jsonl").read_text()
+    with pytest.raises(UnknownNameError, match="known: "):
+        dealt.of_split("dev")
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(3, [1, 1, 1]), (4, [2, 1, 1]), (10, [8, 1, 1]), (30, [24, 3, 3])]
+)
+def test_every_split_has_a_problem(problem_file, count, sizes):
+    dealt = with_splits(load_rows(problem_file(*(RIGHT | {"task_id": f"t/{n}"} for n in range(count)))))
+    assert [len(dealt.of_split(name)) for name in ("train", "validation", "test")] == sizes
+
+
+def test_what_cannot_be_dealt_is_refused(problem_file):
+    found = load_rows(problem_file(RIGHT, NONE))
+    with pytest.raises(UsageError, match="too few for train, validation, test"):
+        with_splits(found)
+    with pytest.raises(UsageError, match="make 1"):
+        with_splits(found, {"train": 0.5})
+
+
+def test_a_text_is_an_assertion(problem_file):
+    (row,) = load_rows(problem_file(RIGHT | {"tests": ["assert f(1) == 2"]}))
+    assert row.tests == (AssertTest("assert f(1) == 2"),)

@@ -72,7 +72,8 @@ def test_it_says_what_would_make_a_cpu_faster(monkeypatch, found, bound, words):
 
 
 @pytest.mark.parametrize("server", ["fake:", "openai:http://127.0.0.1:9#none"])
-def test_what_is_no_server_is_one_line(server):
+def test_what_is_no_server_is_one_line(server, monkeypatch):
+    monkeypatch.setattr("o1coder_gym.policies.server.http.time.sleep", lambda seconds: None)  # between tries
     done = call("doctor", server)
     assert done.exit_code in (1, 2)
     assert len(done.stderr.strip().splitlines()) == 1

@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from o1coder_gym.cli.tools.judge import _code
+from o1coder_gym.types import Problem
+
 SOLUTIONS = [
     {"task_id": "toy/double", "solution_id": "right", "code": "def double(x):\n    return x + x"},
     {"task_id": "toy/square", "solution_id": 7, "code": "def square(x):\n    return 2 * x"},
@@ -68,3 +71,30 @@ def test_an_unknown_guarantee_is_a_usage_error(o1coder, problems, solutions):
     done = o1coder("judge", "--problems", problems, "--solutions", solutions, "--require", "luck")
     assert done.returncode == 2
     assert "luck" in done.stderr
+
+
+def test_rows_of_a_run_solutions_and_completions_are_read(o1coder, problems, tmp_path):
+    right = "def double(x):\n    return x + x"
+    rows = [
+        {"task_id": "toy/double", "agent": "mcts", "seed": 1, "budget": {"tokens": 64}, "code": right},
+        {"task_id": "toy/double", "agent": "mcts", "seed": 2, "code": None},
+        {"task_id": "toy/double", "solution": right},
+        {"task_id": "toy/double", "completion": right},
+        {"task_id": "toy/double", "completion": "\n\ndef double(x):\n    return 0"},
+    ]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = o1coder("judge", "--problems", problems, "--solutions", tmp_path / "results.jsonl")
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["solution_id"], row["outcome"]) for row in found] == [
+        ("mcts, seed 1 @64", "pass"),
+        (3, "pass"),
+        (4, "pass"),
+        (5, "wrong_answer"),
+    ]
+
+
+def test_a_completion_continues_the_prompt(tmp_path):
+    problem = Problem("p", 'def f(x):\n    """Return x."""\n', "f")
+    assert _code({"completion": "    return x\n"}, problem) == problem.prompt + "    return x\n"
+    assert _code({"text": "x"}, problem) is None

@@ -43,10 +43,11 @@ def test_parameters_have_types_defaults_and_meanings() -> None:
     parameters = {one["name"]: one for one in rows["mcts"]["parameters"]}
     assert parameters["width"] == {
         "name": "width",
-        "type": "int ≥ 1",
+        "type": "int|null ≥ 1",
         "required": False,
-        "default": 4,
-        "meaning": "Samples per node, ≥ 1; more only where a path has nothing else left.",
+        "default": None,
+        "meaning": "Samples per node, ≥ 1; more only where a path has nothing else left. "
+        "null: as many as the node's visits ask for.",
     }
     assert parameters["evaluate"]["default"] == "rollout"
     assert parameters["select"]["default"] is None

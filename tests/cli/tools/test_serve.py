@@ -18,9 +18,11 @@ import pytest
 import uvicorn
 
 from o1coder_gym.agents import best_of_n, greedy, mcts
+from o1coder_gym.agents.acting import acting as play
 from o1coder_gym.cli.serving.app import Bounds, make_app
 from o1coder_gym.cli.serving.desk import Desk
 from o1coder_gym.cli.tools.serve import offered
+from o1coder_gym.envs.acting import ActingPolicy
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import MissingExtraError, PolicyError, UnknownNameError
 from o1coder_gym.policies.scripted import ScriptedPolicy
@@ -43,7 +45,7 @@ ASK: list[Any] = [{"role": "user", "content": "Write a function.\nassert double(
 MODELS = {
     "greedy:toy": greedy,
     "best_of_n:toy": partial(best_of_n, n=4),
-    "mcts:toy": partial(mcts, simulations=8),
+    "mcts:toy": partial(mcts, simulations=8, width=4),
 }
 
 
@@ -68,12 +70,14 @@ class Gated:
 class Served:
     """A server in a thread of this process."""
 
-    def __init__(self, *, live=64, waiting=64, key=None) -> None:
+    def __init__(self, *, live=64, waiting=64, key=None, acting=None) -> None:
         self.policy = Gated()
         model = ReasoningModel([Problem("", "?")], default_judge(), max_steps=4)
         self.desk = Desk(model, self.policy, live=live, waiting=waiting)
+        own = {"acting:toy": ActingPolicy(acting, self.desk.questions)} if acting else {}
+        models = MODELS | {name: partial(play, agent="made here") for name in own}
         config = uvicorn.Config(
-            make_app(self.desk, MODELS, Bounds(), key=key),
+            make_app(self.desk, models, Bounds(), policies=own, key=key),
             port=0,
             log_level="warning",
             timeout_graceful_shutdown=2,
@@ -324,6 +328,24 @@ def test_a_key_is_asked_for(serve):
         server.ask()
     with openai.OpenAI(base_url=server.url, api_key="secret", max_retries=0) as client:
         assert client.chat.completions.create(model="greedy:toy", messages=ASK).choices
+
+
+def test_an_acting_agent_is_served_beside_the_others(serve):
+    class Doubling:
+        tokens = 0
+
+        def act(self, observation, info):
+            self.tokens += 7
+            if observation["depth"] == 0:
+                return "### Step 1 (define)\nTwice " + observation["question"][:20]
+            return f"### Step 2 (code)\n```python\n{RIGHT}\n```\n"
+
+    server = serve(acting=Doubling)
+    for name in ("acting:toy", "greedy:toy", "acting:toy"):
+        answer = server.ask(name)
+        assert "return 2 * x" in answer.choices[0].message.content
+        assert (answer.usage.completion_tokens == 14) == (name == "acting:toy")
+    assert len(server.policy.batches) == 2  # those of the one that acts go elsewhere
 
 
 def test_names_of_models():

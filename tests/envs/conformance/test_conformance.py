@@ -392,3 +392,13 @@ def test_an_agent_that_knows_hidden_tests_is_named(toy) -> None:
 def test_every_clause_has_a_specimen() -> None:
     source = Path(__file__).read_text()
     assert [clause for clause in conformance.CLAUSES if f'"{clause}"' not in source] == []
+
+
+def test_an_agent_that_breaks_nothing_gets_a_report(toy) -> None:
+    report = conformance.check_agent(AGENTS["greedy"], toy.shared, toy.policy, task_ids=["toy/0"])
+    assert (report.problems, report.searches) == (
+        1,
+        2 + 2 * 6,
+    )  # twice whole, and at each of six cuts two ways
+    assert set(report.queries) == {"Propose", "Advance"}
+    assert str(report).startswith("no clause broken in 14 searches of 1 problems: asked ")

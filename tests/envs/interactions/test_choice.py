@@ -54,6 +54,7 @@ def test_masks_fit_the_proposals(toy) -> None:
     for seed in range(20):
         _, info = env.reset(seed=seed)
         mask = env.unwrapped.interaction.action_mask(env.cursor)
+        assert info["action_mask"] == mask.tolist()
         assert (mask.dtype, mask.shape, mask.any()) == (np.bool_, (4,), True)
         allowed = [text for text, sensible in zip(info["proposals"], mask, strict=True) if sensible]
         assert len(set(allowed)) == len(allowed)

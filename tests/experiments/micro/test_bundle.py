@@ -8,11 +8,15 @@ import random
 import pytest
 
 from o1coder_gym.experiments.micro.problems import micro_rows
+from o1coder_gym.experiments.micro.splits import HELD_OUT
 from o1coder_gym.experiments.micro.tiny_model import RECIPE, TinySettings, training_chats, training_recipe
 from o1coder_gym.models.lookup import BUNDLED_MODELS, count_parameters, find_model, model_path, parameters_of
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.runs.provenance import config_hash
 from tests.command_line import call
+from tests.experiments.micro.programs import code_of, outputs
+
+pytestmark = pytest.mark.slow
 
 SPLITS = {"train": 512, "validation": 64, "test": 128}
 NAMES = sorted(BUNDLED_MODELS)
@@ -40,10 +44,26 @@ def test_the_bundled_problems_are_those_of_the_command() -> None:
     assert len(load_rows("micro", split="test")) == 128
 
 
-def test_the_tiny_model_is_of_this_recipe() -> None:
-    settings = TinySettings()
+@pytest.fixture(scope="module")
+def chats() -> list[tuple[str, str]]:
+    """What the tiny model was trained on."""
+    return training_chats(TinySettings())
+
+
+def test_the_tiny_model_is_of_this_recipe(chats: list[tuple[str, str]]) -> None:
     shipped = json.loads((model_path("tiny") / RECIPE).read_text())
-    assert shipped == training_recipe(settings, training_chats(settings))
+    assert shipped == training_recipe(TinySettings(), chats)
+
+
+def test_the_tiny_model_is_taught_nothing_of_the_bundled_held_out_problems(
+    chats: list[tuple[str, str]],
+) -> None:
+    rows = [row for split in HELD_OUT for row in load_rows("micro", split=split)]
+    questions = {prompt.removeprefix("<user>").partition("\nExamples:")[0] for prompt, _ in chats}
+    assert len(questions) > 1000
+    assert not questions & {row.problem.prompt.strip() for row in rows}
+    taught = {outputs(code) for code in {code_of(answer) for _, answer in chats}}
+    assert not taught & {outputs(row.reference or "") for row in rows}
 
 
 def test_recipes_tell_settings_and_texts_apart() -> None:

@@ -1,7 +1,6 @@
 """Held out is held out: by what problems compute, not by their words alone."""
 
 import random
-from collections.abc import Callable
 
 import pytest
 
@@ -9,21 +8,14 @@ from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.experiments.micro.behaviour import PROBES, behaviour, is_irreducible
 from o1coder_gym.experiments.micro.operations import Pipeline, Stage, program
 from o1coder_gym.experiments.micro.problems import draw_pipelines, micro_rows, question
-from o1coder_gym.experiments.micro.splits import HELD_OUT, SHARES, TRACES, is_held_out, split_of
+from o1coder_gym.experiments.micro.splits import SHARES, TRACES, is_held_out, split_of
 from o1coder_gym.experiments.micro.tiny_model import TinySettings, training_chats
 from o1coder_gym.experiments.micro.traces import trace
-from o1coder_gym.problems.loading import load_rows
+from tests.experiments.micro.programs import code_of, outputs
 
 COUNTS = {"test": 24, "validation": 12, "train": 60, TRACES: 80}
 EVEN, ODD, SORT, SUM = Stage("even"), Stage("odd"), Stage("sort"), Stage("sum")
 SQUARE, COUNT = Stage("square"), Stage("count")
-
-
-def outputs(source: str) -> tuple[str, ...]:
-    """What a program gives on every probe, by running its text."""
-    names: dict[str, Callable[[list[int]], object]] = {}
-    exec(source, names)
-    return tuple(repr(names["solve"](list(probe))) for probe in PROBES)
 
 
 def test_probes_have_every_kind_of_list() -> None:
@@ -97,22 +89,8 @@ def test_slips_never_write_what_is_not_allowed() -> None:
     assert program(pipeline) in codes
 
 
-def test_the_tiny_model_is_taught_nothing_of_the_bundled_held_out_problems() -> None:
-    chats = training_chats(TinySettings())
-    rows = [row for split in HELD_OUT for row in load_rows("micro", split=split)]
-    questions = {prompt.removeprefix("<user>").partition("\nExamples:")[0] for prompt, _ in chats}
-    assert len(questions) > 1000
-    assert not questions & {row.problem.prompt.strip() for row in rows}
-    taught = {outputs(code) for code in {_code(answer) for _, answer in chats}}
-    assert not taught & {outputs(row.reference or "") for row in rows}
-
-
 def test_no_trace_of_any_seed_computes_what_is_held_out() -> None:
     pipelines = draw_pipelines(30, 3, TRACES)
     assert not any(map(is_held_out, pipelines))
-    taught = {outputs(_code(answer)) for _, answer in training_chats(TinySettings(traces=90, seed=3))}
+    taught = {outputs(code_of(answer)) for _, answer in training_chats(TinySettings(traces=90, seed=3))}
     assert not taught & {outputs(program(found)) for found in draw_pipelines(60, 9, "test")}
-
-
-def _code(answer: str) -> str:
-    return answer.split("```python\n")[1].split("```")[0]

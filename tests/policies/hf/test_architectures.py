@@ -110,7 +110,7 @@ REFUSED = {
     "bloom": {},
     "mpt": {"d_model": 32, "n_heads": 4, "n_layers": 2},
 }
-"""Refused, with the way out."""
+"""Refused, with the way out, as transformers 5.17 has them."""
 
 PROMPT = Prompt((("user", "add two numbers"),), "", "")
 
@@ -153,11 +153,18 @@ def test_samples_come_from_the_models_own_distribution(name, tiny):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_other_attention_is_refused_with_the_way_out(name, tiny):
+def test_other_attention_is_right_or_refused_with_the_way_out(name, tiny):
     model = tiny_model(name, REFUSED[name])
     engine = HFEngine.from_model(model, tiny[1])
-    with pytest.raises(PolicyError, match="attention=model"):
+    told = ""
+    try:
         engine.encode(PROMPT)
+    except PolicyError as refusal:
+        told = str(refusal)
+    if not told:  # later versions of transformers let any attention be put into some of them
+        check_draws(engine, tiny_model(name, REFUSED[name]))
+        model, told = tiny_model(name, REFUSED[name]), "attention=model"
+    assert "attention=model" in told
     check_draws(HFEngine.from_model(model, tiny[1], HFSettings(attention="model")), copy.deepcopy(model))
 
 

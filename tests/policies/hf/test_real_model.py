@@ -1,14 +1,18 @@
 """One real model, small and in float32, through every part of the transformers engine."""
 
+import tempfile
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from o1coder_gym.errors import WeightsError  # noqa: E402
+from o1coder_gym.models.lookup import model_path  # noqa: E402
 from o1coder_gym.policies import LanguageModelPolicy, load_policy  # noqa: E402
 from o1coder_gym.steps.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Sampling, State  # noqa: E402
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 ADD = Problem("t/add", "Write a function `add(a, b)` that adds two numbers.", "add")
 DOUBLE = Problem("t/double", "Write a function `double(a)` that doubles a number.", "double")
@@ -16,9 +20,27 @@ SHORT = Sampling(max_tokens=24)
 
 
 @pytest.fixture(scope="module")
-def policy():
+def weights():
+    """The model's folder; one for these tests alone where the user's cache cannot be written."""
+    try:
+        yield model_path("smollm2-135m")
+        return
+    except WeightsError as error:
+        if not isinstance(error.__cause__, OSError):
+            pytest.skip(str(error))
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("O1CODER_CACHE", folder)
+        try:
+            found = model_path("smollm2-135m")
+        except WeightsError as error:
+            pytest.skip(str(error))
+        yield found
+
+
+@pytest.fixture(scope="module")
+def policy(weights):
     torch.set_num_threads(1)
-    found = load_policy("hf:smollm2-135m?dtype=float32")
+    found = load_policy(f"hf:{weights}?dtype=float32")
     assert isinstance(found, LanguageModelPolicy)
     return found
 

@@ -35,6 +35,8 @@ from o1coder_gym.process_data.dataset import assembled  # noqa: E402
 from o1coder_gym.steps.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.types import ActionType, Problem, State, Step  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = replace(
     PRM_SETTINGS, learning_rate=3e-3, epochs=5.0, lora_rank=0, batch_size=16, rows_at_once=16, max_length=256
 )

@@ -9,7 +9,7 @@ import pytest
 from o1coder_gym.agents import Tree
 from o1coder_gym.errors import UsageError
 from o1coder_gym.problems.hidden_tests import HiddenVerdict, candidate_name
-from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
+from o1coder_gym.process_data.search_tree import NodeParting, SearchTree, TreeNode
 from o1coder_gym.reporting.pages.page import asset, html_page
 from o1coder_gym.reporting.pages.tree_page import notebook_cell, tree_page
 from o1coder_gym.steps.formats import PSEUDOCODE
@@ -249,3 +249,27 @@ def test_an_answer_without_tests_is_neither_right_nor_wrong():
     script = asset("tree.js")
     assert 'no_tests: "soft"' in script
     assert '"no hidden tests"' in script
+
+
+def test_attacks_are_shown_where_they_part():
+    partings = (NodeParting("[1, 1]", (("2", (3,)), (EVIL, (4,))), "2", 0.75),)
+    page = tree_page([replace(tree(), partings=partings)])
+    assert EVIL not in page
+    (row,) = data(page)["trees"][0]["partings"]
+    assert row == {"input": "[1, 1]", "outputs": [["2", [3]], [EVIL, [4]]], "right": "2", "confidence": 0.75}
+
+
+def test_the_page_opens_and_shows_attacks(ask):
+    partings = (NodeParting("[1, 1]", (("2", (3,)), ("3", (4,))), "2", 0.75),)
+    answer = ask(
+        tree_page([replace(tree(), partings=partings)]),
+        """
+        const told = [0, 3, 4].map((node) => {
+          select(0, node);
+          return [...document.querySelectorAll("#details .attacks li")].map((item) => item.textContent);
+        });
+        return told;
+        """,
+    )
+    right, wrong = "✓[1, 1] → 2 1 program, taken for right by 75 %", "✗[1, 1] → 3 1 program"
+    assert answer == [[right, wrong], [right], [wrong]]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from o1coder_gym.sandbox.values import codec
 from o1coder_gym.sandbox.values.codec import MAX_DEPTH, MAX_YIELDED, Handle, HandleTable, decode, encode
+from tests.examples import examples
 
 SURROGATES = st.text(st.characters(codec=None, exclude_categories=()))
 HASHABLE = st.recursive(
@@ -58,7 +59,7 @@ def exact(value):
 
 
 @given(VALUES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_what_is_encoded_comes_back_in_value_and_type(value):
     assert exact(decode(encode(value))) == exact(value)
 

@@ -13,6 +13,7 @@ from o1coder_gym.sandbox.values.codec import encode
 from o1coder_gym.sandbox.values.comparison import brief, equal, same
 from o1coder_gym.sandbox.values.literals import encode_literal
 from o1coder_gym.sandbox.values.standard_output import same_stdout
+from tests.examples import examples
 
 NUMBERS = st.booleans() | st.integers(-3, 3) | st.sampled_from([-0.0, 0.5, 1.0, 2.0, 2.0**64, 2**64, 1 + 0j])
 HASHABLE = st.recursive(
@@ -46,7 +47,7 @@ def relate(got, expected, tol=None):
 
 
 @given(VALUES, VALUES)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_equal_is_pythons_equality(got, expected):
     assert equal(encode(got), encode(expected)) is (got == expected)
 
@@ -71,7 +72,7 @@ def test_every_value_is_the_same_as_itself_in_any_order_of_hashing(value):
 @example({"s": [{"number": "x"}, 1]}, {1, 2})
 @example({"f": [1, 0]}, 1)
 @example({"r": [1, 2, 0]}, range(3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_forged_tree_is_never_an_exception(forged, expected):
     text = json.dumps(forged)
     assert same(text, encode(expected)) in (True, False)

@@ -15,6 +15,7 @@ from o1coder_gym.sandbox.report import SandboxWarning
 from o1coder_gym.sandbox.values.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.values.extraction import expectations, extract
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Limits, Submission
+from tests.examples import examples
 
 DATA = os.environ.get("O1CODER_DATA")
 IGNORE_ESCAPES = pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in references
@@ -234,7 +235,7 @@ FORMS = (
 
 
 @given(VALUES, VALUES, st.sampled_from([0, 1.5, -1.0, 2]), st.sampled_from(FORMS))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_a_translation_agrees_with_the_assert(result, other, number, form):
     code = "import math\nassert " + form.format(other, number)
     try:

@@ -1,18 +1,26 @@
 """How far votes can be trusted, with voters whose errors are known."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.tcg.checking.selection import by_all_tests, execute
+from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.quality.agreement import (
+    PACKAGED,
     VotedTest,
     agreement_bins,
+    calibrated,
     fit_agreement,
+    packaged_calibration,
     share_right,
     voted_tests,
+    write_calibration,
 )
 from o1coder_gym.types import CallTest, Problem
 
@@ -82,3 +90,24 @@ def test_weights_count_in_the_choice(judge: Judge) -> None:
     assert by_all_tests(plain) == [1 / 3, 1.0]
     weighted = execute(judge, DOUBLE.problem, [RIGHT, ODD], tests, (1.0, 0.1, 0.1))
     assert by_all_tests(weighted) == [pytest.approx(1 / 1.2), 1.0]
+
+
+def test_the_calibration_of_the_package_is_what_generators_use(judge: Judge) -> None:
+    chance = packaged_calibration()
+    found = [chance(votes / 8) for votes in range(9)]
+    assert found == sorted(found)
+    assert 0 <= found[0] <= found[-1] <= 1
+    generator = load_generator("mutation", judge, solutions=lambda problem: (RIGHT, RIGHT, ODD))
+    made = generator.generate(DOUBLE.problem, 3)
+    assert made.weights == (pytest.approx(chance(2 / 3)),) * 3
+    assert json.loads(PACKAGED.read_text()).keys() == {"share_to_chance", "fitted_on"}
+
+
+def test_a_calibration_is_kept(tmp_path: Path) -> None:
+    voted = [VotedTest(str(n), share, n < right) for share, right in ((0.5, 4), (1.0, 9)) for n in range(10)]
+    fitted, path = fit_agreement(voted), tmp_path / "agreement.json"
+    write_calibration(fitted, ["votes.jsonl"], 10, path)
+    kept = packaged_calibration(path)
+    assert [kept(share) for share in (0.2, 0.5, 0.75, 1.0)] == pytest.approx([0.4, 0.4, 0.65, 0.9])
+    assert json.loads(path.read_text())["fitted_on"] == {"programs": ["votes.jsonl"], "problems": 10}
+    assert sorted({one.weight for one in calibrated(voted, kept)}) == pytest.approx([0.4, 0.9])

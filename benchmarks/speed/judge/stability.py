@@ -1,6 +1,6 @@
 """Counts at full size what tests/sandbox/test_stability.py proves in small: verdicts under load, leftovers.
 
-    python benchmarks/speed/judge_stability.py [--only NAME …] [--scale 1.0] [--workers N] [--json]
+    python benchmarks/speed/judge/stability.py [--only NAME …] [--scale 1.0] [--workers N] [--json]
 
 ``load``: 100 runs of a program that needs half of its CPU limit, beside 10 busy loops. ``workers``: the
 same 2,000 candidates at one and at N workers. ``leftovers``: 20,000 evaluations, 5 % of them hostile, then

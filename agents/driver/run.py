@@ -1,0 +1,429 @@
+"""A run of the driver: the loop that admits tasks, sends their requests and delivers the replies."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from o1coder_gym.agents.driver.guards import check_reply
+from o1coder_gym.agents.driver.lanes import Batch, Lane, Request
+from o1coder_gym.agents.driver.session import Session
+from o1coder_gym.agents.driver.tasks import Feed, Observer, Profile, Task, TaskResult
+from o1coder_gym.errors import (
+    CalledOff,
+    ConformanceError,
+    InfrastructureError,
+    JournalError,
+    O1CoderError,
+    PolicyError,
+    PromptTooLongError,
+    ScorerError,
+    UsageError,
+)
+from o1coder_gym.protocols import Model, Policy, StepScorer
+from o1coder_gym.queries import Execute
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.types import PolicyRequest, Problem, Proposal, State, Usage
+
+ANSWERS = "answers"
+"""Name of the journal's file."""
+
+_BATCH_TOKENS = 32768
+_PATIENCE = 0.1
+"""Share of a policy batch's mean time that the next one waits for agents that the judge still has."""
+
+_MANY = 32
+_GATHER_S = 0.0005
+"""Seconds for which replies are gathered where more than `_MANY` calls are in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is made of; each as in `Driver`, by the same name."""
+
+    model: Model
+    policy: Policy
+    scorer: StepScorer | None
+    seed: int
+    journal: RunFolder | None
+    observer: Observer | None
+    live: int
+    batch_tokens: int | None
+    concurrency: int | None
+    timeout_s: float | None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError when a number is out of range."""
+        for name in ("live", "batch_tokens", "concurrency"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise UsageError(f"driver: {name} must be at least 1, got {number}")
+        if self.timeout_s is not None and not self.timeout_s > 0:
+            raise UsageError(f"driver: timeout_s must be above 0, got {self.timeout_s}")
+
+    def lanes(self, done: SimpleQueue[Batch | None]) -> tuple[Lane, Lane, Lane]:
+        """Returns the lanes of policy, model and scorer, which put what is back into `done`."""
+        score = self.scorer.score if self.scorer is not None else _no_scorer
+        return (
+            policy_lane(self.policy, done, self.concurrency, self.batch_tokens, self.timeout_s),
+            Lane("model", partial(_advance_or_execute, self.model), done, timeout_s=self.timeout_s),
+            Lane("scorer", score, done, timeout_s=self.timeout_s),
+        )
+
+
+def policy_lane(
+    policy: Policy,
+    done: SimpleQueue[Batch | None],
+    concurrency: int | None = None,
+    batch_tokens: int | None = None,
+    timeout_s: float | None = None,
+) -> Lane:
+    """Returns the lane of a policy; what is None is what the policy says of itself."""
+    if concurrency is None:
+        concurrency = int(getattr(policy, "parallel", 1))
+    return Lane(
+        "policy",
+        policy.propose,
+        done,
+        threads=concurrency,
+        batch_weight=batch_tokens or int(getattr(policy, "batch_tokens", None) or _BATCH_TOKENS),
+        batch_size=None if concurrency == 1 else 1,
+        timeout_s=timeout_s,
+    )
+
+
+class Run:
+    """The live sessions, and the loop over them. Mutable; belongs to one thread."""
+
+    def __init__(self, parts: Parts, tasks: Iterable[Task] | Feed) -> None:
+        """Args: what it runs with, the tasks or where they come from."""
+        self._parts = parts
+        self._feed = tasks if isinstance(tasks, Feed) else None
+        self._tasks = iter(()) if isinstance(tasks, Feed) else iter(tasks)
+        self._begun = 0
+        self._keys: set[str] = set()
+        self._live: set[Session] = set()
+        self._finished: list[TaskResult] = []
+        self._done: SimpleQueue[Batch | None] = SimpleQueue()
+        if self._feed is not None:
+            self._feed.attach(lambda: self._done.put(None))
+        self._policy, self._model, self._scorer = parts.lanes(self._done)
+        self._own: dict[int, Lane] = {}
+        journal = parts.journal
+        self._journal = None if journal is None else journal.index(ANSWERS, "task")
+        self._wall_s = self._waited_s = 0.0
+
+    def results(self) -> Iterator[TaskResult]:
+        """Yields results until no task is left."""
+        while True:
+            started = time.perf_counter()
+            more = self._feed is not None and self._feed.open  # read before the feed is emptied
+            self._admit()
+            self._call_off()
+            if self._finished:
+                self._wall_s += time.perf_counter() - started
+                yield from self._take_finished()
+                started = time.perf_counter()
+            if not self._live and not more:
+                return
+            self._dispatch()
+            if any(lane.busy for lane in self._lanes()) or self._feed is not None:
+                self._deliver(self._landed())
+                self._expire()
+            self._wall_s += time.perf_counter() - started
+
+    def close(self) -> None:
+        """Ends the threads; searches that are not over are dropped, their answers are recorded."""
+        for lane in self._lanes():
+            lane.close()
+
+    def _lanes(self) -> tuple[Lane, ...]:
+        """Returns the lanes of policy, model and scorer, and of the policies that tasks brought."""
+        return (self._policy, self._model, self._scorer, *self._own.values())
+
+    def profile(self) -> Profile:
+        """Returns where the time went."""
+        return Profile(
+            wall=self._wall_s,
+            policy=sum(lane.busy_s for lane in (self._policy, *self._own.values())),
+            model=self._model.busy_s,
+            scorer=self._scorer.busy_s,
+            driver=self._wall_s - self._waited_s,
+            waiting=self._waited_s,
+            requests=sum(lane.served for lane in self._lanes()),
+        )
+
+    def _take_finished(self) -> list[TaskResult]:
+        finished, self._finished = self._finished, []
+        return finished
+
+    def _admit(self) -> None:
+        """Starts searches while there is room."""
+        while len(self._live) < self._parts.live:
+            task = next(self._tasks, None) if self._feed is None else self._feed.take()
+            if task is None:
+                return
+            if task.key in self._keys:
+                raise _twice(task)
+            self._keys.add(task.key)
+            self._begun += 1
+            self._start(task, self._begun)
+
+    def _call_off(self) -> None:
+        """Ends the searches that the feed has called off."""
+        tasks = self._feed.take_called_off() if self._feed is not None else ()
+        for task in tasks:
+            for session in [session for session in self._live if session.task is task]:
+                session.fail(CalledOff(f"{task.key}: called off"))
+                self._pump(session)
+
+    def _start(self, task: Task, order: int) -> None:
+        recorded = self._recorded(task.key)
+        try:
+            problem, root = _question(self._parts.model, task.task_id)
+        except O1CoderError as error:
+            self._finish(TaskResult(task, None, Usage(), error=error))
+            return
+        journal = self._parts.journal
+        if recorded and journal is not None and journal.begun_elsewhere:
+            recorded = recorded if self._fits(task, problem, root, recorded) else {}
+        session = Session(
+            task,
+            problem,
+            root,
+            order=order,
+            seed=self._parts.seed,
+            journaled=self._parts.journal is not None,
+            recorded=recorded,
+            observer=self._parts.observer,
+        )
+        self._live.add(session)
+        self._pump(session)
+
+    def _fits(
+        self, task: Task, problem: Problem, root: State, recorded: Mapping[int, Mapping[str, Any]]
+    ) -> bool:
+        """Whether a search asks what it asked in the version that began the run, as far as the answers go.
+
+        Agents may ask otherwise than in an earlier version. Within one version a journal that does not fit is
+        an error instead: something is not reproducible.
+        """
+        trial = Session(task, problem, root, seed=self._parts.seed, recorded=recorded)
+        try:
+            while trial.outcome is None and trial.outstanding == 0:
+                for request in trial.wave():
+                    trial.recorded(request)
+        except JournalError:
+            warnings.warn(
+                f"{task.key}: another version began this run, and its agent asked otherwise; asked anew",
+                stacklevel=2,
+            )
+            return False
+        return True
+
+    def _recorded(self, key: str) -> Mapping[int, Mapping[str, Any]]:
+        """Returns the journal's rows of a task by serial number."""
+        return {} if self._journal is None else {row["k"]: row for row in self._journal.rows(key)}
+
+    def _pump(self, session: Session) -> None:
+        """Moves a session on until it waits for a lane or is over."""
+        while session.outcome is None and session.outstanding == 0:
+            for request in session.wave():
+                if not session.recorded(request):
+                    self._lane(request).put(request)
+        if session.unwritten:
+            self._write([session])
+        if session.outcome is not None and session in self._live:
+            self._live.remove(session)
+            if session.outstanding:
+                for lane in self._lanes():
+                    lane.drop(session)
+            self._finish(session.outcome)
+
+    def _finish(self, outcome: TaskResult) -> None:
+        self._finished.append(outcome)
+        if self._feed is not None:
+            self._keys.discard(outcome.task.key)
+            self._feed.over(outcome.task)
+
+    def _lane(self, request: Request) -> Lane:
+        if isinstance(request.payload, PolicyRequest):
+            return self._policy_lane(request.owner.task.policy)
+        if isinstance(request.payload, Execute):
+            return self._model
+        return self._scorer if isinstance(request.payload[0], Problem) else self._model
+
+    def _policy_lane(self, policy: Policy | None) -> Lane:
+        """Returns the lane of a task's own policy, opened with its first request, or the run's."""
+        if policy is None:
+            return self._policy
+        lane = self._own.get(id(policy))
+        if lane is None:
+            lane = self._own[id(policy)] = policy_lane(policy, self._done, timeout_s=self._parts.timeout_s)
+        return lane
+
+    def _dispatch(self) -> None:
+        for lane in (self._model, self._scorer, *self._own.values()):
+            lane.dispatch()
+        if self._hold_s() <= 0:
+            self._policy.dispatch()
+
+    def _hold_s(self) -> float:
+        """Seconds that the next policy batch should still wait to become a fuller one."""
+        policy = self._policy
+        if policy.threads > 1 or not policy.waiting or policy.in_flight:
+            return 0.0
+        if not self._model.in_flight and not self._scorer.in_flight:
+            return 0.0
+        return policy.waiting_since + _PATIENCE * policy.mean_s - time.monotonic()
+
+    def _landed(self) -> list[Batch]:
+        """Waits for one batch, the feed or the clock; returns all batches that are back."""
+        started = time.perf_counter()
+        try:
+            found = [self._done.get(timeout=self._wait_s())]
+        except Empty:
+            found = []
+        if len(self._policy.in_flight) > _MANY:  # to be woken by each reply would cost more than the nap
+            time.sleep(_GATHER_S)
+        self._waited_s += time.perf_counter() - started
+        found += (self._done.get_nowait() for _ in range(self._done.qsize()))  # nobody else takes any
+        landed = [batch for batch in found if batch is not None]
+        for batch in landed:
+            batch.lane.land(batch)
+        return landed
+
+    def _wait_s(self) -> float | None:
+        """Seconds until the clock has something to say; None if it never has."""
+        waits = [hold] if (hold := self._hold_s()) > 0 else []
+        if self._parts.timeout_s is not None:
+            deadlines = (lane.deadline for lane in self._lanes())
+            waits += [max(0.0, deadline - time.monotonic()) for deadline in deadlines if deadline is not None]
+        return min(waits) if waits else None
+
+    def _expire(self) -> None:
+        """Fails the requests that have been away for too long; their late replies are recorded."""
+        if self._parts.timeout_s is None:
+            return
+        for lane in self._lanes():
+            while requests := lane.expire():
+                for request in requests:
+                    request.owner.fail(_failure(lane, f"no answer within {self._parts.timeout_s} s"))
+                    self._pump(request.owner)
+
+    def _deliver(self, batches: Sequence[Batch]) -> None:
+        """Hands replies to their sessions, records them, and lets the sessions go on."""
+        owners: dict[Session, None] = {}
+        for batch in batches:
+            if batch.error is None and len(batch.replies) != len(batch.requests):
+                got, asked = len(batch.replies), len(batch.requests)
+                batch.error = _failure(batch.lane, f"got {got} replies to {asked} requests")
+            if batch.error is not None:
+                self._failed(batch, batch.error)
+            else:
+                for request, reply in zip(batch.requests, batch.replies, strict=True):
+                    self._receive(batch, request, reply)
+            owners.update((request.owner, None) for request in batch.requests)
+        self._write(owners)
+        for session in owners:
+            self._pump(session)
+
+    def _receive(self, batch: Batch, request: Request, reply: Any) -> None:
+        """Hands a reply to its session; one that breaks the contract, as an error does, may be another's."""
+        try:
+            answer = check_reply(request.payload, reply)
+        except O1CoderError as error:
+            if len(batch.requests) > 1:
+                self._retry(batch, request)
+            else:
+                request.owner.fail(error)
+        else:
+            request.owner.receive(request, answer)
+
+    def _retry(self, batch: Batch, request: Request) -> None:
+        if request.owner.outcome is None:
+            request.owner.retry(request)
+            batch.lane.put(request)
+
+    def _failed(self, batch: Batch, error: BaseException) -> None:
+        """Tries the requests of a failed batch one by one; one that fails alone ends its task.
+
+        Unless its prompt was too long: that is no failure of the backend, and the search goes on elsewhere.
+        """
+        if len(batch.requests) > 1:
+            for request in batch.requests:
+                self._retry(batch, request)
+            return
+        (request,) = batch.requests
+        if isinstance(error, PromptTooLongError) and isinstance(request.payload, PolicyRequest):
+            request.owner.receive(request, (Proposal("", 0, finish="length"),) * request.payload.n)
+            return
+        typed = error if isinstance(error, O1CoderError) else _failure(batch.lane, repr(error))
+        typed.__cause__ = None if typed is error else error
+        request.owner.fail(typed)
+
+    def _write(self, sessions: Iterable[Session]) -> None:
+        rows: list[dict[str, Any]] = []
+        for session in sessions:
+            rows += session.unwritten
+            session.unwritten.clear()
+        if self._parts.journal is not None:
+            self._parts.journal.append(ANSWERS, *rows)
+
+
+def check(tasks: Sequence[Task], model: Model) -> None:
+    """Refuses tasks of equal keys and of unknown problems before anything runs."""
+    keys: set[str] = set()
+    for task in tasks:
+        if task.key in keys:
+            raise _twice(task)
+        keys.add(task.key)
+    for task_id in dict.fromkeys(task.task_id for task in tasks):
+        _question(model, task_id)
+
+
+def _question(model: Model, task_id: str) -> tuple[Problem, State]:
+    """Returns a problem and its root.
+
+    Raises:
+        O1CoderError: When the model has none, or returns something else.
+    """
+    try:
+        problem, root = model.problem(task_id), model.initial(task_id)
+    except O1CoderError:
+        raise
+    except Exception as error:
+        raise InfrastructureError(f"model, {task_id}: {type(error).__name__}: {error}") from error
+    if not isinstance(problem, Problem) or not isinstance(root, State) or problem.task_id != root.problem_id:
+        raise ConformanceError(f"model, {task_id}: got {problem!r:.80} and {root!r:.80}, expected both of it")
+    return problem, root
+
+
+def _twice(task: Task) -> UsageError:
+    return UsageError(f"two tasks are called {task.key!r}; give them different names or seeds")
+
+
+def _failure(lane: Lane, message: str) -> O1CoderError:
+    kinds = {"policy": PolicyError, "model": InfrastructureError, "scorer": ScorerError}
+    return kinds[lane.name](f"{lane.name}: {message}")
+
+
+def _advance_or_execute(model: Model, payloads: Sequence[Any]) -> Sequence[Any]:
+    """Takes steps and runs programs on inputs, each kind in one batch."""
+    runs = [payload for payload in payloads if isinstance(payload, Execute)]
+    if not runs:
+        return model.advance(payloads)
+    if (execute := getattr(model, "execute", None)) is None:
+        raise UsageError("the agent asks to execute programs, but the model has no method execute")
+    steps = [payload for payload in payloads if not isinstance(payload, Execute)]
+    executed, advanced = iter(execute(runs)), iter(model.advance(steps) if steps else ())
+    return [next(executed if isinstance(payload, Execute) else advanced) for payload in payloads]
+
+
+def _no_scorer(_: object) -> list[float]:
+    raise UsageError("the agent asks for scores, but no scorer is given")

@@ -1,0 +1,217 @@
+"""A search's real requests, replayed on engines of one model, each in a process of its own: one table.
+
+    python benchmarks/speed/models/engines.py --out runs/engines [--model qwen2.5-coder-0.5b] [--problems 8]
+                                          [--old PYTHON] [--vllm PYTHON] [--only ENGINE …]
+
+First `mcts` searches starter problems with `hf:`, and what it asks is written down: batches of prompts as
+token ids, with n each. Then each engine answers the same batches, 32 tokens a sample; a sample of `hf:` may
+end earlier, by an end token, so compare tokens. PYTHON is the interpreter of another environment: of an
+earlier version of this project for --old, of vLLM for --vllm. An engine in the table is not run again.
+
+Rates of wall time need a quiet machine; CPU seconds a sample are fair beside others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+TOKENS = 32
+Batch = list[dict[str, Any]]
+"""Requests of one call: ``ids`` and ``n``."""
+
+
+def record(model: str, problems: int, path: Path) -> None:
+    """Searches and writes down what the engine was asked."""
+    from o1coder_gym.agents import Driver, Task, mcts
+    from o1coder_gym.envs import ReasoningModel
+    from o1coder_gym.policies import HFEngine, LanguageModelPolicy
+    from o1coder_gym.problems.loading import load_problems
+    from o1coder_gym.runs.budget import Budget
+    from o1coder_gym.sandbox import default_judge
+
+    engine, batches = HFEngine.from_name(model), []
+    answer = engine.generate
+
+    def generate(requests: Any) -> Any:
+        batches.append([{"ids": list(one.prompt_ids), "n": one.n} for one in requests])
+        return answer(requests)
+
+    engine.generate = generate  # type: ignore[method-assign]
+    chosen = load_problems("starter")[:problems]
+    tasks = [Task(one.task_id, mcts, Budget(tokens=768)) for one in chosen]
+    Driver(ReasoningModel(chosen, default_judge()), LanguageModelPolicy(engine)).run(tasks)
+    path.write_text(json.dumps(batches))
+
+
+def by_hf(folder: str) -> Callable[[Batch], int]:
+    """The engine of this project, of the version that is installed."""
+    from o1coder_gym.policies import Generate, HFEngine
+    from o1coder_gym.steps.formats import Prompt
+    from o1coder_gym.types import Sampling
+
+    engine = HFEngine.from_name(folder)
+    sampling = Sampling(1.0, top_p=1.0, top_k=50, max_tokens=TOKENS)
+    prompt = Prompt((("user", ""),), "", "")
+
+    def answer(batch: Batch) -> int:
+        asked = [
+            Generate(prompt, tuple(one["ids"]), one["n"], sampling, 1, lambda text: None) for one in batch
+        ]
+        return sum(one.tokens for found in engine.generate(asked) for one in found)
+
+    return answer
+
+
+def by_generate(folder: str) -> Callable[[Batch], int]:
+    """`generate` of transformers, all rows of a batch padded on the left."""
+    import torch
+
+    model, tokenizer = loaded(folder)
+
+    def answer(batch: Batch) -> int:
+        rows = [one["ids"] for one in batch for _ in range(one["n"])]
+        padded = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
+        with torch.inference_mode():
+            found = model.generate(**padded, do_sample=True, top_k=50, **lengths())
+        return len(rows) * (found.shape[1] - padded["input_ids"].shape[1])
+
+    return answer
+
+
+def by_generate_batch(folder: str) -> Callable[[Batch], int]:
+    """Continuous batching of transformers."""
+    from transformers import GenerationConfig
+
+    model, tokenizer = loaded(folder)
+    config = GenerationConfig(
+        do_sample=True, top_k=50, max_new_tokens=TOKENS, eos_token_id=-1, pad_token_id=tokenizer.pad_token_id
+    )
+
+    def answer(batch: Batch) -> int:
+        rows = [one["ids"] for one in batch for _ in range(one["n"])]
+        found = model.generate_batch(inputs=rows, generation_config=config, progress_bar=False)
+        return sum(len(one.generated_tokens) for one in found.values())
+
+    return answer
+
+
+def by_vllm(folder: str) -> Callable[[Batch], int]:
+    """VLLM in process, as `docs/policies.md` starts it."""
+    from vllm import LLM, SamplingParams, TokensPrompt  # type: ignore[import-not-found]
+
+    engine = LLM(folder, max_model_len=4096, max_num_seqs=64, enforce_eager=True, block_size=32)
+
+    def answer(batch: Batch) -> int:
+        prompts = [TokensPrompt(prompt_token_ids=one["ids"]) for one in batch]
+        drawn = {"temperature": 1.0, "top_k": 50, "max_tokens": TOKENS, "ignore_eos": True}
+        found = engine.generate(
+            prompts, [SamplingParams(n=one["n"], **drawn) for one in batch], use_tqdm=False
+        )
+        return sum(len(sample.token_ids) for one in found for sample in one.outputs)
+
+    return answer
+
+
+def loaded(folder: str) -> tuple[Any, Any]:
+    """Returns model and tokenizer, in the dtype that `hf:` takes on this machine."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    fast = any(flag in Path("/proc/cpuinfo").read_text() for flag in ("avx512_bf16", "amx_bf16"))
+    dtype = torch.bfloat16 if fast else torch.float32
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype), AutoTokenizer.from_pretrained(folder)
+
+
+def lengths() -> dict[str, int]:
+    """Returns the arguments of `generate` that let no sample end early."""
+    return {"max_new_tokens": TOKENS, "min_new_tokens": TOKENS}
+
+
+ENGINES = {
+    "hf": by_hf,
+    "hf, old": by_hf,
+    "generate": by_generate,
+    "generate_batch": by_generate_batch,
+    "vllm": by_vllm,
+}
+
+
+def take_part(name: str, folder: str, requests: Path) -> dict[str, Any]:
+    """Loads an engine, warms it up and replays the batches; returns its row."""
+    batches = json.loads(requests.read_text())
+    answer = ENGINES[name](folder)
+    answer(batches[0])
+    begun, before = time.perf_counter(), cpu_seconds()
+    tokens = sum(map(answer, batches))
+    wall, cpu = time.perf_counter() - begun, cpu_seconds() - before
+    samples = sum(one["n"] for batch in batches for one in batch)
+    return {
+        "engine": name,
+        "samples a second": round(samples / wall, 2),
+        "tokens a second": round(tokens / wall, 1),
+        "CPU seconds a sample": round(cpu / samples, 3),
+        "samples": samples,
+    }
+
+
+def cpu_seconds() -> float:
+    """Returns the CPU time of this process and of those that it waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Writes rows in Markdown."""
+    lines = [tuple(rows[0]), ("---",) * len(rows[0]), *(tuple(map(str, row.values())) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    """Fills the table and prints it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", default="qwen2.5-coder-0.5b", help="known name or folder")
+    parser.add_argument("--problems", type=int, default=8)
+    parser.add_argument("--old", metavar="PYTHON")
+    parser.add_argument("--vllm", metavar="PYTHON")
+    parser.add_argument("--only", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--take-part", choices=ENGINES, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    requests, kept = given.out / "requests.json", given.out / "rows.jsonl"
+    if given.take_part:
+        print(json.dumps(take_part(given.take_part, given.model, requests)))
+        return
+    from o1coder_gym.models.lookup import model_path
+
+    folder = str(model_path(given.model))
+    given.out.mkdir(parents=True, exist_ok=True)
+    if not requests.exists():
+        record(folder, given.problems, requests)
+    rows = [*map(json.loads, kept.read_text().splitlines())] if kept.exists() else []
+    pythons = dict.fromkeys(ENGINES, sys.executable) | {"hf, old": given.old, "vllm": given.vllm}
+    for name in given.only:
+        if pythons[name] is None or any(row["engine"] == name for row in rows):
+            continue
+        command = [pythons[name], __file__, "--out", given.out, "--model", folder, "--take-part", name]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            print(f"{name}: ended with status {done.returncode}", file=sys.stderr)
+            continue
+        rows.append(json.loads(done.stdout.splitlines()[-1]))
+        kept.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if rows:
+        print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

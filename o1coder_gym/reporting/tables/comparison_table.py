@@ -1,0 +1,94 @@
+"""Comparisons as one table of the terminal, a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from o1coder_gym.reporting.comparison import Comparison
+from o1coder_gym.reporting.results import name_lines
+from o1coder_gym.reporting.tables.places import Pair
+from o1coder_gym.significance import fewest_differing
+from o1coder_gym.statistics import ROUGH, ROUGH_LEGEND
+
+LEGEND = (
+    "+ solves more, − solves less, = no difference shown, ? too few problems differ to tell\n"
+    "points: difference of the shares solved, paired by problem, with its 95 % interval\n"
+    "p: exact permutation test, corrected for all lines of a budget (Holm)"
+)
+_HEADINGS = ("", "%", "% of it", "points (95 %)", "differ", "p")
+
+
+def comparison_table(pairs: Sequence[Pair], width: int) -> Table:
+    """Builds the table: a part per budget, or per place that is compared with.
+
+    Args:
+        pairs: At least one.
+        width: Columns of the terminal; names are broken so that the table fits, where numbers leave room.
+    """
+    note = f"\n{ROUGH_LEGEND}" if any(pair.comparison.difference.rough for pair in pairs) else ""
+    weakest = min(pair.comparison.detectable for pair in pairs)
+    note += f"\nso many problems could show differences of {100 * weakest:.0f} points or more"
+    table = Table(
+        caption=LEGEND + note, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    cells = {id(pair): _cells(pair.comparison) for pair in pairs}
+    room = _room(list(cells.values()), width)
+    table.add_column("compared", no_wrap=True)
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right" if heading else "center", no_wrap=True)
+    parts = _parts(pairs)
+    if len({against for against, _ in parts}) == 1:
+        table.title = f"against {next(iter(parts))[0]}"
+    for (against, budget), part in parts.items():
+        title = budget if table.title else f"against {against}" + (f", {budget}" if budget else "")
+        if len(parts) > 1:
+            table.add_section()
+            table.add_row(Text("\n".join(name_lines(title, room)), style="bold"))
+        for pair in part:
+            name = Text("\n".join(name_lines(pair.name, room)))
+            table.add_row(name, *cells[id(pair)], style="" if pair.comparison.shown else "dim")
+    return table
+
+
+def change_lines(pairs: Sequence[Pair]) -> Iterator[str]:
+    """Yields which problems the first of each pair gained and lost beside the second."""
+    for pair in pairs:
+        yield f"{pair.name} against {pair.against}" + (f" @ {pair.budget}" if pair.budget else "")
+        yield f"  + {', '.join(pair.changes.gained) or 'none'}"
+        yield f"  − {', '.join(pair.changes.lost) or 'none'}"
+
+
+def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
+    """Returns the pairs by what stands second and the budget."""
+    found: dict[tuple[str, str], list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault((pair.against, pair.budget), []).append(pair)
+    return found
+
+
+def _cells(one: Comparison) -> tuple[str, ...]:
+    gap, rough = one.difference, ROUGH if one.difference.rough else ""
+    ends = f"{100 * gap.low:+.0f} to {100 * gap.high:+.0f}"
+    return (
+        _sign(one),
+        f"{100 * one.solved_a:.0f}",
+        f"{100 * one.solved_b:.0f}",
+        f"{100 * gap.mean:+.1f} ({ends}){rough}".replace("-", "−"),
+        f"{one.differing}/{gap.count}",
+        f"{one.p_corrected:.2g}",
+    )
+
+
+def _sign(one: Comparison) -> str:
+    if one.shown:
+        return "+" if one.difference.mean > 0 else "−"
+    return "?" if one.differing < fewest_differing() else "="
+
+
+def _room(cells: Sequence[Sequence[str]], width: int) -> int:
+    columns = zip(_HEADINGS, *cells, strict=True)
+    return max(12, width - 2 - sum(2 + max(map(len, column)) for column in columns))

@@ -1,0 +1,167 @@
+"""What is compared with what: rows of runs, by folder, agent and budget, ``FOLDER#AGENT@1024``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.reporting.comparison import (
+    Changes,
+    Comparison,
+    changes,
+    compare_rows,
+    comparisons,
+    corrected,
+)
+from o1coder_gym.reporting.results import ResultRow, Setting, budget_words, group, labels, read_results
+from o1coder_gym.runs.budget import UNLIMITED
+from o1coder_gym.specs import name_of
+
+_PLACE = re.compile(r"(?P<folder>[^#]*?)(?:#(?P<agent>.*?))?(?:@(?P<limit>[\d_,]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Rows of a run.
+
+    Attributes:
+        name: As asked for.
+        rows: At least one.
+    """
+
+    name: str
+    rows: Sequence[ResultRow]
+
+    @property
+    def groups(self) -> dict[Setting, list[ResultRow]]:
+        """The rows by setting."""
+        return group(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two groups of rows, compared.
+
+    Attributes:
+        comparison: Of the first with the second.
+        changes: The problems on which they differ.
+        name: Of the first, as short as the budget beside it allows.
+        against: Of the second, likewise.
+        budget: What both were allowed, in words; empty where the names say it.
+    """
+
+    comparison: Comparison
+    changes: Changes
+    name: str
+    against: str
+    budget: str = ""
+
+
+def read_place(name: str) -> Place:
+    """Reads the rows of ``FOLDER``, ``FOLDER#AGENT``, ``FOLDER@1024`` or ``FOLDER#AGENT@1024``.
+
+    An agent may be given without its arguments where that says which; a budget by its number.
+
+    Raises:
+        UsageError: When there are no such rows; says which there are.
+    """
+    if Path(name).is_dir():
+        return Place(name, read_results(Path(name)))
+    found = _PLACE.fullmatch(name)
+    folder = found["folder"] if found else name
+    rows = read_results(Path(folder))
+    agent, limit = (found["agent"], found["limit"]) if found else (None, None)
+    if agent:
+        rows = _of_agent(folder, rows, agent)
+    if limit:
+        rows = _of_budget(folder, rows, int(re.sub(r"\D", "", limit)))
+    return Place(name, rows)
+
+
+def _of_agent(folder: str, rows: Sequence[ResultRow], agent: str) -> list[ResultRow]:
+    agents = list(dict.fromkeys(row.agent for row in rows))
+    meant = [one for one in agents if one == agent] or [one for one in agents if name_of(one) == agent]
+    if len(meant) != 1:
+        why = "several agents" if meant else "no rows of an agent"
+        raise UsageError(f"{folder} has {why} {agent!r}; there are: {', '.join(meant or agents)}")
+    return [row for row in rows if row.agent == meant[0]]
+
+
+def _of_budget(folder: str, rows: Sequence[ResultRow], limit: int) -> list[ResultRow]:
+    chosen = [row for row in rows if limit in asdict(row.budget).values()]
+    if not chosen:
+        known = "; ".join(budget_words(budget) for budget in dict.fromkeys(row.budget for row in rows))
+        raise UsageError(f"{folder} has no rows with a budget of {limit}; there are: {known}")
+    return chosen
+
+
+def compare_places(places: Sequence[Place], baseline: str) -> list[Pair]:
+    """Compares one place's agents with a baseline among them, or all other places with the first.
+
+    Where two places have several settings, those of the same agent and budget are compared. The tests are
+    corrected for all comparisons of a budget (Holm).
+
+    Args:
+        places: At least one.
+        baseline: Agent spec, or its name; of one place alone.
+
+    Raises:
+        UsageError: When it is not plain what to compare, or there is nothing in common.
+    """
+    if len(places) == 1:
+        return _within(places[0], baseline)
+    first, *others = places
+    pairs = [pair for other in others for pair in _across(other, first)]
+    values = corrected([pair.comparison for pair in pairs])
+    return [replace(pair, comparison=one) for pair, one in zip(pairs, values, strict=True)]
+
+
+def _within(place: Place, baseline: str) -> list[Pair]:
+    groups = place.groups
+    agents = list(dict.fromkeys(setting.agent for setting in groups))
+    meant = [one for one in agents if one == baseline] or [one for one in agents if name_of(one) == baseline]
+    agent = meant[0] if len(meant) == 1 else baseline
+    found = comparisons(place.rows, agent)
+    names = labels([replace(setting, budget=UNLIMITED) for setting in groups])
+    return [
+        Pair(
+            one,
+            changes(groups[setting], groups[replace(setting, agent=agent)]),
+            names[replace(setting, budget=UNLIMITED)],
+            names[replace(setting, agent=agent, budget=UNLIMITED)],
+            budget_words(setting.budget),
+        )
+        for setting, one in found.items()
+    ]
+
+
+def _across(a: Place, b: Place) -> list[Pair]:
+    """Compares two places: agent by agent where they have agents in common, else the one with the other."""
+    groups_a, groups_b = a.groups, b.groups
+    if len(groups_a) == len(groups_b) == 1:
+        found = compare_rows(a.rows, b.rows, (a.name, b.name))
+        return [Pair(found, changes(a.rows, b.rows), a.name, b.name)]
+    same = [
+        (one, other)
+        for one in groups_a
+        for other in groups_b
+        if (one.agent, one.budget) == (other.agent, other.budget)
+    ]
+    if not same:
+        raise UsageError(
+            f"{b.name} and {a.name} have no agent and budget in common; name them: FOLDER#AGENT@TOKENS"
+        )
+    titles = [f"{x.agent} @ {budget_words(x.budget)}" for x, _ in same]
+    return [
+        Pair(
+            compare_rows(groups_a[x], groups_b[y], (f"{a.name}#{title}", f"{b.name}#{title}")),
+            changes(groups_a[x], groups_b[y]),
+            f"{a.name}#{x.agent}",
+            b.name,
+            budget_words(x.budget),
+        )
+        for title, (x, y) in zip(titles, same, strict=True)
+    ]

@@ -1,0 +1,102 @@
+"""The tables of a run as rows for other tools: results, differences, pass@k, results by problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from o1coder_gym.reporting.comparison import Comparison
+from o1coder_gym.reporting.results import AgentSummary, ResultRow
+from o1coder_gym.reporting.run_report import RunReport
+from o1coder_gym.reporting.tables.export import SUFFIXES, Cell, Grid, write_grid
+from o1coder_gym.reporting.tables.measures import measures
+
+
+def run_grids(report: RunReport) -> Iterator[Grid]:
+    """Yields the tables of a report: shares in [0, 1], costs as means per run."""
+    yield Grid("results", [_result(summary) for summary in report.summaries])
+    compared = [one for one in report.differences if one is not None]
+    if compared:
+        yield comparison_grid(compared, "differences")
+    found = measures(report.rows)
+    ks = sorted({k for one in found for k in one.pass_at})
+    if len(ks) > 1:
+        rows = [{"agent": one.name} | {f"pass@{k}": _value(one.pass_at, k) for k in ks} for one in found]
+        yield Grid("pass_at_k", rows)
+    yield Grid("problems", [_problem(row) for row in report.rows])
+
+
+def comparison_grid(compared: Sequence[Comparison], name: str = "comparison") -> Grid:
+    """Returns comparisons as rows; differences and their 95 % intervals are shares, not points."""
+    return Grid(name, [_compared(one) for one in compared])
+
+
+def write_tables(report: RunReport, folder: Path, kinds: Sequence[str]) -> list[Path]:
+    """Writes all tables of a report in the formats of `SUFFIXES`; returns the files.
+
+    Raises:
+        MissingExtraError: When pyarrow is not installed, for Parquet.
+    """
+    grids = list(run_grids(report))
+    return [write_grid(grid, folder / f"{grid.name}{SUFFIXES[kind]}") for kind in kinds for grid in grids]
+
+
+def _result(summary: AgentSummary) -> dict[str, Cell]:
+    setting, usage = summary.setting, summary.usage
+    return {
+        "agent": setting.agent,
+        **{name: limit for name, limit in asdict(setting.budget).items() if limit is not None},
+        "problems": setting.problems,
+        "policy": setting.policy,
+        "format": setting.format,
+        "solved": summary.solved,
+        "runs": summary.total,
+        "failed": summary.failed,
+        "undecided": summary.missing,
+        "share": summary.rate,
+        "low": summary.interval[0],
+        "high": summary.interval[1],
+        "tests_passed": summary.tests_passed,
+        "spent": summary.spent,
+        "tokens_used": summary.mean(usage.tokens),
+        "calls_used": summary.mean(usage.calls),
+        "executions_used": summary.mean(usage.executions),
+        "seconds_used": summary.mean(usage.seconds) if summary.timed else None,
+    }
+
+
+def _compared(one: Comparison) -> dict[str, Cell]:
+    gap = one.difference
+    return {
+        "a": one.a,
+        "b": one.b,
+        "solved_a": one.solved_a,
+        "solved_b": one.solved_b,
+        "difference": gap.mean,
+        "low": gap.low,
+        "high": gap.high,
+        "problems": gap.count,
+        "differing": one.differing,
+        "p": one.p,
+        "p_corrected": one.p_corrected,
+        "conclusion": one.conclusion,
+    }
+
+
+def _problem(row: ResultRow) -> dict[str, Cell]:
+    return {
+        "problem": row.task_id,
+        "agent": row.agent,
+        "seed": row.seed,
+        "tokens": row.budget.tokens,
+        "solved": row.solved,
+        "outcome": row.outcome.value if row.outcome else row.missing,
+        "passed": row.passed,
+        "total": row.total,
+        "tokens_used": row.usage.tokens,
+    }
+
+
+def _value(by_k: Mapping[int, object], k: int) -> Cell:
+    return getattr(by_k.get(k), "value", None)

@@ -1,0 +1,313 @@
+"""The attack: looks for inputs on which programs part. The loop alone; it runs nothing itself.
+
+Like an agent, an attack is a generator: it yields `Execution`s and is sent what was observed, so that the
+same loop runs on a judge (`attacked`), and within a search, where a driver meters each execution.
+
+    for inputs in batches:
+        observe all programs on the inputs          # once
+        keep the inputs that split a class          # the others say nothing
+        observe them twice more, in another order   # what comes out otherwise is noise, and parts nobody
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import TypeAlias
+
+from o1coder_gym.tcg.adversary.behaviour import (
+    NOT_RUN,
+    Partition,
+    column,
+    partition,
+    rounds,
+    shows_address,
+)
+from o1coder_gym.tcg.checking.agreement import Same
+from o1coder_gym.tcg.checking.execution import UNFINISHED, Observation, OutputJudge, Program, observe
+from o1coder_gym.types import Outcome, Problem
+
+EXECUTIONS = 4096
+"""Runs of a program on an input that an attack may cost where nobody says."""
+PATIENCE = 64
+"""Inputs in a row that part nobody, after which there is nothing more to be expected."""
+_HANGS = 3
+"""Runs of a batch in which all programs hang on an input, which takes the inputs after it along."""
+_CONFIRMING = 2
+"""Runs more of an input that parts programs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Asks for one program on some inputs, in this order and in one process.
+
+    Attributes:
+        program: Index of the program.
+        inputs: Literals of argument lists, or standard inputs.
+    """
+
+    program: int
+    inputs: tuple[str, ...]
+
+
+Executions: TypeAlias = Generator[list[Execution], list[list[Observation]], "Attack"]
+"""An attack in progress: one list of observations per execution, one observation per input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """What an attack found. S programs, I inputs.
+
+    Attributes:
+        inputs: All inputs tried, [I].
+        columns: What each program did on each input, [I, S], by the names of `behaviour.column`.
+        parting: Places of the inputs that part programs, confirmed; each splits a class that those before it
+            left whole.
+        noisy: By program, why it can not be told apart: what it does on an input changes.
+        hanging: Programs that ran into a time limit.
+        rounded: Inputs on which outputs differ as texts alone, as floats are that were rounded apart.
+        executions: Runs of a program on an input, confirmations included.
+        weights: Samples that each program stands for, [S].
+    """
+
+    inputs: tuple[str, ...]
+    columns: tuple[tuple[str, ...], ...]
+    parting: tuple[int, ...]
+    noisy: Mapping[int, str]
+    hanging: tuple[int, ...]
+    rounded: int
+    executions: int
+    weights: tuple[float, ...]
+
+    @property
+    def partition(self) -> Partition:
+        """The classes that the confirmed inputs make; noisy programs are in none."""
+        keys = [
+            None if program in self.noisy else tuple(self.columns[place][program] for place in self.parting)
+            for program in range(len(self.weights))
+        ]
+        return partition(keys, self.weights)
+
+
+def attack(
+    weights: Sequence[float],
+    batches: Iterable[Sequence[str]],
+    *,
+    same: Same,
+    executions: int = EXECUTIONS,
+    patience: int = PATIENCE,
+) -> Executions:
+    """Looks for inputs on which programs part.
+
+    Args:
+        weights: Samples that each program stands for, > 0, [S].
+        batches: Inputs, those first that promise most.
+        same: Which outputs are one.
+        executions: Runs of a program on an input at most.
+        patience: Inputs in a row that part nobody, after which it ends.
+
+    Returns:
+        What was found, by executions that were paid in full.
+    """
+    board = _Board(tuple(weights), same, executions)
+    for batch in batches:
+        if board.settled or board.idle >= patience:
+            break
+        inputs = board.affordable(batch)
+        if not inputs:
+            break
+        for _ in range(_HANGS):
+            observed = yield [Execution(program, inputs) for program in board.sound]
+            inputs = board.enter(inputs, observed)
+            if not inputs:
+                break
+        while candidates := board.candidates():
+            again = board.repeats(candidates)
+            board.confirm(candidates, (yield [Execution(program, again) for program in board.sound]))
+    return board.attack()
+
+
+def attacked(
+    judge: OutputJudge,
+    problem: Problem,
+    programs: Sequence[str],
+    batches: Iterable[Sequence[str]],
+    *,
+    same: Same,
+    weights: Sequence[float] = (),
+    executions: int = EXECUTIONS,
+    patience: int = PATIENCE,
+) -> Attack:
+    """Runs an attack on a judge.
+
+    Args:
+        judge: Runs the programs.
+        problem: Their question; its limits hold.
+        programs: Sources, [S].
+        batches: As in `attack`.
+        same: As in `attack`.
+        weights: As in `attack`; empty where each program counts once.
+        executions: As in `attack`.
+        patience: As in `attack`.
+    """
+    asked = weights or [1.0] * len(programs)
+    running = attack(asked, batches, same=same, executions=executions, patience=patience)
+    return play(judge, problem, programs, running)
+
+
+def play(judge: OutputJudge, problem: Problem, programs: Sequence[str], running: Executions) -> Attack:
+    """Answers an attack in progress by a judge until it is over."""
+    try:
+        wanted = next(running)
+        while True:
+            runs = [Program(problem, programs[one.program], one.inputs) for one in wanted]
+            wanted = running.send(observe(judge, runs, rounds=1))
+    except StopIteration as end:
+        return end.value
+
+
+@dataclass(slots=True)
+class _Board:
+    """What is known of S programs. Mutable; belongs to one attack."""
+
+    weights: tuple[float, ...]
+    same: Same
+    limit: int
+    inputs: list[str] = field(default_factory=list)
+    columns: list[tuple[str, ...]] = field(default_factory=list)
+    first: list[dict[int, Observation]] = field(default_factory=list)
+    parting: list[int] = field(default_factory=list)
+    noisy: dict[int, str] = field(default_factory=dict)
+    hanging: set[int] = field(default_factory=set)
+    rounded: int = 0
+    spent: int = 0
+    idle: int = 0
+
+    @property
+    def sound(self) -> list[int]:
+        """The programs that are run: the others are noisy, or hang and would cost their limit each time."""
+        whole = range(len(self.weights))
+        return [one for one in whole if one not in self.noisy and one not in self.hanging]
+
+    @property
+    def settled(self) -> bool:
+        """Whether no two programs are left that could part."""
+        return len(self.sound) < 2 or all(len(members) < 2 for members in self._classes())
+
+    def affordable(self, inputs: Sequence[str]) -> tuple[str, ...]:
+        """Returns the new inputs that can be paid, with the confirmation of one."""
+        known = set(self.inputs)
+        fresh = [one for one in dict.fromkeys(inputs) if one not in known]
+        left = (self.limit - self.spent) // max(len(self.sound), 1)
+        return tuple(fresh[: max(left - _CONFIRMING, 0)])
+
+    def enter(self, inputs: tuple[str, ...], observed: Sequence[Sequence[Observation]]) -> tuple[str, ...]:
+        """Enters first observations; returns the inputs that nobody was run on, for all hung before."""
+        ran = dict(zip(self.sound, observed, strict=True))
+        end = max(sum(one != UNFINISHED for one in seen) for seen in observed)
+        inputs, left = inputs[:end], inputs[end:]
+        self.spent += end * len(ran)
+        self.inputs += inputs
+        self.idle += len(inputs)
+        for place in range(len(inputs)):
+            cells = {program: seen[place] for program, seen in ran.items()}
+            self._watch(cells)
+            self.first.append(cells)
+            self.columns.append(self._column(cells))
+            self.rounded += rounds(list(cells.values()), self.same)
+        return left
+
+    def candidates(self) -> list[int]:
+        """Returns the places of inputs that split a class further, as many as can be paid to be confirmed."""
+        found = self._splitting(range(len(self.inputs)))
+        self.idle = 0 if found else self.idle
+        payable = (self.limit - self.spent) // (_CONFIRMING * max(len(self.sound), 1))
+        return found[:payable] if self.sound else []
+
+    def repeats(self, places: Sequence[int]) -> tuple[str, ...]:
+        """Returns inputs in the order in which they are confirmed: backwards, then forwards.
+
+        A program that draws random numbers from a fixed seed, or remembers earlier calls, does the same in a
+        second process unless the calls before an input are others.
+        """
+        forwards = [self.inputs[place] for place in places]
+        return (*forwards[::-1], *forwards)
+
+    def confirm(self, places: Sequence[int], observed: Sequence[Sequence[Observation]]) -> None:
+        """Enters repeated observations: who does otherwise is noisy; inputs that still part programs part."""
+        count = len(places)
+        for program, seen in zip(self.sound, observed, strict=True):
+            self.spent += len(seen)
+            for place, back, forth in zip(places, seen[count - 1 :: -1], seen[count:], strict=True):
+                # by the text: what comes out the same but for rounding is noise too if it changes at all
+                before = self.first[place][program]
+                if any(_text(before) != _text(one) for one in (back, forth)):
+                    self.noisy.setdefault(program, "does otherwise when it is run again")
+        self.parting += self._splitting(places)
+
+    def attack(self) -> Attack:
+        """Returns what is known."""
+        return Attack(
+            tuple(self.inputs),
+            tuple(self.columns),
+            tuple(self.parting),
+            dict(self.noisy),
+            tuple(sorted(self.hanging)),
+            self.rounded,
+            self.spent,
+            self.weights,
+        )
+
+    def _watch(self, cells: Mapping[int, Observation]) -> None:
+        nobody = all(one.outcome is Outcome.TIMEOUT for one in cells.values())  # it may be no input at all
+        for program, one in cells.items():
+            if shows_address(one):
+                self.noisy.setdefault(program, "its output holds the address of an object")
+            if one.outcome is Outcome.TIMEOUT and not nobody:
+                self.hanging.add(program)
+
+    def _column(self, cells: Mapping[int, Observation]) -> tuple[str, ...]:
+        """Returns [S]: a program that is not run any more does what it is known for."""
+        names = dict(zip(cells, column(list(cells.values()), self.same), strict=True))
+        return tuple(names.get(program, NOT_RUN) for program in range(len(self.weights)))
+
+    def _splitting(self, places: Iterable[int]) -> list[int]:
+        """Returns those of some inputs, in order, that split a class which all before them leave whole."""
+        found: list[int] = []
+        classes = self._classes()
+        for place in places:
+            finer = partition(self._keys([*self.parting, *found, place]), self.weights).classes
+            if len(finer) > len(classes):
+                found.append(place)
+                classes = finer
+        return found
+
+    def _classes(self) -> tuple[tuple[int, ...], ...]:
+        return partition(self._keys(self.parting), self.weights).classes
+
+    def _keys(self, places: Sequence[int]) -> list[tuple[str, ...] | None]:
+        """Returns what each program does on some inputs; None for one that parts nobody."""
+        columns = [self.columns[place] for place in places]
+        return [
+            None if program in self.noisy else tuple(one[program] for one in columns)
+            for program in range(len(self.weights))
+        ]
+
+
+def _text(seen: Observation) -> tuple[str | None, Outcome]:
+    return seen.output, seen.outcome
+
+
+def survivors(found: Attack, place: int, right: str) -> list[bool]:
+    """Returns [S], whether each program does on an input what is right there; a noisy one does not."""
+    names = found.columns[place]
+    return [name == right and program not in found.noisy for program, name in enumerate(names)]
+
+
+def parted(found: Attack, one: int, other: int) -> tuple[str, ...]:
+    """Returns the confirmed inputs on which two programs part."""
+    if one in found.noisy or other in found.noisy:
+        return ()
+    differs = [found.columns[place][one] != found.columns[place][other] for place in found.parting]
+    return tuple(found.inputs[place] for place in compress(found.parting, differs))

@@ -1,0 +1,139 @@
+"""Who is right on an input where programs part, and how sure that is. No reference, no hidden test is asked.
+
+Three witnesses: the programs, by behaviour class; a language model asked for that one output; and properties
+of the question, which no vote outweighs easily.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from o1coder_gym.policies import Engine, Generate
+from o1coder_gym.steps import prompts
+from o1coder_gym.steps.formats import Prompt
+from o1coder_gym.tcg.adversary.attack import Attack
+from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, is_failure
+from o1coder_gym.tcg.adversary.properties import lacking, properties_of
+from o1coder_gym.tcg.checking.agreement import Same
+from o1coder_gym.tcg.reading.literals import parse_expression, read_literal, write_literal
+from o1coder_gym.types import Problem, Sampling
+
+Ask: TypeAlias = Callable[[Problem, Sequence[str]], list[list[str]]]
+"""Asks somebody for the outputs of inputs; for each input the outputs told, each a vote, perhaps none."""
+
+LACKING = 0.2
+"""What a vote counts for an output that lacks a property of the question, for each property."""
+_HALF = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What is taken for right on one input.
+
+    Attributes:
+        input: The input.
+        right: Name of what programs do there (`behaviour.column`) that is taken for right; None where most
+            programs fail, for then it may be no input of the question.
+        confidence: Share of the votes behind it, in [0, 1].
+        votes: By name of what programs do.
+    """
+
+    input: str
+    right: str | None
+    confidence: float
+    votes: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    @property
+    def output(self) -> str | None:
+        """The output that is taken for right."""
+        return None if self.right is None else self.right[1:]
+
+
+def rulings(
+    problem: Problem, found: Attack, *, power: float = 1.0, ask: Ask | None = None, trust: float = 1.0
+) -> list[Ruling]:
+    """Returns a ruling for each confirmed input of an attack, in order.
+
+    Args:
+        problem: The question.
+        found: The attack.
+        power: A class of weight w has w^power votes: 1 is a vote a sample, 0 a vote a class.
+        ask: Asked for outputs; None asks nobody.
+        trust: Votes of all that was told of an input, as a share of those of the programs.
+    """
+    classes = found.partition
+    voters = [members[0] for members in classes.classes]
+    votes = {voter: weight**power for voter, weight in zip(voters, classes.weights, strict=True)}
+    inputs = [found.inputs[place] for place in found.parting]
+    told = ask(problem, inputs) if ask and inputs else [[] for _ in inputs]
+    properties = properties_of(problem)
+    ruled = []
+    for place, given, outputs in zip(found.parting, inputs, told, strict=True):
+        names = found.columns[place]
+        counted: dict[str, float] = {}
+        for program, vote in votes.items():
+            if names[program] == NOT_RUN:
+                continue
+            counted[names[program]] = counted.get(names[program], 0.0) + vote
+        for output in outputs:
+            if (name := f"={output}") in counted:
+                counted[name] += trust * sum(votes.values()) / len(outputs)
+        for name in counted:
+            if not is_failure(name):
+                counted[name] *= LACKING ** len(lacking(properties, given, name[1:]))
+        ruled.append(ruling(given, counted))
+    return ruled
+
+
+def ruling(given: str, votes: Mapping[str, float]) -> Ruling:
+    """Returns the ruling of votes; a tie goes to the name that was counted first."""
+    whole = sum(votes.values())
+    outputs = {name: count for name, count in votes.items() if not is_failure(name)}
+    if not outputs or sum(outputs.values()) < _HALF * whole:
+        return Ruling(given, None, 0.0, votes)
+    right = max(outputs, key=lambda name: outputs[name])
+    return Ruling(given, right, outputs[right] / whole, votes)
+
+
+def ask_model(engine: Engine, same: Same, *, samples: int = 4, seed: int = 0) -> Ask:
+    """Returns who asks a language model for the output of one input at a time.
+
+    Args:
+        engine: Where text comes from.
+        same: Which outputs are one.
+        samples: Answers per input, ≥ 1.
+        seed: Fixes the draw.
+    """
+    sampling = Sampling(temperature=0.8, top_p=0.95, top_k=50, max_tokens=128)
+
+    def ask(problem: Problem, inputs: Sequence[str]) -> list[list[str]]:
+        shown = [_prompt(problem, given) for given in inputs]
+        requests = [Generate(one, engine.encode(one), samples, sampling, seed, _line_end) for one in shown]
+        answers = engine.generate(requests)
+        return [[out for one in told if (out := read_output(one.text)) is not None] for told in answers]
+
+    return ask
+
+
+def read_output(text: str) -> str | None:
+    """Returns the canonical literal on the first line of an answer, None if there is none."""
+    line = next((line for line in text.strip().splitlines() if line.strip()), "").strip().strip("`")
+    line = line.rpartition("==")[2].strip()
+    try:
+        return write_literal(read_literal(line)) if parse_expression(line) else None
+    except ValueError:
+        return None
+
+
+def _prompt(problem: Problem, given: str) -> Prompt:
+    call = f"{problem.entry_point}({given[1:-1]})"
+    asked = f"### Problem\n{prompts.question(problem)}\n### Question\nWhat does a right solution return for"
+    return Prompt((("user", f"{asked} {call}? Answer with the Python literal alone, on one line."),), "", "")
+
+
+def _line_end(text: str) -> int | None:
+    body = text.lstrip()
+    end = body.find("\n")
+    return None if end < 0 else len(text) - len(body) + end

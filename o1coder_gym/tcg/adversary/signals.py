@@ -1,0 +1,90 @@
+"""What an attack teaches: preference pairs for the policy, rewards for a test generator, hard tests to keep.
+
+All of it comes from rulings, which are opinions with a confidence, never from references or hidden tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice, product
+
+from o1coder_gym.process_data.rows import PairRow
+from o1coder_gym.tcg.adversary.attack import Attack
+from o1coder_gym.tcg.adversary.behaviour import is_failure
+from o1coder_gym.tcg.adversary.choosing import by_rulings
+from o1coder_gym.tcg.adversary.oracle import Ruling
+from o1coder_gym.tcg.checking.question_comparison import comparison_of, expected_test
+from o1coder_gym.types import GeneratedTests, Problem, State, Step
+
+CONFIDENT = 0.5
+"""Confidence from which a ruling is believed: most votes stand behind it."""
+_PAIRS = 16
+SOURCE = "attack"
+"""What the rows of these pairs name as their source."""
+
+
+def hard_tests(problem: Problem, ruled: Sequence[Ruling], *, confidence: float = CONFIDENT) -> GeneratedTests:
+    """Returns the tests that part programs and whose output is believed; their weights are confidences."""
+    comparison = comparison_of(problem)
+    believed = [one for one in ruled if one.output is not None and one.confidence >= confidence]
+    weights = {
+        expected_test(problem, comparison, one.input, one.output or ""): one.confidence for one in believed
+    }
+    return GeneratedTests(tuple(weights), report={"parting": len(ruled)}, weights=tuple(weights.values()))
+
+
+def preference_pairs(
+    found: Attack, ruled: Sequence[Ruling], ends: Sequence[State], *, split: str, most: int = _PAIRS
+) -> list[PairRow]:
+    """Returns pairs for DPO: a program that survives all believed inputs over one that falls on some.
+
+    Only programs that were committed in the same state are a pair; the value of each is its mean standing.
+
+    Args:
+        found: The attack.
+        ruled: Its rulings.
+        ends: The terminal state of each program, [S].
+        split: Of the problem.
+        most: Pairs at most; those of the widest margin first.
+    """
+    believed = [
+        (found.columns[place], one.right)
+        for place, one in zip(found.parting, ruled, strict=True)
+        if one.right is not None and one.confidence >= CONFIDENT
+    ]
+    values = by_rulings(found, ruled)
+    sound = [program for program in range(len(ends)) if program not in found.noisy]
+    fallen = [program for program in sound if any(names[program] != right for names, right in believed)]
+    pairs = [
+        _pair(ends[winner], ends[loser], values[winner], values[loser], split)
+        for winner, loser in product([program for program in sound if program not in fallen], fallen)
+        if ends[winner].steps[:-1] == ends[loser].steps[:-1] and values[winner] > values[loser]
+    ]
+    return list(islice(sorted(pairs, key=lambda pair: -pair.margin), most)) if believed else []
+
+
+def generator_rewards(found: Attack, ruled: Sequence[Ruling], inputs: Sequence[str]) -> list[float]:
+    """Returns what each input of a test generator is worth: the share of programs that fall on it.
+
+    After UTRL's reward for tests that fail wrong programs, times the confidence of the ruling. An input that
+    parts nobody, or on which most programs fail, is worth nothing, and so is one that was not confirmed.
+
+    Args:
+        found: The attack.
+        ruled: Its rulings.
+        inputs: Inputs of the generator, among those of the attack or not.
+    """
+    worth: dict[str, float] = {}
+    whole = sum(found.weights)
+    for place, one in zip(found.parting, ruled, strict=True):
+        names = found.columns[place]
+        falls = sum(weight for name, weight in zip(names, found.weights, strict=True) if name != one.right)
+        believed = one.right is not None and not is_failure(one.right)
+        worth[one.input] = one.confidence * falls / whole if believed else 0.0
+    return [worth.get(given, 0.0) for given in inputs]
+
+
+def _pair(winner: State, loser: State, chosen: float, rejected: float, split: str) -> PairRow:
+    state = State(winner.problem_id, winner.steps[:-1])
+    steps: tuple[Step, Step] = winner.steps[-1], loser.steps[-1]
+    return PairRow(state, *steps, chosen, rejected, 1, split, (SOURCE,))

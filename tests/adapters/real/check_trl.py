@@ -1,0 +1,143 @@
+"""TRL's AsyncGRPO: steps of training on a CPU, its own rollout worker, its requests answered by a script."""
+
+import itertools
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl.chat_template_utils import add_response_schema, qwen3_chat_template
+from trl.experimental.async_grpo import (
+    AsyncGRPOConfig,
+    AsyncGRPOTrainer,
+    async_grpo_trainer,
+    async_rollout_worker,
+)
+
+import o1coder_gym
+from o1coder_gym.envs.trl import O1CoderSpec
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.types import ActionType, Step
+
+TINY = Path(o1coder_gym.__file__).parent / "data" / "tiny"
+
+
+class NoTransfer:
+    """Weights stay here: TRL sends them by NCCL, which wants GPUs."""
+
+    def __init__(self):
+        self.sent = 0
+
+    def send_weights(self, weights):
+        self.sent += sum(1 for _ in weights)
+
+    def init_weight_transfer(self):
+        pass
+
+    pause = resume = destroy = init_weight_transfer
+
+
+class Scripted(BaseHTTPRequestHandler):
+    """The part of vLLM's server that TRL's worker asks: token ids in, token ids out."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self._tell({"data": [{"id": "tiny", "max_model_len": 2048}]})
+
+    def do_POST(self):
+        json.loads(self.rfile.read(int(self.headers["content-length"])))
+        ids = next(self.server.answers)
+        logprobs = {"token_logprobs": [-1.0] * len(ids)}
+        self._tell({"choices": [{"token_ids": ids, "logprobs": logprobs, "finish_reason": "stop"}]})
+
+    def _tell(self, body):
+        raw = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, format, *arguments):
+        pass
+
+
+@pytest.fixture
+def tokenizer():
+    found = AutoTokenizer.from_pretrained(TINY)
+    found.chat_template = qwen3_chat_template  # one that knows tools
+    return add_response_schema(found)
+
+
+def answers(tokenizer, task, *, tools):
+    """A right program, a wrong one, and so on; as calls of a tool, each followed by a last word."""
+    reference = next(row.reference for row in load_rows("starter") if row.problem.task_id == task)
+    for code in itertools.cycle([reference, "1 / 0"]):
+        step = PSEUDOCODE.render(Step(ActionType.CODE, code), 1)
+        call = json.dumps({"name": "step", "arguments": {"text": step}})
+        said = [f"<tool_call>\n{call}\n</tool_call>", "Done."] if tools else [step]
+        for text in said:
+            yield [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
+
+
+@pytest.mark.parametrize("tools", [False, True])
+def test_asynchronous_grpo_takes_a_step(tmp_path, tokenizer, tools, monkeypatch):
+    monkeypatch.setattr(async_grpo_trainer, "get_peak_flops_per_device", lambda *_: 1e12)  # it asks CUDA
+    monkeypatch.setattr(async_rollout_worker, "is_vllm_available", lambda *_, **__: True)  # a script answers
+    spec = O1CoderSpec("starter")
+    row = spec.train_dataset[0]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
+    server.answers = answers(tokenizer, row["task_id"], tools=tools)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    config = AsyncGRPOConfig(
+        output_dir=str(tmp_path),
+        vllm_server_base_url=f"http://127.0.0.1:{server.server_address[1]}",
+        max_steps=1,
+        num_generations=2,
+        max_inflight_tasks=1,
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=1,
+        token_budget=-1,
+        max_completion_length=512,
+        learning_rate=1e-3,
+        use_cpu=True,
+        model_init_kwargs={"dtype": "float32"},
+        bf16=False,
+        gradient_checkpointing=False,
+        report_to=[],
+        logging_steps=1,
+    )
+    own = {"environment_factory": spec.rewarding_environment_factory} if tools else {}
+    trainer = AsyncGRPOTrainer(
+        str(TINY),
+        reward_funcs=[] if tools else spec.reward_funcs,
+        args=config,
+        train_dataset=Dataset.from_list([row]),
+        processing_class=tokenizer,
+        weight_transfer=NoTransfer(),
+        **own,
+    )
+    trainer.train()
+    server.shutdown()
+    logged = {name: value for entry in trainer.state.log_history for name, value in entry.items()}
+    assert logged["reward"] == pytest.approx(spec_mean(spec, row), abs=0.3), logged
+    assert logged["reward_std"] > 0
+    before = AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32).parameters()
+    after = trainer.model.parameters()
+    assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def spec_mean(spec, row):
+    """The mean reward of a right and of a wrong program, in process."""
+    codes = [
+        next(one.reference for one in load_rows("starter") if one.problem.task_id == row["task_id"]),
+        "1 / 0",
+    ]
+    steps = [PSEUDOCODE.render(Step(ActionType.CODE, code), 1) for code in codes]
+    paid = spec.episode_reward(steps, task_id=[row["task_id"]] * 2)
+    return sum(paid) / 2

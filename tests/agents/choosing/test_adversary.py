@@ -1,0 +1,197 @@
+"""The second player: around any agent, paid by the same budget, resumed and replayed."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.agents import Driver, Task, load_agent
+from o1coder_gym.agents.driver.recordings import Recorder
+from o1coder_gym.agents.driver.sweep import answer_within
+from o1coder_gym.agents.driver.tasks import TaskResult
+from o1coder_gym.agents.driver.tree_records import tree_record
+from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import ConformanceError, UnknownNameError, UsageError
+from o1coder_gym.process_data.search_tree import SearchTree
+from o1coder_gym.protocols import Judge as JudgeProtocol
+from o1coder_gym.queries import Execute, Executed, Search, execute
+from o1coder_gym.runs.budget import UNLIMITED, Budget
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.sandbox import Judge
+from o1coder_gym.steps.formats import VANILLA
+from o1coder_gym.types import (
+    ActionType,
+    CallTest,
+    PolicyRequest,
+    Problem,
+    Proposal,
+    SearchResult,
+    State,
+    Step,
+)
+
+PROBLEM = Problem("p", "def double(x):\n    'Return twice x.'\n", "double", (CallTest("[2]", "4"),))
+CODES = (
+    "def double(x):\n    return x * x",
+    "def double(x):\n    return 2 * x",
+    "def double(x):\n    return x + x",
+    "def double(x):\n    return x",
+    "def double(x):\n    import random\n    return 4 if x == 2 else random.random()",
+)
+SPEC = "best_of_n?n=10&adversary=mutation"
+
+
+class Script:
+    """Writes the programs in turn, whoever asks."""
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        return [tuple(self._one() for _ in range(request.n)) for request in requests]
+
+    def _one(self) -> Proposal:
+        self.written += 1
+        return Proposal(f"```python\n{CODES[self.written % len(CODES)]}\n```", 10, -1.0)
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    with Judge(2) as judge:
+        yield judge
+
+
+def model(judge: JudgeProtocol) -> ReasoningModel:
+    return ReasoningModel([PROBLEM], judge, format=VANILLA)
+
+
+def run(judge: Judge, spec: str = SPEC, budget: Budget = UNLIMITED, **options: object) -> TaskResult:
+    driver = Driver(model(judge), Script(), **options)  # pyright: ignore[reportArgumentType]
+    return driver.run([Task("p", load_agent(spec), budget, name=spec)])[0]
+
+
+def test_the_adversary_finds_what_public_tests_do_not_tell(judge: Judge) -> None:
+    found = run(judge)
+    assert found.error is None
+    assert found.result is not None
+    assert found.result.code in CODES[1:3]  # x·x and the random one pass the public test too
+    (parting,) = found.result.partings
+    assert dict(parting.outputs).keys() == {parting.right, str(int(parting.input[1:-1]) ** 2)}
+    assert parting.confidence == pytest.approx(2 / 3)  # 4 of 6 samples whose results do not change
+
+
+@pytest.mark.parametrize(
+    "agent", ["best_of_n?n=10&select=tests", "greedy?", "self_repair?starts=3", "mcts?simulations=4"]
+)
+def test_any_agent_takes_it(judge: Judge, agent: str) -> None:
+    found = run(judge, f"{agent}&adversary=mutation")
+    assert found.error is None
+    assert found.result is not None
+    assert found.result.code is not None
+
+
+@pytest.mark.parametrize("executions", [1, 3, 8, 15, 40])
+def test_both_players_pay(judge: Judge, executions: int) -> None:
+    found = run(judge, budget=Budget(executions=executions))
+    assert found.error is None
+    assert found.usage.executions <= executions
+    assert found.result is not None
+    assert found.result.code is not None
+
+
+def test_a_run_is_resumed_without_running_a_program(judge: Judge, tmp_path: Path) -> None:
+    with_folder = RunFolder.open(tmp_path / "run", {})
+    first = run(judge, journal=with_folder)
+    with_folder.close()
+
+    class Dead:
+        def evaluate(self, submissions: object, /) -> list[object]:
+            raise AssertionError("the journal has it")
+
+    again = RunFolder.open(tmp_path / "run", {}, resume=True)
+    driver = Driver(model(Dead()), Script(), journal=again)  # pyright: ignore[reportArgumentType]
+    (second,) = driver.run([Task("p", load_agent(SPEC), name=SPEC)])
+    again.close()
+    assert first.result is not None
+    assert second.result is not None
+    assert (second.error, second.result.partings) == (None, first.result.partings)
+    assert second.result.state == first.result.state
+
+
+def test_a_smaller_budget_is_read_off_the_run(judge: Judge) -> None:
+    recorder = Recorder()
+    task = Task("p", load_agent(SPEC), name=SPEC)
+    Driver(model(judge), Script(), observer=recorder).run([task])
+    recording = recorder.recordings[task.key]
+    for executions in (2, 9, 30):
+        budget = Budget(executions=executions)
+        read = answer_within(task, PROBLEM, State("p"), recording, budget)
+        (run_alone,) = Driver(model(judge), Script()).run([Task("p", load_agent(SPEC), budget, name=SPEC)])
+        assert run_alone.result is not None
+        assert read.result.state == run_alone.result.state
+        assert read.usage.executions == run_alone.usage.executions
+
+
+def test_the_tree_says_which_input_parted_whom(judge: Judge) -> None:
+    recorder = Recorder()
+    task = Task("p", load_agent(SPEC), name=SPEC)
+    (found,) = Driver(model(judge), Script(), observer=recorder).run([task])
+    tree = tree_record(found, PROBLEM, recorder.recordings[task.key], seed=0, format="vanilla")
+    (parting,) = tree.partings
+    codes = {output: {tree.nodes[node].step.text for node in nodes} for output, nodes in parting.outputs}  # pyright: ignore[reportOptionalMemberAccess]
+    assert codes[parting.right or ""] == set(CODES[1:3])
+    assert SearchTree.from_row(json.loads(json.dumps(tree.to_row()))) == tree
+
+
+def test_a_spec_is_checked() -> None:
+    with pytest.raises(UnknownNameError, match="adversary"):
+        load_agent("mcts?adversary=nobody")
+    with pytest.raises(UsageError, match="not both"):
+        load_agent("mcts?adversary=mutation&select=prm_last")
+
+
+END = State("p", (Step(ActionType.CODE, CODES[1]),))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Execute(State("p"), ("[1]",)),
+        Execute(END, ()),
+        Execute(END, ("[1]",) * 65),
+        Execute(END, (1,)),  # pyright: ignore[reportArgumentType]
+    ],
+)
+def test_what_cannot_be_executed_ends_the_task(judge: Judge, query: Execute) -> None:
+    def agent(problem: Problem, root: State) -> Search:
+        yield [query]
+        return SearchResult(None)
+
+    (found,) = Driver(model(judge), Script()).run([Task("p", agent)])
+    assert isinstance(found.error, ConformanceError)
+
+
+def test_an_agent_of_ones_own_may_execute(judge: Judge) -> None:
+    told: list[Executed] = []
+
+    def agent(problem: Problem, root: State) -> Search:
+        told.extend((yield from execute([Execute(END, ("[1]", "['a']"))])))
+        return SearchResult(None)
+
+    (found,) = Driver(model(judge), Script()).run([Task("p", agent)])
+    assert [one.got for one in told[0].results] == ["2", "'aa'"]
+    assert found.usage.executions == 1
+
+
+def test_a_model_that_cannot_execute_is_told_so(judge: Judge) -> None:
+    class Plain:
+        def evaluate(self, submissions: object, /) -> list[object]:
+            return []
+
+    def agent(problem: Problem, root: State) -> Search:
+        yield [Execute(END, ("[1]",))]
+        return SearchResult(None)
+
+    (found,) = Driver(model(Plain()), Script()).run([Task("p", agent)])  # pyright: ignore[reportArgumentType]
+    assert isinstance(found.error, UsageError)

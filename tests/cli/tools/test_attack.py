@@ -1,0 +1,49 @@
+import json
+from pathlib import Path
+
+import pytest
+
+SOLUTIONS = [
+    {"task_id": "toy/square", "code": "def square(x):\n    return x * x"},
+    {"task_id": "toy/square", "solution_id": "twice", "code": "def square(x):\n    return 2 * x"},
+    {"task_id": "toy/square", "solution_id": "power", "code": "def square(x):\n    return x ** 2"},
+    {
+        "task_id": "toy/square",
+        "solution_id": "random",
+        "code": "import random\nsquare = lambda x: random.random()",
+    },
+    {"task_id": "toy/double", "solution_id": "alone", "code": "def double(x):\n    return 2 * x"},
+]
+
+
+@pytest.fixture
+def solutions(tmp_path: Path) -> Path:
+    path = tmp_path / "solutions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in SOLUTIONS))
+    return path
+
+
+def test_inputs_that_part_programs_are_printed_and_kept(o1coder, problems, solutions, tmp_path):
+    kept = tmp_path / "hard.jsonl"
+    done = o1coder("attack", "--problems", problems, "--solutions", solutions, "--json", "--keep", kept)
+    assert done.returncode == 0, done.stderr
+    square, double = (json.loads(line) for line in done.stdout.splitlines())
+    assert square["classes"] == [["1", "power"], ["twice"]]
+    assert list(square["noisy"]) == ["random"]
+    assert square["attacks"][0]["outputs"] == {"1": ["1", "power"], "2": ["twice"]}
+    assert (double["programs"], double["attacks"], double["entropy"]) == (1, [], 0.0)
+    rows = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert rows[0]["tests"] == [{"kind": "call", "args": "[1]", "expected": "1"}]
+
+
+def test_it_reads_for_people(o1coder, problems, solutions):
+    done = o1coder("attack", "--problems", problems, "--solutions", solutions)
+    assert "toy/square: 4 programs, 4 distinct, 2 behaviours (entropy 0.92 bits)" in done.stdout
+    assert "1: 1, power   ← right? 67%" in done.stdout
+    assert "noisy: random" in done.stdout
+
+
+def test_a_file_without_programs_is_refused(o1coder, problems, tmp_path):
+    (tmp_path / "empty.jsonl").write_text("\n")
+    done = o1coder("attack", "--problems", problems, "--solutions", tmp_path / "empty.jsonl")
+    assert (done.returncode, done.stderr.splitlines()[-1][:6]) == (2, "usage:")

@@ -1,0 +1,50 @@
+"""Tables for other tools."""
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.reporting.tables.export import Grid, to_latex, write_grid
+
+GRID = Grid(
+    "t", [{"agent": "mcts?c=1_4", "share": 0.5, "n": 1024}, {"agent": "a&b", "share": math.nan, "n": None}]
+)
+
+
+def test_csv_is_read_back(tmp_path: Path) -> None:
+    with write_grid(GRID, tmp_path / "new" / "t.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [
+        {"agent": "mcts?c=1_4", "share": "0.5", "n": "1024"},
+        {"agent": "a&b", "share": "", "n": ""},
+    ]
+
+
+def test_latex_escapes_and_aligns() -> None:
+    assert to_latex(GRID).splitlines() == [
+        r"\begin{tabular}{lrr}",
+        r"\toprule",
+        r"agent & share & n \\",
+        r"\midrule",
+        r"mcts?c=1\_4 & 0.500 & 1,024 \\",
+        r"a\&b & -- & -- \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def test_parquet_is_read_back(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = parquet.read_table(write_grid(GRID, tmp_path / "t.parquet")).to_pylist()
+    assert rows == [
+        {"agent": "mcts?c=1_4", "share": 0.5, "n": 1024},
+        {"agent": "a&b", "share": None, "n": None},
+    ]
+
+
+def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"ends in \.csv, \.tex, \.parquet"):
+        write_grid(GRID, tmp_path / "t.xls")

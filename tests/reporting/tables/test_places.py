@@ -1,0 +1,126 @@
+"""What is compared with what, by folder, agent and budget; and the table of it."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.reporting.results import RESULTS, ResultRow
+from o1coder_gym.reporting.tables.comparison_table import change_lines, comparison_table
+from o1coder_gym.reporting.tables.places import Pair, compare_places, read_place
+from o1coder_gym.reporting.tables.run_tables import comparison_grid
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.types import Outcome, Usage
+
+TASKS = 12
+
+
+def rows(agent: str, limit: int, solved: set[int], seed: int = 0) -> list[ResultRow]:
+    return [
+        ResultRow(
+            f"p/{task}",
+            agent,
+            seed,
+            Outcome.PASS if task in solved else Outcome.WRONG_ANSWER,
+            int(task in solved),
+            1,
+            0.0,
+            "",
+            1,
+            Usage(tokens=limit),
+            problems="toy",
+            budget=Budget(tokens=limit),
+        )
+        for task in range(TASKS)
+    ]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """greedy solves nothing; mcts all at 1,024 tokens and p/0 at 512."""
+    path = tmp_path_factory.mktemp("runs") / "sweep@home"
+    found = [
+        *rows("greedy", 512, set()),
+        *rows("greedy", 1024, {1}),
+        *rows("mcts:width=4,simulations=16", 512, {0}),
+        *rows("mcts:width=4,simulations=16", 1024, {*range(TASKS)} - {1}),
+    ]
+    with RunFolder.open(path, {}) as folder:
+        folder.append(RESULTS, *(row.to_row() for row in found))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("place", "count"),
+    [
+        ("", 4 * TASKS),
+        ("#mcts", 2 * TASKS),
+        ("#mcts:width=4,simulations=16", 2 * TASKS),
+        ("@1024", 2 * TASKS),
+        ("#greedy@1,024", TASKS),
+    ],
+)
+def test_a_place_is_a_folder_an_agent_a_budget(run: Path, place: str, count: int) -> None:
+    assert len(read_place(f"{run}{place}").rows) == count
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("#puct", "no rows of an agent 'puct'; there are: greedy, mcts"),
+        ("@64", "no rows with a budget of 64"),
+    ],
+)
+def test_what_is_not_there_is_said(run: Path, place: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        read_place(f"{run}{place}")
+
+
+def test_one_place_is_compared_with_its_baseline_by_budget(run: Path) -> None:
+    half, whole = compare_places([read_place(f"{run}")], "greedy")
+    assert [(half.name, half.against, half.budget), whole.budget] == [
+        ("mcts:width=4,simulations=16", "greedy", "512 tokens"),
+        "1,024 tokens",
+    ]
+    assert (half.changes.gained, half.changes.lost) == (("p/0",), ())
+    assert (len(whole.changes.gained), whole.changes.lost) == (TASKS - 1, ("p/1",))
+
+
+def test_several_places_are_compared_with_the_first(run: Path) -> None:
+    names = [f"{run}#mcts@1024", f"{run}#mcts@512", f"{run}#greedy@512"]
+    pairs = compare_places([read_place(name) for name in names], "greedy")
+    assert [(pair.name, pair.against) for pair in pairs] == [(names[1], names[0]), (names[2], names[0])]
+    # 10 and 11 of 12 differ, always the same way: p = 2 / 2^10 and 2 / 2^11, the smaller one doubled (Holm)
+    assert [pair.comparison.p for pair in pairs] == pytest.approx([2 / 2**10, 2 / 2**11])
+    assert [pair.comparison.p_corrected for pair in pairs] == pytest.approx([2 / 2**10, 2 / 2**10])
+    assert [row["conclusion"] for row in comparison_grid([pair.comparison for pair in pairs]).rows] == [
+        f"{names[0]} solves more"
+    ] * 2
+
+
+def pairs_of(run: Path) -> list[Pair]:
+    return compare_places([read_place(f"{run}")], "greedy")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_fits_the_terminal(run: Path, width: int) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(comparison_table(pairs_of(run), width))
+    shown = console.export_text().splitlines()
+    assert max(map(len, shown)) <= width
+    assert (
+        any(line.split()[:4] == ["mcts:width=4,simulations=16", "+", "92", "8"] for line in shown)
+        or width == 80
+    )
+    assert "simulations=16" in " ".join(shown)
+
+
+def test_changed_problems_are_named(run: Path) -> None:
+    assert list(change_lines(pairs_of(run)))[:3] == [
+        "mcts:width=4,simulations=16 against greedy @ 512 tokens",
+        "  + p/0",
+        "  − none",
+    ]

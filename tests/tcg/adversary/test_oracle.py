@@ -1,0 +1,116 @@
+"""Rulings by hand: votes, properties, a model that is asked; and what is learned and chosen by them."""
+
+from dataclasses import replace
+
+import pytest
+
+from o1coder_gym.tcg.adversary.attack import Attack
+from o1coder_gym.tcg.adversary.choosing import by_class, by_rulings
+from o1coder_gym.tcg.adversary.oracle import LACKING, read_output, ruling, rulings
+from o1coder_gym.tcg.adversary.properties import lacking, properties_of
+from o1coder_gym.tcg.adversary.signals import generator_rewards, hard_tests, preference_pairs
+from o1coder_gym.types import ActionType, AssertTest, CallTest, Problem, State, Step
+
+SORTED = Problem(
+    "p",
+    "def f(xs):\n    'Sort a list.'\n",
+    "f",
+    (CallTest("[[2, 1]]", "[1, 2]"), CallTest("[[3, 1, 2]]", "[1, 2, 3]")),
+)
+
+
+def board(*columns: str | tuple[str, ...], weights: tuple[float, ...], noisy: tuple[int, ...] = ()) -> Attack:
+    """An attack whose every input parts programs; a column has a letter or a name a program."""
+    names = tuple(tuple(f"={one}" if len(one) == 1 else one for one in column) for column in columns)
+    inputs = tuple(f"[{place}]" for place in range(len(names)))
+    return Attack(inputs, names, tuple(range(len(names))), dict.fromkeys(noisy, "noise"), (), 0, 0, weights)
+
+
+PLAIN = Problem("p", "def f(x): ...", "f")
+
+
+def test_votes_are_counted_by_sample() -> None:
+    (one,) = rulings(PLAIN, board("112", weights=(1.0, 2.0, 4.0)))
+    assert (one.right, one.output, one.confidence) == ("=2", "2", pytest.approx(4 / 7))
+    (one,) = rulings(PLAIN, board("112", weights=(1.0, 2.0, 4.0)), power=0.0)
+    assert one.confidence == 0.5  # a vote a class
+
+
+def test_where_most_fail_nothing_is_right() -> None:
+    (one,) = rulings(PLAIN, board(("1", "runtime_error", "timeout"), weights=(1.0, 1.0, 1.0)))
+    assert (one.right, one.confidence) == (None, 0.0)
+    assert ruling("[1]", {}).right is None
+
+
+def test_a_noisy_program_and_one_that_was_not_run_have_no_vote() -> None:
+    (one,) = rulings(PLAIN, board(("1", "2", "not run"), weights=(1.0, 9.0, 9.0), noisy=(1,)))
+    assert one.votes == {"=1": 1.0}
+
+
+def test_an_output_that_lacks_a_property_counts_less() -> None:
+    found = Attack(("[[3, 1]]",), (("=[3, 1]", "=[1, 3]"),), (0,), {}, (), 0, 0, (3.0, 1.0))
+    (one,) = rulings(SORTED, found)
+    assert one.output == "[1, 3]"
+    assert one.votes["=[3, 1]"] == pytest.approx(3 * LACKING)
+
+
+def test_a_model_that_is_asked_has_votes() -> None:
+    found = board("12", weights=(3.0, 2.0))
+    (one,) = rulings(PLAIN, found, ask=lambda problem, inputs: [["2", "2", "7"]], trust=1.0)
+    assert one.output == "2"  # 2 + 2/3 · 5 against 3; nobody returns 7
+    assert one.votes["=2"] == pytest.approx(2 + 10 / 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [("[1, 2]\nbecause", "[1, 2]"), ("`3`", "3"), ("f(2) == 4", "4"), ("I think", None), ("", None)],
+)
+def test_an_answer_is_read(text: str, output: str | None) -> None:
+    assert read_output(text) == output
+
+
+def test_properties_come_from_examples_and_words() -> None:
+    found = properties_of(SORTED)
+    assert {"ascending", "rearranged", "type"} <= set(found)
+    assert lacking(found, "[[2, 1]]", "[1, 2]") == []
+    assert set(lacking(found, "[[2, 1]]", "[2, 1]")) == {"ascending"}
+    assert {"rearranged", "type"} <= set(lacking(found, "[[2, 1]]", "(1, 1)"))
+    assert lacking(found, "no literal", "[") == []
+
+
+def test_one_example_shows_no_property() -> None:
+    assert properties_of(replace(SORTED, public_tests=SORTED.public_tests[:1])) == {}
+    asserts = (AssertTest("assert f([2, 1]) == [1, 2]"), AssertTest("assert f([1]) == [1]"))
+    assert "ascending" in properties_of(replace(SORTED, public_tests=asserts))
+
+
+def test_scores_by_class_and_by_rulings() -> None:
+    # columns: a a b · a c b; weights 3 2 4 → classes {0}: 3, {1}: 2, {2}: 4
+    found = board("112", "132", weights=(3.0, 2.0, 4.0))
+    assert by_class(found) == [3.0, 2.0, 4.0]
+    ruled = rulings(PLAIN, found)
+    # standings: first input 5/9 5/9 4/9, second 3/9 2/9 4/9
+    assert by_rulings(found, ruled) == pytest.approx([4 / 9, 3.5 / 9, 4 / 9])
+    noisy = replace(found, noisy={2: "noise"})
+    assert by_class(noisy)[2] == by_rulings(noisy, rulings(PLAIN, noisy))[2] == -1.0
+
+
+def end(code: str, *before: str) -> State:
+    return State("p", (*(Step(ActionType.DEFINE, text) for text in before), Step(ActionType.CODE, code)))
+
+
+def test_a_survivor_is_preferred_to_who_falls() -> None:
+    found = board("112", weights=(2.0, 2.0, 1.0))
+    ruled = rulings(PLAIN, found)
+    pairs = preference_pairs(found, ruled, [end("a"), end("b", "plan"), end("c")], split="train")
+    assert [(pair.chosen.text, pair.rejected.text) for pair in pairs] == [("a", "c")]  # b had another plan
+    assert (pairs[0].chosen_value, pairs[0].rejected_value) == (pytest.approx(0.8), pytest.approx(0.2))
+    assert preference_pairs(found, [replace(ruled[0], right=None)], [end("a")] * 3, split="train") == []
+
+
+def test_an_input_is_worth_who_falls_on_it() -> None:
+    found = board("1112", ("1", "1", "timeout", "timeout"), weights=(1.0, 1.0, 1.0, 1.0))
+    ruled = rulings(PLAIN, found)
+    assert generator_rewards(found, ruled, ["[0]", "[9]"]) == [pytest.approx(0.75 * 0.25), 0.0]
+    assert hard_tests(PLAIN, ruled).tests[0] == CallTest("[0]", "1")
+    assert hard_tests(PLAIN, ruled).weights[0] == 0.75
