@@ -70,7 +70,13 @@ class Episode:
 
 
 def sample_episodes(
-    model: Model, policy: LanguageModelPolicy, task_ids: Sequence[str], *, sampling: Sampling, seed: int
+    model: Model,
+    policy: LanguageModelPolicy,
+    task_ids: Sequence[str],
+    *,
+    sampling: Sampling,
+    seed: int,
+    first: int = 0,
 ) -> list[Episode]:
     """Samples one episode for each entry of `task_ids`; repeated entries give independent episodes.
 
@@ -80,6 +86,7 @@ def sample_episodes(
         task_ids: B problems.
         sampling: How steps are drawn.
         seed: Fixes the episodes, whatever else is in the batch.
+        first: Place of the first one in a larger batch, of which another process samples the rest.
 
     Returns:
         B episodes, in order.
@@ -91,7 +98,7 @@ def sample_episodes(
     agent = partial(best_of_n, n=1, sampling=sampling)
     tasks = [
         Task(task_id, agent, name=f"episode-{index}", seed=derive_stream(seed, str(index)))
-        for index, task_id in enumerate(task_ids)
+        for index, task_id in enumerate(task_ids, start=first)
     ]
     driver = Driver(model, policy, observer=recorder, live=max(1, len(tasks)))
     for result in driver.run(tasks):

@@ -46,6 +46,7 @@ from o1coder_gym.steps.formats import StepFormat
 
 try:
     import torch
+    from accelerate import PartialState
     from accelerate.utils import gather_object
     from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
@@ -153,7 +154,8 @@ class StepGRPOTrainer(GRPOTrainer):
         if not self.scored:
             self._monitor.recall(self.state.log_history)
         self.scored = score_episodes(self._episodes, self._rows, self._settings, t)
-        for name, value in self._monitor.watch(self.scored, t, self._sampler.policy).items():
+        whole = gather_object(self.scored)  # what is logged is of the batch, whichever process sampled it
+        for name, value in self._monitor.watch(whole, t, self._sampler.policy).items():
             if not math.isnan(value):
                 log_metric(name, value)
         return [one.reward if one.judged else None for one in self.scored]
@@ -233,6 +235,9 @@ def train_policy(
 ) -> Path:
     """Trains a policy on φ by GRPO (Algorithm 1, step 5) and saves it.
 
+    Processes of ``torchrun`` or ``accelerate launch`` share each batch of episodes; episodes, advantages and
+    curve are those of one process.
+
     Args:
         weights: Known name, Hub id or folder of the model to start from; the reference of the KL term too.
         model: The process over the training problems, with the step scorer and generated tests.
@@ -242,13 +247,14 @@ def train_policy(
         step_format: How steps are written.
         resume: Go on from the last checkpoint, if there is one.
         validate: Measures the policy every `validate_every` batches.
-        on_update: Told of each batch.
+        on_update: Told of each batch, in the main process.
 
     Returns:
         The folder of the trained model.
 
     Raises:
-        UsageError: When there are fewer problems than a batch needs.
+        UsageError: When there are fewer problems than a batch needs, or a batch cannot be shared by the
+            processes.
         O1CoderError: When `out` holds checkpoints and `resume` is false; when policy, scorer or judge fail;
             when the policy never writes a program. Checkpoints stay.
         WeightsError: When the model cannot be found.
@@ -261,7 +267,7 @@ def train_policy(
     trainer = StepGRPOTrainer(
         settings,
         Sampler(settings, model, task_ids, actor),
-        Monitor(settings, validate=validate, on_update=on_update),
+        Monitor(settings, validate=validate, on_update=on_update if processes().is_main_process else None),
         model=loaded,
         args=GRPOConfig(**_arguments(out, settings)),
         train_dataset=slots(settings),
@@ -271,10 +277,23 @@ def train_policy(
     trainer.remove_callback(PrinterCallback)
     with quiet():
         trainer.train(resume_from_checkpoint=checkpoint)
-    save_merged(trainer.model, tokenizer, out / MODEL)
+    with trainer.accelerator.main_process_first():
+        if trainer.accelerator.is_main_process:
+            _save(trainer, weights, task_ids, out, settings)
+    return out / MODEL
+
+
+def _save(trainer: Any, weights: str, task_ids: Sequence[str], out: Path, settings: RLSettings) -> None:
+    """Saves the trained model with its card."""
+    save_merged(trainer.model, trainer.processing_class, out / MODEL)
     made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
     write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
-    return out / MODEL
+
+
+def processes() -> PartialState:
+    """Returns what there is of processes, of which this is one."""
+    # Without a word about the CPU accelerate takes each process of a machine without GPUs for the only one.
+    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -283,14 +302,20 @@ def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
+    count, rows = processes().num_processes, settings.rows_at_once
+    at_once = rows * count
+    if settings.batch % at_once:
+        raise UsageError(
+            f"a batch of {settings.batch} episodes cannot be shared by {count} processes, {rows} at once"
+        )
     return {
         **common_arguments(out, settings),
         "max_steps": settings.updates * settings.iterations,
         "num_generations": settings.episodes,
         "scale_rewards": "group" if settings.credit == "outcome" else "batch",  # see `step_advantages`
         "shuffle_dataset": False,
-        "gradient_accumulation_steps": settings.batch // settings.rows_at_once,
-        "steps_per_generation": settings.batch // settings.rows_at_once,
+        "gradient_accumulation_steps": settings.batch // at_once,
+        "steps_per_generation": settings.batch // at_once,
         "num_iterations": settings.iterations,
         "epsilon": settings.clip,
         "temperature": settings.temperature,

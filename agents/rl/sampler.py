@@ -36,7 +36,8 @@ class Sampler:
             slots: B numbers of problems in the batch; a group has G equal ones.
             t: Optimizer steps so far.
             learner: The model in training, plain or wrapped by PEFT.
-            process: Rank of this process, whose episodes differ from those of the others.
+            process: Rank of this process, which samples the part of a batch that comes so many parts later.
+                Episodes do not depend on how many processes there are.
         """
         settings = self._settings
         batch = batch_problems(self._task_ids, settings.problems, t // settings.iterations, settings.seed)
@@ -45,9 +46,15 @@ class Sampler:
         forget = getattr(self._model, "forget_scores", None)
         if forget is not None:
             forget()
-        seed = derive_stream(settings.seed, "batch", str(t), str(process))
-        task_ids = [batch[slot] for slot in slots]
-        return sample_episodes(self._model, self.policy, task_ids, sampling=settings.sampling, seed=seed)
+        seed = derive_stream(settings.seed, "batch", str(t), "0")  # of all ranks
+        return sample_episodes(
+            self._model,
+            self.policy,
+            [batch[slot] for slot in slots],
+            sampling=settings.sampling,
+            seed=seed,
+            first=process * len(slots),
+        )
 
     def rows(self, episodes: Sequence[Episode]) -> list[TokenRow]:
         """Returns the tokens of episodes that were sampled just now."""
