@@ -13,6 +13,7 @@ from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import UsageError
 
 pytest.importorskip("trl")
+pytestmark = pytest.mark.slow
 
 
 def free_port() -> int:
@@ -41,11 +42,10 @@ def run(processes: int, weights: Path, lora_rank: int, out: Path) -> Path:
     return out
 
 
-@pytest.mark.parametrize("lora_rank", [0, 2])
-def test_two_processes_learn_what_one_does(weights: Path, tmp_path: Path, lora_rank: int) -> None:
+def test_two_processes_learn_what_one_does(weights: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    one, two = (run(count, weights, lora_rank, tmp_path / str(count)) for count in (1, 2))
+    one, two = (run(count, weights, 2, tmp_path / str(count)) for count in (1, 2))
     mine, theirs = (load_file(out / "model" / "model.safetensors") for out in (one, two))
     start = load_file(weights / "model.safetensors")
     moved = max(float((mine[name] - start[name]).abs().max()) for name in mine)
