@@ -8,19 +8,20 @@
 # Guessed: two processes that know of each other, or an error.
 # Who cares: whoever tries a multi-process training on a CPU before renting GPUs, or in continuous integration.
 # Both processes train alone on the same data with the same seeds and overwrite each other's checkpoints, and the
-# curve looks right. A library that asks PartialState() for its rank before a trainer has been made decides it.
+# curve looks right.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q accelerate==1.15.0 torch==2.13.0 numpy
 cat > "$folder/who.py" <<'P'
+import os
 import sys
 
 from accelerate import PartialState
 
 state = PartialState(cpu=True) if sys.argv[1] == "cpu" else PartialState()
-print(f"process {state.process_index} of {state.num_processes}", flush=True)
+os.write(1, f"process {state.process_index} of {state.num_processes}\n".encode())  # whole lines of both
 if state.num_processes > 1:
     import torch
 
