@@ -28,7 +28,7 @@ test-quick: $(READY)
 # Properties on all their examples; what runs long with the judge; the doors against the real packages.
 test-all: $(READY)
 	$(PYTEST) --hypothesis-profile all
-	$(BIN)/python benchmarks/speed/judge_stability.py
+	$(BIN)/python benchmarks/speed/judge/stability.py
 	$(MAKE) adapters
 
 lint: $(READY)
