@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
 
@@ -62,7 +62,7 @@ class _Duel:
                 code = program.state.code
                 by_code.setdefault(code, program)
                 samples[code] = samples.get(code, 0) + program.samples
-        return [_with_samples(program, samples[code]) for code, program in by_code.items()]
+        return [replace(program, samples=samples[code]) for code, program in by_code.items()]
 
     def strike(self, *, last: bool = False) -> Part[None]:
         """Attacks the programs that pass, if there are enough new ones."""
@@ -170,10 +170,6 @@ def _bounded(batches: Iterator[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
         rest = iter(batch)
         while part := tuple(islice(rest, MOST_INPUTS // 2)):
             yield part
-
-
-def _with_samples(program: Program, samples: int) -> Program:
-    return Program(program.state, program.verdict, program.value, samples, program.mean_logprob)
 
 
 def _parting(found: Attack, place: int, ruling: Ruling, programs: Sequence[Program]) -> Parting:

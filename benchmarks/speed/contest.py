@@ -86,6 +86,7 @@ class Seat:
         """Args: the contestant, and what its interpreter shall run so that it calls `take_part`."""
         self.contestant = contestant
         self.absent: str | None = None
+        self.process: subprocess.Popen[str] | None = None
         self.executions = 0
         self.wall_s: list[float] = []
         try:
@@ -93,8 +94,9 @@ class Seat:
         except OSError as error:
             self.absent = str(error)
             return
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen([interpreter, *command], **pipes)
+        self.process = subprocess.Popen(
+            [interpreter, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         answer = self._read()
         self.absent = answer.get("absent")
         self.first_cpu_s = self.last_cpu_s = answer.get("cpu_s", 0.0)
@@ -102,6 +104,7 @@ class Seat:
     def play(self, executions: int) -> None:
         """Takes one turn."""
         executions = max(1, round(executions * self.contestant.share))
+        assert self.process is not None
         assert self.process.stdin is not None
         print(executions, file=self.process.stdin, flush=True)
         answer = self._read()
@@ -111,7 +114,7 @@ class Seat:
 
     def leave(self) -> None:
         """Ends the contestant's process, if it has one."""
-        if not hasattr(self, "process"):
+        if self.process is None:
             return
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -119,6 +122,7 @@ class Seat:
 
     def _read(self) -> dict[str, Any]:
         """Reads one answer."""
+        assert self.process is not None
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from cyclopts import App, Group, Parameter
 
-from o1coder_gym.cli.run_folders import resumable
 from o1coder_gym.parameters import REQUIRED
 from o1coder_gym.parameters.values import choices, item_of, members
 from o1coder_gym.settings import Setting, all_settings, parse_words, read, shown, to_toml, with_run
@@ -61,8 +59,13 @@ def command(kind: type[S], run: Callable[..., int | None], name: str, folder: ty
         if print_config:
             print(to_toml(settings), end="")
             return None
-        with resumable(_folder(settings)) if "--resume" in flags else nullcontext():
-            return run(settings) if folder is None else run(settings, settings.run)
+        given_to_run = (settings,) if folder is None else (settings, settings.run)
+        if "--resume" not in flags:
+            return run(*given_to_run)
+        from o1coder_gym.cli.run_folders import resumable  # here, for --help and completion need no journal
+
+        with resumable(_folder(settings)):
+            return run(*given_to_run)
 
     app = new_app(name, inspect.getdoc(run) or "")
     groups = {heading: Group.create_ordered(heading) for heading in dict.fromkeys(one.group for one in found)}

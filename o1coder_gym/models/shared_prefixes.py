@@ -200,10 +200,13 @@ class SharedPrefixes:
         self._forest = None
         if len(args) <= 1 and _are_rows(inputs):
             self._forest = grow(inputs["input_ids"], inputs.get("attention_mask"), parents)
-        if self._forest is None or self._forest.depth > self._window:
-            if parents is not None:
-                raise O1CoderError("steps with other endings than were shown do not fit the model's window")
+        if self._forest is not None and self._forest.depth > self._window:
             self._forest = None
+        if self._forest is None:
+            if parents is not None:
+                raise O1CoderError(
+                    "rows with branches are whole rows of tokens, and fit the model's sliding window"
+                )
             return args, given
         forest = self._forest
         inputs |= {"input_ids": forest.ids, "position_ids": forest.positions, "use_cache": False}

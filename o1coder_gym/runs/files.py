@@ -46,4 +46,5 @@ def json_lines(path: Path) -> list[str]:
     Raises:
         OSError, UnicodeDecodeError: When it cannot be read as UTF-8.
     """
-    return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n") if path.stat().st_size else []
+    text = path.read_bytes().decode("utf-8")  # read, not measured: a pipe has no size
+    return text.removesuffix("\n").split("\n") if text else []

@@ -1,8 +1,10 @@
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from o1coder_gym.runs.files import replacing, write_whole
+from o1coder_gym.runs.files import json_lines, replacing, write_whole
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -32,6 +34,22 @@ def test_what_a_killed_process_left_does_not_get_in(tmp_path: Path) -> None:
         (part / "shard-1").touch()
     assert [file.name for file in path.iterdir()] == ["shard-1"]
     assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [("", []), ("\n", [""]), ("1\n2\n", ["1", "2"]), ('"a\u2028b"\n"c\x85d"', ['"a\u2028b"', '"c\x85d"'])],
+)
+def test_lines_end_at_one_character_in_files_and_pipes(
+    tmp_path: Path, content: str, lines: list[str]
+) -> None:
+    (tmp_path / "file").write_text(content, encoding="utf-8")
+    assert json_lines(tmp_path / "file") == lines
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(content, "utf-8"))
+    writer.start()
+    assert json_lines(tmp_path / "pipe") == lines
+    writer.join()
 
 
 def _write_half(path: Path) -> None:

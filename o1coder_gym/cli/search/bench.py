@@ -28,6 +28,7 @@ from o1coder_gym.reporting.results import (
     summarize,
     terminal_table,
 )
+from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import Checked, Flag, all_settings
@@ -111,7 +112,7 @@ def chosen_tasks(words: Sequence[str], file: Path | None) -> tuple[str, ...]:
     asked = [task.strip() for word in words for task in word.split(",")]
     if file is not None:
         try:
-            lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+            lines = [line.strip() for line in json_lines(file)]
             found = [json.loads(line)["task_id"] if line.startswith("{") else line for line in lines]
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(

@@ -19,6 +19,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.settings import AtLeastOne, Checked
@@ -100,7 +101,7 @@ def read_solutions(path: Path, known: Mapping[str, ProblemRow]) -> Iterator[Solu
         ProblemFileError: When a row is malformed or names no problem; names file, line and field.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = json_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemFileError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(lines, start=1):
