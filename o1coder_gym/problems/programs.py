@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from o1coder_gym.problems.formats.predictions import TASK, answer_program
-from o1coder_gym.problems.rows import LIMITS
+from o1coder_gym.problems.rows import stated_limits
 from o1coder_gym.types import Limits, Problem, Submission, Tests
 
 
@@ -28,15 +28,18 @@ def limits_for(problem: Problem, limits: Limits = Limits()) -> Limits:
     """Returns the limits for judging a problem: more where its ``meta`` says that the tests need it.
 
     These are ``cpu_s`` (CPU seconds for each test), ``memory_bytes`` and ``result_bytes``, as in `Limits`.
+
+    Raises:
+        ValueError: One of them is no finite number above 0.
     """
-    stated = {name: problem.meta.get(name) or 0 for name in LIMITS}
-    cpu_s = max(limits.cpu_s, float(stated["cpu_s"]))
+    stated = stated_limits(problem.meta)
+    cpu_s = max(limits.cpu_s, float(stated.get("cpu_s", 0)))
     return replace(
         limits,
         cpu_s=cpu_s,
         wall_s=max(limits.wall_s, 3 * cpu_s),
-        memory_bytes=max(limits.memory_bytes, int(stated["memory_bytes"])),
-        result_bytes=max(limits.result_bytes, int(stated["result_bytes"])),
+        memory_bytes=max(limits.memory_bytes, int(stated.get("memory_bytes", 0))),
+        result_bytes=max(limits.result_bytes, int(stated.get("result_bytes", 0))),
     )
 
 

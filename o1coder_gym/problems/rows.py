@@ -55,6 +55,20 @@ def problem_row_to_json(row: ProblemRow) -> dict[str, Any]:
     }
 
 
+def stated_limits(meta: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the limits that a problem's ``meta`` raises, by their names in `LIMITS`; others are missing.
+
+    Raises:
+        ValueError: One is no finite number above 0.
+    """
+    limits = {name: meta[name] for name in LIMITS if meta.get(name) is not None}
+    for name, limit in limits.items():
+        number = isinstance(limit, int | float) and not isinstance(limit, bool)
+        if not number or not 0 < limit < math.inf:
+            raise ValueError(f"{name}: expected a number > 0, got {limit!r:.60}")
+    return limits
+
+
 def public_row_to_json(row: ProblemRow) -> dict[str, Any]:
     """Returns the object of a row without what is hidden, and says so: it is refused as a problem file's row.
 
@@ -217,12 +231,7 @@ def _meta(value: object) -> Mapping[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise ValueError(f"expected an object, got {_kind(value)}")
-    for name in LIMITS:
-        limit = value.get(name)
-        if limit is not None and (
-            isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0
-        ):
-            raise ValueError(f"{name}: expected a number > 0, got {limit!r:.60}")
+    stated_limits(value)
     return dict(value)
 
 

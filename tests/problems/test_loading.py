@@ -225,6 +225,8 @@ def test_limits_grow_only_where_the_tests_need_it():
     usual = Limits(cpu_s=2.0, wall_s=10.0)
     assert limits_for(Problem("t", "p"), usual) == usual
     assert limits_for(Problem("t", "p", meta={"cpu_s": 1.0}), usual).cpu_s == 2.0
+    with pytest.raises(ValueError, match="memory_bytes: expected a number > 0, got ''"):
+        limits_for(Problem("t", "p", meta={"memory_bytes": ""}), usual)
     slow = limits_for(Problem("t", "p", meta={"cpu_s": 30.0}), usual)
     assert (slow.cpu_s, slow.wall_s, slow.memory_bytes) == (30.0, 90.0, usual.memory_bytes)
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.rows import (
+    LIMITS,
     ProblemRow,
     case_from_json,
     case_to_json,
@@ -52,13 +54,16 @@ function_tests = st.one_of(
     literals.map(lambda value: CheckTest(f"def check(candidate):\n    assert candidate() == {value!r}")),
 )
 stdio_tests = st.builds(StdioTest, stdin=text, stdout=text)
+names = text.filter(lambda name: name not in LIMITS)
+limits = st.none() | st.integers(min_value=1) | st.floats(0, exclude_min=True, allow_infinity=False)
 
 
 @st.composite
 def rows(draw):
     entry_point = draw(st.sampled_from(["f", None]))
     tests = st.lists(function_tests if entry_point else stdio_tests, max_size=3).map(tuple)
-    meta = draw(st.dictionaries(text, text | st.integers() | st.lists(text, max_size=2), max_size=2))
+    extras = st.dictionaries(names, text | st.integers() | st.lists(text, max_size=2), max_size=2)
+    meta = {**draw(extras), **draw(st.dictionaries(st.sampled_from(LIMITS), limits, max_size=2))}
     problem = Problem(draw(filled), draw(filled), entry_point, draw(tests), meta)
     return ProblemRow(problem, draw(tests), draw(st.none() | filled))
 
@@ -105,6 +110,11 @@ def with_field(path, value):
         (("entry_point",), "not a name", "field 'entry_point': 'not a name' is not a Python name"),
         (("entry_point",), None, "field 'public_tests[0].kind': stdio tests go with entry_point null"),
         (("meta",), [], "field 'meta': expected an object, got a list"),
+        *(
+            (("meta",), {name: limit}, f"field 'meta': {name}: expected a number > 0, got")
+            for name in LIMITS
+            for limit in ["", "5", [1], True, 0, -1, math.inf, math.nan]
+        ),
         (("tests",), {}, "field 'tests': expected a list, got an object"),
         (("tests", 1), "assert", "field 'tests[1].code': not Python"),
         (("tests", 1), 7, "field 'tests[1]': expected an object or an assertion, got a number"),
