@@ -99,9 +99,10 @@ def watched(command: list[str], folder: Path) -> tuple[dict[str, float], int]:
 
 
 def summary(text: str) -> str:
-    """Returns pytest's closing line without its time."""
+    """Returns pytest's closing line without its time, and which tests failed."""
     lines = [line for line in text.splitlines() if re.search(r"\d+ (passed|failed)", line)]
-    return re.sub(r" in [\d.]+s.*", "", lines[-1]).strip("= ") if lines else "no closing line"
+    closing = re.sub(r" in [\d.]+s.*", "", lines[-1]).strip("= ") if lines else "no closing line"
+    return ", ".join([closing, *re.findall(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)])
 
 
 if __name__ == "__main__":
