@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import TaskID
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.search import aspr, compare
 from o1coder_gym.errors import O1CoderError, UsageError
@@ -153,7 +154,7 @@ def show_suite(
     except NoAnswersError as error:
         results, failure = error.results, error
     if as_json:
-        print(json.dumps([result.to_row() for result in results]))
+        print(to_json([result.to_row() for result in results]))
     elif len(folders) > 1:
         _print_table(results, "all parts")
         _tell_report(out)

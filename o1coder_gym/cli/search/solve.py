@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -18,10 +17,12 @@ from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.tools import acting_agents, acting_policies
 from o1coder_gym.policies import load_policy
+from o1coder_gym.policies.loading import prepare
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
 from o1coder_gym.problems.loading import load_rows
@@ -104,6 +105,8 @@ def solve(settings: SolveSettings) -> int:
             own = acting_policies(acting, model).get(settings.agent)
             sampler = own or load_policy(settings.policy, format=format)
             scorer = load_scorer(steps.scorer or "heuristic")
+            if own is None and (folder is None or not folder.resumed):
+                prepare(sampler)
         narrator = Narrator(console)
         driver = Driver(model, sampler, scorer, seed=settings.seed, journal=folder, observer=narrator)
         with resumable(run.out):
@@ -122,7 +125,7 @@ def solve(settings: SolveSettings) -> int:
         if code is not None and row.tests:
             hidden = Evaluation([row], judge, log=folder).evaluate(row.problem.task_id, code)
     if run.as_json:
-        print(json.dumps(_json(finished, hidden)))
+        print(to_json(_json(finished, hidden)))
     else:
         _conclude(Console(), console, finished, hidden, cut=bool(recording.cut))
     return 0 if code is not None else 1

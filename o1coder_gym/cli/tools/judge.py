@@ -13,6 +13,7 @@ from typing import Any
 from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.tools import judge_serve
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.loading import load_rows
@@ -23,7 +24,7 @@ from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.settings import AtLeastOne, Checked
-from o1coder_gym.settings.groups import SetName, SkipBad, Split
+from o1coder_gym.settings.groups import JsonLines, SetName, SkipBad, Split
 from o1coder_gym.types import CaseResult, Problem, Submission, Verdict
 
 _BATCH = 256
@@ -65,6 +66,7 @@ class JudgeSettings(Checked):
     require: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     skip_bad: SkipBad = False
+    output: JsonLines = JsonLines()
 
 
 def judge(settings: JudgeSettings) -> None:
@@ -86,7 +88,7 @@ def judge(settings: JudgeSettings) -> None:
         while batch := list(islice(remaining, _BATCH)):
             verdicts = sandbox.evaluate([_submission(one, rows[one.task_id]) for one in batch])
             for solution, verdict in zip(batch, verdicts, strict=True):
-                print(json.dumps(_row(solution, verdict)))
+                print(to_json(_row(solution, verdict)))
             progress.advance(bar, len(batch))
 
 

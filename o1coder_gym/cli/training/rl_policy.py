@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.cli.bars import train_shown
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.experiments.training.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
 from o1coder_gym.models.lookup import DEFAULT_MODEL
@@ -118,7 +118,7 @@ def dpo(settings: RLPairsSettings) -> None:
 
 def _show(trained: TrainedPolicy, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({**trained.to_row(), "model": str(trained.model)}))
+        print(to_json({**trained.to_row(), "model": str(trained.model)}))
         return
     if trained.gains:
         table = Table("held out", "before", "after", "gain", "95 % interval")
