@@ -27,6 +27,7 @@ from o1coder_gym.models.lookup import find_model
 from o1coder_gym.problems.likeness.overlap import Likeness
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
+from o1coder_gym.reporting.results import counted
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.journal import RunFolder
@@ -229,7 +230,7 @@ class _Work:
         """Returns the pass rate of the policy, measured now unless it was measured before."""
         row = self._curve.get((iteration, stage))
         if row is None:
-            self._tell(f"measuring {self._relative(learned.policy)}")
+            self._tell(f"measuring {learned.policy}")
             found = dict(stages.measure(learned))
             row = {"iteration": iteration, "stage": stage, "policy": self._relative(learned.policy), **found}
             self._folder.append(CURVE, row)
@@ -310,7 +311,8 @@ def _write_report(
 ) -> None:
     rows = list(folder.rows(CURVE))
     drawn = draw_curve(rows, folder.path / PICTURE)
-    lines = ["# Self-play", "", f"{config.problems.set}, test split, {result.problems} problems.", ""]
+    tested = counted(result.problems, "problem")
+    lines = ["# Self-play", "", f"{config.problems.set}, test split, {tested}.", ""]
     lines += ["| test | before | after | gain | 95 % interval |", "|---|---|---|---|---|"]
     for name, title in (("pass_rate", "pass@1"), ("greedy", "greedy"), ("format_compliance", "format")):
         one = result.gains[name]

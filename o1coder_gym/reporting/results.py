@@ -311,8 +311,13 @@ def labels(settings: Sequence[Setting]) -> dict[Setting, str]:
 
 def budget_words(budget: Budget) -> str:
     """Says what a budget allows, e.g. "1,024 tokens"."""
-    limits = asdict(budget)
-    return ", ".join(f"{limit:,} {unit}" for unit, limit in limits.items() if limit is not None) or "no limit"
+    limits = [(unit, limit) for unit, limit in asdict(budget).items() if limit is not None]
+    return ", ".join(counted(limit, unit.removesuffix("s")) for unit, limit in limits) or "no limit"
+
+
+def counted(number: float, noun: str) -> str:
+    """Says a number of things, e.g. "1 simulation", "1,024 tokens"."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 def _details(setting: Setting, names: Sequence[str]) -> list[str]:

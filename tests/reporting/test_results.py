@@ -9,6 +9,8 @@ from rich.console import Console
 from o1coder_gym.reporting.comparison import compare_with
 from o1coder_gym.reporting.results import (
     ResultRow,
+    budget_words,
+    counted,
     markdown_report,
     read_results,
     summarize,
@@ -77,6 +79,11 @@ def printed(rows: list[ResultRow]) -> str:
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(terminal_table(summarize(rows), "title"))
     return console.export_text()
+
+
+def test_one_is_said_in_the_singular():
+    assert [counted(number, "token") for number in (0, 1, 1024)] == ["0 tokens", "1 token", "1,024 tokens"]
+    assert budget_words(Budget(tokens=1024, calls=1)) == "1,024 tokens, 1 call"
 
 
 def test_report_names_every_problem_and_every_failure():

@@ -30,6 +30,7 @@ from o1coder_gym.problems.missing_tests import without_hidden_tests, without_vis
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
 from o1coder_gym.queries import Advance, Answer, Propose, Query
+from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import origin, terminal_tree
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.progress import notes, warn
@@ -213,7 +214,7 @@ def _panel(body: Group | Text, title: str, usage: Usage, colour: str) -> Panel:
         body,
         title=title,
         title_align="left",
-        subtitle=f"{usage.tokens:,} tokens",
+        subtitle=counted(usage.tokens, "token"),
         subtitle_align="right",
         border_style=colour,
     )
@@ -246,9 +247,8 @@ def _conclude(
     if hidden is not None:
         colour = "green" if hidden.outcome is Outcome.PASS else "red"
         notes.print(f"hidden tests: [{colour}]{hidden.outcome}[/], {hidden.passed} of {hidden.total} passed")
-    notes.print(
-        f"{usage.tokens:,} tokens, {usage.calls} calls, {usage.executions} executions, {usage.seconds:.1f} s"
-    )
+    spent = [counted(getattr(usage, f"{unit}s"), unit) for unit in ("token", "call", "execution")]
+    notes.print(f"{', '.join(spent)}, {usage.seconds:.1f} s")
 
 
 def _json(finished: TaskResult, hidden: HiddenVerdict | None) -> dict[str, Any]:
