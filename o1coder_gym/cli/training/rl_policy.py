@@ -39,6 +39,18 @@ class HeldOutSettings(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RewardedSteps(StepSettings):
+    """Steps.
+
+    Attributes:
+        scorer: Step scorer (PRM) whose scores are the process reward: prm:FOLDER, heuristic, …; none:
+            there is no process reward.
+    """
+
+    scorer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RLPolicySettings(Checked):
     """Model.
 
@@ -49,7 +61,7 @@ class RLPolicySettings(Checked):
     model: str = DEFAULT_MODEL
     problems: ProblemSettings = ProblemSettings()
     held_out: HeldOutSettings = HeldOutSettings()
-    steps: StepSettings = StepSettings()
+    steps: RewardedSteps = RewardedSteps()
     tests: GeneratedTests = GeneratedTests()
     training: RLSettings = RLSettings()
     run: RunSettings = RunSettings()
