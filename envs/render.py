@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +19,13 @@ from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import Problem
 
-COLUMNS, ROWS = 100, 60
-"""Characters of the picture; the end of a longer episode is shown."""
+SIZE = (960, 720)
+"""Pixels of a picture, width and height."""
 
-CELL = (8, 16)
-"""Pixels of one character, width and height."""
+_FONT_SIZES = (20, 18, 16, 14, 12, 10)
+_MARGIN = 14
+_BAR = 48
+_GROUND, _PANE, _INK, _BEFORE_THE_END = "#1c1f26", "#262a33", "#e8e6e1", "#3a56c5"
 
 
 def ansi(problem: Problem, step_format: StepFormat, cursor: Cursor) -> str:
@@ -50,23 +53,64 @@ def show(problem: Problem, step_format: StepFormat, cursor: Cursor) -> None:
     Console().print(panel)
 
 
-def rgb_array(text: str) -> NDArray[np.uint8]:
-    """Draws the last `ROWS` lines of a text, [960, 800, 3].
+def rgb_array(problem: Problem, step_format: StepFormat, cursor: Cursor) -> NDArray[np.uint8]:
+    """Draws the episode, [720, 960, 3]: the question, beside it the steps and offers, below how it stands.
+
+    The text is as large as fits; of an episode too long for the smallest size the end is shown.
 
     Raises:
         MissingExtraError: When Pillow is not installed.
     """
     try:
-        from PIL import Image, ImageDraw, ImageFont
+        from PIL import Image, ImageDraw
     except ImportError as error:
         raise MissingExtraError("pillow", "plots") from error
-    lines = [part for line in text.splitlines() for part in (textwrap.wrap(line, COLUMNS) or [""])]
-    image = Image.new("RGB", (COLUMNS * CELL[0], ROWS * CELL[1]), "white")
-    draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(size=12)
-    for row, line in enumerate(lines[-ROWS:]):
-        draw.text((2, row * CELL[1]), line, fill="black", font=font)
-    return np.asarray(image, dtype=np.uint8).copy()
+    width, height = SIZE
+    middle, bottom = 2 * width // 5, height - _BAR
+    offers = [f"[{index}] {offer.proposal.text.strip()}" for index, offer in enumerate(cursor.offers)]
+    steps = "\n\n".join(filter(None, [transcript(step_format, cursor.state), *offers]))
+    font, (asked, said) = _fitted((f"{problem.task_id}\n\n{question(problem)}", steps), bottom)
+    picture = Image.new("RGB", SIZE, _GROUND)
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((middle, 0, width, bottom), _PANE)
+    draw.rectangle((0, bottom, width, height), _bar_colour(cursor))
+    draw.multiline_text((_MARGIN, _MARGIN), asked, _INK, font)
+    draw.multiline_text((middle + _MARGIN, _MARGIN), said, _INK, font)
+    draw.text(
+        (_MARGIN, bottom + _MARGIN), _status(cursor).partition("\n")[0], _INK, font.font_variant(size=16)
+    )
+    return np.asarray(picture, dtype=np.uint8).copy()
+
+
+def _fitted(texts: tuple[str, str], height: int) -> tuple[Any, tuple[str, str]]:
+    """Returns the largest font in which both texts fit, and the texts, broken into lines of it."""
+    from PIL import ImageFont
+
+    widths = (2 * SIZE[0] // 5 - 2 * _MARGIN, 3 * SIZE[0] // 5 - 2 * _MARGIN)
+    for size in _FONT_SIZES:
+        font = ImageFont.load_default(size=size)
+        letters = [int(width / font.getlength("n")) for width in widths]
+        lines = [_wrapped(text, count) for text, count in zip(texts, letters, strict=True)]
+        room = (height - 2 * _MARGIN) // (size + 4)
+        if max(map(len, lines)) <= room:
+            break
+    asked, said = ("\n".join(found[-room:]) for found in lines)
+    return font, (asked, said)
+
+
+def _wrapped(text: str, letters: int) -> list[str]:
+    return [part for line in text.splitlines() for part in (textwrap.wrap(line, letters) or [""])]
+
+
+def _bar_colour(cursor: Cursor) -> str:
+    from o1coder_gym.reporting.colours import (  # here, for it knows search trees, which no episode needs
+        BAD,
+        GOOD,
+    )
+
+    if not cursor.done or cursor.transition is None:
+        return _BEFORE_THE_END
+    return GOOD if cursor.transition.reward > 0 else BAD
 
 
 def _status(cursor: Cursor) -> str:

@@ -181,8 +181,8 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             for scene in scenes:
                 render.show(*scene)
             return None
-        texts = tuple(render.ansi(*scene) for scene in scenes)
-        return tuple(map(render.rgb_array, texts)) if self.render_mode == "rgb_array" else texts
+        draw = render.rgb_array if self.render_mode == "rgb_array" else render.ansi
+        return tuple(draw(*scene) for scene in scenes)
 
     def get_state(self) -> VectorState:
         """Returns all positions as a value."""

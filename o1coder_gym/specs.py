@@ -11,10 +11,11 @@ This module knows nothing of what is named; `registry` does.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import UnknownNameError, UsageError
 
 _NAME = re.compile(r"[^:?]*")
 _PLACE = re.compile(r"[^:?]*\.[^:?]*:[^\W\d][\w.]*(?=\?|$)")
@@ -66,6 +67,19 @@ def parse(text: str) -> Spec:
     name, colon, target = head.partition(":")
     found = _ESCAPED_IN_TARGET.sub(lambda escape: unquote(escape[0]), target) if colon else None
     return Spec(name, found, tuple(_pair(text, item) for item in tail.split("&") if item))
+
+
+def one_of(kind: str, name: str, known: Iterable[str]) -> str:
+    """Returns the known name that is meant: the same, or the only one that begins so.
+
+    Raises:
+        UnknownNameError: When there is none, or more than one.
+    """
+    names = list(dict.fromkeys(known))
+    meant = [name] if name in names else [one for one in names if one.startswith(name)]
+    if len(meant) != 1:
+        raise UnknownNameError(kind, name, meant[:12] or names[:12])
+    return meant[0]
 
 
 def name_of(text: str) -> str:

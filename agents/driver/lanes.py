@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
+
+_LOG = logging.getLogger(__name__)
 
 Serve = Callable[[Sequence[Any]], Sequence[Any]]
 """The batched function: payloads to replies, one each, in order."""
@@ -145,6 +148,7 @@ class Lane:
         self.mean_s = seconds if self.mean_s == 0 else 0.8 * self.mean_s + 0.2 * seconds
         self.busy_s += batch.seconds
         self.served += len(batch.requests)
+        _LOG.debug("%s: %d requests in %.3f s", self.name, len(batch.requests), batch.seconds)
 
     @property
     def deadline(self) -> float | None:

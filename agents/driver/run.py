@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ from o1coder_gym.protocols import Model, Policy, StepScorer
 from o1coder_gym.queries import Execute
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import PolicyRequest, Problem, Proposal, State, Usage
+
+_LOG = logging.getLogger(__name__)
 
 ANSWERS = "answers"
 """Name of the journal's file."""
@@ -247,6 +250,9 @@ class Run:
 
     def _finish(self, outcome: TaskResult) -> None:
         self._finished.append(outcome)
+        told = outcome.error or ("done" if outcome.result is not None else "no answer")
+        spent = outcome.usage
+        _LOG.debug("%s: %s, %d tokens, %.1f s", outcome.task.key, told, spent.tokens, spent.seconds)
         if self._feed is not None:
             self._keys.discard(outcome.task.key)
             self._feed.over(outcome.task)

@@ -41,7 +41,15 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
 from o1coder_gym.protocols import Judge
 from o1coder_gym.reporting.report_files import write_report
-from o1coder_gym.reporting.results import FAILURES, ORACLE, PROFILE, RESULTS, ResultRow, budget_words
+from o1coder_gym.reporting.results import (
+    FAILURES,
+    ORACLE,
+    PROFILE,
+    RESULTS,
+    ResultRow,
+    budget_words,
+    counted,
+)
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import config_hash
@@ -119,7 +127,7 @@ def run_benchmark(
 def report_facts(plan: Plan, rows: Sequence[ProblemRow] = ()) -> dict[str, str]:
     """Returns what a report says of a plan; with its problems also those the policy was trained on."""
     config = {
-        "problems": f"{plan.set_name}, {len(plan.task_ids)} problems",
+        "problems": f"{plan.set_name}, {counted(len(plan.task_ids), 'problem')}",
         "policy": plan.policy,
         "format": plan.format,
         "budget per problem": budget_words(plan.budget),

@@ -17,16 +17,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from o1coder_gym.agents import load_agent
 from o1coder_gym.errors import JournalError, O1CoderError, UsageError
 from o1coder_gym.experiments.held_out import Gain, gains
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, search_all
 from o1coder_gym.experiments.stages import Learned, RealStages, Stages
 from o1coder_gym.experiments.training.rl import Train, train
-from o1coder_gym.models.lookup import find_model
+from o1coder_gym.models.lookup import find_model, model_path
 from o1coder_gym.problems.likeness.overlap import Likeness
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
+from o1coder_gym.reporting.results import counted
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.journal import RunFolder
@@ -120,6 +122,8 @@ def self_play(
     load_executor(config.run.executor)
     if config.sft is None and config.rl is None:
         raise UsageError("sft and rl are both skipped, so nothing would be learned")
+    model_path(config.run.model)
+    load_agent(config.synthesis.agent)
     config = config.as_begun(_begun(out))
     with RunFolder.open(out, config.to_row(), resume=resume) as folder:
         stages = RealStages(config, out, on_warning=on_warning, search=search, train=train)
@@ -229,7 +233,7 @@ class _Work:
         """Returns the pass rate of the policy, measured now unless it was measured before."""
         row = self._curve.get((iteration, stage))
         if row is None:
-            self._tell(f"measuring {self._relative(learned.policy)}")
+            self._tell(f"measuring {learned.policy}")
             found = dict(stages.measure(learned))
             row = {"iteration": iteration, "stage": stage, "policy": self._relative(learned.policy), **found}
             self._folder.append(CURVE, row)
@@ -310,7 +314,8 @@ def _write_report(
 ) -> None:
     rows = list(folder.rows(CURVE))
     drawn = draw_curve(rows, folder.path / PICTURE)
-    lines = ["# Self-play", "", f"{config.problems.set}, test split, {result.problems} problems.", ""]
+    tested = counted(result.problems, "problem")
+    lines = ["# Self-play", "", f"{config.problems.set}, test split, {tested}.", ""]
     lines += ["| test | before | after | gain | 95 % interval |", "|---|---|---|---|---|"]
     for name, title in (("pass_rate", "pass@1"), ("greedy", "greedy"), ("format_compliance", "format")):
         one = result.gains[name]

@@ -128,6 +128,8 @@ class RealStages:
                 f"{section.set} has no splits: {told}, by task id; o1coder data split writes such a file"
             )
         self._train = found.of_split(section.train)[: section.limit or None]
+        if isinstance(config.rl, RLSettings):
+            config.rl.check_problems(len(self._train))
         limit = section.held_out_limit or None
         validation, test = (found.of_split(name)[:limit] for name in (section.validation, section.test))
         self.validation, self.test = self._held_out(validation), self._held_out(test)

@@ -18,6 +18,7 @@ from o1coder_gym.envs.acting import ActingPolicy, Process
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
+from o1coder_gym.policies.loading import prepare
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
@@ -136,8 +137,12 @@ def open_tools(plan: Plan, rows: Sequence[ProblemRow], folder: RunFolder) -> Too
     """
     judge = default_judge()
     problems = [row.problem for row in rows]
+    policy = load_policy(plan.policy, format=plan.format)
+    # a run that goes on may need no more than its journal has, and agents that act bring models of their own
+    if not folder.resumed and {*plan.agents} - {*acting_agents(plan.agents)}:
+        prepare(policy)
     return Tools(
-        policy=load_policy(plan.policy, format=plan.format),
+        policy=policy,
         judge=judge,
         scorer=load_scorer(plan.scorer or "heuristic"),
         tests=_tests(plan, problems, judge, folder),

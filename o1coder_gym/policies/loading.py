@@ -20,13 +20,16 @@ process for the same target and settings.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from o1coder_gym import registry
 from o1coder_gym.errors import UsageError
+from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS
 from o1coder_gym.parameters import Count, bind_fields
 from o1coder_gym.policies.engine import Engine
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings
@@ -39,6 +42,8 @@ from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
 from o1coder_gym.protocols import Policy
 from o1coder_gym.specs import Spec, parse
 from o1coder_gym.steps.formats import StepFormat, load_format
+
+_LOG = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = registry.KINDS["policy"].group
 
@@ -61,6 +66,8 @@ def load_policy(spec: str, *, format: str = "pseudocode") -> Policy:
         PolicyError: When a script cannot be read.
     """
     step_format = load_format(format)
+    _refuse_bare_model(spec)
+    _LOG.info("policy %s, %s steps", spec, format)
     entry, _ = registry.entry_of("policy", policy_spec(spec), spec)
     if entry.earlier and ":" in spec:
         return entry.object()(spec.partition(":")[2], step_format)
@@ -68,6 +75,17 @@ def load_policy(spec: str, *, format: str = "pseudocode") -> Policy:
     if not isinstance(policy, Policy):
         raise UsageError(f"policy {spec!r} is a {type(policy).__name__}, which has no propose method")
     return policy
+
+
+def prepare(policy: Policy) -> None:
+    """Loads what a policy runs by, rather than at its first request: a run that cannot do without begins not.
+
+    Raises:
+        O1CoderError: When it cannot be loaded.
+    """
+    engine = policy.engine if isinstance(policy, LanguageModelPolicy) else None
+    if isinstance(engine, HFEngine | VLLMEngine):
+        engine.prepare()
 
 
 def policy_spec(text: str) -> Spec:
@@ -99,6 +117,13 @@ def hf_spec(model: str, template_arguments: Mapping[str, Any] | None = None, **o
     options |= {"template_arguments": json.dumps(dict(template_arguments))} if template_arguments else {}
     pairs = "&".join(f"{name}={value}" for name, value in options.items())
     return f"hf:{model}?{pairs}" if pairs else f"hf:{model}"
+
+
+def _refuse_bare_model(spec: str) -> None:
+    name = spec.partition("?")[0]
+    known = name in KNOWN_MODELS or name in BUNDLED_MODELS
+    if known or (":" not in name and (Path(name) / "config.json").is_file()):
+        raise UsageError(f"policy {spec!r} is a model, not what runs it; did you mean 'hf:{spec}'?")
 
 
 def shared_engine(key: str, make: Callable[[], Engine]) -> Engine:

@@ -15,6 +15,7 @@ Packages add scorers as plug-ins, see `registry`. Scorers are shared: equal stri
 from __future__ import annotations
 
 import importlib.util
+import logging
 from functools import lru_cache
 
 from o1coder_gym import registry
@@ -22,6 +23,8 @@ from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.prm.public import ScorerSettings
 from o1coder_gym.protocols import StepScorer
 from o1coder_gym.specs import parse
+
+_LOG = logging.getLogger(__name__)
 
 _DEFAULTS = ScorerSettings()
 
@@ -37,6 +40,7 @@ def load_scorer(spec: str) -> StepScorer:
         PluginError: When the package that it comes from does not work.
         WeightsError: When the model cannot be found.
     """
+    _LOG.info("scorer %s", spec)
     scorer = registry.make("scorer", parse(spec), spec)
     if not isinstance(scorer, StepScorer):
         raise UsageError(f"scorer {spec!r} made a {type(scorer).__name__}, which has no score method")

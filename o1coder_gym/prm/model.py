@@ -18,6 +18,7 @@ from transformers import AutoModel
 from transformers.utils import logging
 
 from o1coder_gym.errors import PolicyError, ScorerError
+from o1coder_gym.models.lookup import UNLOADABLE
 from o1coder_gym.policies.hf.causal_model import use_engine_attention
 from o1coder_gym.policies.hf.prefixes import Prefixes
 from o1coder_gym.prm.step_text import EncodedSteps
@@ -153,8 +154,9 @@ def load_backbone(folder: Path, dtype: str = "auto", device: str = "auto") -> nn
             device_map=chosen,
             trust_remote_code=False,
         )
-    except (OSError, ValueError) as error:
-        raise ScorerError(f"cannot load {folder}: {str(error).splitlines()[0]}") from error
+    except UNLOADABLE as error:
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ScorerError(f"cannot load {folder} on {chosen}: {told}") from error
     finally:
         logging.set_verbosity(verbosity)
         logging.enable_progress_bar()

@@ -8,6 +8,7 @@ generators, the command line and benchmarks.
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ from o1coder_gym.problems.rows import (
 from o1coder_gym.problems.sources import KNOWN_SETS, KnownSet, find_files, open_source
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import Problem
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = [
     "KNOWN_SETS",
@@ -142,6 +145,7 @@ def load_rows(name: str | Path, *, split: str | None = None, skip_bad: bool = Fa
         reason = f"all {len(skipped)} rows are bad; the first: {skipped[0]}" if skipped else "it is empty"
         raise ProblemFileError(f"{source}: no problems: {reason}")
     found = ProblemSet(str(name), source, tuple(rows), tuple(skipped))
+    _LOG.info("problems %s: %d rows of %s, %d skipped", name, len(rows), source, len(skipped))
     return found if split is None else replace(found, rows=found.of_split(split))
 
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import gc
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
 
 from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.runs.budget import UNLIMITED, Budget
@@ -316,8 +311,13 @@ def labels(settings: Sequence[Setting]) -> dict[Setting, str]:
 
 def budget_words(budget: Budget) -> str:
     """Says what a budget allows, e.g. "1,024 tokens"."""
-    limits = asdict(budget)
-    return ", ".join(f"{limit:,} {unit}" for unit, limit in limits.items() if limit is not None) or "no limit"
+    limits = [(unit, limit) for unit, limit in asdict(budget).items() if limit is not None]
+    return ", ".join(counted(limit, unit.removesuffix("s")) for unit, limit in limits) or "no limit"
+
+
+def counted(number: float, noun: str) -> str:
+    """Says a number of things, e.g. "1 simulation", "1,024 tokens"."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 def _details(setting: Setting, names: Sequence[str]) -> list[str]:
@@ -433,101 +433,6 @@ def _cells(summary: AgentSummary) -> tuple[str, ...]:
 def share_words(share: float | None) -> str:
     """Says a share in [0, 1], e.g. "98 %"; nothing for None."""
     return "" if share is None else f"{100 * share:.0f} %"
-
-
-TERMINAL_HEADINGS = ("agent", "solved", "% (95 %)", "tests", "tokens", "spent", "runs", "latency")
-TERMINAL_LEGEND = (
-    "solved: runs whose hidden tests all pass; %: of problems, with its 95 % interval\n"
-    "tests: share of the hidden tests passed · spent: share of the budget\n"
-    "tokens, runs (programs judged) and latency (seconds to the answer): means per problem"
-)
-TERMINAL_WIDTH = 80
-"""Columns that the table takes at most, as long as its numbers leave room for a name."""
-
-
-def terminal_table(summaries: Sequence[AgentSummary], title: str) -> Table:
-    """Builds the table that the terminal shows, in 80 columns: a part per budget, the largest first.
-
-    It leaves out the programs committed and the samples drawn, which the report has.
-    """
-    counts = dict.fromkeys(f"{one.untested} of {one.total}" for one in summaries if one.untested)
-    note = f"\n*: {', '.join(counts)} rows have no hidden tests and are never solved" if counts else ""
-    note += f"\n{ROUGH_LEGEND}" if any(one.share.rough for one in summaries) else ""
-    missing = sum(one.missing for one in summaries)
-    note += f"\nleft out: {missing} rows that the judge could not decide" if missing else ""
-    if told := failed_note(summaries):
-        note += f"\n{told[0].lower()}{told[1:-1]}"
-    table = Table(
-        title=title,
-        caption=TERMINAL_LEGEND + note,
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    names = labels([_at_any_budget(summary) for summary in summaries])
-    numbers = [_numbers(summary) for summary in summaries]
-    timed = any(cells[-1] for cells in numbers)
-    for column, heading in enumerate(TERMINAL_HEADINGS if timed else TERMINAL_HEADINGS[:-1]):
-        table.add_column(heading, justify="right" if column else "left", no_wrap=True)
-    room = _room_for_names(numbers)
-    budgets = list(dict.fromkeys(summary.setting.budget for summary in summaries))
-    for budget in sorted(budgets, key=lambda budget: -(budget.tokens or 0)):
-        if len(budgets) > 1:
-            table.add_section()
-            table.add_row(Text("\n".join(name_lines(budget_words(budget), room)), style="bold"))
-        for summary, cells in zip(summaries, numbers, strict=True):
-            if summary.setting.budget == budget:
-                name = names[_at_any_budget(summary)]
-                table.add_row(
-                    Text("\n".join(name_lines(name, room))), *map(Text, cells if timed else cells[:-1])
-                )
-    return table
-
-
-def _at_any_budget(summary: AgentSummary) -> Setting:
-    return replace(summary.setting, budget=UNLIMITED)
-
-
-def _numbers(summary: AgentSummary) -> tuple[str, ...]:
-    """Returns what the terminal shows of a setting behind its name."""
-    usage, mean = summary.usage, summary.mean
-    return (
-        f"{summary.solved}/{summary.total}" + ("*" if summary.untested else ""),
-        summary.share.percent(0, "–"),
-        "–" if math.isnan(summary.tests_passed) else share_words(summary.tests_passed),
-        f"{mean(usage.tokens):,.0f}",
-        share_words(summary.spent),
-        f"{mean(usage.executions):,.1f}",
-        f"{mean(usage.seconds):,.1f}" if summary.timed else "",
-    )
-
-
-def _room_for_names(numbers: Sequence[Sequence[str]]) -> int:
-    """Returns how long a name's line may be; two blanks stand between columns, one at each edge."""
-    columns = zip(TERMINAL_HEADINGS[1:], *numbers, strict=True)
-    return max(12, TERMINAL_WIDTH - 2 - sum(2 + max(map(len, column)) for column in columns))
-
-
-_ARGUMENTS = re.compile(r"[^\s:,/]+[:,/]?|\s+|[:,/]")
-"""What a spec is made of: it may be broken behind each of them."""
-_WORDS = re.compile(r"[^=_]+[=_]?|[=_]")
-"""What an argument is made of that is too long for a line."""
-
-
-def name_lines(name: str, width: int) -> list[str]:
-    """Breaks a name into lines of at most `width` characters, between its words and arguments.
-
-    A word that is longer than that stands on a line of its own.
-    """
-    arguments = _ARGUMENTS.findall(name)
-    pieces = [piece for one in arguments for piece in (_WORDS.findall(one) if len(one) > width else [one])]
-    lines = [""]
-    for piece in pieces:
-        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
-            lines.append("")
-        lines[-1] += piece if lines[-1] else piece.lstrip()
-    return [line.rstrip() for line in lines]
 
 
 def markdown_report(

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.problems.hidden_tests import HiddenVerdict, logged_verdicts
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
+from o1coder_gym.specs import one_of
 
 Verdicts: TypeAlias = Mapping[tuple[str, str], HiddenVerdict]
 """What the hidden tests have said, by task id and `candidate_name`."""
@@ -50,19 +51,26 @@ class RunTrees:
         """Returns what the hidden tests have said in the run."""
         return {key: verdict for part in self._parts for key, verdict in logged_verdicts(part).items()}
 
+    def task_id(self, name: str) -> str:
+        """Returns the problem that is meant: by its task id, or a beginning that only one has.
+
+        Raises:
+            UnknownNameError: When there is no such problem, or more than one.
+        """
+        return one_of("problem of the run", name, self.task_ids)
+
     def of(self, task_id: str, agents: Sequence[str] = (), seed: int | None = None) -> list[SearchTree]:
         """Returns the trees of a problem, in the order of the run.
 
         Args:
-            task_id: The problem.
+            task_id: The problem; a beginning of its task id will do.
             agents: Keeps the trees of these agents, in this order; all if empty.
             seed: Keeps the trees of this seed; None keeps all.
 
         Raises:
             UnknownNameError: When there is no such problem, or no such agent has a tree of it.
         """
-        if task_id not in self.task_ids:
-            raise UnknownNameError("problem of the run", task_id, self.task_ids[:12])
+        task_id = self.task_id(task_id)
         rows = [row for row in self._rows if row["task_id"] == task_id and seed in (None, row["seed"])]
         known = [row["agent"] for row in rows]
         for agent in agents:

@@ -9,6 +9,7 @@ from rich.tree import Tree as Branches
 
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.reporting.colours import value_colour
+from o1coder_gym.reporting.results import counted
 from o1coder_gym.types import ActionType, Author, Finish, Outcome
 
 LINES = 60
@@ -26,7 +27,7 @@ def terminal_tree(tree: SearchTree, *, most: int = LINES, title: str | None = No
     kept = _most_visited(tree, most)
     answer = set(tree.path(tree.chosen)) if tree.chosen is not None else set()
     if title is None:
-        size = f"{len(tree.nodes):,} nodes, {tree.usage.tokens:,} tokens"
+        size = f"{counted(len(tree.nodes), 'node')}, {counted(tree.usage.tokens, 'token')}"
         title = f"{tree.problem.task_id} · {tree.agent}: {size}"
     branches = {0: Branches(Text(title, style="bold"), guide_style="dim")}
     for index, below in enumerate(tree.children()):

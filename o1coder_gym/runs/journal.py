@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import platform
 import time
@@ -23,6 +24,8 @@ import o1coder_gym
 from o1coder_gym.errors import JournalError
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import config_hash
+
+_LOG = logging.getLogger(__name__)
 
 SCHEMA = 1
 """Version of the folder's layout."""
@@ -86,6 +89,7 @@ class RunFolder:
         except BaseException:
             os.close(lock)
             raise
+        _LOG.info("run folder %s: %s", folder, "resumed" if resumed else "begun")
         return cls(folder, config, lock, fsync_s, resumed)
 
     def append(self, name: str, *rows: Mapping[str, Any]) -> None:

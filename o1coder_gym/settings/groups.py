@@ -48,6 +48,17 @@ class OutputSettings(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JsonLines(Checked):
+    """Output.
+
+    Attributes:
+        as_json: Taken as by all commands; this one prints JSON lines anyway.
+    """
+
+    as_json: Annotated[bool, Flag("--json")] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings(Checked):
     """Run folder.
 

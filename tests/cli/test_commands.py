@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from o1coder_gym import registry
 from o1coder_gym.cli.commands import settings_of, shown_settings
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.main import COMMANDS, SHELLS, app, main
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.self_play_config import SelfPlaySettings
@@ -277,6 +279,30 @@ def test_quiet_and_verbose_are_for_all_commands(capsys: pytest.CaptureFixture[st
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert main(["-v", "judge", "--problems", "nothing", "--solutions", "x"]) == 2
     assert "Traceback" in capsys.readouterr().err
+    logging.getLogger("o1coder_gym").handlers.clear()
+
+
+SILENT = {"judge serve", "serve", "selfplay init"}
+"""Commands that print no results."""
+
+
+@pytest.mark.parametrize("name", sorted(ALL.keys() - SILENT))
+def test_results_are_printed_as_json_too(name: str) -> None:
+    assert "--json" in {one.flag for one in all_settings(KINDS[name])}
+
+
+def test_json_is_what_every_reader_takes() -> None:
+    found = to_json({"low": math.nan, "ends": (1.5, -math.inf), "word": "é", "half": "\ud800"})
+    assert json.loads(found) == {"low": None, "ends": [1.5, None], "word": "é", "half": "\ud800"}
+    assert found.isascii()
+    assert to_json("é") == '"é"'
+
+
+def test_verbose_says_what_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "none.jsonl").write_text("")
+    words = ["judge", "--problems", "starter", "--solutions", str(tmp_path / "none.jsonl"), "-v"]
+    assert main(words) == 0
+    assert "o1coder_gym.problems.loading: problems starter: 77 rows" in capsys.readouterr().err
     logging.getLogger("o1coder_gym").handlers.clear()
 
 

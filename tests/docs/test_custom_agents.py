@@ -57,6 +57,8 @@ def test_environments_page_runs(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = run("environments.md")
     assert names["twin_info"] == names["info"]
+    assert names["statistics"]["l"] == 2
+    assert (tmp_path / "episode.gif").read_bytes()[:3] == b"GIF"
     assert names["rewards"].shape == (4,)
 
 

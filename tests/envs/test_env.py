@@ -191,8 +191,12 @@ def test_renderings_show_the_chain(toy, capsys) -> None:
     blank = picture.render()
     picture.step(toy.define)
     drawn = picture.render()
-    assert (drawn.dtype, drawn.ndim, drawn.shape[2]) == (np.uint8, 3, 3)
+    assert (drawn.dtype, drawn.shape, blank.shape) == (np.uint8, (720, 960, 3), drawn.shape)
     assert not np.array_equal(blank, drawn)
+    assert (drawn > 200).all(axis=2).mean() < 0.2  # not mostly white
+    picture.step(toy.good)
+    assert picture.render().shape == drawn.shape
+    assert not np.array_equal(picture.render()[-1, 0], drawn[-1, 0])  # the bar says that it is over
     human = toy.text(render_mode="human")
     human.reset(seed=0, options={"task_id": "toy/1"})
     human.step(toy.good)

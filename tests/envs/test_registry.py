@@ -49,6 +49,26 @@ PROBLEM = {
 }
 
 
+BASE = """
+import sys
+sys.modules.update(dict.fromkeys(["PIL", "torch", "transformers", "matplotlib", "httpx", "pandas", "trl"]))
+import gymnasium, warnings
+from gymnasium.utils.env_checker import check_env
+import o1coder_gym
+warnings.simplefilter("ignore")
+env = gymnasium.make("O1Coder/Starter-v0")
+check_env(env.unwrapped)
+print(env.metadata["render_modes"])
+"""
+"""What a base install can do: nothing of the extras is there."""
+
+
+def test_a_base_install_passes_the_checker() -> None:
+    done = subprocess.run([sys.executable, "-c", BASE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[-2] == "['ansi', 'human']"
+
+
 @pytest.fixture(scope="module")
 def arguments(tmp_path_factory) -> dict[str, dict[str, Any]]:
     """What an id needs beyond its defaults."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.errors import JournalError, UsageError
+from o1coder_gym.errors import JournalError, O1CoderError, UsageError
 from o1coder_gym.experiments import (
     NoAnswersError,
     Plan,
@@ -203,6 +203,22 @@ def test_self_play_that_learns_nothing_is_refused(tmp_path: Path) -> None:
     config = replace(read_config(tmp_path / "run.toml"), sft=None, rl=None)
     with pytest.raises(UsageError, match="both skipped"):
         self_play(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[run]\nmodel = "nowhere"\n[problems]\nset = "micro"\n', "unknown model 'nowhere'"),
+        ('[run]\nmodel = "tiny"\n[problems]\nset = "nothing"\n', "'nothing'"),
+        ('[run]\nmodel = "tiny"\n[problems]\nset = "micro"\nlimit = 2\n', "give --batch-problems 2"),
+        ('[run]\nmodel = "tiny"\n[problems]\nset = "micro"\n[synthesis]\nagent = "mtcs"\n', "'mtcs'"),
+    ],
+)
+def test_self_play_that_would_fail_later_claims_no_folder(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(O1CoderError, match=told):
+        self_play(read_config(tmp_path / "run.toml"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -1,11 +1,12 @@
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
 
 import pytest
 
-from o1coder_gym.errors import MissingExtraError, PolicyError, UnknownNameError, UsageError
+from o1coder_gym.errors import MissingExtraError, O1CoderError, PolicyError, UnknownNameError, UsageError
 from o1coder_gym.policies import (
     HFEngine,
     HFSettings,
@@ -15,6 +16,7 @@ from o1coder_gym.policies import (
     load_policy,
     loading,
 )
+from o1coder_gym.policies.loading import prepare
 from o1coder_gym.steps.formats import VANILLA
 
 
@@ -109,3 +111,26 @@ def test_template_arguments_and_thoughts_are_part_of_the_name():
         load_policy("hf:tiny?think_tokens=-1")
     with pytest.raises(UsageError, match="template_arguments"):
         load_policy("hf:tiny?template_arguments=no")
+
+
+@pytest.mark.parametrize("spec", ["tiny", "qwen2.5-coder-0.5b?dtype=float32"])
+def test_the_name_of_a_model_alone_is_told_what_it_lacks(spec: str):
+    with pytest.raises(UsageError, match=f"did you mean 'hf:{re.escape(spec)}'"):
+        load_policy(spec)
+
+
+def test_a_folder_alone_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="did you mean 'hf:mine'"):
+        load_policy("mine")
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"), [("hf:nowhere", "unknown model 'nowhere'"), ("hf:tiny?device=cuda:99", "on cuda:99: ")]
+)
+def test_what_cannot_be_loaded_is_said_before_the_first_request(spec: str, told: str):
+    pytest.importorskip("transformers")
+    with pytest.raises(O1CoderError, match=told):
+        prepare(load_policy(spec))

@@ -9,14 +9,15 @@ from rich.console import Console
 from o1coder_gym.reporting.comparison import compare_with
 from o1coder_gym.reporting.results import (
     ResultRow,
+    budget_words,
+    counted,
     markdown_report,
-    name_lines,
     read_results,
     summarize,
-    terminal_table,
 )
 from o1coder_gym.reporting.run_report import make_report
 from o1coder_gym.reporting.tables.measures import areas, measures
+from o1coder_gym.reporting.tables.terminal_table import terminal_table
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
 
@@ -80,46 +81,9 @@ def printed(rows: list[ResultRow]) -> str:
     return console.export_text()
 
 
-def test_terminal_table_fits_eighty_columns():
-    text = printed(ROWS)
-    assert "mcts:width=4" in text
-    assert "50 (9–91)" in text
-    assert "…" not in text
-
-
-def test_names_in_the_terminal_are_broken_between_words_and_budgets_are_parts():
-    name = "best_of_n_random:n=64,early_stop=true,select=prm_product"
-    rows = [
-        replace(one, agent=name, budget=Budget(tokens=tokens), usage=Usage(12345, calls=9, seconds=1234.5))
-        for tokens in (16384, 512)
-        for one in (replace(ROWS[0], task_id=f"p/{number}") for number in range(1000))
-    ]
-    lines = [line.strip() for line in printed(rows).splitlines()]
-    assert max(map(len, lines)) <= 80
-    assert lines.index("16,384 tokens") < lines.index("512 tokens")
-    start = lines.index("16,384 tokens") + 1
-    first, *more = lines[start].split("  ")
-    assert first == "best_of_n_"
-    assert [cell.strip() for cell in more if cell] == [
-        "1000/1000", "100 (100–100)~", "100 %", "12,345", "75 %", "0.0", "1,234.5"
-    ]  # fmt: skip
-    assert lines[start + 1 : start + 5] == ["random:n=64,", "early_stop=", "true,select=", "prm_product"]
-
-
-@pytest.mark.parametrize(
-    ("name", "lines"),
-    [
-        ("mcts", ["mcts"]),
-        ("mcts:width=4,c=1.4", ["mcts:width=4,", "c=1.4"]),
-        ("a_name_of_its_own_length", ["a_name_of_its_", "own_length"]),
-        ("extraordinarilylong:n=1", ["extraordinarilylong:", "n=1"]),
-        ("a:b_long_key=a_long_value", ["a:b_long_key=", "a_long_value"]),
-        ("best of all that is", ["best of all", "that is"]),
-        ("", [""]),
-    ],
-)
-def test_no_word_is_broken(name: str, lines: list[str]):
-    assert name_lines(name, 14) == lines
+def test_one_is_said_in_the_singular():
+    assert [counted(number, "token") for number in (0, 1, 1024)] == ["0 tokens", "1 token", "1,024 tokens"]
+    assert budget_words(Budget(tokens=1024, calls=1)) == "1,024 tokens, 1 call"
 
 
 def test_report_names_every_problem_and_every_failure():

@@ -7,7 +7,6 @@ frozen before its last step, S^{1:m−1}, and K last steps are sampled. A last s
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ from typing import Annotated
 from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.aspr import measure_aspr
 from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
@@ -58,7 +58,7 @@ def aspr(settings: AsprSettings) -> None:
             on_progress=show,
         )
     if settings.as_json:
-        print(json.dumps({name: asdict(rate) | {"rate": rate.rate} for name, rate in rates.items()}))
+        print(to_json({name: asdict(rate) | {"rate": rate.rate} for name, rate in rates.items()}))
         return
     for name, rate in rates.items():
         print(

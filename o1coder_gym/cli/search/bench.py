@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import TaskID
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.search import aspr, compare
 from o1coder_gym.errors import O1CoderError, UsageError
@@ -21,13 +22,8 @@ from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark
 from o1coder_gym.experiments.suite import Suite, read_suite, run_suite
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.reporting.results import (
-    RESULTS,
-    ResultRow,
-    budget_words,
-    summarize,
-    terminal_table,
-)
+from o1coder_gym.reporting.results import RESULTS, ResultRow, budget_words, summarize
+from o1coder_gym.reporting.tables.terminal_table import terminal_table
 from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.runs.progress import notes, progress_bars, warn
@@ -158,9 +154,9 @@ def show_suite(
     except NoAnswersError as error:
         results, failure = error.results, error
     if as_json:
-        print(json.dumps([result.to_row() for result in results]))
+        print(to_json([result.to_row() for result in results]))
     elif len(folders) > 1:
-        Console().print(terminal_table(summarize(results), "all parts"))
+        _print_table(results, "all parts")
         _tell_report(out)
     if failure is not None:
         raise O1CoderError(f"{failure}; try them again with: --out {out} --resume")
@@ -201,8 +197,8 @@ def run_shown(
     except NoAnswersError as error:
         results, failure = error.results, error
     if not quiet:
-        title = f"{plan.set_name} · {plan.policy} · {plan.format} · {budget_words(plan.budget)}"
-        Console().print(terminal_table(summarize(results), title))
+        limits = f" · {budget_words(plan.budget)}" if not plan.sweep else ""
+        _print_table(results, f"{plan.set_name} · {plan.policy} · {plan.format}{limits}")
     _tell_report(out)
     if failure is not None:
         raise failure
@@ -212,6 +208,11 @@ def run_shown(
 def known_rows(out: Path) -> list[ResultRow]:
     """Returns the rows with an answer that a run has, none for a new one."""
     return [ResultRow.from_row(row) for row in read_rows(out / f"{RESULTS}.jsonl")]
+
+
+def _print_table(results: Sequence[ResultRow], title: str) -> None:
+    console = Console()
+    console.print(terminal_table(summarize(results), title, console.width))
 
 
 def _tell_report(out: Path) -> None:

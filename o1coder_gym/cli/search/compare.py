@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 from rich.console import Console
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UsageError
 from o1coder_gym.reporting.pages.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow
@@ -57,7 +57,7 @@ def compare(settings: CompareSettings) -> None:
     for path in settings.export:
         _export(path, places, pairs)
     if settings.as_json:
-        print(json.dumps([_row(pair) for pair in pairs]))
+        print(to_json([_row(pair) for pair in pairs]))
         return
     console = Console()
     console.print(comparison_table(pairs, console.width))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Annotated
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.search.demo_model import model_demo
 from o1coder_gym.cli.search.demo_tiny import tiny_demo
@@ -48,7 +48,7 @@ def demo(settings: DemoSettings) -> None:
             else model_demo(console, chosen, folder, seed=seed, resume=run.resume)
         )
     if run.as_json:
-        print(json.dumps(found))
+        print(to_json(found))
 
 
 app = command(DemoSettings, demo, name="demo")

@@ -28,7 +28,8 @@ from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.queries import Advance, Answer, Query
-from o1coder_gym.reporting.results import ResultRow, summarize, terminal_table
+from o1coder_gym.reporting.results import ResultRow, summarize
+from o1coder_gym.reporting.tables.terminal_table import terminal_table
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.steps.formats import load_format

@@ -40,7 +40,8 @@ from o1coder_gym.protocols import Policy
 from o1coder_gym.reporting.colours import GOOD
 from o1coder_gym.reporting.comparison import compare_rows, corrected, group
 from o1coder_gym.reporting.pages.tree_page import PAGES, page_names, test_lines
-from o1coder_gym.reporting.results import ORACLE, ResultRow, summarize, terminal_table
+from o1coder_gym.reporting.results import ORACLE, ResultRow, summarize
+from o1coder_gym.reporting.tables.terminal_table import terminal_table
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.specs import name_of
@@ -232,7 +233,7 @@ def _answer(answer: TaskResult, verdict: HiddenVerdict | None) -> RenderableType
     return line if code is None else Group(Syntax(code, "python", background_color="default"), line)
 
 
-def _table(rows: Sequence[ResultRow]) -> Table:
+def _table(rows: Sequence[ResultRow]) -> RenderableType:
     """Returns the result table, the agents by their names alone: all of them are told above."""
     named = [replace(row, agent=_NAMES.get(name_of(row.agent), name_of(row.agent))) for row in rows]
     kept = [row for row in named if name_of(row.agent) != ORACLE]

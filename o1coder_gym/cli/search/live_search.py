@@ -14,6 +14,7 @@ from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.cli.search.live_text import LivePicture
 from o1coder_gym.queries import Answer, Query
+from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import terminal_tree
 from o1coder_gym.types import Problem, Usage
 
@@ -69,7 +70,7 @@ class LiveSearch(LivePicture):
         most = max(8, min(24, self._console.height - _REST))
         best = self._tree.best()
         record = self._tree.record(self._problem, best.state if best is not None else None)
-        title = f"{len(record.nodes) - 1:,} steps, {self._tree.simulations:,} simulations"
+        title = f"{counted(len(record.nodes) - 1, 'step')}, {counted(self._tree.simulations, 'simulation')}"
         return Group(terminal_tree(record, most=most, title=title), Text(LEGEND, "dim"), self._pace())
 
     def _pace(self) -> RenderableType:

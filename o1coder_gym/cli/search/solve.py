@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -18,10 +17,12 @@ from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import optional_folder, resumable
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.tools import acting_agents, acting_policies
 from o1coder_gym.policies import load_policy
+from o1coder_gym.policies.loading import prepare
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
 from o1coder_gym.problems.loading import load_rows
@@ -29,6 +30,7 @@ from o1coder_gym.problems.missing_tests import without_hidden_tests, without_vis
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
 from o1coder_gym.queries import Advance, Answer, Propose, Query
+from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import origin, terminal_tree
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.progress import notes, warn
@@ -104,6 +106,8 @@ def solve(settings: SolveSettings) -> int:
             own = acting_policies(acting, model).get(settings.agent)
             sampler = own or load_policy(settings.policy, format=format)
             scorer = load_scorer(steps.scorer or "heuristic")
+            if own is None and (folder is None or not folder.resumed):
+                prepare(sampler)
         narrator = Narrator(console)
         driver = Driver(model, sampler, scorer, seed=settings.seed, journal=folder, observer=narrator)
         with resumable(run.out):
@@ -122,7 +126,7 @@ def solve(settings: SolveSettings) -> int:
         if code is not None and row.tests:
             hidden = Evaluation([row], judge, log=folder).evaluate(row.problem.task_id, code)
     if run.as_json:
-        print(json.dumps(_json(finished, hidden)))
+        print(to_json(_json(finished, hidden)))
     else:
         _conclude(Console(), console, finished, hidden, cut=bool(recording.cut))
     return 0 if code is not None else 1
@@ -210,7 +214,7 @@ def _panel(body: Group | Text, title: str, usage: Usage, colour: str) -> Panel:
         body,
         title=title,
         title_align="left",
-        subtitle=f"{usage.tokens:,} tokens",
+        subtitle=counted(usage.tokens, "token"),
         subtitle_align="right",
         border_style=colour,
     )
@@ -243,9 +247,8 @@ def _conclude(
     if hidden is not None:
         colour = "green" if hidden.outcome is Outcome.PASS else "red"
         notes.print(f"hidden tests: [{colour}]{hidden.outcome}[/], {hidden.passed} of {hidden.total} passed")
-    notes.print(
-        f"{usage.tokens:,} tokens, {usage.calls} calls, {usage.executions} executions, {usage.seconds:.1f} s"
-    )
+    spent = [counted(getattr(usage, f"{unit}s"), unit) for unit in ("token", "call", "execution")]
+    notes.print(f"{', '.join(spent)}, {usage.seconds:.1f} s")
 
 
 def _json(finished: TaskResult, hidden: HiddenVerdict | None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from o1coder_gym.cli.bars import search_shown
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.experiments import synthesis
@@ -150,7 +150,7 @@ def _show(data: ProcessData, out: Path, as_json: bool) -> None:
         "pairs": len(data.pairs),
     }
     if as_json:
-        print(json.dumps({**counts, "out": str(out), "hash": data_hash(out)}))
+        print(to_json({**counts, "out": str(out), "hash": data_hash(out)}))
         return
     table = Table(*counts, box=None)
     table.add_row(*map(str, counts.values()))

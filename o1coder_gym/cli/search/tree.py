@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.reporting.pages.tree_page import tree_page, write_pages
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.tree_text import LINES, dot, mermaid, terminal_tree
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
+from o1coder_gym.settings.groups import AsJson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,7 @@ class TreeSettings(Checked):
 
     Attributes:
         run: Run folder of bench or solve.
-        problem: A problem of the run; default: list them.
+        problem: A problem of the run, by its task id or a beginning of it; default: list them.
         agent: An agent of the run; may be repeated; default: all.
         seed: Trees of this seed only.
         form: What to make.
@@ -39,6 +41,7 @@ class TreeSettings(Checked):
     form: Annotated[Literal["html", "terminal", "mermaid", "dot"], Flag("--as")] = "html"
     out: Path | None = None
     nodes: AtLeastOne = LINES
+    as_json: AsJson = False
 
 
 def tree(settings: TreeSettings) -> None:
@@ -46,11 +49,14 @@ def tree(settings: TreeSettings) -> None:
     trees, form, out, agent = RunTrees(settings.run), settings.form, settings.out, settings.agent
     first, *others = trees.task_ids
     if settings.problem is None and others:
-        Console().print(_contents(trees))
+        _list(trees, settings.as_json)
         return
-    chosen = settings.problem if settings.problem is not None else first
+    chosen = trees.task_id(settings.problem) if settings.problem is not None else first
     found = trees.of(chosen, agent, settings.seed)
-    if form == "html" and out is None and not agent and settings.seed is None:
+    if settings.as_json:
+        for one in found:
+            print(to_json(one.to_row()))
+    elif form == "html" and out is None and not agent and settings.seed is None:
         print(write_pages(trees, [chosen])[chosen])
     elif form == "html":
         _write(out, tree_page(found, trees.verdicts()))
@@ -59,6 +65,14 @@ def tree(settings: TreeSettings) -> None:
     else:
         write = mermaid if form == "mermaid" else dot
         _write(out, "\n".join(write(one) for one in found))
+
+
+def _list(trees: RunTrees, as_json: bool) -> None:
+    if not as_json:
+        Console().print(_contents(trees))
+        return
+    for task_id in trees.task_ids:
+        print(to_json({"problem": task_id, "agents": trees.agents(task_id)}))
 
 
 def _contents(trees: RunTrees) -> Table:

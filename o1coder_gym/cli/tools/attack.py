@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UsageError
 from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.problems.answers.solutions import read_solutions
@@ -78,7 +79,7 @@ def attack(settings: ProgramsToAttack) -> None:
         bar = progress.add_task("attacking", total=len(programs))
         for task_id, named in programs.items():
             row = attack_row(judge, rows[task_id].problem, named, plan)
-            print(json.dumps(row, ensure_ascii=False) if settings.as_json else _shown(row), flush=True)
+            print(to_json(row) if settings.as_json else _shown(row), flush=True)
             if settings.keep is not None:
                 _keep(settings.keep, row)
             progress.advance(bar)

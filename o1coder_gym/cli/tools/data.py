@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.micro.problems import write_rows
 from o1coder_gym.problems.likeness.overlap import overlaps
 from o1coder_gym.problems.loading import SHARES, ProblemSet, load_rows, with_splits
@@ -95,6 +96,7 @@ class SplitSettings(Checked):
     test: Annotated[float, Range(0, 0.9)] = SHARES["test"]
     seed: Seed = 0
     skip_bad: SkipBad = False
+    as_json: AsJson = False
 
 
 def list_sets(settings: OutputSettings) -> None:
@@ -109,7 +111,7 @@ def list_sets(settings: OutputSettings) -> None:
             rows.append((known.name, known.title, None, hub))
     if settings.as_json:
         for row in rows:
-            print(json.dumps(dict(zip(("name", "title", "problems", "where"), row, strict=True))))
+            print(to_json(dict(zip(("name", "title", "problems", "where"), row, strict=True))))
         return
     table = Table("name", "what", "problems", box=None)
     for name, title, count, _ in rows:
@@ -153,7 +155,7 @@ def validate(settings: ValidateSettings) -> int:
     _report_skipped(found)
     if settings.as_json:
         for result in results:
-            print(json.dumps(result.to_json()))
+            print(to_json(result.to_json()))
     else:
         for line in report_lines(found.name, results):
             print(line)
@@ -168,8 +170,9 @@ def split(settings: SplitSettings) -> None:
     shares = {"validation": settings.validation, "test": settings.test}
     dealt = with_splits(found, {"train": 1 - sum(shares.values()), **shares}, seed=settings.seed)
     write_rows(dealt, settings.out)
-    told = ", ".join(f"{len(dealt.of_split(name))} {name}" for name in dealt.splits)
-    print(f"{settings.out}: {told}")
+    counts = {name: len(dealt.of_split(name)) for name in dealt.splits}
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    print(to_json({"file": str(settings.out), **counts}) if settings.as_json else f"{settings.out}: {told}")
 
 
 def overlap(settings: OverlapSettings) -> None:
@@ -178,7 +181,7 @@ def overlap(settings: OverlapSettings) -> None:
     found = overlaps(a, b, default_judge() if settings.behaviour else None)
     if settings.as_json:
         for pair in found:
-            print(json.dumps(asdict(pair)))
+            print(to_json(asdict(pair)))
         return
     for pair in found:
         print(f"{pair.a}\t{pair.b}\t{pair.way}")

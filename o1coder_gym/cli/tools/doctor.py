@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import warnings
@@ -16,6 +15,7 @@ from rich.table import Table
 
 import o1coder_gym
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.tools.machine import Machine, engines, installed, look_at_machine, preload_advice
 from o1coder_gym.models.lookup import DEFAULT_MODEL, KNOWN_MODELS, cache_folder, find_model
 from o1coder_gym.policies.loading import server_abilities
@@ -65,7 +65,7 @@ def doctor(settings: DoctorSettings) -> None:
         row |= {"engines": found}
         row |= {"models": {name: str(path) if path else None for name, path in models.items()}}
         row |= {"sandbox": asdict(sandbox) | {"full": sandbox.full}, "advice": advice}
-        print(json.dumps(row))
+        print(to_json(row))
         return
     console = Console()
     software = f"o1coder-gym {o1coder_gym.__version__} · Python {platform.python_version()}"
@@ -92,7 +92,7 @@ def doctor(settings: DoctorSettings) -> None:
 
 def _show_server(found: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(found))
+        print(to_json(found))
         return
     for name, value in found.items():
         words = {None: "not known yet", True: "yes", False: "no", "": "no"}

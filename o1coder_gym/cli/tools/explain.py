@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.loading import load_rows
@@ -23,7 +24,7 @@ from o1coder_gym.runs.progress import notes
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson
-from o1coder_gym.specs import name_of
+from o1coder_gym.specs import name_of, one_of
 from o1coder_gym.types import Outcome, Verdict
 
 
@@ -33,7 +34,7 @@ class ExplainSettings(Checked):
 
     Attributes:
         run: Run folder of bench.
-        task: Task id of a problem of the run.
+        task: A problem of the run, by its task id or a beginning of it.
         agent: The agent, with or without its arguments; default: all of them.
         seed: Run seed; default: the first.
         tokens: Budget, of a run with several; default: the largest.
@@ -54,7 +55,10 @@ def explain(settings: ExplainSettings) -> None:
 
     The program is judged once more; what it gave is shown beside what was expected.
     """
-    answers = list(_answers(settings))
+    rows = read_results(settings.run)
+    task = one_of(f"problem of {settings.run}", settings.task, (row.task_id for row in rows))
+    settings = replace(settings, task=task)
+    answers = list(_answers(settings, rows))
     row = _problem(settings)
     for answer in answers:
         verdict = None
@@ -62,19 +66,14 @@ def explain(settings: ExplainSettings) -> None:
             (verdict,) = default_judge().evaluate([submission(row.problem, answer.code, row.tests)])
         failed = list(_failed(row, verdict)) if verdict is not None else []
         if settings.as_json:
-            print(json.dumps(answer.to_row() | {"failed": failed}))
+            print(to_json(answer.to_row() | {"failed": failed}))
         else:
             _show(Console(), answer, verdict, failed)
 
 
-def _answers(settings: ExplainSettings) -> Iterator[ResultRow]:
+def _answers(settings: ExplainSettings, rows: Sequence[ResultRow]) -> Iterator[ResultRow]:
     """Yields the row of each agent that is asked for."""
-    rows = read_results(settings.run)
     of_task = [row for row in rows if row.task_id == settings.task]
-    if not of_task:
-        raise UnknownNameError(
-            f"problem of {settings.run}", settings.task, dict.fromkeys(row.task_id for row in rows)
-        )
     agents = dict.fromkeys(row.agent for row in of_task)
     asked = [one for one in agents if settings.agent in (None, one, name_of(one))]
     if not asked:

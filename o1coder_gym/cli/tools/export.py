@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from o1coder_gym.adapters.traces import export_traces
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson
 
@@ -37,7 +37,7 @@ def export(settings: ExportSettings) -> None:
     out = settings.out or settings.run / f"{settings.format}.jsonl"
     count = export_traces(settings.run, settings.format, out)
     if settings.as_json:
-        print(json.dumps({"rows": count, "out": str(out)}))
+        print(to_json({"rows": count, "out": str(out)}))
     else:
         print(f"{count} rows: {out}")
 

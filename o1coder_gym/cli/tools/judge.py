@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.tools import judge_serve
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.answers.solutions import Solution, read_solutions
@@ -20,7 +20,7 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.settings import AtLeastOne, Checked
-from o1coder_gym.settings.groups import SetName, SkipBad, Split
+from o1coder_gym.settings.groups import JsonLines, SetName, SkipBad, Split
 from o1coder_gym.types import CaseResult, Submission, Verdict
 
 _BATCH = 256
@@ -47,6 +47,7 @@ class JudgeSettings(Checked):
     require: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     skip_bad: SkipBad = False
+    output: JsonLines = JsonLines()
 
 
 def judge(settings: JudgeSettings) -> None:
@@ -68,7 +69,7 @@ def judge(settings: JudgeSettings) -> None:
         while batch := list(islice(remaining, _BATCH)):
             verdicts = sandbox.evaluate([_submission(one, rows[one.task_id]) for one in batch])
             for solution, verdict in zip(batch, verdicts, strict=True):
-                print(json.dumps(_row(solution, verdict)))
+                print(to_json(_row(solution, verdict)))
             progress.advance(bar, len(batch))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from o1coder_gym import registry
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.parameters import REQUIRED, Parameter
 from o1coder_gym.registry import Entry, Kind
@@ -50,7 +50,7 @@ def list_registered(settings: KindSettings) -> None:
             wrong.append(str(error))
             continue
         if as_json:
-            print(json.dumps(row, ensure_ascii=False))
+            print(to_json(row))
         else:
             _print(console, row)
     if not as_json:
@@ -88,7 +88,7 @@ def _shown(parameter: dict[str, Any]) -> str:
     if parameter["required"]:
         return "required"
     default = parameter["default"]
-    return default if isinstance(default, str) and default else json.dumps(default, ensure_ascii=False)
+    return default if isinstance(default, str) and default else to_json(default)
 
 
 def _print(console: Console, row: dict[str, Any]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from rich.console import Console
@@ -13,12 +13,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models import lookup
 from o1coder_gym.models.weights import Progress as OnProgress
 from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Flag
-from o1coder_gym.settings.groups import OutputSettings
+from o1coder_gym.settings.groups import AsJson, OutputSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class ModelSettings(Checked):
     """
 
     name: Annotated[str, Flag("NAME")]
+    as_json: AsJson = False
 
 
 @contextmanager
@@ -62,7 +64,7 @@ def list_models(settings: OutputSettings) -> None:
         for name, model in known.items():
             row = {"name": name, "title": model.title, "license": model.license}
             row |= {"parameters": model.parameters, "path": str(found[name]) if found[name] else None}
-            print(json.dumps(row))
+            print(to_json(row))
         return
     table = Table("name", "model", "licence", "size", box=None)
     for name, model in known.items():
@@ -78,7 +80,7 @@ def fetch(settings: ModelSettings) -> None:
     """Fetch a model unless it is there, and print its folder."""
     with fetch_progress() as on_progress:
         folder = lookup.model_path(settings.name, on_progress=on_progress)
-    print(folder)
+    _print_folder(folder, settings)
 
 
 def path(settings: ModelSettings) -> None:
@@ -87,7 +89,11 @@ def path(settings: ModelSettings) -> None:
     folder = lookup.find_model(name)
     if folder is None:
         raise WeightsError(f"model {name!r} is not on this machine; run: o1coder models fetch {name}")
-    print(folder)
+    _print_folder(folder, settings)
+
+
+def _print_folder(folder: Path, settings: ModelSettings) -> None:
+    print(to_json({"name": settings.name, "path": str(folder)}) if settings.as_json else folder)
 
 
 app = new_app("models", "Fetch and find model weights.")

@@ -13,7 +13,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.experiments.tools import acting_agents, acting_policies
 from o1coder_gym.policies import load_policy
-from o1coder_gym.policies.loading import policy_spec
+from o1coder_gym.policies.loading import policy_spec, prepare
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.queries import Agent
 from o1coder_gym.runs.progress import notes
@@ -85,6 +85,8 @@ def serve(settings: ServeSettings) -> None:
     models, acting = offered(settings.agents, settings.policy), acting_agents(settings.agents)
     with console.status(f"loading {settings.policy}"):
         proposer = load_policy(settings.policy, format=steps.format)
+        if len(acting) < len(settings.agents):
+            prepare(proposer)
     model = ReasoningModel(
         [Problem("", "?")], default_judge(), format=load_format(steps.format), max_steps=steps.max_steps
     )
@@ -121,10 +123,14 @@ def offered(agents: Sequence[str], policy: str) -> Mapping[str, Agent]:
 
 
 def names(agents: Sequence[str], policy: str) -> Mapping[str, str]:
-    """Returns the specs of agents by the names of the models."""
+    """Returns the specs of agents by the names of the models.
+
+    A model that this project trained lies in a folder called model: the run's name stands before it.
+    """
     asked = policy_spec(policy)
     model = dict(asked.arguments).get("model", asked.target or "")
-    short = model.rpartition("/")[2] or policy
+    parts = [part for part in model.split("/") if part]
+    short = "/".join(parts[-2:] if parts and parts[-1].startswith("model") else parts[-1:]) or policy
     return {f"{spec}:{called}": spec for called in (short, policy) for spec in agents}
 
 

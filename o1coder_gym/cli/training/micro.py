@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.progress import TaskID
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.micro.make import SPLITS, make_micro
 from o1coder_gym.experiments.micro.tiny_model import TinySettings
 from o1coder_gym.runs.progress import notes, progress_bars
@@ -55,7 +55,7 @@ def micro(settings: MicroSettings) -> None:
 
         made = make_micro(settings.out, splits, model, resume=settings.resume, on_step=show)
     if settings.as_json:
-        print(json.dumps({"problems": str(made.problems), "model": str(made.model)}))
+        print(to_json({"problems": str(made.problems), "model": str(made.model)}))
     else:
         print(f"o1coder bench --problems {made.problems} --split test --policy hf:{made.model}")
 

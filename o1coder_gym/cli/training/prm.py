@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable
 from o1coder_gym.experiments.training import prm
 from o1coder_gym.experiments.training.prm import (
@@ -20,20 +21,20 @@ from o1coder_gym.experiments.training.prm import (
 )
 from o1coder_gym.prm.evaluation import Choice, ScorerReport
 from o1coder_gym.prm.public import PUBLIC
-from o1coder_gym.settings.groups import FitRun, OutputSettings, RunSettings, TrainingRun
+from o1coder_gym.settings.groups import FitRun, JsonLines, OutputSettings, RunSettings, TrainingRun
 from o1coder_gym.statistics import ROUGH_LEGEND, Estimate
 
 
 def train(settings: PRMSettings, run: TrainingRun) -> None:
     """Train a language model with a scalar head to tell good steps from bad ones."""
     result = prm.train_scorer(settings, run.out, resume=run.resume)
-    print(json.dumps(result.to_row()) if run.as_json else f"prm:{result.model}")
+    print(to_json(result.to_row()) if run.as_json else f"prm:{result.model}")
 
 
 def fit(settings: HeadSettings, run: FitRun) -> None:
     """Fit only the head, to what the untrained model says: no learning rate, minutes on a CPU."""
     for result in prm.fit_heads(settings, run.out):
-        print(json.dumps(result.to_row()) if run.as_json else f"prm:{result.model}")
+        print(to_json(result.to_row()) if run.as_json else f"prm:{result.model}")
 
 
 def evaluate(settings: MeasurementSettings, run: RunSettings) -> None:
@@ -41,31 +42,34 @@ def evaluate(settings: MeasurementSettings, run: RunSettings) -> None:
     with resumable(run.out):
         report, row = prm.measure_scorer(settings, run.out, resume=run.resume)
     if run.as_json:
-        print(json.dumps(row))
+        print(to_json(row))
     else:
         Console().print(_table(report, settings.scorer))
 
 
-def calibrate(settings: CalibrationSettings) -> None:
+def calibrate(settings: CalibrationSettings, run: OutputSettings) -> None:
     """Fit a calibration on half of the held-out problems, keep it, and measure it on the other half."""
     found, method = prm.calibrate(settings), settings.method
+    if run.as_json:
+        print(to_json(asdict(found)))
+        return
     print(f"{method}" + (f", τ = {found.calibration.temperature:.3f}" if method == "temperature" else ""))
     figures = (("AUC", found.auc), ("calibration error", found.error))
     for name, (before, after) in figures if found.problems else ():
         print(f"{name} on {found.problems} other problems: {before:.3f} → {after:.3f}")
 
 
-def score(settings: ScoreSettings) -> None:
+def score(settings: ScoreSettings, _: JsonLines) -> None:
     """Print a score for every prefix, one JSON object a line."""
     for row in prm.scores(settings):
-        print(json.dumps(row))
+        print(to_json(row))
 
 
 def list_public(settings: OutputSettings) -> None:
     """List the public process reward models that are known by name."""
     if settings.as_json:
         rows = {name: {"hub": one.hub, "kind": one.kind} for name, one in PUBLIC.items()}
-        print(json.dumps(rows))
+        print(to_json(rows))
         return
     table = Table("scorer", "model", "trained on", box=None)
     for name, one in PUBLIC.items():
@@ -114,6 +118,6 @@ app = new_app("prm", "Train, measure and ask process reward models.")
 app.command(command(PRMSettings, train, "train", TrainingRun))
 app.command(command(HeadSettings, fit, "fit", FitRun))
 app.command(command(MeasurementSettings, evaluate, "eval", RunSettings))
-app.command(command(CalibrationSettings, calibrate, name="calibrate"))
-app.command(command(ScoreSettings, score, name="score"))
+app.command(command(CalibrationSettings, calibrate, "calibrate", OutputSettings))
+app.command(command(ScoreSettings, score, "score", JsonLines))
 app.command(command(OutputSettings, list_public, name="list"))

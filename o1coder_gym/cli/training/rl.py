@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.cli.training import rl_policy
 from o1coder_gym.experiments.training.choice import ChoiceSettings, train_choice
 from o1coder_gym.models.checkpoints import export_policy
 from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
-from o1coder_gym.settings.groups import RunSettings
+from o1coder_gym.settings.groups import AsJson, RunSettings
 from o1coder_gym.statistics import ROUGH
 
 
@@ -40,7 +40,7 @@ def choice(settings: ChoiceSettings, run: RunSettings) -> None:
 
         result = train_choice(settings, out, resume=run.resume, on_progress=show, on_warning=warn)
     if run.as_json:
-        print(json.dumps({**result, "out": str(out)}))
+        print(to_json({**result, "out": str(out)}))
     else:
         Console().print(_table(result))
     console.print(f"agent: choice_ppo:path={out}", soft_wrap=True)
@@ -70,11 +70,13 @@ class ExportSettings(Checked):
     run: Annotated[Path, Flag("RUN")]
     step: AtLeastOne | None = None
     out: Path | None = None
+    as_json: AsJson = False
 
 
 def export(settings: ExportSettings) -> None:
     """Make a model of a checkpoint of a training that was stopped, its adapters merged in."""
-    print(f"hf:{export_policy(settings.run, settings.step, settings.out)}")
+    model = export_policy(settings.run, settings.step, settings.out)
+    print(to_json({"model": str(model)}) if settings.as_json else f"hf:{model}")
 
 
 app = new_app("rl", "Reinforcement learning.")

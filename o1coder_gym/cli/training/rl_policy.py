@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.cli.bars import train_shown
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.experiments.training.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
 from o1coder_gym.models.lookup import DEFAULT_MODEL
@@ -39,6 +39,18 @@ class HeldOutSettings(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RewardedSteps(StepSettings):
+    """Steps.
+
+    Attributes:
+        scorer: Step scorer (PRM) whose scores are the process reward: prm:FOLDER, heuristic, …; none:
+            there is no process reward.
+    """
+
+    scorer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RLPolicySettings(Checked):
     """Model.
 
@@ -49,7 +61,7 @@ class RLPolicySettings(Checked):
     model: str = DEFAULT_MODEL
     problems: ProblemSettings = ProblemSettings()
     held_out: HeldOutSettings = HeldOutSettings()
-    steps: StepSettings = StepSettings()
+    steps: RewardedSteps = RewardedSteps()
     tests: GeneratedTests = GeneratedTests()
     training: RLSettings = RLSettings()
     run: RunSettings = RunSettings()
@@ -118,7 +130,7 @@ def dpo(settings: RLPairsSettings) -> None:
 
 def _show(trained: TrainedPolicy, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({**trained.to_row(), "model": str(trained.model)}))
+        print(to_json({**trained.to_row(), "model": str(trained.model)}))
         return
     if trained.gains:
         table = Table("held out", "before", "after", "gain", "95 % interval")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from rich.markup import escape
 
 from o1coder_gym.cli.bars import search_shown, train_shown
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import default_folder, resumable
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.self_play import self_play
@@ -74,7 +74,7 @@ def selfplay(settings: SelfPlayCommand) -> None:
             train=train_shown,
         )
     if run.as_json:
-        print(json.dumps(result.to_row()))
+        print(to_json(result.to_row()))
     else:
         print((out / "report.md").read_text())
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.training.sft import SFTSettings, fine_tune
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.settings.groups import TrainingRun
@@ -26,7 +26,7 @@ def sft(settings: SFTSettings, run: TrainingRun) -> None:
 
     told = fine_tune(settings, run.out, resume=run.resume, tell=tell, on_warning=warn)
     if run.as_json:
-        print(json.dumps(told))
+        print(to_json(told))
         return
     if "quality" in told:
         console.print(_table(told["quality"], told["quality"]["problems"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.training import tcg
 from o1coder_gym.experiments.training.tcg import (
     GeneratorDPO,
@@ -20,7 +20,7 @@ from o1coder_gym.experiments.training.tcg import (
     SelectionSettings,
 )
 from o1coder_gym.runs.progress import tracked
-from o1coder_gym.settings.groups import OutFolder, RunSettings, TrainingRun
+from o1coder_gym.settings.groups import FitRun, JsonLines, RunSettings, TrainingRun
 from o1coder_gym.statistics import ROUGH_LEGEND
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
 
@@ -31,16 +31,16 @@ def evaluate(settings: GeneratorSettings, run: RunSettings) -> None:
     _show_quality(found, settings.as_reward, run.as_json)
 
 
-def data(settings: RowsSettings, run: OutFolder) -> None:
+def data(settings: RowsSettings, run: FitRun) -> None:
     """Make SFT rows and DPO pairs from problem sets; every case and every exchanged case is run."""
-    for path in tcg.make_rows(settings, run.out, track=tracked):
-        print(path)
+    files = [str(path) for path in tcg.make_rows(settings, run.out, track=tracked)]
+    print(to_json({"files": files}) if run.as_json else "\n".join(files))
 
 
-def select(settings: SelectionSettings) -> None:
+def select(settings: SelectionSettings, _: JsonLines) -> None:
     """Choose one of several programs per problem by their tests; prints JSONL."""
     for row in tcg.select_programs(settings, track=tracked):
-        print(json.dumps(row, ensure_ascii=False))
+        print(to_json(row))
 
 
 def sft(settings: GeneratorSFT, run: TrainingRun) -> None:
@@ -55,7 +55,7 @@ def dpo(settings: GeneratorDPO, run: TrainingRun) -> None:
 
 def _train(stage: Literal["sft", "dpo"], settings: GeneratorSFT | GeneratorDPO, run: TrainingRun) -> None:
     result = tcg.train_generator(stage, settings, run.out, resume=run.resume)
-    print(json.dumps(result.to_row()) if run.as_json else result.model)
+    print(to_json(result.to_row()) if run.as_json else result.model)
 
 
 def _show_quality(found: Sequence[ProblemQuality], as_reward: bool, as_json: bool) -> None:
@@ -70,7 +70,7 @@ def _show_quality(found: Sequence[ProblemQuality], as_reward: bool, as_json: boo
         }
         if agreement is not None:
             summary["reward"] = asdict(agreement)
-        print(json.dumps(summary))
+        print(to_json(summary))
         return
     table = Table("", "mean", "95 % interval", "problems", box=None, caption=ROUGH_LEGEND)
     for name, rate in rates.items():
@@ -83,7 +83,7 @@ def _show_quality(found: Sequence[ProblemQuality], as_reward: bool, as_json: boo
 
 app = new_app("tcg", "Measure test generators, train them, choose programs by tests.")
 app.command(command(GeneratorSettings, evaluate, "eval", RunSettings))
-app.command(command(RowsSettings, data, "data", OutFolder))
-app.command(command(SelectionSettings, select, name="select"))
+app.command(command(RowsSettings, data, "data", FitRun))
+app.command(command(SelectionSettings, select, "select", JsonLines))
 app.command(command(GeneratorSFT, sft, "sft", TrainingRun))
 app.command(command(GeneratorDPO, dpo, "dpo", TrainingRun))

@@ -43,7 +43,8 @@ def make_micro(
         out: The run folder: ``problems.jsonl`` and ``model``.
         splits: Number of problems by split, each from 0 to 2,000.
         settings: Of the model; its seed draws the problems, too.
-        resume: Whether to go on with the run that `out` holds; a finished model is not trained again.
+        resume: Whether to go on with the run that `out` holds; a finished model is not trained again, an
+            unfinished one from its last checkpoint on.
         on_step: Told of each optimizer step and its loss.
 
     Raises:
@@ -56,5 +57,5 @@ def make_micro(
     with RunFolder.open(out, config, resume=resume):
         write_rows(micro_rows(dict(splits), settings.seed), made.problems)
         if find_model(str(made.model)) is None:
-            train_tiny_model(made.model, settings, on_step=on_step)
+            train_tiny_model(made.model, settings, checkpoint=out / "checkpoint.pt", on_step=on_step)
     return made

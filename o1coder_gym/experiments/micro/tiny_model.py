@@ -47,6 +47,8 @@ RECIPE = "recipe.json"
 
 _PIECES = r"\n+|[0-9]|[^\n0-9(,:]+[(,:]?|[(,:]"
 
+_STEPS_A_CHECKPOINT = 25
+
 OnStep = Callable[[int, float], None]
 """Told of each optimizer step: its number from 1, and the loss."""
 
@@ -85,7 +87,11 @@ class TinySettings:
 
 
 def train_tiny_model(
-    folder: Path, settings: TinySettings = TinySettings(), *, on_step: OnStep | None = None
+    folder: Path,
+    settings: TinySettings = TinySettings(),
+    *,
+    checkpoint: Path | None = None,
+    on_step: OnStep | None = None,
 ) -> Path:
     """Trains a model and saves it with its tokenizer and its recipe.
 
@@ -93,6 +99,8 @@ def train_tiny_model(
         folder: Where weights and tokenizer go.
         settings: Size and training; equal settings give equal weights on the same machine, and anywhere
             the recipe in ``recipe.json``.
+        checkpoint: File of a training of the same settings that was stopped, or will be: it is gone on with,
+            ends with the same weights, and is deleted at the end.
         on_step: Told of each step.
 
     Returns:
@@ -107,8 +115,10 @@ def train_tiny_model(
     chats = training_chats(settings)
     tokenizer = train_tokenizer([prompt + answer for prompt, answer in chats], settings.vocabulary)
     model = new_model(tokenizer, settings)
-    _fit(model, tokenizer, chats, settings, on_step)
+    _fit(model, tokenizer, chats, settings, checkpoint, on_step)
     _save(model, tokenizer, training_recipe(settings, chats), folder)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     return folder
 
 
@@ -222,6 +232,7 @@ def _fit(
     tokenizer: Any,
     chats: Sequence[tuple[str, str]],
     settings: TinySettings,
+    checkpoint: Path | None,
     on_step: OnStep | None,
 ) -> None:
     """Minimises the cross-entropy of the answers: AdamW, warm-up, linear decay."""
@@ -231,18 +242,44 @@ def _fit(
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings.steps))
     order = random.Random(settings.seed)
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    done = _read_checkpoint(checkpoint, parts)
     model.train()
     for step in range(1, settings.steps + 1):
-        ids, labels = _batch(order.sample(rows, min(settings.batch_size, len(rows))), tokenizer.pad_token_id)
+        batch = order.sample(rows, min(settings.batch_size, len(rows)))
+        if step <= done:  # drawn all the same, so that later batches are those of an unbroken training
+            continue
+        ids, labels = _batch(batch, tokenizer.pad_token_id)
         loss = model(input_ids=ids, attention_mask=ids != tokenizer.pad_token_id, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
+        if checkpoint is not None and step % _STEPS_A_CHECKPOINT == 0:
+            _write_checkpoint(checkpoint, step, parts)
         if on_step is not None:
             on_step(step, loss.item())
     model.eval()
+
+
+def _write_checkpoint(file: Path, step: int, parts: Mapping[str, Any]) -> None:
+    import torch
+
+    with replacing(file) as part:
+        torch.save({"step": step} | {name: one.state_dict() for name, one in parts.items()}, part)
+
+
+def _read_checkpoint(file: Path | None, parts: Mapping[str, Any]) -> int:
+    """Returns the steps that were done before, 0 without a file."""
+    if file is None or not file.exists():
+        return 0
+    import torch
+
+    found = torch.load(file, weights_only=True)
+    for name, one in parts.items():
+        one.load_state_dict(found[name])
+    return int(found["step"])
 
 
 def _encode(tokenizer: Any, prompt: str, answer: str) -> tuple[list[int], int]:

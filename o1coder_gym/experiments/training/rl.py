@@ -186,6 +186,7 @@ def train_policy(
     require_packages("torch", "trl", "peft")
     plan.settings.check_problems(len(rows))
     model_path(plan.model)
+    scorer = load_scorer(plan.scorer) if plan.scorer else None
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         measured = _held_out(plan, held_out, samples) if held_out else None
         further = generated_tests(plan.generator, rows, plan.tests, out)
@@ -197,7 +198,7 @@ def train_policy(
             default_judge(),
             format=load_format(plan.format),
             max_steps=plan.max_steps,
-            scorer=load_scorer(plan.scorer) if plan.scorer else None,
+            scorer=scorer,
             tests=further,
         )
         training = Training(plan.model, process, out, folder, plan.settings, plan.format, resume, measured)
@@ -232,6 +233,7 @@ def train_on_pairs(
 
     settings = settings or DPOSettings()
     found = read_data(data)
+    model_path(model)
     inputs = {"data": data_hash(data), **input_hashes(f"hf:{model}")}
     config = {"command": "rl dpo", "model": model, "settings": to_row(settings), "inputs": inputs}
     with RunFolder.open(out, config, resume=resume):

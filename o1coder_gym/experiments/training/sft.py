@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
-from o1coder_gym.problems.rows import SPLITS
+from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.store import data_hash
@@ -93,6 +93,8 @@ def fine_tune(
         raise O1CoderError(
             f"{settings.data} has no passing paths to learn from; search longer, or easier problems"
         )
+    measured = settings.measured
+    problems = load_rows(measured.evaluate, split=measured.split) if measured.evaluate is not None else ()
     train_rows, validation_rows = (found.of_split(part).paths for part in SPLITS)
     result = finetune(
         "sft",
@@ -108,26 +110,28 @@ def fine_tune(
     )
     write_trained_on(result.model, found.of_split("train").problems, settings.model)
     row = result.to_row()
-    if settings.measured.evaluate is not None:
+    if problems:
         told = settings.training.template_arguments
         specs = hf_spec(settings.model, told), hf_spec(str(result.model))
-        row["quality"] = _quality(
-            specs, settings.measured, found.format, tell or (lambda line: None), on_warning
-        )
+        tell = tell or (lambda line: None)
+        row["quality"] = _quality(specs, measured, problems[: measured.limit], found.format, tell, on_warning)
         (out / QUALITY).write_text(json.dumps(row["quality"], indent=2) + "\n")
     return row
 
 
 def _quality(
-    specs: tuple[str, str], measured: MeasuredOn, format: str, tell: Tell, on_warning: Warn
+    specs: tuple[str, str],
+    measured: MeasuredOn,
+    rows: Sequence[ProblemRow],
+    format: str,
+    tell: Tell,
+    on_warning: Warn,
 ) -> dict[str, Any]:
     """Measures the policy before and after on the same problems."""
-    problems = measured.evaluate or ""
-    rows = load_rows(problems, split=measured.split)[: measured.limit]
     warn_of(on_warning, without_visible_tests(rows), without_hidden_tests(rows))
     found = []
     for spec in specs:
         tell(f"measuring {spec.removeprefix('hf:')} on {len(rows)} problems")
         policy = load_policy(spec, format=format)
         found.append(policy_quality(policy, rows, default_judge(), format=format))
-    return {"problems": problems, "split": measured.split, **compared(*found)}
+    return {"problems": measured.evaluate, "split": measured.split, **compared(*found)}

@@ -30,6 +30,7 @@ from transformers.utils import logging
 
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
+from o1coder_gym.models.lookup import UNLOADABLE
 from o1coder_gym.policies.hf.prefixes import forward
 from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache, as_argument
 from o1coder_gym.policies.token_text import TokenText
@@ -74,15 +75,20 @@ class CausalModel:
         attention: Literal["auto", "model"] = "auto",
         template_arguments: Mapping[str, Any] | None = None,
     ) -> CausalModel:
-        """Loads weights and tokenizer from a local folder."""
+        """Loads weights and tokenizer from a local folder.
+
+        Raises:
+            PolicyError: When they cannot be loaded, or not onto that device.
+        """
         chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        precision = _native_precision(chosen) if dtype == "auto" else getattr(torch, dtype)
         logging.disable_progress_bar()
         try:
+            precision = _native_precision(chosen) if dtype == "auto" else getattr(torch, dtype)
             tokenizer = AutoTokenizer.from_pretrained(folder)
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, device_map=chosen)
-        except (OSError, ValueError) as error:
-            raise PolicyError(f"cannot load {folder}: {str(error).splitlines()[0]}") from error
+        except UNLOADABLE as error:
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            raise PolicyError(f"cannot load {folder} on {chosen}: {told}") from error
         finally:
             logging.enable_progress_bar()
         return cls(model, with_template_arguments(tokenizer, template_arguments), attention)

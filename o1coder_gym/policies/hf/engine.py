@@ -7,6 +7,7 @@ first request.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import threading
 import time
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from o1coder_gym.policies.hf.decoding import Decoder, Row
     from o1coder_gym.policies.hf.own_cache import OwnCacheDecoder
     from o1coder_gym.policies.hf.row_cache import CacheShape
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,14 @@ class HFEngine:
         """A snapshot of what was done so far."""
         return self._meter.snapshot()
 
+    def prepare(self) -> None:
+        """Loads the weights now rather than at the first request.
+
+        Raises:
+            PolicyError, WeightsError, MissingExtraError: When they cannot be.
+        """
+        self._ready()
+
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Returns the ids of the whole prompt."""
         return self._ready()[0].text.encode(prompt)
@@ -193,8 +204,10 @@ class HFEngine:
         with self._lock:
             if self._loaded is None:
                 _load_torch()
+                begun = time.monotonic()
                 model = self._load()
                 self._loaded = model, self._decoder(model)
+                _LOG.info("loaded onto %s in %.1f s", model.model.device, time.monotonic() - begun)
             return self._loaded
 
     def _decoder(self, model: CausalModel) -> Decoder | OwnCacheDecoder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import random
 import time
 import zlib
@@ -12,6 +13,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
+
+_LOG = logging.getLogger(__name__)
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _FINAL = ("insufficient_quota", "billing_hard_limit")
@@ -95,7 +98,9 @@ class Servers:
             if wait_s is not None and wait_s > LONGEST_WAIT_S:
                 raise PolicyError(f"{failure} (asks to wait {wait_s:.0f} s)")
             if attempt + 1 < self._tries:
-                time.sleep(self._wait_s(attempt) if wait_s is None else wait_s)
+                pause_s = self._wait_s(attempt) if wait_s is None else wait_s
+                _LOG.info("%s; again in %.1f s", failure, pause_s)
+                time.sleep(pause_s)
         raise PolicyError(f"{failure} (tried {self._tries} times)")
 
     def close(self) -> None:

@@ -90,6 +90,10 @@ class VLLMEngine:
         """A snapshot of what was done so far."""
         return self._meter.snapshot()
 
+    def prepare(self) -> None:
+        """Starts vLLM now rather than at the first request; fails as `generate` does."""
+        self._ready()
+
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Returns the ids of the whole prompt."""
         return self._ready()[1].encode(prompt)

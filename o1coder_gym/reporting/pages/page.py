@@ -84,4 +84,5 @@ def spec_words(spec: str) -> str:
 
 def breakable(name: str) -> str:
     """Returns a name as HTML that may break behind its colons, commas and equals signs, but in no word."""
-    return re.sub(r"([:,=/?&])", r"\1<wbr>", html.escape(name, quote=False))
+    pieces = re.split(r"(?<=[:,=/?&])", name)  # unescaped: the & of an entity is no place to break
+    return "<wbr>".join(html.escape(piece, quote=False) for piece in pieces)

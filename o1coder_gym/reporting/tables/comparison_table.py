@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from o1coder_gym.reporting.comparison import Comparison
-from o1coder_gym.reporting.results import name_lines
 from o1coder_gym.reporting.tables.places import Pair
+from o1coder_gym.reporting.tables.terminal_table import name_lines
 from o1coder_gym.significance import fewest_differing
 from o1coder_gym.statistics import ROUGH, ROUGH_LEGEND
 

@@ -64,6 +64,15 @@ def test_each_row_has_its_tree(o1coder, arguments, tmp_path):
         assert tree.usage.tokens == row["usage"]["tokens"]
 
 
+@pytest.mark.parametrize("command", ["bench", "synthesize", "solve"])
+def test_a_model_that_cannot_be_loaded_claims_no_folder(o1coder, problems, command, tmp_path):
+    words = (command, "--problems", problems, "--policy", "hf:nowhere", "--out", tmp_path / "run")
+    done = o1coder(*words)
+    assert done.returncode == 1
+    assert "unknown model 'nowhere'" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_same_seed_same_rows(o1coder, arguments, tmp_path):
     assert o1coder(*arguments).returncode == 0
     assert o1coder(*arguments[:-1], tmp_path / "again").returncode == 0

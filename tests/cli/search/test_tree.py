@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 
@@ -18,6 +20,15 @@ def test_a_page_per_problem(o1coder, run):
     assert done.stdout.strip() == str(page)
     assert "Double it." in page.read_text()
     assert '"hidden":{"outcome":"pass","passed":2,"total":2}' in page.read_text()
+
+
+def test_a_beginning_of_a_problem_and_json(o1coder, run):
+    (page,) = o1coder("tree", run, "toy/dou").stdout.splitlines()
+    assert page == str(run / "trees/toy-double.html")
+    trees = [json.loads(line) for line in o1coder("tree", run, "toy/dou", "--json").stdout.splitlines()]
+    assert {tree["agent"] for tree in trees} >= {"greedy", "mcts:simulations=8"}
+    listed = [json.loads(line) for line in o1coder("tree", run, "--json").stdout.splitlines()]
+    assert "toy/double" in [one["problem"] for one in listed]
 
 
 def test_without_a_problem_they_are_listed(o1coder, run):

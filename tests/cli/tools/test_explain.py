@@ -45,6 +45,10 @@ def test_all_agents_and_json(run: Path) -> None:
     assert all(test["outcome"] == "wrong_answer" for test in mcts["failed"])
 
 
+def test_a_beginning_of_the_task_id_will_do(run: Path) -> None:
+    assert "return len(numbers)" in call("explain", run, "starter/006", "mcts").stdout
+
+
 def test_a_smaller_budget(run: Path) -> None:
     assert "no program" in call("explain", run, TASK, "mcts", "--tokens", 64).stdout
 
@@ -52,7 +56,7 @@ def test_a_smaller_budget(run: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
-        (("starter/006",), UnknownNameError),
+        (("starter/007",), UnknownNameError),
         ((TASK, "puct"), UnknownNameError),
         ((TASK, "greedy", "--seed", "3"), UsageError),
     ],

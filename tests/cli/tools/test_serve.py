@@ -353,6 +353,7 @@ def test_names_of_models():
     assert list(names)[:2] == ["mcts:width=2:Qwen2.5-Coder-0.5B", "greedy:Qwen2.5-Coder-0.5B"]
     assert "greedy:hf:Qwen/Qwen2.5-Coder-0.5B?dtype=float32" in names
     assert "mcts:small" in offered(["mcts"], "openai:http://localhost:8000/v1#small")
+    assert list(offered(["greedy"], "hf:runs/rl/model")) == ["greedy:rl/model", "greedy:hf:runs/rl/model"]
     with pytest.raises(UnknownNameError, match="oracle"):
         offered(["oracle"], "hf:x")
 

@@ -8,6 +8,7 @@ import pytest
 
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.experiments.micro import tiny_model
+from o1coder_gym.experiments.micro.make import make_micro
 from o1coder_gym.experiments.micro.problems import micro_rows
 from o1coder_gym.experiments.micro.tiny_model import TinySettings, train_tiny_model, training_chats
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
@@ -39,6 +40,33 @@ def test_equal_seeds_give_equal_models_and_tokens_survive_the_disk(tmp_path: Pat
     loaded = AutoTokenizer.from_pretrained(tmp_path / "two")
     assert [loaded.encode(text) for text in texts] == [trained.encode(text) for text in texts]
     assert [loaded.decode(loaded.encode(text)) for text in texts] == texts
+
+
+@needs_torch
+def test_a_training_that_was_stopped_goes_on_and_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load_file
+
+    monkeypatch.setattr(tiny_model, "_STEPS_A_CHECKPOINT", 3)
+    steps: list[int] = []
+
+    def stop(step: int, _: float) -> None:
+        steps.append(step)
+        if step == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_micro(tmp_path / "run", {"train": 1}, SETTINGS, on_step=stop)
+    resumed: list[int] = []
+    made = make_micro(
+        tmp_path / "run", {"train": 1}, SETTINGS, resume=True, on_step=lambda step, _: resumed.append(step)
+    )
+    assert (steps, resumed) == ([1, 2, 3, 4, 5, 6, 7], [7, 8])
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    whole = train_tiny_model(tmp_path / "whole", SETTINGS)
+    weights, again = (load_file(folder / "model.safetensors") for folder in (whole, made.model))
+    assert all(weights[name].equal(again[name]) for name in weights)
 
 
 @needs_torch

@@ -7,6 +7,7 @@ import pytest
 from o1coder_gym.reporting.colours import UNKNOWN
 from o1coder_gym.reporting.figures import problems_figure, write_figures
 from o1coder_gym.reporting.pages.charts import curves_chart, spending_chart
+from o1coder_gym.reporting.pages.page import breakable
 from o1coder_gym.reporting.pages.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, CurvePoint, RunReport, make_report
@@ -188,3 +189,8 @@ def test_a_curve_that_was_capped_says_so():
     assert re.search(
         r"at a cap of their own, with budget left: [^.]*greedy", report_page(replace(found, curves=capped))
     )
+
+
+def test_names_break_between_arguments_and_in_no_entity():
+    assert breakable("puct?width=3&c=1.4") == "puct?<wbr>width=<wbr>3&amp;<wbr>c=<wbr>1.4"
+    assert breakable("a<b") == "a&lt;b"
