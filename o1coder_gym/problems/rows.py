@@ -94,11 +94,11 @@ def problem_row_from_json(raw: object) -> ProblemRow:
             task_id=_read(fields, "task_id", _text),
             prompt=_read(fields, "prompt", _text),
             entry_point=entry_point,
-            public_tests=_tests(fields, "public_tests"),
+            public_tests=cases_from_json(fields["public_tests"], "public_tests"),
             meta=_read(fields, "meta", _meta),
             prelude=_read(fields, "prelude", _optional(_program)) or "",
         ),
-        tests=_tests(fields, "tests"),
+        tests=cases_from_json(fields["tests"], "tests"),
         reference=_read(fields, "reference", _optional(_text)),
     )
     for name, tests in (("public_tests", row.problem.public_tests), ("tests", row.tests)):
@@ -187,8 +187,17 @@ def _read(fields: Mapping[str, object], name: str, reader: Callable[[object], _V
         raise ProblemFileError(f"field {name!r}: {error}") from error
 
 
-def _tests(fields: Mapping[str, object], name: str) -> tuple[TestCase, ...]:
-    raw = [] if fields[name] is None else fields[name]
+def cases_from_json(raw: object, name: str) -> tuple[TestCase, ...]:
+    """Reads tests; none where there is nothing.
+
+    Args:
+        raw: A list of what `case_from_json` reads, or None.
+        name: The field that holds it, for messages.
+
+    Raises:
+        ProblemFileError: When it is no list of tests; the message begins with the field.
+    """
+    raw = [] if raw is None else raw
     if not isinstance(raw, list):
         raise ProblemFileError(f"field {name!r}: expected a list, got {_kind(raw)}")
     tests = []
