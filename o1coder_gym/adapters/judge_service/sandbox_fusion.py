@@ -67,6 +67,13 @@ class _Config(_Run):
     language: Literal["python"] | None = None
     extra: dict[str, Any] = {}
 
+    @field_validator("extra")
+    @classmethod
+    def _has_no_judge(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if value.get("special_judge_program"):
+            raise ValueError("special_judge_program is not supported: send a test of kind checker to /judge")
+        return value
+
 
 class EvaluateBatch(BaseModel):
     """A request of ``/common_evaluate_batch``: one answer against all of its test cases."""
