@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import ProblemFileError
@@ -255,22 +256,30 @@ def _policy(value: object) -> str:
     return _string(value)
 
 
-def _evaluated(value: object) -> object:
-    text = _string(value)
+def _type_of(text: str) -> type:
     try:
         with warnings.catch_warnings(action="ignore"):
-            return ast.literal_eval(literals.with_short_numbers(text))
+            return type(ast.literal_eval(literals.with_short_numbers(text)))
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"not a Python literal: {text[:60]!r}") from error
 
 
+_known_type_of = lru_cache(maxsize=4096)(_type_of)
+"""A judge reads the tests of a question once for each of its answers; long texts are not kept."""
+
+
+def _literal_type(value: object) -> type:
+    text = _string(value)
+    return _type_of(text) if len(text) > 1000 else _known_type_of(text)
+
+
 def _literal(value: object) -> str:
-    _evaluated(value)
+    _literal_type(value)
     return _string(value)
 
 
 def _literal_list(value: object) -> str:
-    if not isinstance(_evaluated(value), list):
+    if _literal_type(value) is not list:
         raise ValueError(f"not the Python literal of a list: {str(value)[:60]!r}")
     return _string(value)
 
