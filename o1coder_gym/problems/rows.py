@@ -285,7 +285,8 @@ def _literal_list(value: object) -> str:
 
 
 def _program(value: object) -> str:
-    _parsed(value)
+    if not _parsed(value).body:
+        raise ValueError("does nothing: every program would pass it")
     return _string(value)
 
 
