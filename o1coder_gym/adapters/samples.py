@@ -43,7 +43,7 @@ class Sample:
     def program(self, problem: Problem) -> str | None:
         """Returns the program, with the prompt if that is code; None where the answer holds none."""
         if self.kind == "answer":
-            return program_in(self.text)
+            return program_in(self.text, problem.entry_point)
         opened = self.kind == "completion" and _is_code(problem.prompt)
         return problem.prompt + self.text if opened else self.text
 

@@ -7,6 +7,7 @@ ends with exit code 0 before an appended assert passes there; ``/judge`` does no
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
@@ -82,12 +83,12 @@ class EvaluateBatch(BaseModel):
     config: _Config
     id: int | str = 0
 
-    @property
+    @cached_property
     def program(self) -> str | None:
         """The program of the answer."""
-        return program_in(self.completion)
+        return program_in(self.completion, self.truth.entry_point)
 
-    @property
+    @cached_property
     def truth(self) -> GroundTruth:
         """The test cases.
 
