@@ -3,8 +3,8 @@
     python benchmarks/evidence/search.py [--out runs/synthetic] [--agent mcts --agent best_of_n …]
 
 200 synthetic problems, 40 of each kind, whose policy and tests are functions of a seed: what can be found is
-known, and no language model is needed. Rows that a killed run has written are kept. Batch 0 is the one by which
-the widening of trees was chosen; each other batch has 200 trees and seeds of its own.
+known, and no language model is needed. Rows that a killed run has written are kept. By batch 0 the widening
+of trees was chosen; each other batch has 200 trees and seeds of its own.
 """
 
 from __future__ import annotations
