@@ -7,6 +7,8 @@ from collections.abc import Mapping
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "agent": {
         "greedy": "o1coder_gym.agents.greedy:greedy",
+        "epsilon_greedy": "o1coder_gym.agents.greedy:epsilon_greedy",
+        "random": "o1coder_gym.agents.greedy:random_steps",
         "best_of_n": "o1coder_gym.agents.best_of_n:best_of_n",
         "best_of_n_random": "o1coder_gym.agents.best_of_n:best_of_n_random",
         "beam": "o1coder_gym.agents.beam:beam",

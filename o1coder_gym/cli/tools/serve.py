@@ -67,7 +67,7 @@ class ServeSettings(Checked):
     """What is offered.
 
     Attributes:
-        agents: An agent to offer, e.g. mcts?width=4; may be repeated.
+        agents: An agent to offer, e.g. mcts?c=1.4; may be repeated.
     """
 
     agents: Annotated[tuple[str, ...], Flag("--agent")] = ("greedy", "best_of_n", "mcts")
