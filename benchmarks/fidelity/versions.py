@@ -4,9 +4,9 @@
 
 The part is what stands next to other packages, to the chain of commands from a search to a benchmark. An
 environment that is in the table already is not made again, so a run that was stopped goes on. Each takes from
-seconds (core) to minutes (what trains) and up to 6 GB, which are given back behind it. Where wheels lie that no
-index has, UV_FIND_LINKS says. A row counts passed, failed and skipped tests, warnings as errors, and names the
-first failure. The pins of pyproject.toml are no wider than what is shown here.
+seconds (core) to minutes (what trains) and up to 6 GB, which are given back behind it. Where wheels lie that
+no index has, UV_FIND_LINKS says. A row counts passed, failed and skipped tests, warnings as errors, and names
+the first failure. The pins of pyproject.toml are no wider than what is shown here.
 """
 
 from __future__ import annotations
