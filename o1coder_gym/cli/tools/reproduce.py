@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.search.bench import run_shown
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.experiments.benchmark import ResultRow
@@ -86,7 +86,7 @@ def run(settings: ReproductionSettings) -> None:
     held = compare_figures(before.figures, figures)
     if settings.as_json:
         rows = [one.to_row() for one in held]
-        print(json.dumps({"stored": before.made, "version": before.version, "figures": rows}))
+        print(to_json({"stored": before.made, "version": before.version, "figures": rows}))
     else:
         _print(RESULTS[name].question, before, held)
         print(STORED if settings.store else out)
