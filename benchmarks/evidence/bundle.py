@@ -23,7 +23,7 @@ from typing import Any
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.main import main_of
-from o1coder_gym.experiments.held_out import gains
+from o1coder_gym.experiments.measures.held_out import gains
 from o1coder_gym.experiments.micro.tiny_model import RECIPE
 from o1coder_gym.experiments.self_play import CURVE, TESTED
 from o1coder_gym.models.lookup import BUNDLED_MODELS

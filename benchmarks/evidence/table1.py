@@ -20,7 +20,7 @@ from pathlib import Path
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.main import main_of
 from o1coder_gym.cli.search.bench import show_suite
-from o1coder_gym.experiments.aspr import measure_aspr
+from o1coder_gym.experiments.measures.aspr import measure_aspr
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts
 from o1coder_gym.metrics import SamplingPassRate
 from o1coder_gym.reporting.results import AgentSummary, read_results, summarize

@@ -5,11 +5,11 @@ Each is one call into a run folder: it prints nothing, tells callbacks of its pr
 that need them. docs/experiments.md shows them.
 """
 
-from o1coder_gym.experiments.aspr import measure_aspr
 from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark, run_plan
-from o1coder_gym.experiments.held_out import Gain, HeldOut, PolicyQuality, policy_quality
+from o1coder_gym.experiments.measures.aspr import measure_aspr
+from o1coder_gym.experiments.measures.held_out import Gain, HeldOut, PolicyQuality, policy_quality
+from o1coder_gym.experiments.measures.reproduction import reproduce
 from o1coder_gym.experiments.micro.make import Micro, make_micro
-from o1coder_gym.experiments.reproduction import reproduce
 from o1coder_gym.experiments.self_play import SelfPlayResult, self_play
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig, read_config
 from o1coder_gym.experiments.shards import SynthesisPlan

@@ -13,7 +13,7 @@ import o1coder_gym
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments.held_out import HeldOut
+from o1coder_gym.experiments.measures.held_out import HeldOut
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
 from o1coder_gym.experiments.training.rl import Train, Training, train

@@ -23,7 +23,7 @@ from o1coder_gym.experiments import (
     self_play,
     synthesize,
 )
-from o1coder_gym.experiments.held_out import Gain, gains
+from o1coder_gym.experiments.measures.held_out import Gain, gains
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.reporting.results import ResultRow, read_results

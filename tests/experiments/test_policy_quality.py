@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.experiments.held_out import compared, policy_quality
+from o1coder_gym.experiments.measures.held_out import compared, policy_quality
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.sandbox import default_judge

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents.rl.settings import RLSettings
-from o1coder_gym.experiments.held_out import HeldOut
+from o1coder_gym.experiments.measures.held_out import HeldOut
 from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
 from o1coder_gym.experiments.self_play_config import (
     ProblemSection,

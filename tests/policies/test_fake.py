@@ -1,3 +1,4 @@
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -56,14 +57,25 @@ def test_it_counts_and_takes_its_time():
     assert (counters.requests, counters.generated_tokens, counters.batch_sizes) == (2, 10, ((10, 1),))
 
 
-def test_batches_beyond_its_parallelism_wait():
+def test_batches_beyond_its_parallelism_wait(monkeypatch):
     policy = load_policy("fake:call_s=0.03&parallel=2&tokens=1")
     assert isinstance(policy, LanguageModelPolicy)
+    assert policy.parallel == 2
+    pair, running, most = threading.Barrier(2, timeout=60), [], []
+
+    def sleep(seconds):
+        running.append(seconds)
+        pair.wait()  # two batches run at the same time, or this never ends
+        most.append(len(running))
+        pair.wait()
+        running.pop()
+
+    monkeypatch.setattr("o1coder_gym.policies.fake.time.sleep", sleep)
     request = PolicyRequest(PROBLEM, State("t/0"))
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: policy.propose([request]), range(4)))
-    assert policy.parallel == 2
-    assert policy.counters.queue_s >= 2 * 0.02
+    assert most == [2, 2, 2, 2]
+    assert policy.counters.queue_s >= 0
 
 
 def test_senseless_settings_are_refused():

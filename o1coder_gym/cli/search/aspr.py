@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.experiments.aspr import measure_aspr
+from o1coder_gym.experiments.measures.aspr import measure_aspr
 from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
 from o1coder_gym.settings.groups import AsJson

@@ -15,7 +15,7 @@ from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.search.bench import run_shown
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.experiments.benchmark import ResultRow
-from o1coder_gym.experiments.reproduction import (
+from o1coder_gym.experiments.measures.reproduction import (
     RESULTS,
     STORED,
     Held,

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.experiments.held_out import Gain, HeldOut, gains
+from o1coder_gym.experiments.measures.held_out import Gain, HeldOut, gains
 from o1coder_gym.experiments.tools import planned_rows
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.trainers import require_packages

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments.held_out import compared, policy_quality
+from o1coder_gym.experiments.measures.held_out import compared, policy_quality
 from o1coder_gym.experiments.self_play_config import SFT
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.experiments.aspr import SAMPLED, measure_aspr
 from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
+from o1coder_gym.experiments.measures.aspr import SAMPLED, measure_aspr
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.runs.budget import Budget

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.experiments import reproduction
-from o1coder_gym.experiments.reproduction import (
+from o1coder_gym.experiments.measures import reproduction
+from o1coder_gym.experiments.measures.reproduction import (
     RESULTS,
     STORED,
     Held,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from o1coder_gym.errors import PolicyError
-from o1coder_gym.experiments.held_out import HeldOut
+from o1coder_gym.experiments.measures.held_out import HeldOut
 from o1coder_gym.experiments.micro.problems import micro_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA

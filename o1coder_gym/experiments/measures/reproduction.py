@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import o1coder_gym
 from o1coder_gym.errors import UnknownNameError
-from o1coder_gym.experiments.aspr import measure_aspr
+from o1coder_gym.experiments.measures.aspr import measure_aspr
 from o1coder_gym.experiments.suite import ProblemChoice, RunPlan, Suite, parts, run_suite
 from o1coder_gym.experiments.training.tcg import GeneratorSettings, Track, measure_generator, untracked
 from o1coder_gym.reporting.results import summarize
