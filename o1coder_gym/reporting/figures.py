@@ -228,7 +228,8 @@ def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
         if all(f"{name}_low" in row for row in rows)
     }
     rough = ", rough" if any(row.get(f"{name}_rough") for row in rows for name in names) else ""
-    return _draw(lines, "", f"held-out problems solved, 95 % bands{rough}", path, bands)
+    title = "held-out problems solved" + (f", 95 % bands{rough}" if bands else "")
+    return _draw(lines, "", title, path, bands)
 
 
 def draw_updates(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
