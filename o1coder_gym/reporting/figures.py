@@ -225,7 +225,7 @@ def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
     bands = {
         label: ([row[f"{name}_low"] for row in rows], [row[f"{name}_high"] for row in rows])
         for name, label in names.items()
-        if all(f"{name}_low" in row for row in rows)
+        if all(row.get(f"{name}_low") is not None for row in rows)
     }
     rough = ", rough" if any(row.get(f"{name}_rough") for row in rows for name in names) else ""
     title = "held-out problems solved" + (f", 95 % bands{rough}" if bands else "")
