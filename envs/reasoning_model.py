@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from o1coder_gym.envs import feedback
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
-from o1coder_gym.problems.programs import submission
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.protocols import Judge, StepScorer
 from o1coder_gym.queries import Execute, Executed
 from o1coder_gym.rewards import Evidence, Reward, RewardFunction, sparse_outcome

@@ -59,7 +59,9 @@ class StepScorer(Protocol):
         """Scores states in one batch.
 
         Returns:
-            One number in [0, 1] per item, in order.
+            One number in [0, 1] per item, in order. A `types.Scored` also says how many tokens were read
+            for it, and an attribute ``parameters`` how many weights read them: budgets of scorer tokens and
+            FLOPs count these.
         """
         ...
 

@@ -70,7 +70,7 @@ class Executed:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Asks the step scorer for the value of `state`. Answer: a float in [0, 1]."""
+    """Asks the step scorer for the value of `state`. Answer: a float in [0, 1]; see `types.Scored`."""
 
     state: State
 

@@ -430,6 +430,26 @@ class Transition:
         return self.terminated or self.truncated
 
 
+class Scored(float):
+    """A score that says what it cost: a float with the number of tokens that the scorer read for it.
+
+    Attributes:
+        tokens: Of the whole chain up to the state, ≥ 0, whatever of it was kept: equal scores cost the same.
+    """
+
+    tokens: int
+
+    def __new__(cls, value: float, tokens: int = 0) -> Scored:
+        """Args: the score, in [0, 1], and its tokens."""
+        scored = super().__new__(cls, value)
+        scored.tokens = tokens
+        return scored
+
+
+_COUNTED_SINCE = frozenset({"scores", "retries", "scorer_tokens", "flops"})
+"""Costs that the rows of the first versions do not have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What was spent. Adds up.
@@ -443,6 +463,8 @@ class Usage:
         seconds: Wall-clock seconds.
         scores: States scored by the step scorer.
         retries: Requests sent again, alone, because the batch that they were in had failed.
+        scorer_tokens: Tokens that the step scorer read.
+        flops: FLOPs of policy and scorer, see `runs.budget.Budget`; 0 where the policy's size is not known.
     """
 
     tokens: int = 0
@@ -453,6 +475,8 @@ class Usage:
     seconds: float = 0.0
     scores: int = 0
     retries: int = 0
+    scorer_tokens: int = 0
+    flops: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         """Adds field by field."""
@@ -461,7 +485,7 @@ class Usage:
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict: what earlier versions did not count only where it is not 0."""
         row = asdict(self)
-        return {name: cost for name, cost in row.items() if cost or name not in ("scores", "retries")}
+        return {name: cost for name, cost in row.items() if cost or name not in _COUNTED_SINCE}
 
     def _costs(self) -> tuple[Any, ...]:
         return tuple(getattr(self, field.name) for field in fields(self))

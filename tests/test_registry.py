@@ -12,6 +12,7 @@ import pytest
 from o1coder_gym import registry
 from o1coder_gym.agents import AGENTS, load_agent
 from o1coder_gym.errors import MissingExtraError, PluginError, UnknownNameError, UsageError
+from o1coder_gym.parameters import parameters
 from o1coder_gym.policies import ScriptedPolicy, load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.benchmarks import NATIVE, converter_for
@@ -286,8 +287,7 @@ def test_reading_parameters_imports_no_torch() -> None:
 def test_the_trained_chooser_is_an_agent_that_needs_its_folder() -> None:
     from o1coder_gym.agents.registry import choice_ppo
 
-    parameters = registry.parameters(choice_ppo)
-    assert [(one.name, one.default) for one in parameters] == [("path", inspect.Parameter.empty)]
+    assert [(one.name, one.default) for one in parameters(choice_ppo)] == [("path", inspect.Parameter.empty)]
 
 
 def test_a_missing_extra_is_no_fault_of_the_plug_in(install: Install) -> None:

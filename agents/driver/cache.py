@@ -19,7 +19,7 @@ from o1coder_gym.problems.rows import case_to_json
 from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import content_hash
-from o1coder_gym.types import PolicyRequest, Problem, Proposal, State
+from o1coder_gym.types import PolicyRequest, Problem, Proposal, Scored, State
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -148,7 +148,7 @@ class CachedScorer:
         """
         self._scorer = scorer
         self._store: _Store[tuple[Problem, State], float] = _Store(
-            "scores", folder, _describe_state, float, float
+            "scores", folder, _describe_state, _write_score, _read_score
         )
 
     @property
@@ -161,6 +161,14 @@ class CachedScorer:
         return self._store.ask(
             items, self._scorer.score, lambda score: isinstance(score, int | float) and 0 <= score <= 1
         )
+
+
+def _write_score(score: float) -> Any:
+    return [float(score), score.tokens] if isinstance(score, Scored) else float(score)
+
+
+def _read_score(row: Any) -> float:
+    return Scored(*row) if isinstance(row, list) else float(row)
 
 
 def _describe_state(item: tuple[Problem, State]) -> Any:

@@ -29,6 +29,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from o1coder_gym.agents.driver.run import ANSWERS, Parts, Run, check
 from o1coder_gym.agents.driver.tasks import Feed, Observer, Profile, Task, TaskResult
 from o1coder_gym.protocols import Model, Policy, StepScorer
+from o1coder_gym.runs.budget import UNKNOWN_SIZES, ModelSizes
 from o1coder_gym.runs.journal import RunFolder
 
 __all__ = ["ANSWERS", "Driver", "Observer", "Task", "TaskResult"]
@@ -54,6 +55,7 @@ class Driver:
         batch_tokens: int | None = None,
         concurrency: int | None = None,
         timeout_s: float | None = None,
+        sizes: ModelSizes = UNKNOWN_SIZES,
     ) -> None:
         """Wires the driver; nothing runs yet.
 
@@ -72,12 +74,13 @@ class Driver:
                 the policy's attribute `parallel`, or 1 if it has none.
             timeout_s: Seconds after which a call of the policy, the model or the scorer counts as failed; the
                 requests in it end their tasks, and what it answers later is recorded. None waits for ever.
+            sizes: Weights of policy and scorer, of which FLOPs are computed.
 
         Raises:
             UsageError: When a number is out of range.
         """
         self._parts = Parts(
-            model, policy, scorer, seed, journal, observer, live, batch_tokens, concurrency, timeout_s
+            model, policy, scorer, seed, journal, observer, live, batch_tokens, concurrency, timeout_s, sizes
         )
         self.profile = Profile()
 
@@ -85,8 +88,8 @@ class Driver:
         """Runs all tasks; returns their results in the order of the tasks.
 
         Raises:
-            UsageError: When two tasks have the same key, or one names a problem that the model does not have;
-                nothing has run then.
+            UsageError: When two tasks have the same key, one names a problem that the model does not have, or
+                has a budget of FLOPs that cannot be counted; nothing has run then.
             JournalError: When the journal cannot be written or does not fit; what it has is safe.
         """
         tasks = list(tasks)
@@ -105,7 +108,7 @@ class Driver:
                 drawn, an unknown problem ends its own task.
         """
         if isinstance(tasks, Sequence):
-            check(tasks, self._parts.model)
+            check(tasks, self._parts.model, self._parts.sizes)
         run = Run(self._parts, tasks)
         try:
             yield from run.results()

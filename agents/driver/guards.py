@@ -22,6 +22,7 @@ from o1coder_gym.types import (
     Problem,
     Proposal,
     Sampling,
+    Scored,
     SearchResult,
     State,
     Transition,
@@ -57,7 +58,7 @@ def check_reply(payload: Payload, reply: Any) -> Answer:
             where = f"model, {state.problem_id}"
             return _guarded(ConformanceError, where, lambda: _executed(len(inputs), reply))
         case (Problem(), State() as state):
-            return _guarded(ScorerError, f"scorer, {state.problem_id}", lambda: _share(reply))
+            return _guarded(ScorerError, f"scorer, {state.problem_id}", lambda: _score(reply))
         case (State() as state, _):
             where = f"model, {state.problem_id}"
             return _guarded(ConformanceError, where, lambda: _transition(state, reply))
@@ -253,6 +254,14 @@ def _verdict(verdict: Any) -> Verdict:
     if seconds is verdict.cpu_s and tests == verdict.tests and not math.isnan(seconds):
         return verdict
     return replace(verdict, cpu_s=0.0 if math.isnan(seconds) else seconds, tests=tests)
+
+
+def _score(value: Any) -> float:
+    """Reads a score, and what it cost where that is told."""
+    if not isinstance(value, Scored):
+        return _share(value)
+    tokens = _whole("tokens", value.tokens, 0)
+    return Scored(_share(float(value)), tokens) if tokens else _share(float(value))
 
 
 def _share(value: Any) -> float:

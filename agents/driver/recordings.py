@@ -16,7 +16,7 @@ class Recording:
     Attributes:
         samples: Drawn proposals by state and sampling, in order; those that the budget cut are among them.
         transitions: By state and action.
-        scores: By state.
+        scores: By state, with the tokens that they cost.
         executions: By state and inputs, in order: the same may be asked again, to see whether it is noise.
     """
 

@@ -16,6 +16,7 @@ from o1coder_gym.types import (
     PolicyRequest,
     Problem,
     Proposal,
+    Scored,
     State,
     Step,
     Transition,
@@ -43,7 +44,9 @@ def write_answer(answer: Answer) -> Any:
         return write_proposals(answer)
     if isinstance(answer, Executed):
         return [[one.outcome.value, one.got, one.error] for one in answer.results]
-    return write_transition(answer) if isinstance(answer, Transition) else answer
+    if isinstance(answer, Transition):
+        return write_transition(answer)
+    return [float(answer), answer.tokens] if isinstance(answer, Scored) else answer
 
 
 def read_answer(payload: Payload, row: Any) -> Answer:
@@ -56,7 +59,7 @@ def read_answer(payload: Payload, row: Any) -> Answer:
         case (State() as state, _):
             return read_transition(row, state)
         case _:
-            return row
+            return Scored(*row) if isinstance(row, list) else row
 
 
 def write_proposals(proposals: Sequence[Proposal]) -> list[list[Any]]:

@@ -28,6 +28,7 @@ from o1coder_gym.errors import (
 )
 from o1coder_gym.protocols import Model, Policy, StepScorer
 from o1coder_gym.queries import Execute
+from o1coder_gym.runs.budget import ModelSizes
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import PolicyRequest, Problem, Proposal, State, Usage
 
@@ -59,6 +60,7 @@ class Parts:
     batch_tokens: int | None
     concurrency: int | None
     timeout_s: float | None
+    sizes: ModelSizes
 
     def __post_init__(self) -> None:
         """Raises UsageError when a number is out of range."""
@@ -189,6 +191,7 @@ class Run:
         recorded = self._recorded(task.key)
         try:
             problem, root = _question(self._parts.model, task.task_id)
+            check_price(task, self._parts.sizes)
         except O1CoderError as error:
             self._finish(TaskResult(task, None, Usage(), error=error))
             return
@@ -204,6 +207,7 @@ class Run:
             journaled=self._parts.journal is not None,
             recorded=recorded,
             observer=self._parts.observer,
+            sizes=self._parts.sizes,
         )
         self._live.add(session)
         self._pump(session)
@@ -216,7 +220,9 @@ class Run:
         Agents may ask otherwise than in an earlier version. Within one version a journal that does not fit is
         an error instead: something is not reproducible.
         """
-        trial = Session(task, problem, root, seed=self._parts.seed, recorded=recorded)
+        trial = Session(
+            task, problem, root, seed=self._parts.seed, recorded=recorded, sizes=self._parts.sizes
+        )
         try:
             while trial.outcome is None and trial.outstanding == 0:
                 for request in trial.wave():
@@ -382,15 +388,24 @@ class Run:
             self._parts.journal.append(ANSWERS, *rows)
 
 
-def check(tasks: Sequence[Task], model: Model) -> None:
-    """Refuses tasks of equal keys and of unknown problems before anything runs."""
+def check(tasks: Sequence[Task], model: Model, sizes: ModelSizes) -> None:
+    """Refuses tasks of equal keys, of unknown problems and of no known price before anything runs."""
     keys: set[str] = set()
     for task in tasks:
         if task.key in keys:
             raise _twice(task)
         keys.add(task.key)
+        check_price(task, sizes)
     for task_id in dict.fromkeys(task.task_id for task in tasks):
         _question(model, task_id)
+
+
+def check_price(task: Task, sizes: ModelSizes) -> None:
+    """Raises UsageError for a budget of FLOPs that nobody can count: the policy's size is not known."""
+    if task.budget.flops is not None and (task.policy is not None or not sizes.policy):
+        raise UsageError(
+            f"{task.key}: a budget of FLOPs needs the number of the policy's weights, which is not known"
+        )
 
 
 def _question(model: Model, task_id: str) -> tuple[Problem, State]:

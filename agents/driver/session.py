@@ -27,7 +27,7 @@ from o1coder_gym.agents.driver.replies import name_of, read_answer, write_answer
 from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, O1CoderError
 from o1coder_gym.queries import Advance, Answer, Execute, Executed, Propose, Query, Score, Search
-from o1coder_gym.runs.budget import Grant, Meter
+from o1coder_gym.runs.budget import UNKNOWN_SIZES, Grant, Meter, ModelSizes
 from o1coder_gym.runs.seeds import derive_seed
 from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
 
@@ -83,6 +83,7 @@ class Session:
         journaled: bool = False,
         recorded: Mapping[int, Mapping[str, Any]] | None = None,
         observer: Observer | None = None,
+        sizes: ModelSizes = UNKNOWN_SIZES,
     ) -> None:
         """Starts the search up to its first turn.
 
@@ -95,6 +96,7 @@ class Session:
             journaled: Whether to fill `unwritten`.
             recorded: Journal rows of this task by serial number.
             observer: Told of every answer.
+            sizes: Of the models, for FLOPs.
         """
         self.task = task
         self.order = order
@@ -106,7 +108,7 @@ class Session:
         self._journaled = journaled
         self._recorded = recorded or {}
         self._observer = observer
-        self._meter = Meter(task.budget)
+        self._meter = Meter(task.budget, sizes=sizes)
         self._counts: dict[State, int] = {}
         self._sampled: dict[State, dict[str, Finish]] = {}
         self._serial = 0
@@ -197,7 +199,8 @@ class Session:
         if expired:
             return None
         if isinstance(query, Score):
-            return self._issue((self._problem, query.state))
+            reserved = self._meter.reserve_score()
+            return None if reserved is None else self._issue((self._problem, query.state), grant=reserved)
         if isinstance(query, Advance):
             granted = self._meter.reserve_executions(1)
             return self._issue((query.state, query.action), grant=granted) if granted else None
@@ -242,7 +245,7 @@ class Session:
             self._meter.settle_executions(request.grant, int(answer.verdict is not None))
             answer = self._attributed(query, answer)
         if isinstance(query, Score):
-            self._meter.count_scores(1)
+            self._meter.settle_score(request.grant, getattr(answer, "tokens", 0))
         if isinstance(query, Execute):
             self._meter.settle_executions(request.grant, 1)
         assert not isinstance(answer, tuple)  # `check_reply` lets none through
@@ -280,9 +283,13 @@ class Session:
         return transition if finish == transition.finish else replace(transition, finish=finish)
 
     def _end_turn(self) -> None:
-        """Hands the answers to the agent, or tells it that the budget paid for none of them."""
+        """Hands the answers to the agent, or tells it that the budget paid for none of them.
+
+        A score that was not paid ends the search as well: it cannot be masked, for no number says so.
+        """
         paid = [slot for slot in self._turn if not isinstance(slot.query, Score)] or self._turn
-        if not any(slot.served for slot in paid):
+        unscored = any(isinstance(slot.query, Score) and slot.answer is None for slot in self._turn)
+        if unscored or not any(slot.served for slot in paid):
             self._stop("the budget is overdrawn" if self._meter.overdrawn else "the budget is spent")
         elif self._idles():
             self._stop(f"nothing was drawn or judged in {UNPAID_TURNS} turns")
@@ -308,7 +315,7 @@ class Session:
             self._abandon(ConformanceError(f"{name}: the agent went on after its budget was exhausted"))
             return
         self._exhausted = True
-        self._observe([slot for slot in self._turn if slot.samples])
+        self._observe([slot for slot in self._turn if slot.samples or slot.answer is not None])
         self._exhaust(f"{self.task.key}: {reason}")
 
     def _observe(self, slots: Sequence[_Slot]) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.driver.session import UNPAID_TURNS
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
-from o1coder_gym.queries import Advance, Answer, Execute, Executed, Propose, Query
-from o1coder_gym.runs.budget import SMALLEST_SAMPLE, Budget
+from o1coder_gym.queries import Advance, Answer, Execute, Executed, Propose, Query, Score
+from o1coder_gym.runs.budget import SMALLEST_SAMPLE, UNKNOWN_SIZES, Budget, ModelSizes
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
 
 
@@ -41,7 +41,14 @@ class Replay:
 
 
 def answer_within(
-    task: Task, problem: Problem, root: State, recording: Recording, budget: Budget, *, seed: int = 0
+    task: Task,
+    problem: Problem,
+    root: State,
+    recording: Recording,
+    budget: Budget,
+    *,
+    seed: int = 0,
+    sizes: ModelSizes = UNKNOWN_SIZES,
 ) -> Replay:
     """Returns what the agent of a recorded task answers within a smaller budget, and what it spends.
 
@@ -50,13 +57,15 @@ def answer_within(
         problem: Its problem.
         root: Where its search started.
         recording: What it was answered.
-        budget: Tokens, calls and executions at most; seconds cannot be replayed and are ignored.
+        budget: What is spent at most; seconds cannot be replayed and are ignored. Prompts cost what they
+            did in the recorded run.
         seed: That of the driver which ran the task; a task's own comes first.
+        sizes: Weights of policy and scorer, of which FLOPs are computed.
 
     Raises:
         ConformanceError: When the agent goes on after `BudgetExhausted`.
     """
-    teller = _Teller(recording, budget)
+    teller = _Teller(recording, budget, sizes)
     search = task.begin(problem, root, seed)
     try:
         queries = next(search)
@@ -78,7 +87,11 @@ class _Teller:
 
     recording: Recording
     budget: Budget
+    sizes: ModelSizes
     usage: Usage = field(default_factory=Usage)
+    longest_prompt: int = 0
+    longest_scored: int = 0
+    unscored: bool = False
     told: Recording = field(default_factory=Recording)
     over: bool = False
     cut: bool = False
@@ -88,16 +101,22 @@ class _Teller:
 
     def answer(self, queries: Sequence[Query]) -> list[Answer] | None:
         """Returns the answers of a turn, or None if nothing that costs could be paid."""
-        before = self.usage
+        before = self._paid()
         answers = [self._one(query) for query in queries]
-        self.idle = self.idle + 1 if self.usage == before else 0
+        self.idle = self.idle + 1 if self._paid() == before else 0
         served = [
             _served(query, answer)
             for query, answer in zip(queries, answers, strict=True)
             if isinstance(query, Propose | Advance | Execute)
         ]
-        self.exhausted = (bool(served) and not any(served)) or self.idle > UNPAID_TURNS
+        unpaid = self.unscored or (bool(served) and not any(served))
+        self.exhausted = unpaid or self.idle > UNPAID_TURNS
         return None if self.exhausted else answers
+
+    def _paid(self) -> float:
+        """As `Meter.paid`."""
+        units = self.budget.units or ("tokens", "executions")
+        return sum(getattr(self.usage, unit) for unit in units)
 
     def _one(self, query: Query) -> Answer:
         if isinstance(query, Propose):
@@ -106,7 +125,7 @@ class _Teller:
             return self._transition(query)
         if isinstance(query, Execute):
             return self._executed(query)
-        return self.recording.scores.get(query.state, 0.0)
+        return self._score(query)
 
     def _samples(self, query: Propose) -> tuple[Proposal, ...]:
         place = query.state, query.sampling
@@ -122,14 +141,51 @@ class _Teller:
 
     def _draw(self, proposal: Proposal, max_tokens: int) -> bool:
         """Pays for a sample; returns whether the budget reaches to its end."""
-        left = math.inf if self.budget.tokens is None else self.budget.tokens - self.usage.tokens
+        left = self._tokens_left()
         if left < min(max_tokens, SMALLEST_SAMPLE):
             return False  # the driver would not begin it
         overlong = proposal.tokens > max_tokens  # of a server that ignores the limit: paid for as it was sent
         tokens = proposal.tokens if overlong else int(min(left, proposal.tokens))
-        paid = self._pay(replace(_price(proposal), tokens=tokens))
+        paid = self._pay(self._price(proposal, tokens))
+        self.longest_prompt = max(self.longest_prompt, proposal.prompt_tokens)
         self.cut = paid and (proposal.finish == "budget" or left < proposal.tokens)
         return paid and not self.cut
+
+    def _tokens_left(self) -> float:
+        """Returns the tokens of one more sample at most, behind a prompt as long as the longest so far."""
+        limits, usage, prompt = self.budget, self.usage, self.longest_prompt
+        if limits.prompt_tokens is not None and limits.prompt_tokens - usage.prompt_tokens < max(prompt, 1):
+            return 0
+        left = math.inf if limits.tokens is None else limits.tokens - usage.tokens
+        if limits.flops is not None and limits.flops < math.inf:
+            of_flops = (limits.flops - usage.flops - self.sizes.flops(prompt)) // self.sizes.flops(1)
+            left = min(left, max(0, of_flops))
+        return left
+
+    def _price(self, proposal: Proposal, tokens: int) -> Usage:
+        return Usage(
+            tokens=tokens,
+            prompt_tokens=proposal.prompt_tokens,
+            cached_tokens=proposal.cached_tokens,
+            calls=1,
+            flops=self.sizes.flops(tokens + proposal.prompt_tokens),
+        )
+
+    def _score(self, query: Score) -> float:
+        """Pays for a score; one that the budget does not reach to ends the search, as in the driver."""
+        score = self.recording.scores.get(query.state)
+        limits, usage, guess = self.budget, self.usage, max(self.longest_scored, 1)
+        left = math.inf if limits.scorer_tokens is None else limits.scorer_tokens - usage.scorer_tokens
+        price = self.sizes.flops(0, guess)
+        if left < guess or (limits.flops is not None and price and limits.flops - usage.flops < price):
+            score = None
+        self.unscored = self.unscored or score is None
+        if score is None or self.unscored:
+            return 0.0
+        tokens = getattr(score, "tokens", 0)
+        self.longest_scored = max(self.longest_scored, tokens)
+        self.usage += Usage(scores=1, scorer_tokens=tokens, flops=self.sizes.flops(0, tokens))
+        return score
 
     def _transition(self, query: Advance) -> Transition:
         found = self.recording.transitions.get((query.state, query.action))
@@ -164,12 +220,3 @@ def _served(query: Query, answer: Answer) -> bool:
     if isinstance(answer, Transition):
         return answer.state is not query.state
     return bool(answer.results if isinstance(answer, Executed) else answer)
-
-
-def _price(proposal: Proposal) -> Usage:
-    return Usage(
-        tokens=proposal.tokens,
-        prompt_tokens=proposal.prompt_tokens,
-        cached_tokens=proposal.cached_tokens,
-        calls=1,
-    )

@@ -32,8 +32,8 @@ from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.main import main_of
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.policies import load_policy
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.loading import load_rows
-from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import tracked

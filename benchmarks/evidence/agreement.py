@@ -2,11 +2,12 @@
 
     python benchmarks/evidence/agreement.py programs --out runs/tiny.jsonl         # written by the tiny model
     python benchmarks/evidence/agreement.py programs --kind simulated --out runs/simulated.jsonl
-    python benchmarks/evidence/agreement.py compare --programs runs/tiny.jsonl --programs runs/simulated.jsonl
-    python benchmarks/evidence/agreement.py fit --programs runs/tiny.jsonl         # the package's own data
+    python benchmarks/evidence/agreement.py compare --programs runs/tiny.jsonl --out runs/votes   # resumes
+    python benchmarks/evidence/agreement.py fit --programs runs/tiny.jsonl --out runs/votes   # packaged
 
 Both rules see the same programs and inputs: the first `--voters` programs of a problem vote, the others are
-accepted or rejected by the tests that come of it, and compared with the hidden tests. Simulated programs
+accepted or rejected by the tests that come of it, and compared with the hidden tests. Differences are paired:
+their interval is over problems, each with what both rules made of it. Simulated programs
 are the reference, as it is and in other forms that the judge takes for the same (whole numbers as floats,
 floats off by a rounding), and mutants of it, one of them favoured by several programs as a misreading would
 be.
@@ -15,14 +16,17 @@ be.
 from __future__ import annotations
 
 import json
+import math
 import random
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from o1coder_gym.agents.best_of_n import best_of_n
 from o1coder_gym.agents.driver import Driver, Task
@@ -34,11 +38,14 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.figures import draw_reliability
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import tracked
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.settings import AtLeastOne, Checked
+from o1coder_gym.statistics import ROUGH, Estimate, estimate
 from o1coder_gym.tcg.checking.agreement import Agreed, Agreement, Outputs, Same, consensus, uncalibrated
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.solutions import read_programs, source_of
@@ -50,7 +57,9 @@ from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.types import GeneratedTests, Sampling, Submission, Verdict
 
 MICRO, SETS = ("micro",), ("mbpp-sanitized", "humaneval")
-_BATCH = 32
+_BATCH = 16
+_VOTES = "votes"
+"""Name of the journal: a row for each problem of each file of programs, with what either rule made of it."""
 _OTHER_FORM = """
 def _other_form(value):
     if isinstance(value, (list, tuple)):
@@ -91,12 +100,14 @@ class VotesSettings(Checked):
 
     Attributes:
         programs: Files of programs; several are measured one by one, and fitted together.
+        out: Run folder; what it holds is not measured again.
         voters: Programs of a problem that vote.
         tests: Tests asked for per problem.
         limit: Problems of each file.
     """
 
     programs: tuple[Path, ...]
+    out: Path
     voters: AtLeastOne = 4
     tests: AtLeastOne = 20
     limit: AtLeastOne = 300
@@ -180,23 +191,43 @@ def by_text(outputs: Outputs, *, same: Same) -> list[Agreed | None]:
     return [Agreed(one, support) if one is not None and support > 0.3 else None for one in best]
 
 
+RULES: Mapping[str, Agreement] = {"text, first of a tie": by_text, "the judge's equality": consensus}
+"""How votes are counted, by what it is called: before and now."""
+BEFORE, NOW = RULES
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What became of one problem by one rule.
+
+    Attributes:
+        quality: Programs accepted and rejected by the tests that it led to.
+        voted: These tests.
+    """
+
+    quality: ProblemQuality
+    voted: tuple[agreement.VotedTest, ...]
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Counted:
+        """Reads what `dataclasses.asdict` wrote."""
+        voted = tuple(agreement.VotedTest(**one) for one in row["voted"])
+        return cls(ProblemQuality(**row["quality"]), voted)
+
+
 def compare(asked: VotesSettings) -> None:
-    """Print what tests are worth by either rule."""
+    """Print what tests are worth by either rule, and the differences."""
     print("| programs | votes count by | tests | right | agreement | TPR | TNR | ECE of the weights |")
     print("|" + " --- |" * 8)
-    for path in asked.programs:
-        with Judge() as judge:
-            both = Remembering(judge)
-            for name, rule in (("text, first of a tie", by_text), ("the judge's equality", consensus)):
-                qualities, voted = _measured(asked, path, rule, both)
-                print(_line(f"{path.stem} | {name}", qualities, voted), flush=True)
+    for path, counted in _all_counted(asked):
+        for name in RULES:
+            print(_line(f"{path.stem} | {name}", counted[name]), flush=True)
+        print(_difference_line(path.stem, counted[BEFORE], counted[NOW]), flush=True)
 
 
 def fit(asked: VotesSettings) -> None:
     """Fit the package's calibration of votes to half of the problems; show it on the other half."""
-    with Judge() as judge:
-        voted = [one for path in asked.programs for one in _measured(asked, path, consensus, judge)[1]]
-    show(voted, asked.programs)
+    show([one for _, counted in _all_counted(asked) for one in _voted(counted[NOW])], asked.programs)
 
 
 def show(voted: Sequence[agreement.VotedTest], programs: Sequence[Path]) -> None:
@@ -217,37 +248,113 @@ def show(voted: Sequence[agreement.VotedTest], programs: Sequence[Path]) -> None
         draw_reliability(bins, picture, f"Votes, {title}")
 
 
-def _measured(
-    asked: VotesSettings, path: Path, rule: Agreement, judge: OutputJudge
-) -> tuple[list[ProblemQuality], list[agreement.VotedTest]]:
-    """Returns the quality of the tests of each problem, and what its reference says of each test."""
+def _all_counted(asked: VotesSettings) -> Iterator[tuple[Path, Mapping[str, Sequence[Counted]]]]:
+    """Yields each file of programs with what the rules made of its problems, by rule."""
+    config = {"voters": asked.voters, "tests": asked.tests}
+    config |= {"programs": {path.name: content_hash(path.read_text()) for path in asked.programs}}
+    with Judge() as judge, RunFolder.open(asked.out, config, resume=True) as folder:
+        for path in asked.programs:
+            yield path, _counted(asked, path, judge, folder)
+
+
+def _counted(
+    asked: VotesSettings, path: Path, judge: OutputJudge, folder: RunFolder
+) -> Mapping[str, Sequence[Counted]]:
+    """Measures the problems that the folder does not hold yet; returns all of them by rule."""
     found = read_programs(path)
-    rows = [
-        row
-        for row in _with_reference((*MICRO, *SETS))
-        if len(found.get(row.problem.task_id, ())) > asked.voters
-    ]
+    rows = [row for row in _with_reference((*MICRO, *SETS)) if len(found.get(_id(row), ())) > asked.voters]
+    rows = rows[: asked.limit]
+    known = {row["task_id"]: row["rules"] for row in folder.rows(_VOTES) if row["programs"] == path.name}
+    batches = _batches([row for row in rows if _id(row) not in known])
+    for batch in tracked(batches, len(batches), f"votes of {path.stem}"):
+        remembering = Remembering(judge)  # of one batch, or all outputs would stay in memory
+        made = {name: _count(asked, batch, found, rule, remembering) for name, rule in RULES.items()}
+        for place, row in enumerate(batch):
+            rules = {name: asdict(counted[place]) for name, counted in made.items()}
+            known[_id(row)] = rules
+            folder.append(_VOTES, {"task_id": _id(row), "programs": path.name, "rules": rules})
+    return {name: [Counted.from_row(known[_id(row)][name]) for row in rows] for name in RULES}
+
+
+def _count(
+    asked: VotesSettings,
+    rows: Sequence[ProblemRow],
+    found: Mapping[str, Sequence[str]],
+    rule: Agreement,
+    judge: OutputJudge,
+) -> list[Counted]:
+    """Returns the quality of the tests of each problem, and what its reference says of each test."""
     votes = source_of({task_id: codes[: asked.voters] for task_id, codes in found.items()})
-    judged: Mapping[str, Sequence[str]] = {task_id: codes[asked.voters :] for task_id, codes in found.items()}
-    qualities: list[ProblemQuality] = []
-    voted: list[agreement.VotedTest] = []
+    judged = {task_id: codes[asked.voters :] for task_id, codes in found.items()}
     generator = MutationGenerator(judge, solutions=votes, agreement=rule, calibration=uncalibrated)
-    for batch in _batches(rows[: asked.limit]):
-        made: list[GeneratedTests] = generator.generate_batch(
-            [TestRequest(row.problem, asked.tests, None) for row in batch]
-        )
-        qualities += measure(judge, batch, made, samples=judged, mutants_per_problem=0)
-        voted += agreement.voted_tests(judge, batch, made)
-    return qualities, voted
+    made: list[GeneratedTests] = generator.generate_batch(
+        [TestRequest(row.problem, asked.tests, None) for row in rows]
+    )
+    qualities = measure(judge, rows, made, samples=judged, mutants_per_problem=0)
+    voted = agreement.voted_tests(judge, rows, made)
+    return [
+        Counted(quality, tuple(test for test in voted if test.problem == quality.task_id))
+        for quality in qualities
+    ]
 
 
-def _line(head: str, qualities: Sequence[ProblemQuality], voted: Sequence[agreement.VotedTest]) -> str:
-    told = reward_agreement(qualities)
+def _voted(counted: Sequence[Counted]) -> list[agreement.VotedTest]:
+    return [test for one in counted for test in one.voted]
+
+
+def _line(head: str, counted: Sequence[Counted]) -> str:
+    told, voted = reward_agreement([one.quality for one in counted]), _voted(counted)
     right = agreement.share_right(voted)
     error = calibration_error(agreement.agreement_bins(voted))
     rates = " | ".join(f"{100 * rate:.1f} %" for rate in (told.agreement, told.tpr, told.tnr))
-    tests = f"{len(voted)} of {len(qualities)} problems"
+    tests = f"{len(voted)} of {len(counted)} problems"
     return f"| {head} | {tests} | {right.percent()} % | {rates} | {error:.3f} |"
+
+
+def _difference_line(head: str, before: Sequence[Counted], now: Sequence[Counted]) -> str:
+    cells = [_points(one) for one in differences(before, now)]
+    return f"| {head} | now less before, points, paired | | {' | '.join(cells)} | |"
+
+
+def _points(one: Estimate) -> str:
+    ends = f"[{100 * one.low:.1f}, {100 * one.high:.1f}]" + ROUGH * one.rough
+    return f"{100 * one.value:+.1f} {ends}"
+
+
+def differences(before: Sequence[Counted], now: Sequence[Counted]) -> list[Estimate]:
+    """Returns by how much the share of right tests, agreement, TPR and TNR differ, over problems.
+
+    Args:
+        before: By problem.
+        now: The same problems, in the same order.
+    """
+    groups = {one.quality.task_id: [place] for place, one in enumerate(before)}
+    sides = [np.asarray([_parts(one) for one in side], float) for side in (before, now)]
+
+    def difference(rate: int, places: Sequence[int]) -> float:
+        parts = [side[list(places), rate].sum(axis=0) for side in sides]
+        if not all(whole for _, whole in parts):
+            return math.nan
+        (was, of), (is_now, of_now) = parts
+        return float(is_now / of_now - was / of)
+
+    return [estimate(groups, partial(difference, rate)) for rate in range(4)]
+
+
+def _parts(one: Counted) -> list[tuple[int, int]]:
+    """Returns (part, whole) of each rate that is compared."""
+    told, right = one.quality, sum(test.right for test in one.voted)
+    agreed = told.right_accepted + told.wrong_rejected
+    return [
+        (right, len(one.voted)),
+        (agreed, told.right + told.wrong),
+        (told.right_accepted, told.right),
+        (told.wrong_rejected, told.wrong),
+    ]
+
+
+def _id(row: ProblemRow) -> str:
+    return row.problem.task_id
 
 
 def _with_reference(names: Sequence[str]) -> list[ProblemRow]:

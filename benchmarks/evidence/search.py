@@ -3,7 +3,8 @@
     python benchmarks/evidence/search.py [--out runs/synthetic] [--agent mcts --agent best_of_n …]
 
 200 synthetic problems, 40 of each kind, whose policy and tests are functions of a seed: what can be found is
-known, and no language model is needed. Rows that a killed run has written are kept.
+known, and no language model is needed. Rows that a killed run has written are kept. By batch 0 the widening
+of trees was chosen; each other batch has 200 trees and seeds of its own.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ AGENTS = ("best_of_n", "mcts", "puct", "ab_mcts", "beam", "diverse_beam")
 BASELINE = "best_of_n"
 TOKENS = (512, 1024, 2048, 4096, 8192)
 TREES = 40
+"""Of each kind, in a batch."""
+SEEDS = 1000
+"""Batch b has the seeds from b times this on."""
 TESTS = 8
 
 
@@ -157,12 +161,12 @@ class Trees:
         )
 
 
-def measure(agent: str, tokens: int, seed: int) -> dict[str, Any]:
-    """Runs an agent on all trees; returns which it solved, and what it spent."""
+def measure(agent: str, tokens: int, seed: int, batch: int) -> dict[str, Any]:
+    """Runs an agent on all trees of a batch; returns which it solved, and what it spent."""
     tasks = [
         Task(f"{kind}/{number}", load_agent(agent), Budget(tokens=tokens), name=agent)
         for kind in range(len(KINDS))
-        for number in range(TREES)
+        for number in range(batch * TREES, (batch + 1) * TREES)
     ]
     trees = Trees()
     results = Driver(trees, trees, seed=seed).run(tasks)
@@ -173,6 +177,7 @@ def measure(agent: str, tokens: int, seed: int) -> dict[str, Any]:
         "agent": agent,
         "tokens": tokens,
         "seed": seed,
+        "batch": batch,
         "solved": [int(one.result is not None and one.result.value == 1.0) for one in results],
         "spent": sum(one.usage.tokens for one in results) / (len(tasks) * tokens),
     }
@@ -211,15 +216,18 @@ def main() -> None:
     parser.add_argument("--agent", action="append")
     parser.add_argument("--tokens", type=int, nargs="+", default=TOKENS)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=0)
     asked = parser.parse_args()
     agents = list(dict.fromkeys([BASELINE, *(asked.agent or AGENTS)]))
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / "rows.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows = [row for row in rows if row.get("batch", 0) == asked.batch]
     done = {(row["agent"], row["tokens"], row["seed"]) for row in rows}
-    for tokens, agent, seed in itertools.product(asked.tokens, agents, range(asked.seeds)):
+    seeds = range(SEEDS * asked.batch, SEEDS * asked.batch + asked.seeds)
+    for tokens, agent, seed in itertools.product(asked.tokens, agents, seeds):
         if (agent, tokens, seed) not in done:
-            rows.append(measure(agent, tokens, seed))
+            rows.append(measure(agent, tokens, seed, asked.batch))
             with path.open("a") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
     rows = [row for row in rows if row["agent"] in agents and row["tokens"] in asked.tokens]

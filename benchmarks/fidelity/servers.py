@@ -1,13 +1,14 @@
 """Real servers on loopback, through `o1coder doctor`, `solve` and `bench`: one table.
 
     python benchmarks/fidelity/servers.py --out runs/servers --transformers PYTHON --vllm PYTHON
-                                          --llama-cpp PYTHON --gguf FILE [--model tiny] [--limit 12]
+                                          --llama-cpp PYTHON --xllamacpp PYTHON --gguf FILE
+                                          [--model tiny] [--limit 12]
 
 PYTHON is the interpreter of an environment that has the server: `transformers[serving]`, `vllm` (or its CPU
-build), `llama-cpp-python[server]`. A server that is not given is left out; one that is in the table already
-is not started again. The first row is the same model in this process. Greedy answers of one model and dtype
-should solve the same problems everywhere; a server that continues no assistant turn is asked another way,
-and may differ. What a server said lies beside its row.
+build), `llama-cpp-python[server]` (its own, in Python), `xllamacpp` (llama.cpp's own). A server that is not
+given is left out; one that is in the table already is not started again. The first row is the same model in
+this process. Greedy answers of one model and dtype should solve the same problems everywhere; a server that
+continues no assistant turn is asked another way, and may differ. What a server said lies beside its row.
 """
 
 from __future__ import annotations
@@ -31,7 +32,21 @@ from o1coder_gym.models.lookup import model_path
 from o1coder_gym.runs.journal import read_rows
 
 COLUMNS = ("server", "version", "goes on", "token ids", "solved", "tokens", "errors", "solve")
-PACKAGES = {"transformers": "transformers", "vllm": "vllm", "llama-cpp": "llama_cpp"}
+PACKAGES = {
+    "transformers": "transformers",
+    "vllm": "vllm",
+    "llama-cpp": "llama_cpp",
+    "xllamacpp": "xllamacpp",
+}
+OF_GGUF = ("llama-cpp", "xllamacpp")
+XLLAMACPP = """
+import sys, threading, xllamacpp
+settings = xllamacpp.CommonParams()
+settings.model.path, settings.port, settings.hostnames = sys.argv[1], int(sys.argv[2]), ["127.0.0.1"]
+settings.n_ctx, settings.n_parallel = 4096, 4
+server = xllamacpp.Server(settings)
+threading.Event().wait()
+"""
 
 
 def command_of(server: str, python: str, model: str, port: int) -> list[str]:
@@ -40,6 +55,8 @@ def command_of(server: str, python: str, model: str, port: int) -> list[str]:
     if server == "transformers":
         # beside the interpreter, whose link must not be followed out of its environment
         return [str(Path(python).absolute().with_name("transformers")), "serve", *place, "--dtype", "float32"]
+    if server == "xllamacpp":
+        return [python, "-c", XLLAMACPP, model, str(port)]
     module = "vllm.entrypoints.openai.api_server" if server == "vllm" else "llama_cpp.server"
     found = [python, "-m", module, *place, "--model", model]
     if server == "vllm":
@@ -164,7 +181,7 @@ def main() -> None:
             version = version_of(sys.executable, "transformers")
             row = measured(f"hf:{folder}?dtype=float32", out, limit)
         else:
-            model = given["gguf"] if server == "llama-cpp" else folder
+            model = given["gguf"] if server in OF_GGUF else folder
             version = version_of(python, PACKAGES[server])
             with running(server, python, model, out / f"{server}.log") as spec:
                 row = measured(spec, out, limit)

@@ -9,15 +9,26 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from o1coder_gym.adapters.scoring import GroundTruth
-from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.problems.formats.reading.fields import decoded, get, optional, wrong
+from o1coder_gym.problems.formats.reading.io_tests import (
+    Pairs,
+    function_name,
+    function_of,
+    listed,
+    pairs_of,
+    stdio_tests,
+)
 from o1coder_gym.problems.formats.reading.test_code import called_by, parse_code
-from o1coder_gym.problems.rows import case_from_json, case_to_json
-from o1coder_gym.types import AssertTest, CallTest, Problem, StdioTest, TestCase
+from o1coder_gym.problems.rows import case_to_json, cases_from_json
+from o1coder_gym.types import AssertTest, CallTest, Problem, TestCase
 
 COMPARE = "apps"
+FIELD = "ground_truth"
+"""What errors call the tests as a whole."""
 
 
 def read_ground_truth(raw: object) -> GroundTruth:
@@ -32,24 +43,21 @@ def read_ground_truth(raw: object) -> GroundTruth:
     Raises:
         ProblemFileError: When it is none of these; names the field.
     """
-    value = _decoded(raw)
+    value = decoded({FIELD: raw}, FIELD, (dict, list)) if isinstance(raw, str) else raw
     if isinstance(value, Mapping):
         if "tests" in value:
             return _native(value)
         if "assert_case" in value:
-            return _asserts(_list(value, "assert_case"), "assert_case")
-        for given, due in (("inputs", "outputs"), ("input", "output")):
-            if given in value:
-                return _pairs(_list(value, given), _list(value, due), value.get("fn_name"))
-        known = "tests, inputs, assert_case"
-        raise ProblemFileError(
-            f"field 'ground_truth': needs one of {known}; has {', '.join(map(str, value))}"
-        )
+            return _asserts(get(value, "assert_case", list), "assert_case")
+        if value.keys() & {"inputs", "input"}:
+            return _pairs(pairs_of(value, FIELD), function_of(value, FIELD))
+        there = ", ".join(map(str, value))
+        raise wrong(FIELD, f"needs one of tests, inputs, assert_case; has {there}")
     if isinstance(value, Sequence) and value and not isinstance(value, str):
         if all(isinstance(test, str) for test in value):
-            return _asserts(value, "ground_truth")
-        return _cases(value)
-    raise ProblemFileError(f"field 'ground_truth': expected tests, got {str(value)[:60]!r}")
+            return _asserts(value, FIELD)
+        return _pairs(pairs_of(value, FIELD), function_of(value, FIELD))
+    raise wrong(FIELD, f"expected tests, got {str(value)[:60]!r}")
 
 
 def ground_truth_of(problem: Problem, tests: Sequence[TestCase] = ()) -> GroundTruth:
@@ -66,69 +74,45 @@ def ground_truth_row(truth: GroundTruth) -> dict[str, Any]:
     }
 
 
-def _decoded(raw: object) -> object:
-    if not isinstance(raw, str):
-        return raw
-    try:
-        return json.loads(raw)
-    except ValueError as error:
-        raise ProblemFileError(f"field 'ground_truth': not JSON: {error}") from error
-
-
 def _native(value: Mapping[str, Any]) -> GroundTruth:
-    tests = tuple(case_from_json(test) for test in _list(value, "tests"))
-    return GroundTruth(tests, value.get("entry_point"), value.get("prelude") or "")
+    name = value.get("entry_point")
+    name = None if name is None else function_name(name, "entry_point")
+    return GroundTruth(cases_from_json(value["tests"], "tests"), name, optional(value, "prelude", str))
 
 
 def _asserts(codes: Sequence[Any], field: str) -> GroundTruth:
     """Reads asserts; the function that they are about is the one that they all call."""
-    for code in codes:
+    for number, code in enumerate(codes):
         if not isinstance(code, str):
-            raise ProblemFileError(f"field {field!r}: expected asserts, got {type(code).__name__}")
-        parse_code(code, field)
+            raise wrong(f"{field}[{number}]", f"expected an assert, got {type(code).__name__}")
+        if not parse_code(code, f"{field}[{number}]").body:
+            raise wrong(f"{field}[{number}]", "is empty: every program would pass it")
     called = [called_by(code) for code in codes]
     shared = [name for name in called[0] if all(name in names for names in called)] if called else []
     return GroundTruth(tuple(map(AssertTest, codes)), shared[0] if shared else None)
 
 
-def _cases(cases: Sequence[Any]) -> GroundTruth:
-    """Reads LiveCodeBench's cases; a functional one names its function in its metadata."""
-    for number, case in enumerate(cases):
-        if not isinstance(case, Mapping) or not {"input", "output"} <= case.keys():
-            raise ProblemFileError(f"field 'ground_truth[{number}]': expected input and output")
-    names = [(case.get("metadata") or {}).get("func_name") or case.get("fn_name") for case in cases]
-    streams = [{**case, **_streams(case)} for case in cases]
-    return _pairs([case["input"] for case in streams], [case["output"] for case in streams], names[0])
+def _pairs(pairs: Pairs, function: str | None) -> GroundTruth:
+    if function is None:
+        streams = stdio_tests([(_stream(given), _stream(due)) for given, due in pairs], FIELD)
+        return GroundTruth(tuple(replace(test, compare=COMPARE) for test in streams))
+    calls = [
+        CallTest(repr(_arguments(given, f"{FIELD}.inputs[{number}]")), repr(_value(due)), compare=COMPARE)
+        for number, (given, due) in enumerate(pairs)
+    ]
+    return GroundTruth(tuple(calls), function)
 
 
-def _streams(case: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the streams of a case that names its files, as SandboxFusion's do."""
-    return {
-        field: case[field].get(stream, "")
-        for field, stream in (("input", "stdin"), ("output", "stdout"))
-        if isinstance(case[field], Mapping)
-    }
+def _stream(told: Any) -> Any:
+    """Returns what is read or printed; SandboxFusion's cases name the file."""
+    return told.get("stdin", told.get("stdout", "")) if isinstance(told, Mapping) else told
 
 
-def _pairs(inputs: Sequence[Any], outputs: Sequence[Any], fn_name: str | None) -> GroundTruth:
-    if len(inputs) != len(outputs):
-        raise ProblemFileError(f"field 'outputs': {len(outputs)} for {len(inputs)} inputs")
-    pairs = list(zip(inputs, outputs, strict=True))
-    if not fn_name:
-        return GroundTruth(tuple(StdioTest(_text(given), _text(due), COMPARE) for given, due in pairs))
-    calls = tuple(
-        CallTest(repr(_arguments(given)), repr(_value(due)), compare=COMPARE) for given, due in pairs
-    )
-    return GroundTruth(calls, fn_name)
-
-
-def _text(value: Any) -> str:
-    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _arguments(given: Any) -> list[Any]:
+def _arguments(given: Any, name: str) -> list[Any]:
     """Returns the arguments of a call: a list as it is, of a text one argument a line."""
-    return [_value(line) for line in given.splitlines()] if isinstance(given, str) else list(given)
+    if not isinstance(given, str):
+        return listed(given, name)
+    return [_value(line) for line in given.split("\n") if line.strip()]
 
 
 def _value(text: Any) -> Any:
@@ -141,10 +125,3 @@ def _value(text: Any) -> Any:
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return text
-
-
-def _list(value: Mapping[str, Any], field: str) -> list[Any]:
-    found = value.get(field)
-    if not isinstance(found, list):
-        raise ProblemFileError(f"field {field!r}: expected a list, got {type(found).__name__}")
-    return found

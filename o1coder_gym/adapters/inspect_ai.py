@@ -54,8 +54,9 @@ def hidden_tests() -> Scorer:
 
     async def score(state: TaskState, target: Target) -> Score:
         exam = load_exam(state.metadata["problems"], state.metadata["split"])
-        program = program_in(state.output.completion)
-        (found,) = await score_all_async([(program, exam.truths[str(state.sample_id)])])
+        truth = exam.truths[str(state.sample_id)]
+        program = program_in(state.output.completion, truth.entry_point)
+        (found,) = await score_all_async([(program, truth)])
         told = {"outcome": found.outcome}
         if found.masked:
             why = found.error or found.outcome

@@ -64,7 +64,7 @@ class O1CoderVerifier(SimpleResourcesServer):
         """
         answer = extract_text(body.response)
         truth = read_ground_truth(_field(body.verifier_metadata, "unit_tests"))
-        (found,) = await score_all_async([(program_in(answer), truth)])
+        (found,) = await score_all_async([(program_in(answer, truth.entry_point), truth)])
         return VerifyResponse(
             **body.model_dump(),
             reward=found.demand(),

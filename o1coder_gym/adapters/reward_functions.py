@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from o1coder_gym.adapters.ground_truth import ground_truth_of, ground_truth_row, read_ground_truth
-from o1coder_gym.adapters.scoring import Score, program_in, score_all, score_all_async
+from o1coder_gym.adapters.scoring import GroundTruth, Score, program_in, score_all, score_all_async
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import Problem, State
@@ -57,8 +57,7 @@ async def slime_reward(args: Any, sample: Any, **kwargs: Any) -> Any:
     """
     samples = sample if isinstance(sample, list) else [sample]
     truths = [one.label or (one.metadata or {}).get("ground_truth") for one in samples]
-    items = zip((one.response for one in samples), truths, strict=True)
-    scores = await score_all_async([(program_in(text), read_ground_truth(truth)) for text, truth in items])
+    scores = await score_all_async(_read((one.response for one in samples), truths))
     for one, found in zip(samples, scores, strict=True):
         if found.masked:
             one.remove_sample = True
@@ -116,8 +115,13 @@ def verl_rows(problems: Iterable[Problem], data_source: str = "o1coder") -> Iter
 
 
 def _scored(answers: Sequence[str], truths: Sequence[object]) -> list[Score]:
-    pairs = zip(answers, truths, strict=True)
-    return score_all([(program_in(answer), read_ground_truth(truth)) for answer, truth in pairs])
+    return score_all(_read(answers, truths))
+
+
+def _read(answers: Iterable[str], truths: Iterable[object]) -> list[tuple[str | None, GroundTruth]]:
+    """Returns the programs of answers with what they are judged by."""
+    pairs = zip(answers, map(read_ground_truth, truths), strict=True)
+    return [(program_in(answer, truth.entry_point), truth) for answer, truth in pairs]
 
 
 def _verl_result(found: Score) -> dict[str, Any]:

@@ -125,9 +125,14 @@ def _submissions(items: Sequence[tuple[str | None, GroundTruth]]) -> list[Submis
     return [truth.submission(code) for code, truth in items if code is not None]
 
 
-def program_in(answer: str) -> str | None:
-    """Returns the program of a model's answer: its fenced block, or all of it; None where there is none."""
-    step = VANILLA.parse(answer)
+def program_in(answer: str, entry_point: str | None = None) -> str | None:
+    """Returns the program of a model's answer; None where there is none.
+
+    Args:
+        answer: Text, usually with fenced blocks; see `steps.answers.program_in`.
+        entry_point: Function that the tests call; tells the program from drafts and usage.
+    """
+    step = VANILLA.parse(answer, entry_point)
     return step.text if step.type is ActionType.CODE else None
 
 

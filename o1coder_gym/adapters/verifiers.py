@@ -23,7 +23,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.trl import read_texts
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.sandbox import shared_judge
-from o1coder_gym.steps.formats import load_format
+from o1coder_gym.steps.formats import load_format, read_action
 from o1coder_gym.types import Problem, State
 
 __all__ = ["O1CoderEnv", "O1CoderHarness", "O1CoderTaskset"]
@@ -132,5 +132,6 @@ def _program(trace: vf.Trace, data: ProblemData) -> str | None:
         {"role": "assistant", "content": content_text(node.message.content)} for node in path if node.sampled
     ]
     step_format = load_format(data.format)
-    steps = [step_format.parse(text) for text in read_texts(said, step_format)]
+    entry_point = data.truth["entry_point"]
+    steps = [read_action(step_format, text, entry_point) for text in read_texts(said, step_format)]
     return State(data.id, tuple(steps)).code

@@ -41,6 +41,10 @@ COMMANDS = {
     "tcg": ("training.tcg", "Measure test generators, train them, choose programs by tests."),
     "selfplay": ("training.selfplay", "Search, learn from what was found, search again: Algorithm 1."),
     "micro": ("training.micro", "Make micro-problems and train a tiny model that solves some of them."),
+    "reproduce": (
+        "tools.reproduce",
+        "Measure a named result anew and compare it with its stored figures.",
+    ),
     "data": ("tools.data", "Look into problem sets and check them."),
     "models": ("tools.models", "Fetch and find model weights."),
     "judge": ("tools.judge", "Run untrusted solutions against all tests of their problems."),

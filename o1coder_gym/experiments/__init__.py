@@ -9,6 +9,7 @@ from o1coder_gym.experiments.aspr import measure_aspr
 from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark, run_plan
 from o1coder_gym.experiments.held_out import Gain, HeldOut, PolicyQuality, policy_quality
 from o1coder_gym.experiments.micro.make import Micro, make_micro
+from o1coder_gym.experiments.reproduction import reproduce
 from o1coder_gym.experiments.self_play import SelfPlayResult, self_play
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig, read_config
 from o1coder_gym.experiments.shards import SynthesisPlan
@@ -46,6 +47,7 @@ __all__ = [
     "policy_quality",
     "read_config",
     "read_suite",
+    "reproduce",
     "run_benchmark",
     "run_plan",
     "run_suite",

@@ -182,7 +182,7 @@ def run_plan(
         model = _fresh_model(plan, rows, tools)
         own = acting_policies(acting, model).get(spec)
         tasks = [Task(task_id, agent, plan.budget, name=spec, seed=seed, policy=own) for task_id in waiting]
-        answers = _Answers(plan, model, evaluation, tools.parameters)
+        answers = _Answers(plan, model, evaluation, tools)
         recorder = Recorder()
         driver = Driver(
             model,
@@ -192,6 +192,7 @@ def run_plan(
             journal=folder,
             observer=recorder,
             timeout_s=plan.timeout_s,
+            sizes=tools.sizes,
         )
         judging_s = 0.0
         for finished in driver.stream(tasks):
@@ -249,18 +250,17 @@ class _Answer:
 class _Answers:
     """Turns finished tasks into rows: at the whole budget, at the smaller ones, and of the oracle."""
 
-    def __init__(
-        self, plan: Plan, model: ReasoningModel, evaluation: Evaluation, parameters: int | None
-    ) -> None:
+    def __init__(self, plan: Plan, model: ReasoningModel, evaluation: Evaluation, tools: Tools) -> None:
         self._plan = plan
         self._model = model
         self._evaluation = evaluation
+        self._sizes = tools.sizes
         self._row = partial(
             ResultRow,
             problems=plan.set_name,
             policy=plan.policy,
             format=plan.format,
-            parameters=parameters,
+            parameters=tools.parameters,
             run=config_hash(plan.to_row())[:12],
             version=o1coder_gym.__version__,
         )
@@ -279,6 +279,7 @@ class _Answers:
                     self._model.initial(finished.task.task_id),
                     recording,
                     budget,
+                    sizes=self._sizes,
                 )
                 answers.append(self._replayed(finished, budget, replay))
                 programs.append(replay.programs)
@@ -300,7 +301,7 @@ class _Answers:
             timed=not self._plan.share_samples,
             error=str(finished.error) if finished.error else "",
             cut=cut,
-            capped=not finished.exhausted and _limited(self._plan.budget),
+            capped=not finished.exhausted and bool(self._plan.budget.units),
         )
 
     def _replayed(self, finished: TaskResult, budget: Budget, replay: Replay) -> _Answer:
@@ -313,7 +314,7 @@ class _Answers:
             replay.usage,
             timed=False,
             cut=replay.cut,
-            capped=not replay.exhausted and _limited(budget),
+            capped=not replay.exhausted and bool(budget.units),
         )
 
     def _oracle(self, task_id: str, blind: _Answer, programs: Sequence[State]) -> _Answer:
@@ -353,8 +354,3 @@ class _Answers:
             cut=answer.cut,
             capped=answer.capped and not answer.error,
         )
-
-
-def _limited(budget: Budget) -> bool:
-    """Whether a budget is one of what an agent does, so that there is something to leave unspent."""
-    return not (budget.tokens is None and budget.calls is None and budget.executions is None)

@@ -76,7 +76,7 @@ class SynthesisPlan:
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; without rollouts that of earlier versions."""
-        row = asdict(self)
+        row = asdict(self) | {"budget": self.budget.to_row()}
         if not self.rollouts:
             del row["rollouts"]
         return row

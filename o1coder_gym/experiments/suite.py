@@ -26,12 +26,13 @@ from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.benchmark import RANDOM_PICK, NoAnswersError, Report, run_benchmark
 from o1coder_gym.experiments.tools import Plan
+from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.problems.loading import ProblemSet, load_rows
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import ResultRow
-from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.budget import UNITS, Budget
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Heading, NonNegative, Positive, read
 from o1coder_gym.settings.groups import DEFAULT_POLICY, MaxSteps, ScorerSpec
@@ -72,13 +73,16 @@ class Suite(Checked):
         problems: Name or path of a problem set; may be repeated. In a file also {name, split, limit}.
         policies: What proposes steps: hf:NAME, scripted:FILE, …; may be repeated.
         formats: Step format: pseudocode, functions or vanilla; may be repeated.
-        agents: An agent, e.g. mcts or mcts?width=4&c=1.4; may be repeated.
+        agents: An agent, e.g. mcts or mcts?c=1.4&evaluate=mixed; may be repeated.
         select: How agents choose: public, tests, codet, majority; may be repeated. ``public+codet`` breaks
             the ties of the first by the second. None: each agent chooses as it does.
         tokens: Generated tokens, or none. 512,1024,2048 runs the largest and reads the answers within the
             others off it.
         calls: Sampled steps; a list as with tokens.
         executions: Judged programs; a list likewise.
+        prompt_tokens: Prompt tokens that the policy computes; a list likewise.
+        scorer_tokens: Tokens that the step scorer reads; a list likewise.
+        flops: FLOPs of policy and scorer, 2 per weight and token, e.g. 5e12; a list likewise.
         seconds: Wall-clock seconds.
         seed: The first run seed.
         seeds: Number of seeds, from seed up.
@@ -98,6 +102,9 @@ class Suite(Checked):
     tokens: Annotated[tuple[Count, ...], _BUDGET] = (1024,)
     calls: Annotated[tuple[Count, ...], _BUDGET] = ()
     executions: Annotated[tuple[Count, ...], _BUDGET] = ()
+    prompt_tokens: Annotated[tuple[Count, ...], _BUDGET] = ()
+    scorer_tokens: Annotated[tuple[Count, ...], _BUDGET] = ()
+    flops: Annotated[tuple[NonNegative, ...], _BUDGET] = ()
     seconds: Annotated[NonNegative | None, _BUDGET] = None
     seed: int = 0
     seeds: AtLeastOne = 1
@@ -210,6 +217,8 @@ def parts(suite: Suite, *, shard: str = "", skip_bad: bool = False) -> list[Part
     agents = contestants(suite.agents, suite.select, suite.controls)
     for spec in agents:
         load_agent(spec)
+    if suite.flops:
+        _check_sizes(suite)
     for name in suite.formats:
         load_format(name)
     start, stride = _shard(shard)
@@ -252,7 +261,7 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
     Raises:
         UsageError: When more than one unit has several values, or seconds would not compare.
     """
-    units = {"tokens": suite.tokens, "calls": suite.calls, "executions": suite.executions}
+    units = {unit: getattr(suite, unit) for unit in UNITS}
     several = [unit for unit, limits in units.items() if len(set(limits)) > 1]
     if len(several) > 1:
         raise UsageError(f"only one unit can have several budgets, got several of {' and '.join(several)}")
@@ -307,6 +316,15 @@ def _with(agent: str, items: Sequence[str]) -> str:
         return agent
     first, between = ("&", "&") if "?" in agent else (",", ",") if ":" in agent else (":", ",")
     return f"{agent}{first}{between.join(items)}"
+
+
+def _check_sizes(suite: Suite) -> None:
+    """Refuses a budget of FLOPs that nobody can count."""
+    unknown = [policy for policy in suite.policies if not parameters_of(policy)]
+    if unknown:
+        raise UsageError(f"a budget of FLOPs needs the number of weights, which is not known of {unknown[0]}")
+    if acting := [agent for agent in suite.agents if name_of(agent) == "acting"]:
+        raise UsageError(f"a budget of FLOPs needs the number of weights, which is not known of {acting[0]}")
 
 
 def _load(choice: ProblemChoice, skip_bad: bool) -> ProblemSet:

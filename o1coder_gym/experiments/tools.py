@@ -23,7 +23,7 @@ from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import ActingAgent, Judge, Policy, StepScorer
-from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.budget import Budget, ModelSizes
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import package_versions
 from o1coder_gym.sandbox import Judge as Sandbox
@@ -94,8 +94,11 @@ class Plan:
         return self.problems if self.split is None else f"{self.problems}:{self.split}"
 
     def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict; a time-out only where there is one, as in plans of earlier versions."""
-        row = asdict(self)
+        """Returns a JSON-able dict; what earlier versions did not have only where it is set."""
+        row = asdict(self) | {
+            "budget": self.budget.to_row(),
+            "sweep": tuple(budget.to_row() for budget in self.sweep),
+        }
         return {name: value for name, value in row.items() if name != "timeout_s" or value is not None}
 
 
@@ -116,6 +119,11 @@ class Tools:
     scorer: StepScorer | None = None
     tests: Mapping[str, Tests] | None = None
     parameters: int | None = None
+
+    @property
+    def sizes(self) -> ModelSizes:
+        """What FLOPs are computed of."""
+        return ModelSizes(self.parameters, int(getattr(self.scorer, "parameters", 0)))
 
 
 def planned_rows(problems: str, task_ids: Sequence[str], split: str | None = None) -> list[ProblemRow]:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.steps.formats import opening_ends
-from o1coder_gym.steps.thinking import tags_of
+from o1coder_gym.steps.thinking import before_answer, tags_of
 
 Turn: TypeAlias = Mapping[str, str]
 """``role`` (system, user, assistant) and ``content``."""
@@ -71,7 +71,7 @@ def render_prompt(tokenizer: Tokenizer, turns: Sequence[Turn]) -> str:
     if not tokenizer.chat_template:
         return "".join(f"{turn['content']}\n\n" for turn in turns)
     text = _rendered(tokenizer, turns, generate=True)
-    return text + _closed_thought(tokenizer, text)
+    return text + before_answer(text, tags_of(_template(tokenizer)))
 
 
 def render_thought(tokenizer: Tokenizer, turns: Sequence[Turn]) -> tuple[str, str]:
@@ -208,16 +208,6 @@ def _rendered(tokenizer: Tokenizer, turns: Sequence[Turn], *, generate: bool) ->
     rest = [turn for turn in plain if turn["role"] != "system"]
     rest[0]["content"] = f"{system}\n\n{rest[0]['content']}"
     return tokenizer.apply_chat_template(rest, tokenize=False, add_generation_prompt=generate)
-
-
-def _closed_thought(tokenizer: Tokenizer, text: str) -> str:
-    """Returns what a generation prompt lacks so that an answer follows, not a thought."""
-    tags = tags_of(_template(tokenizer))
-    if tags is None or text.rstrip().endswith(tags[1]):
-        return ""
-    if text.rstrip().endswith(tags[0]):
-        return ("" if text.endswith("\n") else "\n") + f"\n{tags[1]}\n\n"
-    return f"{tags[0]}\n\n{tags[1]}\n\n"
 
 
 def _piece(tokenizer: Tokenizer, token: int) -> str:

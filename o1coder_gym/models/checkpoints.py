@@ -189,14 +189,19 @@ def step_of(checkpoint: Path) -> int:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the progress bars of transformers and datasets out of ours."""
+    """Keeps the progress bars of transformers and datasets out of ours, and what TRL's code is warned of.
+
+    TRL 1.16 asks for `is_gradient_checkpointing`, which transformers has renamed in 5.24.
+    """
     import datasets
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     datasets.disable_progress_bars()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"`\w*gradient_checkpointing\w*` is deprecated", FutureWarning)
+            yield
     finally:
         logging.enable_progress_bar()
         datasets.enable_progress_bars()

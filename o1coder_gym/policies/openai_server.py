@@ -38,7 +38,7 @@ from o1coder_gym.policies.server.replies import (
 )
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps.formats import Prompt
-from o1coder_gym.steps.thinking import opened_by
+from o1coder_gym.steps.thinking import before_answer, opened_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,12 @@ DEFAULTS = OpenAISettings()
 _TAIL = 8
 """Tokens at a prompt's end that show whether it opens a thought; few, so that most prompts share them."""
 
-_TOO_LONG = re.compile(r"context.?(length|size|window)", re.I)
-"""How servers word that a prompt does not fit: OpenAI, vLLM, SGLang and llama.cpp."""
+_TOO_LONG = re.compile(
+    r"context.?(length|size|window|limit)|(prompt|input|request).{0,20}too (long|large)"
+    r"|(exceed|more than|maximum).{0,40}input tokens|max_new_tokens.{0,10} must be <=",
+    re.I,
+)
+"""How servers word that a prompt does not fit: OpenAI, vLLM, SGLang, llama.cpp, TGI and hosted ones."""
 
 _NO_TEMPLATE = re.compile(
     r"(no|without|default|provide|missing|not (have|define|set)).{0,40}template"
@@ -146,7 +150,7 @@ class OpenAIEngine:
             self._note(template=False)
             text = "".join(f"{content}\n\n" for _, content in prompt.messages) + prompt.prefill
             return self._tokenize({"prompt": text, "add_special_tokens": True})
-        return (*ids, *self.encode_more(self._closed_thought(ids) + prompt.prefill))
+        return (*ids, *self.encode_more(before_answer(self._tail(ids), None) + prompt.prefill))
 
     def encode_thought(self, prompt: Prompt) -> tuple[tuple[int, ...], str]:
         """Returns the ids of a prompt up to an open thought, and the tag that closes it.
@@ -160,11 +164,6 @@ class OpenAIEngine:
         if tags is None:
             raise UsageError(f"think_tokens: {self._model} opens no thought for this server to go on with")
         return ids, tags[1]
-
-    def _closed_thought(self, ids: tuple[int, ...]) -> str:
-        tail = self._tail(ids)
-        tags = opened_by(tail)
-        return "" if tags is None else ("" if tail.endswith("\n") else "\n") + f"\n{tags[1]}\n\n"
 
     def _tail(self, ids: tuple[int, ...]) -> str:
         """Returns the text at the end of a prompt, "" where the server cannot tell."""
@@ -244,6 +243,7 @@ class OpenAIEngine:
                     raise PromptTooLongError(str(error)) from error
                 raise
             new, usage = self._read(path, answer, request)
+            new = _charged(new, body["n"])
             if len(new) == 1 < body["n"]:
                 self._note(choices=False)
             found += [replace(new[0], prompt_tokens=usage.prompt, cached_tokens=usage.cached), *new[1:]]
@@ -406,6 +406,12 @@ class OpenAIEngine:
             return tuple(int(token) for token in answer["tokens"])
         except (KeyError, TypeError, ValueError) as error:
             raise PolicyError(f"/tokenize: the answer has no tokens: {error}") from error
+
+
+def _charged(found: list[Completion], asked: int) -> list[Completion]:
+    """Returns the completions that were asked for; the last pays for those that a server gave beside them."""
+    kept, more = found[:asked], sum(one.tokens for one in found[asked:])
+    return [*kept[:-1], replace(kept[-1], tokens=kept[-1].tokens + more)] if more else kept
 
 
 def _messages(prompt: Prompt) -> list[dict[str, Any]]:

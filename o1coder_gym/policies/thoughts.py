@@ -9,7 +9,7 @@ from typing import Any
 from o1coder_gym.policies.engine import Completion, Generate
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps.formats import Prompt, StepFormat
-from o1coder_gym.steps.thinking import TAGS
+from o1coder_gym.steps.thinking import TAGS, behind_thought
 from o1coder_gym.types import ActionType, Proposal, Step
 
 LEAST_FOR_ACTION = 16
@@ -128,7 +128,7 @@ def _thoughts(
     completions: Sequence[Completion],
 ) -> list[_Thought]:
     """Closes each thought and asks for the action behind it, each with a stream of its own."""
-    behind = engine.encode_more(f"\n{closing}\n\n{request.prompt.prefill}")
+    behind = engine.encode_more(behind_thought(closing).removeprefix("\n") + request.prompt.prefill)
     opening = next(begin for begin, end in TAGS if end == closing)
     actions = (
         replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from o1coder_gym.prm.model import HEADS, StepModel, load_backbone
 from o1coder_gym.prm.public import PUBLIC, ScorerSettings, kind_of
 from o1coder_gym.prm.step_text import EncodedSteps, StepText
 from o1coder_gym.steps.formats import load_format
-from o1coder_gym.types import Problem, State
+from o1coder_gym.types import Problem, Scored, State
 
 DESCRIPTION = "prm.json"
 """Says what kind of model a folder holds."""
@@ -26,6 +27,14 @@ DESCRIPTION = "prm.json"
 _DIGITS = 4
 _NO_STEPS = 0.5
 _LONGEST = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The logit of a state's last step, and the tokens up to where it stands."""
+
+    logit: float
+    tokens: int
 
 
 class ModelScorer:
@@ -55,15 +64,23 @@ class ModelScorer:
             self.model.forget()
 
     def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
-        """Scores the last step of each state; 0.5 for a state without steps.
+        """Scores the last step of each state, with the tokens up to it; 0.5 for a state without steps.
 
         States that continue one another share a forward pass.
         """
-        logits = self.logits(items)
+        read = self._read(items)
         return [
-            round(self.calibration(logit), _DIGITS) if state.steps else _NO_STEPS
-            for (_, state), logit in zip(items, logits, strict=True)
+            Scored(round(self.calibration(read[item].logit), _DIGITS), read[item].tokens)
+            if item[1].steps
+            else _NO_STEPS
+            for item in items
         ]
+
+    @property
+    def parameters(self) -> int:
+        """Weights of backbone and head."""
+        modules = (self.model.backbone, self.model.head)
+        return sum(weight.numel() for module in modules for weight in module.parameters())
 
     def logits(self, items: Sequence[tuple[Problem, State]]) -> list[float]:
         """Returns the logit of the last step of each state; 0 for a state without steps.
@@ -71,13 +88,22 @@ class ModelScorer:
         Raises:
             ScorerError: When a model returns something that is not a number, or a step does not fit.
         """
-        known: dict[tuple[Problem, State], float] = {}
+        read = self._read(items)
+        return [read[item].logit if item[1].steps else 0.0 for item in items]
+
+    def _read(self, items: Sequence[tuple[Problem, State]]) -> dict[tuple[Problem, State], _Read]:
+        """Returns what was read of each state that has steps."""
+        known: dict[tuple[Problem, State], _Read] = {}
         chains: list[tuple[Problem, list[State], EncodedSteps]] = []
         for problem, state in sorted(items, key=lambda item: -item[1].depth):
             if state.steps and (problem, state) not in known:
                 scored, encoded = self._chain(problem, state)
                 chains.append((problem, scored, encoded))
-                known |= {(problem, prefix): 0.0 for prefix in scored}
+                lengths = (mark + 1 for mark in encoded.marks)
+                known |= {
+                    (problem, prefix): _Read(0.0, tokens)
+                    for prefix, tokens in zip(scored, lengths, strict=True)
+                }
         for batch in self.batches([len(encoded.ids) for _, _, encoded in chains]):
             with self._lock:
                 found = self.model.logits([chains[index][2] for index in batch])
@@ -86,8 +112,8 @@ class ModelScorer:
                 for prefix, value in zip(scored, values, strict=True):
                     if value != value:  # NaN: a model that has come apart must not steer a search
                         raise ScorerError(f"{prefix.problem_id}: the model's score is not a number")
-                    known[problem, prefix] = value
-        return [known[problem, state] if state.steps else 0.0 for problem, state in items]
+                    known[problem, prefix] = replace(known[problem, prefix], logit=value)
+        return known
 
     def _chain(self, problem: Problem, state: State) -> tuple[list[State], EncodedSteps]:
         """Returns a chain as tokens and the states whose scores it gives.

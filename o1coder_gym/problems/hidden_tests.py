@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError
-from o1coder_gym.problems.programs import submission
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.journal import RunFolder, read_rows

@@ -20,10 +20,10 @@ from typing import overload
 
 from o1coder_gym import registry
 from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError
+from o1coder_gym.problems.answers.programs import limits_for
 from o1coder_gym.problems.containers import Line
 from o1coder_gym.problems.formats.row_format import Converter
 from o1coder_gym.problems.formats.telling import converter_for, converter_named
-from o1coder_gym.problems.programs import limits_for
 from o1coder_gym.problems.rows import (
     ProblemRow,
     problem_row_from_json,

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import ProblemFileError
@@ -94,11 +95,11 @@ def problem_row_from_json(raw: object) -> ProblemRow:
             task_id=_read(fields, "task_id", _text),
             prompt=_read(fields, "prompt", _text),
             entry_point=entry_point,
-            public_tests=_tests(fields, "public_tests"),
+            public_tests=cases_from_json(fields["public_tests"], "public_tests"),
             meta=_read(fields, "meta", _meta),
             prelude=_read(fields, "prelude", _optional(_program)) or "",
         ),
-        tests=_tests(fields, "tests"),
+        tests=cases_from_json(fields["tests"], "tests"),
         reference=_read(fields, "reference", _optional(_text)),
     )
     for name, tests in (("public_tests", row.problem.public_tests), ("tests", row.tests)):
@@ -187,8 +188,17 @@ def _read(fields: Mapping[str, object], name: str, reader: Callable[[object], _V
         raise ProblemFileError(f"field {name!r}: {error}") from error
 
 
-def _tests(fields: Mapping[str, object], name: str) -> tuple[TestCase, ...]:
-    raw = [] if fields[name] is None else fields[name]
+def cases_from_json(raw: object, name: str) -> tuple[TestCase, ...]:
+    """Reads tests; none where there is nothing.
+
+    Args:
+        raw: A list of what `case_from_json` reads, or None.
+        name: The field that holds it, for messages.
+
+    Raises:
+        ProblemFileError: When it is no list of tests; the message begins with the field.
+    """
+    raw = [] if raw is None else raw
     if not isinstance(raw, list):
         raise ProblemFileError(f"field {name!r}: expected a list, got {_kind(raw)}")
     tests = []
@@ -246,28 +256,37 @@ def _policy(value: object) -> str:
     return _string(value)
 
 
-def _evaluated(value: object) -> object:
-    text = _string(value)
+def _type_of(text: str) -> type:
     try:
         with warnings.catch_warnings(action="ignore"):
-            return ast.literal_eval(literals.with_short_numbers(text))
+            return type(ast.literal_eval(literals.with_short_numbers(text)))
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"not a Python literal: {text[:60]!r}") from error
 
 
+_known_type_of = lru_cache(maxsize=4096)(_type_of)
+"""A judge reads the tests of a question once for each of its answers; long texts are not kept."""
+
+
+def _literal_type(value: object) -> type:
+    text = _string(value)
+    return _type_of(text) if len(text) > 1000 else _known_type_of(text)
+
+
 def _literal(value: object) -> str:
-    _evaluated(value)
+    _literal_type(value)
     return _string(value)
 
 
 def _literal_list(value: object) -> str:
-    if not isinstance(_evaluated(value), list):
+    if _literal_type(value) is not list:
         raise ValueError(f"not the Python literal of a list: {str(value)[:60]!r}")
     return _string(value)
 
 
 def _program(value: object) -> str:
-    _parsed(value)
+    if not _parsed(value).body:
+        raise ValueError("does nothing: every program would pass it")
     return _string(value)
 
 

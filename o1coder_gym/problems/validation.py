@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.problems.programs import submission
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json
 from o1coder_gym.protocols import Judge
 from o1coder_gym.types import CallTest, CheckerTest, Limits, Outcome, StdioTest, TestCase, Verdict

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from o1coder_gym.errors import InfrastructureError
-from o1coder_gym.problems.programs import submission
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.process_data import LabelRule, PairRule, PathRow, PrefixRow, ProcessData
 from o1coder_gym.process_data.dataset import assembled
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from o1coder_gym.errors import JournalError, UsageError
-from o1coder_gym.runs.budget import UNLIMITED, Budget
+from o1coder_gym.runs.budget import UNITS, UNLIMITED, Budget
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.statistics import ROUGH_LEGEND, Estimate, estimate_share
 from o1coder_gym.types import Outcome, Usage
@@ -153,6 +153,7 @@ class ResultRow:
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; `from_row` is its inverse."""
         row = asdict(self) | {"usage": self.usage.to_row(), "solved": self.solved}
+        row["budget"] = self.budget.to_row()
         return {name: value for name, value in row.items() if value or name not in ("cut", "capped")}
 
     @classmethod
@@ -276,7 +277,7 @@ class AgentSummary:
     def spent(self) -> float | None:
         """Share of the budget that was spent, in [0, 1], of the limit that came closest; None without one."""
         limits, costs = asdict(self.setting.budget), asdict(self.usage)
-        counted = [(costs[unit], limits[unit]) for unit in ("tokens", "calls", "executions") if limits[unit]]
+        counted = [(costs[unit], limits[unit]) for unit in UNITS if limits[unit]]
         return max((cost / (max(self.total, 1) * limit) for cost, limit in counted), default=None)
 
     def mean(self, cost: float) -> float:
@@ -312,12 +313,18 @@ def labels(settings: Sequence[Setting]) -> dict[Setting, str]:
 def budget_words(budget: Budget) -> str:
     """Says what a budget allows, e.g. "1,024 tokens"."""
     limits = [(unit, limit) for unit, limit in asdict(budget).items() if limit is not None]
-    return ", ".join(counted(limit, unit.removesuffix("s")) for unit, limit in limits) or "no limit"
+    return ", ".join(_limit_words(unit, limit) for unit, limit in limits) or "no limit"
 
 
 def counted(number: float, noun: str) -> str:
     """Says a number of things, e.g. "1 simulation", "1,024 tokens"."""
     return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def _limit_words(unit: str, limit: float) -> str:
+    return (
+        f"{limit:.4g} FLOPs" if unit == "flops" else counted(limit, unit.removesuffix("s").replace("_", " "))
+    )
 
 
 def _details(setting: Setting, names: Sequence[str]) -> list[str]:

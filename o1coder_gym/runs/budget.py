@@ -1,16 +1,20 @@
-"""Meters and limits: tokens, calls, executions, seconds.
+"""Meters and limits: tokens, calls, executions, seconds, and what else a search computes.
 
 A request reserves the most it could cost before it leaves, and is settled at what it did cost when
-it returns; so a limit is never exceeded, to the token. There are two exceptions. Time passes while a
-request is away, so a limit of seconds only stops new requests. And a server that ignores ``max_tokens`` can
-overdraw a budget: what it sent is booked all the same, and nothing more is granted.
+it returns; so a limit is never exceeded, to the token. There are three exceptions. Time passes while a
+request is away, so a limit of seconds only stops new requests. A server that ignores ``max_tokens`` can
+overdraw a budget: what it sent is booked all the same, and nothing more is granted. And how long a prompt is,
+the policy's or the scorer's, is known when it has been read: a request is taken to need one as long as the
+longest so far, the first one goes alone, and what a prompt has grown by since is overdrawn.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.types import Usage
@@ -28,12 +32,20 @@ class Budget:
         calls: Actions sampled, ≥ 0; a request for n actions counts n.
         executions: Programs judged, ≥ 0.
         seconds: Wall-clock seconds after which nothing more is asked, ≥ 0.
+        prompt_tokens: Prompt tokens that the policy computes, ≥ 0; those that its engine kept are free.
+        scorer_tokens: Tokens that the step scorer reads, ≥ 0.
+        flops: FLOPs of policy and scorer, ≥ 0: 2 per weight and token generated, computed of a prompt, or
+            scored. They need `ModelSizes`. A request that is sent again counts once: it was in a batch that
+            another one spoilt, and what a search gets must not depend on its neighbours.
     """
 
     tokens: int | None = None
     calls: int | None = None
     executions: int | None = None
     seconds: float | None = None
+    prompt_tokens: int | None = None
+    scorer_tokens: int | None = None
+    flops: float | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for a negative limit."""
@@ -42,6 +54,20 @@ class Budget:
             if limit is not None and not limit >= 0:
                 raise UsageError(f"budget: {field.name} must be at least 0, got {limit}")
 
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What is limited of all that a search does, by the names of `Usage`; time is no such thing."""
+        return tuple(unit for unit in UNITS if getattr(self, unit) is not None)
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict: limits that earlier versions did not have only where they are set."""
+        row = asdict(self)
+        return {name: limit for name, limit in row.items() if limit is not None or name in _ALWAYS_WRITTEN}
+
+
+UNITS = ("tokens", "calls", "executions", "prompt_tokens", "scorer_tokens", "flops")
+"""What a budget can limit, beside time; fields of `Usage` too."""
+_ALWAYS_WRITTEN = ("tokens", "calls", "executions", "seconds")
 
 UNLIMITED = Budget()
 """No limit at all."""
@@ -49,31 +75,70 @@ UNLIMITED = Budget()
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a request for samples may cost at most: `n` samples of `max_tokens` tokens each."""
+    """What a request for samples may cost at most: `n` samples of `max_tokens` tokens each, and a prompt."""
 
     n: int
     max_tokens: int
+    prompt_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSizes:
+    """What a token costs.
+
+    Attributes:
+        policy: Weights of the policy's model; None if not known, and then no FLOPs are counted.
+        scorer: Weights of the step scorer's model, 0 without one.
+    """
+
+    policy: int | None = None
+    scorer: int = 0
+
+    def flops(self, tokens: int, scorer_tokens: int = 0) -> int:
+        """Returns the FLOPs of policy and scorer over so many tokens, as `metrics.generation_flops` does."""
+        return 0 if self.policy is None else 2 * (self.policy * tokens + self.scorer * scorer_tokens)
+
+
+UNKNOWN_SIZES = ModelSizes()
+"""FLOPs are not counted."""
 
 
 class Meter:
     """The account of one agent. Mutable; used by one thread.
 
-    Every grant that `reserve_samples` or `reserve_executions` returned must be settled once.
+    Every grant that `reserve_samples`, `reserve_executions` or `reserve_score` returned must be settled once.
     """
 
-    def __init__(self, budget: Budget, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        clock: Callable[[], float] = time.monotonic,
+        sizes: ModelSizes = UNKNOWN_SIZES,
+    ) -> None:
         """Starts the clock.
 
         Args:
             budget: The limits.
             clock: Monotonic seconds.
+            sizes: What FLOPs are computed of.
+
+        Raises:
+            UsageError: When FLOPs are limited, and the policy's size is not known.
         """
+        if budget.flops is not None and not sizes.policy:
+            raise UsageError("a budget of FLOPs needs the number of the policy's weights, which is not known")
         self.budget = budget
+        self._sizes = sizes
         self._clock = clock
         self._started = clock()
         self._tokens = self._calls = self._executions = 0
         self._prompt_tokens = self._cached_tokens = self._scores = self._retries = 0
+        self._scorer_tokens = self._flops = 0
         self._reserved_tokens = self._reserved_calls = self._reserved_executions = 0
+        self._reserved_prompt_tokens = self._reserved_scorer_tokens = self._reserved_scores = 0
+        self._longest_prompt: int | None = None
+        self._longest_scored: int | None = None
+        self._counted = [f"_{unit}" for unit in budget.units or ("tokens", "executions")]
 
     @property
     def usage(self) -> Usage:
@@ -87,19 +152,14 @@ class Meter:
             seconds=self.seconds,
             scores=self._scores,
             retries=self._retries,
+            scorer_tokens=self._scorer_tokens,
+            flops=self._flops,
         )
 
     @property
     def paid(self) -> int:
         """Grows with each payment towards a limit; with each token and execution where none is limited."""
-        limits = self.budget
-        if limits.tokens is None and limits.calls is None and limits.executions is None:
-            return self._tokens + self._executions
-        return (
-            self._tokens * (limits.tokens is not None)
-            + self._calls * (limits.calls is not None)
-            + self._executions * (limits.executions is not None)
-        )
+        return sum(getattr(self, account) for account in self._counted)
 
     @property
     def overdrawn(self) -> bool:
@@ -135,8 +195,10 @@ class Meter:
         """
         if self.budget.calls is not None:
             n = min(n, self.budget.calls - self._calls - self._reserved_calls)
-        if self.budget.tokens is not None:
-            left = self.budget.tokens - self._tokens - self._reserved_tokens
+        prompt = self._prompt_to_reserve()
+        if prompt is None:
+            return None
+        if (left := self._tokens_left(prompt)) is not None:
             if left < max_tokens and self._reserved_tokens == 0 and left >= SMALLEST_SAMPLE:
                 max_tokens = left
             n = min(n, left // max_tokens)
@@ -144,18 +206,54 @@ class Meter:
             return None
         self._reserved_calls += n
         self._reserved_tokens += n * max_tokens
-        return Grant(n, max_tokens)
+        self._reserved_prompt_tokens += prompt
+        return Grant(n, max_tokens, prompt)
+
+    def _prompt_to_reserve(self) -> int | None:
+        """Returns the tokens of a prompt to reserve; None where the limits do not reach to one more."""
+        limit = self.budget.prompt_tokens
+        if limit is None and self.budget.flops is None:
+            return 0
+        if self._longest_prompt is None and self._reserved_calls:
+            return None  # the first is away, and will tell
+        prompt = self._longest_prompt or 0
+        if limit is not None and limit - self._prompt_tokens - self._reserved_prompt_tokens < max(prompt, 1):
+            return None
+        return prompt
+
+    def _tokens_left(self, prompt: int) -> int | None:
+        """Returns the tokens that may be generated behind a prompt; None for any number."""
+        limits = self.budget
+        left = None if limits.tokens is None else limits.tokens - self._tokens - self._reserved_tokens
+        if limits.flops is None or limits.flops == math.inf:
+            return left
+        behind_prompt = self._flops_left(limits.flops) - self._sizes.flops(prompt)
+        of_flops = max(0, int(behind_prompt // self._sizes.flops(1)))
+        return of_flops if left is None else min(left, of_flops)
+
+    def _flops_left(self, limit: float) -> float:
+        of_policy = self._reserved_tokens + self._reserved_prompt_tokens
+        return limit - self._flops - self._sizes.flops(of_policy, self._reserved_scorer_tokens)
 
     def settle_samples(
-        self, grant: Grant, tokens: int, calls: int, *, prompt_tokens: int = 0, cached_tokens: int = 0
+        self,
+        grant: Grant,
+        tokens: int,
+        calls: int,
+        *,
+        prompt_tokens: int = 0,
+        cached_tokens: int = 0,
     ) -> None:
-        """Books what a grant did cost: `tokens` in all, `calls` samples; prompts are counted, not limited."""
+        """Books what a grant did cost: `tokens` in all, `calls` samples; cached tokens are not limited."""
         self._reserved_calls -= grant.n
         self._reserved_tokens -= grant.n * grant.max_tokens
+        self._reserved_prompt_tokens -= grant.prompt_tokens
         self._calls += calls
         self._tokens += tokens
         self._prompt_tokens += prompt_tokens
         self._cached_tokens += cached_tokens
+        self._flops += self._sizes.flops(tokens + prompt_tokens)
+        self._longest_prompt = max(prompt_tokens, self._longest_prompt or 0)
 
     def reserve_executions(self, n: int) -> int:
         """Reserves up to `n` executions; returns how many were granted, ≥ 0."""
@@ -169,9 +267,31 @@ class Meter:
         self._reserved_executions -= granted
         self._executions += executions
 
-    def count_scores(self, states: int) -> None:
-        """Counts states scored; they are not limited."""
-        self._scores += states
+    def reserve_score(self) -> int | None:
+        """Reserves a state to be scored; returns the tokens reserved, None where it cannot be paid now."""
+        limits, guess = self.budget, self._longest_scored or 0
+        if limits.scorer_tokens is not None or (limits.flops is not None and self._sizes.scorer):
+            if self._longest_scored is None and self._reserved_scores:
+                return None  # the first is away, and will tell
+            left = math.inf
+            if limits.scorer_tokens is not None:
+                left = limits.scorer_tokens - self._scorer_tokens - self._reserved_scorer_tokens
+            if left < max(guess, 1):
+                return None
+            if limits.flops is not None and self._flops_left(limits.flops) < self._sizes.flops(0, guess or 1):
+                return None
+        self._reserved_scores += 1
+        self._reserved_scorer_tokens += guess
+        return guess
+
+    def settle_score(self, granted: int, tokens: int = 0) -> None:
+        """Books a state that was scored by reading `tokens`, where `granted` had been reserved."""
+        self._reserved_scores -= 1
+        self._reserved_scorer_tokens -= granted
+        self._scores += 1
+        self._scorer_tokens += tokens
+        self._flops += self._sizes.flops(0, tokens)
+        self._longest_scored = max(tokens, self._longest_scored or 0)
 
     def count_retry(self) -> None:
         """Counts a request that was sent again."""

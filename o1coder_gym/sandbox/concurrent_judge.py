@@ -146,8 +146,9 @@ class _Feed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, args=(judge,), name="judge", daemon=True)
                 self._thread.start()
-            self._changed.notify()
-            os.eventfd_write(self._bell, 1)
+            if len(self.asked) == 1:  # who finds others waiting finds all workers busy, or the bell rung
+                self._changed.notify()
+                os.eventfd_write(self._bell, 1)
 
     def close(self) -> None:
         """Calls off what is waiting, and waits for what runs."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import dedent
 from typing import Any
 
 from o1coder_gym.steps.fences import Block, blocks
 from o1coder_gym.steps.source import broken_line, defines, does_something, parsed
-from o1coder_gym.steps.thinking import TAGS
+from o1coder_gym.steps.thinking import TAGS, later_thoughts
 
 _STARTS = re.compile(
     r"^[ \t]*(?:(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(|class[ \t]+\w+[ \t]*[(:]|@\w[\w.]*(?:\(.*\))?[ \t\r]*$"
@@ -27,6 +27,12 @@ _STARTS = re.compile(
 _MAY_START = re.compile(
     r"^[ \t]*(?:[A-Za-z_][\w, .\[\]]*[-+*/%|&^]?=|print\(|(?:for|while|if|with|try)\b.*:[ \t\r]*$)", re.M
 )
+_LABEL = re.compile(r"\A\s*(?:python|py)[\d.]*:?[ \t\r]*\n(?=\s*\S)", re.I)
+"""A fence's info string that stands where the program should begin."""
+
+_TURN_END = re.compile(r"\s*(?:<\|[\w ]+\|>|</s>|<eos>|<end_of_turn>|<turn\|>)\s*\Z")
+"""A token that ends a turn, which some servers let through."""
+
 _BLANK_LINES = re.compile(r"\A(?:[ \t\r]*\n)+")
 _CLOSING = re.compile(r"[ \t]*(?:`{3,}|~{3,})[ \t\r]*$", re.M)
 _INLINE = re.compile(r"(`{3,}|~{3,})[ \t]*(?:(?:python|py)[\d.]*\b)?[ \t]*\n?(.*?)(?:\1|\Z)", re.S | re.I)
@@ -41,6 +47,7 @@ class _Candidate:
     code: str
     python: bool | None
     place: int
+    thought: bool = False
 
     def rank(self, entry_point: str | None) -> tuple[bool | int, ...]:
         """Returns how well it fits; the larger, the better."""
@@ -50,6 +57,7 @@ class _Candidate:
         begins = bool(_STARTS.search(self.code))
         return (
             fits and runs and ours,
+            not self.thought,
             fits and ours,
             begins and runs and ours,
             bool(self.python) and runs,
@@ -73,9 +81,16 @@ def program_in(text: str, entry_point: str | None = None) -> str | None:
 
 
 def _program(text: str, found: list[Block], entry_point: str | None) -> str | None:
-    if len(found) == 1 and _is_plain(found[0]) and not _elsewhere(text, found[0], entry_point):
+    thoughts = later_thoughts(text)
+    if (
+        len(found) == 1
+        and _is_plain(found[0])
+        and not thoughts
+        and not _elsewhere(text, found[0], entry_point)
+    ):
         return found[0].text
     candidates = [*_of_blocks(found), *_around(text, found)]
+    candidates = [replace(one, thought=_within(thoughts, one.place)) for one in candidates]
     if not any(one.python or parsed(one.code) for one in candidates):
         candidates += _inline(text)
     if candidates:
@@ -90,7 +105,7 @@ def said_in(turn: Mapping[str, Any]) -> str:
         turn: A message as chat servers and trainers have it.
     """
     content = turn.get("content")
-    parts = [content] if isinstance(content, str) else content if isinstance(content, list) else []
+    parts = content if isinstance(content, list) else [content]
     texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
     said = "".join(text for text in texts if isinstance(text, str))
     thought = turn.get("reasoning_content") or turn.get("reasoning")
@@ -111,7 +126,7 @@ def bare_program(text: str) -> str | None:
 
     Fences that close nothing are dropped. What begins like a program is one, broken or not.
     """
-    text = _BLANK_LINES.sub("", text).rstrip()
+    text = _TURN_END.sub("", _LABEL.sub("", _BLANK_LINES.sub("", text))).rstrip()
     if does_something(text):
         return text
     text = _CLOSING.sub("", text).rstrip()
@@ -139,7 +154,12 @@ def _elsewhere(text: str, block: Block, entry_point: str | None) -> bool:
 def _of_blocks(found: list[Block]) -> Iterator[_Candidate]:
     for block in found:
         if block.text.strip():
-            yield _Candidate(block.text, block.python, block.start)
+            code = _LABEL.sub("", block.text) if block.python is None else block.text
+            yield _Candidate(code, block.python, block.start)
+
+
+def _within(spans: list[tuple[int, int]], place: int) -> bool:
+    return any(begin <= place < end for begin, end in spans)
 
 
 def _around(text: str, found: list[Block]) -> Iterator[_Candidate]:

@@ -1,7 +1,8 @@
 """Fenced blocks in what models write: CommonMark's (section 4.5), and those that come close.
 
-Beyond the standard a fence may close at the end of a line of code, and a fence with an info string inside a
-block that is no Python begins a new one, for models forget to close.
+Beyond the standard a fence may close at the end of a line of code, or before more text on its line; one that
+says Python may open behind text; and a fence with an info string inside a block that is no Python begins a
+new one, for models forget to close.
 """
 
 from __future__ import annotations
@@ -10,16 +11,27 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from o1coder_gym.steps.source import parsed
+from o1coder_gym.steps.source import does_something, parsed
 
 _OPENING = re.compile(
-    r"^(?P<margin>(?:[ \t]*>[ \t]?)*[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
+    r"(?:^(?P<margin>(?:[ \t]*>[ \t]?)*[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
+    r"|(?<=[^\s`~])[ \t]*(?=(?:`{3,}|~{3,})(?i:python|py)[\d.]*[ \t\r]*\n))"
     r"(?P<fence>`{3,}(?=[^`\n]*\n)|~{3,})[ \t]*(?P<info>[^\n]*)\n",
     re.M,
 )
 _RUN = re.compile(r"`{3,}")
 _RUN_OF = {"`": re.compile("`+"), "~": re.compile("~+")}
 _BEHIND = {mark: re.compile(rf"{mark}+[ \t\r]*(?:\n|\Z)") for mark in "`~"}
+_MORE_BEHIND = {  # a tag, or words that are no info string
+    mark: re.compile(
+        rf"{mark}+[ \t]*(?:<|(?!(?i:python|py)[\d.]*\b)\w+[,.:;!]?[ \t]+(?![\w-]*=))[^{mark}\n]*(?:\n|\Z)"
+    )
+    for mark in "`~"
+}
+_TRIES = 4
+"""Lines with more behind a fence that may close a block; each costs a parse."""
+
+_QUOTES = re.compile(r"(?:[ \t]*>[ \t]?)*")
 _NAMES = re.compile(r"[\w.+#/-]+")
 _PYTHON = re.compile(r"(?:[ic]?python|py)[\d.]*|sage|starlark|.+\.py")
 
@@ -45,10 +57,7 @@ class Block:
     @property
     def python(self) -> bool | None:
         """Whether it says that it is Python; None where it says nothing."""
-        names = [name.strip(".").lower() for name in _NAMES.findall(self.info)]
-        if not names:
-            return None
-        return any(_PYTHON.fullmatch(name) for name in names)
+        return _says_python(self.info)
 
 
 def fenced(code: str) -> str:
@@ -98,18 +107,24 @@ def _blocks(text: str) -> Iterator[Block]:
 
 def _closing(text: str, opening: re.Match[str]) -> _Closing | None:
     """Returns the closing fence of a block: on a line of its own, or behind a whole program."""
-    fence, deepest = opening["fence"], len(opening["margin"]) + 3
-    place = text.find(fence, opening.end())
+    fence, deepest = opening["fence"], len(opening["margin"] or "") + 3
+    place, tries = (
+        text.find(fence, opening.end()),
+        _TRIES if _says_python(opening["info"]) is not False else 0,
+    )
     while place >= 0:
         line = text.rfind("\n", 0, place) + 1
-        behind = _BEHIND[fence[0]].match(text, place)
-        if behind:
-            before = text[line:place]
-            blank = not before.strip(" \t>")
+        before = text[line:place]
+        blank = not before.strip(" \t>")
+        if behind := _BEHIND[fence[0]].match(text, place):
             content_end = line if blank else place
             alone = blank and len(before.expandtabs(4)) <= deepest
             if alone or parsed(_content(text[opening.end() : content_end], opening)) is not None:
                 return _Closing(content_end, behind.end())
+        elif blank and tries and (behind := _MORE_BEHIND[fence[0]].match(text, place)):
+            tries -= 1
+            if does_something(_content(text[opening.end() : line], opening)):
+                return _Closing(line, behind.end())
         place = text.find(fence, _RUN_OF[fence[0]].match(text, place).end())  # pyright: ignore[reportOptionalMemberAccess]
     return None
 
@@ -120,7 +135,8 @@ def _restart(text: str, opening: re.Match[str], end: int) -> int | None:
         return None
     for inner in _OPENING.finditer(text, opening.end(), end):
         alike = inner["fence"].startswith(opening["fence"]) and inner["info"].strip()
-        if alike and len(inner["margin"]) <= len(opening["margin"]) + 3:
+        margins = [len(one["margin"] or "") for one in (inner, opening)]
+        if alike and inner["margin"] is not None and margins[0] <= margins[1] + 3:
             whole = parsed(_content(text[opening.end() : end], opening))
             return inner.start() if whole is None else None
     return None
@@ -138,9 +154,13 @@ def _content(text: str, opening: re.Match[str]) -> str:
     """Returns a block's content: the opening's indentation and line ends of its kind taken off."""
     if opening["info"].endswith("\r"):
         text = text.replace("\r\n", "\n")
-    margin = opening["margin"]
-    if margin:
-        quotes, width = margin.count(">"), len(margin)
-        pattern = rf"^(?:[ \t]*>[ \t]?){{0,{quotes}}}" if quotes else rf"^[ \t]{{0,{width}}}"
-        text = re.sub(pattern, "", text, flags=re.M)
+    if margin := opening["margin"]:
+        quotes, quoted = margin.count(">"), _QUOTES.match(margin)
+        width = len(margin) - (quoted.end() if quoted else 0)
+        text = re.sub(rf"^(?:[ \t]*>[ \t]?){{0,{quotes}}}[ \t]{{0,{width}}}", "", text, flags=re.M)
     return text.removesuffix("\n")
+
+
+def _says_python(info: str) -> bool | None:
+    names = [name.strip(".").lower() for name in _NAMES.findall(info)]
+    return any(_PYTHON.fullmatch(name) for name in names) if names else None

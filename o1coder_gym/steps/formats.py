@@ -35,8 +35,8 @@ from typing import Protocol
 
 from o1coder_gym import registry
 from o1coder_gym.steps import prompts
-from o1coder_gym.steps.answers import fenced_program, program_in
-from o1coder_gym.steps.fences import fenced, first_end
+from o1coder_gym.steps.answers import bare_program, fenced_program, program_in
+from o1coder_gym.steps.fences import blocks, fenced, first_end
 from o1coder_gym.steps.thinking import OPENING, end_of_thought, split_thought
 from o1coder_gym.types import ActionType, Problem, State, Step
 
@@ -420,8 +420,15 @@ def _program_said(action: str) -> str:
     """Returns a program's text without thoughts, also behind an opening that a model thought over."""
     opening = _FENCE_START.match(action)
     if opening and _THOUGHT_IN_BODY.match(action, opening.end()):
-        action = action[opening.end() :]
+        body = action[opening.end() :]
+        if bare_program(_body_said(body)) or not _is_one_block(action):
+            action = body
     return split_thought(action).answer
+
+
+def _is_one_block(text: str) -> bool:
+    found = blocks(text)
+    return len(found) == 1 and found[0].closed and not text[found[0].end :].strip()
 
 
 def _without(said: str, opening: str) -> str:

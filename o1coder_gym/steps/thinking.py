@@ -14,16 +14,26 @@ TAGS = (
     ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<mm:think>", "</mm:think>"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|channel>thought", "<channel|>"),
+    ("<|open|>think<|sep|>", "<|close|>think<|sep|>"),
     ("<|channel|>analysis<|message|>", "<|end|>"),
 )
 """What begins and what ends a thought, model by model."""
 
 _CLOSING = dict(TAGS)
+_TURN_END = TAGS[-1][1]
+"""Ends a thought in a channel, and any turn; other models have it too."""
+
+_TURN, _FINAL = "<|start|>assistant", "<|channel|>final<|message|>"
+"""What opens a turn, and in it an answer, where thoughts have a channel (OpenAI's harmony format)."""
+
 OPENING = "|".join(re.escape(opening) for opening, _ in TAGS)
 """Pattern of what begins a thought."""
 
-_BEGIN = re.compile(rf"\s*({OPENING})")
+_BEGIN = re.compile(rf"\s*(?:<\|start\|>assistant)?({OPENING})")
+_LATER = re.compile(rf"^[ \t]*({OPENING})", re.M)
 _LONE = re.compile(
     "|".join(rf"^[ \t]*{re.escape(tag)}|{re.escape(tag)}[ \t\r]*$" for _, tag in TAGS[:-1]), re.M
 )
@@ -73,9 +83,25 @@ def split_thought(text: str) -> Thought:
     return Thought(text[:end], text[end:])
 
 
+def later_thoughts(text: str) -> list[tuple[int, int]]:
+    """Returns where thoughts begin and end that begin a line outside fences; an open one never ends."""
+    found: list[tuple[int, int]] = []
+    if any(tag in text for tag, _ in TAGS):
+        fences = _fences(text)
+        for begin in _LATER.finditer(text):
+            if begin.start() < (found[-1][1] if found else 0) or _within(fences, begin.start()):
+                continue
+            end = text.find(_CLOSING[begin[1]], begin.end())
+            found.append((begin.start(), end + len(_CLOSING[begin[1]]) if end >= 0 else len(text)))
+    return found
+
+
 def tags_of(template: str) -> tuple[str, str] | None:
     """Returns the pair of tags that a chat template names, None if it names none."""
-    return next(((begin, end) for begin, end in TAGS if begin in template or end in template), None)
+    named = (
+        (begin, end) for begin, end in TAGS if begin in template or (end in template and end != _TURN_END)
+    )
+    return next(named, None)
 
 
 def opened_by(prompt: str) -> tuple[str, str] | None:
@@ -84,12 +110,40 @@ def opened_by(prompt: str) -> tuple[str, str] | None:
     return next(((begin, closing) for begin, closing in TAGS if end.endswith(begin)), None)
 
 
+def before_answer(prompt: str, tags: tuple[str, str] | None) -> str:
+    """Returns what a prompt lacks so that an answer follows, not a thought.
+
+    Args:
+        prompt: Its end is enough.
+        tags: Those of the model's thoughts; None: it may open one all the same.
+    """
+    end, tags = prompt.rstrip(), tags or opened_by(prompt)
+    if end.endswith(_TURN):
+        return _FINAL
+    if tags is None or end.endswith((tags[1], _FINAL)):
+        return ""
+    if end.endswith(tags[0]):
+        return behind_thought(tags[1]).removeprefix("\n" if prompt.endswith("\n") else "")
+    return f"{tags[0]}\n\n{tags[1]}\n\n"
+
+
+def behind_thought(closing: str) -> str:
+    """Returns what stands between a thought and the answer, the tag that closes it among that."""
+    return f"{closing}{_TURN}{_FINAL}" if closing == _TURN_END else f"\n\n{closing}\n\n"
+
+
 def _lone_closing(text: str) -> int:
     """Returns where a thought ends that has no beginning, 0 without one; a tag in a program ends nothing."""
     if not any(tag in text for _, tag in TAGS):
         return 0
-    for found in _LONE.finditer(text):
-        inside = any(one.start() < found.start() < one.end() for one in _FENCED.finditer(text))
-        if not inside:
-            return found.end()
-    return 0
+    inside = [*later_thoughts(text), *_fences(text)]
+    lone = (found.end() for found in _LONE.finditer(text) if not _within(inside, found.start()))
+    return next(lone, 0)
+
+
+def _fences(text: str) -> list[tuple[int, int]]:
+    return [found.span() for found in _FENCED.finditer(text)]
+
+
+def _within(spans: list[tuple[int, int]], place: int) -> bool:
+    return any(begin < place < end for begin, end in spans)

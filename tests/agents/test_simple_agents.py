@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -13,11 +14,15 @@ from o1coder_gym.agents import (
     best_of_n,
     best_of_n_random,
     diverse_beam,
+    epsilon_greedy,
     greedy,
+    load_agent,
+    random_steps,
 )
 from o1coder_gym.agents.beam import by_scorer
+from o1coder_gym.errors import UsageError
 from o1coder_gym.runs.budget import UNLIMITED, Budget
-from o1coder_gym.types import PolicyRequest, Proposal, SearchResult
+from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, SearchResult, State, Step
 
 
 def run(toy: ModuleType, agent: Any, policy: Any = None, budget: Budget = UNLIMITED) -> TaskResult:
@@ -214,3 +219,80 @@ def test_nothing_is_asked_without_a_budget(toy: ModuleType, agent: Any) -> None:
     policy = toy.ToyPolicy()
     result = run(toy, agent, policy, Budget(tokens=0))
     assert (policy.requests, found(result).state, result.exhausted) == ([], None, True)
+
+
+class Ideas:
+    """Five ideas for a step, the likeliest first; the second step is a program that says which was taken."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        self.asked += sum(request.n for request in requests)
+        return [tuple(self._idea(request, i) for i in range(request.n)) for request in requests]
+
+    def _idea(self, request: PolicyRequest, i: int) -> Proposal:
+        if request.state.depth == 1:
+            return Proposal("code 1", 10, -1.0)
+        return Proposal(f"think {i % 5}", 10, -1.0 - i % 5)
+
+
+def first_steps(toy: ModuleType, agent: Any, seeds: int = 200) -> Counter[str]:
+    """How often each first step is taken over seeds, one episode each."""
+    tasks = [Task("p", agent, seed=seed) for seed in range(seeds)]
+    found = Driver(toy.ToyModel(), Ideas(), toy.ToyScorer()).run(tasks)
+    assert [result.error for result in found] == [None] * seeds
+    return Counter(result.result.state.steps[0].text for result in found if result.result.state)
+
+
+def test_random_takes_every_sampled_step_alike(toy: ModuleType) -> None:
+    taken = first_steps(toy, partial(random_steps, branch=5))
+    assert len(taken) == 5
+    # 200 draws of a fifth each: 40 ± 5.7; beyond 4 standard deviations in one of 3,000 such tests
+    assert all(17 <= count <= 63 for count in taken.values())
+    # samples that are equal are one step: 10 samples of 5 ideas are drawn from 5
+    assert len(first_steps(toy, partial(random_steps, branch=10), 50)) == 5
+
+
+@pytest.mark.parametrize(("epsilon", "least", "most"), [(0.0, 200, 200), (0.5, 96, 144), (1.0, 17, 63)])
+def test_epsilon_is_the_chance_of_a_random_step(
+    toy: ModuleType, epsilon: float, least: int, most: int
+) -> None:
+    # the likeliest step is taken with 1 − ε + ε/5: 200, 120 ± 6.9, 40 ± 5.7 of 200
+    taken = first_steps(toy, partial(epsilon_greedy, epsilon=epsilon, branch=5))
+    assert least <= taken["think 0"] <= most
+
+
+def test_epsilon_greedy_asks_the_scorer_for_the_best_step(toy: ModuleType) -> None:
+    scores = toy.ToyScorer().score(
+        [(Problem("p", ""), State("p", (Step(ActionType.DEFINE, f"think {i}"),))) for i in range(5)]
+    )
+    best = f"think {scores.index(max(scores))}"
+    agent = load_agent("epsilon_greedy?epsilon=0&branch=5&rank=by_scorer")
+    assert first_steps(toy, agent, 5) == {best: 5}
+
+
+@pytest.mark.parametrize("spec", ["random?episodes=3&branch=2", "epsilon_greedy?episodes=3&branch=2"])
+def test_episodes_are_counted(toy: ModuleType, spec: str) -> None:
+    policy = Ideas()
+    run(toy, load_agent(spec), policy, Budget(tokens=10_000))
+    assert policy.asked == 3 * 2 * 2  # two steps an episode, two samples a step
+
+
+@pytest.mark.parametrize(
+    "spec", ["epsilon_greedy?epsilon=1.5", "epsilon_greedy?epsilon=-0.1", "random?branch=0"]
+)
+def test_baselines_refuse_what_is_out_of_range(spec: str) -> None:
+    with pytest.raises(UsageError):
+        load_agent(spec)
+
+
+def test_the_random_baseline_differs_by_seed_and_repeats(toy: ModuleType) -> None:
+    def steps(seed: int) -> list[str]:
+        (result,) = Driver(toy.ToyModel(), Ideas(), seed=seed).run([Task("p", load_agent("random"))])
+        assert result.result is not None
+        assert result.result.state is not None
+        return [step.text for step in result.result.state.steps]
+
+    assert steps(3) == steps(3)
+    assert len({tuple(steps(seed)) for seed in range(20)}) > 1

@@ -112,3 +112,29 @@ def test_seconds_do_not_go_with_shared_samples() -> None:
 def test_a_time_out_reaches_the_plan() -> None:
     (part,) = parts(Suite(agents=("greedy",), timeout=12.5, controls=False))
     assert part.plan.timeout_s == 12.5
+
+
+@pytest.mark.parametrize("unit", ["calls", "executions", "prompt_tokens", "scorer_tokens", "flops"])
+def test_several_limits_of_any_unit_are_one_run(unit: str) -> None:
+    whole, sweep = budgets(Suite(tokens=(), **{unit: (5, 9, 7)}))
+    assert whole == Budget(**{unit: 9})
+    assert sweep == (Budget(**{unit: 7}), Budget(**{unit: 5}))
+
+
+@pytest.mark.parametrize(
+    ("policy", "agent", "unknown"),
+    [
+        ("fake:", "mcts", "fake:"),
+        ("openai:http://localhost:1/v1#some", "mcts", "openai:"),
+        ("hf:tiny", "acting?agent=mine:Agent", "acting"),
+    ],
+)
+def test_flops_need_the_number_of_weights(policy: str, agent: str, unknown: str) -> None:
+    with pytest.raises(UsageError, match=f"not known of {unknown}"):
+        parts(Suite(policies=(policy,), agents=(agent,), flops=(1e12,)))
+
+
+def test_flops_of_a_model_that_is_there_are_a_budget() -> None:
+    (part,) = parts(Suite(policies=("hf:tiny",), agents=("mcts",), tokens=(), flops=(2e9, 1e9)))
+    assert part.plan.budget == Budget(flops=2e9)
+    assert part.plan.to_row()["budget"]["flops"] == 2e9

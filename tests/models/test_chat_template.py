@@ -27,6 +27,7 @@ from o1coder_gym.models.checkpoints import load_weights, make_paddable, save_mer
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.prm.step_text import separated
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
+from o1coder_gym.steps.thinking import TAGS, before_answer
 from o1coder_gym.types import ActionType, Problem, State, Step
 
 CHATML = (
@@ -61,6 +62,13 @@ OPENS_THOUGHT = (  # as DeepSeek-R1's
     "{% if message['role'] == 'assistant' %}<eos>{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<assistant><think>\n{% endif %}"
 )
+CHANNELS = (  # as gpt-oss's: a turn has a channel for thoughts and one for the answer
+    "{% for message in messages %}<|start|>{{ message['role'] }}{% if message['role'] == 'assistant' %}"
+    "{% if message['thinking'] is defined %}<|channel|>analysis<|message|>{{ message['thinking'] }}<|end|>"
+    "<|start|>assistant{% endif %}<|channel|>final{% endif %}<|message|>{{ message['content'] }}"
+    "{% if message['role'] == 'assistant' and loop.last %}<|return|>{% else %}<|end|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
 NO_END = (
     "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
@@ -74,6 +82,7 @@ TEMPLATES: dict[str, str | None] = {
     "system dropped": DROPS_SYSTEM,
     "thinking": THINKS,
     "thought opened": OPENS_THOUGHT,
+    "channels": CHANNELS,
     "no end": NO_END,
     "dated": DATED,
     "none": None,
@@ -82,6 +91,7 @@ ENDS = {
     "chatml": "<|im_end|>\n",
     "no system turn": "<|end|>",
     "alternating": "<eos>",
+    "channels": "<|return|>",
     "none": "<eos>",
     "no end": "",
 }
@@ -101,7 +111,7 @@ def tokenizer_of(template: str | None, *, merges: bool = False, **options: Any) 
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    special = ["<pad>", "<eos>", "<|im_start|>", "<|im_end|>", "<|end|>"]
+    special = ["<pad>", "<eos>", "<|im_start|>", "<|im_end|>", "<|end|>", "<|return|>"]
     pairs = [("Ċ", "a"), ("(", "r"), ("Ċ", "Ċ"), ("`", "`"), (":", "Ċ")] if merges else []
     letters = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet()), *(a + b for a, b in pairs)]
     core = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=pairs))
@@ -182,6 +192,12 @@ def test_ends_are_united(model: Path) -> None:
     assert end_tokens(loaded, tokenizer_of(CHATML)) == {1, 3, 7, 8, 9}
 
 
+@pytest.mark.parametrize("name", [name for name in TEMPLATES if name not in ("thinking", "thought opened")])
+def test_models_that_think_not_are_shown_no_thought(name: str) -> None:
+    shown = render_prompt(tokenizer_of(TEMPLATES[name]), [{"role": "user", "content": "q"}])
+    assert not any(tag in shown for pair in TAGS for tag in pair if tag != "<|end|>")
+
+
 @pytest.mark.parametrize("name", ["no system turn", "alternating", "system dropped"])
 def test_a_system_turn_that_is_refused_or_dropped_is_merged(name: str) -> None:
     turns, _ = conversation(PSEUDOCODE)
@@ -197,6 +213,10 @@ def test_thoughts_are_closed_or_opened() -> None:
     }
     assert closed["thinking"].endswith("assistant\n<think>\n\n</think>\n\n")
     assert closed["thought opened"].endswith("<assistant><think>\n\n</think>\n\n")
+    final = "<|start|>assistant<|channel|>final<|message|>"
+    assert render_prompt(tokenizer_of(CHANNELS), turns).endswith(f"q<|end|>{final}")
+    assert before_answer("<|start|>assistant<|channel|>analysis<|message|>", None) == f"<|end|>{final}"
+    assert render_thought(tokenizer_of(CHANNELS), turns)[1] == "<|end|>"
     told = with_template_arguments(tokenizer_of(THINKS), {"enable_thinking": False})
     assert render_prompt(told, turns) == closed["thinking"]
     for name in closed:

@@ -50,6 +50,20 @@ def alone(scorer: ModelScorer, state: State) -> float:
         return scorer.model.head(hidden[None])[0].item()
 
 
+def test_a_score_says_what_was_read_for_it(scorer: ModelScorer) -> None:
+    scores = scorer.score([*PREFIXES, (PROBLEM, State("p"))])
+    read = [getattr(score, "tokens", None) for score in scores]
+    # whatever else is in the batch, and whatever was kept: as if the prefix had been read alone
+    assert read[:4] == [len(scorer.text.encode(PROBLEM, state).ids) for _, state in PREFIXES]
+    assert read[4] is None  # no step: nothing was read
+    assert [getattr(scorer.score([item])[0], "tokens", None) for item in PREFIXES] == read[:4]
+
+
+def test_a_scorer_knows_its_size(scorer: ModelScorer) -> None:
+    backbone = sum(weight.numel() for weight in scorer.model.backbone.parameters())
+    assert scorer.parameters == backbone + 32 + 1
+
+
 def test_one_pass_is_each_prefix_alone(scorer: ModelScorer) -> None:
     passes = []
     scorer.model.backbone.register_forward_pre_hook(lambda *_: passes.append(1))

@@ -128,6 +128,7 @@ def with_field(path, value):
         (("tests", 0, "more"), 1, "field 'tests[0].more': unknown"),
         (("tests", 1, "code"), "assert f(", "field 'tests[1].code': not Python"),
         (("tests", 1, "code"), "", "field 'tests[1].code': is empty"),
+        (("tests", 1, "code"), "# nothing", "field 'tests[1].code': does nothing"),
         (("tests", 2, "code"), "assert f(1)", "field 'tests[2].code': does not define check(candidate)"),
         (("public_tests", 0), {"kind": "call", "args": "[]"}, "field 'public_tests[0].expected': missing"),
         (("extra",), 1, "field 'extra': unknown"),

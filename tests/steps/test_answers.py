@@ -53,6 +53,13 @@ FENCES = {
     "in a list": ("1. Code:\n\n" + indented(fence(ADD), "   ") + "\n2. Done.", ADD),
     "a list item itself": ("- " + indented(fence(ADD), "  ").lstrip(), ADD),
     "quoted": (indented(fence(ADD), "> "), ADD),
+    "quoted in a list": (indented("- " + indented(fence(ADD), "  ").lstrip(), "> "), ADD),
+    "more behind the closing": (f"```python\n{ADD}\n``` That adds.", ADD),
+    "a tag behind the closing": (f"```python\n{ADD}\n```</s>", ADD),
+    "an end token behind the closing": (f"```python\n{ADD}\n```<|im_end|>\n", ADD),
+    "an end token on a line of its own": (f"{fence(ADD)}<|im_end|>", ADD),
+    "in an answer's tags": (f"<answer>{fence(ADD)}</answer>", ADD),
+    "the language inside the block": (f"```\npython3\n{ADD}\n```", ADD),
     "only the closing is indented": (f"```python\n{ADD}\n    ```\nDone.", ADD),
     "CRLF": (fence(ADD).replace("\n", "\r\n"), ADD),
     "CRLF with prose": (f"Sure:\n{fence(ADD)}Done.\n".replace("\n", "\r\n"), ADD),
@@ -90,6 +97,7 @@ CHOICES = {
     "another language with the name": (fence(ADD) + fence("function add(a, b) {}", "javascript"), ADD),
     "tests after": (fence(ADD) + fence("def test_add():\n    assert add(1, 2) == 3"), ADD),
     "helper after": (fence(ADD) + fence("def helper(x):\n    return x"), ADD),
+    "behind text, usage after": (f"Here: {fence(ADD)}Use:\n{fence('print(add(1, 2))')}", ADD),
     "a class with the method": (fence(CLASS) + fence("Solution().add(1, 2)"), CLASS),
     "a lambda": (fence("add = lambda a, b: a + b") + fence("add(1, 2)"), "add = lambda a, b: a + b"),
     "a broken repetition": (fence(ADD) + "Again:\n" + f"```python\n{BROKEN}", ADD),
@@ -110,6 +118,9 @@ BARE = {
     "prose before and after": (f"Here is the function:\n\n{ADD}\n\nIt's as simple as that.", ADD),
     "indented as CommonMark's code": ("Here it is:\n\n" + indented(ADD, "    "), ADD),
     "in answer tags": (f"<answer>\n{ADD}\n</answer>", ADD),
+    "an end token": (f"{ADD}<|endoftext|>", ADD),
+    "an end token that is a tag": (f"{ADD}</s>\n", ADD),
+    "the language before": (f"python\n{ADD}", ADD),
     "broken": (BROKEN, BROKEN),
     "one statement": ("x = 1", "x = 1"),
     "one statement and a fence": ("x = 1\n```", "x = 1"),
@@ -132,6 +143,17 @@ THOUGHTS = {
         + fence(ADD),
         ADD,
     ),
+    "with channels, twice": (
+        f"<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant<|channel|>analysis<|message|>"
+        f"{fence(DRAFT)}<|end|><|start|>assistant<|channel|>final<|message|>{fence(ADD)}<|return|>",
+        ADD,
+    ),
+    "in a channel": (f"<|channel>thought\n{fence(DRAFT)}<channel|>{fence(ADD)}", ADD),
+    "between separators": (f"<|open|>think<|sep|>{fence(DRAFT)}<|close|>think<|sep|>{fence(ADD)}", ADD),
+    "behind the answer": (f"{fence(ADD)}<think>\nOr is it\n{fence(DRAFT)}</think>\n", ADD),
+    "behind the answer, unfinished": (f"{fence(ADD)}<think>\nOr is it\n{fence(DRAFT)}", ADD),
+    "behind the bare answer": (f"{ADD}\n\n<think>\n{fence(DRAFT)}</think>\n", ADD),
+    "between draft and answer": (f"{fence(DRAFT)}<think>\nNo: {fence(DRAFT)}</think>\n{fence(ADD)}", ADD),
     "a program that names the tag": (
         fence(f's = """\n</think>\n"""\n{ADD}'),
         f's = """\n</think>\n"""\n{ADD}',
@@ -254,6 +276,13 @@ def test_thoughts_stay_in_the_record_and_out_of_the_step():
 def test_a_body_that_begins_with_a_tag_is_text(tag):
     step = Step(ActionType.DEFINE, f"{tag} is written first</think>\nand then the rest")
     assert PSEUDOCODE.parse(PSEUDOCODE.render(step, 1)) == step
+
+
+@pytest.mark.parametrize("text", ["<|START_THINKING|>", "<think>a</think>", "<think>a</think>\nb"])
+def test_a_program_that_is_a_tag_is_text(text):
+    assert VANILLA.parse(fence(text)) == Step(ActionType.CODE, text)
+    behind = f"```python\n<think>hm</think>\n{ADD}\n```"
+    assert VANILLA.parse(behind) == Step(ActionType.CODE, ADD)
 
 
 def test_a_thought_in_a_step_neither_counts_nor_ends_it():

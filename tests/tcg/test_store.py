@@ -79,6 +79,9 @@ def test_programs_are_grouped_by_problem(tmp_path: Path) -> None:
     assert programs == {"a": ["x = 1", "x = 3"], "b": ["x = 2"]}
     assert source_of(programs)(Problem("b", "?", "f")) == ["x = 2"]
     assert source_of(programs)(Problem("c", "?", "f")) == ()
+    path.write_text('{"task_id": "a", "completion": "    return 1"}')
+    with pytest.raises(ProblemFileError, match="got a completion, expected a program"):
+        read_programs(path)
 
 
 def test_programs_are_sampled_from_a_policy() -> None:

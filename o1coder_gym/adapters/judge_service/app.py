@@ -78,8 +78,7 @@ def judge_app(
     async def verdicts(asked: JudgeRequest) -> dict[str, Any]:
         if len(asked.submissions) > bounds.programs:
             raise Refused(400, f"got {len(asked.submissions):,}, at most {bounds.programs:,}", "submissions")
-        submissions = [one.submission for one in asked.submissions]
-        found = await desk.evaluate_async(submissions, stop_at_failure=asked.stop_at_failure)
+        found = await desk.evaluate_async([*asked.read()], stop_at_failure=asked.stop_at_failure)
         return {"verdicts": [verdict_row(verdict) for verdict in found]}
 
     async def run_code(asked: RunCode) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from o1coder_gym.adapters.ground_truth import read_ground_truth
+from o1coder_gym.adapters.judge_service.gate import Refused
 from o1coder_gym.adapters.judge_service.sandbox_fusion import MOST_MB, MOST_S
 from o1coder_gym.adapters.scoring import GroundTruth, case_row
-from o1coder_gym.types import Limits, Submission, Verdict
+from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.types import CallTest, CheckTest, Limits, Submission, Verdict
 
 
 class LimitsBody(BaseModel):
@@ -42,6 +45,8 @@ class Program(BaseModel):
         native = isinstance(tests, list) and all(isinstance(one, dict) and "kind" in one for one in tests)
         truth = read_ground_truth({"tests": tests} if native else tests)
         limits, name = Limits(**self.limits.model_dump()), self.entry_point or truth.entry_point
+        if name is None and any(isinstance(test, CallTest | CheckTest) for test in truth.tests):
+            raise ProblemFileError("field 'entry_point': missing, and the tests call a function")
         return GroundTruth(truth.tests, name, self.prelude or truth.prelude, limits).submission(self.code)
 
 
@@ -51,6 +56,18 @@ class JudgeRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     submissions: Annotated[list[Program], Field(min_length=1)]
     stop_at_failure: bool = False
+
+    def read(self) -> Iterator[Submission]:
+        """Yields the programs as the judge takes them.
+
+        Raises:
+            Refused: When the tests of one cannot be read; names it.
+        """
+        for number, one in enumerate(self.submissions):
+            try:
+                yield one.submission
+            except ProblemFileError as error:
+                raise Refused(400, str(error), f"submissions.{number}.tests") from error
 
 
 def verdict_row(verdict: Verdict) -> dict[str, Any]:

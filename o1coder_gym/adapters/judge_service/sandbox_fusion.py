@@ -7,6 +7,7 @@ ends with exit code 0 before an appended assert passes there; ``/judge`` does no
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
@@ -67,6 +68,13 @@ class _Config(_Run):
     language: Literal["python"] | None = None
     extra: dict[str, Any] = {}
 
+    @field_validator("extra")
+    @classmethod
+    def _has_no_judge(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if value.get("special_judge_program"):
+            raise ValueError("special_judge_program is not supported: send a test of kind checker to /judge")
+        return value
+
 
 class EvaluateBatch(BaseModel):
     """A request of ``/common_evaluate_batch``: one answer against all of its test cases."""
@@ -75,12 +83,12 @@ class EvaluateBatch(BaseModel):
     config: _Config
     id: int | str = 0
 
-    @property
+    @cached_property
     def program(self) -> str | None:
         """The program of the answer."""
-        return program_in(self.completion)
+        return program_in(self.completion, self.truth.entry_point)
 
-    @property
+    @cached_property
     def truth(self) -> GroundTruth:
         """The test cases.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from o1coder_gym.adapters.evaluation import pass_at
 from o1coder_gym.adapters.scoring import GroundTruth, Score, score_all
-from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.problems.formats.reading.fields import wrong
 from o1coder_gym.problems.formats.reading.test_code import called_by, parse_code
 from o1coder_gym.types import AssertTest, CheckTest
 
@@ -51,9 +51,7 @@ class CodeEval:
             ProblemFileError: When there are not as many references as predictions, or one is no test.
         """
         if len(references) != len(predictions):
-            raise ProblemFileError(
-                f"field 'predictions': {len(predictions)} for {len(references)} references"
-            )
+            raise wrong("predictions", f"{len(predictions)} for {len(references)} references")
         truths = map(read_reference, references)
         items = [(code, truth) for truth, codes in zip(truths, predictions, strict=True) for code in codes]
         scores = iter(score_all(items))
@@ -69,9 +67,11 @@ def read_reference(code: str) -> GroundTruth:
     """Reads test code as ``code_eval`` runs it behind a candidate.
 
     Raises:
-        ProblemFileError: When it is not Python.
+        ProblemFileError: When it is not Python, or empty.
     """
     module = parse_code(code, "references")
+    if not module.body:
+        raise wrong("references", "is empty: every program would pass it")
     match module.body[-1:]:
         case [ast.Expr(ast.Call(ast.Name("check"), [ast.Name(entry_point)]))]:
             return GroundTruth((CheckTest(ast.unparse(ast.Module(module.body[:-1], []))),), entry_point)

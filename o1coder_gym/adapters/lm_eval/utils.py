@@ -38,5 +38,5 @@ def pass_at_1(references: Sequence[str], predictions: Sequence[Sequence[str]]) -
     for target, group in zip(references, predictions, strict=True):
         problems, split, task_id = json.loads(target)
         truth = load_exam(problems, split).truths[task_id]
-        items += [(program_in(answer), truth) for answer in group]
+        items += [(program_in(answer, truth.entry_point), truth) for answer in group]
     return pass_at([[score] for score in score_all(items)], 1)

@@ -68,7 +68,7 @@ class SolveSettings(Checked):
         task_id: A problem of the set; default: its first.
         prompt: Your own question.
         entry_point: Name of the function that --prompt asks for.
-        agent: An agent, e.g. mcts?width=4&c=1.4.
+        agent: An agent, e.g. mcts?c=1.4&evaluate=mixed.
     """
 
     task_id: Annotated[str | None, Flag("TASK_ID")] = None

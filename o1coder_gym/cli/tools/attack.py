@@ -13,9 +13,9 @@ from rich.progress import Progress
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.cli.tools.judge import read_solutions
 from o1coder_gym.errors import UsageError
 from o1coder_gym.parameters import AtLeastOne
+from o1coder_gym.problems.answers.solutions import read_solutions
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.settings import Checked
@@ -64,7 +64,8 @@ def attack(settings: ProgramsToAttack) -> None:
     rows = {row.problem.task_id: row for row in load_rows(settings.problems, split=settings.split)}
     programs: dict[str, dict[str, str]] = {}
     for one in read_solutions(settings.solutions, rows):
-        programs.setdefault(one.task_id, {})[str(one.solution_id)] = one.code
+        program = one.program(rows[one.task_id].problem) or ""
+        programs.setdefault(one.task_id, {})[str(one.solution_id)] = program
     if not programs:
         raise UsageError(f"{settings.solutions} has no program")
     with (

@@ -15,8 +15,8 @@ from rich.text import Text
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.loading import load_rows
-from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.pages.tree_page import test_line
 from o1coder_gym.reporting.results import ResultRow, budget_words, read_results

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import resource
 from dataclasses import dataclass
 from typing import Annotated
 
 from rich.console import Console
 
 from o1coder_gym.cli.commands import command
-from o1coder_gym.cli.tools.serve import KEY, LOOPBACK
+from o1coder_gym.cli.tools.serve import KEY, LOOPBACK, allow_connections
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.sandbox import ConcurrentJudge, Judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Range
@@ -59,8 +58,7 @@ def judge_serve(settings: JudgeServeSettings) -> None:
         raise UsageError(f"--host {settings.host}: set {KEY} to serve other machines")
     bounds = JudgeBounds(settings.body_mib << 20, settings.programs, settings.waiting)
     sandbox = Judge(settings.workers, require=settings.require or None, without=settings.without)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # a connection is a file; the usual limit is 1,024
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allow_connections()
     with sandbox, ConcurrentJudge(sandbox) as shared:
         shared.evaluate([Submission("", None, (StdioTest("", ""),))])  # the sandbox starts, or says why not
         Console(stderr=True).print(f"{sandbox.workers} workers", highlight=False)

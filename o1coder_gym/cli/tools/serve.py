@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -27,6 +28,12 @@ KEY = "O1CODER_API_KEY"
 """Environment variable with the key that clients must send; without it everyone is let in."""
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def allow_connections() -> None:
+    """Lets this process hold as many connections as it may: each is a file, and the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +67,7 @@ class ServeSettings(Checked):
     """What is offered.
 
     Attributes:
-        agents: An agent to offer, e.g. mcts?width=4; may be repeated.
+        agents: An agent to offer, e.g. mcts?c=1.4; may be repeated.
     """
 
     agents: Annotated[tuple[str, ...], Flag("--agent")] = ("greedy", "best_of_n", "mcts")
@@ -104,6 +111,7 @@ def serve(settings: ServeSettings) -> None:
         console.print(
             "listening beyond this machine: the sandbox is made for programs of models, not of strangers"
         )
+    allow_connections()
     try:
         uvicorn.run(
             served, host=endpoint.host, port=endpoint.port, log_level="info", timeout_graceful_shutdown=5

@@ -39,9 +39,11 @@ PROBE = ("The quick brown fox jumps over the lazy dog.", "The quick brown fox ju
 _UNSUPPORTED = re.compile(
     r"support|only .{0,60}(default|allowed|accepted)|unknown|unrecogni[sz]ed|unexpected|extra (inputs|fields)"
     r"|not (permitted|allowed|available|accepted|implemented)|must be (1|one)\b|greater than 1|at most 1\b"
-    r"|one (choice|completion)",
+    r"|one (choice|completion)|cannot both|not both|only one of|mutually exclusive",
     re.I,
 )
+_TOGETHER = re.compile(r"both|only one of|mutually exclusive", re.I)
+_AT_MOST = re.compile(r"\b(at most|maximum|above|up to|less than)\b|<=", re.I)
 _SEVERAL = re.compile(
     r"[\"'`]n[\"'`]|\bn (must|>|=|is)|multiple (choices|completions|candidates)|one choice", re.I
 )
@@ -97,12 +99,17 @@ class Abilities:
             body: The request that it refused.
         """
         words = refusal.words
-        if _UNSUPPORTED.search(words):
+        unsupported = _UNSUPPORTED.search(words)
+        several = body.get("n", 1) > 1 and (refusal.parameter == "n" or _SEVERAL.search(words))
+        if several and (unsupported or _AT_MOST.search(words)):
+            return replace(self, choices=False)
+        if unsupported:
             if "messages" in body and "max_tokens" in body and "max_completion_tokens" in words:
                 return replace(self, limit="max_completion_tokens")
-            if body.get("n", 1) > 1 and (refusal.parameter == "n" or _SEVERAL.search(words)):
-                return replace(self, choices=False)
-            if named := [name for name in OPTIONAL if name in body and _names(name, refusal)]:
+            named = [name for name in OPTIONAL if name in body and _names(name, refusal)]
+            if _TOGETHER.search(words):  # one of them may stay
+                named = named[1:]
+            if named:
                 return replace(self, left_out=(*self.left_out, *named))
         turns = body.get("messages", ())
         if self.system and any(turn["role"] == "system" for turn in turns) and _NO_SYSTEM.search(words):

@@ -71,6 +71,7 @@ class Servers:
         self._backoff_s = backoff_s
         self._client = httpx.Client(
             headers=dict(headers),
+            follow_redirects=True,
             timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s), pool=None),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         )
@@ -119,17 +120,18 @@ class Servers:
             response = self._client.post(url, json=dict(body))
         except httpx.TransportError as error:
             return None, f"{url}: {type(error).__name__}: {error}", None
-        status, words = response.status_code, response.text
+        status, words, answer = response.status_code, response.text, _object(response.text)
+        if status < 400 and answer and "choices" not in answer and (error := answer.get("error")):
+            code = (
+                error.get("code") if isinstance(error, Mapping) else None
+            )  # gateways send it with status 200
+            status = code if isinstance(code, int) and code >= 400 else 502
         if status in _RETRIED and not any(word in words for word in _FINAL):
             said = f": {_short(words)}" if words.strip() else ""
             return None, f"{url}: HTTP {status}{said}", retry_after(response.headers)
         if status >= 400:
             raise Refused(url, status, words)
-        try:
-            answer = response.json()
-        except ValueError:
-            return None, f"{url}: the answer is not JSON", None
-        return (answer, "", None) if isinstance(answer, dict) else (None, f"{url}: not a JSON object", None)
+        return answer, f"{url}: the answer is not JSON that is an object: {_short(words)[:60]!r}", None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -144,6 +146,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _number(text: str) -> float | None:

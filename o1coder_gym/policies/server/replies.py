@@ -63,32 +63,28 @@ def read_choice(choice: Mapping[str, Any]) -> Said:
     Raises:
         KeyError, TypeError, ValueError: When it is none.
     """
-    logprobs = choice.get("logprobs") or {}
-    if "message" in choice:
-        text = said_in(choice["message"] or {})
-        entries = logprobs.get("content") or ()
-        pieces = [entry["token"] for entry in entries]
-        values = [entry.get("logprob") for entry in entries]
-    else:
-        text = choice["text"]
-        pieces, values = list(logprobs.get("tokens") or ()), list(logprobs.get("token_logprobs") or ())
+    text = said_in(choice["message"] or {}) if "message" in choice else choice["text"]
     if not isinstance(text, str):
         raise TypeError("a text")
-    if len(pieces) != len(values):
-        raise ValueError("a log-probability for each token")
+    if choice.get("finish_reason") == "error":
+        raise ValueError(f"an end: it broke off: {choice.get('error') or text[-80:]}")
+    pieces, values = _tokens(choice.get("logprobs"))
     cut = choice.get("finish_reason") in ("length", "max_tokens")
-    return Said(text, tuple(pieces), _known(values), tuple(choice.get("token_ids") or ()), cut)
+    return Said(text, pieces, _known(values), tuple(choice.get("token_ids") or ()), cut)
 
 
 def read_usage(answer: Mapping[str, Any]) -> Usage:
-    """Reads the numbers of tokens of an answer."""
+    """Reads the numbers of tokens of an answer; hidden thoughts that only the total counts are counted."""
     usage = answer.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     details = usage.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, Mapping) else None
     prompt = _count(usage.get("prompt_tokens")) or 0
     cached = min(cached or 0, prompt)
-    return Usage(prompt - cached, cached, _count(usage.get("completion_tokens")))
+    completion, total = _count(usage.get("completion_tokens")), _count(usage.get("total_tokens")) or 0
+    if completion is not None and prompt:
+        completion = max(completion, total - prompt)
+    return Usage(prompt - cached, cached, completion)
 
 
 def shares(said: Sequence[Said], total: int | None, count: CountTokens) -> list[int]:
@@ -187,6 +183,21 @@ def refuse_to_count(text: str) -> int:
         "the server tells no numbers of tokens and has no tokenizer, so no budget of tokens can be held; "
         "ask its operator for usage in its answers"
     )
+
+
+def _tokens(logprobs: Any) -> tuple[tuple[str, ...], list[Any]]:
+    """Returns the text and the log-probability of each token of either interface; none of what is odd."""
+    if not isinstance(logprobs, Mapping):
+        return (), []
+    entries = logprobs.get("content")
+    if isinstance(entries, list) and all(isinstance(entry, Mapping) for entry in entries):
+        pairs = [(entry.get("token"), entry.get("logprob")) for entry in entries]
+    else:
+        columns = [logprobs.get(name) or () for name in ("tokens", "token_logprobs")]
+        pairs = list(zip(*columns, strict=True)) if len(columns[0]) == len(columns[1]) else []
+    if not all(isinstance(piece, str) for piece, _ in pairs):
+        return (), []
+    return tuple(piece for piece, _ in pairs), [value for _, value in pairs]
 
 
 def _known(values: Sequence[Any]) -> tuple[float, ...] | None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.likeness.identity import question_key, question_words
-from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.sandbox.trial import Output

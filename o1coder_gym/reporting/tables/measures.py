@@ -17,8 +17,8 @@ class Measures:
     Attributes:
         name: Of the setting.
         pass_at: By k, the unbiased pass@k over the seeds of each problem; k up to the number of seeds.
-        flops: Mean FLOPs a problem, generated and computed prompt tokens; None where the model's size is
-            not known.
+        flops: Mean FLOPs a problem, of generated, computed prompt and scored tokens; None where the model's
+            size is not known.
     """
 
     name: str
@@ -77,7 +77,8 @@ def _flops(rows: Sequence[ResultRow]) -> float | None:
     if not known:
         return None
     spent = (
-        generation_flops(row.parameters or 0, row.usage.tokens + row.usage.prompt_tokens) for row in known
+        row.usage.flops or generation_flops(row.parameters or 0, row.usage.tokens + row.usage.prompt_tokens)
+        for row in known
     )
     return sum(spent) / len(known)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from o1coder_gym.problems.programs import submission
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.protocols import Judge
 from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.sandbox.values.comparison import same

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.problems.programs import submission
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.protocols import Judge
 from o1coder_gym.types import Outcome, Problem, TestCase, Verdict
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.problems.answers.solutions import read_solutions
 from o1coder_gym.protocols import Policy
-from o1coder_gym.runs.files import json_lines
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.tcg.requests import SolutionSource
 from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
@@ -17,28 +16,19 @@ SAMPLING = Sampling(temperature=0.8, top_p=0.95, top_k=50, max_tokens=512)
 
 
 def read_programs(path: Path) -> dict[str, list[str]]:
-    """Reads rows ``{"task_id": …, "code": …}`` from a JSONL file.
+    """Reads whole programs from a file of solutions.
 
     Returns:
         The programs of each problem, in order of the file.
 
     Raises:
-        ProblemFileError: When the file cannot be read or a row is no such row; names the line.
+        ProblemFileError: When the file cannot be read, or a row holds no whole program; names the line.
     """
     programs: dict[str, list[str]] = {}
-    try:
-        lines = json_lines(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProblemFileError(f"{path}: cannot be read: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-            task_id, code = row["task_id"], row["code"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ProblemFileError(f"{path}, line {number}: no row with task_id and code") from error
-        if not isinstance(task_id, str) or not isinstance(code, str):
-            raise ProblemFileError(f"{path}, line {number}: task_id and code must be strings")
-        programs.setdefault(task_id, []).append(code)
+    for solution in read_solutions(path):
+        if solution.kind != "program":
+            raise ProblemFileError(f"{path}: {solution.task_id}: got a {solution.kind}, expected a program")
+        programs.setdefault(solution.task_id, []).append(solution.text)
     return programs
 
 

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.problems.programs import submission
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.tcg.checking.agreement import Agreed, Agreement
 from o1coder_gym.tcg.checking.execution import (
     Observation,

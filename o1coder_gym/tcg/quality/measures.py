@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from o1coder_gym.problems.programs import submission
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.statistics import Estimate, estimate_difference, estimate_mean, estimate_share
 from o1coder_gym.tcg.checking.execution import OutputJudge

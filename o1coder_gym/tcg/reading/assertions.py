@@ -5,17 +5,21 @@ Statements are followed one by one with the values of names that are constant: `
 ``unittest``, bare comparisons, and the bodies of functions, classes and loops over constant lists.
 
 A check that is no equality (a tolerance, the truth of a result, any order) becomes an assert that says just
-that, or it is left out and counted. So is what may not run: a branch whose condition is not known.
+that, or it is left out and counted. So is what may not run (a branch whose condition is not known, what
+follows a ``return``, a test that is skipped), and what holds a name whose value may have changed.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from o1coder_gym.sandbox.values.literals import BUILTINS, Evaluator
+from o1coder_gym.tcg.reading.changes import changed_names, end_of
 from o1coder_gym.tcg.reading.literals import write_literal
 from o1coder_gym.types import AssertTest, CallTest, TestCase
 
@@ -29,13 +33,16 @@ _UNORDERED = {"assertCountEqual", "assertItemsEqual"}
 _ALMOST = {"assertAlmostEqual", "assertAlmostEquals"}
 _TRUTH = {"assertTrue": True, "assertFalse": False}
 _NEAR: dict[str, tuple[tuple[str, float], tuple[str, float]]] = {
-    "isclose": (("rel_tol", 1e-9), ("abs_tol", 0.0)),
-    "allclose": (("rtol", 1e-5), ("atol", 1e-8)),
-    "approx": (("rel", 1e-6), ("abs", 1e-12)),
+    "math": (("rel_tol", 1e-9), ("abs_tol", 0.0)),
+    "numpy": (("rtol", 1e-5), ("atol", 1e-8)),
+    "pytest": (("rel", 1e-6), ("abs", 1e-12)),
 }
-"""Names and defaults of the relative and the absolute tolerance: of math, numpy and pytest."""
+"""Names and defaults of the relative and the absolute tolerance, in their order as arguments."""
 _IS_MAIN = "__name__ == '__main__'"
-_END = (ast.Return, ast.Raise, ast.Break, ast.Continue)
+_FORGIVING = ("aises", "suppress", "patch")
+"""Parts of the names of contexts in which a failing check fails no test, or another function is called."""
+_UNTESTED = ("skip", "xfail", "expectedFailure")
+"""Parts of decorators of tests that do not run, or that are to fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,67 +60,115 @@ class AssertionReader:
         self._entry_point = entry_point
         self._parameters = list(parameters)
         self._evaluator = Evaluator({"inf": float("inf")}, BUILTINS, _ROOM)
-        self._results: dict[str, _Call] = {}
+        self._results: dict[str, _Call | None] = {}  # None: of a call whose result was changed since
         self.cases: list[TestCase | None] = []
 
-    def read(self, statements: Sequence[ast.stmt]) -> None:
-        """Takes statements in order."""
-        for statement in statements:
-            if len(self.cases) >= MAX_CASES or isinstance(statement, _END):
-                return
-            self._statement(statement)
+    def read(self, statements: Sequence[ast.stmt]) -> ast.stmt | None:
+        """Takes statements in order; returns the one that may keep what follows them from running."""
+        for place, statement in enumerate(statements):
+            end = self._statement(statement)
+            if end is not None or len(self.cases) >= MAX_CASES:
+                self._leave_out(statements[place + 1 :])
+                return end
+        return None
 
-    def _statement(self, node: ast.stmt) -> None:
+    def _statement(self, node: ast.stmt) -> ast.stmt | None:
+        """Reads a statement; returns as `read`."""
+        match node:
+            case ast.If():
+                return self._branch(node)
+            case ast.For():
+                return self._loop(node)
+            case ast.With(items=items) if not any(
+                part in ast.unparse(item) for item in items for part in _FORGIVING
+            ):
+                return self.read(node.body)
+            case ast.Try(handlers=[], body=body, finalbody=last):
+                return self.read([*body, *last])
+            case ast.ClassDef(body=body):
+                self.read(body)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                self._function(node)
+            case ast.Assert() | ast.Expr() | ast.Assign() | ast.AnnAssign():
+                self._line(node)
+                return end_of(node)
+            case _:
+                return self._skip(node)
+        return None
+
+    def _line(self, node: ast.stmt) -> None:
+        """Reads a statement that holds no others."""
         match node:
             case ast.Assert(test=condition):
                 self._case(condition)
             case ast.Expr(value=ast.Compare() as condition) if self._mentions(condition):
                 self._case(condition)
-            case ast.Expr(value=ast.Call() as call):
-                self._check_method(call)
-            case ast.Assign(targets=[target], value=value):
-                self._assign(target, value)
+            case ast.Expr(value=ast.Call() as call) if self._check_method(call):
+                return
+            case ast.Assign(targets=targets, value=value):
+                self._assign(node, targets, value)
+                return
             case ast.AnnAssign(target=target, value=ast.expr() as value):
-                self._assign(target, value)
-            case ast.For(target=target, iter=items, body=body):
-                self._loop(target, items, body)
-            case ast.FunctionDef() if node.name != self._entry_point:
-                self._function(node.body, node.decorator_list)
-            case ast.If():
-                self._branch(node)
-            case ast.Try(handlers=[_, *_]):  # what it catches may be the failure
-                self._leave_out([node])
-            case ast.With(items=items) if any("aises" in ast.unparse(item) for item in items):
-                self._leave_out([node])
-            case ast.ClassDef(body=body) | ast.With(body=body) | ast.Try(body=body):
-                self.read(body)
+                self._assign(node, [target], value)
+                return
+        self._forget(node)
 
-    def _branch(self, node: ast.If) -> None:
+    def _skip(self, node: ast.stmt) -> ast.stmt | None:
+        """Leaves out a statement that may run or not; returns what in it may keep the rest from running."""
+        self._leave_out([node])
+        self._forget(node)
+        return end_of(node)
+
+    def _forget(self, node: ast.stmt) -> None:
+        """Gives up the values of names that a statement may change, by whatever name they are called."""
+        for name in changed_names(node):
+            value = self._evaluator.names.pop(name, None)
+            for other, held in [*self._evaluator.names.items()]:
+                if held is value and isinstance(value, list | dict | set):
+                    del self._evaluator.names[other]
+            if name in self._results or self._mentions(node):
+                self._results[name] = None
+
+    def _branch(self, node: ast.If) -> ast.stmt | None:
         """Reads the branch that runs, if that is known."""
         if ast.unparse(node.test) == _IS_MAIN:
-            self.read(node.body)
-            return
-        try:
-            runs = bool(self._evaluator.value(node.test))
-        except (ValueError, TypeError, RecursionError):
-            self._leave_out([node])
-            return
-        self.read(node.body if runs else node.orelse)
+            return self.read(node.body)
+        if not (known := self._known(node.test)):
+            return self._skip(node)
+        runs, idle = (node.body, node.orelse) if known[0] else (node.orelse, node.body)
+        self._leave_out(idle)
+        return self.read(runs)
 
     def _leave_out(self, statements: Sequence[ast.stmt]) -> None:
         """Counts the checks in statements as not read."""
         nodes = (node for statement in statements for node in ast.walk(statement))
-        self.cases.extend(None for node in nodes if isinstance(node, ast.Assert))
+        self.cases.extend(None for node in nodes if _is_check(node))
 
-    def _function(self, body: Sequence[ast.stmt], decorators: Sequence[ast.expr]) -> None:
-        """Reads the body of a test function, once for each row of ``@pytest.mark.parametrize``."""
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """Reads the body of a test function, once for each row of ``@pytest.mark.parametrize``.
+
+        What it binds is not seen outside, and what its parameters are nobody knows.
+        """
+        if node.name == self._entry_point:
+            return
+        if any(part in ast.unparse(one) for one in node.decorator_list for part in _UNTESTED):
+            self._leave_out(node.body)
+            return
+        names, results = dict(self._evaluator.names), dict(self._results)
+        for argument in ast.walk(node.args):
+            self._evaluator.names.pop(getattr(argument, "arg", ""), None)
+        self._test(node.body, node.decorator_list)
+        self._evaluator.names, self._results = names, results
+
+    def _test(self, body: Sequence[ast.stmt], decorators: Sequence[ast.expr]) -> None:
         for decorator in decorators:
             match decorator:
                 case ast.Call(
                     func=ast.Attribute(attr="parametrize"), args=[ast.Constant(value=str(names)), rows, *_]
                 ):
                     targets = [ast.Name(name.strip()) for name in names.split(",")]
-                    self._loop(targets[0] if len(targets) == 1 else ast.Tuple([*targets]), rows, body)
+                    target = targets[0] if len(targets) == 1 else ast.Tuple([*targets])
+                    deque(self._turns(target, rows, body), maxlen=0)
                     return
         self.read(body)
 
@@ -123,34 +178,58 @@ class AssertionReader:
         parts = (getattr(part, "id", None) or getattr(part, "attr", None) for part in ast.walk(node))
         return any(name in names for name in parts)
 
-    def _assign(self, target: ast.expr, value: ast.expr) -> None:
-        if isinstance(target, ast.Name):
-            self._results.pop(target.id, None)
-            arguments = self._arguments(value)
-            if arguments is not None:
+    def _assign(self, node: ast.stmt, targets: Sequence[ast.expr], value: ast.expr) -> None:
+        arguments = self._arguments(value)
+        known = [] if self._mentions(value) else self._known(value)
+        self._forget(node)
+        for target in targets:
+            if isinstance(target, ast.Name) and arguments is not None:
                 self._results[target.id] = _Call(arguments)
-                return
-        try:
-            self._evaluator.bind(target, self._evaluator.value(value))
-        except (ValueError, TypeError, RecursionError):
-            return
+            elif known:
+                with suppress(ValueError):
+                    self._bind(target, known[0])
 
-    def _loop(self, target: ast.expr, items: ast.expr, body: Sequence[ast.stmt]) -> None:
+    def _bind(self, target: ast.expr, value: Any) -> None:
+        """Lets names stand for a value; raises ValueError where they cannot."""
+        self._evaluator.bind(target, value)
+        for part in ast.walk(target):
+            self._results.pop(getattr(part, "id", ""), None)
+
+    def _known(self, node: ast.expr) -> list[Any]:
+        """Returns the value of an expression as a list of one, none if it is not constant."""
+        try:
+            return [self._evaluator.value(node)]
+        except (ValueError, TypeError, RecursionError):
+            return []
+
+    def _loop(self, node: ast.For) -> ast.stmt | None:
+        """Reads a loop over known items, turn by turn."""
+        for end in self._turns(node.target, node.iter, node.body):
+            if isinstance(end, ast.Break):
+                return None
+            if end is not None and not isinstance(end, ast.Continue):
+                return end
+        return self.read(node.orelse)
+
+    def _turns(
+        self, target: ast.expr, items: ast.expr, body: Sequence[ast.stmt]
+    ) -> Iterator[ast.stmt | None]:
+        """Reads statements once for each item; yields what ended each turn, as `read` returns it."""
         try:
             values = self._evaluator.items_of(items)
+            for value in values[:MAX_CASES]:
+                self._bind(target, value)
+                yield self.read(body)
         except (ValueError, TypeError, RecursionError):
+            values = []
+        if not values:
             self._leave_out(body)
-            return
-        for value in values[:MAX_CASES]:
-            try:
-                self._evaluator.bind(target, value)
-            except ValueError:
-                return
-            self.read(body)
+        if not 0 < len(values) <= MAX_CASES:
+            self._forget(ast.For(target, items, [*body], []))
 
-    def _check_method(self, call: ast.Call) -> None:
-        """Reads ``self.assertEqual(f(1), 2)`` and its like."""
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    def _check_method(self, call: ast.Call) -> bool:
+        """Reads ``self.assertEqual(f(1), 2)`` and its like; returns whether it is one."""
+        name = _name_of(call)
         match name, call.args:
             case _, [left, right, *_] if name in _EQUAL:
                 self._equal(left, right)
@@ -166,6 +245,9 @@ class AssertionReader:
                 self.cases.append(None)  # its answer is thrown away
             case _ if name.startswith("assert"):
                 self.cases.append(None)
+            case _:
+                return False
+        return True
 
     def _case(self, condition: ast.expr) -> None:
         """Reads the condition of an assert."""
@@ -173,10 +255,6 @@ class AssertionReader:
             case ast.BoolOp(op=ast.And(), values=values):
                 for value in values:
                     self._case(value)
-            case ast.Compare(left=left, ops=[ast.Eq()], comparators=[ast.Call(args=[right, *_]) as call]) if (
-                _name_of(call) == "approx"
-            ):
-                self._near(left, right, "approx", call.keywords)
             case ast.Compare(left=left, ops=[ast.Eq() | ast.Is()], comparators=[right]):
                 self._equal(left, right)
             case ast.Compare(
@@ -187,8 +265,8 @@ class AssertionReader:
                 self._within(gap.left, gap.right, "<" if isinstance(sign, ast.Lt) else "<=", bound)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 self._truth(operand, "not ")
-            case ast.Call(args=[left, right]) as call if _name_of(call) in ("isclose", "allclose"):
-                self._near(left, right, _name_of(call), call.keywords)
+            case ast.Call(args=[left, right, *rest]) as call if _name_of(call) in ("isclose", "allclose"):
+                self._near(left, right, _library_of(call), rest, call.keywords)
             case _:
                 self._truth(condition, "")
 
@@ -221,24 +299,45 @@ class AssertionReader:
             AssertTest(f"assert round({call} - {_signed(expected)}, {places}) == 0") if known else None
         )
 
-    def _near(self, left: ast.expr, right: ast.expr, name: str, keywords: Sequence[ast.keyword]) -> None:
+    def _near(
+        self,
+        left: ast.expr,
+        right: ast.expr,
+        library: str,
+        rest: Sequence[ast.expr],
+        keywords: Sequence[ast.keyword],
+    ) -> None:
         """Reads ``isclose``, ``allclose`` and ``approx`` with their tolerances, of numbers."""
-        if not self._mentions(left):
+        if swapped := not self._mentions(left):
             left, right = right, left
         call, expected = self._call_text(left), self._number(right)
-        given = {keyword.arg: self._number(keyword.value) for keyword in keywords}
-        (relative, rel), (absolute, least) = _NEAR[name]
-        rel, least = given.pop(relative, rel), given.pop(absolute, least)
-        if call is None or expected is None or rel is None or least is None or given:
-            self.cases.append(None)
-        elif name == "isclose":
-            tolerances = f"rel_tol={rel!r}, abs_tol={least!r}"
-            close = f"assert math.isclose({call}, {expected!r}, {tolerances})"
+        tolerances = self._tolerances(library, rest, keywords)
+        if call is None or expected is None or tolerances is None or (swapped and library == "numpy"):
+            self.cases.append(None)  # numpy's tolerance is relative to what stands second
+            return
+        rel, least = tolerances
+        if library == "math":
+            close = f"assert math.isclose({call}, {expected!r}, rel_tol={rel!r}, abs_tol={least!r})"
             self.cases.append(AssertTest(f"import math\n{close}"))
-        else:
-            of_expected = rel * abs(expected)
-            bound = least + of_expected if name == "allclose" else max(of_expected, least)
-            self.cases.append(AssertTest(f"assert abs({call} - {_signed(expected)}) <= {bound!r}"))
+            return
+        of_expected = rel * abs(expected)
+        bound = least + of_expected if library == "numpy" else max(of_expected, least)
+        self.cases.append(AssertTest(f"assert abs({call} - {_signed(expected)}) <= {bound!r}"))
+
+    def _tolerances(
+        self, library: str, rest: Sequence[ast.expr], keywords: Sequence[ast.keyword]
+    ) -> tuple[float, float] | None:
+        """Returns the relative and the absolute tolerance, given or meant; None if they are not known."""
+        (relative, rel), (absolute, least) = _NEAR[library]
+        given = dict(zip((relative, absolute), rest, strict=False))
+        given |= {keyword.arg or "": keyword.value for keyword in keywords}
+        known = {name: number for name in given if (number := self._number(given[name])) is not None}
+        too_many = len(rest) > (0 if library == "math" else 2)
+        if too_many or len(known) < len(given) or not known.keys() <= {relative, absolute}:
+            return None
+        if library == "pytest" and known.keys() == {absolute}:
+            rel = 0.0  # an absolute tolerance alone is the only one
+        return known.get(relative, rel), known.get(absolute, least)
 
     def _within(self, left: ast.expr, right: ast.expr, sign: str, bound: ast.expr) -> None:
         """Adds the case that a result is less than a bound away from a number."""
@@ -252,11 +351,10 @@ class AssertionReader:
 
     def _number(self, node: ast.expr) -> float | None:
         """Returns the finite number that an expression is, None if it is none."""
-        try:
-            value = self._evaluator.value(node)
-        except (ValueError, TypeError, RecursionError):
-            return None
-        return value if isinstance(value, int | float) and abs(value) < float("inf") else None
+        numbers = [
+            one for one in self._known(node) if isinstance(one, int | float) and abs(one) < float("inf")
+        ]
+        return numbers[0] if numbers else None
 
     def _call_text(self, node: ast.expr) -> str | None:
         """Returns a call of the entry point with its arguments as literals, None if `node` is none."""
@@ -272,6 +370,9 @@ class AssertionReader:
         if not self._mentions(left):
             left, right = right, left
         if not self._mentions(left):
+            return
+        if isinstance(right, ast.Call) and _name_of(right) == "approx" and right.args:
+            self._near(left, right.args[0], "pytest", right.args[1:], right.keywords)
             return
         arguments = self._arguments(left)
         try:
@@ -294,8 +395,8 @@ class AssertionReader:
     def _arguments(self, node: ast.expr) -> list[Any] | None:
         """Returns the arguments of a call of the entry point, None if `node` is none that can be read."""
         match node:
-            case ast.Name(id=name) if name in self._results:
-                return self._results[name].arguments
+            case ast.Name(id=name) if call := self._results.get(name):
+                return call.arguments
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name == self._entry_point:
                 named = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
                 return self._values(node.args, named, len(node.keywords))
@@ -313,9 +414,25 @@ class AssertionReader:
             return None
 
 
+def _is_check(node: ast.AST) -> bool:
+    return isinstance(node, ast.Assert) or (
+        isinstance(node, ast.Call) and _name_of(node).startswith("assert")
+    )
+
+
 def _name_of(call: ast.Call) -> str:
     """Returns the last part of the name that a call calls."""
     return getattr(call.func, "attr", None) or getattr(call.func, "id", "")
+
+
+def _library_of(call: ast.Call) -> str:
+    """Returns whose ``isclose`` or ``allclose`` is called: a bare ``isclose`` is that of math."""
+    of_math = _name_of(call) == "isclose" and ast.unparse(call.func) in (
+        "isclose",
+        "math.isclose",
+        "cmath.isclose",
+    )
+    return "math" if of_math else "numpy"
 
 
 def _signed(number: float | None) -> str:

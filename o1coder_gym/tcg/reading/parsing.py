@@ -164,7 +164,11 @@ def _call_test(call: ast.Call, result: str) -> CallTest | None:
     return None if expected is None else CallTest(arguments, expected)
 
 
-_NOT_ALL = re.compile(r"\s*[,;(]?\s*(?:or|in any|in either|any order|approx\w*|roughly)\b", re.I)
+_NOT_ALL = re.compile(
+    r"\s*[,;(]?\s*(?:or|in (?:any|some|either|no)|(?:any|some|no particular|arbitrary) order|(?:the )?order\b"
+    r"|unordered|approx\w*|roughly|about|\+/-|±)",
+    re.I,
+)
 """Prose behind a result that is one of several, in any order, or only near."""
 
 
@@ -177,6 +181,8 @@ def _leading_literal(text: str) -> str | None:
     ends = [len(bare), *(match.start() for match in _POSSIBLE_END.finditer(bare))]
     for end in ends[:_POSSIBLE_ENDS]:
         piece = bare[:end].strip().rstrip(".,;`")
+        if piece.startswith("~"):  # nearly so much, not the bitwise complement
+            return None
         try:
             found = write_literal(read_literal(_JSON_NAMES.get(piece.lower(), piece)))
         except ValueError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from o1coder_gym.tcg.reading.literals import parse_source
 
 _LONGEST_STATEMENT = 60
-_OPENERS = ("def ", "class ", "for ", "if ", "with ", "try:", "async ", "@")
+_OPENERS = ("def ", "class ", "for ", "if ", "while ", "with ", "match ", "try:", "async ", "@")
 _CONTINUATIONS = (")", "]", "}", "except", "else:", "elif ", "finally:")
 _MARKS = (">>> ", "... ", "- ", "* ", "• ", "+ ")
 

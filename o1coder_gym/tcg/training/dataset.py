@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from itertools import combinations, compress
 from typing import Any
 
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.likeness.identity import split_of
-from o1coder_gym.problems.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.checking.execution import OutputJudge

@@ -119,7 +119,18 @@ def test_an_answer_is_run_against_all_cases(client):
         ("/run_code", {"code": "1", "language": "python", "files": {"a": "YQ=="}}, "files"),
         ("/run_code", {"code": "1", "language": "python", "fetch_files": ["a"]}, "fetch_files"),
         ("/run_code", {"code": "1", "language": "python", "run_timeout": 0}, "run_timeout"),
+        ("/judge", {"submissions": [{"code": ADD, "tests": [CALL]}]}, "submissions.0.tests"),
+        (
+            "/judge",
+            {"submissions": [{"code": ADD, "tests": []}, {"code": ADD, "tests": [7]}]},
+            "submissions.1.tests",
+        ),
         ("/common_evaluate_batch", {"completion": "1", "config": {}}, "config.provided_data"),
+        (
+            "/common_evaluate_batch",
+            {"completion": "1", "config": {"provided_data": {}, "extra": {"special_judge_program": "x"}}},
+            "config.extra",
+        ),
     ],
 )
 def test_a_bad_request_is_told_its_field(judge, path, body, field):
@@ -135,7 +146,7 @@ def test_what_is_no_json_object_is_a_bad_request(client, body):
 def test_tests_that_fit_no_program_are_a_bad_request(client):
     response = client.post("/judge", json={"submissions": [{"code": ADD, "tests": [CALL]}]})
     assert response.status_code == 400
-    assert "entry point" in response.json()["error"]["message"]
+    assert "entry_point" in response.json()["error"]["message"]
 
 
 def test_a_large_body_is_not_read_to_its_end(judge):

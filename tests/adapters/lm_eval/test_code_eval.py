@@ -42,8 +42,9 @@ def test_references_are_read_as_tests():
     assert read_reference(ASSERT).tests == (AssertTest(ASSERT),)
     truth = read_reference(CHECK)
     assert (truth.entry_point, type(truth.tests[0])) == ("add", CheckTest)
-    with pytest.raises(ProblemFileError, match="references"):
-        read_reference("assert (")
+    for reference in ("assert (", "# nothing"):
+        with pytest.raises(ProblemFileError, match="field 'references"):
+            read_reference(reference)
 
 
 def test_bad_shapes_and_nothing_decided():

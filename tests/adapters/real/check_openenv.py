@@ -1,6 +1,7 @@
 """OpenEnv 0.10: our server, its client, a hundred sessions at once, its reading of our manifest."""
 
 import asyncio
+import gc
 import threading
 import time
 from pathlib import Path
@@ -10,25 +11,24 @@ import uvicorn
 from openenv.core.generic_client import GenericEnvClient
 from openenv.validation.parsers.openenv_yaml import OpenEnvYamlParser
 from pairs import pairs
+from websockets.exceptions import ConnectionClosed
 
 from o1coder_gym.adapters import openenv
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.sandbox import shared_judge
 
 
-@pytest.fixture(scope="module")
-def url():
+def started():
+    """Starts our server in a thread; returns its address."""
     server = uvicorn.Server(uvicorn.Config(openenv.app(), port=0, log_level="warning"))
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
+    return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
 
 
-def test_many_sessions_get_what_the_process_pays(url):
-    programs = pairs()
-    model = ReasoningModel({one.task_id: one for one, _ in programs}.values(), shared_judge())
+def play_all(url, programs):
+    """Plays an episode per program, a hundred at once; returns how they ended."""
 
     async def play(problem, code):
         async with GenericEnvClient(base_url=url) as env:
@@ -42,7 +42,18 @@ def test_many_sessions_get_what_the_process_pays(url):
             found += await asyncio.gather(*(play(*one) for one in programs[start : start + 100]))
         return found
 
-    results = asyncio.run(all_of_them())
+    return asyncio.run(all_of_them())
+
+
+@pytest.fixture(scope="module")
+def url():
+    return started()
+
+
+def test_many_sessions_get_what_the_process_pays(url):
+    programs = pairs()
+    model = ReasoningModel({one.task_id: one for one, _ in programs}.values(), shared_judge())
+    results = play_all(url, programs)
     expected = []
     for problem, code in programs:
         state = model.initial(problem.task_id)
@@ -51,6 +62,34 @@ def test_many_sessions_get_what_the_process_pays(url):
         expected.append(end.reward)
     assert [result.reward for result in results] == expected
     assert all(result.done for result in results)
+
+
+def test_what_is_too_large_and_who_hangs_up_leave_nothing_behind(url):
+    async def play():
+        async with GenericEnvClient(base_url=url) as env:
+            await env.reset(seed=0)
+            with pytest.raises((ConnectionClosed, ConnectionError)):
+                await env.step({"text": "x" * (100 << 20)})
+        for _ in range(20):
+            env = GenericEnvClient(base_url=url)
+            await env.connect()
+            await env.reset(seed=0)
+            env._ws.transport.abort()
+        async with GenericEnvClient(base_url=url) as env:
+            with pytest.raises(RuntimeError, match="text"):
+                await env.step({"words": "x"})
+            assert (await env.reset(seed=0)).observation["question"]
+
+    asyncio.run(play())
+    deadline = time.monotonic() + 60
+    while (open_ := sessions()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not open_
+
+
+def sessions():
+    """Environments that are still held."""
+    return sum(isinstance(found, openenv.O1CoderEnvironment) for found in gc.get_objects())
 
 
 def test_mistakes_are_told(url):

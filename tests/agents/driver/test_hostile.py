@@ -21,9 +21,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from o1coder_gym.agents import Driver, Task, TaskResult, ab_mcts, best_of_n, mcts, puct
 from o1coder_gym.errors import BudgetExhausted, O1CoderError, PromptTooLongError
 from o1coder_gym.queries import Advance, Propose, Score
-from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.budget import Budget, ModelSizes
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.types import ActionType, Problem, Proposal, Sampling, SearchResult, State, Step, Transition
+from o1coder_gym.types import (
+    ActionType,
+    Problem,
+    Proposal,
+    Sampling,
+    Scored,
+    SearchResult,
+    State,
+    Step,
+    Transition,
+)
 from tests.examples import examples
 
 pytestmark = pytest.mark.slow
@@ -67,6 +77,9 @@ REPLIES: list[Any] = [
     (),
     (Proposal("a", -1),),
     (Proposal("a", 5), Proposal("b", 5), Proposal("c", 5)),
+    Scored(0.5, 7),
+    Scored(0.5, -1),
+    Scored(1.5, 7),
     Transition(State("p-another"), 0.0, False, False),
     Transition(State("p", (Step(ActionType.CODE, "x"),)), math.inf, True, True),
     ValueError("down"),
@@ -74,6 +87,8 @@ REPLIES: list[Any] = [
     SystemExit(1),
     PromptTooLongError("too long"),
 ]
+
+SIZES = ModelSizes(policy=1, scorer=1)
 
 
 class Script:
@@ -138,10 +153,11 @@ class Hostility(RuleBasedStateMachine):
         kind=st.sampled_from(range(len(HONEST))),
         tokens=st.none() | st.integers(0, 900),
         calls=st.none() | st.integers(0, 8),
+        flops=st.none() | st.integers(0, 1800),
     )
-    def put_honest(self, kind: int, tokens: int | None, calls: int | None) -> None:
+    def put_honest(self, kind: int, tokens: int | None, calls: int | None, flops: int | None) -> None:
         name = f"p{len(self.tasks)}"
-        self.tasks.append(Task(name, HONEST[kind], Budget(tokens, calls)))
+        self.tasks.append(Task(name, HONEST[kind], Budget(tokens, calls, flops=flops)))
         self.honest.add(name)
 
     @rule(
@@ -150,11 +166,18 @@ class Hostility(RuleBasedStateMachine):
         stubborn=st.booleans(),
         tokens=st.integers(0, 200),
         executions=st.none() | st.integers(0, 2),
+        scorer_tokens=st.none() | st.integers(0, 20),
     )
     def put_hostile(
-        self, turns: list[list[int]], end: int, stubborn: bool, tokens: int, executions: int | None
+        self,
+        turns: list[list[int]],
+        end: int,
+        stubborn: bool,
+        tokens: int,
+        executions: int | None,
+        scorer_tokens: int | None,
     ) -> None:
-        budget = Budget(tokens, executions=executions)
+        budget = Budget(tokens, executions=executions, scorer_tokens=scorer_tokens)
         self.tasks.append(Task(f"p{len(self.tasks)}", Script(turns, end, stubborn), budget))
 
     @rule(
@@ -186,19 +209,24 @@ class Hostility(RuleBasedStateMachine):
         model.advance = Spoilt(model.advance, lambda one: one[0].problem_id, self.guilty["model"])
         scorer.score = Spoilt(scorer.score, lambda one: one[0].task_id, self.guilty["scorer"])
         with RunFolder.open(folder, {}, resume=True, fsync_s=1e9) as journal:
-            driver = Driver(model, policy, scorer, journal=journal, **self.options)
+            driver = Driver(model, policy, scorer, journal=journal, sizes=SIZES, **self.options)
             found = driver.run(self.tasks)
         return found, policy.propose.calls + model.advance.calls + scorer.score.calls
 
     def check(self, found: list[TaskResult]) -> None:
         alone = Driver(
-            self.toy.ToyModel(max_steps=3), self.toy.ToyPolicy(), self.toy.ToyScorer(), **self.options
+            self.toy.ToyModel(max_steps=3),
+            self.toy.ToyPolicy(),
+            self.toy.ToyScorer(),
+            sizes=SIZES,
+            **self.options,
         )
         for task, result in zip(self.tasks, found, strict=True):
             assert result.task is task
             assert result.error is None or isinstance(result.error, O1CoderError)
             usage, budget = result.usage, task.budget
             assert usage.tokens <= (math.inf if budget.tokens is None else budget.tokens)
+            assert usage.flops <= (math.inf if budget.flops is None else budget.flops)
             assert usage.calls <= (math.inf if budget.calls is None else budget.calls)
             assert usage.executions <= (math.inf if budget.executions is None else budget.executions)
         places = [place for place, task in enumerate(self.tasks) if task.task_id in self.honest]

@@ -3,9 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.cli.tools.judge import _code
-from o1coder_gym.types import Problem
-
 SOLUTIONS = [
     {"task_id": "toy/double", "solution_id": "right", "code": "def double(x):\n    return x + x"},
     {"task_id": "toy/square", "solution_id": 7, "code": "def square(x):\n    return 2 * x"},
@@ -92,9 +89,3 @@ def test_rows_of_a_run_solutions_and_completions_are_read(o1coder, problems, tmp
         (4, "pass"),
         (5, "wrong_answer"),
     ]
-
-
-def test_a_completion_continues_the_prompt(tmp_path):
-    problem = Problem("p", 'def f(x):\n    """Return x."""\n', "f")
-    assert _code({"completion": "    return x\n"}, problem) == problem.prompt + "    return x\n"
-    assert _code({"text": "x"}, problem) is None

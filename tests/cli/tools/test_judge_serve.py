@@ -1,21 +1,19 @@
 """`o1coder judge serve` as a process: bad input of every size, and nothing left behind."""
 
-import asyncio
 import os
 import re
-import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.command_line import call
+from tests.crowd import crowd
 
 PRINT = {"code": "print(input())", "language": "python", "stdin": "5"}
 SLEEP = {"code": "import time\ntime.sleep(3)", "language": "python"}
@@ -91,26 +89,8 @@ def test_a_hundred_megabytes_are_refused_unread(service, chunked):
 
 
 def test_a_thousand_requests_at_once_are_served_or_told_to_come_again(service):
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     before = service.holds()
-
-    async def ask():
-        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
-        body = b'{"code": "print(1)", "language": "python"}'
-        head = (
-            f"POST /run_code HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        writer.write(head.encode() + body)
-        answer = await reader.read()
-        writer.close()
-        return answer.split()[1]
-
-    async def all_of_them():
-        return Counter(await asyncio.gather(*(ask() for _ in range(1000))))
-
-    found = asyncio.run(all_of_them())
-    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    found = crowd(service.port, "/run_code", b'{"code": "print(1)", "language": "python"}')
     assert set(found) == {b"200", b"429"}
     assert found[b"200"] >= 32
     assert service.settled(before)

@@ -28,6 +28,7 @@ from o1coder_gym.errors import MissingExtraError, PolicyError, UnknownNameError
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Problem
+from tests.crowd import crowd
 
 RIGHT = "def double(x):\n    return 2 * x"
 WRONG = "def double(x):\n    return x"
@@ -268,6 +269,16 @@ def test_thirty_two_at_once_share_one_driver(serve):
     assert len({one.id for one in done}) == 32
     assert max(server.policy.batches) > 16  # their requests left together
     server.wait_until(lambda: server.desk.busy == 0)
+
+
+def test_a_thousand_at_once_are_served_or_told_to_come_again(serve):
+    server = serve(live=16, waiting=48)
+    body = json.dumps({"model": "greedy:toy", "messages": ASK}).encode()
+    found = crowd(int(server.url.split(":")[2].split("/")[0]), "/v1/chat/completions", body)
+    assert set(found) == {b"200", b"429"}
+    assert found[b"200"] >= 64
+    server.wait_until(lambda: server.desk.busy == 0)
+    assert server.ask().choices
 
 
 def test_more_than_may_wait_is_a_429(serve):

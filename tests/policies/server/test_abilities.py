@@ -33,6 +33,12 @@ def refusal(words, param=None, status=400):
         ),
         ("Conversation roles must alternate user/assistant", None, {"system": False}),
         ("n must be 1 when using greedy sampling, got 3.", None, {"choices": False}),
+        ("n must be at most 2, got 3", None, {"choices": False}),
+        (
+            "`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
+            None,
+            {"left_out": ("top_p",)},
+        ),
         ("This model does not support multiple candidates", "n", {"choices": False}),
         ("Unrecognized request argument supplied: seed", None, {"left_out": ("seed",)}),
         ("'stop' is not supported with this model.", "stop", {"left_out": ("stop",)}),

@@ -286,6 +286,50 @@ def fails_first(times, failure):
     return quirk
 
 
+def thinking_uncounted(body):  # xAI and Gemini: hidden thoughts are in the total alone
+    usage = {"prompt_tokens": 9, "completion_tokens": len(FENCED), "total_tokens": 9 + len(FENCED) + 500}
+    return answer(body, usage=usage)
+
+
+def unreadable_logprobs(body):
+    found = answer(body)
+    odd = (
+        [None],
+        {"content": [None]},
+        {"content": [{"logprob": -1.0}]},
+        {"tokens": ["a"], "token_logprobs": []},
+    )
+    for choice, logprobs in zip(found["choices"], odd, strict=False):
+        choice["logprobs"] = logprobs
+    return found
+
+
+def error_inside(code):  # gateways: status 200, and what went wrong in the answer
+    return lambda: {"id": "x", "error": {"message": "the upstream is overloaded", "code": code}}
+
+
+def broken_off(body):
+    found = answer(body, FENCED[:20])
+    found["choices"][0] |= {"finish_reason": "error", "error": {"message": "the upstream went away"}}
+    return found
+
+
+def either_temperature_or_top_p(body):
+    if {"temperature", "top_p"} <= set(body):
+        return refuse(
+            "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+        )
+    return answer(body)
+
+
+def at_most_two_choices(body):
+    if body.get("n", 1) > 2:
+        return refuse(
+            "Invalid 'n': integer above maximum value. Expected a value <= 2, but got 4.", param="n"
+        )
+    return answer(body)
+
+
 def busy(**headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return lambda: (429, {"error": {"message": "slow down, please"}}, named)
@@ -320,6 +364,18 @@ QUIRKS = {
     "goes-on": going_on({}),
     "goes-on-by-flag": going_on({"prefix": True}),
     "goes-on-by-parameter": going_on({"continue_final_message": True, "add_generation_prompt": False}),
+    "one-part": lambda body: answer(body, {"type": "text", "text": FENCED}, usage={"completion_tokens": 9}),
+    "more-choices": lambda body: answer(body, n=5),
+    "fewer-choices": lambda body: answer(body, n=min(2, body.get("n", 1))),
+    "at-most-two-choices": at_most_two_choices,
+    "unreadable-logprobs": unreadable_logprobs,
+    "thinking-uncounted": thinking_uncounted,
+    "either-temperature-or-top-p": either_temperature_or_top_p,
+    "error-inside": fails_first(1, error_inside(429)),
+    "error-inside-always": fails_first(9, error_inside("overloaded")),
+    "refused-inside": fails_first(9, error_inside(400)),
+    "broken-off": broken_off,
+    "no-json": fails_first(9, lambda: (200, "<html>Please log in</html>", {})),
     "waits-a-fraction": fails_first(1, busy(retry_after="0.01")),
     "waits-milliseconds": fails_first(1, busy(retry_after_ms="5")),
     "waits-until": fails_first(1, lambda: busy(retry_after=formatdate(time.time() - 5, usegmt=True))()),
@@ -341,6 +397,9 @@ TOKENIZERS = {
     "quirk",
     [
         "plain",
+        "fewer-choices",
+        "at-most-two-choices",
+        "unreadable-logprobs",
         "silently-one-choice",
         "one-choice",
         "parts",
@@ -412,6 +471,32 @@ def test_log_probabilities_that_are_no_numbers_are_not_known(propose):
     assert [one.logprob for one in propose("odd-logprobs", n=4)] == [None, None, None, -0.5 * len(FENCED)]
 
 
+def test_choices_that_nobody_asked_for_are_paid_for(propose):
+    assert [one.tokens for one in propose("more-choices", n=2)] == [len(FENCED), 4 * len(FENCED)]
+
+
+def test_hidden_thoughts_in_the_total_are_paid_for(propose):
+    (found,) = propose("thinking-uncounted")
+    assert (VANILLA.parse(found.text).text, found.tokens) == (ADD, len(FENCED) + 500)
+
+
+def test_of_two_parameters_that_exclude_each_other_one_is_sent(zoo, propose):
+    with pytest.warns(UserWarning, match="refuses top_p; left out"):
+        (found,) = propose("either-temperature-or-top-p")
+    assert VANILLA.parse(found.text).text == ADD
+    assert "temperature" in zoo.asked("either-temperature-or-top-p")[-1]
+
+
+def test_content_may_be_one_part(propose):
+    (found,) = propose("one-part")
+    assert VANILLA.parse(found.text).text == ADD
+
+
+def test_an_error_inside_an_answer_is_one(propose):
+    (found,) = propose("error-inside")
+    assert VANILLA.parse(found.text).text == ADD
+
+
 def test_tokens_are_shared_without_loss(propose):
     assert [one.tokens for one in propose("hundred", n=3)] == [34, 33, 33]
 
@@ -471,6 +556,10 @@ def test_a_busy_server_is_asked_again_when_it_says(propose, quirk):
 @pytest.mark.parametrize(
     ("quirk", "words", "requests"),
     [
+        ("error-inside-always", "HTTP 502: .*the upstream is overloaded.*tried 3 times", 3),
+        ("refused-inside", "HTTP 400: .*the upstream is overloaded", 1),
+        ("broken-off", "it broke off: .*the upstream went away", 1),
+        ("no-json", "not JSON that is an object: '<html>Please log in", 3),
         ("overloaded", "HTTP 503: .*the queue is full.*tried 3 times", 3),
         ("waits-for-ever", "HTTP 429: .*slow down, please.*asks to wait 86400 s", 1),
         ("no-quota", "HTTP 429: .*insufficient_quota", 1),

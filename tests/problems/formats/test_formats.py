@@ -7,9 +7,9 @@ import pytest
 
 from o1coder_gym import registry
 from o1coder_gym.problems import load_rows, problem_row_from_json, problem_row_to_json
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.formats.row_format import Origin
 from o1coder_gym.problems.formats.telling import converter_for, converter_named
-from o1coder_gym.problems.programs import submission
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Outcome
 

@@ -3,9 +3,9 @@
 import pytest
 
 from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.formats.predictions import answer_program, cruxeval, cruxeval_input
 from o1coder_gym.problems.formats.row_format import Origin
-from o1coder_gym.problems.programs import submission
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Outcome
 

@@ -43,7 +43,14 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
     ("assert f(2) == pytest.approx(1.5)", ["a"], [AssertTest("assert abs(f(2) - 1.5) <= 1.5e-06")]),
     ("assert f(2) == approx(100, rel=0.1, abs=1)", ["a"], [AssertTest("assert abs(f(2) - 100) <= 10.0")]),
     ("assert f(2) == approx([1.5, 2.5])", ["a"], []),
+    ("assert f(2) == pytest.approx(100, 0.1)", ["a"], [AssertTest("assert abs(f(2) - 100) <= 10.0")]),
+    ("assert approx(1e6, abs=0.5) == f(2)", ["a"], [AssertTest("assert abs(f(2) - 1000000.0) <= 0.5")]),
     ("assert np.allclose(f(2), 0)", ["a"], [AssertTest("assert abs(f(2) - 0) <= 1e-08")]),
+    ("assert np.isclose(f(2), 0)", ["a"], [AssertTest("assert abs(f(2) - 0) <= 1e-08")]),
+    ("assert np.isclose(f(2), 4, 0.5, 1)", ["a"], [AssertTest("assert abs(f(2) - 4) <= 3.0")]),
+    ("assert math.isclose(f(2), 1.5, rel_tol=0)", ["a"], [close(0, 0.0)]),
+    ("assert math.isclose(f(2), 1.5, 0.1)", ["a"], []),  # a TypeError
+    ("assert np.allclose(1.5, f(2))", ["a"], []),  # relative to the result
     ("self.assertAlmostEqual(f(2), 1.5, delta=0.1)", ["a"], [AssertTest("assert abs(f(2) - 1.5) <= 0.1")]),
     ("self.assertAlmostEqual(f(2), 1.5, 2)", ["a"], [AssertTest("assert round(f(2) - 1.5, 2) == 0")]),
     # what is no equality, is not made one
@@ -55,12 +62,48 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
     ("self.assertTrue(f(1) == 2)", ["a"], [call("[1]", "2")]),
     ("self.assertFalse(f(1))", ["a"], [AssertTest("assert not f(1)")]),
     ("f(2) -> 4 or 5", ["a"], []),
+    ("f(2) -> ~4", ["a"], []),
+    ("print(f([2, 1]))  # [1, 2] in some order", ["a"], []),
     ("f([2, 1]) -> [1, 2] (in any order)", ["a"], []),
     # what does not run, or may not
     ("if False:\n    assert f(1) == 2\nelse:\n    assert f(2) == 3", ["a"], [call("[2]", "3")]),
     ("if ready():\n    assert f(1) == 2\nassert f(2) == 3", ["a"], [call("[2]", "3")]),
     ("def test():\n    assert f(1) == 2\n    return\n    assert f(2) == 3", ["a"], [call("[1]", "2")]),
     ("if __name__ == '__main__':\n    assert f(1) == 2", ["a"], [call("[1]", "2")]),
+    (
+        "for x, y in [(1, 2), (3, 4)]:\n    if x > 1:\n        continue\n    assert f(x) == y",
+        ["a"],
+        [call("[1]", "2")],
+    ),
+    ("for x, y in [(1, 2), (3, 4)]:\n    assert f(x) == y\n    break", ["a"], [call("[1]", "2")]),
+    ("def test():\n    if hard():\n        return\n    assert f(1) == 2", ["a"], []),
+    ("def test():\n    pytest.skip('later')\n    assert f(1) == 2", ["a"], []),
+    ("while True:\n    assert f(1) == 2\n    break", ["a"], []),
+    ("@pytest.mark.xfail\ndef test():\n    assert f(1) == 2", ["a"], []),
+    ("@unittest.skip('x')\ndef test():\n    assert f(1) == 2\nassert f(2) == 3", ["a"], [call("[2]", "3")]),
+    ("with suppress(AssertionError):\n    assert f(1) == 2", ["a"], []),
+    ("try:\n    pass\nfinally:\n    assert f(1) == 2", ["a"], [call("[1]", "2")]),
+    ("async def test():\n    assert f(1) == 2", ["a"], [call("[1]", "2")]),
+    # what may have changed since
+    ("x = 1\nx += 1\nassert f(x) == 4", ["a"], []),
+    ("x = 1\nx = random()\nassert f(x) == 4", ["a"], []),
+    ("x = 1\nx = y = 2\nassert f(x, y) == 4", ["a", "b"], [call("[2, 2]", "4")]),
+    ("x = 1\nif hard():\n    x = 2\nassert f(x) == 4", ["a"], []),
+    ("xs = [1]\nxs.append(2)\nassert f(xs) == 3", ["a"], []),
+    ("xs = [1]\nys = xs\nys[0] = 5\nassert f(xs) == 5", ["a"], []),
+    ("xs = [2, 1]\nrandom.shuffle(xs)\nassert f(xs) == 3", ["a"], []),
+    ("xs = [1]\nprint(xs)\nassert f(xs) == 1", ["a"], [call("[[1]]", "1")]),
+    ("r = f([2, 1])\nr.sort()\nassert r == [1, 2]", ["a"], []),
+    ("xs = [2, 1]\nf(xs)\nassert xs == [1, 2]", ["a"], []),
+    ("x = 5\ndef check(x):\n    assert f(x) == 10\ncheck(3)", ["a"], []),
+    (
+        "x = 1\ndef test():\n    x = 2\n    assert f(x) == 4\nassert f(x) == 3",
+        ["a"],
+        [
+            call("[2]", "4"),
+            call("[1]", "3"),
+        ],
+    ),
     ("try:\n    assert f(1) == 2\nexcept AssertionError:\n    pass", ["a"], []),
     ("with pytest.raises(AssertionError):\n    assert f(1) == 2", ["a"], []),
     ("assert sorted(f([2, 1])) == [1, 2]", ["a"], [AssertTest("assert sorted(f([2, 1])) == [1, 2]")]),
@@ -153,6 +196,22 @@ def test_what_was_written_and_could_not_be_read_is_counted() -> None:
     parsed = parse_tests(text, "f", ["a"])
     assert (parsed.tests, parsed.contradictory) == ((), (call("[1]", "2"), call("[1]", "9")))
     assert (parsed.written, parsed.unreadable, parsed.duplicates) == (5, 3, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if False:\n    assert f(1) == 2",
+        "def test():\n    return\n    self.assertEqual(f(1), 2)",
+        "while True:\n    assert f(1) == 2",
+        "for x in []:\n    assert f(x) == 2",
+        "xs = [2, 1]\nf(xs)\nassert xs == [1, 2]",
+        "x = 1\nx += 1\nassert f(x) == 4",
+    ],
+)
+def test_what_is_left_out_is_counted(text: str) -> None:
+    parsed = parse_tests(text, "f", ["a"])
+    assert (parsed.tests, parsed.written, parsed.unreadable) == ((), 1, 1)
 
 
 def test_contradictions_are_found_between_checks_of_one_kind_alone() -> None:

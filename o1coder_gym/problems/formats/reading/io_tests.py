@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problems.formats.reading.fields import get, wrong
+from o1coder_gym.problems.formats.reading.fields import decoded, get, wrong
 from o1coder_gym.types import CallTest, StdioTest, TestCase
 
 Pairs: TypeAlias = Sequence[tuple[Any, Any]]
@@ -54,10 +54,9 @@ def function_of(cases: Mapping[str, Any] | Sequence[Any], name: str) -> str | No
     case = (
         cases if isinstance(cases, Mapping) else next((one for one in cases if isinstance(one, Mapping)), {})
     )
-    metadata = case.get("metadata")
-    found = case.get("fn_name")
-    if found is None and isinstance(metadata, Mapping):
-        found = metadata.get("func_name")
+    found = case.get("fn_name") or None
+    if found is None and case.get("metadata"):
+        found = decoded(case, "metadata", dict).get("func_name")
     if found is None:
         if case.get("type", case.get("testtype")) in _CALLED:
             raise wrong(f"{name}.fn_name", "missing, and the tests are calls")

@@ -30,9 +30,9 @@ class StarterAudit(Adapter):
         return f"Here it is:\n```python\n{answer}\n```\n"
 
     def wrong_answer(self, example: Example) -> str:
-        """Returns a program that is wrong on every problem of the set."""
+        """Returns a program that is wrong on every problem of the set, and of the kind that is asked for."""
         name = example.raw.data.truth["entry_point"]
-        return f"def {name}(*arguments):\n    return None" if name else "print(None)"
+        return f"def {name}(*arguments):\n    return None" if name else "print(input() and None)"
 
 
 ADAPTER = StarterAudit()

@@ -1,0 +1,106 @@
+"""`o1coder reproduce`: a named result measured anew, beside its stored figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from rich.console import Console
+from rich.table import Table
+
+from o1coder_gym.cli.commands import command
+from o1coder_gym.cli.json_text import to_json
+from o1coder_gym.cli.search.bench import run_shown
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.experiments.benchmark import ResultRow
+from o1coder_gym.experiments.reproduction import (
+    RESULTS,
+    STORED,
+    Held,
+    Kept,
+    compare_figures,
+    keep,
+    kept,
+    reproduce,
+)
+from o1coder_gym.experiments.tools import Plan
+from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.runs.progress import tracked
+from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings.groups import AsJson, Resume
+from o1coder_gym.statistics import ROUGH_LEGEND
+
+_VERDICTS = {True: "same", False: "differs", None: "–"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReproductionSettings(Checked):
+    """What is measured anew.
+
+    Attributes:
+        name: search, table1 or tcg; without a name the results are listed.
+        quick: The tiny model that the package ships, minutes: the default.
+        full: The default model, hours.
+        out: Run folder; default: runs/reproduce/NAME-quick or NAME-full.
+        store: Keep what was measured as the figures of this version.
+    """
+
+    name: Annotated[str, Flag("NAME")] = ""
+    quick: bool = False
+    full: bool = False
+    out: Path | None = None
+    resume: Resume = False
+    store: bool = False
+    as_json: AsJson = False
+
+    def __post_init__(self) -> None:
+        """Checks what excludes each other."""
+        Checked.__post_init__(self)
+        if self.quick and self.full:
+            raise UsageError("--quick and --full exclude each other")
+
+
+def run(settings: ReproductionSettings) -> None:
+    """Measure a named result anew and compare it with its stored figures.
+
+    Two figures agree where their 95 % intervals overlap.
+    """
+    name, scale = settings.name, "full" if settings.full else "quick"
+    if not name:
+        for known, result in RESULTS.items():
+            print(f"{known:8}{result.question}")
+        return
+    if name not in RESULTS:
+        raise UnknownNameError("result", name, RESULTS)
+    out = settings.out or Path("runs", "reproduce", f"{name}-{scale}")
+
+    def shown(plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool) -> list[ResultRow]:
+        return run_shown(plan, rows, out, resume=resume, quiet=True)
+
+    figures = reproduce(name, out, scale=scale, resume=settings.resume, run=shown, track=tracked)
+    if settings.store:
+        keep(name, scale, figures)
+    before = kept(name, scale)
+    held = compare_figures(before.figures, figures)
+    if settings.as_json:
+        rows = [one.to_row() for one in held]
+        print(to_json({"stored": before.made, "version": before.version, "figures": rows}))
+    else:
+        _print(RESULTS[name].question, before, held)
+        print(STORED if settings.store else out)
+
+
+def _print(question: str, before: Kept, held: Sequence[Held]) -> None:
+    stored = f"stored, {before.made}" if before.made else "nothing stored"
+    table = Table("", stored, "now", "", box=None, title=question, caption=ROUGH_LEGEND, title_justify="left")
+    for one in held:
+        table.add_row(one.name, one.stored.percent(), one.measured.percent(), _VERDICTS[one.agrees])
+    Console(highlight=False).print(table)
+    compared = [one.agrees for one in held if one.agrees is not None]
+    if compared:
+        print(f"{sum(compared)} of {len(compared)} figures are the same within their intervals.")
+
+
+app = command(ReproductionSettings, run, name="reproduce")

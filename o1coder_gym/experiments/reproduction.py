@@ -1,0 +1,237 @@
+"""Named results: measured anew, and held against the figures that the package keeps of them.
+
+``quick`` takes the tiny model, which the package ships, and minutes; ``full`` the default model and hours. On
+one machine the figures of a seed come out the same to the last digit; on another one draws may differ in
+rounding, so what is compared are intervals.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+import o1coder_gym
+from o1coder_gym.errors import UnknownNameError
+from o1coder_gym.experiments.aspr import measure_aspr
+from o1coder_gym.experiments.suite import ProblemChoice, RunPlan, Suite, parts, run_suite
+from o1coder_gym.experiments.training.tcg import GeneratorSettings, Track, measure_generator, untracked
+from o1coder_gym.reporting.results import summarize
+from o1coder_gym.runs.files import write_whole
+from o1coder_gym.settings.groups import DEFAULT_POLICY
+from o1coder_gym.statistics import UNDEFINED, Estimate
+from o1coder_gym.tcg.quality.measures import summarize as summarize_tests
+
+Scale: TypeAlias = Literal["quick", "full"]
+Figures: TypeAlias = Mapping[str, Estimate]
+"""What was found, by what it is called."""
+
+STORED = Path(str(files("o1coder_gym.data").joinpath("figures.json")))
+"""Figures of this version: written by ``o1coder reproduce NAME --store``, never by hand."""
+
+_TINY = "hf:tiny?dtype=float32"
+_DRAWN = "temperature=1.0,top_p=1.0,top_k=0,max_tokens=96"
+_SEARCHES = ("best_of_n", "mcts", "puct")
+_ROLLOUTS = "best_of_n:n=8"
+
+
+class Measure(Protocol):
+    """Measures a result in a folder, where it goes on if it was interrupted."""
+
+    def __call__(self, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
+        """Returns its figures."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Something that was found.
+
+    Attributes:
+        question: That it answers.
+        quick: How to measure it in minutes.
+        full: How to measure it with the default model.
+    """
+
+    question: str
+    quick: Measure
+    full: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Figures that were stored.
+
+    Attributes:
+        figures: By what they are called.
+        made: The day, ISO 8601; empty where nothing is stored.
+        version: Of the package.
+    """
+
+    figures: Figures
+    made: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A figure beside the stored one.
+
+    Attributes:
+        name: What it is called.
+        stored: Undefined where none is stored.
+        measured: Undefined where it was not measured now.
+    """
+
+    name: str
+    stored: Estimate
+    measured: Estimate
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict; what is not defined is null."""
+        ends = {"stored": _row(self.stored), "measured": _row(self.measured)}
+        return {"name": self.name, **ends, "agrees": self.agrees}
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the two intervals overlap; None where there are no two to compare."""
+        ends = (self.stored.low, self.stored.high, self.measured.low, self.measured.high)
+        if any(map(math.isnan, ends)):
+            return None
+        return self.stored.low <= self.measured.high and self.measured.low <= self.stored.high
+
+
+def reproduce(
+    name: str,
+    out: Path,
+    *,
+    scale: Scale = "quick",
+    resume: bool = False,
+    run: RunPlan | None = None,
+    track: Track = untracked,
+) -> Figures:
+    """Measures a named result.
+
+    Args:
+        name: A key of `RESULTS`.
+        out: The run folder.
+        scale: ``quick`` or ``full``.
+        resume: Whether to go on with what `out` holds.
+        run: Runs a benchmark plan; see `run_suite`.
+        track: Shows how far other work is.
+
+    Raises:
+        UnknownNameError: When there is no such result.
+    """
+    if name not in RESULTS:
+        raise UnknownNameError("result", name, RESULTS)
+    measure = RESULTS[name].full if scale == "full" else RESULTS[name].quick
+    return measure(out, resume=resume, run=run, track=track)
+
+
+def compare_figures(stored: Figures, measured: Figures) -> list[Held]:
+    """Puts measured figures beside the stored ones, in their order; what only one side has comes too."""
+    names = dict.fromkeys([*stored, *measured])
+    return [Held(name, stored.get(name, UNDEFINED), measured.get(name, UNDEFINED)) for name in names]
+
+
+def kept(name: str, scale: Scale, path: Path = STORED) -> Kept:
+    """Returns what is stored of a result; no figures where nothing is."""
+    row = _file(path).get(name, {}).get(scale)
+    if row is None:
+        return Kept({})
+    figures = {label: Estimate(**_numbers(found)) for label, found in row["figures"].items()}
+    return Kept(figures, row["made"], row["version"])
+
+
+def keep(name: str, scale: Scale, figures: Figures, path: Path = STORED) -> None:
+    """Stores the figures of a result in place of earlier ones."""
+    made = {"made": date.today().isoformat(), "version": o1coder_gym.__version__}
+    rows = _file(path)
+    rows.setdefault(name, {})[scale] = made | {
+        "figures": {label: _row(one) for label, one in figures.items()}
+    }
+    write_whole(path, json.dumps(rows, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _file(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _row(estimate: Estimate) -> dict[str, Any]:
+    """Returns an estimate as JSON knows numbers: what is not defined is null."""
+    return {name: None if value != value else value for name, value in asdict(estimate).items()}
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if value is None else value for name, value in row.items()}
+
+
+def _solved(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
+    """Shares of problems solved by each agent within each budget."""
+    return {one.agent: one.share for one in summarize(run_suite(suite, out, resume=resume, run=run))}
+
+
+def _table_1(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
+    """Pass@1 of greedy decoding, and ASPR, by format (paper, Table 1)."""
+    rows = run_suite(suite, out, resume=resume, run=run)
+    greedy = {one.setting.format: one.share for one in summarize(rows) if one.setting.agent == "greedy"}
+    found: dict[str, Estimate] = {}
+    for part in parts(suite):
+        rate = measure_aspr(out / part.name, agents=[_ROLLOUTS])[_ROLLOUTS]
+        found[f"{part.plan.format}: Pass@1"] = greedy[part.plan.format]
+        found[f"{part.plan.format}: ASPR"] = rate.per_problem
+    return found
+
+
+def _tests(
+    sets: Sequence[tuple[str, str | None]], out: Path, *, resume: bool, run: RunPlan | None, track: Track
+) -> Figures:
+    """What the tests of mutated inputs are worth, by problem set."""
+    found: dict[str, Estimate] = {}
+    for problems, split in sets:
+        settings = GeneratorSettings(problems=problems, split=split)
+        rates = summarize_tests(measure_generator(settings, out / problems, resume=resume, track=track))
+        found |= {f"{problems}: {name}": rates[name] for name in ("input_validity", "kill_rate")}
+    return found
+
+
+def _suite(problems: ProblemChoice, policy: str, drawn: str, **rest: Any) -> Suite:
+    agents = tuple(f"{name}:{drawn}" if drawn else name for name in _SEARCHES)
+    return Suite(problems=(problems,), policies=(policy,), agents=agents, share_samples=True, **rest)
+
+
+def _both_formats(problems: ProblemChoice, policy: str) -> Suite:
+    agents = ("greedy", _ROLLOUTS)
+    return Suite(
+        problems=(problems,), policies=(policy,), agents=agents, formats=("vanilla", "pseudocode"),
+        tokens=(), controls=False,
+    )  # fmt: skip
+
+
+_MICRO, _MBPP = ProblemChoice("micro", "test"), ProblemChoice("mbpp", "test", 100)
+
+RESULTS: Mapping[str, Result] = {
+    "search": Result(
+        "Does a tree search solve more than best of n, at equal generated tokens?",
+        partial(_solved, _suite(_MICRO, _TINY, _DRAWN, tokens=(256, 512, 1024), max_steps=5)),
+        partial(_solved, _suite(_MBPP, DEFAULT_POLICY, "", tokens=(512, 1024, 2048))),
+    ),
+    "table1": Result(
+        "Pass@1 and ASPR of direct answers and of pseudocode (paper, Table 1).",
+        partial(_table_1, _both_formats(ProblemChoice("micro", "test", 64), _TINY)),
+        partial(_table_1, _both_formats(_MBPP, DEFAULT_POLICY)),
+    ),
+    "tcg": Result(
+        "How many tests of mutated inputs are valid, and how many wrong programs do they kill?",
+        partial(_tests, [("starter", None)]),
+        partial(_tests, [("humaneval", None), ("mbpp-sanitized", "test")]),
+    ),
+}
+"""By name."""

@@ -1,0 +1,113 @@
+"""Named results: stored, measured anew, compared."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.experiments import reproduction
+from o1coder_gym.experiments.reproduction import (
+    RESULTS,
+    STORED,
+    Held,
+    compare_figures,
+    keep,
+    kept,
+    reproduce,
+)
+from o1coder_gym.experiments.suite import ProblemChoice, Suite
+from o1coder_gym.experiments.training.tcg import untracked
+from o1coder_gym.statistics import UNDEFINED, Estimate, estimate_share
+
+HALF = estimate_share([0.0, 1.0] * 30)
+MORE = replace(HALF, value=0.9, low=0.8, high=0.95)
+
+
+def test_figures_are_kept_and_read_back(tmp_path):
+    path = tmp_path / "figures.json"
+    assert kept("search", "quick", path).figures == {}
+    keep("search", "quick", {"mcts": HALF, "nothing": UNDEFINED}, path)
+    keep("tcg", "full", {"kill_rate": MORE}, path)
+    found = kept("search", "quick", path)
+    assert found.figures["mcts"] == HALF
+    assert math.isnan(found.figures["nothing"].value)
+    assert len(found.made.split("-")) == 3
+    assert kept("tcg", "full", path).figures == {"kill_rate": MORE}
+    assert kept("tcg", "quick", path).figures == {}
+    keep("search", "quick", {"puct": HALF}, path)
+    assert list(kept("search", "quick", path).figures) == ["puct"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "measured", "agrees"),
+    [
+        (HALF, HALF, True),
+        (HALF, replace(HALF, low=HALF.high, high=1.0), True),  # they touch
+        (HALF, MORE, False),
+        (MORE, HALF, False),
+        (UNDEFINED, HALF, None),
+        (HALF, UNDEFINED, None),
+        (replace(HALF, low=math.nan, high=math.nan), HALF, None),
+    ],
+)
+def test_figures_agree_where_their_intervals_overlap(stored, measured, agrees):
+    held = Held("x", stored, measured)
+    assert held.agrees is agrees
+    assert json.loads(json.dumps(held.to_row(), allow_nan=False))["agrees"] is agrees
+
+
+def test_what_one_side_lacks_is_shown():
+    held = compare_figures({"a": HALF, "b": HALF}, {"c": MORE, "b": MORE})
+    assert [one.name for one in held] == ["a", "b", "c"]
+    assert [one.agrees for one in held] == [None, False, None]
+
+
+def test_every_quick_result_has_figures_of_this_package():
+    for name in RESULTS:
+        figures = kept(name, "quick").figures
+        assert figures
+        assert all(isinstance(one, Estimate) and one.count > 0 for one in figures.values())
+    assert STORED.name == "figures.json"
+
+
+def test_a_suite_is_measured_and_goes_on(tmp_path):
+    suite = Suite(
+        (ProblemChoice("starter", limit=2),), ("fake:",), agents=("best_of_n:n=2",), tokens=(64, 128)
+    )
+    measured = [
+        reproduction._solved(suite, tmp_path / "run", resume=resume, run=None, track=untracked)
+        for resume in (False, True)
+    ]
+    assert measured[0] == measured[1]
+    assert {one.count for one in measured[0].values()} == {2}
+    assert len(measured[0]) == 8  # greedy, blind choice, oracle and best of n within two budgets
+
+
+def test_table_1_has_both_figures_of_both_formats(tmp_path):
+    suite = reproduction._both_formats(ProblemChoice("starter", limit=1), "fake:")
+    found = reproduction._table_1(suite, tmp_path, resume=False, run=None, track=untracked)
+    assert list(found) == [
+        "vanilla: Pass@1",
+        "vanilla: ASPR",
+        "pseudocode: Pass@1",
+        "pseudocode: ASPR",
+    ]
+
+
+def test_names_and_scales_are_checked(tmp_path, o1coder):
+    with pytest.raises(UnknownNameError, match="table1"):
+        reproduce("table2", tmp_path)
+    done = o1coder("reproduce", "serach")
+    assert done.returncode == 2
+    assert "search" in done.stderr
+    done = o1coder("reproduce", "tcg", "--quick", "--full")
+    assert done.returncode == 2
+    assert "exclude" in done.stderr
+    assert issubclass(UnknownNameError, UsageError)
+
+
+def test_without_a_name_the_results_are_listed(o1coder):
+    done = o1coder("reproduce")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(RESULTS)
