@@ -60,11 +60,9 @@ def command(kind: type[S], run: Callable[..., int | None], name: str, folder: ty
             print(to_toml(settings), end="")
             return None
         given_to_run = (settings,) if folder is None else (settings, settings.run)
-        if "--resume" not in flags:
-            return run(*given_to_run)
         from o1coder_gym.cli.run_folders import resumable  # here, for --help and completion need no journal
 
-        with resumable(_folder(settings)):
+        with resumable(_folder(settings) if "--resume" in flags else None):
             return run(*given_to_run)
 
     app = new_app(name, inspect.getdoc(run) or "")

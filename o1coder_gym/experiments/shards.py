@@ -23,7 +23,6 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.benchmark import FAILURES
 from o1coder_gym.experiments.tools import acting_agents, acting_policies
 from o1coder_gym.policies import load_policy
-from o1coder_gym.policies.loading import prepare
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.process_data.harvest import reason_to_drop
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
@@ -172,8 +171,6 @@ def _here(
     if not missing(plan, folder):
         return []
     policy = load_policy(plan.policy, format=plan.format)
-    if not folder.resumed and not acting_agents([plan.agent]):
-        prepare(policy)
     scorer = load_scorer(plan.scorer or "heuristic")
     return synthesize_trees(plan, problems, tests, policy, scorer, judge, folder, report)
 

@@ -18,6 +18,9 @@ from o1coder_gym.experiments.shards import (
     synthesize_trees,
 )
 from o1coder_gym.experiments.tools import acting_agents, planned_rows
+from o1coder_gym.policies import load_policy
+from o1coder_gym.policies.loading import prepare
+from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
@@ -115,6 +118,8 @@ def synthesize(
     errors: list[O1CoderError] = []
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         if missing(plan, folder):  # otherwise neither tests nor weights are needed
+            if not folder.resumed:
+                _load_tools(plan, executor)
             tests = generated_tests(plan.generator, rows, plan.tests, folder.path)
             warn_of(on_warning, without_visible_tests(rows, tests))
             problems = [row.problem for row in rows]
@@ -124,6 +129,14 @@ def synthesize(
     if errors:
         raise FailedSearchesError(errors, data)
     return data
+
+
+def _load_tools(plan: SynthesisPlan, executor: str) -> None:
+    """Loads what the plan names before anything is written, so that a start that fails leaves no folder."""
+    policy = load_policy(plan.policy, format=plan.format)
+    load_scorer(plan.scorer or "heuristic")
+    if executor == "serial" and not acting_agents([plan.agent]):
+        prepare(policy)
 
 
 def _harvest(plan: SynthesisPlan, rules: HarvestRules, earlier: Sequence[ProcessData], out: Path) -> None:

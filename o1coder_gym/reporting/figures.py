@@ -225,10 +225,11 @@ def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
     bands = {
         label: ([row[f"{name}_low"] for row in rows], [row[f"{name}_high"] for row in rows])
         for name, label in names.items()
-        if all(f"{name}_low" in row for row in rows)
+        if all(row.get(f"{name}_low") is not None for row in rows)
     }
     rough = ", rough" if any(row.get(f"{name}_rough") for row in rows for name in names) else ""
-    return _draw(lines, "", f"held-out problems solved, 95 % bands{rough}", path, bands)
+    title = "held-out problems solved" + (f", 95 % bands{rough}" if bands else "")
+    return _draw(lines, "", title, path, bands)
 
 
 def draw_updates(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
@@ -16,14 +16,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from o1coder_gym import registry
-from o1coder_gym.cli.commands import settings_of, shown_settings
+from o1coder_gym.cli.commands import command, settings_of, shown_settings
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.main import COMMANDS, SHELLS, app, main
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.self_play_config import SelfPlaySettings
 from o1coder_gym.parameters import REQUIRED
 from o1coder_gym.process_data.exports import EXPORTS
-from o1coder_gym.settings import Setting, all_settings, read, to_toml
+from o1coder_gym.settings import Checked, Setting, all_settings, read, to_toml
+from o1coder_gym.settings.groups import FitRun, RunSettings
 from tests.command_line import call, find, names_of
 
 EARLIER = json.loads((Path(__file__).parent / "golden" / "flags.json").read_text())
@@ -312,3 +313,29 @@ def test_self_play_begins_with_a_file(tmp_path: Path) -> None:
     found = read(SelfPlaySettings, tmp_path / "mine.toml")
     assert (found.run.model, found.problems.set) == ("tiny", "own.jsonl")
     assert call("selfplay", "init", tmp_path / "mine.toml").exit_code == 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain(Checked):
+    """Plain.
+
+    Attributes:
+        word: Any.
+    """
+
+    word: str = ""
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_run_that_is_interrupted_says_how_to_go_on(
+    resumes: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(settings: Any, run: Any) -> None:
+        raise KeyboardInterrupt
+
+    app = command(Plain, stopped, "stopped", RunSettings if resumes else FitRun)
+    with pytest.raises(SystemExit) as ended:
+        app(["--out", str(tmp_path)], exit_on_error=False)
+    assert ended.value.code == 130
+    told = f"interrupted; go on with: --out {tmp_path} --resume" if resumes else "interrupted"
+    assert capsys.readouterr().err.strip() == told

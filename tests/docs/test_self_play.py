@@ -22,7 +22,7 @@ SMALLER = {
     "limit = 64\nheld_out_limit = 64": "limit = 2\nheld_out_limit = 1",
     "simulations=16,width=4": "simulations=1,width=1",
     "tokens = 1024": "tokens = 64\ntests = 0",
-    "updates = 10": "updates = 1\nproblems = 2\nepisodes = 2",
+    "updates = 10": "updates = 1\nproblems = 2\nepisodes = 2\nrows_at_once = 4",
 }
 """What the page's scripts take in a test."""
 

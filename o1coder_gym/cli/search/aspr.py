@@ -49,14 +49,18 @@ def aspr(settings: AsprSettings) -> None:
         def show(done: int, total: int) -> None:
             progress.update(bar, completed=done, total=total, visible=True)
 
-        rates = measure_aspr(
-            settings.run,
-            samples=settings.samples,
-            paths=settings.paths,
-            agents=settings.agent,
-            seed=settings.seed,
-            on_progress=show,
-        )
+        try:
+            rates = measure_aspr(
+                settings.run,
+                samples=settings.samples,
+                paths=settings.paths,
+                agents=settings.agent,
+                seed=settings.seed,
+                on_progress=show,
+            )
+        except KeyboardInterrupt:
+            notes().print("interrupted; the same command goes on")
+            raise SystemExit(130) from None
     if settings.as_json:
         print(to_json({name: asdict(rate) | {"rate": rate.rate} for name, rate in rates.items()}))
         return

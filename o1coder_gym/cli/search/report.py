@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +15,8 @@ from o1coder_gym.reporting.figures import FIGURES, write_figures
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import read_results
 from o1coder_gym.reporting.tables.export import SUFFIXES
-from o1coder_gym.reporting.tables.run_tables import write_tables
+from o1coder_gym.reporting.tables.learning import learning_grid, write_curves
+from o1coder_gym.reporting.tables.run_tables import run_grids, write_tables
 from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson
@@ -24,7 +27,7 @@ class ReportSettings(Checked):
     """Report.
 
     Attributes:
-        run: Run folder of bench, or a folder of several.
+        run: Run folder of bench, or a folder of several; of rl policy or selfplay.
         figures: Figures as PNG and SVG; needs the extra plots.
         export: Tables into RUN/tables: csv, latex, parquet; figures into RUN/figures: pdf, svg, png; may be
             repeated.
@@ -37,26 +40,36 @@ class ReportSettings(Checked):
 
 
 def report(settings: ReportSettings) -> None:
-    """Write the report of a run anew, with its figures and pages of search trees."""
+    """Write the report of a run anew, with its figures and pages of search trees.
+
+    Of a run of rl policy or selfplay: its learning curve as a figure, its rows as a table.
+    """
     run = settings.run
-    found = write_report(run, read_results(run))
-    tables = write_tables(found, run / "tables", [kind for kind in settings.export if kind in SUFFIXES])
+    kinds = [kind for kind in settings.export if kind not in SUFFIXES] or ["png", "svg"]
+    learned = learning_grid(run)
+    pages: list[Path] = []
+    if learned is None:
+        found = write_report(run, read_results(run))
+        pages, grids = [run / "report.html"], list(run_grids(found))
+        draw = partial(write_figures, found, run / FIGURES, kinds)
+    else:
+        grids, draw = [learned], partial(write_curves, learned, run / FIGURES, kinds)
+    tables = write_tables(grids, run / "tables", [kind for kind in settings.export if kind in SUFFIXES])
     figures: list[Path] = []
     if settings.figures:
-        kinds = [kind for kind in settings.export if kind not in SUFFIXES] or ["png", "svg"]
         try:
-            figures = write_figures(found, run / FIGURES, kinds)
+            figures = draw()
         except MissingExtraError as error:
             notes().print(f"no figures: {error}", markup=False, soft_wrap=True)
-    page = run / "report.html"
-    if settings.as_json:
-        print(
-            to_json(
-                {"report": str(page), "tables": list(map(str, tables)), "figures": list(map(str, figures))}
-            )
-        )
-    else:
-        print(*tables, *figures, page, sep="\n")
+    _tell({"pages": pages, "tables": tables, "figures": figures}, settings.as_json)
+
+
+def _tell(written: Mapping[str, Sequence[Path]], as_json: bool) -> None:
+    if as_json:
+        print(to_json({name: list(map(str, files)) for name, files in written.items()}))
+        return
+    for file in (*written["tables"], *written["figures"], *written["pages"]):
+        print(file)
 
 
 app = command(ReportSettings, report, name="report")

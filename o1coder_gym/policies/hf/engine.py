@@ -99,10 +99,11 @@ class HFEngine:
         """Makes an engine for a model that `models.lookup.model_path` knows: a name, a Hub id or a folder."""
 
         def load() -> CausalModel:
+            folder = model_path(name)  # before transformers is imported: a name that is wrong is told at once
             from o1coder_gym.policies.hf.causal_model import CausalModel
 
             return CausalModel.from_folder(
-                model_path(name),
+                folder,
                 settings.dtype,
                 settings.device,
                 attention=settings.attention,

@@ -17,7 +17,7 @@ from o1coder_gym.reporting.pages.charts import (
     series_class,
     spending_chart,
 )
-from o1coder_gym.reporting.pages.page import html_page, spec_words
+from o1coder_gym.reporting.pages.page import breakable, html_page, spec_words
 from o1coder_gym.reporting.results import (
     AgentSummary,
     ResultRow,
@@ -198,7 +198,7 @@ def _curves(report: RunReport) -> str:
             "Dots: problems solved, with 95 % intervals. Bars: tokens spent of those allowed, means per "
             "problem. Tokens left unspent are no merit: all agents were given the same."
         )
-    if capped := [spec_words(curve.name) for curve in report.curves if curve.capped]:
+    if capped := [breakable(curve.name) for curve in report.curves if curve.capped]:
         told += f" Ended by themselves, at a cap of their own, with budget left: {', '.join(capped)}."
     return (
         f'<section><h2>{title}</h2><figure class="{kind}">{chart}'

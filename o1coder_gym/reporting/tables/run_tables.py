@@ -32,13 +32,12 @@ def comparison_grid(compared: Sequence[Comparison], name: str = "comparison") ->
     return Grid(name, [_compared(one) for one in compared])
 
 
-def write_tables(report: RunReport, folder: Path, kinds: Sequence[str]) -> list[Path]:
-    """Writes all tables of a report in the formats of `SUFFIXES`; returns the files.
+def write_tables(grids: Sequence[Grid], folder: Path, kinds: Sequence[str]) -> list[Path]:
+    """Writes tables in the formats of `SUFFIXES`; returns the files.
 
     Raises:
         MissingExtraError: When pyarrow is not installed, for Parquet.
     """
-    grids = list(run_grids(report))
     return [write_grid(grid, folder / f"{grid.name}{SUFFIXES[kind]}") for kind in kinds for grid in grids]
 
 

@@ -234,7 +234,7 @@ def test_controls_and_smaller_budgets_come_with_every_run(o1coder, problems, scr
         # the oracle is never below what was chosen from the same samples
         if agent.startswith("best_of_n"):
             assert cells["oracle:n=6,top_k=9", tokens, task_id]["passed"] >= row["passed"]
-    assert "\n 25 tokens" in done.stdout
+    assert "10 tokens 25 tokens 1,000 tokens latency" in " ".join(done.stdout.split())
     (session,) = [json.loads(line) for line in (tmp_path / "run/sessions.jsonl").read_text().splitlines()]
     assert session["command"][0] == "bench"
     again = o1coder("bench", "compare", tmp_path / "run", "--json")
