@@ -52,7 +52,8 @@ class Scripted(BaseHTTPRequestHandler):
 
     def do_POST(self):
         json.loads(self.rfile.read(int(self.headers["content-length"])))
-        ids = next(self.server.answers)
+        with self.server.turn:  # a generator serves one thread at a time
+            ids = next(self.server.answers)
         logprobs = {"token_logprobs": [-1.0] * len(ids)}
         self._tell({"choices": [{"token_ids": ids, "logprobs": logprobs, "finish_reason": "stop"}]})
 
@@ -92,6 +93,7 @@ def test_asynchronous_grpo_takes_a_step(tmp_path, tokenizer, tools, monkeypatch)
     spec = O1CoderSpec("starter")
     row = spec.train_dataset[0]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
+    server.turn = threading.Lock()
     server.answers = answers(tokenizer, row["task_id"], tools=tools)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     config = AsyncGRPOConfig(
