@@ -9,6 +9,7 @@ The frameworks' own graders run programs on the host, unprotected.
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import os
@@ -34,7 +35,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def asserts(problem: Problem) -> str:
     """Returns the public tests as a program of asserts."""
     calls = [test for test in problem.public_tests if isinstance(test, CallTest)]
-    return "\n".join(f"assert {problem.entry_point}(*{test.args}) == {test.expected}" for test in calls)
+    written = ((", ".join(map(repr, ast.literal_eval(test.args))), test.expected) for test in calls)
+    return "\n".join(f"assert {problem.entry_point}({args}) == {expected}" for args, expected in written)
 
 
 def truth(problem: Problem) -> str:
@@ -64,8 +66,8 @@ def trainers() -> Mapping[str, Callable[[], object]]:
     def native() -> None:
         for problem, code in PROGRAMS:
             calls = [test for test in problem.public_tests if isinstance(test, CallTest)]
-            inputs = ["\n".join(map(json.dumps, eval(test.args))) for test in calls]
-            outputs = [json.dumps(eval(test.expected)) for test in calls]
+            inputs = ["\n".join(map(json.dumps, ast.literal_eval(test.args))) for test in calls]
+            outputs = [json.dumps(ast.literal_eval(test.expected)) for test in calls]
             prime_code(code, {"inputs": inputs, "outputs": outputs, "fn_name": problem.entry_point})
 
     return {
