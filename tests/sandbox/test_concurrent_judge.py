@@ -53,6 +53,18 @@ def test_threads_and_tasks_get_the_verdicts_of_one_batch(judge, many):
     assert many.waiting == 0
 
 
+def test_callers_that_pause_wake_the_judge_each_time(many):
+    def call(number):
+        found = []
+        for turn in range(8):
+            time.sleep((number * 7 + turn * 3) % 11 / 1000)  # the queue runs empty now and then
+            found.append(many.submit(PROGRAMS[0]).result(timeout=60).outcome)
+        return found
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(call, range(6))) == [["wrong_answer"] * 8] * 6
+
+
 def test_a_fault_of_the_judge_is_told_and_ends_nothing_else(many, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Trial, "next_job", lambda self: 1 // 0)
