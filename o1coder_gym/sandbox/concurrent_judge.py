@@ -182,6 +182,10 @@ class _Feed:
                     stream.flow(self._bell)
             except O1CoderError as error:  # the sandbox does not start: all who wait are told
                 self._fail(error, stream)
+            except Exception as error:  # a fault of this judge: without its thread all callers would hang
+                failure = InfrastructureError(f"the judge failed: {type(error).__name__}: {error}")
+                failure.__cause__ = error
+                self._fail(failure, stream)
 
     def _fail(self, error: O1CoderError, stream: _Stream | None) -> None:
         with self._changed:

@@ -12,6 +12,7 @@ import pytest
 from o1coder_gym.errors import CalledOff, InfrastructureError, UsageError
 from o1coder_gym.protocols import Judge as JudgeProtocol
 from o1coder_gym.sandbox import ConcurrentJudge, Judge, SandboxWarning, shared_judge
+from o1coder_gym.sandbox.trial import Trial
 from o1coder_gym.types import AssertTest, CallTest, Limits, StdioTest, Submission
 
 CALLS = (CallTest("[1]", "2"), CallTest("[2]", "3"))
@@ -50,6 +51,27 @@ def test_threads_and_tasks_get_the_verdicts_of_one_batch(judge, many):
     with ThreadPoolExecutor(30) as threads:
         assert outcomes(threads.map(lambda one: many.evaluate([one])[0], PROGRAMS)) == expected
     assert many.waiting == 0
+
+
+def test_callers_that_pause_wake_the_judge_each_time(many):
+    def call(number):
+        found = []
+        for turn in range(8):
+            time.sleep((number * 7 + turn * 3) % 11 / 1000)  # the queue runs empty now and then
+            found.append(many.submit(PROGRAMS[0]).result(timeout=60).outcome)
+        return found
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(call, range(6))) == [["wrong_answer"] * 8] * 6
+
+
+def test_a_fault_of_the_judge_is_told_and_ends_nothing_else(many, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(Trial, "next_job", lambda self: 1 // 0)
+        with pytest.raises(InfrastructureError, match="the judge failed: ZeroDivisionError") as caught:
+            many.evaluate(PROGRAMS[:4])
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert outcomes(many.evaluate(PROGRAMS[:2])) == ["wrong_answer", "pass"]
 
 
 def test_one_slow_caller_does_not_hold_up_the_others(many):

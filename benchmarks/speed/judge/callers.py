@@ -86,6 +86,14 @@ def serve() -> tuple[subprocess.Popen[str], int]:
 def main() -> None:
     """Measures and prints."""
     server, port = serve()
+    try:
+        measure(server, port)
+    finally:
+        server.terminate()
+
+
+def measure(server: subprocess.Popen[str], port: int) -> None:
+    """Takes turns between the ways; prints medians."""
     pool = ThreadPoolExecutor(100)
     here = os.getpid()
     ways: dict[str, tuple[int, Callable[[], object]]] = {
@@ -102,7 +110,6 @@ def main() -> None:
             way()
             if turn:  # the first round warms up
                 found[name].append((time.perf_counter() - begun, cpu_s(pid) - spent))
-    server.terminate()
     whole, cheapest = (statistics.median(column) for column in zip(*found["one batch"], strict=True))
     for name, rows in found.items():
         median, spent = (statistics.median(column) for column in zip(*rows, strict=True))

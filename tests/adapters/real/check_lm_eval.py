@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from pairs import asserts, pairs, rewards
 from scripted_server import scripted
 
 from o1coder_gym.adapters.lm_eval import CodeEval, use_for_code_eval
@@ -42,6 +43,17 @@ def test_its_own_task_grades_through_our_judge():
     assert mbpp.pass_at_1([f"{ASSERT}\n{MORE}"], [[CHEAT]]) == 0.0
     check = "def check(candidate):\n    assert candidate(2) == 3\n\ncheck(inc)"
     assert humaneval.pass_at_k([check], [["def inc(x):\n    return x + 1"]], [1]) == {"pass@1": 1.0}
+
+
+def test_its_metric_pays_what_the_process_pays():
+    use_for_code_eval()
+    import evaluate
+
+    programs = pairs(calls=True)
+    references, predictions = [asserts(one) for one, _ in programs], [[code] for _, code in programs]
+    _, results = evaluate.load("code_eval").compute(references=references, predictions=predictions, k=[1])
+    found = [float(results[task][0][1]["passed"]) for task in range(len(programs))]
+    assert found == rewards(programs)
 
 
 def test_its_known_wrong_grades_side_by_side():

@@ -1,7 +1,10 @@
-"""TRL's AsyncGRPO: steps of training on a CPU, its own rollout worker, its requests answered by a script."""
+"""TRL: its own command on our rows; AsyncGRPO on a CPU, its requests answered by a script."""
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +27,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import ActionType, Step
 
+BIN = Path(sys.executable).parent
 TINY = Path(o1coder_gym.__file__).parent / "data" / "tiny"
 
 
@@ -52,7 +56,8 @@ class Scripted(BaseHTTPRequestHandler):
 
     def do_POST(self):
         json.loads(self.rfile.read(int(self.headers["content-length"])))
-        ids = next(self.server.answers)
+        with self.server.turn:  # a generator serves one thread at a time
+            ids = next(self.server.answers)
         logprobs = {"token_logprobs": [-1.0] * len(ids)}
         self._tell({"choices": [{"token_ids": ids, "logprobs": logprobs, "finish_reason": "stop"}]})
 
@@ -92,6 +97,7 @@ def test_asynchronous_grpo_takes_a_step(tmp_path, tokenizer, tools, monkeypatch)
     spec = O1CoderSpec("starter")
     row = spec.train_dataset[0]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
+    server.turn = threading.Lock()
     server.answers = answers(tokenizer, row["task_id"], tools=tools)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     config = AsyncGRPOConfig(
@@ -130,6 +136,20 @@ def test_asynchronous_grpo_takes_a_step(tmp_path, tokenizer, tools, monkeypatch)
     before = AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32).parameters()
     after = trainer.model.parameters()
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_its_own_command_trains_on_our_rows(tmp_path):
+    (tmp_path / "rows").mkdir()
+    O1CoderSpec("starter").train_dataset.to_json(tmp_path / "rows" / "train.jsonl")
+    words = ["--model_name_or_path", str(TINY), "--dataset_name", "rows", "--output_dir", "out"]
+    words += ["--reward_funcs", "o1coder_gym.envs.trl.outcome", "--max_steps", "1", "--num_generations", "2"]
+    words += ["--per_device_train_batch_size", "2", "--max_completion_length", "48", "--dtype", "float32"]
+    words += ["--use_cpu", "true", "--bf16", "false", "--report_to", "none"]
+    command = [f"{BIN}/trl", "grpo", *words]
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=800)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert list((tmp_path / "out").glob("*.safetensors"))
 
 
 def spec_mean(spec, row):

@@ -9,6 +9,7 @@ The frameworks' own graders run programs on the host, unprotected.
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import os
@@ -18,23 +19,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pairs import answer, pairs
+from pairs import answer, asserts, pairs
 
 from o1coder_gym.adapters.ground_truth import ground_truth_of, ground_truth_row
 from o1coder_gym.adapters.scoring import score_all
 from o1coder_gym.types import CallTest, Problem
 
 GROUP, COUNT, ROUNDS = sys.argv[1], *(*map(int, sys.argv[2:]), *(200, 5)[len(sys.argv) - 2 :])
-PROGRAMS = [
-    one for one in pairs() if all(isinstance(test, CallTest) for test in one[0].public_tests)
-][:COUNT]  # fmt: skip
+PROGRAMS = pairs(calls=True)[:COUNT]
 TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def asserts(problem: Problem) -> str:
-    """Returns the public tests as a program of asserts."""
-    calls = [test for test in problem.public_tests if isinstance(test, CallTest)]
-    return "\n".join(f"assert {problem.entry_point}(*{test.args}) == {test.expected}" for test in calls)
 
 
 def truth(problem: Problem) -> str:
@@ -64,8 +57,8 @@ def trainers() -> Mapping[str, Callable[[], object]]:
     def native() -> None:
         for problem, code in PROGRAMS:
             calls = [test for test in problem.public_tests if isinstance(test, CallTest)]
-            inputs = ["\n".join(map(json.dumps, eval(test.args))) for test in calls]
-            outputs = [json.dumps(eval(test.expected)) for test in calls]
+            inputs = ["\n".join(map(json.dumps, ast.literal_eval(test.args))) for test in calls]
+            outputs = [json.dumps(ast.literal_eval(test.expected)) for test in calls]
             prime_code(code, {"inputs": inputs, "outputs": outputs, "fn_name": problem.entry_point})
 
     return {
