@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 
 from rich.console import Console
 from rich.table import Table
@@ -44,6 +45,8 @@ def evaluate(settings: MeasurementSettings, run: RunSettings) -> None:
         print(json.dumps(row))
     else:
         Console().print(_table(report, settings.scorer))
+    if seen := row.get("trained_on"):
+        print(f"{settings.scorer} was trained on {len(seen)} of these problems", file=sys.stderr)
 
 
 def calibrate(settings: CalibrationSettings) -> None:
