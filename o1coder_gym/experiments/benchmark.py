@@ -133,8 +133,9 @@ def report_facts(plan: Plan, rows: Sequence[ProblemRow] = ()) -> dict[str, str]:
         "budget per problem": budget_words(plan.budget),
         "seeds": ", ".join(map(str, plan.seeds)),
     }
-    if known := trained_on(plan.policy, [row.problem for row in rows]):
-        config["trained on"] = f"{len(known)} of these problems: {', '.join(known)}"
+    for name, spec in (("trained on", plan.policy), ("scorer trained on", plan.scorer)):
+        if spec and (known := trained_on(spec, [row.problem for row in rows])):
+            config[name] = f"{len(known)} of these problems: {', '.join(known)}"
     if plan.scorer:
         config["scorer"] = plan.scorer
     if plan.tests == "generated":

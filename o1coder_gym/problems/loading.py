@@ -11,9 +11,9 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import overload
@@ -24,6 +24,7 @@ from o1coder_gym.problems.answers.programs import limits_for
 from o1coder_gym.problems.containers import Line
 from o1coder_gym.problems.formats.row_format import Converter
 from o1coder_gym.problems.formats.telling import converter_for, converter_named
+from o1coder_gym.problems.likeness.identity import question_key
 from o1coder_gym.problems.rows import (
     ProblemRow,
     problem_row_from_json,
@@ -156,7 +157,8 @@ SHARES: Mapping[str, float] = MappingProxyType({"train": 0.8, "validation": 0.1,
 def with_splits(found: ProblemSet, shares: Mapping[str, float] = SHARES, *, seed: int = 0) -> ProblemSet:
     """Returns a set whose rows are dealt to splits, by a hash of seed and task id; rows keep their order.
 
-    A split has at least one problem where its share is more than 0.
+    One question under several names is in one split, unless there are fewer questions than splits. A split
+    has at least one problem where its share is more than 0.
 
     Args:
         found: At least as many problems as splits; splits that it has are given up.
@@ -169,14 +171,17 @@ def with_splits(found: ProblemSet, shares: Mapping[str, float] = SHARES, *, seed
     wanted = {name: share for name, share in shares.items() if share > 0}
     if min(shares.values()) < 0 or not math.isclose(sum(wanted.values()), 1):
         raise UsageError(f"shares of splits are at least 0 and make 1, got {dict(shares)}")
+    alike: dict[str, list[str]] = defaultdict(list)
+    for row in found:
+        alike[question_key(row.problem)].append(row.problem.task_id)
     if len(found) < len(wanted):
         raise UsageError(f"{found.name} has {len(found)} problems, too few for {', '.join(wanted)}")
+    groups = alike.values() if len(alike) >= len(wanted) else [[row.problem.task_id] for row in found]
     first, *others = wanted
     counts = {name: max(1, round(wanted[name] * len(found))) for name in others}
     while sum(counts.values()) >= len(found):
         counts[max(counts, key=lambda name: counts[name])] -= 1
-    dealt = iter(sorted((row.problem.task_id for row in found), key=lambda task: content_hash([seed, task])))
-    split = {task: name for name, count in counts.items() for task in islice(dealt, count)}
+    split = _dealt(groups, counts, seed)
     rows = (
         replace(
             row,
@@ -187,6 +192,18 @@ def with_splits(found: ProblemSet, shares: Mapping[str, float] = SHARES, *, seed
         for row in found
     )
     return replace(found, rows=tuple(rows))
+
+
+def _dealt(alike: Iterable[Sequence[str]], counts: Mapping[str, int], seed: int) -> dict[str, str]:
+    """Deals groups of task ids to splits of these sizes, one after the other; returns split by task id."""
+    order = sorted(alike, key=lambda tasks: min(content_hash([seed, task]) for task in tasks))
+    left, split = deque(order), dict[str, str]()
+    for later, (name, count) in enumerate(counts.items()):
+        taken = 0
+        while taken < count and len(left) > len(counts) - later:  # each of the others gets a group too
+            taken += len(left[0])
+            split |= dict.fromkeys(left.popleft(), name)
+    return split
 
 
 def _split(row: ProblemRow) -> str | None:

@@ -224,7 +224,7 @@ def comparisons(rows: Sequence[ResultRow], baseline: str) -> dict[Setting, Compa
         if setting.agent != baseline and other in groups:
             found[setting] = _compared(runs[setting], runs[other], (names[setting], names[other]))
     for budget in {setting.budget for setting in found}:
-        # the oracle looks at the hidden tests: nobody asks whether it is better, so it costs the others nothing
+        # nobody asks whether the oracle is better, which looks at the hidden tests: it costs the others nothing
         family = [one for one in found if one.budget == budget and name_of(one.agent) != ORACLE]
         found.update(zip(family, corrected([found[setting] for setting in family]), strict=True))
     return found

@@ -2,8 +2,9 @@
 
     python benchmarks/speed/pages/report_speed.py [--problems N] [--seeds N] [--agents N] [--turns N] [TREE …]
 
-Each TREE is a checkout of the project; without one it is this one. Rows are drawn with a seed; CPU
-seconds, the best of the turns, reading and writing of files included.
+Each TREE is a checkout of the project, run by the Python of its own .venv where it has one; without one it
+is this one. Rows are drawn with a seed; CPU seconds, the best of the turns, reading and writing of files
+included.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from o1coder_gym.reporting.comparison import compare_with
-from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import read_results
+try:
+    from o1coder_gym.reporting.report_files import write_report
+except ImportError:  # where 268bfca and those before have it
+    from o1coder_gym.cli.report import write_report
 
 folder = Path(sys.argv[1])
 times = {"report": [], "compare": []}
@@ -89,7 +93,8 @@ def main() -> None:
         rows = write_rows(Path(folder) / "results.jsonl", asked.problems, asked.seeds, asked.agents)
         for tree in asked.trees:
             environment = os.environ | {"PYTHONPATH": str(tree.resolve())}
-            command = [sys.executable, "-c", PROGRAM, folder, str(asked.turns)]
+            own = tree.resolve() / ".venv" / "bin" / "python"
+            command = [str(own if own.exists() else sys.executable), "-c", PROGRAM, folder, str(asked.turns)]
             done = subprocess.run(
                 command, env=environment, cwd=folder, capture_output=True, text=True, check=True
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import asdict
 
 from rich.console import Console
@@ -45,6 +46,8 @@ def evaluate(settings: MeasurementSettings, run: RunSettings) -> None:
         print(to_json(row))
     else:
         Console().print(_table(report, settings.scorer))
+    if seen := row.get("trained_on"):
+        print(f"{settings.scorer} was trained on {len(seen)} of these problems", file=sys.stderr)
 
 
 def calibrate(settings: CalibrationSettings, run: OutputSettings) -> None:

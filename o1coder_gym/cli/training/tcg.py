@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
@@ -29,6 +30,8 @@ def evaluate(settings: GeneratorSettings, run: RunSettings) -> None:
     """Measure the tests of a generator: soundness, validity, diversity, power to reject wrong programs."""
     found = tcg.measure_generator(settings, run.out, resume=run.resume, track=tracked)
     _show_quality(found, settings.as_reward, run.as_json)
+    if learned := tcg.learned_problems(settings):
+        print(f"{settings.generator} was trained on {len(learned)} of these problems", file=sys.stderr)
 
 
 def data(settings: RowsSettings, run: FitRun) -> None:

@@ -17,6 +17,7 @@ from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.evaluation import ScorerReport, evaluate_scorer
 from o1coder_gym.prm.training.calibrating import CalibrationReport, unseen
 from o1coder_gym.prm.training.calibrating import calibrate as calibrate_model
+from o1coder_gym.problems.likeness.trained_on import trained_on, write_trained_on
 from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import draw_reliability
@@ -128,7 +129,9 @@ def train_scorer(settings: PRMSettings, out: Path, *, resume: bool = False) -> T
     from o1coder_gym.prm.training.trainer import train_prm
 
     how = settings.training
-    return train_prm(settings.model, settings.data, out, settings.objective, how, resume=resume)
+    result = train_prm(settings.model, settings.data, out, settings.objective, how, resume=resume)
+    _keep_problems([result], settings.data, settings.model)
+    return result
 
 
 def fit_heads(settings: HeadSettings, out: Path) -> list[TrainingResult]:
@@ -142,7 +145,16 @@ def fit_heads(settings: HeadSettings, out: Path) -> list[TrainingResult]:
     from o1coder_gym.prm.training.trainer import OBJECTIVES
 
     fitting = FitSettings(settings.dtype, settings.max_length, settings.template_arguments)
-    return fit_prm(settings.model, settings.data, out, settings.objectives or OBJECTIVES, fitting)
+    results = fit_prm(settings.model, settings.data, out, settings.objectives or OBJECTIVES, fitting)
+    _keep_problems(results, settings.data, settings.model)
+    return results
+
+
+def _keep_problems(results: Sequence[TrainingResult], data: Path, start: str) -> None:
+    """Writes beside each model which problems it was trained on."""
+    problems = read_data(data).of_split("train").problems
+    for result in results:
+        write_trained_on(result.model, problems, start)
 
 
 def measure_scorer(
@@ -169,6 +181,8 @@ def measure_scorer(
         cached = CachedScorer(asked, folder)
         report = evaluate_scorer(cached, part, n=settings.n, soft=settings.soft, resamples=settings.resamples)
     row = {"scorer": scorer, "data": str(settings.data), "split": settings.split, **report.to_row()}
+    if seen := trained_on(scorer, part.problems):
+        row["trained_on"] = seen
     if out is not None:
         (out / "report.json").write_text(json.dumps(row, indent=2) + "\n")
         draw_reliability(report.bins, out / "reliability.png", scorer)

@@ -12,10 +12,12 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
 from o1coder_gym.policies import load_policy
+from o1coder_gym.problems.likeness.trained_on import trained_on, write_trained_on
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import content_hash, input_hashes
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Without
 from o1coder_gym.settings.groups import FirstN, ModelName, PushToHub, Seed, SetName, SkipBad, Split
@@ -207,6 +209,12 @@ def measure_generator(
         return list(track(measured, len(rows), f"tests of {generator}"))
 
 
+def learned_problems(settings: GeneratorSettings) -> list[str]:
+    """Returns the task ids of the measured problems that the generator was trained on."""
+    rows = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad).rows
+    return trained_on(settings.generator, [row.problem for row in rows[: settings.limit]])
+
+
 def _config(
     settings: GeneratorSettings, rows: Sequence[ProblemRow], how: EvaluationSettings
 ) -> dict[str, Any]:
@@ -215,6 +223,11 @@ def _config(
     config |= {"generator": settings.generator, "repair": settings.repair, "policy": tried.policy}
     config |= {"samples": tried.samples, "voters": tried.voters}
     config |= {"programs": tried.programs and str(tried.programs)}
+    inputs = input_hashes(settings.generator, tried.policy)
+    if tried.programs is not None:
+        inputs["programs"] = content_hash(tried.programs.read_bytes())
+    if inputs:
+        config["inputs"] = inputs
     return config | {"task_ids": [row.problem.task_id for row in rows], "settings": asdict(how)}
 
 
@@ -250,7 +263,10 @@ def make_rows(settings: RowsSettings, out: Path, *, track: Track = untracked) ->
             further_tests=_augmented(judge, rows, settings, track) if settings.augment else None,
             settings=how,
         )
-    return list(write_dataset(out, dataset, settings.problems))
+    written = list(write_dataset(out, dataset, settings.problems))
+    learned = {row["task_id"] for row in (*dataset.sft, *dataset.dpo) if row["split"] == "train"}
+    write_trained_on(out, [row.problem for row in rows if row.problem.task_id in learned])
+    return written
 
 
 def train_generator(
@@ -261,7 +277,7 @@ def train_generator(
     Raises:
         O1CoderError: As by `tcg.training.training.train`.
     """
-    return train(
+    result = train(
         stage,
         settings.model,
         settings.data,
@@ -270,6 +286,8 @@ def train_generator(
         resume=resume,
         push_to_hub=settings.push_to_hub,
     )
+    write_trained_on(result.model, (), settings.model, str(settings.data))
+    return result
 
 
 def select_programs(settings: SelectionSettings, *, track: Track = untracked) -> Iterator[dict[str, Any]]:

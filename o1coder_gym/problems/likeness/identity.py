@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 import warnings
 
 from o1coder_gym.runs.provenance import content_hash
@@ -16,6 +17,13 @@ from o1coder_gym.types import Problem
 _FEWEST_WORDS = 4
 """A question of fewer words is told by its public tests too."""
 _EXAMPLE = re.compile(r"^\s*(?:>>>.*(?:\n(?!\s*(?:>>>|$)).*)*|assert\b.*)$", re.M)
+_FENCE = re.compile(r"^\s*```\w*\s*$", re.M)
+_FRAME = re.compile(
+    r"```\w*|you are an expert python programmer,? and here is your task\b"
+    r"|your code should (?:pass|satisfy) (?:this|these|the following) tests?\b",
+    re.I,
+)
+"""What prompts of evaluations put around a question: fences, and the sentences of MBPP's authors."""
 _WORD = re.compile(r"\w+")
 
 
@@ -44,18 +52,24 @@ def question_key(problem: Problem) -> str:
 
 def question_words(problem: Problem) -> list[str]:
     """Returns the words of the question in order, without its examples; lower case."""
-    prose = _EXAMPLE.sub("", _docstring(problem) or problem.prompt)
+    prose = _FRAME.sub(" ", _EXAMPLE.sub("", _docstring(problem) or problem.prompt))
     name = (problem.entry_point or "").lower()
-    return [word for word in _WORD.findall(prose.lower()) if word != name]
+    return [word for word in _WORD.findall(_plain(prose)) if word != name]
+
+
+def _plain(text: str) -> str:
+    """Returns a text in lower case, one way of writing each character, without invisible ones."""
+    shown = (character for character in text if unicodedata.category(character) != "Cf")
+    return unicodedata.normalize("NFKC", "".join(shown)).lower()
 
 
 def _docstring(problem: Problem) -> str | None:
     """Returns the docstring of the function that a prompt begins, None where a prompt is no code."""
     try:
         with warnings.catch_warnings(action="ignore"):
-            body = ast.parse(problem.prompt).body
+            nodes = ast.walk(ast.parse(_FENCE.sub("", problem.prompt)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    functions = (node for node in body if isinstance(node, ast.FunctionDef))
+    functions = (node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     found = next((node for node in functions if node.name == problem.entry_point), None)
     return ast.get_docstring(found) if found is not None else None

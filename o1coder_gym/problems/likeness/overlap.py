@@ -26,6 +26,10 @@ WAYS = ("question", "tests", "text", "behaviour")
 """Equal words; half of the smaller one's tests and two, or one and the name; near texts; equal results."""
 NEAR = 0.6
 """Share of three-word pieces in common (Jaccard) from which texts are near."""
+_WITHIN = 0.9
+"""Share of its pieces from which a question stands within a longer text: one with an example, say."""
+_FEWEST_PIECES = 8
+"""Pieces of a question that can stand within another one; what is shorter may be a part of anything."""
 _TELLING = 12
 """Characters of an encoded input from which it tells something even with a yes or no."""
 _PROBES = 12
@@ -113,7 +117,9 @@ def _shared_tests(a: Sequence[ProblemRow], b: Sequence[ProblemRow]) -> Iterator[
 def _near_texts(a: Sequence[ProblemRow], b: Sequence[ProblemRow]) -> Iterator[tuple[int, int]]:
     pieces_a, pieces_b = ([_pieces(question_words(row.problem)) for row in rows] for rows in (a, b))
     for (one, other), shared in _in_common(pieces_a, pieces_b).items():
-        if shared >= NEAR * (len(pieces_a[one]) + len(pieces_b[other]) - shared):
+        sizes = len(pieces_a[one]), len(pieces_b[other])
+        is_within = min(sizes) >= _FEWEST_PIECES and shared >= _WITHIN * min(sizes)
+        if is_within or shared >= NEAR * (sum(sizes) - shared):
             yield one, other
 
 

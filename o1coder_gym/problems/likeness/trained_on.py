@@ -16,15 +16,16 @@ FILE = "trained_on.json"
 """Lies in the folder of a model: the keys of the questions."""
 
 
-def write_trained_on(model: Path, problems: Iterable[Problem], start: str) -> None:
+def write_trained_on(model: Path, problems: Iterable[Problem], *starts: str) -> None:
     """Writes what a model was trained on, and what the model was trained on that it began as.
 
     Args:
-        model: Folder of the new model.
+        model: Folder of the new model, or of data that one is to be trained on.
         problems: Those of the training.
-        start: Spec or folder of the model before.
+        starts: Specs or folders of the model before, and of data that knows its problems.
     """
-    keys = {question_key(problem) for problem in problems} | _keys(artefact_path(start))
+    keys = {question_key(problem) for problem in problems}
+    keys = keys.union(*(_keys(artefact_path(start)) for start in starts))
     write_whole(model / FILE, json.dumps(sorted(keys)) + "\n")
 
 

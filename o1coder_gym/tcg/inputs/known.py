@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -20,6 +20,7 @@ from o1coder_gym.tcg.reading.literals import (
     read_literal,
     write_literal,
 )
+from o1coder_gym.tcg.reading.parsing import cases_in_any_form
 from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Problem, StdioTest, TestCase
 
 Arguments: TypeAlias = tuple[Any, ...]
@@ -64,20 +65,45 @@ def known_stdin(problem: Problem) -> list[str]:
     return list(dict.fromkeys(test.stdin for test in problem.public_tests if isinstance(test, StdioTest)))
 
 
+def shown_by(problem: Problem) -> Callable[[TestCase], bool]:
+    """Returns which tests have an input that the question shows: in its tests, its examples, or its text."""
+    prompt, shown = f"\n{_plain(problem.prompt)}\n", shown_inputs(problem)
+
+    def is_shown(test: TestCase) -> bool:
+        given = input_of(test)
+        stands_there = isinstance(test, StdioTest | CheckerTest) and given and f"\n{given}\n" in prompt
+        return bool(stands_there) or given in shown
+
+    return is_shown
+
+
 def shown_inputs(problem: Problem) -> set[str]:
     """Returns the inputs that a question shows, as `input_of` writes them."""
+    if problem.entry_point is None:
+        return {_plain(stdin) for stdin in known_stdin(problem)}
     calls = {write_literal(list(arguments)) for arguments in known_arguments(problem)}
-    return calls | set(known_stdin(problem))
+    names = [parameter.name for parameter in parameters(problem.prompt, problem.entry_point) or ()]
+    texts = [test.code for test in problem.public_tests if isinstance(test, AssertTest)]
+    # what stands in variables, under names, or behind labels is read as what a model writes is
+    read = (cases_in_any_form(text, problem.entry_point, names) for text in (problem.prompt, *texts))
+    return calls | {given for tests in read for test in tests if (given := input_of(test)) is not None}
 
 
 def input_of(test: TestCase) -> str | None:
-    """Returns the canonical literal of a test's arguments, or its standard input; None of other tests."""
+    """Returns the canonical literal of a test's arguments, or its standard input; None of other tests.
+
+    Blanks at the ends of lines of a standard input do not count.
+    """
     match test:
         case CallTest(args):
             return write_literal(read_literal(args))
         case StdioTest(stdin) | CheckerTest(stdin):
-            return stdin
+            return _plain(stdin)
     return None
+
+
+def _plain(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().split("\n"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.statistics import Estimate, estimate_difference, estimate_mean, estimate_share
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
-from o1coder_gym.tcg.inputs.known import input_of, shown_inputs
+from o1coder_gym.tcg.inputs.known import shown_by
 from o1coder_gym.tcg.quality.mutants import Mutant, mutants
 from o1coder_gym.types import (
     GeneratedTests,
@@ -312,8 +312,7 @@ def _of(samples: Mapping[str, Sequence[str]], row: ProblemRow) -> Sequence[str]:
 
 def _shown(row: ProblemRow, tests: Sequence[TestCase]) -> int:
     """Returns how many tests use an input that the question shows."""
-    known = shown_inputs(row.problem)
-    return sum(input_of(test) in known for test in tests)
+    return sum(map(shown_by(row.problem), tests))
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -68,13 +68,18 @@ def parse_tests(text: str, entry_point: str | None, parameters: Sequence[str] = 
     """
     text = text[:MAX_TEXT]
     cases: Cases = []
-    readers = _program_readers() if entry_point is None else _function_readers(entry_point, parameters)
-    for reader in readers:
+    for reader in _readers(entry_point, parameters):
         cases = max(cases, reader(text)[:MAX_CASES], key=lambda found: (any(found), len(found)))
         if any(cases):
             break
     kept, contradictory = without_contradictions([*dict.fromkeys(case for case in cases if case is not None)])
     return ParsedTests(kept, len(cases), sum(case is None for case in cases), contradictory)
+
+
+def cases_in_any_form(text: str, entry_point: str | None, parameters: Sequence[str] = ()) -> list[TestCase]:
+    """Returns what any reader finds in a text, not the first one alone; arguments as of `parse_tests`."""
+    found = (reader(text[:MAX_TEXT]) for reader in _readers(entry_point, parameters))
+    return [case for cases in found for case in cases if case is not None]
 
 
 def without_contradictions(
@@ -84,6 +89,10 @@ def without_contradictions(
     outputs = Counter(_input_of(test) for test in tests)
     alone = [outputs[_input_of(test)] == 1 for test in tests]
     return tuple(compress(tests, alone)), tuple(compress(tests, (not single for single in alone)))
+
+
+def _readers(entry_point: str | None, parameters: Sequence[str]) -> Sequence[Callable[[str], Cases]]:
+    return _program_readers() if entry_point is None else _function_readers(entry_point, parameters)
 
 
 def _function_readers(name: str, parameters: Sequence[str]) -> Sequence[Callable[[str], Cases]]:

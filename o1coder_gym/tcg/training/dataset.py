@@ -21,7 +21,7 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
-from o1coder_gym.tcg.inputs.known import input_of, shown_inputs
+from o1coder_gym.tcg.inputs.known import shown_by
 from o1coder_gym.tcg.reading.assertions import AssertionReader
 from o1coder_gym.tcg.reading.literals import parse_source
 from o1coder_gym.tcg.reading.parsing import parse_tests
@@ -161,8 +161,8 @@ def _claims(
 
 def unseen(row: ProblemRow, cases: Sequence[Case], dataset: Dataset) -> list[Case]:
     """Returns the cases that can be written whole and whose input the question does not show."""
-    shown = shown_inputs(row.problem)
-    hidden = [case for case in cases if input_of(case) not in shown]
+    is_shown = shown_by(row.problem)
+    hidden = [case for case in cases if not is_shown(case)]
     writable = [case for case in hidden if template.is_writable(case)]
     dataset.drops += Counter(
         {

@@ -232,6 +232,15 @@ def test_every_split_has_a_problem(problem_file, count, sizes):
     assert [len(dealt.of_split(name)) for name in ("train", "validation", "test")] == sizes
 
 
+def test_one_question_under_several_names_is_in_one_split(problem_file):
+    asked = [f"Return the {n} smallest numbers of the given list." for n in range(12)]
+    rows = [RIGHT | {"task_id": f"{name}/{n}", "prompt": asked[n]} for name in "ab" for n in range(12)]
+    dealt = with_splits(load_rows(problem_file(*rows)))
+    splits = {row.problem.task_id: row.problem.meta["split"] for row in dealt}
+    assert {*splits.values()} == {"train", "validation", "test"}
+    assert all(splits[f"a/{n}"] == splits[f"b/{n}"] for n in range(12))
+
+
 def test_what_cannot_be_dealt_is_refused(problem_file):
     found = load_rows(problem_file(RIGHT, NONE))
     with pytest.raises(UsageError, match="too few for train, validation, test"):

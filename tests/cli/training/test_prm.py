@@ -1,11 +1,16 @@
 """`o1coder prm`: what can be told without a model, in one process; errors in one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from o1coder_gym.experiments.training import prm
 from o1coder_gym.metrics import Bin
+from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems.likeness.trained_on import write_trained_on
+from o1coder_gym.process_data import read_data
 from o1coder_gym.reporting.figures import draw_reliability
 
 
@@ -51,6 +56,15 @@ def test_a_measurement_goes_on_and_other_figures_cost_no_scores(o1coder, data, t
     assert (out / "scores.jsonl").read_text() == scores
     assert json.loads(measure("--resume", "--n", "2").stdout)["n"] == 2
     assert (out / "scores.jsonl").read_text() == scores
+
+
+def test_a_scorer_says_which_problems_it_was_trained_on(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(prm, "load_scorer", lambda spec: load_scorer("heuristic"))
+    write_trained_on(tmp_path, read_data(data).problems[:1])
+    settings = prm.MeasurementSettings(scorer=f"prm:{tmp_path}", data=data, split="all", resamples=20)
+    assert len(prm.measure_scorer(settings)[1]["trained_on"]) == 1
+    other = replace(settings, scorer="heuristic")
+    assert "trained_on" not in prm.measure_scorer(other)[1]
 
 
 def test_scores_are_printed(o1coder, data):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import JournalError, UsageError
+from o1coder_gym.experiments.training.tcg import GeneratorSettings, learned_problems
 from o1coder_gym.problems.loading import load_rows
 from tests.command_line import call
 
@@ -38,6 +39,24 @@ def test_eval_measures_and_resumes(tmp_path: Path) -> None:
     quality = (tmp_path / "run" / "quality.jsonl").read_text()
     assert json.loads(run(*command, "--resume")) == first
     assert (tmp_path / "run" / "quality.jsonl").read_text() == quality
+
+
+def test_eval_does_not_go_on_with_other_programs(tmp_path: Path) -> None:
+    programs = write_programs(tmp_path / "programs.jsonl", 2)
+    command = ("eval", "starter", "--limit", "2", "--tests", "2", "--mutants", "0", "--as-reward")
+    command += ("--programs", str(programs), "--out", str(tmp_path / "run"), "--resume")
+    run(*command)
+    write_programs(programs, 3)
+    with pytest.raises(JournalError, match="differs in: inputs"):
+        run(*command)
+
+
+def test_a_generator_says_which_problems_it_learned_from(tmp_path: Path) -> None:
+    run("data", "starter", "--limit", "4", "--augment", "4", "--out", str(tmp_path), "--validation", "0")
+    generator = f"scripted:{tmp_path}"
+    asked = (GeneratorSettings(problems="starter", limit=n, generator=generator) for n in (3, 9))
+    assert [len(learned_problems(one)) for one in asked] == [3, 4]
+    assert learned_problems(GeneratorSettings(problems="starter")) == []
 
 
 def test_eval_as_reward_compares_with_hidden_tests(tmp_path: Path) -> None:

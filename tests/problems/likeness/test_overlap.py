@@ -1,6 +1,7 @@
 """One problem under several names: by its words, its tests, its text and what its reference does."""
 
 import os
+import textwrap
 from collections.abc import Iterator
 
 import pytest
@@ -39,6 +40,12 @@ def row(
         HUMANEVAL.replace("    >>> below([1, 2, 3], 3)\n    2\n", "    >>> below([9], 3)\n    0\n"),
         HUMANEVAL.replace("Return how many of", "return  HOW many,\n    of"),
         "Return how many of the numbers are below the limit.\nassert below([4], 5) == 1",
+        "async " + HUMANEVAL,
+        f"class Solution:\n{textwrap.indent(HUMANEVAL, '    ')}",
+        f"```python\n{HUMANEVAL}```",
+        "You are an expert Python programmer, and here is your task: Return how many of the numbers are "
+        "below the limit. Your code should pass these tests:\n\nassert below([4], 5) == 1",
+        "Return how many of the num\u00adbers are below\u200b the ｌｉｍｉｔ.",
     ],
 )
 def test_a_question_is_one_in_other_lines_cases_and_examples(prompt: str) -> None:
@@ -98,6 +105,12 @@ def test_rewritten_questions_are_near() -> None:
     assert [way.way for way in overlaps([row("a", one)], [row("b", two)])] == ["text"]
     other = "Write a function to find the smallest common divisor of two integers."
     assert overlaps([row("a", one)], [row("b", other)]) == []
+    longer = (
+        f"{one} Input: a list of numbers and how many of them. Output: the largest ones. Input: 1. Output: 1."
+    )
+    assert [way.way for way in overlaps([row("a", longer)], [row("b", one)])] == ["text"]
+    short = "Find the largest integers from a list."
+    assert overlaps([row("a", short)], [row("b", f"{short} {longer}")]) == []  # may be a part of anything
 
 
 def test_references_that_do_the_same_are_alike(judge: Judge) -> None:

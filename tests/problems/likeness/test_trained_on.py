@@ -1,5 +1,6 @@
 """What a model was trained on is said to whoever evaluates it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,14 @@ def test_the_report_of_a_benchmark_says_so(tmp_path: Path) -> None:
     rows = [ProblemRow(problem, ()) for problem in AGAIN]
     assert report_facts(plan, rows)["trained on"] == "2 of these problems: other/0, other/1"
     assert "trained on" not in report_facts(plan)
+    scored = replace(plan, policy="fake", scorer=f"prm:{tmp_path}?dtype=bfloat16")
+    assert report_facts(scored, rows)["scorer trained on"] == "2 of these problems: other/0, other/1"
+
+
+def test_what_data_was_made_of_goes_into_the_model(tmp_path: Path) -> None:
+    for name in ("start", "data", "model"):
+        (tmp_path / name).mkdir()
+    write_trained_on(tmp_path / "start", ASKED[:1])
+    write_trained_on(tmp_path / "data", ASKED[2:3])
+    write_trained_on(tmp_path / "model", (), str(tmp_path / "start"), str(tmp_path / "data"))
+    assert trained_on(f"hf:{tmp_path / 'model'}", AGAIN) == ["other/0", "other/2"]

@@ -2,6 +2,8 @@
 
 import ast
 
+import pytest
+
 from o1coder_gym.tcg.inputs.known import (
     Parameter,
     compared_characters,
@@ -10,6 +12,7 @@ from o1coder_gym.tcg.inputs.known import (
     known_stdin,
     named_characters,
     parameters,
+    shown_by,
 )
 from o1coder_gym.tcg.inputs.proposals import propose_inputs
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest
@@ -104,3 +107,26 @@ def test_parts_have_the_type_of_the_argument_they_replace() -> None:
         assert all(type(item) is int for item in [*row, number])
         assert all(type(one) is list and all(type(item) is int for item in one) for one in rows)
         assert all(type(name) is str for name in names)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tests"),
+    [
+        ("Sum. f([9], 1) is 9.\nInput: nums = [1, 2], k = 3\nOutput: 4", ()),
+        ("Sum.", (AssertTest("nums = [1, 2]\nassert f(nums, 3) == 4"),)),
+        ("def f(nums, k):\n    ...", (AssertTest("assert f(nums=[1, 2], k=3) == 4"),)),
+        ("Sum.", (AssertTest("assert abs(f([1, 2], 3) - 4) < 0.1"),)),
+        ("Sum.\n```\nf([1, 2], 3) -> 4\n```", ()),
+    ],
+)
+def test_a_shown_input_is_known_in_any_form(prompt: str, tests: tuple[AssertTest, ...]) -> None:
+    is_shown = shown_by(Problem("p", prompt, "f", tests))
+    assert is_shown(CallTest("[[1,2], 3]", "9"))
+    assert not is_shown(CallTest("[[1, 2], 4]", "9"))
+
+
+def test_a_standard_input_is_shown_as_whole_lines() -> None:
+    is_shown = shown_by(Problem("p", "Add.\n\nExample\n2 \n1 2\n\ngives 3."))
+    assert is_shown(StdioTest("2\n1 2\n", "3\n"))
+    assert not is_shown(StdioTest("1\n", "1\n"))
+    assert not is_shown(StdioTest("", "0\n"))

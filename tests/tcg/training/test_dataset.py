@@ -163,6 +163,24 @@ def test_no_target_stands_in_the_prompt(judge: Judge) -> None:
     assert "double(3)" not in text
 
 
+@pytest.mark.parametrize(
+    ("prompt", "shown"),
+    [
+        ("Double n.\n\nSample Input\n2\n\nSample Output\n4\n", ()),
+        ("Double n.\n\nInput:\n2\nOutput:\n4", ()),
+        ("Double n.", (StdioTest("2", "4"),)),
+    ],
+)
+def test_no_target_of_a_program_stands_in_the_prompt(
+    judge: Judge, prompt: str, shown: tuple[StdioTest, ...]
+) -> None:
+    tests = tuple(StdioTest(f"{n}\n", f"{2 * n}\n") for n in range(2, 6))
+    rows = [ProblemRow(Problem("p", prompt, None, shown), tests, "print(2 * int(input()))")]
+    dataset = build_dataset(judge, rows)
+    assert dataset.drops["case: the question shows it"] == 1
+    assert len(dataset.sft) == 1
+
+
 def test_tolerances_are_kept_and_rows_pass_as_they_were_written(judge: Judge) -> None:
     third = Problem("third", "A third of it, nearly.", "third")
     tests = tuple(CallTest(f"[{n}]", f"{n / 3:.3f}", 0.01) for n in (1, 2, 4, 5))
