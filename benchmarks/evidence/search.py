@@ -36,7 +36,16 @@ from o1coder_gym.types import (
     Verdict,
 )
 
-AGENTS = ("best_of_n", "mcts", "puct", "ab_mcts", "beam", "diverse_beam")
+AGENTS = (
+    "best_of_n",
+    "mcts",
+    "puct",
+    "ab_mcts",
+    "beam",
+    "diverse_beam",
+    "epsilon_greedy",
+    "random",
+)
 BASELINE = "best_of_n"
 TOKENS = (512, 1024, 2048, 4096, 8192)
 TREES = 40
