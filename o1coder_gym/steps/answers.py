@@ -30,11 +30,11 @@ _MAY_START = re.compile(
 _LABEL = re.compile(r"\A\s*(?:python|py)[\d.]*:?[ \t\r]*\n(?=\s*\S)", re.I)
 """A fence's info string that stands where the program should begin."""
 
-_TURN_END = re.compile(r"\s*(?:<\|[\w ]+\|>|</s>|<eos>|<end_of_turn>|<turn\|>)\s*\Z")
+_TURN_END = re.compile(r"(?:<\|[\w ]+\|>|</s>|<eos>|<end_of_turn>|<turn\|>)\Z")
 """A token that ends a turn, which some servers let through."""
 
 _BLANK_LINES = re.compile(r"\A(?:[ \t\r]*\n)+")
-_CLOSING = re.compile(r"[ \t]*(?:`{3,}|~{3,})[ \t\r]*$", re.M)
+_CLOSING = re.compile(r"(?<![ \t])[ \t]*(?:`{3,}|~{3,})[ \t\r]*$", re.M)
 _INLINE = re.compile(r"(`{3,}|~{3,})[ \t]*(?:(?:python|py)[\d.]*\b)?[ \t]*\n?(.*?)(?:\1|\Z)", re.S | re.I)
 _READS_INPUT = re.compile(r"\binput\(|\bstdin\b|\bopen\(0\b")
 _TRIES = 64
@@ -126,7 +126,7 @@ def bare_program(text: str) -> str | None:
 
     Fences that close nothing are dropped. What begins like a program is one, broken or not.
     """
-    text = _TURN_END.sub("", _LABEL.sub("", _BLANK_LINES.sub("", text))).rstrip()
+    text = _TURN_END.sub("", _LABEL.sub("", _BLANK_LINES.sub("", text)).rstrip()).rstrip()
     if does_something(text):
         return text
     text = _CLOSING.sub("", text).rstrip()
