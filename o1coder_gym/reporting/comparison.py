@@ -224,7 +224,7 @@ def comparisons(rows: Sequence[ResultRow], baseline: str) -> dict[Setting, Compa
         if setting.agent != baseline and other in groups:
             found[setting] = _compared(runs[setting], runs[other], (names[setting], names[other]))
     for budget in {setting.budget for setting in found}:
-        # nobody asks whether the oracle is better, which looks at the hidden tests: it costs the others nothing
+        # Nobody asks whether the oracle is better, for it looks at the hidden tests: no part of the family.
         family = [one for one in found if one.budget == budget and name_of(one.agent) != ORACLE]
         found.update(zip(family, corrected([found[setting] for setting in family]), strict=True))
     return found

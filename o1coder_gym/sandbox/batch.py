@@ -1,4 +1,4 @@
-"""One batch on its way: gives trials to idle workers, listens to busy ones, in one thread."""
+"""Runs one batch in a single thread: dispatches trials to idle workers and handles their replies."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from o1coder_gym.sandbox.workers.worker import Worker, WorkerDied
 from o1coder_gym.types import Verdict
 
 _DEATHS = 2
-"""So many zygotes may die over one submission; then it counts as our failure."""
+"""Zygotes that may die over one submission before it counts as a failure of the judge."""
 _LOOK_S = 1.0
 
 
 class Batch:
-    """Trials, the workers that run some of them, and the verdicts so far."""
+    """A batch in progress: its trials, which worker runs which, and the verdicts so far."""
 
     def __init__(self, pool: Pool, trials: Sequence[Trial] | Mapping[int, Trial]) -> None:
-        """Args: where to run, what to run."""
+        """Args: the workers to use, and the trials, by index."""
         self._pool = pool
         self._trials = trials
         # Trials that want packages wait apart: they go to workers that have some loaded.
@@ -40,6 +40,8 @@ class Batch:
                 self._dispatch()
                 self._listen()
         finally:
+            # An exception or Ctrl-C leaves jobs whose answers nobody would read; a zygote in the middle of
+            # one cannot take another, so it goes too.
             self._pool.retire_busy()
         return [self._verdicts[index] for index in range(len(self._trials))]
 
@@ -54,7 +56,7 @@ class Batch:
                     self._lose(worker, death)
 
     def _listen(self) -> None:
-        """Waits until something happens, and deals with it."""
+        """Waits for the next events of workers, and handles them."""
         for key, _ in self._pool.selector.select(max(0.0, min(_LOOK_S, self._pool.wait_s()))):
             worker: Worker = key.data
             try:
@@ -65,7 +67,7 @@ class Batch:
             self._lose(worker, WorkerDied(f"zygote {worker.pid} does not answer"))
 
     def _hear(self, worker: Worker, ready: object) -> None:
-        """Deals with one socket of a worker."""
+        """Handles one readable or writable socket of a worker."""
         if worker.missing is None:
             worker.handle(ready)
             if worker.missing is not None:
@@ -85,7 +87,7 @@ class Batch:
             self._look(worker, self._trials[self._running[worker]])
 
     def _look(self, worker: Worker, trial: Trial) -> None:
-        """Looks at what a running job has answered so far."""
+        """Stops a running job that has failed already, or starts the clock of its next test."""
         news = trial.news(worker.partial_answer())
         if news is News.DECIDED:
             worker.stop_job()
@@ -98,15 +100,15 @@ class Batch:
         return sum(map(len, self._waiting.values()))
 
     def _wait(self, index: int) -> None:
-        """Has a trial wait for a worker, behind all others."""
+        """Queues a trial behind all others."""
         self._waiting[self._trials[index].wants_packages].append(index)
 
     def _wait_again(self, index: int) -> None:
-        """Has a trial wait for its next job, before all that have had none."""
+        """Queues a trial for its next job, before all that have not started."""
         self._waiting[self._trials[index].wants_packages].appendleft(index)
 
     def _lose(self, worker: Worker, death: WorkerDied) -> None:
-        """Buries a worker; its trial starts again elsewhere, if this was the first time."""
+        """Removes a dead worker; its trial restarts elsewhere unless too many have died over it."""
         index = self._running.pop(worker, None)
         if index is not None:
             trial = self._trials[index]

@@ -1,7 +1,7 @@
-"""A judge for many callers: threads and tasks put programs into one queue that keeps every worker busy.
+"""A judge for many concurrent callers: threads and tasks share one request queue over all workers.
 
-`Judge.evaluate` serves one batch at a time; callers with a program each would wait for one another, one
-worker at work. Here a thread of its own feeds the workers from the queue of all of them.
+`Judge.evaluate` serves one batch at a time: callers with one program each would run one after the other and
+keep a single worker busy. Here a background thread feeds all workers from the shared queue.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class ConcurrentJudge:
     """A judge that merges the calls of all threads and tasks (implements `protocols.Judge`)."""
 
     def __init__(self, judge: Judge | None = None) -> None:
-        """Args: whose zygotes to use, `default_judge()` if None; its own batches wait meanwhile."""
+        """Args: the judge whose zygotes to use, `default_judge()` if None; its own batches wait meanwhile."""
         self._judge = judge
         self._feed = _Feed()
 
     @property
     def waiting(self) -> int:
-        """Programs that no worker has begun with."""
+        """Number of queued programs that no worker has started."""
         return len(self._feed.asked)
 
     def submit(self, submission: Submission, /, *, stop_at_failure: bool = False) -> Future[Verdict]:
-        """Asks for one verdict and returns at once; a future that is cancelled in time costs nothing.
+        """Queues one program and returns a future; cancelling it before a worker starts skips the run.
 
         Raises:
             UsageError: When a test cannot be run on any program.
@@ -50,7 +50,7 @@ class ConcurrentJudge:
         return self._put(self._inner.trial(submission, stop_at_failure=stop_at_failure))
 
     def submit_run(self, submission: Submission, /) -> Future[tuple[Output, ...]]:
-        """Asks what a program returns or prints, one output per test; see `Judge.outputs`.
+        """Queues one program and returns a future of its outputs, one per test; see `Judge.outputs`.
 
         Raises:
             UsageError: When a test cannot be run on any program.
@@ -59,13 +59,14 @@ class ConcurrentJudge:
         found: Future[tuple[Output, ...]] = Future()
         verdict = self._put(trial)
         verdict.add_done_callback(partial(_tell_outputs, trial, found))
+        # Cancelling the outer future has to reach the queue, or the program would run for nobody.
         found.add_done_callback(lambda told: told.cancelled() and verdict.cancel())
         return found
 
     def evaluate(
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
     ) -> list[Verdict]:
-        """Judges a batch beside those of all other callers; arguments and errors as of `Judge.evaluate`."""
+        """Judges a batch, interleaved with other callers; arguments and errors as for `Judge.evaluate`."""
         futures = [self.submit(one, stop_at_failure=stop_at_failure) for one in submissions]
         try:
             return [future.result() for future in futures]
@@ -75,7 +76,7 @@ class ConcurrentJudge:
     async def evaluate_async(
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
     ) -> list[Verdict]:
-        """Judges a batch without blocking the event loop; a cancelled task takes its programs back."""
+        """Judges a batch without blocking the event loop; cancelling the task withdraws its programs."""
         import asyncio  # here, for every program that judges imports this module
 
         futures = [self.submit(one, stop_at_failure=stop_at_failure) for one in submissions]
@@ -85,7 +86,7 @@ class ConcurrentJudge:
             _cancel(futures)
 
     def close(self) -> None:
-        """Ends the thread; what is waiting is called off. The zygotes stay those of the judge given."""
+        """Cancels queued programs and stops the thread; the underlying judge and its zygotes stay open."""
         self._feed.close()
 
     def __enter__(self) -> Self:
@@ -123,7 +124,7 @@ def _tell_outputs(trial: ObservedTrial, found: Future[tuple[Output, ...]], verdi
 
 
 class _Feed:
-    """What callers have asked for, the thread that works it off, and the bell that wakes it."""
+    """The request queue, the thread that serves it, and the eventfd (`_bell`) that wakes the thread."""
 
     def __init__(self) -> None:
         self.owner = os.getpid()
@@ -134,7 +135,7 @@ class _Feed:
         self._closed = False
 
     def put(self, one: _Asked, judge: Judge) -> None:
-        """Takes one in.
+        """Queues one request; starts the thread if there is none.
 
         Raises:
             InfrastructureError: When the judge is closed.
@@ -147,11 +148,13 @@ class _Feed:
                 self._thread = threading.Thread(target=self._work, args=(judge,), name="judge", daemon=True)
                 self._thread.start()
             if len(self.asked) == 1:  # who finds others waiting finds all workers busy, or the bell rung
+                # The condition wakes the thread while it sleeps, the eventfd while it waits in select();
+                # which of the two it does is not known here.
                 self._changed.notify()
                 os.eventfd_write(self._bell, 1)
 
     def close(self) -> None:
-        """Calls off what is waiting, and waits for what runs."""
+        """Cancels queued requests and waits for those that run."""
         with self._changed:
             if self._closed:
                 return
@@ -159,6 +162,7 @@ class _Feed:
             left, thread = list(self.asked), self._thread
             self.asked.clear()
             self._changed.notify()
+            # With a thread the bell is closed there: it may be in a select() right now.
             if thread is None:
                 os.close(self._bell)
         for _, future in left:
@@ -168,7 +172,7 @@ class _Feed:
             thread.join()
 
     def _work(self, judge: Judge) -> None:
-        """Borrows the zygotes while there is something to do."""
+        """Serves the queue; borrows the zygotes only while it holds requests."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self.asked or self._closed)
@@ -177,6 +181,8 @@ class _Feed:
                     return
             stream: _Stream | None = None
             try:
+                # Borrowed only while something is queued, so that the judge's own batches get their turn
+                # between two streams.
                 with judge.lent() as pool:
                     stream = _Stream(pool, self.asked, judge.workers)
                     stream.flow(self._bell)
@@ -191,13 +197,15 @@ class _Feed:
         with self._changed:
             told = [future for _, future in self.asked]
             self.asked.clear()
+        # Futures of the stream were marked as running when it took them (`_take`); a queued one may
+        # have been cancelled meanwhile, and then takes no exception.
         told = [future for future in told if future.set_running_or_notify_cancel()]
         for future in [*told, *(stream.futures.values() if stream else ())]:
             future.set_exception(error)
 
 
 class _Stream(Batch):
-    """A batch that grows: it takes trials as workers become free, and tells each verdict at once."""
+    """A batch that grows: takes trials as workers become free and resolves each future at once."""
 
     def __init__(self, pool: Pool, asked: deque[_Asked], workers: int) -> None:
         self._live: dict[int, Trial] = {}
@@ -208,7 +216,7 @@ class _Stream(Batch):
         self._number = 0
 
     def flow(self, bell: int) -> None:
-        """Works until nothing is asked any more.
+        """Runs until the queue is empty and all verdicts are delivered.
 
         Raises:
             InfrastructureError: When no zygote can be started.
@@ -224,7 +232,8 @@ class _Stream(Batch):
             self._pool.retire_busy()
 
     def _take(self) -> bool:
-        """Takes as many as workers could begin with; what stays may still be called off."""
+        """Moves requests from the queue to the batch; returns whether any trial waits for a worker."""
+        # A future that runs cannot be cancelled, so no more are taken than workers could start now.
         while self._asked and self._unbegun < self._workers:
             trial, future = self._asked.popleft()
             if future.set_running_or_notify_cancel():
@@ -238,6 +247,8 @@ class _Stream(Batch):
         super()._dispatch()
 
     def _hear(self, worker: Worker | int, ready: object) -> None:
+        # The selector's data is a worker, or the bell's descriptor. Reading resets the counter, or the
+        # next select() would return at once.
         if isinstance(worker, int):
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(worker)
@@ -255,7 +266,7 @@ _shared: ConcurrentJudge | None = None
 
 
 def shared_judge() -> ConcurrentJudge:
-    """Returns the one concurrent judge of this process, over the zygotes of `default_judge()`."""
+    """Returns the concurrent judge that this process shares, over the zygotes of `default_judge()`."""
     global _shared
     if _shared is None:
         _shared = ConcurrentJudge()

@@ -1,4 +1,4 @@
-"""From what the processes of a run wrote, and how they ended, to the results of its tests: pure functions.
+"""Grades a run from what its processes wrote and how they ended: pure functions.
 
 All bytes here may be forged by a candidate. Forging gains nothing, for the expected results were never
 in its process; what is malformed counts as no answer.
@@ -56,16 +56,16 @@ _FROM_TESTERS = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is left of a run.
+    """What a finished run leaves to grade it by.
 
     Attributes:
         children: How its processes ended: the candidate, and the tester if there was one.
         answers: What each of them wrote to its channel.
         stdout: What the candidate printed, in stdio runs.
         overflow: Whether it wrote more than it may.
-        limits: Those of the submission.
-        granted_s: CPU seconds that the run had.
-        total_cpu_s: CPU seconds for all runs together, where less was left than a test may take; else None.
+        limits: Limits of the submission.
+        granted_s: CPU seconds that the run was allowed.
+        total_cpu_s: Limit for all runs together, if less of it was left than one test may use; else None.
     """
 
     children: tuple[ChildReport, ...]
@@ -84,9 +84,9 @@ class Evidence:
 
 
 def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> Mapping[int, CaseResult]:
-    """Returns the result of each test of a run, by index; for a run without tests at index `WHOLE`.
+    """Returns the result of each test of a run by test index; that of a run without tests is at `WHOLE`.
 
-    Calls that were not made because the job was stopped are left out.
+    Tests whose calls were not all made because the job was stopped are left out, unless they failed.
     """
     if isinstance(run, CallRun):
         return _grade_candidate(run, evidence)
@@ -101,10 +101,10 @@ def grade(run: Run, evidence: Evidence, stdout_tolerance: float | None) -> Mappi
 
 
 class Reading:
-    """What a candidate that still runs has answered to calls, read as it comes. Mutable."""
+    """Reads the answers of a running candidate incrementally. Mutable."""
 
     def __init__(self, run: CallRun, compares: bool) -> None:
-        """Args: what it was asked; whether answers are compared."""
+        """Args: the run; whether to compare answers with the expected results."""
         self._run = run
         self._compares = compares
         self._position = 0
@@ -112,17 +112,19 @@ class Reading:
         self._makes_sense = True
 
     def go_on(self, answer: bytearray) -> tuple[bool, bool]:
-        """Reads what is new.
+        """Reads the frames that have arrived since the last call.
 
         Args:
             answer: All that the candidate has written so far.
 
         Returns:
-            Whether an answer is wrong, and whether the last call of a test was answered, and not the run's.
+            Two flags: an answer is wrong; a test was completed and another one of the run follows.
         """
         first = self._position == 0
         frames, self._position = read_frames(answer, start=self._position)
         if first and frames:
+            # The zygote's code writes BEGUN once the process is confined. Without it first, the rest means
+            # nothing.
             self._makes_sense = frames.pop(0) == Frame(FrameKind.BEGUN, WHOLE, b"")
         another_test = False
         for frame in frames if self._makes_sense else ():
@@ -144,7 +146,7 @@ class Reading:
 
 
 def returned(run: Run, answers: Sequence[bytes], stdout: bytes) -> dict[int, str]:
-    """Returns what a program answered to each test of a run: encoded results, or what it printed."""
+    """Returns the output of a program for each test of a run: an encoded result, or its standard output."""
     match run:
         case CallRun():
             frames = _answers(_after_begin(answers[0], run), len(run.calls), _TO_CALLS)
@@ -160,7 +162,7 @@ def returned(run: Run, answers: Sequence[bytes], stdout: bytes) -> dict[int, str
 
 
 def answered(run: CallRun, answer: bytes) -> set[int]:
-    """Returns the tests to which a program that is asked once for each has said anything."""
+    """Returns the indices of the tests that a run with one call per test has answered, rightly or not."""
     frames = _answers(_after_begin(answer, run), len(run.calls), _TO_CALLS)
     return {run.calls[call][0] for call in frames}
 
@@ -184,7 +186,8 @@ def combine(results: Sequence[CaseResult], program: CaseResult | None, cpu_s: fl
 
 
 def _after_begin(answer: bytes, run: Run) -> list[Frame]:
-    """Returns the frames that follow the mark of a confined process; none without the mark."""
+    """Returns the frames behind the BEGUN frame of a confined process; none without it."""
+    # Bounded by what was asked: a flood of empty frames (a megabyte holds 100,000) costs no time here.
     questions = len(run.calls if isinstance(run, CallRun) else run.tests)
     frames, _ = read_frames(answer, questions + _OTHER_FRAMES)
     if not frames or frames[0] != Frame(FrameKind.BEGUN, WHOLE, b""):
@@ -196,6 +199,7 @@ def _answers(frames: Iterable[Frame], count: int, kinds: Iterable[FrameKind]) ->
     """Returns the first frame for each call or test, up to the first frame that makes no sense."""
     answers: dict[int, Frame] = {}
     for frame in frames:
+        # DONE, a failure of the whole, or nonsense: no frame behind it is taken for an answer.
         if frame.about >= count or frame.kind not in kinds:
             break
         answers.setdefault(frame.about, frame)
@@ -218,6 +222,8 @@ def _grade_answer(
     frames = _after_begin(answer, run)
     ending = _ending(frames, status, cut_short)
     if not run.calls:
+        # `os._exit(0)` at import ends well too, and a forged DONE may come before a crash: loading counts
+        # only if the process says so and ends well.
         loaded = ended_well and FrameKind.DONE in {frame.kind for frame in frames}
         return {WHOLE: CaseResult(Outcome.NO_TESTS) if loaded else ending}
     return _grade_calls(run, frames, None if stopped else ending)
@@ -228,9 +234,10 @@ _known_grades = lru_cache(1024)(_grade_answer)
 
 
 def _grade_calls(run: CallRun, frames: list[Frame], ending: CaseResult | None) -> dict[int, CaseResult]:
-    """Grades the calls, and of each test the worst of its calls.
+    """Grades each test by the worst of its calls.
 
-    Without `ending` the calls that were not made are left out, and tests that they could still fail.
+    With `ending` None the job was stopped: a test with calls that were not made may still fail, so it can
+    have failed but not passed, and is left out unless it failed.
     """
     answers = _answers(frames, len(run.calls), _TO_CALLS)
     results: dict[int, CaseResult] = {}
@@ -240,6 +247,7 @@ def _grade_calls(run: CallRun, frames: list[Frame], ending: CaseResult | None) -
         if result is None:
             undecided.add(test)
             continue
+        # A test of several calls is as bad as the worst of them.
         known = results.get(test)
         if known is None or _SEVERITY.index(result.outcome) < _SEVERITY.index(known.outcome):
             results[test] = result
@@ -269,7 +277,7 @@ def _is_met(expectation: Expectation, frame: Frame) -> bool:
 def _grade_tester(
     run: TesterRun, frames: list[Frame], ending: CaseResult, tester_ending: CaseResult
 ) -> dict[int, CaseResult]:
-    """Grades a test by what its tester says; what it could not say, by how the processes ended."""
+    """Grades a test by the frame of its tester, or by how the processes ended if it sent none."""
     frame = _answers(frames, 1, {*_FROM_TESTERS, FrameKind.GONE}).get(0)
     if frame is None:
         return {run.test: tester_ending}
@@ -279,7 +287,7 @@ def _grade_tester(
 
 
 def grade_checker(test: int, child: ChildReport, answer: bytes) -> dict[int, CaseResult]:
-    """Returns the result of a test by what its checker says; a checker that says nothing accepts nothing."""
+    """Returns the result of a test from its checker's answer; a checker without an answer rejects."""
     frames, _ = read_frames(answer, 1 + _OTHER_FRAMES)
     said = [frame for frame in frames if frame.kind in (FrameKind.PASSED, FrameKind.WRONG)]
     if child.ending != Ending.OWN or not said:
@@ -292,7 +300,8 @@ def grade_checker(test: int, child: ChildReport, answer: bytes) -> dict[int, Cas
 def _grade_stdio(
     run: StdioRun, frames: list[Frame], ending: CaseResult, evidence: Evidence, tolerance: float | None
 ) -> CaseResult:
-    """Grades what a program printed, if it ended well."""
+    """Compares standard output with the expected one, if the program ended well."""
+    # A whole program that ends well sends no frame: each is a failure report, or forged.
     if frames or not evidence.ended_well:
         return ending
     text = evidence.stdout.decode("utf-8", "replace")
@@ -304,7 +313,9 @@ def _grade_stdio(
 
 
 def _cut_short(evidence: Evidence, child: ChildReport) -> CaseResult | None:
-    """Returns the result of tests that a process left unanswered because it went over a limit."""
+    """Returns the result of unanswered tests if the process went over a limit, else None."""
+    # The kernel's own limit (RLIMIT_CPU) may kill a child unseen by the supervisor: then only the
+    # seconds tell that it was a timeout.
     if child.ending in (Ending.CPU, Ending.TOTAL_CPU) or child.cpu_s >= evidence.granted_s:
         limit, of = evidence.limits.cpu_s, ""
         if evidence.total_cpu_s is not None or child.ending == Ending.TOTAL_CPU:
@@ -318,7 +329,7 @@ def _cut_short(evidence: Evidence, child: ChildReport) -> CaseResult | None:
 
 
 def _ending(frames: Sequence[Frame], status: int, cut_short: CaseResult | None) -> CaseResult:
-    """Returns the result of tests that a process left unanswered: why it ended before."""
+    """Returns the result of unanswered tests: why the process ended before it answered."""
     if cut_short is not None:
         return cut_short
     for frame in frames:
@@ -338,7 +349,7 @@ def _way_out(status: int) -> str:
 
 
 def line(body: bytes) -> str:
-    """Returns foreign text as one bounded, printable line."""
+    """Returns untrusted text as one bounded, printable line."""
     text = " ".join(body.decode("utf-8", "replace").split())
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:_LINE_CHARS])
     return shown if len(text) <= _LINE_CHARS else shown + "…"

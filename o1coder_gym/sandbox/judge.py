@@ -1,4 +1,4 @@
-"""The judge: runs batches of untrusted programs against tests and says how they did."""
+"""The judge: runs batches of untrusted programs against tests and returns a verdict for each."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Judge:
         packages: Iterable[str] = ("numpy",),
         stdout_tolerance: float | None = None,
     ) -> None:
-        """Plans the sandbox; zygotes start with the first batch, or at once if something is required.
+        """Configures the sandbox; zygotes start with the first batch, or at once if `require` is given.
 
-        Unless layers are chosen here, the first batch warns of all that this machine cannot give.
+        With the default layers the first batch warns of every protection that this machine cannot give.
 
         Args:
             workers: Most zygotes; None means one per usable core.
             layers: Operating system layers to use, of `blueprint.LAYERS`.
-            require: Guarantees and layers without which there shall be no judge, by the names of
-                `report`; ``"full"`` means all. None means `USUALLY_REQUIRED`, unless layers are chosen here.
-            without: Guarantees that are usually required and shall not be, as the variable
-                ``O1CODER_SANDBOX_WITHOUT`` (names between commas) says for all judges.
+            require: Guarantees and layers that must hold, by the names in `report`; ``"full"`` means all
+                of them. None means `USUALLY_REQUIRED` with the default layers, and nothing otherwise.
+            without: Names of `USUALLY_REQUIRED` to waive; the environment variable
+                ``O1CODER_SANDBOX_WITHOUT`` (comma-separated) waives them for all judges.
             packages: Installed packages that programs may import besides the standard library.
             stdout_tolerance: Absolute and relative tolerance of floats in standard output; None
                 compares text.
@@ -61,6 +61,8 @@ class Judge:
             raise UsageError(f"a judge needs at least one worker, not {workers}")
         self.workers = workers or len(os.sched_getaffinity(0))
         self._blueprint = draw(layers, packages)
+        # Identity, not equality: whoever passes layers, even all of them, has chosen what is lost,
+        # and gets no default requirement.
         by_name = {*check_names(without), *filter(None, os.environ.get(WITHOUT, "").split(","))}
         usual = [name for name in USUALLY_REQUIRED if name not in by_name] if layers is LAYERS else []
         self._required = check_names(usual if require is None else require)
@@ -75,7 +77,7 @@ class Judge:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Process ids of the zygotes that run, or of the processes that stand outside their namespaces."""
+        """Process ids of the live zygotes as this process sees them (outside their own namespaces)."""
         return self._pool.pids if self._pool is not None else ()
 
     def evaluate(
@@ -85,12 +87,11 @@ class Judge:
 
         Args:
             submissions: Programs with their tests and limits.
-            stop_at_failure: Leaves out the tests after the first failure of a program; they share its
-                outcome.
+            stop_at_failure: Skips a program's tests after its first failure; they share its outcome.
 
         Returns:
-            One verdict per submission, in order. What the judge could not do, after a second try on a
-            fresh zygote, has the outcome `INFRASTRUCTURE`.
+            One verdict per submission, in order. A submission over which two zygotes died has the
+            outcome `INFRASTRUCTURE`: a failure of the judge, never of the program.
 
         Raises:
             UsageError: When a test cannot be run on any program.
@@ -101,13 +102,13 @@ class Judge:
             return self._run(submissions, stop_at_failure)
 
     def outputs(self, submissions: Sequence[Submission], /) -> list[tuple[Output, ...]]:
-        """Runs a batch for what the programs return, instead of judging it.
+        """Runs programs and returns their outputs without judging them.
 
         Args:
-            submissions: Programs with call tests or stdio tests, whose expected results do not count.
+            submissions: Programs with call tests or stdio tests; the expected results are ignored.
 
         Returns:
-            For each submission one output per test, in order.
+            For each submission a tuple with one output per test, in order.
 
         Raises:
             UsageError, InfrastructureError: As `evaluate` does.
@@ -119,7 +120,7 @@ class Judge:
         return [trial.outputs(verdict) for trial, verdict in zip(trials, verdicts, strict=True)]
 
     def report(self) -> SandboxReport:
-        """Returns what the sandbox really enforces; found out by canaries, once per process.
+        """Reports which guarantees hold on this machine, as canary programs found; cached per process.
 
         Raises:
             SandboxError: When something that this judge requires does not hold.
@@ -129,7 +130,7 @@ class Judge:
             return self._examine()
 
     def trial(self, submission: Submission, *, stop_at_failure: bool = False) -> Trial:
-        """Plans how a program is judged here.
+        """Plans the runs that judge one program under the settings of this judge.
 
         Raises:
             UsageError: When a test cannot be run on any program.
@@ -142,7 +143,7 @@ class Judge:
         )
 
     def observed_trial(self, submission: Submission) -> ObservedTrial:
-        """Plans how a program is run here for what it returns.
+        """Plans the runs that collect the outputs of one program, without judging them.
 
         Raises:
             UsageError: When a test cannot be run on any program.
@@ -151,7 +152,7 @@ class Judge:
 
     @contextmanager
     def lent(self) -> Iterator[Pool]:
-        """Lends the zygotes to someone who keeps them busy (`concurrent_judge`); batches wait meanwhile.
+        """Yields the zygote pool for exclusive use; batches of this judge wait until it is given back.
 
         Raises:
             SandboxError, InfrastructureError: As `report` does.
@@ -161,8 +162,9 @@ class Judge:
             yield self._own_pool()
 
     def close(self) -> None:
-        """Ends all zygotes; a later batch starts new ones."""
+        """Stops all zygotes; a later batch starts new ones."""
         with self._lock:
+            # A forked child must not end the zygotes of its parent.
             if self._pool is not None and self._owner == os.getpid():
                 self._pool.close()
             self._pool = None
@@ -176,7 +178,7 @@ class Judge:
         self.close()
 
     def _keep_only_if_sound(self) -> None:
-        """Checks at once what is required; what was started for that ends with the refusal."""
+        """Checks the requirements now, and stops the zygotes again if one of them does not hold."""
         try:
             self.report()
         except O1CoderError:
@@ -184,7 +186,9 @@ class Judge:
             raise
 
     def _examine(self) -> SandboxReport:
-        """Runs the canaries, unless a judge of this kind has done so; warns, and checks what is required."""
+        """Runs the canaries once per configuration, warns of what is missing and checks the requirements."""
+        # What canaries find depends on these three alone, so one report serves all judges of the process:
+        # an examination costs more than a dozen processes.
         kind = (self._blueprint.layers, tuple(self._blueprint.packages), os.geteuid())
         if kind not in _reports:
             pool = self._own_pool()
@@ -195,12 +199,13 @@ class Judge:
         return _reports[kind]
 
     def _run(self, submissions: Sequence[Submission], stop_at_failure: bool) -> list[Verdict]:
-        """Judges submissions without looking at the sandbox first."""
+        """Judges submissions; the caller has examined the sandbox."""
         trials = [self.trial(one, stop_at_failure=stop_at_failure) for one in submissions]
         return Batch(self._own_pool(), trials).run()
 
     def _probe(self, submissions: Sequence[Submission]) -> list[Verdict]:
         """Judges canaries, which import packages themselves instead of having them loaded."""
+        # Without `packages` nothing is warmed up: the canary itself shows whether a program can import.
         trials = [Trial(one, stop_at_failure=False, stdout_tolerance=None) for one in submissions]
         return Batch(self._own_pool(), trials).run()
 
@@ -208,6 +213,8 @@ class Judge:
         """Returns the zygotes of this process; those of a parent that forked belong to the parent."""
         if self._owner != os.getpid():
             self._owner = os.getpid()
+            # Kept, not dropped: the garbage collector would close sockets and warn of zygotes that still run,
+            # which are the parent's to close.
             self._inherited, self._pool = self._pool, None
         if self._pool is None:
             self._pool = Pool(self._blueprint, self.workers)
@@ -218,7 +225,7 @@ _judges: WeakSet[Judge] = WeakSet()
 
 
 def _renew_locks() -> None:
-    """Frees the judges of a forked child: a thread that held a lock is not there to let it go."""
+    """Replaces the locks in a forked child: the thread that held one does not exist there to release it."""
     for judge in _judges:
         judge._lock = threading.Lock()
 
@@ -226,12 +233,12 @@ def _renew_locks() -> None:
 os.register_at_fork(after_in_child=_renew_locks)
 
 _reports: dict[tuple[tuple[str, ...], tuple[str, ...], int], SandboxReport] = {}
-"""By layers, packages and user id: what canaries have found in this process."""
+"""What canaries have found in this process, by layers, packages and user id."""
 _default: Judge | None = None
 
 
 def default_judge() -> Judge:
-    """Returns the one judge of this process, started when first used and closed at exit."""
+    """Returns the judge that this process shares, created on first use and closed at exit."""
     global _default
     if _default is None:
         _default = Judge()

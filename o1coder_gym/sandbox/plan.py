@@ -1,4 +1,4 @@
-"""From tests to runs: which tests one process can answer, and what that process is told."""
+"""Turns tests into runs: groups the tests that one process can answer and packs its input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, Stdi
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallRun:
-    """One process that is asked for the results of calls; without calls it is only loaded.
+    """One process that makes the calls of all call-like tests; without calls it only loads the program.
 
     Equal only to itself, which spares comparing long runs: `plan` gives equal tests the same one.
 
@@ -34,7 +34,7 @@ class CallRun:
 
     @property
     def expected_bytes(self) -> int:
-        """How long the encoded results are that are expected."""
+        """Total bytes of the expected results, encoded."""
         return sum(expectation.size for _, expectation in self.calls)
 
     @property
@@ -102,11 +102,11 @@ class RepeatedRun(CallRun):
 
 @dataclass(frozen=True, slots=True)
 class NoRun:
-    """No process: a test that asks for what cannot be judged.
+    """A test that cannot be judged here; it gets no process.
 
     Attributes:
         test: Index of the test.
-        reason: Why not, in one line.
+        reason: Why it cannot, in one line.
     """
 
     test: int
@@ -118,10 +118,10 @@ Run: TypeAlias = CallRun | TesterRun | StdioRun
 
 @lru_cache(maxsize=256)
 def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run | NoRun, ...]:
-    """Returns the runs that decide all tests; at least one, so that the program is loaded.
+    """Returns the runs that decide all tests; always at least one, so that the program is loaded.
 
     Raises:
-        UsageError: When a test goes with no program of this kind.
+        UsageError: When a call or check test comes without an entry point, or names an unknown policy.
     """
     calls: list[tuple[int, Expectation]] = []
     others: list[Run | NoRun] = []
@@ -137,6 +137,8 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run | No
         try:
             expected = expectations(test, entry_point or "")
         except ValueError as error:
+            # A fault of one test must not take the whole submission down: it becomes `UNSUPPORTED`,
+            # which depends on the test alone.
             others.append(NoRun(index, str(error)))
             continue
         if expected:  # a test that calls nothing does not say that the program loads; a tester asks
@@ -145,6 +147,7 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run | No
             others.append(_tester_run(index, test, entry_point or ""))
     runs = [*others, *stdio]
     if calls or all(isinstance(run, NoRun) for run in runs):
+        # A run without calls still loads the program, so that one that does not compile is found out.
         runs.insert(0, _call_run(calls))
     return tuple(runs)
 
@@ -192,6 +195,8 @@ def _call_run(calls: Sequence[tuple[int, Expectation]]) -> CallRun:
 
 def _plain(encoded: str) -> Any:
     """Returns encoded arguments as values where JSON alone holds them, which spares the child the work."""
+    # Every tag of the codec is a JSON object, so a text without a brace has none. A brace in a
+    # string only costs the short cut.
     return encoded if "{" in encoded else json.loads(encoded)
 
 

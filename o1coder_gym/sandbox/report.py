@@ -1,9 +1,8 @@
-"""What the sandbox really enforces on this machine, found out by trying.
+"""The sandbox report: which guarantees hold on this machine, measured by canaries.
 
-Canaries: small programs that try what the sandbox forbids, run in it as any candidate is.
-
-Each defines ``probe()``, which returns True if it got nowhere. `BAIT` stands for the path of a file that
-the trusted process has put there to be found.
+A canary is a small program that tries what the sandbox forbids and runs in it like any candidate. It defines
+``probe()``, which returns True if the attempt failed. `BAIT` stands for the path of a file that the trusted
+process creates as bait.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class SandboxWarning(UserWarning):
 
 @dataclass(frozen=True, slots=True)
 class SandboxReport:
-    """What holds and what does not.
+    """The guarantees, layers and imports that hold on this machine, and those that do not.
 
     Attributes:
         guarantees: Whether each guarantee held when a canary tried to break it.
@@ -61,7 +60,7 @@ class SandboxReport:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What is not as it should be, a phrase each."""
+        """One phrase for each thing that is missing."""
         gaps = [f"not guaranteed: {', '.join(self.broken)}"] if self.broken else []
         gaps += [f"no {name}: {why}" for name, why in self.missing_layers.items()]
         gaps += [f"programs cannot import {name}: {why}" for name, why in self.imports.items() if why]
@@ -79,7 +78,7 @@ class SandboxReport:
         return tuple(name for name, held in self.guarantees.items() if not held)
 
     def lines(self) -> list[str]:
-        """Returns the report for people, a line each."""
+        """Returns the report as lines of text."""
         marks = {True: "held", False: "BROKEN"}
         lines = [f"{name}: {marks[held]} ({DESCRIPTIONS[name]})" for name, held in self.guarantees.items()]
         layers = [f"layer {name}: {self.missing_layers.get(name) or 'on'}" for name in LAYERS]
@@ -88,7 +87,7 @@ class SandboxReport:
         return lines + layers + others + imports
 
     def demand(self, required: Iterable[str]) -> None:
-        """Checks that what is required holds.
+        """Checks that all requirements hold.
 
         Args:
             required: Names of guarantees and layers; ``"full"`` stands for all of them.
@@ -150,6 +149,8 @@ def examine(
         probes = [_probe(source.replace(BAIT, bait)) for source in CANARIES.values()]
         probes += [_probe(source, _IMPORT_LIMITS) for source in importing.values()]
         verdicts = evaluate(probes)
+    # One after the other: within a batch FIND might run first, or beside PLANT in another zygote. Verdicts have
+    # the order of DESCRIPTIONS, in which `leftovers` comes last.
     evaluate([_probe(PLANT)])
     verdicts[len(CANARIES) : len(CANARIES)] = evaluate([_probe(FIND)])
     failed = next((one for one in verdicts if one.outcome is Outcome.INFRASTRUCTURE), None)

@@ -1,6 +1,6 @@
-"""One submission on its way through the sandbox: the runs it still needs, the results it has.
+"""The state of one submission in the sandbox: the runs that are left, and the results so far.
 
-Asks what programs return, instead of whether it is right: for generators of tests and for votes.
+`ObservedTrial` keeps what a program returns instead of judging it, for test generators and majority votes.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ from o1coder_gym.sandbox.workers.worker import Finished, Job
 from o1coder_gym.types import CaseResult, Limits, Outcome, Submission, Verdict
 
 _FRAME_ROOM = 64
-"""Bytes of framing and of messages that each test may add to the results."""
+"""Bytes of framing and messages that each test may add to its result."""
 _FRAMES = 1024
-"""Room for so many of them at least."""
+"""Tests for which there is framing room at least."""
 _MOST_TIMEOUTS = 2
-"""After so many tests over their CPU limit, or one that waits, the others are not run."""
+"""Tests over their CPU limit after which the rest is skipped; a single one that waits is enough."""
 _SLEEPER_S, _SLEEPER_SHARE = 1.0, 0.05
-"""A job of that length that uses no more than that share of a core has slept, and was not starved."""
+"""A job longer than this that used less than this share of a core was sleeping, not starved of CPU."""
 _REPEATED_BYTES = 4 << 20
-"""Most bytes of inputs and expected outputs of tests that share a process."""
+"""Limit of the inputs and expected outputs, together, of tests that share a process."""
 _QUICK_S = 0.2
-"""Most CPU seconds of a test that shares a process; a longer one hardly pays for one of its own."""
+"""CPU limit of a test in a shared process; beside a longer one the start of a process is negligible."""
 _CHECKER_CPU_S = 5.0
-"""A checker has at least this; it has to read what a program may take longer to make."""
+"""Least CPU limit of a checker, which has to read all that a program printed."""
 
 
 class News(enum.Enum):
-    """What a running job has answered since it was looked at."""
+    """What a running job has answered since the last look."""
 
     NOTHING = enum.auto()
     NEXT_TEST = enum.auto()
-    """It has answered all of a test, and works at another one."""
+    """A test was completed, and another one of the job is running."""
     DECIDED = enum.auto()
-    """Nothing more is wanted of it."""
+    """The verdict is decided; the job can be stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """What a process that ran several tests made of them, until one of its failures is confirmed.
+    """The failures of a shared process, until one of them is confirmed in a process of its own.
 
     Attributes:
-        failed: Tests that it answered, but not rightly.
-        left: Runs of all tests that did not pass there, but the one that is looked at now.
+        failed: Results of the tests that the shared process answered wrongly.
+        left: Runs of the tests that did not pass there, except the one that is being repeated.
     """
 
     failed: Mapping[int, CaseResult]
@@ -68,8 +68,8 @@ class Trial:
     """A submission in progress. Mutable: it collects results run by run.
 
     Attributes:
-        submission: What is judged.
-        deaths: How many zygotes died over it.
+        submission: The program with its tests.
+        deaths: Number of zygotes that died while running it.
     """
 
     def __init__(
@@ -103,6 +103,8 @@ class Trial:
         }
         self._source = _utf8(submission.code)
         self._prelude = _utf8(submission.prelude)
+        # One bit a package, in a 64-bit field of the request. A name that merely occurs in the source is
+        # enough: the error costs an import in the zygote, none in the program's time.
         self._packages = sum(
             1 << place
             for place, name in enumerate(packages[:64])
@@ -132,6 +134,7 @@ class Trial:
         """Returns the next run as a job; the CPU time that is left to the program is its limit."""
         limits = self.submission.limits
         run = self._runs[self._position]
+        # Answers are bounded by what is expected, so that no program fills the memory of this process.
         self._request = self._request_for(len(run.tests))
         self._reading = Reading(run, self._stop_at_failure) if isinstance(run, CallRun) else None
         room = limits.result_bytes + _FRAME_ROOM * max(_FRAMES, len(run.tests))
@@ -157,7 +160,7 @@ class Trial:
                 return Job(self._request._replace(mode=Mode.TESTER), payloads, answer_bytes=room)
 
     def accept(self, finished: Finished) -> Verdict | None:
-        """Takes the outcome of the last job; returns the verdict once there is nothing more to run."""
+        """Takes the outcome of the last job; returns the verdict if it is decided, else None."""
         run = self._runs[self._position]
         if self._output is not None:
             self._output = None
@@ -179,7 +182,7 @@ class Trial:
         return None
 
     def news(self, answer: bytearray) -> News:
-        """Says what the running job has answered since the last look; `answer` is all so far."""
+        """Reports progress of the running job since the last look; `answer` is its whole output so far."""
         if self._reading is None:
             return News.NOTHING
         failed, another_test = self._reading.go_on(answer)
@@ -188,12 +191,12 @@ class Trial:
         return News.NEXT_TEST if another_test else News.NOTHING
 
     def infrastructure(self, reason: str) -> Verdict:
-        """Returns the verdict that says that the judge failed, not the program."""
+        """Returns the verdict of a failure of the judge, which says nothing about the program."""
         failed = CaseResult(Outcome.INFRASTRUCTURE, None, reason)
         return Verdict(Outcome.INFRASTRUCTURE, (failed,) * len(self.submission.tests), self._cpu_s, reason)
 
     def _joined(self, runs: Sequence[Run]) -> list[Run]:
-        """Returns runs, of which those of the whole program are one if it may be run again in a process."""
+        """Merges the whole-program runs into one process if the program is safe to repeat in it."""
         whole = [run for run in runs if isinstance(run, StdioRun)]
         size = sum(len(run.stdin) + len(run.stdout) for run in whole)
         apart = size > _REPEATED_BYTES or any(run.checker for run in whole)
@@ -205,19 +208,23 @@ class Trial:
     def _believed(
         self, run: RepeatedRun, found: Mapping[int, CaseResult], finished: Finished
     ) -> Mapping[int, CaseResult]:
-        """Returns the results that count, and plans to have a failure confirmed in a process of its own."""
+        """Returns the trusted results of a shared process; queues the first failure for a run of its own."""
         outcomes = {result.outcome for result in found.values()}
         if Outcome.COMPILE_ERROR in outcomes:
             return found
         passed = {test: result for test, result in found.items() if result.outcome is Outcome.PASS}
-        if self._stop_at_failure:  # which a quick process may not have heard of
+        # The stop may reach a quick process too late: whether it ran the tests behind its first failure
+        # depends on timing, so passes there do not count.
+        if self._stop_at_failure:
             tests = takewhile(passed.__contains__, run.tests)
             passed = {test: passed[test] for test in tests}
         left = [one for one in run.alone if one.test not in passed]
         if left:
             heard = answered(run, finished.answers[0])
             failed = {test: found[test] for test in heard if found[test].outcome is not Outcome.PASS}
-            if left[0] is run.alone[0] and left[0].test in failed:  # the first had the process to itself
+            # No run came before the first test, so its failure cannot come of another run's leftovers:
+            # it is confirmed as it stands.
+            if left[0] is run.alone[0] and left[0].test in failed:
                 self._runs += [one for one in left if one.test not in failed]
                 return {**passed, **failed}
             self._doubt = _Doubt(failed, left[1:])
@@ -225,9 +232,11 @@ class Trial:
         return passed
 
     def _settled(self, found: Mapping[int, CaseResult]) -> Mapping[int, CaseResult]:
-        """Returns the results that count after a failure was looked at in a process of its own."""
+        """Returns the trusted results after a failure was repeated in a process of its own."""
         doubt, self._doubt = self._doubt, None
         assert doubt is not None
+        # One failure that repeats vouches for the shared process, and all of its failures count. If this
+        # test ends otherwise alone, none of them does, and each test gets a process of its own.
         confirmed = all(
             (result.outcome, result.got) == (doubt.failed[test].outcome, doubt.failed[test].got)
             for test, result in found.items()
@@ -245,6 +254,7 @@ class Trial:
     def _request_for(self, tests: int) -> Request:
         """Returns the request of a job that decides so many tests."""
         limits = self.submission.limits
+        # Limits shrink as the program spends: all runs together stay below `total_cpu_s`.
         total_s = min(max(0.01, self._total_cpu_s - self._cpu_s), limits.cpu_s * max(1, tests))
         cpu_s = min(limits.cpu_s, total_s)
         return Request(Mode.CALL, cpu_s, total_s, limits.wall_s, limits.memory_bytes, self._packages)
@@ -277,7 +287,7 @@ class Trial:
         )
 
     def _charge(self, finished: Finished) -> None:
-        """Counts what a job has cost, and whether that was in vain."""
+        """Books the cost of a job, and gives up on a program that keeps timing out."""
         cpu_s = sum(child.cpu_s for child in finished.children)
         endings = {child.ending for child in finished.children}
         self._cpu_s += cpu_s
@@ -294,7 +304,7 @@ class Trial:
         )
 
     def _is_decided(self) -> bool:
-        """Whether what is left to run is not wanted, or cannot be run any more."""
+        """Whether the remaining runs cannot change the verdict, or their CPU time is used up."""
         failures = {result.outcome for result in self._results.values()}
         failures -= {Outcome.PASS, Outcome.UNSUPPORTED}
         stopped = bool(failures and self._stop_at_failure)
@@ -332,7 +342,7 @@ class Output:
 
 
 class ObservedTrial(Trial):
-    """A trial that keeps what its runs returned; what its tests expect is of no account."""
+    """A trial that keeps the outputs of its runs and ignores the expected results."""
 
     def __init__(self, submission: Submission, packages: Sequence[str] = ()) -> None:
         """Args: the program and its inputs, as the `args` of call tests or the `stdin` of stdio tests."""

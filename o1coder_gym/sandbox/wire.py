@@ -1,4 +1,4 @@
-"""What passes between the trusted process, a zygote and its children, byte for byte.
+"""The wire formats between the trusted process, a zygote and its children.
 
 Control socket: one `Request` (with the job's file descriptors) per job, answered by one `Report`.
 Job channel: the trusted process writes the job and shuts its side down; the child answers with frames.
@@ -19,7 +19,7 @@ CHANNEL, RPC = 3, 4
 
 
 class Mode(enum.IntEnum):
-    """What a request asks of a zygote."""
+    """The operation that a request asks of a zygote."""
 
     STOP = 0
     """Kill the running job; no file descriptors, no report of its own."""
@@ -39,7 +39,7 @@ class Mode(enum.IntEnum):
 
 
 class Ending(enum.IntEnum):
-    """Why a child ended."""
+    """What ended a child: itself, or one of the limits."""
 
     OWN = 0
     """It exited or crashed."""
@@ -74,7 +74,7 @@ class Request(NamedTuple):
 
 
 class ChildReport(NamedTuple):
-    """How one child ended: wait status as of ``os.wait``, why, CPU seconds used."""
+    """How one child ended: wait status as of ``os.wait``, an `Ending`, CPU seconds used."""
 
     status: int
     ending: int
@@ -131,7 +131,7 @@ def unpack_report(data: bytes) -> Report:
 
 
 class FrameKind(enum.IntEnum):
-    """What a frame of a child says."""
+    """The kinds of messages that a child sends."""
 
     BEGUN = 1
     """The child is confined; all that follows may be written by the candidate."""
@@ -166,7 +166,7 @@ _CHUNK = 1 << 16
 
 
 class Frame(NamedTuple):
-    """One message of a child: its kind, the call or test it concerns, and what it says."""
+    """One message of a child: its kind, the index of the call or test it concerns, and its body."""
 
     kind: FrameKind
     about: int
@@ -187,17 +187,18 @@ def read_frames(data: bytes | bytearray, most: int = 1 << 20, start: int = 0) ->
 
     Args:
         data: Any bytes.
-        most: How many frames are read at most; a megabyte holds a hundred thousand empty ones.
-        start: Where to begin.
+        most: Upper bound of frames read; a megabyte holds a hundred thousand empty ones.
+        start: Offset of the first frame.
 
     Returns:
-        The frames up to the first malformed or unfinished one, and where that begins.
+        The frames up to the first malformed or unfinished one, and the offset of that one.
     """
     frames: list[Frame] = []
     position = start
     while position + _HEADER.size <= len(data) and len(frames) < most:
         kind, index, length = _HEADER.unpack_from(data, position)
         body = position + _HEADER.size
+        # The length is the candidate's word: it counts only as far as the bytes are there.
         if not FrameKind.BEGUN <= kind <= FrameKind.UNSUPPORTED or body + length > len(data):
             break
         frames.append(Frame(FrameKind(kind), index, bytes(data[body : body + length])))
@@ -206,7 +207,7 @@ def read_frames(data: bytes | bytearray, most: int = 1 << 20, start: int = 0) ->
 
 
 def pack_job(*parts: Any) -> bytes:
-    """Writes what a child is told: a tuple of plain values, in the form that is cheapest to read.
+    """Serializes the input of a child, a tuple of plain values, with marshal: the cheapest form to read.
 
     Only the trusted process writes this form, and only sandboxed children of the same interpreter read it.
     """
@@ -214,7 +215,7 @@ def pack_job(*parts: Any) -> bytes:
 
 
 def read_job(descriptor: int) -> tuple[Any, ...]:
-    """Reads what `pack_job` wrote, up to the end of the stream."""
+    """Reads one job from a stream, up to its end; the inverse of `pack_job`."""
     data = os.read(descriptor, _CHUNK)
     while chunk := os.read(descriptor, _CHUNK):
         data += chunk
@@ -227,10 +228,10 @@ def pack_fields(fields: Iterable[bytes]) -> bytes:
 
 
 def unpack_fields(data: bytes) -> list[bytes]:
-    """Reads what `pack_fields` wrote.
+    """Splits a message into its fields; the inverse of `pack_fields`.
 
     Raises:
-        ValueError: When it did not.
+        ValueError: When the message is malformed.
     """
     fields = []
     position = 0
@@ -247,13 +248,13 @@ def unpack_fields(data: bytes) -> list[bytes]:
 
 
 def send_fields(descriptor: int, fields: Iterable[bytes]) -> None:
-    """Writes one message of fields to a line that stays open."""
+    """Writes one length-prefixed message of fields to a socket that stays open."""
     message = pack_fields(fields)
     write_all(descriptor, _LENGTH.pack(len(message)) + message)
 
 
 def receive_fields(descriptor: int, limit: int) -> list[bytes]:
-    """Reads one message of fields from a line that stays open, on which both sides speak in turn.
+    """Reads one length-prefixed message of fields; both sides of the socket take turns.
 
     Args:
         descriptor: Where to read.
@@ -275,6 +276,7 @@ def write_all(descriptor: int, data: bytes) -> None:
     Raises:
         OSError: When nobody reads any more.
     """
+    # One write takes nearly every message whole; only a full socket needs the loop and its view.
     written = os.write(descriptor, data)
     rest = memoryview(data)[written:]
     while rest:

@@ -1,4 +1,4 @@
-"""What a zygote's children put on themselves before they run anything foreign."""
+"""The steps by which a child confines itself before it runs untrusted code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FRESH_STREAMS: tuple[Step, ...] = (
 
 
 class Confinement(NamedTuple):
-    """What a zygote's children put on themselves.
+    """The confinement that each child applies to itself.
 
     Attributes:
         seccomp: Whether the small filter is added.
@@ -61,7 +61,7 @@ class Confinement(NamedTuple):
     kept_from: int = MAX_DESCRIPTOR
 
     def steps(self, request: Request, placement: Placement) -> list[Step]:
-        """Returns what a child has to do before it runs anything foreign.
+        """Returns the calls that a child makes before it runs untrusted code.
 
         The zygote prepares the steps and the child takes them: code that runs for the first time in a
         child costs a copy of each page that it touches.
@@ -72,17 +72,24 @@ class Confinement(NamedTuple):
         if not self.seccomp:
             steps.append((os.setsid, ()))  # the filter alone would keep signals from the zygote's group
         if self.own_uid is not None:
+            # The effective id is `own_uid` already, so the death signal above stays: the kernel clears it
+            # only when the effective id changes.
             steps.append((os.setresuid, (self.own_uid,) * 3))
         if self.forgets_keys:
             steps.append((traces.forget_keys, ()))
         if self.landlock_rules is not None:
             steps.append((landlock.restrict, (self.landlock_rules,)))
         steps += _FRESH_STREAMS
+        # In a child number 3 becomes the job channel. In the zygote it was the control socket, so no child
+        # can speak to the trusted process in the zygote's name; all above the last number is closed.
         steps += [(os.dup2, pair) for pair in placement]
         steps.append((os.closerange, (placement[-1][1] + 1, self.kept_from)))
+        # Landlock and limits before the filter, which takes both calls away from the child.
         steps += rlimits.of_job(request.total_cpu_s, self.address_space + request.memory_bytes)
         if self.seccomp:
             steps.append((seccomp.install_child, (not self.dies_with_parent,)))
+        # BEGUN last: whoever reads it knows that the steps before it were taken, for one that fails ends the
+        # child; what follows may be the candidate's.
         steps += [(gc.enable, ()), (os.write, (CHANNEL, BEGUN_FRAME))]
         return steps
 

@@ -36,7 +36,7 @@ getppid 110 173   getpriority 140 141   getrandom 318 278   getresgid 120 150   
 getrlimit 97 163   getrusage 98 165   getsid 124 156   getuid 102 174   sysinfo 99 179   uname 63 160
 getpeername 52 205   getsockname 51 204   getsockopt 55 209   shutdown 48 210
 """
-"""What any program may call, whatever the arguments."""
+"""Calls that every program may make, whatever the arguments."""
 
 _OTHERS = """
 chmod 90 -   fchmod 91 52   fchmodat 268 53   fcntl 72 25   ioctl 16 29   openat2 437 437
@@ -48,7 +48,7 @@ keyctl 250 219   recvfrom 45 207   sendto 44 206   link 86 -   linkat 265 37
 getxattr 191 8   lgetxattr 192 9   fgetxattr 193 10   listxattr 194 11   llistxattr 195 12
 flistxattr 196 13   setxattr 188 5   lsetxattr 189 6   fsetxattr 190 7
 """
-"""What only the zygote may call, or what is allowed by argument."""
+"""Calls of the zygote alone, and calls that are allowed or refused by their arguments."""
 
 _COLUMNS = {"x86_64": 1, "aarch64": 2}
 
@@ -94,6 +94,7 @@ def prctl(option: int, *arguments: int) -> int:
     Raises:
         OSError: When it failed, or the system has no such call.
     """
+    # Some options fail with EINVAL unless all arguments that they do not use are 0.
     return _checked(_function("prctl")(option, *map(_word, (*arguments, 0, 0, 0, 0)[:4])), f"prctl {option}")
 
 

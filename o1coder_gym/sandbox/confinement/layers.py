@@ -65,16 +65,23 @@ def put_on(blueprint: Blueprint) -> Surroundings:
     address_space = rlimits.address_space()
     uid = privileges.private_uid() if os.geteuid() == 0 else None
     filters = "seccomp" in blueprint.layers and seccomp.available()
+    # The order is forced. Namespaces come first: mounts and pivot_root are refused under Landlock and under
+    # the filter. Landlock's rules name files by descriptors of the new root, opened while this user still
+    # may.
     inside = _wanted(blueprint, "namespaces", missing) and _enter_namespaces(blueprint, uid, missing)
     rules = _landlock_rules(blueprint, inside, missing) if _wanted(blueprint, "landlock", missing) else None
     confined = filters and (inside or rules is not None)
     access = _Access.DIRECT if uid is None else _open_library(blueprint, inside, confined)
+    # A change of user needs capabilities, so they are dropped behind it.
     switched = uid is not None and _switch_user(uid, access, not filters, inside, missing)
     _drop_privileges(inside, missing)
+    # RLIMIT_NPROC counts all processes of the user: with an id of our own candidates are counted alone, else
+    # room is left for what runs beside them.
     alone = switched or inside
     rlimits.bound_zygote(
         rlimits.THREADS + (_ZYGOTE_PROCESSES if alone else _threads_of_user() + _SHARED_USER_ROOM)
     )
+    # Last but Landlock's own call: the filter refuses what all steps above need.
     filtered = _wanted(blueprint, "seccomp", missing) and _filter_calls(missing)
     if not inside and os.geteuid() == 0 and (rules is None or not filtered):
         from o1coder_gym.errors import SandboxError
@@ -212,6 +219,8 @@ def _without(paths: Iterable[str], hidden: tuple[str, ...]) -> Iterator[str]:
     for path in paths:
         if is_hidden(path):
             continue
+        # Landlock only adds rights: what lies below a readable folder cannot be taken away, so its siblings
+        # are named.
         if any(map(below([path]), hidden)) and os.path.isdir(path):
             yield from _without((entry.path for entry in os.scandir(path)), hidden)
         else:

@@ -94,6 +94,7 @@ def _unshare_as_root() -> bool:
 def _unshare_as_user() -> None:
     """Leaves the old namespaces by way of a user namespace, in which one's own ids are all there is."""
     user, group = os.geteuid(), os.getegid()
+    # The kernel takes a gid_map from the unprivileged only after `deny` was written to setgroups.
     unshare(_ALL | _NEW_USER)
     for name, content in (
         ("setgroups", "deny"),
@@ -106,8 +107,11 @@ def _unshare_as_user() -> None:
 
 def _become_first_process() -> None:
     """Forks into the new process namespace; the outer half waits for the inner one and ends with it."""
+    # unshare(CLONE_NEWPID) leaves the caller where it is: only its children enter the new namespace.
     inner = os.fork()
     if inner:
+        # The outer half must not hold the control socket: the trusted process tells a dead zygote by the end
+        # of that socket.
         os.closerange(0, os.sysconf("SC_OPEN_MAX"))
         os._exit(os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]) & 0xFF)
     # From inside, the first process gets only signals that it handles; Python handles this one.
@@ -127,11 +131,14 @@ def die_with_parent() -> None:
 
 def _build(root: Root) -> None:
     """Mounts what `root` says."""
+    # Where / is shared, as systemd makes it, mounts in here would show up outside.
     mount(None, "/", None, _RECURSIVE | _PRIVATE)
     _mount_memory(_SITE, "size=1m,mode=755,nr_inodes=4096", 0)
     islands = _mount_scratch(root)
     for path in root.readable:
         _show(path)
+    # An empty file system covers each hidden folder. It stays writable until the mount points of the packages
+    # below it are made.
     for path in filter(os.path.isdir, root.hidden):
         _mount_memory(_SITE + path, "size=64k,mode=755,nr_inodes=256", 0)
     for path in root.packages:
@@ -174,6 +181,7 @@ def _pivot() -> None:
     """Makes the site the root, read-only, and forgets the old one."""
     os.mkdir(f"{_SITE}/.old")
     os.chdir(_SITE)
+    # Unlike chroot(2) this leaves no way back: the old root is unmounted, not merely out of sight.
     syscall("pivot_root", b".", b".old")
     os.chdir("/")
     detach("/.old")

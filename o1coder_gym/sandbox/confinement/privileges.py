@@ -23,6 +23,8 @@ def private_uid() -> int | None:
     The one of its overseer is mapped, too.
     """
     for first, count in UID_SPACES:
+        # 2^22 is the largest pid_max of the kernel, so in the first space each process id has a user id of
+        # its own; in the small one ids repeat after 10,000.
         uid = first + os.getpid() % count
         if _is_mapped(uid) and _is_mapped(uid - count):
             return uid
@@ -72,6 +74,8 @@ def switch_to_overseer(uid: int) -> None:
     overseer = uid - next(count for first, count in UID_SPACES if first <= uid < first + count)
     os.setgroups([])
     os.setresgid(uid, uid, uid)
+    # Signals are checked against the target's real and saved ids, files against the effective one: children,
+    # who take `uid` for all three, match neither of the first two.
     os.setresuid(overseer, uid, overseer)
 
 
@@ -88,6 +92,7 @@ def drop_capabilities() -> None:
             break  # one past the last capability, or not allowed: then there are none to drop
     prctl(_AMBIENT, _CLEAR_ALL_AMBIENT)
     syscall("capset", struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
+    # Else a process of the same user could read this memory (ptrace, /proc/PID/mem).
     prctl(_SET_DUMPABLE, 0)
 
 

@@ -13,6 +13,7 @@ STACK_BYTES = 64 << 20
 """Room for deep recursion through C code; below the gap that the kernel keeps under the stack."""
 _FILE_BYTES = 16 << 20
 OPEN_FILES = 64
+# 2^47 bytes in pages of 4 KiB: all of a process's address space on x86_64.
 _MOST_PAGES = 1 << 35
 
 

@@ -32,12 +32,15 @@ def sweep(folder: str) -> bool:
 
 def _empty(folder: str, device: int) -> None:
     """Removes all below `folder` on its device: pulls the inside of each folder up, so that no path grows."""
+    # A candidate may have taken such a name: where a rename then fails, `sweep` returns False and the zygote
+    # is replaced.
     names = (f".{number}.swept" for number in itertools.count())
     while entries := [entry for entry in os.scandir(folder) if _device(entry) == device]:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)
                 continue
+            # A folder of mode 0300 can be filled and not listed; its owner may open it again.
             os.chmod(entry.path, _MODE)
             for inside in list(os.scandir(entry.path)):
                 if inside.is_dir(follow_symlinks=False):

@@ -31,7 +31,10 @@ _GET_ACTION_AVAILABLE = 2
 _SET_MODE_FILTER, _PR_SET_NAME, _PR_GET_NAME, _RLIMIT_STACK = 1, 15, 16, 3
 
 _ABSENT = ("clone3", "openat2", "futex_waitv")
-"""Answered with ENOSYS, so that the C library falls back to an older call."""
+"""Answered with ENOSYS, so that the C library falls back to an older call.
+
+clone3 and openat2 take their flags from memory, where a filter cannot read them.
+"""
 _ATTRIBUTES = tuple(f"{how}{what}xattr" for how in ("", "l", "f") for what in ("get", "set", "list"))
 """Answered with ENOTSUP, as by a file system without extended attributes; those who copy files ask."""
 _MESSAGES = {"sendto": 3, "recvfrom": 3, "sendmsg": 2, "recvmsg": 2}
@@ -107,6 +110,8 @@ def no_new_privileges() -> None:
 def _base_program() -> list[Instruction]:
     """Returns the zygote's filter."""
     program = [
+        # The same number is another call on another architecture: int 0x80 and x32 would pass the list below
+        # as something else, so they kill.
         (_LOAD, 0, 0, _ARCHITECTURE_OFFSET),
         (_JUMP_EQUAL, 1, 0, _ARCHITECTURES[MACHINE]),
         (_RETURN, 0, 0, _KILL),
@@ -135,6 +140,7 @@ def _child_program(own_files: bool) -> list[Instruction]:
         own_files: Whether all files that a child could own are those of its scratch folder.
     """
     program: list[Instruction] = [(_LOAD, 0, 0, _NUMBER_OFFSET)]
+    # Threads may be made, processes may not.
     program += _for_call(
         "clone", [_argument(0), (_JUMP_SET, 0, 1, _CLONE_THREAD), (_RETURN, 0, 0, _ALLOW), _refusal()]
     )
@@ -159,6 +165,8 @@ def _child_program(own_files: bool) -> list[Instruction]:
 
 def _limit_rules() -> list[Instruction]:
     """Reading one's own limits is allowed; raising the stack is answered as done: it is large already."""
+    # prlimit64(pid, resource, new, old): another pid is foreign, and a null `new` only reads. The filter
+    # loads 32 bits at a time, so a pointer is null when both of its words are.
     pid, resource, new_low, new_high = _argument(0), _argument(1), _argument(2), _argument(2, high=True)
     return [
         pid,
@@ -201,6 +209,7 @@ def _for_call(name: str, rules: list[Instruction]) -> list[Instruction]:
     """Returns `rules` for one call only; they must end in a return."""
     if name not in NUMBERS:
         return []
+    # Jumps are relative and forward; their offset is a byte, so `rules` has at most 255 entries.
     return [(_JUMP_EQUAL, 0, len(rules), NUMBERS[name]), *rules]
 
 

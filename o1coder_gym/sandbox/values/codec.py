@@ -1,4 +1,4 @@
-"""Values as tagged, bounded JSON text: what crosses the border of a candidate's process.
+"""Encodes values as tagged, bounded JSON text, the only form that crosses a candidate's process border.
 
 `encode` runs beside untrusted code, `decode` only inside sandboxed children. The trusted process
 never rebuilds a value from a candidate's text: it compares texts and JSON trees (`comparison.py`).
@@ -33,20 +33,22 @@ MAX_YIELDED = 1_000_000
 
 _SMALL = 1 << 63
 _SCALARS = frozenset((int, float, bool, str, type(None)))
+# Cycles end at MAX_DEPTH in `_Encoder`, and the plain path goes two lists deep, so the encoder need not
+# look for them.
 _write = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _read = json.JSONDecoder().decode
 
 
 class Handle:
-    """An object of the candidate's own classes, as the tester sees it: a number without behaviour.
+    """Stands in the tester for an object of the candidate's own classes: a number without behaviour.
 
-    It equals only itself. Passed back to the candidate, it is the object again.
+    It equals only itself. Passed back to the candidate, it is resolved to the object.
     """
 
     __slots__ = ("number",)
 
     def __init__(self, number: int) -> None:
-        """Args: the candidate's number of the object."""
+        """Args: index of the object in the candidate's `HandleTable`."""
         self.number = number
 
     def __eq__(self, other: object) -> bool:
@@ -60,19 +62,19 @@ class Handle:
 
 
 class HandleTable:
-    """The objects that a candidate's process has given away as handles; lives in that process."""
+    """Maps handle numbers to the objects that a process has handed out; lives in that process."""
 
     def __init__(self, limit: int = 10_000) -> None:
-        """Args: how many objects may be given away."""
+        """Args: largest number of objects that may be handed out."""
         self._limit = limit
         self._objects: list[Any] = []
         self._numbers: dict[int, int] = {}
 
     def number(self, value: Any) -> int:
-        """Returns the number of `value`, the same one for the same object.
+        """Returns the handle number of `value`, the same one for the same object.
 
         Raises:
-            ValueError: When too many objects were given away.
+            ValueError: When the limit of objects is reached.
         """
         if id(value) not in self._numbers:
             if len(self._objects) >= self._limit:
@@ -102,15 +104,15 @@ def encode(
 ) -> str:
     """Writes a value of builtin, numeric or numpy type as tagged JSON text.
 
-    Subclasses count as their builtin base and are read by the methods of that base, so overridden
-    ones have no say. A generator, another iterator or a dict view is run and written as what it yields.
+    Subclasses count as their builtin base and are read by the methods of that base; overridden methods
+    are never called. Generators, other iterators and dict views are consumed and written as their items.
 
     Args:
-        value: What to write.
-        handles: Takes in what has no encoding; None makes such objects an error.
-        ports: Takes in functions, for the other side to call; None makes them objects.
-        lazy: Gives iterators away as handles, to be asked for one item after another.
-        exact: Makes what would come back as something else an error: instances of subclasses.
+        value: The value to write.
+        handles: Table for objects without an encoding; None makes such objects an error.
+        ports: Table for functions that the other side may call; None treats them as objects.
+        lazy: Hands iterators out as handles, to be advanced one item at a time.
+        exact: Refuses what would not decode to the same type, such as instances of subclasses.
 
     Returns:
         ASCII text; lone surrogates are escaped.
@@ -131,13 +133,13 @@ def decode(
     handles: HandleTable | None = None,
     make: Callable[[str, int], Any] | None = None,
 ) -> Any:
-    """Rebuilds the value of a text that `encode` wrote; for sandboxed children only.
+    """Decodes a text that `encode` wrote; for sandboxed children only.
 
     Args:
         text: Encoded value.
         handles: Resolves handles to objects; None leaves them `Handle`.
-        make: Stands for what belongs to the other side, from its tag and number; None leaves handles
-            `Handle` and takes nothing else.
+        make: Builds the stand-in for an object of the other side from its tag and number; None
+            leaves handles as `Handle` and refuses every other kind.
 
     Raises:
         ValueError, TypeError, KeyError, RecursionError: When `encode` did not write it.
@@ -206,10 +208,14 @@ class _Encoder:
         """Returns the trees of all items."""
         return [self.tree(item, depth) for item in iterator]
 
+    # The writers call methods of the base class unbound (`int.__int__(value)`): a `__int__`, `__iter__` or
+    # `items` that the candidate's subclass overrides has no say in what is written.
     def integer(self, value: Any, depth: int) -> Any:
         exact = int.__int__(value)
         if -_SMALL <= exact < _SMALL:
             return exact
+        # Hex takes linear time. Decimal text of more than 4,300 digits is refused by the interpreter, and
+        # takes quadratic time where it is not.
         self.spend(exact.bit_length() // 4)
         return {"i": hex(exact)}
 
@@ -312,9 +318,11 @@ class _Encoder:
         kind = type(value)
         if isinstance(value, Handle):
             return {"h": value.number}
+        # Behind handles: the tester's `RemoteIterator` can be looped over too, and must not be run here.
         if kind in _ITERATORS or kind.__module__ == "itertools" or _is_only_iterable(kind):
             return self.iterator(value, depth)
         for module, name, write in _RARE_WRITERS:
+            # Looked up, not imported: an instance can exist only where its module is loaded already.
             base = getattr(sys.modules.get(module), name, None)
             if isinstance(base, type) and (kind is base if self.exact else issubclass(kind, base)):
                 return write(self, value, depth)

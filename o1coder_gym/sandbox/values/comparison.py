@@ -25,16 +25,16 @@ Tree: TypeAlias = Any
 Number: TypeAlias = int | float | complex | Fraction
 
 MALFORMED = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
-"""What reading a tree that no encoder wrote may raise."""
+"""Exceptions that a forged tree can cause; such a tree is unequal to everything."""
 
 _MAX_RATIONAL_BITS = 1 << 16
 _MAX_DECIMAL_EXPONENT = 5_000
 _MAX_MATCHED = 200
-"""Items of a set that are matched one by one where sorting does not pair them."""
+"""Largest set whose items are matched one by one if sorting does not pair them."""
 
 
 def same(got: str | bytes, expected: str, tol: float | None = None) -> bool:
-    """Whether an encoded result is the expected one of a call test.
+    """Returns whether an encoded result matches the expected result of a call test.
 
     Args:
         got: What the candidate's process wrote; any bytes.
@@ -45,7 +45,7 @@ def same(got: str | bytes, expected: str, tol: float | None = None) -> bool:
 
 
 def equal(got: str | bytes, expected: str) -> bool:
-    """Whether ``got == expected`` is true in Python; arguments as for `same`."""
+    """Returns whether ``got == expected`` holds in Python; arguments as for `same`."""
     return PYTHON_EQUALITY.texts(got, expected)
 
 
@@ -85,6 +85,7 @@ def number_of(tree: Tree) -> Number | None:
             numerator, denominator = map(_rational_part, body)
             return Fraction(numerator, denominator) if denominator else None
         case "m":
+            # Bounded before the power is taken: 10 to an exponent of 18 digits would never end.
             coefficient, exponent = map(_rational_part, body)
             if abs(exponent) > _MAX_DECIMAL_EXPONENT:
                 raise ValueError("exponent out of range")
@@ -94,6 +95,7 @@ def number_of(tree: Tree) -> Number | None:
 
 def _parse_int(digits: str) -> int:
     """Reads an int that JSON may carry; the encoder writes longer ones in hex."""
+    # 19 digits and a sign: `encode` writes no longer int in decimal. Python takes quadratic time for one.
     if len(digits) > 20:
         raise ValueError("integer too long")
     return int(digits)
@@ -133,8 +135,9 @@ class Equality:
     unordered: bool = False
 
     def texts(self, got: str | bytes, expected: str) -> bool:
-        """Whether two encoded values are equal; what cannot be read is not."""
+        """Returns whether two encoded values are equal; malformed text equals nothing."""
         got = _text(got)
+        # Equal texts are equal values, except that Python's NaN equals nothing, not even itself.
         if got == expected and (self.strict or "NaN" not in expected):
             return True
         return self._holds(self.outermost, got, expected)
@@ -189,6 +192,7 @@ class Equality:
         """Whether two tagged values other than numbers are equal."""
         ((tag, body),) = expected.items()
         ((got_tag, got_body),) = got.items()
+        # A set and a frozenset are equal in Python, and so are bytes and a bytearray.
         if tag in _SETS:
             return got_tag in _SETS and self._matched(_list(got_body), _list(body), self.key, self.trees)
         if tag in _BYTES:
@@ -226,6 +230,8 @@ class Equality:
         got, expected = sorted(got, key=key), sorted(expected, key=key)
         if all(map(same, got, expected)):
             return True
+        # What follows takes quadratic time, which a hostile set must not buy. Where equality is exact,
+        # sorting has paired all that can be paired.
         if not self.tol or len(got) > _MAX_MATCHED:
             return False
         for wanted in expected:
@@ -261,6 +267,8 @@ class Equality:
         The key of each part is made once, or sets within sets would take exponential time.
         """
         number = number_of(tree)
+        # The kind stands first in each key, so bodies of different kinds, which Python cannot order, are
+        # never compared.
         if type(number) is bool and self.strict:
             return ("bool", number)
         if number is not None:
@@ -329,6 +337,7 @@ def _number_key(number: Number) -> tuple[Any, ...]:
         number = number.real
     if isinstance(number, complex):
         return ("number~complex", *_number_key(number.real), *_number_key(number.imag))
+    # NaN gets a key of its own: it compares false with everything and would break the order of a sort.
     return ("number~nan",) if number != number else ("number", number)
 
 

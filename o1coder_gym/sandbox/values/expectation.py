@@ -1,4 +1,4 @@
-"""What a test expects of one call: the arguments, and a predicate on the encoded result.
+"""Expectations of call tests: the arguments of one call, and a predicate on its encoded result.
 
 The predicates run in the trusted process. Those of asserts answer as Python would on the same data;
 an object of the candidate's own classes comes as a handle, which is true, and equal to nothing.
@@ -24,14 +24,14 @@ from o1coder_gym.sandbox.values.comparison import (
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One call of the entry point, and what must hold of its result.
+    """One call of the entry point and the predicate that its result must satisfy.
 
     Attributes:
         args: Encoded list of positional arguments.
-        met_by: Whether an encoded result satisfies the test; takes any text, never raises.
-        wanted: What is expected, for people.
-        size: How many bytes the expected result has when it is encoded; 0 where it is short.
-        printed: Whether the result is what a program printed, and no encoded value.
+        met_by: Predicate on an encoded result; takes any text, never raises.
+        wanted: Human-readable description of the expected result.
+        size: Bytes of the encoded expected result; 0 if it is short.
+        printed: Whether the result is standard output rather than an encoded value.
     """
 
     args: str
@@ -59,6 +59,7 @@ def near(got: str, center: complex, bound: float, inclusive: bool = False) -> bo
     try:
         tree = read_tree(got)
         number = number_of(tree)
+        # Decimal − float is a TypeError in Python: there the assert would fail, so it does here.
         if number is None or (_is_decimal(tree) and not isinstance(center, int)):
             return False
         distance = abs(number - center)
@@ -91,6 +92,7 @@ def equal_as_sequence(got: str, expected: str) -> bool:
 def equal_as_set(got: str, expected: str) -> bool:
     """Whether ``set(got) == expected``, an encoded set."""
     try:
+        # Sorted keys and bisection, no set: foreign values may be chosen to collide in every hash table.
         wanted = sorted(map(PYTHON_EQUALITY.key, _items(read_tree(expected))))
         found = [False] * len(wanted)
         for item in _items(read_tree(got), len(wanted)):
@@ -142,6 +144,7 @@ def _items(tree: Tree, longest_range: int = 0) -> list[Tree]:
             return [key for key, _ in body]
         if tag == "b":
             return list(bytes.fromhex(body))
+        # Thirty bytes of range may stand for 10^18 items: one longer than what is expected is not spelt out.
         if tag == "r" and len(range(*body)) <= longest_range:
             return list(range(*body))
     raise ValueError("not iterable")

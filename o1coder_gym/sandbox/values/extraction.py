@@ -1,4 +1,4 @@
-"""Asserts and check functions read from their syntax tree as calls with expected results.
+"""Translates asserts and check functions into calls with expected results, from their syntax tree.
 
 A test that is translated needs no tester process: the candidate's process gets the arguments, the
 trusted one compares. The translation is exact or it is not made: whatever this file does not know,
@@ -35,7 +35,7 @@ _SINGLETONS = {"None": "null", "True": "true", "False": "false"}
 
 @lru_cache(maxsize=4096)
 def expectations(test: CallTest | AssertTest | CheckTest, entry_point: str) -> tuple[Expectation, ...] | None:
-    """Returns what a test expects, call by call; None if it needs a tester process.
+    """Returns the expectations of a test, one per call; None if the test needs a tester process.
 
     The test passes iff all expectations are met by the calls, made in order in one process.
 
@@ -55,7 +55,7 @@ def expectations(test: CallTest | AssertTest | CheckTest, entry_point: str) -> t
 
 
 def extract(test: AssertTest | CheckTest, entry_point: str) -> tuple[Expectation, ...] | None:
-    """Translates a test of asserts; None where that would not be exact.
+    """Translates a test of asserts into expectations; None if that would not be exact.
 
     Args:
         test: Untrusted source.
@@ -79,6 +79,8 @@ def looks_at_arguments(code: str) -> bool:
     Of a test too long to be read here that is taken for granted.
     """
     try:
+        # Literals cannot be looked at afterwards; a variable, or a part of one, can. Only then is the
+        # slower test needed that writes changed arguments back (`statements.compile_settling`).
         nodes = ast.walk(parse_module(code, MAX_TEST))
     except ValueError:
         return True
@@ -121,6 +123,8 @@ class _Translation(Evaluator):
                 ),
             ):
                 self.names["check"] = _Opaque("check")
+                # A name that a function assigns anywhere is local in all of it and unbound until then: it
+                # must not be read as the module's.
                 self.names.update((name, _Opaque("unbound")) for name in _stored_names(check))
                 self.names[parameter] = _Opaque("program")
                 self.statements(check.body)
@@ -214,8 +218,11 @@ class _Translation(Evaluator):
                 kind, relation = object, comparison.equal
             case _:
                 raise NotConstant("a function of the result")
+        # The arguments first, whichever side they stand on: `x == f(x)` compares x as the call has left it,
+        # and is refused here because x was passed.
         args = self.arguments(call)
         value = self.value(other)
+        # `set(f(x)) == [1]` is false whatever f returns; the tester says so by itself.
         if not isinstance(value, kind):
             raise NotConstant("of another type")
         self.weigh(value)
@@ -273,6 +280,7 @@ class _Translation(Evaluator):
         for part in _mutable_parts(values):
             if id(part) in self._passed:
                 raise NotConstant("an object passed twice")
+            # Keyed by id and kept alive: the id of a freed object would be given to another one.
             self._passed[id(part)] = part
         return encode(values)
 

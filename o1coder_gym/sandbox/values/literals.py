@@ -24,21 +24,23 @@ from typing import Any
 from o1coder_gym.sandbox.values.codec import encode
 
 ROOM = 1_000_000
-"""How many values, and words of eight characters or 32 bits, one evaluation may touch."""
+"""Work that one evaluation may do, in values and in words of eight characters or 32 bits."""
 
 _MAX_BITS = 1 << 17
 _MAX_HASHED = 5_000
 _MAX_EXPONENT = 5_000
 _HASH_MODULUS = sys.hash_info.modulus
 _MAX_SOURCE = 1 << 20
+# int() refuses text of more than 4,300 digits by default; 39,000 digits are just below _MAX_BITS bits.
 _SHORT_DIGITS, _MAX_DIGITS = 4_000, 39_000
 _LONG_NUMBER = re.compile(r"\d{4001,}")
-# a number, a string without escapes, or lists of them: the same in JSON and in Python
+# A number, a string without escapes, or lists of them: the same in JSON and in Python. Atomic and possessive,
+# so that a text that does not match fails in linear time.
 _PLAIN = re.compile(r'(?>[\[\]0-9 \n,.eE+-]++|"[^"\\\x00-\x1f]*+")*+')
 
 
 class NotConstant(ValueError):
-    """Raised when an expression is not constant, or too large to evaluate."""
+    """Raised when an expression is not constant, or too expensive to evaluate."""
 
 
 def encode_literal(source: str) -> str:
@@ -91,6 +93,7 @@ def _integer(digits: str) -> int:
         raise ValueError("integer too long")
     if len(digits) <= _SHORT_DIGITS:
         return int(digits)
+    # Halves: each int() below stays short, and the multiplication is Python's fast one (Karatsuba).
     half = len(digits) // 2
     return _integer(digits[:-half]) * 10**half + _integer(digits[-half:])
 
@@ -128,12 +131,12 @@ def parse_expression(source: str) -> ast.expr:
 
 
 class Evaluator:
-    """Evaluates expressions over builtin types within one room.
+    """Evaluates constant expressions over builtin types within a bounded amount of work.
 
     Attributes:
-        names: What names stand for; may be changed between evaluations.
-        functions: What may be called by name, unless `names` has the name too.
-        room: What is left to spend.
+        names: Values of names; may be changed between evaluations.
+        functions: Functions that may be called by name, unless `names` shadows them.
+        room: Work that is left, in the unit of `ROOM`.
     """
 
     def __init__(
@@ -167,7 +170,10 @@ class Evaluator:
             raise NotConstant("too large")
 
     def weigh(self, value: Any) -> None:
-        """Spends what it takes to walk through all of `value`; shared parts count each time."""
+        """Spends what it takes to walk through all of `value`.
+
+        Shared parts count each time: ``b = [a, a]; c = [b, b]; …`` is small in memory, exponential to walk.
+        """
         self.spend(1)
         if isinstance(value, int):
             self.spend(value.bit_length() // 32)
@@ -219,6 +225,8 @@ class Evaluator:
 
     def _hashed(self, values: list[Any]) -> list[Any]:
         """Pays for hashing `values`, of which few enough can collide to do no harm."""
+        # Dicts and sets of keys with one hash take quadratic time: few such keys are harmless, and keys that
+        # cannot collide at will may be as many as there is room for.
         if len(values) > _MAX_HASHED and sum(map(_may_collide, values)) > _MAX_HASHED:
             raise NotConstant("too many keys")
         self.weigh(values)
@@ -284,6 +292,7 @@ class Evaluator:
         return source[self.value(node.slice)]
 
     def _comprehension(self, node: Any) -> Any:
+        # A comprehension has a scope of its own: what it binds is forgotten behind it.
         outer = dict(self.names)
         values: list[Any] = []
         self._loop(node.generators, lambda: values.append(self._element(node)))
@@ -326,6 +335,7 @@ class Evaluator:
             self.weigh(argument)
         if function in (set, frozenset, dict) and arguments:
             self._hashed(list(arguments[0]))
+        # The order of a set depends on hashes, which differ between this process and the candidate's.
         if function in (list, tuple, str) and isinstance(
             arguments[0] if arguments else None, set | frozenset
         ):
@@ -335,6 +345,8 @@ class Evaluator:
 
 def _may_collide(value: Any) -> bool:
     """Whether values of this kind can be chosen to have one hash; small ints and texts cannot."""
+    # hash(n) is n modulo 2^61 − 1, so multiples of it collide at will; hashes of text are salted, those of
+    # smaller ints are the ints.
     return not (isinstance(value, str) or (isinstance(value, int) and abs(value) < _HASH_MODULUS))
 
 
@@ -346,6 +358,7 @@ def _growth(operation: ast.operator, left: Any, right: Any) -> int:
     """
     for sequence, times in ((left, right), (right, left)):
         if isinstance(operation, ast.Mult) and isinstance(sequence, list | tuple | str | bytes):
+            # Paid before the operation is done: `[0] * 10**9` must fail here, not in the allocator.
             return len(sequence) * max(0, times)
     if isinstance(left, Decimal) or isinstance(right, Decimal):
         raise NotConstant("arithmetic of decimals, whose exponents may grow")
@@ -355,6 +368,7 @@ def _growth(operation: ast.operator, left: Any, right: Any) -> int:
         raise NotConstant("power of an unusual number")
     match operation:
         case ast.Pow() if isinstance(left, int) and isinstance(right, int):
+            # The result has at most so many bits: known, and paid for, before it is computed.
             bits = left.bit_length() * max(0, right)
         case ast.LShift() if isinstance(left, int) and isinstance(right, int):
             bits = left.bit_length() + right

@@ -1,4 +1,4 @@
-"""Which whole programs may be run for one test after the other in the same process.
+"""Decides which whole programs may run several tests in one process, one after the other.
 
 A run leaves its process as it found it if the program keeps to its own names and to standard streams. That
 is read off its text, and in doubt denied: then each test has a process of its own, for about a millisecond.
@@ -36,9 +36,12 @@ _SET = re.compile(r"\b(\w+)\.\w+[ \t]*(?:[-+*/%@&|^<>]{1,2})?=(?!=)")
 
 @lru_cache(maxsize=256)
 def repeatable(source: bytes, prelude: bytes = b"") -> bool:
-    """Whether a program leaves nothing behind in its process that another run of it could find."""
+    """Returns whether a program surely leaves nothing in its process for another run of it to find."""
+    # Standard streams may be replaced: `streams.renew` opens new ones before each run.
     text = _STREAM.sub("", (prelude + b"\n" + source).decode("utf-8", "replace"))
     found = _IMPORT.findall(text)
+    # An import that the line pattern does not read (behind a colon, in a string, by `__import__`) is a
+    # doubt, and doubt means a process of its own.
     if len(found) != len(_IMPORTS.findall(text)) or _LASTING.search(text):
         return False
     if "numpy" in text and "random" in text:  # its stream of numbers would go on; that of random is renewed

@@ -1,4 +1,4 @@
-"""Draws a blueprint on the side of the trusted process: finds what of this machine programs need to read."""
+"""Makes the blueprint in the trusted process: finds the files of this machine that programs must read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STANDARD_MODULES = (
     *("abc", "array", "bisect", "collections", "copy", "functools", "heapq", "itertools", "json", "math"),
     *("operator", "random", "re", "string", "typing"),
 )
-"""What contest programs import; loaded once per zygote."""
+"""Modules that contest programs import; loaded once per zygote, before it forks."""
 
 _LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo")
@@ -56,6 +56,7 @@ def draw(layers: Iterable[str], packages: Iterable[str]) -> Blueprint:
 
 def _standard_library() -> list[str]:
     """Returns the folders that hold this interpreter's standard library and its shared library."""
+    # By the base interpreter's variables: those of a virtual environment name folders that hold no library.
     keys = ("stdlib", "platstdlib")
     folders = {os.path.realpath(sysconfig.get_path(key, vars=_BASE_VARIABLES)) for key in keys}
     return sorted(folders | {os.path.dirname(folder) for folder in folders})

@@ -1,4 +1,4 @@
-"""The zygotes of one judge: started when needed, replaced when they die or are worn out."""
+"""The worker pool of one judge: starts zygotes on demand, replaces dead and worn ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Pool:
     """Up to a number of workers that share one selector."""
 
     def __init__(self, blueprint: Blueprint, size: int) -> None:
-        """Args: how zygotes are made, how many may have a job at a time."""
+        """Args: the blueprint of all zygotes, and the largest number of concurrent jobs."""
         self.selector = selectors.DefaultSelector()
         self.missing: dict[str, str] = {}
         self._blueprint = blueprint
@@ -41,9 +41,9 @@ class Pool:
         """Returns up to `wanted` workers that can take a job now; starts more if there are too few.
 
         Args:
-            wanted: How many.
-            loaded: Whether they shall have packages loaded. Such zygotes are larger, so that each fork takes
-                longer: they are kept apart from the others.
+            wanted: Number of workers.
+            loaded: Whether they have packages imported. Such zygotes are larger and slower to fork, so
+                they are kept apart from the others.
 
         Raises:
             InfrastructureError: When no zygote can be started.
@@ -51,6 +51,8 @@ class Pool:
         self._has_full_batches = self._has_full_batches or wanted >= self._size
         kind = [worker for worker in self._workers if worker.loaded is loaded]
         free = [worker for worker in kind if not worker.busy]
+        # At most `size` jobs at a time over both kinds. Of each kind up to `size` zygotes may be alive, so
+        # batches that alternate between them start none anew.
         room = self._size - sum(worker.busy for worker in self._workers)
         while len(free) < min(wanted, room) and len(kind) < self._size:
             worker = Worker(self._blueprint, self.selector, self._free_cores(), loaded=loaded)
@@ -81,7 +83,7 @@ class Pool:
         return [worker for worker in self._workers if worker.deadline <= now]
 
     def greeted(self, worker: Worker) -> None:
-        """Notes that a worker is ready."""
+        """Records that a worker has become ready."""
         self._failed_starts = 0
         self.missing = dict(worker.missing or {})
 
@@ -96,11 +98,12 @@ class Pool:
         worker.close()
 
     def bury(self, worker: Worker, cause: WorkerDied) -> None:
-        """Closes a worker that failed.
+        """Closes a worker that died.
 
         Raises:
             InfrastructureError: When zygotes fail again and again before they are ready.
         """
+        # Only deaths before the first job count: a program that kills its zygote must not stop the judge.
         self._failed_starts += worker.missing is None
         self.retire(worker)
         if self._failed_starts >= _FAILED_STARTS:

@@ -1,4 +1,4 @@
-"""The trusted side of one zygote: starts it, hands it jobs, reads what comes, never waits."""
+"""The trusted side of one zygote: starts it, sends jobs and reads answers, all without blocking."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "HOME": _NO_FOLDER,
     "TMPDIR": _NO_FOLDER,
+    # Sets have the same order in every run, so that a verdict can be repeated.
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -59,12 +60,12 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker does at a time.
+    """One job of a worker: the request and the input of each child.
 
     Attributes:
-        request: For the zygote.
-        payloads: What each child is told: the candidate, then the tester if there is one.
-        stdin: What the program reads, in stdio mode.
+        request: Mode and limits, for the zygote.
+        payloads: Packed input of each child: the candidate, then the tester if there is one.
+        stdin: Standard input of the program, in stdio mode.
         answer_bytes: Most bytes that one child may answer.
         stdout_bytes: Most bytes that the program may print, in stdio mode.
     """
@@ -78,7 +79,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A job that ended: how its children did, and all that they wrote.
+    """A finished job: how its children ended, and all that they wrote.
 
     Attributes:
         children: How they ended, in the order of the payloads.
@@ -96,19 +97,19 @@ class Finished:
 
 
 class WorkerDied(Exception):
-    """Raised when a zygote is gone or makes no sense; its job has to be given to another one."""
+    """Raised when a zygote died or broke the protocol; its job has to be run by another one."""
 
 
 class Worker:
     """One zygote and the job that it does.
 
     Attributes:
-        missing: Why a layer does not hold, by its name; None until the zygote is ready.
-        cores: Where it and its children may run.
-        loaded: Whether it is for programs that want packages loaded.
-        jobs: How many jobs it was given.
-        clean: Whether it can take another one.
-        deadline: Monotonic time by which it has to say something; infinite while it is idle.
+        missing: Reasons for absent layers, by layer name; None until the zygote is ready.
+        cores: CPU cores on which it and its children may run.
+        loaded: Whether it serves programs that import packages.
+        jobs: Number of jobs it was given.
+        clean: Whether it can take another job.
+        deadline: Monotonic seconds by which it has to send something; infinite while it is idle.
     """
 
     def __init__(
@@ -119,13 +120,13 @@ class Worker:
         *,
         loaded: bool = False,
     ) -> None:
-        """Starts a zygote; it says later that it is ready.
+        """Starts a zygote without waiting for it; `missing` is set once it is ready.
 
         Args:
-            blueprint: What it shall be.
-            selector: Where its sockets are registered, with this worker as data.
-            cores: Where it and its children may run.
-            loaded: See the attribute.
+            blueprint: Layers and files of the sandbox.
+            selector: Selector to register its sockets with, this worker as their data.
+            cores: CPU cores on which it and its children may run.
+            loaded: Whether it is for programs that import packages.
 
         Raises:
             InfrastructureError: When no process can be started.
@@ -151,12 +152,13 @@ class Worker:
         with contextlib.suppress(OSError):  # it is dead already, or the system has no such thing
             os.sched_setaffinity(self._process.pid, cores)
         self._introduce(blueprint)
+        # Only behind the blueprint: `sendall` on a socket that does not block may stop half-way.
         self._control.setblocking(False)
         selector.register(self._control, selectors.EVENT_READ, self)
 
     @property
     def pid(self) -> int:
-        """Process id of the zygote, or of the process that stands outside its namespaces."""
+        """Process id of the zygote; with namespaces, of its half that stays outside."""
         return self._process.pid
 
     @property
@@ -165,7 +167,7 @@ class Worker:
         return bool(self._lines)
 
     def give(self, job: Job) -> None:
-        """Hands over a job; `handle` says when it is finished.
+        """Sends a job; `handle` returns its outcome later.
 
         Raises:
             WorkerDied: When the zygote is gone.
@@ -188,21 +190,24 @@ class Worker:
             except OSError as error:
                 raise WorkerDied(f"zygote {self.pid} takes no job: {error}") from error
         for line in self._lines:
+            # Most jobs fit into the socket's buffer and end before anything is watched: their answers wait in
+            # the socket until the report comes (`_finish`). Only a slow job has its lines read meanwhile
+            # (`_listen`).
             if not line.write():
                 self._selector.register(line.socket, selectors.EVENT_WRITE, self)
                 line.watched = True
 
     def handle(self, ready: object) -> Finished | None:
-        """Deals with one socket of this worker that is ready.
+        """Handles one ready socket of this worker.
 
         Args:
             ready: The socket, as the selector names it.
 
         Returns:
-            What became of the job, if it has just ended.
+            The finished job if it has just ended, else None.
 
         Raises:
-            WorkerDied: When the zygote is gone or makes no sense.
+            WorkerDied: When the zygote died or broke the protocol.
         """
         if ready is self._control:
             return self._listen()
@@ -212,7 +217,7 @@ class Worker:
         return None
 
     def partial_answer(self) -> bytearray:
-        """What the candidate of the running job has answered so far; changes when more comes."""
+        """Returns the live buffer of the candidate's answer; it grows as more arrives."""
         return self._lines[0].incoming
 
     def begin_test(self) -> None:
@@ -220,13 +225,13 @@ class Worker:
         self._tell(Mode.PROGRESS)
 
     def stop_job(self) -> None:
-        """Asks the zygote to end the running job; it then finishes as any other."""
+        """Asks the zygote to kill the running job, which then finishes as any other."""
         if not self._stop_sent:
             self._stop_sent = True
             self._tell(Mode.STOP)
 
     def _tell(self, mode: Mode) -> None:
-        """Sends word about the running job; a zygote that is gone or does not listen will be found out."""
+        """Sends a request about the running job; a dead zygote is noticed when its report is read."""
         with contextlib.suppress(OSError):
             self._control.send(pack_request(Request(mode)))
 
@@ -238,13 +243,15 @@ class Worker:
         self._selector.unregister(self._control)
         self._control.close()
         try:
+            # The end of the control socket ends the zygote's loop, and its namespace or death signal its
+            # children.
             self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
     def _introduce(self, blueprint: Blueprint) -> None:
-        """Tells the zygote what to be; if it is dead already, `handle` will say so."""
+        """Sends the blueprint; a zygote that died already is noticed by `handle`."""
         with contextlib.suppress(OSError):
             self._control.sendall(blueprint.to_json().encode() + b"\n")
 
@@ -263,6 +270,7 @@ class Worker:
             data = self._control.recv(REPORT_BYTES, socket.MSG_WAITALL)
         except OSError as error:
             raise WorkerDied(f"zygote {self.pid}: {error}") from error
+        # A report without a job, or half of one: the zygote is dead, or no longer what was started.
         if len(data) != REPORT_BYTES or not self.busy:
             raise WorkerDied(f"zygote {self.pid} ended")
         report = unpack_report(data)
@@ -310,6 +318,7 @@ class Worker:
             self._selector.unregister(line.socket)
             line.watched = False
         if line.overflown:
+            # A flood must not fill this memory until the CPU limit ends it.
             self.stop_job()
 
     def _finish(self, children: tuple[ChildReport, ...]) -> Finished:
@@ -324,6 +333,7 @@ class Worker:
         overflow = any(line.overflown for line in self._lines)
         self._drop_lines()
         self.deadline = math.inf
+        # Lines are opened in this order by `give`: one a payload, then standard output.
         told, printed = answers[: len(children)], answers[len(children) :]
         # One that was stopped has run nothing foreign yet: its tester may have ended before it was there.
         if not all(
@@ -364,6 +374,7 @@ class _Line:
         try:
             while self.outgoing:
                 self.outgoing = self.outgoing[self.socket.send(self.outgoing) :]
+            # `read_job` reads to the end of the stream, so the end has to be said.
             self.socket.shutdown(socket.SHUT_WR)
         except BlockingIOError:
             return False

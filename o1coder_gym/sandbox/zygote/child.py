@@ -1,4 +1,4 @@
-"""What runs in the forked candidate: confinement first, then the program, then the end.
+"""The forked candidate: confines itself, runs the program, exits.
 
 Everything here shares the candidate's process, so nothing here is trusted: whatever the candidate
 patches or forges, it can only change what *it* answers, and the right answers are not here.
@@ -26,6 +26,8 @@ from o1coder_gym.sandbox.zygote.service import Port, Service
 def run(steps: Sequence[Step], body: Callable[[], int]) -> None:
     """Runs one child from fork to end; never returns."""
     try:
+        # Each way out is `_exit`: a child that returned would go on in the zygote's loop and serve jobs, and
+        # one that raised would run the zygote's exit functions.
         take(steps)
         os._exit(body())
     except MemoryError as error:  # inputs or test code too large for the limit
@@ -65,6 +67,8 @@ def answer_calls(
     except BaseException as error:
         return _failed(error)
     handles = HandleTable()
+    # `SystemExit` and `KeyboardInterrupt` are answers too: a call that exits has failed, and the next one
+    # is made all the same.
     for index, given in enumerate(inputs):
         try:
             values = decode(given) if isinstance(given, str) else given
@@ -81,7 +85,7 @@ def _nothing() -> None:
 
 
 def stdio() -> int:
-    """Runs a whole program as ``__main__``, ends it as the interpreter would; returns the exit status."""
+    """Runs a whole program as ``__main__`` and shuts it down like Python; returns the exit status."""
     source, prelude = read_job(CHANNEL)
     try:
         streams.offer(source)
@@ -93,8 +97,8 @@ def stdio() -> int:
 def repeat() -> int:
     """Runs a whole program once for each input, and answers with what it printed; returns the exit status.
 
-    What a run leaves in the process is the next one's to find, so only programs that leave nothing come here
-    (`values.repeatable`), and the trusted process has a failure confirmed in a process of its own.
+    A run could find what an earlier one left in the process, so only programs that leave nothing come here
+    (`values.repeatable`), and the trusted process repeats a failure in a process of its own.
     """
     source, prelude, inputs = read_job(CHANNEL)
     streams.offer(source)
@@ -122,6 +126,8 @@ def _run_main(source: bytes, prelude: bytes) -> int:
         load(source, "__main__", prelude)
     except SystemExit as request:
         status = _exit_status(request.code)
+    # In the order of CPython's `Py_FinalizeEx`: threads, exit functions, streams, then the names of the
+    # main module, whose finalizers may print once more.
     threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
     atexit._run_exitfuncs()
     streams.flush()

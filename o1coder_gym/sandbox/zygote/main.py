@@ -35,6 +35,7 @@ _IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 def main() -> None:
     """Sets the zygote up, says what holds, and serves jobs until the trusted process is gone."""
     os.dup2(int(sys.argv[1]), CONTROL, inheritable=False)
+    # Descriptors that leak from the parent would be inherited by every candidate.
     os.closerange(CONTROL + 1, 1 << 16)
     control = socket(fileno=CONTROL)
     forget_heritage()
@@ -99,6 +100,8 @@ def _set_up(control: socket) -> Server:
     os.chdir(surroundings.scratch or NOWHERE)
     warm_up.run()
     gc.collect()
+    # A collection in a child would write into the header of every object and so copy every page:
+    # collected once here, then kept out of all later collections.
     gc.freeze()
     gc.disable()  # children enable it again
     _unlink_package()

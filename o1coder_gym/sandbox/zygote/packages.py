@@ -40,5 +40,6 @@ def _load(name: str) -> None:
         if name == "numpy":
             module.random.seed(0)
     except Exception:
+        # Half an import would be found by the program as if it were whole.
         for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] == name]:
             del sys.modules[loaded]

@@ -43,6 +43,7 @@ def load(source: bytes, name: str, prelude: bytes = b"", entry: str = "") -> dic
     namespace["__file__"] = PLACE
     if prelude:
         exec(compile_source(prelude, "<prelude>"), namespace)
+        # A platform's prelude may hold a stub of the function that is asked for: it must not stand in for it.
         namespace.pop(entry, None)
     exec(compile_source(source, FILENAME), namespace)
     return namespace
@@ -58,6 +59,7 @@ def compile_source(source: bytes, filename: str) -> types.CodeType:
     """
     try:
         text = source.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
+        # Else this file's `from __future__ import annotations` would hold in the program too.
         return compile(text, filename, "exec", dont_inherit=True)
     except MemoryError:
         raise

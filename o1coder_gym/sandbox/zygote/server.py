@@ -1,4 +1,4 @@
-"""The zygote's loop: takes a request, forks, watches, sweeps, reports; one job at a time."""
+"""The loop of the zygote: receive a request, fork, watch, clean up, report; one job at a time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Server:
     """Serves the jobs of one trusted process."""
 
     def __init__(self, control: socket, surroundings: Surroundings, names: Sequence[str]) -> None:
-        """Args: the socket that requests come by, what the zygote lives in, the packages to be had."""
+        """Args: the control socket, the confinement in force, the names of importable packages."""
         self._control = control
         self._surroundings = surroundings
         self._confinement = surroundings.confinement
@@ -57,6 +57,7 @@ class Server:
     def _do(self, request: Request, descriptors: list[int]) -> Report:
         """Does one job."""
         if self._packages.load(request.packages):
+            # Loaded packages count as the zygote's own memory: the limit is what a program may use above it.
             self._confinement = self._confinement._replace(address_space=rlimits.address_space())
         try:
             children = self._start(request, descriptors)
@@ -65,6 +66,8 @@ class Server:
         reports = self._watch.run(children, request)
         for descriptor in descriptors:
             os.close(descriptor)
+        # Processes first: one that still ran could write into the folder behind the sweep. Then files, then
+        # objects of the kernel; what cannot be cleaned has the zygote replaced.
         self._end_strays()
         clean = self._surroundings.scratch is None or sweep(self._surroundings.scratch)
         if self._surroundings.watched:

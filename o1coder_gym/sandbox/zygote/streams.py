@@ -78,6 +78,7 @@ def renew(given: bytes, files: Sequence[int], recursion_limit: int) -> None:
     sys.stderr = sys.__stderr__
     sys.setrecursionlimit(recursion_limit)
     sys.argv[:] = [PLACE]
+    # Each run draws the numbers that it would draw in a process of its own.
     sys.modules["random"].seed(0)
 
 

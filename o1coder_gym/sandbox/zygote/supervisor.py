@@ -1,4 +1,4 @@
-"""The zygote's watch over its children: CPU time decides, wall time is the backstop."""
+"""Enforces the limits of the zygote's children: CPU time decides, wall time is the backstop."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ class Child:
 
     def cpu_s(self) -> float:
         """CPU seconds that all threads of the process have used."""
+        # The kernel's number for the CPU clock of a process (MAKE_PROCESS_CPUCLOCK with CPUCLOCK_SCHED), as
+        # clock_getcpuclockid(3) returns it: works without /proc and counts threads that have ended.
         process_clock = (~self.pid << 3) | 2
         return time.clock_gettime(process_clock)
 
@@ -64,16 +66,16 @@ class Child:
 
 
 class Watch:
-    """The watch over one job at a time; holds SIGCHLD back in this process, to wait for it."""
+    """Watches one job at a time; blocks SIGCHLD in this process in order to wait for it."""
 
     def __init__(self, control: int, on_slow: Callable[[], None], makes_progress: Callable[[], bool]) -> None:
         """Prepares to watch.
 
         Args:
-            control: The control socket; readable when the trusted process has something to say.
-            on_slow: Called once for a job that takes its time.
-            makes_progress: Reads the control socket; says whether the job has answered a test and goes on,
-                or shall be stopped.
+            control: File descriptor of the control socket; readable when a request has arrived.
+            on_slow: Called once for a job that outlasts `_NOTICE_S`.
+            makes_progress: Reads the control socket; True if the job has completed a test and continues,
+                False if it is to be stopped.
         """
         self._control = control
         self._on_slow = on_slow
@@ -82,7 +84,7 @@ class Watch:
         signal.pthread_sigmask(signal.SIG_BLOCK, _CHILD_ENDED)
 
     def run(self, children: list[Child], request: Request) -> tuple[ChildReport, ...]:
-        """Waits until all children of a job have ended, and sees to it that they do.
+        """Waits until all children of a job have ended; kills those over a limit.
 
         Args:
             children: The candidate, then the tester if there is one; when the last ends, so do all.
@@ -93,6 +95,9 @@ class Watch:
         """
         self._alive = list(children)
         started = time.monotonic()
+        # Most jobs end within milliseconds: one system call waits for them, without pidfds and poll. SIGCHLD
+        # is blocked, so it stays pending if a child ends before the wait; several merge into one, which is
+        # why `_reap` asks every child.
         while self._alive and (patience_s := started + _NOTICE_S - time.monotonic()) > 0:
             if signal.sigtimedwait(_CHILD_ENDED, patience_s):
                 self._reap(children[-1])
@@ -168,6 +173,8 @@ class _Limits:
             else:
                 patience_s = min(patience_s, left_s, total_left_s)
         now = time.monotonic()
+        # CPU time tells a program that waits from one that the machine's load has starved: a window without
+        # progress ends the job, one with progress buys another, up to `_end`.
         if now >= self._window_end:
             used_s = total_s - self._window_cpu_s
             if used_s < _PROGRESS * self._request.cpu_s or now >= self._end:
@@ -175,4 +182,5 @@ class _Limits:
                     child.kill(Ending.WALL)
             self._window_cpu_s = total_s
             self._window_end += self._request.wall_s
+        # At least a millisecond, or poll() would spin just before a deadline.
         return math.ceil(1000 * max(0.001, min(patience_s, self._window_end - time.monotonic())))

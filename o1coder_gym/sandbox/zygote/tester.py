@@ -1,4 +1,4 @@
-"""What runs in the tester: one assert or check test, calling the candidate in the other child.
+"""The tester process: runs one assert or check test, which calls the candidate in the other child.
 
 Test code may be generated, so it is confined like a candidate. It sees of the candidate's program only
 plain values and handles; objects that lie about equality never reach it. Only a test that itself names
@@ -192,6 +192,8 @@ class Line:
         try:
             return encode(value, ports=self._ports, exact=True).encode()
         except (TypeError, ValueError, RecursionError) as error:
+            # `UNSUPPORTED` masks a test, so only the test may cause it: else a program could return what
+            # cannot be handed back and have its failure masked.
             if self._returned_much:  # it may be of the program's making
                 raise
             self.unsupported = f"the test hands over what cannot be judged: {error}"
@@ -214,6 +216,7 @@ class Line:
         kind = builtin_kind(classes)
         own = [name for name in classes.split()[:_MOST_CLASSES] if not hasattr(builtins, name)]
         for name in reversed(own):
+            # One class a name: `except` finds classes by identity.
             kind = self._exceptions.setdefault(name, type(name, (kind,), {}))
         return kind
 
@@ -308,6 +311,8 @@ class _Names(dict[str, Any]):
     """The builtins of a test, and behind them whatever the program defines."""
 
     def __init__(self, line: Line) -> None:
+        # The interpreter looks a name up in the globals, then in `__builtins__`; where that is no exact dict
+        # it goes through `__getitem__`, so `__missing__` sees each name that the test does not define.
         super().__init__(vars(builtins))
         self._line = line
 
@@ -360,10 +365,13 @@ def judge(
     except BaseException as error:
         if line.unsupported:
             return FrameKind.UNSUPPORTED, line.unsupported.encode("utf-8", "replace")
+        # What the program raised and the test let through is the program's error, no failed assertion. An
+        # unknown name is a KeyError of `_Names`, which the interpreter turns into a NameError of its own.
         if error is line.raised or (isinstance(error, NameError) and isinstance(line.raised, KeyError)):
             kind = FrameKind.MEMORY if line.complaint.startswith(b"MemoryError") else FrameKind.ERROR
             return kind, line.complaint
         return FrameKind.WRONG, describe(error.__cause__ or error)
+    # A test may catch everything and go on: the line remembers what it swallowed.
     if line.gone:
         return FrameKind.GONE, b""
     if line.unsupported:
