@@ -97,6 +97,7 @@ class Abilities:
             body: The request that it refused.
         """
         words = refusal.words
+        # In this order: one refusal may name several parameters, and the limit is renamed, not left out.
         if _UNSUPPORTED.search(words):
             if "messages" in body and "max_tokens" in body and "max_completion_tokens" in words:
                 return replace(self, limit="max_completion_tokens")
