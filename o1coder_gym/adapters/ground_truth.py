@@ -87,6 +87,7 @@ def _asserts(codes: Sequence[Any], field: str) -> GroundTruth:
             raise ProblemFileError(f"field {field!r}: expected asserts, got {type(code).__name__}")
         parse_code(code, field)
     called = [called_by(code) for code in codes]
+    # The first function that all asserts call; helpers and builtins are mostly called by some alone.
     shared = [name for name in called[0] if all(name in names for names in called)] if called else []
     return GroundTruth(tuple(map(AssertTest, codes)), shared[0] if shared else None)
 

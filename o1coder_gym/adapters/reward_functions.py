@@ -60,6 +60,7 @@ async def slime_reward(args: Any, sample: Any, **kwargs: Any) -> Any:
     items = zip((one.response for one in samples), truths, strict=True)
     scores = await score_all_async([(program_in(text), read_ground_truth(truth)) for text, truth in items])
     for one, found in zip(samples, scores, strict=True):
+        # The list of rewards has no place for a mask; a removed sample keeps its tokens out of the loss.
         if found.masked:
             one.remove_sample = True
     rewards = [0.0 if found.masked else found.reward for found in scores]
