@@ -35,11 +35,11 @@ JEFFREYS = 0.5
 
 @dataclass(slots=True)
 class Arm:
-    """Values that going one way has led to. Mutable.
+    """Statistics of one arm. Mutable.
 
     Attributes:
-        total: Their sum.
-        count: Their number.
+        total: Sum of the values in [0, 1] that it led to.
+        count: Number of these values.
     """
 
     total: float = 0.0
@@ -89,6 +89,7 @@ def ab_mcts(
         The end of highest value, ties by mean log-probability; with the tree.
     """
     tree = Tree(root, width=width, alpha_compile=alpha_compile)
+    # Derived from run seed, problem and `seed`: equal draws whatever else runs in the same driver.
     generator = default_rng(context.generator(seed).getrandbits(64))
     last = context.cap(simulations, SIMULATIONS)
     arms: dict[Node, Arms] = {}
@@ -107,8 +108,8 @@ def ab_mcts(
 def descend(tree: Tree, arms: dict[Node, Arms], generator: Generator) -> list[Node]:
     """Returns the path from the root to the node where the GEN arm won.
 
-    Where no child is left to go on to, GEN wins at the node of the fewest samples on the path. Empty if no
-    sample can be drawn anywhere.
+    Where no child is open, GEN wins at the node with the fewest samples on the path. Empty if the root is
+    closed, so that no sample can be drawn anywhere.
     """
     path = [tree.root]
     while not tree.root.closed:
@@ -116,8 +117,10 @@ def descend(tree: Tree, arms: dict[Node, Arms], generator: Generator) -> list[No
         children = [child for child in node.children if not child.closed]
         if not children:
             return path[: fewest_samples(path) + 1] if node.asked else path
+        # Unseen arms draw from the prior alone, so a fresh node goes wider with probability ½.
         if node.asked < tree.width and _go_wider(arms.get(node, Arms()), generator):
             return path
+        # [K] each: one posterior per child, one draw each, the largest wins (Thompson sampling).
         totals = np.array([child.total for child in children])
         visits = np.array([child.visits for child in children])
         path.append(children[int(_draw(totals, visits, generator).argmax())])
@@ -125,11 +128,11 @@ def descend(tree: Tree, arms: dict[Node, Arms], generator: Generator) -> list[No
 
 
 def generate(tree: Tree, node: Node, sampling: Sampling) -> Part[tuple[list[Node], float | None]]:
-    """Draws one step at `node` and follows the policy from it to an end; all of it stays in the tree.
+    """Samples one step at `node` and rolls out from it; all steps stay in the tree.
 
     Returns:
-        The nodes at which a step was drawn, and the value: that of the end; 0 if the first step was there
-        already, for going wider brought nothing; None where the judge failed.
+        The nodes at which a step was sampled, and the value of the end: 0 if a step was a duplicate, because
+        going wider gained nothing; None where the judge failed.
     """
     path = [node]
     while True:
@@ -142,7 +145,7 @@ def generate(tree: Tree, node: Node, sampling: Sampling) -> Part[tuple[list[Node
 
 
 def learn(arms: dict[Node, Arms], passed: Iterable[Node], made: Iterable[Node], value: float) -> None:
-    """Counts a value for CONT in the nodes passed through, and for GEN where steps were drawn."""
+    """Adds a value to the CONT arm of the nodes passed and to the GEN arm where steps were sampled."""
     for node in passed:
         arms.setdefault(node, Arms()).deeper.add(value)
     for node in made:

@@ -1,8 +1,8 @@
 """Beam search over reasoning steps.
 
-Diverse beam: several beams that never meet, as in DVTS (diverse verifier tree search).
+Diverse beam: beams in separate subtrees, as in DVTS (diverse verifier tree search).
 
-Both begin anew when all paths have ended, as long as a budget lasts; what they find is one tree.
+Both restart when all paths have ended, while a budget lasts; all beams share one tree.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def beam(
     tree = Tree(root, width=branch * width, alpha_compile=alpha_compile)
     with suppress(BudgetExhausted):
         for _ in context.rounds(beams, 1):
+            # The root alone must fill a beam: `width` paths with `branch` samples each, as at every later
+            # depth.
             found = yield from reach(tree, [tree.root], branch * width, sampling=sampling)
             while kept := (yield from best(found, width, rank)):
                 found = yield from reach(tree, kept, branch, sampling=sampling)
@@ -135,7 +137,7 @@ def diverse_beam(
 
 
 def _best_of_each(nodes: Sequence[Node], width: int, rank: Rank) -> Part[list[Node]]:
-    """Returns the `width` nodes of highest rank in each group."""
+    """Returns the `width` nodes of highest rank in each group, a group being all paths of one first step."""
     groups: dict[Node, list[Node]] = {}
     for node in nodes:
         groups.setdefault(_first_step(node), []).append(node)
@@ -148,4 +150,5 @@ def _best_of_each(nodes: Sequence[Node], width: int, rank: Rank) -> Part[list[No
 def _first_step(node: Node) -> Node:
     """Returns the child of the root that a node lies under."""
     path = list(node.path())
+    # `path` runs from the node to the root, so the last but one is the first step.
     return path[-2]

@@ -83,15 +83,15 @@ def best_of_n_random(
 
 
 def by_tests(rollouts: Sequence[Rollout]) -> Rollout:
-    """Returns the rollout of highest value; a failure of the judge ranks last, ties by log-probability.
+    """Returns the rollout of highest value, ties by log-probability; judge failures rank last.
 
-    Without tests all programs that load are such a tie.
+    Without tests all programs that load tie.
     """
     return max(rollouts, key=lambda r: (standing(r.value, r.outcome), r.mean_logprob))
 
 
 def chosen(rollouts: Sequence[Rollout], choice: Choice) -> SearchResult:
-    """Returns what `choice` takes of the rollouts that committed code; nothing if none did."""
+    """Returns the choice among the rollouts that committed code; an empty result if none did."""
     programs = [rollout for rollout in rollouts if rollout.program is not None]
     if not programs:
         return SearchResult(None)
@@ -102,11 +102,13 @@ def chosen(rollouts: Sequence[Rollout], choice: Choice) -> SearchResult:
 def _sample(
     rollouts: list[Rollout], root: State, n: float, width: int, early_stop: bool, sampling: Sampling
 ) -> Turns:
-    """Fills `rollouts`, `width` at a time."""
+    """Samples rollouts into `rollouts`, `width` at a time."""
     if min(n, width) < 1:
         raise UsageError(f"n and width must be at least 1, got {n} and {width}")
     while len(rollouts) < n:
         wave = [Rollout(root) for _ in range(int(min(width, n - len(rollouts))))]
+        # Before the first yield: when the budget ends in the middle, the finished ones of this batch still
+        # count.
         rollouts += wave
         yield from follow(wave, sampling)
         if early_stop and any(rollout.solved for rollout in wave):

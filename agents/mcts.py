@@ -39,7 +39,7 @@ from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.types import Problem, Sampling, State
 
 WIDENING_C = 0.3
-"""Exploration constant of UCT on the way to a node that is widened."""
+"""Exploration constant of UCT on the path to a node that is sampled beyond its width."""
 
 
 def mcts(
@@ -121,16 +121,17 @@ def puct(
 def _widening(
     width: int | None, widening: Widening | None, bounded: Widening, usual: int
 ) -> tuple[int, Widening]:
-    """Returns the width of a tree and how its nodes widen, where one of the two or both are not told."""
+    """Returns the width of a tree and its widening rule; fills in the one that the caller left out."""
     if widening is None:
         widening = growing if width is None else bounded
     if width is None:
+        # `growing` never allows fewer than its width, so 1 leaves the number of samples to the visits alone.
         width = 1 if widening is growing else usual
     return width, widening
 
 
 def _searched(tree: Tree, rules: Rules, simulations: float, parallel: int, early_stop: bool) -> Search:
-    """Searches until the simulations or the budget end; returns the best of what was found by then."""
+    """Searches until the simulations or the budget end; returns the best program found by then."""
     with suppress(BudgetExhausted):
         yield from search(tree, rules, simulations=simulations, parallel=parallel, early_stop=early_stop)
     return tree.result()

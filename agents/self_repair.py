@@ -59,7 +59,7 @@ def self_repair(
 
 
 def repair_note(failed: Rollout) -> Step | None:
-    """Returns the step that shows a program and what is wrong with it; None if nothing is to be told."""
+    """Returns the step that shows a program and its test feedback; None without program or feedback."""
     code = failed.state.code
     if code is None or failed.value is None or failed.last is None or not failed.last.feedback:
         return None

@@ -63,6 +63,7 @@ class ActingPolicy:
                 del self._agents[next(iter(self._agents))]
             self._agents[name] = self._make()
         agent = self._agents[name]
+        # Counted by difference: the agent keeps one total, and only a budget of tokens needs it.
         before = _tokens_of(agent, needed=most < LONGEST_ACTION)
         action = agent.act(*self._seen(request.state))
         if not isinstance(action, str):

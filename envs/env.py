@@ -40,7 +40,7 @@ METADATA: dict[str, Any] = {  # checkers try all modes that are named
 
 @dataclass(frozen=True, slots=True)
 class EnvState:
-    """A saved position, random numbers included; pickles, and may be set as often as one likes.
+    """A saved position with the state of the random generator; picklable, and restorable any number of times.
 
     Attributes:
         cursor: Where the episode is; None before the first reset.
@@ -167,7 +167,7 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
         return EnvState(self._cursor, copy.deepcopy(self.np_random.bit_generator.state))
 
     def set_state(self, state: EnvState) -> None:
-        """Goes to a position that `get_state` of an equal environment returned.
+        """Restores a position that `get_state` of an equal environment returned.
 
         Raises:
             UnknownNameError: When its problem is not one of this environment.
@@ -190,6 +190,8 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
         self.interaction = with_alpha(self.interaction, alpha)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ReasoningEnv:
+        # Values and handles: cursors are frozen, the interaction holds judge and policy, which no fork may
+        # copy.
         shared = {"interaction", "_cursor"}
         rng = self.np_random
         clone = object.__new__(type(self))

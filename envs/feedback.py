@@ -1,4 +1,4 @@
-"""What an agent is told about its program: bounded sentences on the public tests, and nothing else."""
+"""Feedback on a program: bounded sentences on the public tests, and nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_CHARS = 4_096
 
 
 def describe(problem: Problem, verdict: Verdict) -> str:
-    """Says how a committed program did.
+    """Describes the verdict on a committed program.
 
     Args:
         problem: The question with its public tests.
@@ -45,6 +45,7 @@ def describe(problem: Problem, verdict: Verdict) -> str:
         if verdict.outcome is Outcome.NO_TESTS:
             return "The program loads; there are no tests that it could pass."
         return _reason(verdict)
+    # Of further tests only the count: their inputs and outputs would leak into the next attempt.
     public = verdict.tests[: len(problem.public_tests)]
     further = verdict.tests[len(problem.public_tests) :]
     lines = [*_scores(public, further), *_failures(problem, public)]

@@ -1,4 +1,4 @@
-"""The decision process itself: the one place where parsing, judging, rewarding and ending are decided.
+"""The decision process: the one place where actions are parsed, judged, rewarded and episodes end.
 
 B is the batch: the pairs (state, action) of one call.
 """
@@ -34,7 +34,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 CACHE_ENTRIES = 1 << 16
-"""Verdicts and step scores kept; the oldest is forgotten first."""
+"""Maximum number of cached verdicts, and of step scores; the oldest entry is evicted first."""
 
 
 class ReasoningModel:
@@ -102,7 +102,7 @@ class ReasoningModel:
         self._process: dict[State, tuple[float, ...]] = {}
 
     def forget_scores(self) -> None:
-        """Forgets what the scorer said and keeps, on which later scores depend by rounding."""
+        """Clears cached scores and the scorer's own cache, on which later scores depend by rounding."""
         self._process.clear()
         forget = getattr(self._scorer, "forget", None)
         if forget is not None:
@@ -149,13 +149,13 @@ class ReasoningModel:
         ]
 
     def execute(self, runs: Sequence[Execute], /) -> list[Executed]:
-        """Runs programs on inputs, in one batch, within the limits of their problems; nothing is cached.
+        """Runs programs on inputs in one batch, within the limits of their problems, uncached.
 
         Args:
             runs: Programs of this model's problems, with inputs.
 
         Returns:
-            What each did. After an input on which a program hangs it is not run any more.
+            Results of each. A program is not run on the inputs behind one on which it hangs.
 
         Raises:
             UsageError: When the judge cannot tell what programs return.
@@ -172,16 +172,16 @@ class ReasoningModel:
         ]
 
     def stopped(self, states: Sequence[State]) -> list[Reward]:
-        """Returns what the last step of a chain is paid if the policy stops there, without code.
+        """Returns the reward of the last step of a chain if the policy stops there, without code.
 
-        A chain that its policy leaves unfinished is worth what one is that the step limit cuts there: R is
-        `tau_fail`. It is paid in place of what the step was paid when the episode could still go on.
+        An unfinished chain is rewarded as if the step limit cut it there: R is `tau_fail`. This replaces the
+        reward that the step got while the episode could still continue.
 
         Args:
             states: B unfinished states.
 
         Returns:
-            B rewards, in order; of a chain without steps what nothing is worth.
+            B rewards, in order; that of an empty chain is the reward of no evidence.
         """
         return [self._reward(Evidence(process, None, truncated=True)) for process in self._scored(states)]
 
@@ -191,6 +191,7 @@ class ReasoningModel:
 
     def with_reward(self, reward: RewardFunction) -> ReasoningModel:
         """Returns this model under another reward; problems, handles and caches are shared."""
+        # Not through __init__: judge, caches and tests are to be the same objects.
         model = object.__new__(ReasoningModel)
         model.__dict__.update(self.__dict__)
         model._reward = reward
@@ -230,14 +231,17 @@ class ReasoningModel:
     def _judged(self, states: Sequence[State]) -> list[tuple[Verdict, str] | None]:
         """Returns verdict and feedback of each state that committed code; new programs in one batch."""
         keys = [(state.problem_id, code) if (code := state.code) is not None else None for state in states]
+        # Each distinct program once, whatever rollouts came to it: judging is what a step costs.
         new = [key for key in dict.fromkeys(keys) if key is not None and key not in self._verdicts]
         fresh: dict[tuple[str, str], tuple[Verdict, str]] = {}
         if new:
             verdicts = self._judge.evaluate([self._submission(*key) for key in new])
             for key, verdict in zip(new, verdicts, strict=True):
                 fresh[key] = verdict, feedback.describe(self._problems[key[0]], verdict)
+        # Read before the cache is written: a batch larger than the cache would evict its own verdicts.
         answers = [None if key is None else fresh.get(key) or self._verdicts[key] for key in keys]
         for key, judged in fresh.items():
+            # A failure of the judge may pass: the next call tries again.
             if judged[0].outcome is not Outcome.INFRASTRUCTURE:
                 _remember(self._verdicts, key, judged)
         return answers
@@ -250,10 +254,12 @@ class ReasoningModel:
         if self._scorer is None:
             return [(0.0,) * len(state.steps) for state in states]
         known = {state: self._process[state] for state in states if state in self._process}
+        # Shortest prefixes first, so that a parent's scores are known when its child's are put behind them.
         new = list(dict.fromkeys(prefix for state in states for prefix in self._unscored_prefixes(state)))
         for state in new:
             parent = _parent(state)
             known.setdefault(parent, self._process.get(parent, ()))
+        # Malformed steps are 0 by rule, and are never shown to the scorer.
         values = iter(self._ask_scorer([state for state in new if not _is_malformed(state)]))
         for state in new:
             value = 0.0 if _is_malformed(state) else next(values)

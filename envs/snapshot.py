@@ -64,6 +64,7 @@ def set_state(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any], state: Sn
     if names != saved:
         raise UsageError(f"the state of {saved or 'a bare environment'} does not fit {names or 'a bare one'}")
     for layer, (_, attributes) in zip(stack, state.layers, strict=True):
+        # Attributes that the wrapper got after the snapshot must go, or a restored state would differ.
         for name in set(vars(layer)) - set(attributes) - _LINKS:
             delattr(layer, name)
         vars(layer).update(copy.deepcopy(attributes))

@@ -156,6 +156,7 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         stale = np.flatnonzero(self._finished).tolist()
         if stale and self.autoreset_mode is AutoresetMode.DISABLED:
             raise ResetNeeded(f"episodes {stale} are over; reset them with options={{'reset_mask': ...}}")
+        # NEXT_STEP: the step after an end ignores the action and resets, with reward 0 (SyncVectorEnv).
         fresh = stale if self.autoreset_mode is AutoresetMode.NEXT_STEP else []
         self._advance([index for index in range(self.num_envs) if index not in set(fresh)], actions)
         self._begin(fresh)
@@ -249,6 +250,7 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             for index, cursor in zip(indices, self.interaction.begin(starts), strict=True):
                 self._cursors[index] = cursor
         except BaseException:
+            # A draw whose episode could not begin did not happen: the next reset draws the same task.
             for generator, state in drawn:
                 generator.state = state
             raise

@@ -1,4 +1,4 @@
-"""The second player of a search: it looks for inputs on which programs part that pass all known tests.
+"""The second player of a search: it looks for inputs on which programs that pass all known tests differ.
 
     for each turn of the first player:
         answer it
@@ -35,8 +35,8 @@ ATTACKERS: Mapping[str, Attacker] = MappingProxyType({"mutation": by_mutation})
 """By the name that ``adversary=`` of a spec may say."""
 
 _FEW, _GROWTH = 8, 1.25
-"""Up to so many distinct passing programs each new one is attacked at once; then as soon as they are so many
-times those of the last attack."""
+"""Up to `_FEW` distinct passing programs each new one starts an attack; beyond, a growth by the factor
+`_GROWTH` since the last attack does."""
 _RUNS = 128
 """Inputs per program that one attack may try, confirmations included."""
 _PATIENCE = 64
@@ -44,7 +44,7 @@ _PATIENCE = 64
 
 @dataclass(slots=True)
 class _Duel:
-    """What the second player knows of one search. Mutable."""
+    """State of the second player in one search. Mutable."""
 
     problem: Problem
     attacker: Attacker
@@ -65,7 +65,7 @@ class _Duel:
         return [replace(program, samples=samples[code]) for code, program in by_code.items()]
 
     def strike(self, *, last: bool = False) -> Part[None]:
-        """Attacks the programs that pass, if there are enough new ones."""
+        """Attacks the passing programs if enough new ones were found since the last attack."""
         programs = self.passing()
         few = last or len(programs) <= _FEW
         more = len(programs) > (1 if few else _GROWTH) * len(self.attacked)
@@ -93,12 +93,13 @@ class _Duel:
             self.ruled = rulings(self.problem, end.value)
 
     def opinions(self) -> dict[State, float]:
-        """Returns how each program that was attacked stands: on the inputs found, then by its class."""
+        """Returns the score of each attacked program: by rulings on the inputs found, then by class."""
         if self.found is None:
             return {}
         whole = sum(self.found.weights) + 1
         standing, classes = by_rulings(self.found, self.ruled), by_class(self.found)
         by_code = {
+            # The weight of its class, scaled to 1e-3: it decides where rulings tie, or nearly so.
             one.state.code: high + 1e-3 * size / whole
             for one, high, size in zip(self.attacked, standing, classes, strict=True)
         }
@@ -115,7 +116,7 @@ class _Duel:
 
 
 def against(agent: Agent, attacker: Attacker, *scores: Score) -> Agent:
-    """Returns the agent with an adversary beside it, which decides among programs that pass all known tests.
+    """Returns the agent with an adversary that decides among programs passing all known tests.
 
     Args:
         agent: The first player.
@@ -140,7 +141,7 @@ def against(agent: Agent, attacker: Attacker, *scores: Score) -> Agent:
 
 
 def _fought(search: Search, duel: _Duel) -> Search:
-    """Runs the first player as it is, and lets the second one strike between its turns."""
+    """Runs the first player unchanged and lets the second one attack between its turns."""
     exhausted = False
     try:
         queries = next(search)
@@ -165,7 +166,7 @@ def _fought(search: Search, duel: _Duel) -> Search:
 
 
 def _bounded(batches: Iterator[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """Yields batches as long as one query may have; confirmations ask each input twice."""
+    """Yields batches that fit one query; half its limit, because confirmations run each input twice."""
     for batch in batches:
         rest = iter(batch)
         while part := tuple(islice(rest, MOST_INPUTS // 2)):

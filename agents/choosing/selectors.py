@@ -1,8 +1,8 @@
-"""Answers: which of the programs that a search has had judged becomes its answer.
+"""Selectors: which of the programs that a search submitted to the judge becomes its answer.
 
-A selector is put around any agent, one of a user's too. It sees what the search is answered, keeps every
-program and its verdict, and chooses at the end: by the tests that the search may see, from one execution
-matrix, at no cost beyond what the search has paid for.
+A selector wraps any agent, also a user's own. It records the answers of the search, keeps every program and
+its verdict, and chooses at the end: by the tests that the search may see, from one execution matrix, at no
+cost beyond what the search has paid.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Action: TypeAlias = tuple[State, str]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that a search has had judged.
+    """A program that a search submitted to the judge.
 
     Attributes:
         state: The terminal state that holds it.
         verdict: On the tests that the search may see.
         value: In [0, 1]; None where the judge failed, and where there are no tests.
-        samples: How many samples led to it by this path, ≥ 1.
+        samples: Number of samples that led to it by this path, ≥ 1.
         mean_logprob: Mean log-probability per token of its path, −inf if not known.
     """
 
@@ -45,11 +45,13 @@ class Program:
 
 
 def judged_programs(recording: Recording) -> list[Program]:
-    """Returns the programs that a recorded search has had judged, in order."""
+    """Returns the programs that a recorded search submitted to the judge, in order."""
     drawn: dict[Action, list[Proposal]] = {}
     for (state, _), proposals in recording.samples.items():
         for proposal in proposals:
             drawn.setdefault((state, proposal.text), []).append(proposal)
+    # Sum of log-probabilities and tokens from the root to each state. Transitions are in order, parents
+    # first.
     paths: dict[State, tuple[float, int]] = {}
     found = []
     for (state, action), after in recording.transitions.items():
@@ -66,7 +68,7 @@ def judged_programs(recording: Recording) -> list[Program]:
 
 
 def watched(search: Search, recording: Recording) -> Search:
-    """Runs a search as it is, and notes what it is answered."""
+    """Runs a search unchanged and records its answers."""
     try:
         queries = next(search)
         while True:
@@ -85,10 +87,10 @@ def watched(search: Search, recording: Recording) -> Search:
 
 
 def choosing(agent: Agent, *scores: Score) -> Agent:
-    """Returns the agent with another way to choose among the programs that it found: self-validation.
+    """Returns the agent with its answer chosen by selectors among the programs found: self-validation.
 
     Args:
-        agent: Searches; what it would have answered does not matter.
+        agent: Searches; its own answer is used only where it found no program.
         scores: Of `tcg.checking.selection.SCORES`, or your own; a later one breaks ties. Samples of the same
             program count as often as they were drawn. Further ties go to the higher value on the tests,
             then to the higher mean log-probability per token, then to the earlier program.
@@ -111,7 +113,7 @@ def choosing_by_scorer(agent: Agent, aggregate: Aggregate, *scores: Score) -> Ag
     """Returns the agent with its answer chosen by the step scorer.
 
     Args:
-        agent: Searches; what it would have answered does not matter.
+        agent: Searches; its own answer is used only where it found no program.
         aggregate: From the scores of a path's steps to one number.
         scores: Selectors that come before it, as in `choosing`; without one the scorer decides alone, and
             no test has a say unless its scores are equal.
@@ -135,7 +137,7 @@ def choosing_by_scorer(agent: Agent, aggregate: Aggregate, *scores: Score) -> Ag
 def _scoring(
     search: Search, recording: Recording, aggregate: Aggregate, opinions: dict[State, float]
 ) -> Search:
-    """Runs a search as `watched` does, and has each program scored as soon as it is there."""
+    """Runs a search as `watched` does, and scores each program as soon as it is found."""
     try:
         queries = next(search)
         while True:
@@ -143,6 +145,7 @@ def _scoring(
                 answers = yield queries
                 for query, answer in zip(queries, answers, strict=True):
                     recording.add(query, answer)
+                # Between turns, not at the end: once the budget is exhausted no query is answered any more.
                 fresh = [state for state in dict.fromkeys(_programs(answers)) if state not in opinions]
                 steps = yield from scores_of_states(fresh)
                 opinions.update(zip(fresh, map(aggregate, steps), strict=True))
@@ -157,7 +160,7 @@ def _scoring(
 
 
 def _programs(answers: Iterable[Answer]) -> Iterator[State]:
-    """Yields the programs that were judged just now."""
+    """Yields the programs among some answers."""
     for answer in answers:
         if isinstance(answer, Transition) and answer.verdict is not None:
             yield answer.state
@@ -177,10 +180,12 @@ def choose_program(
         scores: Of the execution matrix, one row per sample.
         opinions: Of the step scorer, by state; they break ties of `scores`.
     """
+    # Only if the judge failed on all of them is one of those the answer.
     known = [one for one in programs if one.verdict.outcome is not Outcome.INFRASTRUCTURE]
     judged = known or list(programs)
     if not judged:
         return None
+    # A program drawn k times is k rows: agreement and dual scores weigh by frequency.
     rows = [place for place, program in enumerate(judged) for _ in range(program.samples)]
     tests = max(len(program.verdict.tests) for program in judged)
     matrix = matrix_of([judged[place].verdict for place in rows], min(public, tests))

@@ -1,7 +1,7 @@
-"""Content-addressed caches around a policy and a scorer: equal questions are answered once.
+"""Content-addressed caches around a policy and a scorer: equal requests are computed once.
 
-A cache saves time, never budget: what it answers is counted as if it had been computed, so that equal
-budgets stay equal. With a run folder it outlives the process.
+A cache saves time, never budget: its answers are charged as if they had been computed, so that equal
+budgets stay equal. With a run folder it persists.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Store(Generic[Q, A]):
     ) -> list[A]:
         """Returns the answers, in order; only new and distinct questions are computed, in one batch.
 
-        A question that another thread is at is waited for; it is computed here if that thread fails.
+        Waits for a question that another thread is computing, and computes it here if that thread fails.
         """
         keys = [content_hash(self._describe(question), 16) for question in questions]
         asked = dict(zip(keys, questions, strict=True))
@@ -62,7 +62,7 @@ class _Store(Generic[Q, A]):
             found |= known
             if mine:
                 found |= self._computed(mine, compute, keep)
-            # Only now: whoever computes them may wait for an answer of this thread.
+            # After computing the own ones: two threads that wait for each other first would deadlock.
             for key, future in others.items():
                 with suppress(CancelledError):
                     found[key] = future.result()
@@ -71,7 +71,7 @@ class _Store(Generic[Q, A]):
         return [found[key] for key in keys]
 
     def _divide(self, asked: dict[str, Q]) -> tuple[dict[str, A], dict[str, Q], dict[str, Future[A]]]:
-        """Returns what is known, what this thread is to compute, and what other threads are at."""
+        """Returns known answers, questions for this thread, and futures of those other threads compute."""
         with self._lock:
             known = {key: self._answers[key] for key in asked if key in self._answers}
             others = {key: self._away[key] for key in asked if key in self._away}
@@ -82,11 +82,13 @@ class _Store(Generic[Q, A]):
     def _computed(
         self, mine: dict[str, Q], compute: Callable[[list[Q]], list[A]], keep: Callable[[A], bool]
     ) -> dict[str, A]:
-        """Computes questions, keeps their answers and hands them to the threads that wait."""
+        """Computes questions, stores their answers and passes them to waiting threads."""
         try:
             fresh = dict(zip(mine, compute(list(mine.values())), strict=True))
         except BaseException:
             with self._lock:
+                # Cancelled, not failed: the threads that wait compute the questions themselves, with their
+                # own error.
                 futures = [self._away.pop(key) for key in mine]
             for future in futures:
                 future.cancel()
@@ -116,8 +118,8 @@ class CachedPolicy:
         """Wraps a policy.
 
         Args:
-            policy: Answers what is new.
-            folder: Keeps the answers; open it with a config that names the policy.
+            policy: Answers new requests.
+            folder: Stores the answers; open it with a config that names the policy.
         """
         self._policy = policy
         self.parallel: int = getattr(policy, "parallel", 1)
@@ -137,14 +139,14 @@ class CachedPolicy:
 
 
 class CachedScorer:
-    """A scorer that scores each state of a problem once; what is no score is passed on, not kept."""
+    """A scorer that scores each state of a problem once; values outside [0, 1] are returned, not cached."""
 
     def __init__(self, scorer: StepScorer, folder: RunFolder | None = None) -> None:
         """Wraps a scorer.
 
         Args:
-            scorer: Scores what is new.
-            folder: Keeps the scores; open it with a config that names the scorer.
+            scorer: Scores new states.
+            folder: Stores the scores; open it with a config that names the scorer.
         """
         self._scorer = scorer
         self._store: _Store[tuple[Problem, State], float] = _Store(
@@ -172,7 +174,7 @@ def _read_score(row: Any) -> float:
 
 
 def _describe_state(item: tuple[Problem, State]) -> Any:
-    """Names all of a problem that a prompt may show, its public tests too, and the steps."""
+    """Returns the steps and all parts of the problem that a prompt may show, public tests included."""
     problem, state = item
     return [_describe_problem(problem), state.to_row()]
 

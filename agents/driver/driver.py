@@ -1,4 +1,4 @@
-"""The driver: runs one agent or a thousand, and merges what they ask for.
+"""The driver: runs one agent or a thousand and merges their queries into batches.
 
     driver = Driver(model, policy, scorer, seed=0, journal=folder)
     results = driver.run([Task("starter/0", mcts, Budget(tokens=2048), name="mcts")])
@@ -36,10 +36,10 @@ __all__ = ["ANSWERS", "Driver", "Observer", "Task", "TaskResult"]
 
 
 class Driver:
-    """Runs agents against one model, one policy and one scorer. May be used again, one run at a time.
+    """Runs agents against one model, one policy and one scorer. Reusable, one run at a time.
 
     Attributes:
-        profile: Where the time of all runs so far went; that of a run is added at its end.
+        profile: Where the time of all runs so far went; updated at the end of each run.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Driver:
         timeout_s: float | None = None,
         sizes: ModelSizes = UNKNOWN_SIZES,
     ) -> None:
-        """Wires the driver; nothing runs yet.
+        """Sets the driver up; nothing runs yet.
 
         Args:
             model: Takes steps and judges code; called from one thread.
@@ -65,15 +65,15 @@ class Driver:
             scorer: Scores states; needed only by agents that ask for scores; called from one thread.
             seed: Seed of the run.
             journal: Where answers are recorded and looked up.
-            observer: Told of each answered query, in the thread that runs the driver; of answers from
-                the journal too.
+            observer: Called for each answered query, those answered from the journal included, in the
+                thread that runs the driver.
             live: Agents in progress at the same time, ≥ 1.
             batch_tokens: Bound of a policy batch: Σ n · max_tokens over its requests. None takes the
                 policy's attribute `batch_tokens`, or 32768 if it has none.
             concurrency: Policy requests in flight, one a call; 1 is one batch at a time. None takes
                 the policy's attribute `parallel`, or 1 if it has none.
             timeout_s: Seconds after which a call of the policy, the model or the scorer counts as failed; the
-                requests in it end their tasks, and what it answers later is recorded. None waits for ever.
+                requests in it end their tasks, and a late answer is still recorded. None waits for ever.
             sizes: Weights of policy and scorer, of which FLOPs are computed.
 
         Raises:
@@ -97,15 +97,15 @@ class Driver:
         return [results[task.key] for task in tasks]
 
     def stream(self, tasks: Iterable[Task] | Feed) -> Iterator[TaskResult]:
-        """Runs all tasks; yields each result as soon as it is there.
+        """Yields the result of each task as soon as the task has finished.
 
         Args:
-            tasks: Drawn from as agents finish, so it may be long; or a feed, whose tasks begin when they
-                come. Of a feed a key may be used again once its task is over.
+            tasks: An iterable, consumed as agents finish, so it may be long; or a feed, whose tasks start
+                on arrival. In a feed a key may be reused once its task has finished.
 
         Raises:
-            UsageError, JournalError: As `run`. Of tasks that are no list, which are known only as they are
-                drawn, an unknown problem ends its own task.
+            UsageError, JournalError: As `run`. If `tasks` is no sequence, it cannot be checked in advance:
+                then an unknown problem ends its own task.
         """
         if isinstance(tasks, Sequence):
             check(tasks, self._parts.model, self._parts.sizes)

@@ -1,7 +1,7 @@
-"""Guards: what agents, policies, models and scorers hand over, checked and made exact, once.
+"""Guards: checks and normalises, once, what agents, policies, models and scorers return.
 
-These objects are other people's. Numbers of numpy or torch, lists for tuples and whole floats are taken where
-nothing is lost by it; all else is a typed error, which ends the task that it belongs to and no other.
+Users write these objects. Numbers of numpy or torch, lists for tuples and integral floats are converted where
+nothing is lost; everything else is a typed error, which ends its own task and no other.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Payload: TypeAlias = PolicyRequest | tuple[State, str] | tuple[Problem, State] |
 T = TypeVar("T")
 
 _ROUNDING = 1e-6
-"""How far above 0 a log-probability may come out of floating point."""
+"""Largest log-probability accepted: rounding of a softmax can exceed 0 by this much."""
 
 _FINISHES = frozenset(get_args(Finish)) - {"budget"}
 
@@ -45,10 +45,10 @@ class _Odd(Exception):
 
 
 def check_reply(payload: Payload, reply: Any) -> Answer:
-    """Returns what a lane replied, made exact, if it keeps its contract.
+    """Checks and normalises the reply of a lane.
 
     Raises:
-        PolicyError, ConformanceError, ScorerError: When it does not.
+        PolicyError, ConformanceError, ScorerError: When it breaks the contract.
     """
     match payload:
         case PolicyRequest():
@@ -65,16 +65,16 @@ def check_reply(payload: Payload, reply: Any) -> Answer:
 
 
 def check_queries(problem_id: str, queries: Any) -> list[Query]:
-    """Returns a turn of an agent, made exact.
+    """Checks and normalises a turn of an agent.
 
     Raises:
-        ConformanceError: When it asks for nothing, or for something that nobody can answer.
+        ConformanceError: When the turn is empty, or holds a query that nobody can answer.
     """
     return _guarded(ConformanceError, problem_id, lambda: _queries(problem_id, queries))
 
 
 def check_result(problem_id: str, result: Any) -> SearchResult:
-    """Returns what an agent ended with, made exact.
+    """Checks and normalises the result of an agent.
 
     Raises:
         ConformanceError: When it is no result of this problem.
@@ -105,6 +105,7 @@ def _query(problem_id: str, query: Any) -> Query:
     if not isinstance(query, Propose | Advance | Score | Execute):
         raise _Odd(f"the agent asked for {query!r:.200}, which is no query")
     state = query.state
+    # Not isinstance: a subclass could hash or compare as it likes, and states are keys everywhere.
     if type(state) is not State or state.problem_id != problem_id:
         raise _Odd(f"the agent asked about {state!r:.200}, which is no state of this problem")
     if isinstance(query, Propose):
@@ -196,6 +197,7 @@ def _proposal(given: Any) -> Proposal:
     cached = _whole("cached_tokens", given.cached_tokens, 0)
     exact = (tokens, logprob, ids, prompt, cached)
     was = (given.tokens, given.logprob, given.token_ids, given.prompt_tokens, given.cached_tokens)
+    # Nearly all objects are exact already: the same one is returned, and nothing is allocated.
     if all(map(operator.is_, exact, was)):
         return given
     return replace(

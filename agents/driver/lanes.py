@@ -1,4 +1,4 @@
-"""A lane: threads in front of one batched function, fed and emptied by the driver's loop."""
+"""A lane: the request queue and worker threads of one batched function, served by the driver's loop."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from typing import Any
 _LOG = logging.getLogger(__name__)
 
 Serve = Callable[[Sequence[Any]], Sequence[Any]]
-"""The batched function: payloads to replies, one each, in order."""
+"""The batched function: maps payloads to replies, one each, in order."""
 
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """One piece of work in a lane. Mutable: a request that failed in a batch is tried alone.
+    """A request in a lane. Mutable: one that failed in a batch is retried alone.
 
     Attributes:
-        owner: Who asked; opaque to the lane.
-        payload: What the function is given.
+        owner: The session that made it; opaque to the lane.
+        payload: Argument of the function.
         priority: Lower goes first; the order in which the tasks began, so that old ones finish.
         weight: Worst-case tokens, for the bound of a batch; 0 where there is none.
         slot: Place of the answer in the owner's turn; opaque to the lane.
         serial: Number of the request in the owner's life; opaque to the lane.
         grant: What the owner's meter reserved for it; opaque to the lane.
-        alone: Whether it must be a batch of its own.
+        alone: Whether it must leave in a batch of one.
     """
 
     owner: Any
@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """What left together, and what came back after `seconds`: `replies`, or the `error` that was raised."""
+    """Requests of one call, and its outcome after `seconds`: `replies`, or the `error` that was raised."""
 
     lane: Lane
     requests: list[Request]
@@ -56,7 +56,7 @@ class Batch:
 
 
 GIVEN_UP = 10
-"""Times its time-out after which a call that came from the only thread is not waited for any longer."""
+"""Multiple of the time-out after which requests stop waiting for an overdue call of the only thread."""
 
 
 @dataclass(eq=False)
@@ -64,21 +64,21 @@ class Lane:
     """Queue, threads and clock of one function. All but the threads belongs to the loop's thread.
 
     A call that takes longer than `timeout_s` is overdue. Where calls may overlap, another thread takes its
-    place. A function that is called from one thread can only be waited for; what waits for it is not overdue,
-    and is given up when the call has not come back after `GIVEN_UP` times the time-out.
+    place. With one thread the queue has to wait for the overdue call; waiting requests do not time out
+    themselves, but fail when the call has not returned after `GIVEN_UP` times the time-out.
 
     Attributes:
         name: For messages and thread names.
         serve: The batched function; called from the lane's own threads.
-        done: Where finished batches are put.
+        done: Queue of finished batches.
         threads: Batches in flight at most, overdue ones aside.
         batch_weight: Bound on the summed weight of a batch; None for no bound.
         batch_size: Bound on the requests of a batch; None for no bound.
         timeout_s: Seconds after which a call is overdue; None for never.
         mean_s: Running mean of the seconds that a batch takes, 0 before the first.
         busy_s: Seconds in the function so far, those of all threads.
-        served: Requests that came back so far.
-        waiting_since: When the first of the waiting requests came, by the monotonic clock.
+        served: Requests answered so far.
+        waiting_since: Arrival of the oldest waiting request, in seconds of the monotonic clock.
     """
 
     name: str
@@ -106,27 +106,30 @@ class Lane:
     @property
     def idle(self) -> int:
         """Number of batches that could leave now."""
+        # Where calls may overlap, an overdue one frees its place; where they may not, its thread is still
+        # inside.
         alone = len(self._overdue) if self.threads == 1 else 0
         return self.threads - len(self.in_flight) - alone
 
     @property
     def waiting(self) -> int:
-        """Number of requests that have not left."""
+        """Number of queued requests."""
         return len(self._waiting)
 
     @property
     def busy(self) -> bool:
-        """Whether something waits, or is away and may come back."""
+        """Whether requests are queued or in flight, overdue ones aside."""
         return bool(self._waiting or self.in_flight)
 
     def put(self, request: Request) -> None:
         """Queues a request."""
         if not self._waiting:
             self.waiting_since = time.monotonic()
+        # The counter breaks ties of priority by arrival, and keeps the heap from comparing requests.
         heapq.heappush(self._waiting, (request.priority, next(self._order), request))
 
     def drop(self, owner: object) -> None:
-        """Forgets the requests of one owner that have not left."""
+        """Removes the queued requests of one owner."""
         self._waiting = [entry for entry in self._waiting if entry[2].owner is not owner]
         heapq.heapify(self._waiting)
 
@@ -135,13 +138,16 @@ class Lane:
         while self._waiting and self.idle > 0:
             batch = Batch(self, self._take(), time.monotonic())
             self.in_flight[batch] = None
+            # Threads are started on demand: most lanes never have more than one batch in flight.
             if self._started < len(self.in_flight) + len(self._overdue):
                 self._started += 1
                 threading.Thread(target=self._work, name=f"o1coder-{self.name}", daemon=True).start()
             self._inbox.put(batch)
 
     def land(self, batch: Batch) -> None:
-        """Takes note that a batch is back, in time or not."""
+        """Books a returned batch, overdue or not."""
+        # in_flight maps batches to None, so the default comes back only for a batch that is not there:
+        # overdue.
         if self.in_flight.pop(batch, batch) is batch:
             self._overdue.pop(batch, None)
         seconds = time.monotonic() - batch.started
@@ -152,7 +158,7 @@ class Lane:
 
     @property
     def deadline(self) -> float | None:
-        """When `expire` has something to say, by the monotonic clock; None for never."""
+        """When the next request expires, in seconds of the monotonic clock; None if none can."""
         if self.timeout_s is None:
             return None
         if self.in_flight:
@@ -162,7 +168,7 @@ class Lane:
         return None
 
     def expire(self) -> list[Request]:
-        """Returns the requests that are overdue since the last time, and those that wait for a dead call."""
+        """Returns requests that became overdue since the last call, or that wait for a call given up."""
         if (deadline := self.deadline) is None or time.monotonic() < deadline:
             return []
         if not self.in_flight:
@@ -175,11 +181,12 @@ class Lane:
         return batch.requests
 
     def close(self) -> None:
-        """Tells the threads to end after what they are at; does not wait for them."""
+        """Ends the threads after their current batch; does not wait for them."""
         for _ in range(self._started):
             self._inbox.put(None)
 
     def _take(self) -> list[Request]:
+        # The first one leaves even if it alone exceeds the bound: it could never leave otherwise.
         first = heapq.heappop(self._waiting)[2]
         batch, weight = [first], first.weight
         while self._waiting and not (first.alone or self._waiting[0][2].alone):

@@ -1,4 +1,4 @@
-"""Records of searches: all that one was answered, kept by an observer of the driver."""
+"""Recordings of searches: all answers that one got, kept by an observer of the driver."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from o1coder_gym.types import Proposal, Sampling, State, Transition, Usage
 
 @dataclass(slots=True)
 class Recording:
-    """All that one search was answered. Mutable; grows as an observer of a driver.
+    """All answers that one search got. Mutable; filled by an observer of a driver.
 
     Attributes:
         samples: Drawn proposals by state and sampling, in order; those that the budget cut are among them.
         transitions: By state and action.
         scores: By state, with the tokens that they cost.
-        executions: By state and inputs, in order: the same may be asked again, to see whether it is noise.
+        executions: By state and inputs, in order; a repeated query shows whether a result is noise.
     """
 
     samples: dict[tuple[State, Sampling], list[Proposal]] = field(default_factory=dict)
@@ -32,6 +32,7 @@ class Recording:
             self.samples.setdefault((query.state, query.sampling), []).extend(answer)
         elif isinstance(query, Advance):
             assert isinstance(answer, Transition)
+            # A masked answer (the budget could not pay) returns the state itself; nothing was taken.
             if answer.state is not query.state:
                 self.transitions[query.state, query.action] = answer
         elif isinstance(query, Execute):

@@ -1,4 +1,4 @@
-"""Replies in the journal: requests named, answers written and read back, `read(write(answer)) == answer`."""
+"""Requests and answers in the journal: digests of requests, and `read_answer(write_answer(a)) == a`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from o1coder_gym.types import (
 
 
 def name_of(payload: Payload) -> str:
-    """Returns a digest of what a request asks for."""
+    """Returns a digest of a request, 16 hex digits."""
     match payload:
         case Execute(state, inputs):
             return digest([state.to_row(), list(inputs)])
         case PolicyRequest(sampling=sampling):
+            # Problem and state are in the seed already, which `derive_seed` makes of them.
             drawn = [sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens]
             return digest([payload.seed, payload.n, drawn])
         case (Problem(), State() as state):

@@ -39,7 +39,7 @@ ANSWERS = "answers"
 
 _BATCH_TOKENS = 32768
 _PATIENCE = 0.1
-"""Share of a policy batch's mean time that the next one waits for agents that the judge still has."""
+"""Share of a policy batch's mean time that the next one is delayed to join agents still being judged."""
 
 _MANY = 32
 _GATHER_S = 0.0005
@@ -48,7 +48,7 @@ _GATHER_S = 0.0005
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a run is made of; each as in `Driver`, by the same name."""
+    """The arguments of `Driver`, by the same names."""
 
     model: Model
     policy: Policy
@@ -72,7 +72,7 @@ class Parts:
             raise UsageError(f"driver: timeout_s must be above 0, got {self.timeout_s}")
 
     def lanes(self, done: SimpleQueue[Batch | None]) -> tuple[Lane, Lane, Lane]:
-        """Returns the lanes of policy, model and scorer, which put what is back into `done`."""
+        """Returns the lanes of policy, model and scorer, which put finished batches into `done`."""
         score = self.scorer.score if self.scorer is not None else _no_scorer
         return (
             policy_lane(self.policy, done, self.concurrency, self.batch_tokens, self.timeout_s),
@@ -88,7 +88,7 @@ def policy_lane(
     batch_tokens: int | None = None,
     timeout_s: float | None = None,
 ) -> Lane:
-    """Returns the lane of a policy; what is None is what the policy says of itself."""
+    """Returns the lane of a policy; None takes the policy's own attribute."""
     if concurrency is None:
         concurrency = int(getattr(policy, "parallel", 1))
     return Lane(
@@ -97,16 +97,22 @@ def policy_lane(
         done,
         threads=concurrency,
         batch_weight=batch_tokens or int(getattr(policy, "batch_tokens", None) or _BATCH_TOKENS),
+        # A policy that takes several calls batches by itself, as servers do: it gets requests one by one.
         batch_size=None if concurrency == 1 else 1,
         timeout_s=timeout_s,
     )
 
 
 class Run:
-    """The live sessions, and the loop over them. Mutable; belongs to one thread."""
+    """The live sessions and the loop over them. Mutable; used by one thread."""
 
     def __init__(self, parts: Parts, tasks: Iterable[Task] | Feed) -> None:
-        """Args: what it runs with, the tasks or where they come from."""
+        """Prepares a run.
+
+        Args:
+            parts: Model, policy, scorer and limits.
+            tasks: The tasks, or the feed that they arrive by.
+        """
         self._parts = parts
         self._feed = tasks if isinstance(tasks, Feed) else None
         self._tasks = iter(()) if isinstance(tasks, Feed) else iter(tasks)
@@ -116,6 +122,7 @@ class Run:
         self._finished: list[TaskResult] = []
         self._done: SimpleQueue[Batch | None] = SimpleQueue()
         if self._feed is not None:
+            # None is no batch: it only wakes the loop, which may be blocked in `_done.get`.
             self._feed.attach(lambda: self._done.put(None))
         self._policy, self._model, self._scorer = parts.lanes(self._done)
         self._own: dict[int, Lane] = {}
@@ -124,7 +131,7 @@ class Run:
         self._wall_s = self._waited_s = 0.0
 
     def results(self) -> Iterator[TaskResult]:
-        """Yields results until no task is left."""
+        """Yields results until all tasks have finished."""
         while True:
             started = time.perf_counter()
             more = self._feed is not None and self._feed.open  # read before the feed is emptied
@@ -143,12 +150,12 @@ class Run:
             self._wall_s += time.perf_counter() - started
 
     def close(self) -> None:
-        """Ends the threads; searches that are not over are dropped, their answers are recorded."""
+        """Ends the threads and drops unfinished searches; their answers so far are in the journal."""
         for lane in self._lanes():
             lane.close()
 
     def _lanes(self) -> tuple[Lane, ...]:
-        """Returns the lanes of policy, model and scorer, and of the policies that tasks brought."""
+        """Returns the lanes of policy, model and scorer, and those of the tasks' own policies."""
         return (self._policy, self._model, self._scorer, *self._own.values())
 
     def profile(self) -> Profile:
@@ -180,7 +187,7 @@ class Run:
             self._start(task, self._begun)
 
     def _call_off(self) -> None:
-        """Ends the searches that the feed has called off."""
+        """Ends the searches that the feed has cancelled."""
         tasks = self._feed.take_called_off() if self._feed is not None else ()
         for task in tasks:
             for session in [session for session in self._live if session.task is task]:
@@ -196,6 +203,8 @@ class Run:
             self._finish(TaskResult(task, None, Usage(), error=error))
             return
         journal = self._parts.journal
+        # Only a journal of another version may be replayed on trial; within one version a mismatch is an
+        # error.
         if recorded and journal is not None and journal.begun_elsewhere:
             recorded = recorded if self._fits(task, problem, root, recorded) else {}
         session = Session(
@@ -215,9 +224,9 @@ class Run:
     def _fits(
         self, task: Task, problem: Problem, root: State, recorded: Mapping[int, Mapping[str, Any]]
     ) -> bool:
-        """Whether a search asks what it asked in the version that began the run, as far as the answers go.
+        """Whether a search makes the requests that the journal holds, as far as its answers go.
 
-        Agents may ask otherwise than in an earlier version. Within one version a journal that does not fit is
+        Agents of another version may make other requests. Within one version a journal that does not fit is
         an error instead: something is not reproducible.
         """
         trial = Session(
@@ -240,7 +249,7 @@ class Run:
         return {} if self._journal is None else {row["k"]: row for row in self._journal.rows(key)}
 
     def _pump(self, session: Session) -> None:
-        """Moves a session on until it waits for a lane or is over."""
+        """Advances a session until it waits for a lane or has ended."""
         while session.outcome is None and session.outstanding == 0:
             for request in session.wave():
                 if not session.recorded(request):
@@ -249,6 +258,7 @@ class Run:
             self._write([session])
         if session.outcome is not None and session in self._live:
             self._live.remove(session)
+            # It failed while requests were out: those still queued would be computed for nobody.
             if session.outstanding:
                 for lane in self._lanes():
                     lane.drop(session)
@@ -274,20 +284,23 @@ class Run:
         """Returns the lane of a task's own policy, opened with its first request, or the run's."""
         if policy is None:
             return self._policy
+        # By identity: tasks that share one policy object share its lane, and so its batches.
         lane = self._own.get(id(policy))
         if lane is None:
             lane = self._own[id(policy)] = policy_lane(policy, self._done, timeout_s=self._parts.timeout_s)
         return lane
 
     def _dispatch(self) -> None:
+        # Model and scorer first: what they have in flight decides whether the policy is worth delaying.
         for lane in (self._model, self._scorer, *self._own.values()):
             lane.dispatch()
         if self._hold_s() <= 0:
             self._policy.dispatch()
 
     def _hold_s(self) -> float:
-        """Seconds that the next policy batch should still wait to become a fuller one."""
+        """Returns the seconds to delay the next policy batch so that it becomes fuller; ≤ 0 sends it now."""
         policy = self._policy
+        # Waiting pays only for one batch at a time, while agents are being judged that will soon propose.
         if policy.threads > 1 or not policy.waiting or policy.in_flight:
             return 0.0
         if not self._model.in_flight and not self._scorer.in_flight:
@@ -295,7 +308,7 @@ class Run:
         return policy.waiting_since + _PATIENCE * policy.mean_s - time.monotonic()
 
     def _landed(self) -> list[Batch]:
-        """Waits for one batch, the feed or the clock; returns all batches that are back."""
+        """Waits for a batch, the feed or the clock; returns all finished batches."""
         started = time.perf_counter()
         try:
             found = [self._done.get(timeout=self._wait_s())]
@@ -311,7 +324,7 @@ class Run:
         return landed
 
     def _wait_s(self) -> float | None:
-        """Seconds until the clock has something to say; None if it never has."""
+        """Returns the seconds until a delay or a time-out ends; None if there is none."""
         waits = [hold] if (hold := self._hold_s()) > 0 else []
         if self._parts.timeout_s is not None:
             deadlines = (lane.deadline for lane in self._lanes())
@@ -319,7 +332,7 @@ class Run:
         return min(waits) if waits else None
 
     def _expire(self) -> None:
-        """Fails the requests that have been away for too long; their late replies are recorded."""
+        """Fails overdue requests; a late reply is still recorded."""
         if self._parts.timeout_s is None:
             return
         for lane in self._lanes():
@@ -329,7 +342,7 @@ class Run:
                     self._pump(request.owner)
 
     def _deliver(self, batches: Sequence[Batch]) -> None:
-        """Hands replies to their sessions, records them, and lets the sessions go on."""
+        """Passes replies to their sessions, records them, and advances the sessions."""
         owners: dict[Session, None] = {}
         for batch in batches:
             if batch.error is None and len(batch.replies) != len(batch.requests):
@@ -341,15 +354,17 @@ class Run:
                 for request, reply in zip(batch.requests, batch.replies, strict=True):
                     self._receive(batch, request, reply)
             owners.update((request.owner, None) for request in batch.requests)
+        # On disk before any agent sees an answer: a killed run must find all that agents have acted on.
         self._write(owners)
         for session in owners:
             self._pump(session)
 
     def _receive(self, batch: Batch, request: Request, reply: Any) -> None:
-        """Hands a reply to its session; one that breaks the contract, as an error does, may be another's."""
+        """Passes a reply to its session; one that breaks the contract in a batch is retried alone."""
         try:
             answer = check_reply(request.payload, reply)
         except O1CoderError as error:
+            # A backend may have mixed up its rows: what is wrong here may be another request's fault.
             if len(batch.requests) > 1:
                 self._retry(batch, request)
             else:
@@ -363,9 +378,9 @@ class Run:
             batch.lane.put(request)
 
     def _failed(self, batch: Batch, error: BaseException) -> None:
-        """Tries the requests of a failed batch one by one; one that fails alone ends its task.
+        """Retries the requests of a failed batch one by one; one that fails alone ends its task.
 
-        Unless its prompt was too long: that is no failure of the backend, and the search goes on elsewhere.
+        A prompt that is too long is no failure of the backend: that node becomes a dead end of the search.
         """
         if len(batch.requests) > 1:
             for request in batch.requests:

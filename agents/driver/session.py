@@ -1,17 +1,17 @@
-"""One live agent: its generator, its account and its present turn. No threads, no foreign objects.
+"""One live agent: its generator, its budget meter and its current turn. No threads.
 
 A turn is the list of queries that the agent yielded. It is served in waves: a wave is all that the
-budget can pay for at its worst-case price; when the whole wave is back and settled at its true
-price, the next wave asks for what is still missing. So what an agent gets depends on its budget and
-on the answers alone, never on the timing of batches.
+budget can pay for at its worst-case price; when the wave has returned and is settled at its true
+price, the next wave requests what is still missing. So the answers of an agent depend on its budget
+and on the backends alone, never on the timing of batches.
 
-What was sampled is told apart from what happened to the policy by accident: a sample that ended because
-the budget granted it fewer tokens than were asked for is settled, recorded and shown to the observer as
-``finish="budget"``, but no agent gets it, so that none can have it judged. Nor does one get the samples with
-which a server that ignores ``max_tokens`` overdrew its budget: they are paid for, and the search ends.
+A sample that was cut because the budget granted it fewer tokens than requested says nothing about the
+policy: it is settled, recorded and shown to the observer as ``finish="budget"``, but no agent gets it, so
+that none can have it judged. Samples with which a server that ignores ``max_tokens`` overdrew the budget
+are paid for and withheld likewise, and the search ends.
 
-Every search ends: a budget pays for so much, and a search that goes on for `UNPAID_TURNS` turns without
-paying anything is told that its budget is spent.
+Every search ends: the budget is finite, and a search that pays nothing for `UNPAID_TURNS` turns in a row
+gets `BudgetExhausted`.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from o1coder_gym.runs.seeds import derive_seed
 from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
 
 UNPAID_TURNS = 1000
-"""Turns in a row that may be free: nothing that the budget limits, or neither a token nor a program."""
+"""Turns in a row that may cost nothing of what the budget limits (unlimited: no token, no program)."""
 
 
 @dataclass(slots=True)
 class _Slot:
-    """A query of the turn and what has been answered to it, samples that the budget cut included."""
+    """A query of the turn and its answer so far, samples that the budget cut included."""
 
     query: Query
     samples: list[Proposal] = field(default_factory=list)
@@ -45,7 +45,7 @@ class _Slot:
 
     @property
     def open(self) -> bool:
-        """Whether something is still missing."""
+        """Whether the answer is incomplete."""
         if isinstance(self.query, Propose):
             return len(self.samples) < self.query.n
         return self.answer is None
@@ -57,7 +57,7 @@ class _Slot:
 
     @property
     def served(self) -> bool:
-        """Whether there is anything for the agent."""
+        """Whether the agent gets anything for this query."""
         return self.answer is not None or bool(self.whole)
 
 
@@ -65,10 +65,10 @@ class Session:
     """A search in progress. Mutable; belongs to the driver's thread.
 
     Attributes:
-        task: What is being solved.
+        task: The task of this search.
         order: Position among the tasks of the run.
-        outstanding: Requests of the present wave that are not back.
-        outcome: The task's result once the search is over, else None.
+        outstanding: Requests of the current wave that have not returned.
+        outcome: The task's result once the search has ended, else None.
         unwritten: Journal rows not yet appended; the driver drains them.
     """
 
@@ -95,7 +95,7 @@ class Session:
             seed: Seed of the run.
             journaled: Whether to fill `unwritten`.
             recorded: Journal rows of this task by serial number.
-            observer: Told of every answer.
+            observer: Called for every answer.
             sizes: Of the models, for FLOPs.
         """
         self.task = task
@@ -110,7 +110,9 @@ class Session:
         self._observer = observer
         self._meter = Meter(task.budget, sizes=sizes)
         self._counts: dict[State, int] = {}
+        # How the samples of each state ended, by text: attributes a later Advance to the policy or the agent.
         self._sampled: dict[State, dict[str, Finish]] = {}
+        # Numbers the requests of this search; the key of their journal rows, so it must not depend on timing.
         self._serial = 0
         self._paid = 0
         self._unpaid_turns = 0
@@ -122,7 +124,7 @@ class Session:
         self._resume(lambda: self._begin(root))
 
     def wave(self) -> list[Request]:
-        """Returns the next requests to serve; empty only when the search is over."""
+        """Returns the next requests to serve; empty only when the search has ended."""
         while self.outcome is None:
             if requests := self._reserve():
                 self.outstanding = len(requests)
@@ -139,8 +141,10 @@ class Session:
         row = self._recorded.get(request.serial)
         if row is None:
             return False
+        # Serial numbers match rows of any search; the digest notices an agent that is not deterministic.
         if row["q"] != name_of(request.payload):
             raise JournalError(f"{self.task.key}: request {request.serial} is not the one in the journal")
+        # The recorded clock, so that a limit of seconds ends a resumed run where it ended the first one.
         self._meter.resume_at(row["s"])
         if "r" in row:
             self._meter.count_retry()
@@ -148,16 +152,16 @@ class Session:
         return True
 
     def receive(self, request: Request, answer: Answer) -> None:
-        """Takes an answer that was checked: books and records it.
+        """Books and records an answer that was checked.
 
-        One that comes after the session failed is still recorded, for it was paid for.
+        An answer that arrives after the session failed is still recorded, because it was paid for.
         """
         if self._journaled:
             self.unwritten.append(self._row(request, answer))
         self._book(request, answer)
 
     def fail(self, error: O1CoderError) -> None:
-        """Ends the search with an error and the agent's best so far, unless it is over."""
+        """Ends the search with an error and the agent's best so far, unless it has ended."""
         if self.outcome is None:
             self._error = error
             self._exhaust(f"{self.task.key}: a request failed: {error}")
@@ -175,7 +179,7 @@ class Session:
         return row
 
     def retry(self, request: Request) -> None:
-        """Takes note that a request is sent again."""
+        """Marks a request to be sent again, in a batch of its own."""
         request.alone = True
         self._meter.count_retry()
 
@@ -186,6 +190,7 @@ class Session:
     def _reserve(self) -> list[Request]:
         if self._meter.overdrawn:  # known only now: no answer of a wave is worth less for coming late
             self._take_back_the_overlong()
+        # Read once per wave: half of a wave must not be granted by one reading and refused by the next.
         expired = self._time_is_over()
         requests = []
         for index, slot in enumerate(self._turn):
@@ -210,6 +215,8 @@ class Session:
         grant = self._meter.reserve_samples(query.n - len(slot.samples), query.sampling.max_tokens)
         if grant is None:
             return None
+        # The n-th request in a state gets the n-th seed, whatever other tasks do: samples do not depend on
+        # batching.
         count = self._counts.get(query.state, 0)
         self._counts[query.state] = count + 1
         sampling = query.sampling
@@ -253,6 +260,8 @@ class Session:
 
     def _remembered(self, query: Propose, grant: Grant, answer: Sequence[Proposal]) -> list[Proposal]:
         """Marks the samples that the budget cut, and remembers how the others ended."""
+        # Cut at the limit the agent asked for: a long sample of the policy, which it gets. Cut earlier: the
+        # budget.
         granted_less = grant.max_tokens < query.sampling.max_tokens
         samples = []
         sampled = self._sampled.setdefault(query.state, {})
@@ -261,12 +270,13 @@ class Session:
                 samples.append(replace(proposal, finish="budget"))
                 continue
             samples.append(proposal)
+            # Of equal texts a complete one counts: the step is then as the policy writes it.
             if sampled.get(proposal.text) != "stop":
                 sampled[proposal.text] = proposal.finish
         return samples
 
     def _take_back_the_overlong(self) -> None:
-        """Marks the samples of the turn that are longer than was asked for as cut by the budget."""
+        """Marks samples of the turn that exceed the requested length as cut by the budget."""
         for slot in self._turn:
             if isinstance(slot.query, Propose):
                 most = slot.query.sampling.max_tokens
@@ -276,14 +286,14 @@ class Session:
                 ]
 
     def _attributed(self, query: Advance, transition: Transition) -> Transition:
-        """Says who wrote the step, and how its sample ended."""
+        """Sets author and finish of the step; a text that was never sampled is the agent's own."""
         finish = self._sampled.get(query.state, {}).get(query.action)
         if finish is None:
             return replace(transition, author="agent")
         return transition if finish == transition.finish else replace(transition, finish=finish)
 
     def _end_turn(self) -> None:
-        """Hands the answers to the agent, or tells it that the budget paid for none of them.
+        """Sends the answers to the agent, or throws `BudgetExhausted` if the budget paid for none of them.
 
         A score that was not paid ends the search as well: it cannot be masked, for no number says so.
         """
@@ -301,7 +311,7 @@ class Session:
             self._resume(lambda: search.send(answers))
 
     def _idles(self) -> bool:
-        """Whether so many turns have cost nothing that the search would go on for ever."""
+        """Whether the search has made more than `UNPAID_TURNS` turns in a row that cost nothing."""
         if self._meter.paid > self._paid:
             self._paid, self._unpaid_turns = self._meter.paid, 0
         else:
@@ -309,7 +319,7 @@ class Session:
         return self._unpaid_turns > UNPAID_TURNS
 
     def _stop(self, reason: str) -> None:
-        """Tells the agent that its budget is spent; one that was told before has no answer."""
+        """Throws `BudgetExhausted` into the agent; an agent that asks on after that gets no result."""
         if self._exhausted:
             name = self.task.key
             self._abandon(ConformanceError(f"{name}: the agent went on after its budget was exhausted"))
@@ -319,7 +329,7 @@ class Session:
         self._exhaust(f"{self.task.key}: {reason}")
 
     def _observe(self, slots: Sequence[_Slot]) -> None:
-        """Tells the observer what each query was answered, and of the samples that the budget cut."""
+        """Calls the observer with each answer; for samples also with those that the budget cut."""
         if self._observer is None:
             return
         usage = self._meter.usage
@@ -328,13 +338,13 @@ class Session:
             self._observer(self.task, slot.query, answer, usage)
 
     def _exhaust(self, message: str) -> None:
-        """Asks the agent for its best so far."""
+        """Throws `BudgetExhausted` into the agent, which may return its best so far."""
         search = self._search
         assert search is not None
         self._resume(lambda: search.throw(BudgetExhausted(message)))
 
     def _abandon(self, error: O1CoderError) -> None:
-        """Ends an agent that does not end by itself."""
+        """Closes an agent that does not return; errors that it raises meanwhile are ignored."""
         if self._search is not None:
             try:
                 self._search.close()
@@ -345,7 +355,7 @@ class Session:
         self._finish(None, error)
 
     def _resume(self, step: Callable[[], Any]) -> None:
-        """Lets the agent run to its next turn or its end."""
+        """Runs the agent to its next turn or its end."""
         problem_id = self._problem.task_id
         try:
             self._turn = [_Slot(query) for query in check_queries(problem_id, step())]
@@ -383,12 +393,13 @@ class Session:
                 self.unwritten.append(
                     {"task": self.task.key, "k": self._serial, "expired": True, "s": seconds}
                 )
+        # The expiry has a row of its own, so it takes a number of its own; later requests keep theirs.
         self._serial += self._expired
         return self._expired
 
 
 def _answer(slot: _Slot) -> Answer:
-    """What the agent gets; an `Advance` that could not be paid comes back masked."""
+    """Returns the agent's answer to a query; an `Advance` that the budget could not pay is masked."""
     if isinstance(slot.query, Propose):
         return slot.whole
     if slot.answer is None and isinstance(slot.query, Execute):

@@ -1,6 +1,6 @@
-"""Budget sweep: what an agent would have answered with less, read off one run with more.
+"""Budget sweep: the answers of an agent under smaller budgets, replayed from one run with the largest.
 
-A run is recorded by an observer; then the agent is played again from the record with a smaller budget,
+A run is recorded by an observer; then the agent is replayed from the recording with a smaller budget,
 at no cost. It gets the same samples, as many as the smaller budget pays for in full, and is thrown
 `BudgetExhausted` where the budget ends. As in the driver, the sample that the budget would have cut costs
 what was left, and the agent does not get it.
@@ -23,7 +23,7 @@ from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What an agent makes of a smaller budget.
+    """The outcome of an agent under a smaller budget.
 
     Attributes:
         result: Its answer.
@@ -83,7 +83,7 @@ def answer_within(
 
 @dataclass(slots=True)
 class _Teller:
-    """Answers from a recording while the budget lasts. Mutable; `over` once a sample was refused or cut."""
+    """Answers from a recording within a budget. Mutable; `over` after a sample was refused or cut."""
 
     recording: Recording
     budget: Budget
@@ -129,9 +129,13 @@ class _Teller:
 
     def _samples(self, query: Propose) -> tuple[Proposal, ...]:
         place = query.state, query.sampling
+        # The recording has all samples of a place in order; this replay takes the next n, as the driver drew
+        # them.
         start = self.drawn.get(place, 0)
         taken: list[Proposal] = []
         for proposal in self.recording.samples.get(place, [])[start : start + query.n]:
+            # Once a sample did not fit, none after it is drawn: the driver would have cut that one and
+            # stopped.
             self.over = self.over or not self._draw(proposal, query.sampling.max_tokens)
             if self.over:
                 break
@@ -197,6 +201,7 @@ class _Teller:
     def _executed(self, query: Execute) -> Executed:
         place = query.state, query.inputs
         known, asked = self.recording.executions.get(place, []), len(self.told.executions.get(place, []))
+        # An agent may repeat an execution to see noise: the k-th repetition gets the k-th recorded result.
         if asked >= len(known) or not self._pay(Usage(executions=1)):
             return Executed(())
         self.told.add(query, known[asked])

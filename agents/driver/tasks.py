@@ -1,6 +1,6 @@
-"""Tasks: one problem for one agent, what became of it, and who is told on the way.
+"""Tasks: one problem for one agent, its result, and the observer of its queries.
 
-A feed: tasks that arrive while a driver runs, and may be called off again.
+A feed: tasks that arrive while a driver runs, and may be cancelled.
 
 A profile: where the time of a run went.
 """
@@ -61,7 +61,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What became of a task.
+    """The result of a task.
 
     Attributes:
         task: The task.
@@ -70,7 +70,7 @@ class TaskResult:
         usage: What was spent. Answers from a cache or journal count as if they had been computed,
             so that equal budgets stay equal.
         exhausted: Whether the budget ended the search.
-        error: What went wrong, None if nothing did; the journal keeps all that was paid for.
+        error: What went wrong, else None; the journal keeps all answers that were paid for.
     """
 
     task: Task
@@ -81,17 +81,17 @@ class TaskResult:
 
 
 Observer = Callable[[Task, Query, Answer, Usage], None]
-"""Told of each answered query, in the agent's order, before the agent is; usage is the task's.
+"""Called with each answered query, in the agent's order and before the agent gets it; usage is the task's.
 
-Of a `Propose` it is told all samples that were paid for: those that the budget cut (`Proposal.finish`), which
-the agent does not get, too.
+For a `Propose` it gets all samples that were paid for, also those that the budget cut (`Proposal.finish`) and
+the agent does not get.
 """
 
 
 class Feed:
-    """Hands tasks to a running driver: `driver.stream(feed)`. May be used by any number of threads.
+    """Passes tasks to a running driver: `driver.stream(feed)`. Thread-safe.
 
-    The driver ends once the feed is closed and all its tasks are over.
+    The driver ends when the feed is closed and all its tasks have finished.
     """
 
     def __init__(self) -> None:
@@ -110,11 +110,11 @@ class Feed:
 
     @property
     def waiting(self) -> int:
-        """Number of tasks that the driver has not begun."""
+        """Number of tasks that the driver has not started."""
         return len(self._waiting)
 
     def put(self, task: Task) -> None:
-        """Gives the driver a task; its key must differ from those of all tasks that are not over.
+        """Queues a task; its key must differ from those of all unfinished tasks.
 
         Raises:
             UsageError: When the feed is closed.
@@ -126,29 +126,31 @@ class Feed:
         self._wake()
 
     def call_off(self, key: str) -> bool:
-        """Ends the task of this key: one that waits is dropped, one that runs ends with its best so far.
+        """Cancels the task of this key: a waiting one is dropped, a running one ends with its best so far.
 
-        A key of no task, or of one that is over, changes nothing; a later task of that key goes on.
+        An unknown key, or that of a finished task, changes nothing, also for later tasks of that key.
 
         Returns:
-            Whether it was dropped, so that no result comes.
+            Whether it was dropped, so that there will be no result.
         """
         with self._lock:
             kept = deque(task for task in self._waiting if task.key != key)
             dropped = len(kept) < len(self._waiting)
             self._waiting = kept
             if not dropped and key in self._running:
+                # The task itself, not its key: it may finish and the key be used again before the driver
+                # looks.
                 self._called_off.append(self._running[key])
         self._wake()
         return dropped
 
     def close(self) -> None:
-        """Takes no more tasks; those that it has are still done."""
+        """Accepts no more tasks; those already queued are still run."""
         self._open = False
         self._wake()
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """Says whom to wake when something changed; for the driver."""
+        """Sets the function that wakes the driver after a change; for the driver."""
         self._wake = wake
 
     def take(self) -> Task | None:
@@ -160,7 +162,7 @@ class Feed:
             return task
 
     def take_called_off(self) -> list[Task]:
-        """Returns the running tasks that were called off since the last time; for the driver."""
+        """Returns the running tasks that were cancelled since the last call; for the driver."""
         if not self._called_off:
             return []
         with self._lock:
@@ -168,7 +170,7 @@ class Feed:
             return called_off
 
     def over(self, task: Task) -> None:
-        """Takes note that a task is over; for the driver."""
+        """Marks a task as finished; for the driver."""
         with self._lock:
             if self._running.get(task.key) is task:
                 del self._running[task.key]
@@ -176,7 +178,7 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Where the time of a run went, in seconds. Adds up.
+    """Where the time of a run went, in seconds. Profiles can be added.
 
     The first three work at the same time as each other and as the driver, and a server's calls overlap, so
     that their sum may be more than the wall time.

@@ -16,12 +16,12 @@ from o1coder_gym.types import ActionType, Parting, Problem, Proposal, State, Ste
 def tree_record(
     finished: TaskResult, problem: Problem, recording: Recording, *, seed: int, format: str
 ) -> SearchTree:
-    """Returns the search tree of a task that is over, the samples that the budget cut among its leaves.
+    """Returns the search tree of a finished task; samples that the budget cut are leaves of it.
 
     Args:
         finished: The task's result.
         problem: The task's problem.
-        recording: What its search was answered; the tree of an agent that keeps none is read off it.
+        recording: The answers of its search; they give the tree of an agent that keeps none.
         seed: Seed of the run.
         format: Name of the step format.
     """
@@ -46,15 +46,16 @@ def _placed(parting: Parting, places: Mapping[State, int]) -> NodeParting:
 
 
 def observed(recording: Recording, root: State) -> Tree:
-    """Returns the tree of all steps that a search has taken, for agents that keep none.
+    """Returns the tree of all steps that a search took, for agents that keep none.
 
-    A rollout that has ended stands for a simulation; each end is evaluated once, as in a search.
+    Each finished rollout counts as a simulation; each terminal state is evaluated once, as in a search.
     """
     tree = Tree(root)
     tree.simulations = 1
     places = {root: tree.root}
     samples = _samples(recording)
     for (state, action), transition in recording.transitions.items():
+        # No sample of this text: the agent wrote the step itself (self-repair), at no tokens.
         equal = samples.get((state, action)) or [Proposal(action, 0)]
         above = _place(tree, places, state)
         child = tree.attach(above, equal[0], transition, len(equal)) if above is not None else None
@@ -71,9 +72,9 @@ def observed(recording: Recording, root: State) -> Tree:
 
 
 def _cut_leaves(tree: Tree, recording: Recording, format: str) -> list[TreeNode]:
-    """Returns a leaf per sample that the budget cut, and what it needs to hang there.
+    """Returns a leaf per sample that the budget cut, and the nodes between the tree and these leaves.
 
-    They are read as steps for the record alone: the model has never taken them, and nothing counts them.
+    They are parsed for the record alone: the model never took them, and no statistic counts them.
     """
     if not recording.cut:
         return []

@@ -40,6 +40,7 @@ class Actor:
         """
         import torch
 
+        # PEFT wraps layers: a weight is called …base_layer.weight there, and BA·α/r comes on top of it.
         peft = hasattr(model, "get_base_model")
         source = model.get_base_model() if peft else model
         self._model.to(next(source.parameters()).device)  # a trainer has moved it since
@@ -51,4 +52,5 @@ class Actor:
             for name, module in source.named_modules() if peft else ():
                 if hasattr(module, "get_delta_weight"):
                     mine[f"{name}.weight"].add_(module.get_delta_weight("default"))
+        # Kept keys and values are of the old weights.
         self._engine.forget()

@@ -44,7 +44,7 @@ def step_advantages(returns: Sequence[Sequence[float]], group: int, gap: float =
     """Computes the advantages of GRPO by step: the return less the mean of its peers, over a scale, clipped.
 
     The peers of step t are the steps t of all episodes of the group that have one. A step that has no peer is
-    compared with φ of the whole group.
+    compared with the mean φ of the group.
 
     The scale is σ of all returns of the batch, of later steps too, for those are what is divided: where the
     episodes of a batch have one φ and differ in the order of their process rewards, σ of φ alone is 0. The
@@ -70,6 +70,7 @@ def step_advantages(returns: Sequence[Sequence[float]], group: int, gap: float =
     """
     bound = math.sqrt(group)
     spread = _deviation([value for one in returns if _counts(one) for value in one])
+    # √G bounds the advantages of GRPO (Samuelson); gap / √G is σ of a group with a single success.
     scale = max(spread, gap / bound) + STABILISER
     return [
         [min(max(value / scale, -bound), bound) for value in differences]
@@ -85,6 +86,7 @@ def _differences(group: Sequence[Sequence[float]]) -> list[list[float]]:
     baselines = []
     for t in range(max(map(len, valid), default=0)):
         peers = [returns[t] for returns in valid if len(returns) > t]
+        # A lone longest episode would have itself as its mean, and advantage 0 whatever it did.
         baselines.append(_mean(peers if len(peers) > 1 else firsts))
     return [
         [value - baselines[t] for t, value in enumerate(returns)]
@@ -112,7 +114,7 @@ def _deviation(values: Sequence[float]) -> float:
 
 
 def divergence(process: Sequence[float], verified: Sequence[float], window: int = 10) -> float:
-    """Measures by how much the process reward has risen while the pass rate fell, over two windows.
+    """Computes by how much the process reward rose while the pass rate fell, over two windows.
 
     Args:
         process: Mean process reward of each update so far, in [0, 1].
@@ -123,6 +125,7 @@ def divergence(process: Sequence[float], verified: Sequence[float], window: int 
         min(rise of the process reward, fall of the pass rate), 0 if either did not happen or fewer than two
         windows of updates are there. In [0, 1].
     """
+    # Updates whose judge failed have no pass rate: both numbers are left out, so that windows stay aligned.
     pairs = [pair for pair in zip(process, verified, strict=True) if not any(map(math.isnan, pair))]
     if len(pairs) < 2 * window:
         return 0.0

@@ -1,4 +1,4 @@
-"""PPO that chooses among K proposals: trained on `O1Coder/Choice-v0`, evaluated there, and a search agent.
+"""PPO that chooses among K proposals: training on `O1Coder/Choice-v0`, evaluation, and the search agent.
 
 The language model stays as it is; what is learned is which of its proposals to take. Training and search
 read the same features (`steps.choices.Features`), which are kept beside the weights. A trained folder holds
@@ -220,6 +220,7 @@ def evaluate(
             end: State = env.get_wrapper_attr("cursor").state
             success = info["is_success"] if solves is None else solves(end)
             solved.setdefault(info["task_id"], []).append(bool(success))
+    # By problem: episodes of one problem are not independent, so the interval resamples problems.
     counts = [len(found) for found in solved.values()]
     share = estimate_share([sum(found) / len(found) for found in solved.values()], counts)
     successes = sum(map(sum, solved.values()))
@@ -246,6 +247,8 @@ def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
             if not offers:
                 return _answer(best)
             for offer in offers:
+                # Every offer was judged, also those not taken: the best program seen is the answer if the
+                # budget ends here.
                 best = _better(best, offer)
             k = chooser.features.k
             mask = choices.mask(offers, k)
@@ -319,6 +322,7 @@ def _algorithm(training: Training, env: Any, folder: Path, resume: bool) -> OnPo
         learning_rate=training.learning_rate,
         n_steps=training.rollout,
         batch_size=training.num_envs * training.rollout // 4 or 1,
+        # Episodes are a few steps long and finite: what counts is the sum of rewards, φ.
         gamma=1.0,
         ent_coef=training.entropy,
         tensorboard_log=logs,

@@ -66,6 +66,8 @@ def _scored(episode: Episode, row: TokenRow, settings: RLSettings, alpha: float)
         ).value
         returns = (reward,) * len(process)
     elif settings.credit == "step":
+        # Each G_t leaves out what was earned before t: steps are not credited for the rewards of earlier
+        # ones.
         returns = step_returns(outcome, process, alpha, settings.gamma)
     else:
         returns = (reward,) * len(process)

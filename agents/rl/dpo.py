@@ -89,6 +89,7 @@ def train_dpo(
         )
     adapters = lora(settings.lora_rank, checkpoint)
     project_completions_only()
+    # With LoRA the base without adapters is the reference; TRL needs no second model.
     reference = None if adapters else load_weights(folder, settings.dtype)[0]
     for one in filter(None, (loaded, reference)):
         share_prefixes(one)
@@ -124,6 +125,7 @@ def pair_tokens(
         sides = [
             step_tokens(text, step_format, problem, pair.state, step) for step in (pair.chosen, pair.rejected)
         ]
+        # Both or none: DPO compares two continuations of one prompt.
         found = [list(side[0]) for side in sides if side is not None]
         if len(found) == 2:
             prompt_ids = list(text.encode(step_format.prompt(problem, pair.state)))

@@ -1,4 +1,4 @@
-"""Episodes for learning: sampled through the driver, their tokens told apart by step."""
+"""Episodes for training: sampled through the driver, each token assigned to its step."""
 
 from __future__ import annotations
 
@@ -97,14 +97,19 @@ def sample_episodes(
     recorder = Recorder()
     agent = partial(best_of_n, n=1, sampling=sampling)
     tasks = [
+        # By place in the whole batch: equal problems get different episodes, on any number of processes the
+        # same.
         Task(task_id, agent, name=f"episode-{index}", seed=derive_stream(seed, str(index)))
         for index, task_id in enumerate(task_ids, start=first)
     ]
+    # All episodes live at once: each decode step then serves the whole batch.
     driver = Driver(model, policy, observer=recorder, live=max(1, len(tasks)))
     for result in driver.run(tasks):
         if result.error is not None:
             raise O1CoderError(f"an episode failed: {result.error}") from result.error
         drawn = recorder.recordings[result.task.key].proposals
+        # The driver answers a prompt that does not fit by empty samples; a search may pass over them,
+        # training not.
         if any(one.finish == "length" and not one.tokens for one in drawn):
             raise O1CoderError(f"{result.task.task_id}: an episode grew longer than the model's context")
     form = policy.step_format
@@ -123,8 +128,10 @@ def token_row(policy: LanguageModelPolicy, episode: Episode) -> TokenRow:
     shown = [policy.prompt_ids(episode.problem, state) for state in states]
     row = RowBuilder(shown[0])
     for index, proposal in enumerate(episode.proposals):
+        # All sampled tokens, also those that showed the end of the step: the policy chose these as well.
         sampled = proposal.sampled_ids or proposal.token_ids
         logprobs = proposal.sampled_logprobs or (0.0,) * len(sampled)
+        # What the next prompt has beyond this one: the step as the next sample saw it, and the next header.
         last = index + 1 == len(shown)
         row.add_step(index, sampled, logprobs, sampled if last else shown[index + 1][len(shown[index]) :])
     return row.built()

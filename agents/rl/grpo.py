@@ -99,8 +99,10 @@ class StepGRPOTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Makes a batch for the loss: TRL calls `sample`, then `reward`, and we put in our `advantages`."""
         batch = super()._generate_and_score_completions(inputs)
+        # TRL reads them off an end token, which steps need not have: the figures would be wrong.
         for name in _OF_TOKENS:
             self._metrics["train"].pop(f"completions/{name}", None)
+        # Travels with the batch, so that TRL cuts it into forward passes like every other tensor.
         batch["parents"] = self._parents
         if self._settings.credit != "outcome":
             batch["advantages"] = self.advantages(batch["completion_ids"])
@@ -126,6 +128,7 @@ class StepGRPOTrainer(GRPOTrainer):
     def _get_per_token_logps_and_entropies(self, model: Any, *arguments: Any, **named: Any) -> Any:
         """Computes likelihoods as TRL does, of each token after those that it was sampled after."""
         parents = self._parents
+        # [T]; where no row has a branch, the ordinary causal mask says the same.
         plain = torch.arange(-1, parents.shape[1] - 1, device=parents.device)
         if not torch.equal(parents, plain.expand_as(parents)):
             model = PathModel(model, parents)
@@ -145,6 +148,7 @@ class StepGRPOTrainer(GRPOTrainer):
             "prompt_ids": [list(row.prompt_ids) for row in self._rows],
             "completion_ids": [list(row.completion_ids) for row in self._rows],
             "logprobs": [list(row.logprobs) for row in self._rows],
+            # 0 for text that the format put in: no loss, for the policy did not choose it.
             "env_mask": [[int(step >= 0) for step in row.step_of] for row in self._rows],
         }
 
@@ -152,6 +156,7 @@ class StepGRPOTrainer(GRPOTrainer):
         """Returns φ or R of each episode, None where the judge failed (a reward function of TRL)."""
         t = self.state.global_step
         if not self.scored:
+            # First batch of this process: a resumed run reads the log of its checkpoint first.
             self._monitor.recall(self.state.log_history)
         self.scored = score_episodes(self._episodes, self._rows, self._settings, t)
         whole = gather_object(self.scored)  # what is logged is of the batch, whichever process sampled it
@@ -172,6 +177,7 @@ class StepGRPOTrainer(GRPOTrainer):
         else:  # one number an episode, however many steps it has
             whole = step_advantages([steps[:1] for steps in returns], settings.episodes, gap)
             found = [one * len(steps) for one, steps in zip(whole, returns, strict=True)]
+        # This process has rows [first, first + B) of what was gathered.
         first = self.accelerator.process_index * len(own)
         table = torch.zeros(completion_ids.shape, device=completion_ids.device)
         for row, (scored, advantages) in enumerate(zip(own, found[first : first + len(own)], strict=True)):
@@ -190,6 +196,7 @@ class StepGRPOTrainer(GRPOTrainer):
         if "old_per_token_logps" not in batch:
             with torch.no_grad():
                 batch["old_per_token_logps"] = self._likelihoods(batch)
+        # [B, T], the log of the ratio; exp(0) = 1 for text that was put in and for padding.
         apart = (batch["old_per_token_logps"] - batch["sampling_per_token_logps"]).detach()
         mask = batch["completion_mask"] * batch["tool_mask"]
         self._metrics["train"]["sampling/logprob_difference"].append((apart.abs() * mask).max().item())

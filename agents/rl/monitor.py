@@ -19,10 +19,10 @@ PATIENCE = 3
 _WITHOUT_CODE = "monitor/without_code"
 """Logged: batches in a row without a program so far."""
 HACKING = 0.05
-"""Divergence of process reward and pass rate that is warned of."""
+"""Divergence of process reward and pass rate above which a warning is issued."""
 
 OnUpdate = Callable[[int, dict[str, float]], None]
-"""Told of each batch of episodes: optimizer steps so far, and its metrics."""
+"""Called with each batch of episodes: optimizer steps so far, and its metrics."""
 Validate = Callable[[Policy], dict[str, float]]
 """Measures a policy on held-out problems, e.g. ``{"pass_rate": 0.4}``."""
 
@@ -33,7 +33,13 @@ class Monitor:
     def __init__(
         self, settings: RLSettings, *, validate: Validate | None = None, on_update: OnUpdate | None = None
     ) -> None:
-        """Args: how to train, what measures the policy every `validate_every` batches, who is told."""
+        """Prepares to watch.
+
+        Args:
+            settings: How to train.
+            validate: Measures the policy every `validate_every` batches; None never does.
+            on_update: Called with each batch.
+        """
         self._settings = settings
         self._validate = validate
         self._on_update = on_update
@@ -42,7 +48,7 @@ class Monitor:
         self._pass_rate: list[float] = []
 
     def recall(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Takes up what an earlier part of the run logged, so that a resumed run sees what one run would.
+        """Restores its memory from the log of an earlier part of the run, so that resuming changes nothing.
 
         Args:
             history: The rows of the trainer's log, in order; those without episodes are passed over.

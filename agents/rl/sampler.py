@@ -15,7 +15,7 @@ from o1coder_gym.runs.seeds import derive_stream
 
 
 class Sampler:
-    """Samples episodes. What it samples depends on the weights, the seed and the clock t alone."""
+    """Samples episodes. They depend on the weights, the seed and the clock t alone."""
 
     def __init__(self, settings: RLSettings, model: Model, task_ids: Sequence[str], actor: Actor) -> None:
         """Args: how to train, the process with scorer and tests, its training problems, who samples."""
@@ -40,6 +40,7 @@ class Sampler:
                 Episodes do not depend on how many processes there are.
         """
         settings = self._settings
+        # t counts optimizer steps, `iterations` of them on each batch.
         batch = batch_problems(self._task_ids, settings.problems, t // settings.iterations, settings.seed)
         self._actor.refresh(learner)
         # A run that was resumed lacks the earlier scores, so one that was not must not lean on them.

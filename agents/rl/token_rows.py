@@ -1,8 +1,8 @@
-"""Rows of tokens for training: every sampled token of an episode, and what each of them was sampled after.
+"""Rows of tokens for training: every sampled token of an episode, and its predecessor when it was sampled.
 
-A step ends with tokens that only show its end: the header of another step, or the end of the text. Where the
-policy was shown something else after the step (a header with the right number, or the tokens of an equal step
-that was written otherwise), they are a branch on which no later token depends.
+A step ends with tokens that only mark its end: the header of another step, or the end of the text. The next
+prompt may continue otherwise (a header with the right number, or an equal step that was tokenised otherwise).
+Then these tokens are a branch on which no later token depends.
 
 B rows, P tokens of prompts, T tokens of completions.
 """
@@ -64,6 +64,8 @@ class RowBuilder:
             shown: What the next step was sampled after, behind what this one was sampled after; of the last
                 step what was sampled.
         """
+        # Trunk: what sample and next prompt share. Branch: the sampled rest, learned but seen by no later
+        # token.
         agree = _common(sampled, shown)
         self._follow(sampled[:agree], step, logprobs[:agree])
         self._branch(sampled[agree:], step, logprobs[agree:])
@@ -84,6 +86,7 @@ class RowBuilder:
     def _branch(self, ids: Sequence[int], step: int, logprobs: Sequence[float]) -> None:
         """Adds tokens behind those that later ones follow."""
         places = range(len(self._ids), len(self._ids) + len(ids))
+        # A chain behind the tip: the first token follows it, each later one the one before.
         self._parents += [self._tip, *places][: len(ids)]
         self._ids += ids
         self._step_of += [step] * len(ids)
@@ -99,6 +102,7 @@ def parent_table(rows: Sequence[TokenRow], width: int) -> Tensor:
     """
     import torch
 
+    # [B, T]; the plain chain −1, 0, 1, …, of which padding keeps its part.
     table = torch.arange(-1, width - 1).repeat(len(rows), 1)
     for place, row in enumerate(rows):
         table[place, : len(row.parents)] = torch.tensor(row.parents)

@@ -1,6 +1,6 @@
-"""Expansion: draws steps at a node, takes them, and adds what they led to.
+"""Expansion: samples steps at a node, takes them in the model, and adds the new states.
 
-Widening: how many samples a node may have, given its visits.
+Widening: the number of samples that a node may have, given its visits.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Expand: TypeAlias = Callable[[Tree, Node, int], Part[list[Node]]]
 
 
 def expand(tree: Tree, node: Node, n: int, *, sampling: Sampling, prior: Prior) -> Part[list[Node]]:
-    """Draws `n` samples at `node`, and sets the priors of its children.
+    """Draws `n` samples at `node` and sets the priors of its children.
 
     Args:
-        tree: Grows.
-        node: One that is not closed.
+        tree: Gets the new nodes.
+        node: A node that is not closed.
         n: Samples to draw, ≥ 1.
         sampling: How they are drawn.
         prior: Sets the priors of the node's children.
 
     Returns:
-        The new children, in order; ends among them are counted and closed already.
+        The new children, in order; terminal ones are backed up and closed already.
     """
     node.pending += n
     try:
@@ -44,7 +44,7 @@ def grow(tree: Tree, nodes: Sequence[Node], n: int, *, sampling: Sampling) -> Pa
     """Draws `n` samples at each node in one batch, merges equal ones, and adds the others as children.
 
     Returns:
-        The new children of all nodes, in order; ends among them are counted and closed already.
+        The new children of all nodes, in order; terminal ones are backed up and closed already.
     """
     drawn = yield from _draw(tree, nodes, n, sampling)
     return [child for child, fresh in drawn if fresh]
@@ -54,15 +54,16 @@ def reach(tree: Tree, nodes: Sequence[Node], n: int, *, sampling: Sampling) -> P
     """Draws samples as `grow` does.
 
     Returns:
-        The children that the samples have led to, new or not, each once and in order.
+        The children that the samples led to, new or known, each once and in order.
     """
     drawn = yield from _draw(tree, nodes, n, sampling)
     return list(dict.fromkeys(child for child, _ in drawn))
 
 
 def _draw(tree: Tree, nodes: Sequence[Node], n: int, sampling: Sampling) -> Part[list[tuple[Node, bool]]]:
-    """Returns the children that the samples have led to, and whether each is new."""
+    """Returns the children that the samples led to, and whether each is new."""
     for node in nodes:
+        # Booked before the first yield: simulations that start meanwhile must see these samples as taken.
         node.asked += n
     drawn = [0] * len(nodes)
     try:
@@ -87,6 +88,7 @@ def _draw(tree: Tree, nodes: Sequence[Node], n: int, sampling: Sampling) -> Part
         return reached
     finally:
         for node, got in zip(nodes, drawn, strict=True):
+            # What the budget did not pay for is not drawn: it must not use up the node's width.
             node.asked -= n - got
 
 
@@ -94,6 +96,7 @@ def _merge(proposals: Sequence[Proposal]) -> list[tuple[Proposal, int]]:
     """Returns the first of each distinct action and how often it was drawn."""
     if len(proposals) == 1:
         return [(proposals[0], 1)]
+    # Equal texts take one step in the model and one judge call; the count keeps their frequency for priors.
     merged: dict[str, tuple[Proposal, int]] = {}
     for proposal in proposals:
         first, count = merged.get(proposal.text, (proposal, 0))
@@ -102,7 +105,7 @@ def _merge(proposals: Sequence[Proposal]) -> list[tuple[Proposal, int]]:
 
 
 Widening: TypeAlias = Callable[[int, int], int]
-"""From (visits of the node, its width) to the samples it may have now, ≥ 1."""
+"""Maps (visits of the node, its width) to the number of samples it may have now, ≥ 1."""
 
 
 def all_at_once(visits: int, width: int) -> int:

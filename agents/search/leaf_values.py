@@ -1,8 +1,6 @@
-"""Leaf values: what a simulation finds out about the node that it came to.
+"""Leaf values: how a simulation evaluates the node that it selected.
 
-Step scores of whole paths: one number for a chain of steps, of which the step scorer has scored each.
-
-m steps.
+Path scores: the step scores r^{1:m} of a chain of m steps, aggregated to one number.
 """
 
 from __future__ import annotations
@@ -18,8 +16,8 @@ from o1coder_gym.queries import Part, score
 from o1coder_gym.types import ActionType, State
 
 Evaluate: TypeAlias = Callable[[Tree, Flight, Expand], Part[float | None]]
-"""Evaluates the node where a flight is. Returns its value in [0, 1], or None if there is nothing to add:
-ends are counted when they are found."""
+"""Evaluates the last node of a flight. Returns its value in [0, 1], or None if there is nothing to back up:
+terminal nodes are backed up when they are found."""
 
 
 def rollout(tree: Tree, flight: Flight, expand: Expand) -> Part[float | None]:
@@ -46,7 +44,7 @@ def scored(tree: Tree, flight: Flight, expand: Expand) -> Part[float | None]:
 
 
 def mixed(tree: Tree, flight: Flight, expand: Expand, *, estimate: Evaluate = scored) -> Part[float | None]:
-    """Counts the step scorer's value, then follows the policy from the same node and counts the end too.
+    """Backs up the step scorer's value of the leaf, then rolls out from it and backs up the end's too.
 
     Both weigh the same: AlphaGo's leaf value with λ = ½ (Silver et al. 2016, doi 10.1038/nature16961).
     """
@@ -57,7 +55,7 @@ def mixed(tree: Tree, flight: Flight, expand: Expand, *, estimate: Evaluate = sc
 
 
 def _known(node: Node) -> float | None:
-    """What is known of a node whose last sample brought nothing new: its mean, if it has one."""
+    """Returns the mean of a node whose last sample was a duplicate, None before its first visit."""
     return node.mean if node.visits else None
 
 
@@ -66,17 +64,17 @@ Aggregate: TypeAlias = Callable[[Sequence[float]], float]
 
 
 def last(scores: Sequence[float]) -> float:
-    """The last step's: what a PRM trained on values predicts of the whole."""
+    """Returns the last score: a PRM trained on values W / N predicts the value of the whole prefix."""
     return scores[-1]
 
 
 def product(scores: Sequence[float]) -> float:
-    """The chance that every step is right, were they independent (Lightman et al., arXiv 2305.20050)."""
+    """Returns the probability that all steps are right if independent (Lightman et al., arXiv 2305.20050)."""
     return math.prod(scores)
 
 
 def mean(scores: Sequence[float]) -> float:
-    """The mean; does not punish length."""
+    """Returns the mean, which does not penalise length as the product does."""
     return sum(scores) / len(scores)
 
 
@@ -86,7 +84,7 @@ AGGREGATES: Mapping[str, Aggregate] = MappingProxyType(
 
 
 def scored_path(tree: Tree, flight: Flight, expand: Expand, *, aggregate: Aggregate) -> Part[float | None]:
-    """Values a leaf by the scores of all steps on its path; an `Evaluate`."""
+    """Evaluates a leaf by the aggregated scores of all steps on its path; an `Evaluate`."""
     (scores,) = yield from _scores_of_nodes([flight.node])
     return aggregate(scores)
 
@@ -98,7 +96,7 @@ def by_path_scores(nodes: Sequence[Node], *, aggregate: Aggregate) -> Part[list[
 
 
 def scores_of_states(states: Sequence[State]) -> Part[list[list[float]]]:
-    """Asks for the score of every step of some chains, each prefix once; steps that cannot be read have 0."""
+    """Scores every step of some chains, asking for each prefix once; malformed steps have score 0."""
     prefixes = [
         [State(state.problem_id, state.steps[:j]) for j in range(1, state.depth + 1)] for state in states
     ]
@@ -111,8 +109,9 @@ def scores_of_states(states: Sequence[State]) -> Part[list[list[float]]]:
 
 
 def _scores_of_nodes(nodes: Sequence[Node]) -> Part[list[list[float]]]:
-    """Returns the scores of the steps above each node and its own; asks for those not known."""
+    """Returns the scores of all steps on the path to each node; asks the scorer for missing ones."""
     paths = [[node for node in found.path() if node.parent is not None][::-1] for found in nodes]
+    # By index: siblings share their ancestors, which one batch must score once.
     missing = {node.index: node for path in paths for node in path if node.score is None}
     readable = [node for node in missing.values() if _readable(node.state)]
     if readable:

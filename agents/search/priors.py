@@ -36,6 +36,7 @@ def by_logprob(node: Node, fresh: Sequence[Node], *, temperature: float = 1.0) -
         if child.logprob is None:
             yield from by_count(node, fresh)
             return
+        # exp of the mean is the geometric mean of the token probabilities, which does not depend on length.
         weights.append(child.count * exp(child.logprob / max(child.kept, 1) / temperature))
     _normalise(node, weights)
 
@@ -47,11 +48,13 @@ def by_score(node: Node, fresh: Sequence[Node], *, temperature: float = 0.25) ->
         scores = yield from score([child.state for child in unscored])
         for child, value in zip(unscored, scores, strict=True):
             child.score = value
+    # Terminal steps have an exact value; the scorer is never asked about them.
     known = [child.value if child.score is None else child.score for child in node.children]
     _normalise(node, [exp((value or 0.0) / temperature) for value in known])
 
 
 def _normalise(node: Node, weights: Sequence[float]) -> None:
+    # Over all children, not the new ones alone: priors stay a distribution as the node widens.
     total = sum(weights) or 1.0
     for child, weight in zip(node.children, weights, strict=True):
         child.prior = weight / total

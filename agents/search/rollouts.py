@@ -12,13 +12,13 @@ from o1coder_gym.types import Outcome, Problem, Proposal, Sampling, SearchResult
 
 @dataclass(slots=True)
 class Rollout:
-    """An episode in progress. Mutable: `follow` moves it on.
+    """An episode in progress. Mutable: `follow` advances it.
 
     Attributes:
-        state: Where it is.
+        state: Its current state.
         tokens: Generated tokens so far.
-        kept: Those that `logprob` sums over.
-        logprob: Sum of the log-probabilities of its tokens; None once a backend did not tell one.
+        kept: Number of tokens that `logprob` sums over.
+        logprob: Sum of the log-probabilities of its tokens, ≤ 0; None once a backend returned none.
         last: The transition that led to `state`, None at the start.
         cut: Whether the budget ended it early.
     """
@@ -32,7 +32,7 @@ class Rollout:
 
     @property
     def open(self) -> bool:
-        """Whether the episode goes on."""
+        """Whether the episode has neither ended nor been cut."""
         return not self.cut and (self.last is None or not self.last.done)
 
     @property
@@ -73,7 +73,7 @@ class Rollout:
 def complete(
     problem: Problem, root: State, *, starts: Sequence[State], sampling: Sampling, found: list[Rollout]
 ) -> Search:
-    """Follows the policy from given states, as an agent: what a prefix is worth, by Monte Carlo.
+    """Estimates the value of prefixes by Monte Carlo: an agent that rolls out from given states.
 
     Args:
         problem: The question.
@@ -88,16 +88,18 @@ def complete(
 
 
 def follow(rollouts: Sequence[Rollout], sampling: Sampling) -> Turns:
-    """Follows the policy in all rollouts, in lockstep, until each has ended or was cut by the budget.
+    """Follows the policy in all rollouts in lockstep until each has ended or the budget cut it.
 
     Args:
-        rollouts: B episodes; moved on in place.
+        rollouts: B episodes; advanced in place.
         sampling: How each step is drawn.
     """
     while active := [rollout for rollout in rollouts if rollout.open]:
+        # One request per live rollout and one turn for all: they leave as one batch of the policy.
         drawn = yield from propose([Propose(rollout.state, 1, sampling) for rollout in active])
         steps: list[tuple[Rollout, Proposal]] = []
         for rollout, proposals in zip(active, drawn, strict=True):
+            # No proposal means that the budget paid for none: asking again would never end.
             rollout.cut = not proposals
             steps += [(rollout, proposal) for proposal in proposals]
         if not steps:

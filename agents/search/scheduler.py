@@ -1,4 +1,4 @@
-"""Many simulations of one tree: how many, when to stop, and which of them run at the same time."""
+"""Runs the simulations of one tree: how many, when to stop, and how many at the same time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from o1coder_gym.queries import Answer, Propose, Query, Turns
 def search(
     tree: Tree, rules: Rules, *, simulations: float, parallel: int = 1, early_stop: bool = True
 ) -> Turns:
-    """Runs simulations until there are enough, or (`early_stop`) one solves it.
+    """Runs simulations until the limit, or (`early_stop`) until one solves the problem.
 
     Args:
-        tree: Grows; its earlier simulations do not count.
+        tree: Gets the new nodes; its earlier simulations do not count.
         rules: The strategies.
-        simulations: Simulations to begin, ≥ 0; infinity leaves the end to the budget.
+        simulations: Simulations to begin, ≥ 0; with infinity the budget ends the search.
         parallel: W, simulations at the same time.
         early_stop: Stop at the first program that passes all tests of the search.
     """
@@ -43,10 +43,10 @@ Begin: TypeAlias = Callable[[], Turns | None]
 
 
 def concurrently(begin: Begin, parallel: int, stop: Callable[[], bool]) -> Turns:
-    """Keeps up to `parallel` simulations running, and asks for all of them at once.
+    """Keeps up to `parallel` simulations running and merges their queries into one turn.
 
-    Steps and scores are asked for first: their answers are cheap, and the simulations that wait to
-    propose then leave in one batch.
+    Steps and scores are served first: they are cheap, and the simulations that wait to propose then
+    leave in one policy batch.
     """
     running: list[_Waiting] = []
     try:
@@ -58,6 +58,7 @@ def concurrently(begin: Begin, parallel: int, stop: Callable[[], bool]) -> Turns
                 return
             cheap = [waiting for waiting in running if not isinstance(waiting[1][0], Propose)]
             asking = cheap or running
+            # The turn is flat; answers come in its order, so each simulation takes as many as it asked.
             answers = iter((yield [query for _, queries in asking for query in queries]))
             running = [waiting for waiting in running if isinstance(waiting[1][0], Propose)] if cheap else []
             for simulation, queries in asking:
@@ -68,11 +69,11 @@ def concurrently(begin: Begin, parallel: int, stop: Callable[[], bool]) -> Turns
 
 
 _Waiting: TypeAlias = tuple[Turns, Sequence[Query]]
-"""A simulation and what it asks."""
+"""A simulation and the queries that it waits for."""
 
 
 def _resume(running: list[_Waiting], simulation: Turns, answers: list[Answer] | None) -> None:
-    """Lets a simulation run to its next question; it leaves `running` at its end."""
+    """Runs a simulation to its next queries and appends it to `running` unless it has ended."""
     try:
         queries = next(simulation) if answers is None else simulation.send(answers)
     except StopIteration:

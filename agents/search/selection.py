@@ -13,7 +13,7 @@ from typing import TypeAlias
 from o1coder_gym.agents.search.tree import Node
 
 Select: TypeAlias = Callable[[Node], Node | None]
-"""Chooses a child; None if all of them are closed or none has arrived."""
+"""Chooses a child; None if there is none yet or all are closed."""
 
 
 def uct(node: Node, *, c: float = 1.4) -> Node | None:
@@ -32,6 +32,8 @@ def uct(node: Node, *, c: float = 1.4) -> Node | None:
         tried = visits + child.unobserved
         if tried == 0:
             return child
+        # Unobserved simulations shrink the exploration term only: the mean stays that of the values seen
+        # (WU-UCT).
         score = (child.total / visits if visits else first_play) + scale / sqrt(tried)
         if score > best_score:
             best, best_score = child, score
@@ -48,6 +50,7 @@ def uct_virtual_loss(node: Node, *, c: float = 1.4, loss: float = 1.0) -> Node |
         tried = child.visits + loss * child.unobserved
         if tried == 0:
             return child
+        # Here they enter the mean too, each as a value of 0: what makes virtual loss pessimistic.
         score = child.total / tried + scale / sqrt(tried)
         if score > best_score:
             best, best_score = child, score
@@ -56,6 +59,8 @@ def uct_virtual_loss(node: Node, *, c: float = 1.4, loss: float = 1.0) -> Node |
 
 def puct(node: Node, *, c: float = 1.25) -> Node | None:
     """Chooses by Q + c P √(N + O) / (1 + N_i + O_i) (AlphaZero), with WU-UCT's unobserved counts."""
+    # Nothing is added under the root: at N = 0 all scores equal the first-play value and the first child
+    # wins.
     scale = c * sqrt(node.visits + node.unobserved)
     first_play = node.total / node.visits if node.visits else 0.0
     best, best_score = None, -inf

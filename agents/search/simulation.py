@@ -22,11 +22,11 @@ class Rules:
 
     Attributes:
         select: Chooses a child on the way down.
-        select_to_widen: Likewise, where nothing is left but to let the width of a node grow. It explores
-            less: the samples drawn there do that.
-        widen: How many samples a node may have.
+        select_to_widen: Likewise, where a node can only be sampled beyond its width. It explores less,
+            because the new samples explore already.
+        widen: Number of samples that a node may have.
         expand: Draws samples and adds children.
-        evaluate: Finds the value of the leaf.
+        evaluate: Returns the value of the leaf.
     """
 
     select: Select
@@ -40,7 +40,7 @@ def simulate(tree: Tree, rules: Rules) -> Turns | None:
     """Begins a simulation of MCTS: select → expand → evaluate → backup.
 
     Returns:
-        What is left of it after selection; None if there is nothing to select.
+        A generator that runs the rest of it after selection; None if no node can be selected.
     """
     # Selection asks nobody, so it is done at once: the next simulation then sees this one in flight (WU-UCT).
     flight = select(tree, rules)
@@ -50,6 +50,8 @@ def simulate(tree: Tree, rules: Rules) -> Turns | None:
 
     def rest() -> Turns:
         try:
+            # A new node is evaluated as it is; an old one is expanded first and its most probable new child
+            # evaluated.
             if is_leaf(flight) or (yield from expand(tree, flight, rules)):
                 value = yield from rules.evaluate(tree, flight, rules.expand)
                 backup(tree, flight, value)
@@ -60,10 +62,10 @@ def simulate(tree: Tree, rules: Rules) -> Turns | None:
 
 
 def select(tree: Tree, rules: Rules) -> Flight | None:
-    """Walks down by `rules.select` to a node that is new or may be sampled, or to the one to widen.
+    """Walks down by `rules.select` to a node that is new or may be sampled, or else to the one to widen.
 
     Returns:
-        The flight there; None if every way waits for samples in flight, or is closed.
+        The flight to it; None if all nodes are closed or wait for samples in flight.
     """
     # The hottest loop of a search: attributes are kept in locals.
     node, width, select_child = tree.root, tree.width, rules.select
@@ -71,6 +73,8 @@ def select(tree: Tree, rules: Rules) -> Flight | None:
     while not _wants_samples(node, rules.widen, width):
         child = select_child(node)
         if child is None:
+            # Samples in flight here may open a way down; until they are back nothing is sampled beyond the
+            # width.
             return None if node.pending or tree.root.closed else Flight(to_widen(tree, rules.select_to_widen))
         path.append(child)
         node = child
@@ -80,10 +84,10 @@ def select(tree: Tree, rules: Rules) -> Flight | None:
 
 
 def to_widen(tree: Tree, select_child: Select) -> list[Node]:
-    """Returns the path to the node whose width is to grow.
+    """Returns the path to the node to sample beyond its width.
 
-    It lies on the best path by `select_child`, and is the node of the fewest samples there, the first of
-    equals: so a good path is widened level by level, each of its steps tried as often as the others.
+    It is the node with the fewest samples on the best path by `select_child`, the first of equals. So a good
+    path is widened level by level, and each of its steps is tried as often as the others.
     """
     path = [tree.root]
     while (child := select_child(path[-1])) is not None:
@@ -92,12 +96,12 @@ def to_widen(tree: Tree, select_child: Select) -> list[Node]:
 
 
 def fewest_samples(path: Sequence[Node]) -> int:
-    """Returns the place of the node of the fewest samples on a path, the first of equals."""
+    """Returns the index of the node with the fewest samples on a path, the first of equals."""
     return min(range(len(path)), key=lambda place: path[place].asked)
 
 
 def is_leaf(flight: Flight) -> bool:
-    """Whether the selected node is new; it is evaluated before it is expanded."""
+    """Whether the selected node is new: then it is evaluated, and expanded by a later simulation."""
     node = flight.node
     if node.asked or node.visits or node.unobserved > 1:  # 1 is this simulation
         return False
@@ -108,12 +112,14 @@ def expand(tree: Tree, flight: Flight, rules: Rules) -> Part[bool]:
     """Adds children to the selected node and enters the most probable.
 
     Returns:
-        Whether there is one, a leaf to evaluate.
+        Whether a new child was entered, a leaf to evaluate.
     """
     node = flight.node
     others = node.unobserved - 1  # simulations in flight through this node, this one left out
     # Visits that are on their way count as visits, or parallel simulations would all ask for the same sample.
     allowed = rules.widen(node.visits + others, tree.width)
+    # A node may be selected beyond its allowance (`to_widen`): then one sample, so that the simulation
+    # progresses.
     fresh = yield from rules.expand(tree, node, max(1, allowed - node.asked))
     leaves = [child for child in fresh if not child.closed]
     if not leaves:
@@ -133,7 +139,7 @@ def backup(tree: Tree, flight: Flight, value: float | None) -> None:
 
 
 def _wants_samples(node: Node, widen: Widening, width: int) -> bool:
-    """Whether a node may be sampled now: it is due, or has no other way on and its width is not spent."""
+    """Whether a node may be sampled now: widening allows it, or all its children are closed."""
     if node.asked < widen(node.visits + node.unobserved, width):
         return node.asked < width or not node.pending  # beyond the width one after the other
     # All children may be closed before widening allows another: waiting would never end.

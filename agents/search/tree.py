@@ -1,15 +1,15 @@
-"""The search tree: what was tried, what it was worth, and what is over.
+"""The search tree: nodes, their statistics, and which of them are closed.
 
 Invariants, whatever the order of calls:
 
 - N(S) = own(S) + Σ N(children): each evaluation is counted once, at the node where it was made, and in
   all nodes above it.
 - v(S) = W(S) / N(S) lies in [0, 1] (the authors' normalisation, their issue #3), terminals included.
-- An end is evaluated once, when it is found; then it is closed, and never selected.
-- No other node is ever exhausted, for the next sample of a policy may be new; its width is. What is drawn
-  beyond the width is drawn where the value is (`simulation.select`).
+- A terminal node is evaluated once, when it is found; then it is closed and never selected again.
+- No other node is ever exhausted, because the next sample of a policy may be new; only its width can be used
+  up. Samples beyond the width are drawn on the most valuable path (`simulation.select`).
 
-A flight: the path of one simulation, marked as unobserved until the simulation is back.
+A flight is the path of one simulation, counted as unobserved until the simulation completes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SCHEMA = 1
 """Version of the rows that `Tree.to_row` writes."""
 
 _MANY = 32
-"""Children from which on an equal step is looked up instead of searched for."""
+"""Number of children from which on equal steps are found by hash lookup instead of a linear scan."""
 
 
 class Node:
@@ -52,8 +52,8 @@ class Node:
         visits: N, evaluations at or below this node.
         own: Evaluations made at this node itself.
         total: W, the sum of their values.
-        unobserved: O, simulations that passed here and are not back (WU-UCT, arXiv 1810.11755).
-        asked: Samples drawn from this node, those in flight included.
+        unobserved: O, simulations in flight through this node (WU-UCT, arXiv 1810.11755).
+        asked: Samples requested from this node, those in flight included.
         pending: Samples in flight.
         count: Samples that led to this step; > 1 if identical ones were merged.
         tokens: Generated tokens of the first of them.
@@ -127,11 +127,11 @@ class Node:
 
 
 class Tree:
-    """A tree of states. Mutable; a value that the caller may keep, save and search on.
+    """A tree of states. Mutable; the caller may keep it, save it and continue a search on it.
 
     Attributes:
         nodes: All nodes in order of creation; the root is the first.
-        width: Samples of one node, ≥ 1; more only where a path has nothing else left.
+        width: Samples per node, ≥ 1; exceeded only where a path has no other node left to sample.
         simulations: Simulations begun.
         solution: The first end that passes all tests of the search, None before.
     """
@@ -157,6 +157,7 @@ class Tree:
         self.solution: Node | None = None
         self.nodes: list[Node] = [Node(root, None, 0, 0)]
         self._steps: dict[Node, dict[Step, Node]] = {}
+        # Three flat arrays, one entry per evaluation: tuples would take several times the memory.
         self._trace_node = array("i")
         self._trace_value = array("d")
         self._trace_simulation = array("i")
@@ -172,24 +173,26 @@ class Tree:
         return list(zip(self._trace_simulation, self._trace_node, self._trace_value, strict=True))
 
     def add(self, parent: Node, proposal: Proposal, transition: Transition, count: int = 1) -> Node | None:
-        """Adds what a proposal led to, and counts an end.
+        """Adds the state that a proposal led to; evaluates and closes it if it is terminal.
 
         Args:
             parent: Where the step was taken.
             proposal: The sampled action.
-            transition: What it led to.
-            count: Equal samples that this one stands for.
+            transition: Result of taking it.
+            count: Number of equal samples merged into this one.
 
         Returns:
-            The new node, or None if an identical step was there already: the two are merged.
+            The new node, or None if an identical step existed already; its count is increased instead.
         """
         child = self.attach(parent, proposal, transition, count)
+        # A step that cannot be read is an end of value 0 to the search, also where the model lets the episode
+        # go on.
         if child is not None and (transition.done or transition.state.steps[-1].type is ActionType.MALFORMED):
             self.end(child, transition)
         return child
 
     def attach(self, parent: Node, proposal: Proposal, transition: Transition, count: int = 1) -> Node | None:
-        """Adds what a proposal led to, as `add` does, but leaves the end of an episode to the caller."""
+        """Adds a state as `add` does, but leaves the evaluation of a terminal state to the caller."""
         known = self.child(parent, transition.state.steps[-1])
         if known is not None:
             known.count += count
@@ -206,17 +209,18 @@ class Tree:
         return child
 
     def child(self, parent: Node, step: Step) -> Node | None:
-        """Returns the child that a step leads to, if there is one."""
+        """Returns the child reached by a step, None if there is none."""
         children = parent.children
         if len(children) < _MANY:
             return next((child for child in children if child.state.steps[-1] == step), None)
+        # The table is built lazily and extended by the children that were added since the last lookup.
         known = self._steps.setdefault(parent, {})
         for child in children[len(known) :]:
             known[child.state.steps[-1]] = child
         return known.get(step)
 
     def end(self, node: Node, transition: Transition) -> None:
-        """Closes a node that was just attached, and counts the end that `transition` was."""
+        """Closes a node that was just attached and backs up the terminal value of `transition`."""
         node.ended = node.closed = True
         node.value = end_value(transition, self.alpha_compile) if transition.done else 0.0
         if (verdict := transition.verdict) is not None:
@@ -225,10 +229,12 @@ class Tree:
         if self.solution is None and passes(transition):
             self.solution = node
         if node.value is not None:
+            # None: the judge failed or there are no tests. A 0 would be averaged into W / N as a failed
+            # program.
             self.backward(node, node.value)
 
     def backward(self, node: Node, value: float) -> None:
-        """Adds an evaluation of `node` to it and to all nodes above: N += 1, W += v."""
+        """Adds an evaluation of `node` to it and all its ancestors: N += 1, W += v."""
         self._trace_simulation.append(self.simulations)
         self._trace_node.append(node.index)
         self._trace_value.append(value)
@@ -240,7 +246,7 @@ class Tree:
             above = above.parent
 
     def best(self) -> Node | None:
-        """Returns the end with code of highest value, ties by mean log-probability; masked ones last."""
+        """Returns the program of highest value, ties by mean log-probability; unjudged ones come last."""
         ends = [node for node in self.nodes if node.verdict is not None]
         return max(ends, key=_rank, default=None)
 
@@ -252,7 +258,7 @@ class Tree:
         return SearchResult(best.state, best.value or 0.0, self)
 
     def subtree(self, state: State) -> Tree:
-        """Returns the tree below `state`, to search on after a step was taken; takes over its nodes.
+        """Returns the tree below `state`, to continue the search after a step was taken. Moves its nodes.
 
         The visits of the new root stay, those of its merged past count as its own. The trace is empty.
 
@@ -264,6 +270,7 @@ class Tree:
             raise KeyError(f"{state.problem_id}: no node at depth {state.depth} has this state")
         tree = Tree(state, width=self.width, alpha_compile=self.alpha_compile)
         tree.nodes = list(_below(nodes[0]))
+        # Parents before children, in the order of creation, as `from_row` and ties by index rely on.
         tree.nodes.sort(key=lambda node: node.index)
         for index, node in enumerate(tree.nodes):
             node.index = index
@@ -274,7 +281,12 @@ class Tree:
         return tree
 
     def record(self, problem: Problem, chosen: State | None) -> SearchTree:
-        """Returns what is kept of a finished search, with the node of the chosen state if there is one."""
+        """Returns the record of a finished search that a run folder keeps.
+
+        Args:
+            problem: The question.
+            chosen: The state that the agent answered with, None if it had no answer.
+        """
         return SearchTree(
             problem=problem,
             agent="search",
@@ -294,7 +306,7 @@ class Tree:
         return notebook_cell(self.record(problem, best.state if best is not None else None))
 
     def to_row(self) -> dict[str, Any]:
-        """Returns the whole tree as a JSON-able dict; `from_row` is its inverse."""
+        """Returns the tree as a JSON-able dict; `from_row` is its inverse."""
         return {
             "schema": SCHEMA,
             "root": self.root.state.to_row(),
@@ -322,6 +334,7 @@ class Tree:
             if index:
                 parent = tree.nodes[fields["parent"]]
                 kind, text = fields["step"]
+                # Rows hold one step per node: the state is its parent's and this step.
                 node = Node(parent.state.then(Step(ActionType(kind), text)), parent, index, fields["born"])
                 parent.children.append(node)
                 tree.nodes.append(node)
@@ -357,7 +370,7 @@ def _recorded(node: Node) -> TreeNode:
 _PLAIN = ("visits", "own", "total", "asked", "count", "tokens", "logprob", "prior", "score", "value", "bits")
 _FLAGS = ("ended", "closed")
 _ORIGINS = {"author": "policy", "finish": "stop"}
-"""Fields that a row has only where they differ from this, as rows of earlier versions do."""
+"""Fields that a row has only where they differ from these defaults: rows of earlier versions lack them."""
 
 
 def _node_to_row(node: Node) -> dict[str, Any]:
@@ -396,7 +409,7 @@ def _rank(node: Node) -> tuple[float, float, int]:
 
 
 class Flight:
-    """The nodes that a simulation has entered, root first. Mutable; `leave` must be called once.
+    """The path of a simulation in flight, root first. Mutable; call `leave` exactly once.
 
     Attributes:
         node: The last node entered.
@@ -412,12 +425,12 @@ class Flight:
             node.unobserved += 1
 
     def enter(self, node: Node) -> None:
-        """Goes on to a child."""
+        """Extends the path by a child."""
         self.node = node
         self._path.append(node)
         node.unobserved += 1
 
     def leave(self) -> None:
-        """Takes the marks back."""
+        """Removes the simulation from the unobserved counts of its path."""
         for node in self._path:
             node.unobserved -= 1

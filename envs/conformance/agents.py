@@ -26,8 +26,8 @@ class AgentReport:
     Attributes:
         problems: How many it was checked on.
         searches: How often it was started, with a whole budget or one that was cut.
-        queries: What it asked, by the name of the query: Propose, Advance, Score.
-        programs: Programs that it had judged.
+        queries: Number of queries by type: Propose, Advance, Score.
+        programs: Programs that it submitted to the judge.
         answers: Searches that ended with a program.
     """
 
@@ -76,6 +76,7 @@ def check_agent(
     plays: list[Minutes] = []
     for task_id in task_ids:
         game = Game(agent, model, policy, scorer, model.problem(task_id))
+        # Twice: equal answers must lead to equal queries, or a journal could not be replayed.
         first, second = game.play(turns), game.play(turns)
         require(first.queries == second.queries, "agent.seed", "it asked differently the second time")
         same = (first.result.state, first.result.value) == (second.result.state, second.result.value)

@@ -88,6 +88,7 @@ def reachable_texts(roots: Iterable[Any]) -> Iterator[str]:
 
 def reachable(roots: Iterable[Any]) -> Iterator[Any]:
     """Yields every object reachable from `roots`, themselves included, each once."""
+    # By id, and the object kept: a freed id could be reused by another object during the walk.
     seen: dict[int, Any] = {}
     front = list(roots)
     while front:

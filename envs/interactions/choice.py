@@ -115,6 +115,7 @@ class ChoiceInteraction:
         proposer = self.proposer
         policy = shared_policy(proposer, model.format.name) if isinstance(proposer, str) else proposer
         live = [cursor for cursor in cursors if not cursor.done]
+        # One policy batch and one model batch for all cursors: [live] · K proposals, all of them looked at.
         proposed = policy.propose([self._request(model, cursor) for cursor in live]) if live else []
         if [len(proposals) for proposals in proposed] != [self.k] * len(live):
             raise PolicyError(

@@ -128,6 +128,7 @@ def draw_start(model: ReasoningModel, rng: np.random.Generator, task_id: Any = N
     Raises:
         UnknownNameError: When the task asked for is not one of the model.
     """
+    # Both are drawn always, so that a named task leaves the generator where a drawn one would.
     drawn = model.task_ids[int(rng.integers(len(model.task_ids)))]
     seed = int(rng.integers(1 << 31))
     asked = drawn if task_id is None else task_id

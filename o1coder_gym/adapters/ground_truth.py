@@ -88,6 +88,7 @@ def _asserts(codes: Sequence[Any], field: str) -> GroundTruth:
         if not parse_code(code, f"{field}[{number}]").body:
             raise wrong(f"{field}[{number}]", "is empty: every program would pass it")
     called = [called_by(code) for code in codes]
+    # The first function that all asserts call; helpers and builtins are mostly called by some alone.
     shared = [name for name in called[0] if all(name in names for names in called)] if called else []
     return GroundTruth(tuple(map(AssertTest, codes)), shared[0] if shared else None)
 

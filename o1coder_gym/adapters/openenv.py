@@ -1,4 +1,4 @@
-"""The decision process as an OpenEnv environment: a step of text in, what came of it out; sessions at once.
+"""The decision process as an OpenEnv environment: takes a step as text, returns its result; many sessions.
 
     O1CODER_PROBLEMS=mbpp O1CODER_SPLIT=train uvicorn o1coder_gym.adapters.openenv:app --factory
 

@@ -59,6 +59,7 @@ async def slime_reward(args: Any, sample: Any, **kwargs: Any) -> Any:
     truths = [one.label or (one.metadata or {}).get("ground_truth") for one in samples]
     scores = await score_all_async(_read((one.response for one in samples), truths))
     for one, found in zip(samples, scores, strict=True):
+        # The list of rewards has no place for a mask; a removed sample keeps its tokens out of the loss.
         if found.masked:
             one.remove_sample = True
     rewards = [0.0 if found.masked else found.reward for found in scores]

@@ -18,7 +18,7 @@ NO_PROGRAM = "no_program"
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a program is worth.
+    """The score of a program.
 
     Attributes:
         verdict: The judge's; None where there was no program to judge.
@@ -137,5 +137,5 @@ def program_in(answer: str, entry_point: str | None = None) -> str | None:
 
 
 def case_row(case: CaseResult) -> dict[str, str | None]:
-    """Returns what became of one test as a JSON-able dict."""
+    """Returns the result of one test as a JSON-able dict."""
     return {"outcome": case.outcome.value, "got": case.got, "error": case.error}

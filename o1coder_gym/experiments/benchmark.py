@@ -62,7 +62,7 @@ RANDOM_PICK = "best_of_n_random"
 
 
 Report = Callable[[ResultRow], None]
-"""Told of each new row of the whole budget."""
+"""Called with each new row of the whole budget."""
 
 
 class NoAnswersError(O1CoderError):
@@ -198,10 +198,12 @@ def run_plan(
         judging_s = 0.0
         for finished in driver.stream(tasks):
             started = time.perf_counter()
+            # Popped, so that memory holds the recordings of tasks in progress alone.
             recording = recorder.recordings.pop(finished.task.key, Recording())
             problem = model.problem(finished.task.task_id)
             tree = tree_record(finished, problem, recording, seed=seed, format=plan.format)
             folder.append(TREES, tree.to_row())
+            # Hidden tests are asked after the search has ended; nothing of them can reach it.
             found = answers.judged(finished, seed, recording)
             folder.append(FAILURES if found[0].error else RESULTS, *(row.to_row() for row in found))
             judging_s += time.perf_counter() - started
@@ -284,6 +286,7 @@ class _Answers:
                 )
                 answers.append(self._replayed(finished, budget, replay))
                 programs.append(replay.programs)
+        # The oracle chooses among the same programs, so the control's samples give its row for free.
         if name_of(finished.task.name) == RANDOM_PICK and not finished.error:
             answers += [
                 self._oracle(finished.task.task_id, answer, found)

@@ -65,12 +65,12 @@ _NAMED = 8
 """Problems in two splits that the report names."""
 
 Tell = Callable[[str], None]
-"""Told what happens, one line each."""
+"""Called with a line per event."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelfPlayResult:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
         learned: Its last policy, scorer and data.
@@ -192,6 +192,7 @@ def stalled(rates: Sequence[float], patience: int) -> bool:
     """
     if not patience or len(rates) <= patience:
         return False
+    # Against the best before, not the last: a policy that fell and recovered has gained nothing.
     return max(rates[-patience:]) <= max(rates[:-patience])
 
 
@@ -209,6 +210,7 @@ class _Work:
         inputs = self._inputs(learned)
         name = str(place.relative_to(self._folder.path))
         if (mark := _read_mark(place)) is not None:
+            # A stage of other inputs (an earlier one was made anew) would mix two runs.
             if mark["inputs"] != inputs:
                 raise O1CoderError(f"{place} was made of other inputs; delete it to make it anew")
             artefact = self._absolute(mark["artefact"])
@@ -225,6 +227,7 @@ class _Work:
             "hash": config_hash(inputs),
             "artefact": self._relative(artefact),
         }
+        # Written last and atomically: a stage with a mark is finished, whatever was killed.
         write_whole(place / MARK, json.dumps(row, indent=2) + "\n")
         self._folder.append("journal", {"stage": name, "hash": row["hash"]})
         return artefact

@@ -182,6 +182,7 @@ def _shards(
     tests: Mapping[str, Tests],
     workers: int,
 ) -> list[Shard]:
+    # Rounded up, so that there are at most workers · 4 shards.
     size = max(1, -(-len(task_ids) // (workers * _SHARDS_PER_WORKER)))
     known = {problem.task_id: problem for problem in problems}
     return [
@@ -248,6 +249,8 @@ def synthesize_trees(
                 continue
             problem = model.problem(finished.task.task_id)
             tree = tree_record(finished, problem, recording, seed=seed, format=plan.format)
+            # Completed after all searches, in one batch of all trees: single ones would leave the policy half
+            # empty.
             if plan.rollouts:
                 trees.append(tree)
                 continue

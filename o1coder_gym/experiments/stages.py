@@ -149,6 +149,8 @@ class RealStages:
             policy=policy,
             format=run.format,
             budget=Budget(tokens=section.tokens or None),
+            # Another seed per iteration: the same one would sample the same rollouts from an unchanged
+            # policy.
             seeds=(self._derive(run.seed, "synthesis", iteration),),
             max_steps=run.max_steps,
             generator=section.generator,
@@ -165,6 +167,7 @@ class RealStages:
         # a run of an earlier version goes on with the rule that it began with
         rule = earlier[0].label_rule if earlier else LabelRule()
         data = self._harvested(plan, iteration, folder, rule)
+        # D ∪ D' (Algorithm 1, step 6), the newest first, as `merged` weighs them.
         write_data(folder, merged([data, *earlier]))
         return folder
 

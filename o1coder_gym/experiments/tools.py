@@ -227,6 +227,7 @@ def _voters(plan: Plan, problems: Sequence[Problem], folder: RunFolder) -> dict[
     waiting = [problem for problem in problems if problem.task_id not in known] if plan.voters else []
     if not waiting:
         return known
+    # Votes are counted over whole programs, so the policy writes them in one step, not in the plan's format.
     sampler = load_policy(plan.policy, format="vanilla")
     for start in range(0, len(waiting), _BATCH):
         written = sample_programs(sampler, waiting[start : start + _BATCH], plan.voters, seed=plan.seeds[0])

@@ -23,6 +23,7 @@ Turn: TypeAlias = Mapping[str, str]
 Tokenizer: TypeAlias = Any
 """A tokenizer of transformers, slow or fast; their types promise less than they keep."""
 
+# Any text that no template contains: what stands behind it in a rendered turn ends the turn.
 _MARK = "o1coder answer"
 
 
@@ -56,6 +57,7 @@ def with_template_arguments(tokenizer: Tokenizer, arguments: Mapping[str, Any] |
     for name in arguments:
         if not name.isidentifier():
             raise UsageError(f"template argument {name!r} is no name of a variable")
+    # Prefixed to the template, so that what is saved and every other library that renders it has them too.
     head = "".join(
         f"{{% if {name} is not defined %}}{{% set {name} = {_literal(value)} %}}{{% endif %}}"
         for name, value in arguments.items()
@@ -110,6 +112,7 @@ def encode_more(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
     if not text:
         return ()
     ids = tokenizer.encode(text, add_special_tokens=False)
+    # SentencePiece puts a blank before each text; behind an anchor token it puts none.
     if ids and not text.startswith((" ", "▁")) and _piece(tokenizer, ids[0]).startswith("▁"):
         anchor = tokenizer.encode("\n", add_special_tokens=False)
         anchored = tokenizer.encode(f"\n{text}", add_special_tokens=False)
@@ -157,6 +160,7 @@ def training_tokens(tokenizer: Tokenizer, turns: Sequence[Turn], answer: str) ->
     ids = encode_prompt(tokenizer, turns, answer[:first])
     # where the prompt's last characters and the opening's first are one token, it belongs to the answer
     prompt = ids[: _first_difference(encode_prompt(tokenizer, turns), ids)]
+    # Encoded piece by piece: each opening is put in by the format, and no sampled token crosses its end.
     for begin, end in pairwise([first, *later]):
         ids += encode_more(tokenizer, answer[begin:end])
     return TrainingTokens(prompt, ids[len(prompt) :] + encode_more(tokenizer, ending(tokenizer)))

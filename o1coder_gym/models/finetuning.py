@@ -146,12 +146,15 @@ def _given(row: Row, _: PreTrainedTokenizerBase) -> dict[str, list[int]]:
 
 def _sft_row(row: Row, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
     tokens = _tokens(row, "completion", tokenizer)
+    # Eq. 2 sums over the path given the question: the prompt has no loss.
     mask = [0] * len(tokens.prompt) + [1] * len(tokens.answer)
     return {"input_ids": [*tokens.prompt, *tokens.answer], "completion_mask": mask}
 
 
 def _dpo_row(row: Row, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
     chosen, rejected = (_tokens(row, side, tokenizer) for side in ("chosen", "rejected"))
+    # Tokenizers may join the prompt's end with the answer's first characters on one side: the shorter is
+    # shared.
     shared = chosen.prompt if len(chosen.prompt) < len(rejected.prompt) else rejected.prompt
     ids = {"chosen_ids": chosen, "rejected_ids": rejected}
     answers = {name: [*(one.prompt + one.answer)[len(shared) :]] for name, one in ids.items()}

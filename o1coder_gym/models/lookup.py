@@ -222,6 +222,7 @@ def _fetch_known(model: KnownModel, on_progress: Progress) -> Path:
                 return target
             _check_space(model, cache)
             downloads.mkdir(parents=True, exist_ok=True)
+            # Under the lock nobody else writes here: what lies about is of processes that were killed.
             for leftover in (*target.parent.glob(f".{model.name}-*"), *downloads.glob("partial-*")):
                 shutil.rmtree(leftover)
             gguf = fetch_weights(model.weights, downloads, on_progress)
@@ -241,6 +242,7 @@ def _convert(model: KnownModel, gguf: Path, target: Path, on_progress: Progress)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise WeightsError(f"cannot convert {model.name}: {_complaint(done)}")
+        # Same file system, so the rename is atomic: other processes see no folder, or a whole one.
         os.replace(folder, target)
 
 

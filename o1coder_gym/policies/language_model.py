@@ -133,16 +133,22 @@ class LanguageModelPolicy:
     ) -> None:
         """Prompt of the child = prompt of the parent ∘ what was generated ∘ the next opening."""
         step = self.step_format.parse(action)
+        # Code ends the episode: nothing follows, so there is no child to prompt.
         if step.type is ActionType.CODE:
             return
         child = request.state.then(step)
         newlines = "\n" * max(0, 2 - (len(action) - len(action.rstrip("\n"))))
+        # Ids are appended, not encoded anew: tokenizing the joined text could merge tokens across the
+        # boundary,
+        # and then neither the kept prefix nor the sampled log-probabilities would fit it.
         joint = newlines + self.step_format.prompt(request.problem, child).opening
         ids = (*generate.prompt_ids, *completion.token_ids, *self.engine.encode_more(joint))
         self._remember(request.problem, child, ids)
 
     def _remember(self, problem: Problem, state: State, ids: tuple[int, ...]) -> None:
         with self._lock:
+            # The first one stays: an equal step sampled with other tokens must not change the prompt of a
+            # state.
             self._prompt_ids.setdefault((problem, state), ids)
             while len(self._prompt_ids) > _REMEMBERED_PROMPTS:
                 self._prompt_ids.popitem(last=False)

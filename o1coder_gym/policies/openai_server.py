@@ -98,7 +98,12 @@ class OpenAIEngine:
     """One model behind one or several servers; the key is taken from ``OPENAI_API_KEY``."""
 
     def __init__(self, urls: Sequence[str], model: str, settings: OpenAISettings = DEFAULTS) -> None:
-        """Args: base URLs, the model's name there, how they are spoken to.
+        """Sets the engine up; no request is sent yet.
+
+        Args:
+            urls: Base URLs of servers of the same model.
+            model: The model's name there.
+            settings: How the servers are called.
 
         Raises:
             MissingExtraError: When httpx is not installed.
@@ -246,6 +251,7 @@ class OpenAIEngine:
             new = _charged(new, body["n"])
             if len(new) == 1 < body["n"]:
                 self._note(choices=False)
+            # A server tells the prompt once per answer; the first completion carries it.
             found += [replace(new[0], prompt_tokens=usage.prompt, cached_tokens=usage.cached), *new[1:]]
             self._meter.add_batch(len(new))
             self._meter.add(
@@ -309,6 +315,7 @@ class OpenAIEngine:
 
     def _continuation(self) -> Continuation | Literal[""]:
         """Returns how the server is asked to go on with an assistant turn; tries the ways the first time."""
+        # One thread probes, the others wait for its answer: a hundred at once would all ask.
         with self._probing:
             if self._abilities.continuation is None:
                 ways = (way for way in CONTINUATIONS if self._goes_on(way))
@@ -362,6 +369,7 @@ class OpenAIEngine:
             body["vllm_xargs"] = request.draw_args(samples.start)
         elif self._settings.seeds:
             later = samples.start  # samples that other calls have asked for already
+            # A server that gives fewer than n is asked again: with the same seed it would repeat its samples.
             seed = derive_stream(request.seed, "samples", later) if later else request.seed
             body["seed"] = seed % 2**31
         if not request.prompt_ids:

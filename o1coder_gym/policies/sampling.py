@@ -23,6 +23,7 @@ FIRST = 1024
 
 def uniforms(seed: int, sample: int, count: int) -> np.ndarray:
     """Returns `count` numbers in [0, 1) of the stream (seed, sample); Philox, counter-based."""
+    # One stream per continuation: a row draws the same numbers alone, in any batch and on any engine.
     words = np.random.SeedSequence([seed % 2**64, sample])
     return np.random.Generator(np.random.Philox(words)).random(count)
 
@@ -88,6 +89,7 @@ def draw(
 
 
 def _candidates(sampling: Sampling, vocabulary: int) -> int:
+    # Temperature 0 is top-k with k = 1, so that greedy and sampled rows share one batch.
     if sampling.temperature == 0:
         return 1
     return min(sampling.top_k or vocabulary, vocabulary)

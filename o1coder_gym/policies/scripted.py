@@ -1,4 +1,4 @@
-r"""A policy that says what a table tells it: for tests, demonstrations and golden trees.
+r"""A policy that proposes the actions of a table: for tests, demonstrations and golden trees.
 
 A script is a JSON file (or the same value in memory)::
 
@@ -145,6 +145,7 @@ class ScriptedPolicy:
             return max(actions, key=lambda action: action.weight)
         if self.draw == "cycle":
             return actions[sample % len(actions)]
+        # A stream per sample, as `sampling.uniforms`: sample i is the same whatever n is.
         generator = random.Random(f"{request.seed}/{sample}")
         return generator.choices(actions, [action.weight for action in actions])[0]
 

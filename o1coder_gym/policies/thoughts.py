@@ -1,4 +1,4 @@
-"""What a model thinks, sampled: within a budget before each action, or as the first step of a chain."""
+"""Sampled thoughts: within a token budget before each action, or as the first step of a chain."""
 
 from __future__ import annotations
 
@@ -109,6 +109,7 @@ def _thinking(request: Generate, ids: tuple[int, ...], closing: str, tokens: int
         place = text.find(closing)
         return place if place >= 0 else None
 
+    # No opening: the thought stands where the step's header would, which follows behind the closing tag.
     prompt = Prompt(request.prompt.messages, "", "", (closing,))
     return replace(
         request,
@@ -136,6 +137,8 @@ def _thoughts(
             prompt_ids=(*ids, *one.token_ids, *behind),
             n=1,
             sampling=replace(request.sampling, max_tokens=request.sampling.max_tokens - one.tokens),
+            # Thought and action of a sample need different random numbers; one seed would draw both from one
+            # stream.
             seed=derive_stream(request.seed, "act", str(sample)),
         )
         for sample, one in enumerate(completions)

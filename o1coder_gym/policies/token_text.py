@@ -81,6 +81,8 @@ class TokenText:
 
         A token that closes a fence and opens a paragraph at once belongs to the fence.
         """
+        # Compared by length of text, token by token from the end: tokens and characters do not align one to
+        # one.
         wanted = len(self.decode(ids)[:end].rstrip())
         kept = len(ids)
         while kept and len(self.decode(ids[: kept - 1])) >= wanted:

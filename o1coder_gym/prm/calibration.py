@@ -105,8 +105,10 @@ def _temperature(logits: np.ndarray, targets: np.ndarray) -> Calibration:
 
     def loss(log_temperature: float) -> float:
         scaled = logits / math.exp(log_temperature)
+        # −[y log σ(z/τ) + (1 − y) log(1 − σ(z/τ))] = log(1 + e^{z/τ}) − y·z/τ, without overflow.
         return float(np.mean(np.logaddexp(0, scaled) - targets * scaled))
 
+    # The loss is convex in 1/τ, so it has one minimum on log τ too.
     ratio = (math.sqrt(5) - 1) / 2
     low, high = math.log(0.05), math.log(20.0)
     while high - low > 1e-4:

@@ -1,6 +1,6 @@
-"""Training rows of a process reward model, and the collators that keep a label of 0.75 at 0.75.
+"""Training rows of a process reward model, and collators with float labels.
 
-transformers' collator for token classification casts labels to whole numbers; this one keeps them as floats.
+transformers' collator for token classification casts labels to int, so that a label of 0.75 became 0.
 B rows, T tokens, P pairs; rows are padded on the right.
 """
 
@@ -26,8 +26,8 @@ class Examples:
 
     Attributes:
         rows: JSON-able rows for a collator.
-        left_out: Trajectories that are longer than the model takes, whose last steps have no label, and
-            pairs of which a side is.
+        left_out: Number of trajectories longer than the model's context, whose last steps have no label, or
+            of pairs with such a side.
     """
 
     rows: list[dict[str, Any]]
@@ -111,6 +111,7 @@ class PairwiseCollator:
         """
         import torch
 
+        # [2P], all chosen before all rejected: `bradley_terry` halves the batch again.
         sides = [row[name] for name in ("chosen_ids", "rejected_ids") for row in rows]
         return {**_padded(sides, self.pad), "labels": torch.tensor([len(side) - 1 for side in sides])}
 
@@ -118,6 +119,8 @@ class PairwiseCollator:
 def _labels(trajectory: Trajectory, encoded: EncodedSteps, soft: bool) -> Iterator[tuple[int, float]]:
     for mark, row, first in zip(encoded.marks, trajectory.rows, trajectory.first, strict=True):
         if row is not None and first:
+            # A prefix that several trajectories share is labelled in the first: else it would weigh once per
+            # descendant.
             yield mark, row.soft if soft else float(row.hard)
 
 

@@ -22,7 +22,7 @@ from o1coder_gym.types import State
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What choosing one of n is worth: the mean value of the chosen, by what it was chosen.
+    """The value of choosing one of n: mean value of the chosen candidate, by criterion.
 
     Attributes:
         random: Chosen blindly.
@@ -41,7 +41,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ScorerReport:
-    """All that was measured; each number with its interval over problems.
+    """Measurements of a step scorer; each number with its interval over problems.
 
     Attributes:
         problems: Problems.
@@ -78,7 +78,7 @@ def evaluate_scorer(
     """Scores every prefix once, problem by problem with a bar, and measures the scores.
 
     Args:
-        scorer: What to measure; one that keeps its answers loses those of one problem at a kill.
+        scorer: The scorer; with a persistent cache a killed run loses the scores of one problem.
         data: Problems that it was not trained on.
         n: Candidates of a choice.
         soft: Whether calibration is measured against v, or against hard labels.

@@ -1,8 +1,8 @@
-"""A step scorer without a model: what can be told of a step by reading it. The default where no PRM is given.
+"""A step scorer without a model: it judges the form of a step. The default where no PRM is given.
 
-It knows nothing of whether an idea is right. It tells a program that cannot run from one that might, and an
-empty, repeated or unrelated step from one that speaks about the question. Its weights were set by hand, not
-fitted; a trained PRM is measured against it.
+It does not know whether an idea is right. It scores programs that cannot run below those that might, and
+empty, repeated or unrelated steps below those that share words with the question. Its weights were set by
+hand, not fitted; it is the baseline of a trained PRM.
 """
 
 from __future__ import annotations

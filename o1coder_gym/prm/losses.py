@@ -22,8 +22,8 @@ def pointwise_loss(
     Args:
         logits: z, [B, T].
         labels: v in [0, 1], hard or soft, [B, T]; `IGNORED` where a token has none.
-        marks: Labelled tokens of the whole batch that this is a part of; None takes it for whole. The parts'
-            losses add up to that of the batch, however it is cut.
+        marks: Number of labelled tokens in the optimizer's batch, of which this may be a micro-batch; None:
+            this is all of it. The losses of the micro-batches add up to that of the batch.
 
     Returns:
         The sum over labelled tokens ÷ `marks`, 0 if there are none; with the mean score and the accuracy of
@@ -31,9 +31,11 @@ def pointwise_loss(
     """
     from torch.nn.functional import binary_cross_entropy_with_logits
 
+    # [B, T] of bool; K labelled tokens of the whole batch stand in one row below, [K].
     known = labels != IGNORED
     scored, targets = logits[known].float(), labels[known].float()
     if not known.any():
+        # Not a constant: backward needs a graph, also in a micro-batch without labels.
         return logits.sum() * 0.0, {}
     loss = binary_cross_entropy_with_logits(scored, targets, reduction="sum")
     agrees = (scored > 0) == (targets > 0.5)
@@ -49,7 +51,7 @@ def pairwise_loss(
     Args:
         chosen: r of S_win, unnormalised, [P].
         rejected: r of S_lose after the same prefix, [P].
-        pairs: Those of the whole batch that this is a part of; None takes it for whole.
+        pairs: Number of pairs in the optimizer's batch; None: this is all of it.
 
     Returns:
         The sum ÷ `pairs`; with the mean margin and the share of pairs in the right order.

@@ -28,7 +28,9 @@ def auc(scores: Numbers, labels: Numbers) -> float:
     if not positives or not negatives:
         return math.nan
     _, places, counts = np.unique(found, return_inverse=True, return_counts=True)
+    # Mid-ranks: of equal scores each gets their mean rank, so that ties count half.
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    # U of Mann–Whitney ÷ the number of (good, bad) pairs.
     return float((ranks[good].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 

@@ -43,10 +43,10 @@ class StepModel:
         self._prefixes: Prefixes | None = None
 
     def keep_prefixes(self, mib: int) -> None:
-        """Has later calls start from what earlier ones computed, where all layers have full attention.
+        """Keeps computed prefixes between calls, if all layers have full attention.
 
         Args:
-            mib: Memory for what is kept, in MiB.
+            mib: Memory for the prefixes, in MiB.
         """
         try:
             shape = use_engine_attention(self.backbone)
@@ -89,6 +89,7 @@ class StepModel:
 
     def _from_prefixes(self, prefixes: Prefixes, rows: Sequence[EncodedSteps]) -> list[Tensor]:
         """Computes only what no earlier row began with; [T, D] a row, up to its last mark."""
+        # What follows the last mark is not needed: attention is causal.
         prompts = [row.ids[: max(row.marks, default=-1) + 1] for row in rows]
         prefixes.compute([prefixes.tree.insert(ids) for ids in prompts])
         paths = [prefixes.segments(ids) for ids in prompts]
@@ -137,7 +138,7 @@ class TwoClassHead(nn.Module):
 
 
 def load_backbone(folder: Path, dtype: str = "auto", device: str = "auto") -> nn.Module:
-    """Loads the body of a model, without its head and without any code of its repository.
+    """Loads the backbone of a model, without its head and without code from its repository.
 
     Raises:
         ScorerError: When it cannot be loaded.
@@ -181,7 +182,9 @@ def two_class_head(folder: Path, backbone: Any, tokenizer: PreTrainedTokenizerBa
 
 def plus_minus_head(folder: Path, backbone: Any, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
     """Makes a head of the language model's rows for + and − (Math-Shepherd, RLHFlow): w = w_+ − w_−."""
+    # softmax over two logits is σ of their difference, so one row w_+ − w_− of the output matrix is the head.
     plus, minus = (tokenizer.encode(sign)[-1] for sign in "+-")
+    # A tied output matrix is in no file of its own.
     if backbone.config.tie_word_embeddings:
         rows = backbone.get_input_embeddings().weight.detach()
     else:

@@ -1,4 +1,4 @@
-"""ρ_PRM: a process reward model as a step scorer, batched, every chain in one forward pass."""
+"""ρ_PRM: a process reward model as a batched step scorer; one forward pass scores all steps of a chain."""
 
 from __future__ import annotations
 
@@ -95,6 +95,8 @@ class ModelScorer:
         """Returns what was read of each state that has steps."""
         known: dict[tuple[Problem, State], _Read] = {}
         chains: list[tuple[Problem, list[State], EncodedSteps]] = []
+        # Longest first: a chain gives the scores of all its prefixes, so most states need no pass of their
+        # own.
         for problem, state in sorted(items, key=lambda item: -item[1].depth):
             if state.steps and (problem, state) not in known:
                 scored, encoded = self._chain(problem, state)

@@ -40,6 +40,7 @@ def separated(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedStep
     marks = []
     for step in steps:
         ids += tokenizer.encode(f"{step}\n", add_special_tokens=False)
+        # By id, not by text: a step that spells the end token as text must not make a mark.
         ids.append(separator_of(tokenizer))
         marks.append(len(ids) - 1)
     return EncodedSteps(tuple(ids), tuple(marks))
@@ -61,6 +62,8 @@ def rlhflow(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
         content = f"{asked} {step}" if index == 0 else step
         turns += [{"role": "user", "content": content}, {"role": "assistant", "content": "+"}]
         ids = list(tokenizer.apply_chat_template(turns, return_dict=False))
+        # The sign is predicted at the token before it; encoding grows turn by turn, so the last sign is this
+        # step's.
         answer = len(ids) - 1 - ids[::-1].index(plus)
         marks.append(answer - 1)
     return EncodedSteps(tuple(ids), tuple(marks))

@@ -195,5 +195,6 @@ def merged(data: Iterable[ProcessData], *, decay: float = 1.0) -> ProcessData:
         validation=parts[0].validation,
         sources=sources,
         drops=drops,
+        # By age in order of the data sets: the newest has weight 1.
         weights={name: decay**age for age, name in enumerate(sources)},
     )

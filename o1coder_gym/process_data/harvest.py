@@ -136,6 +136,7 @@ def verified(
     Raises:
         InfrastructureError: When the judge fails on a program.
     """
+    # In one batch, and once more although the search judged them: a flaky program must not be learned.
     submissions = [_submission(path, problems[path.state.problem_id], tests) for path in paths]
     verdicts = judge.evaluate(submissions) if submissions else []
     kept = []

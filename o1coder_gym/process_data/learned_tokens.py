@@ -1,7 +1,7 @@
-"""Steps as the tokens that a policy samples, for trainers: they are learned, what the format puts in is not.
+"""Steps as the tokens that a policy samples: trainers learn these, not the text that the format inserts.
 
-A policy is given the header of a step, or its beginning, and writes on until the text shows that the step is
-over: with ``### Step`` of the next header, or the closing fence. Those tokens are learned, as in RL.
+A policy is given the header of a step, or its beginning, and writes until the text shows the end of the
+step: ``### Step`` of the next header, or the closing fence. Those tokens are learned too, as in RL.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def step_tokens(
         return None
     ids = text.encode_more(action.removeprefix(opening))
     written = opening
+    # The first token at which sampling would have stopped; what lies behind it the format inserts.
     for count, token in enumerate(ids, start=1):
         written += text.piece(token)
         if step_format.boundary(written) is not None:
@@ -72,6 +73,7 @@ def path_encoder(data: ProcessData) -> Callable[[Any, PathRow], Mapping[str, lis
             ids += [*sampled, *put_in]
             labels += [*sampled, *(NOT_LEARNED for _ in put_in)]
             state = state.then(step)
+        # The end of text is learned as well: a policy that never ends would be cut at its token limit.
         return {"input_ids": [*ids, tokenizer.eos_token_id], "labels": [*labels, tokenizer.eos_token_id]}
 
     return encode

@@ -38,6 +38,7 @@ def write_data(folder: Path, data: ProcessData) -> str:
         OSError: When a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # First the manifest goes, last it comes: a folder with one is whole, wherever a writer was killed.
     (folder / MANIFEST).unlink(missing_ok=True)
     digest = hashlib.sha256()
     for name in FILES:

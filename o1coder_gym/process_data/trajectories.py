@@ -28,6 +28,7 @@ class Trajectory:
 def trajectories(prefixes: Iterable[PrefixRow]) -> list[Trajectory]:
     """Joins prefixes into trajectories, in order; every prefix is in at least one."""
     rows = {row.state: row for row in prefixes}
+    # States that another row continues; all others are the ends of trajectories.
     inner = {State(state.problem_id, state.steps[:-1]) for state in rows}
     seen: set[State] = set()
     joined = []

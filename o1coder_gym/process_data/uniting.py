@@ -42,6 +42,7 @@ def united(rows: Iterable[PrefixRow], weights: Mapping[str, float]) -> list[Pref
         for part in kept:
             known[part.source] = _added(known[part.source], part) if part.source in known else part
     ends = [state for state in firsts if state not in inner]
+    # Per source first, since a source may hold the same end twice; then over all of them.
     _count_once(table, ends)
     totals = {state: {"": _total(found.values(), weights)} for state, found in table.items()}
     _count_once(totals, ends)
@@ -66,6 +67,7 @@ def _added(one: Found, other: Found) -> Found:
 
 def _total(parts: Iterable[Found], weights: Mapping[str, float]) -> Found:
     found = list(parts)
+    # w·N per source; v = Σ w W / Σ w N, because W = v N.
     mass = [_weight(part, weights) * part.visits for part in found]
     value = sum(part.value * share for part, share in zip(found, mass, strict=True)) / sum(mass)
     visits, ends = sum(part.visits for part in found), sum(part.ends for part in found)
@@ -75,7 +77,7 @@ def _total(parts: Iterable[Found], weights: Mapping[str, float]) -> Found:
 
 
 def _count_once(table: _Table, ends: Iterable[State]) -> None:
-    """Takes back what an end counts more than once, from it and from the states above it."""
+    """Counts each end once: subtracts repeated finds from the end and from all states above it."""
     surplus: dict[tuple[State, str], list[int]] = defaultdict(lambda: [0, 0])
     for end in ends:
         for source, found in table[end].items():

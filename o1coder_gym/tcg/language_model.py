@@ -88,6 +88,7 @@ class LanguageModelGenerator:
 
     def _generate(self, request: TestRequest) -> Generate:
         shown = template.prompt(request.problem, request.reference, self._cases)
+        # As in the paper few cases a sample; more tests are more samples, rounded up.
         samples = -(-request.n // self._cases)
         boundary = partial(template.end_of_cases, cases=self._cases)
         ids = self._engine.encode(shown)

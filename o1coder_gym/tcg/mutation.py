@@ -237,6 +237,7 @@ class _Draft:
         found: list[list[tuple[str, Agreed]]] = []
         for group in self.groups:
             found.append([(given, one) for given, one in islice(pairs, len(group)) if one is not None])
+            # Mostly accepted: this guess of types is right. Groups come best guess first.
             if 2 * len(found[-1]) > len(group):
                 return found[-1]
         return max(found, key=len, default=[])
@@ -254,6 +255,7 @@ def _proposed(request: TestRequest, size: int, proposer: Proposer) -> tuple[tupl
 
 
 def _submission(chosen: _Chosen) -> Submission:
+    # A tighter limit than candidates get: a test that the reference barely passes would fail right programs.
     whole = submission(chosen.request.problem, chosen.request.reference or "", tuple(chosen.tests))
     return replace(whole, limits=replace(whole.limits, cpu_s=_ROOM * whole.limits.cpu_s))
 
@@ -274,5 +276,6 @@ def spread(outputs: Sequence[str], n: int) -> list[int]:
     groups: dict[str, list[int]] = defaultdict(list)
     for index, output in enumerate(outputs):
         groups[output].append(index)
+    # Round-robin over distinct outputs: n tests with one output would accept a constant function.
     rounds = chain.from_iterable(zip_longest(*groups.values()))
     return sorted([index for index in rounds if index is not None][:n])

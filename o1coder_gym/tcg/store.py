@@ -113,6 +113,7 @@ class TestStore:
         problem = request.problem
         parts = [problem.task_id, problem.prompt, problem.entry_point]
         parts += [request.reference, request.n, request.seed]
+        # Runs of an earlier version are resumed by its keys, which say less of the problem.
         if self._earlier and (key := content_hash([self._earlier, *parts])) in self._known:
             return key
         parts += [[*map(case_to_json, problem.public_tests)], problem.prelude, dict(problem.meta)]

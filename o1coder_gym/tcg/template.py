@@ -71,6 +71,7 @@ def end_of_cases(text: str, cases: int) -> int | None:
         cases: How many cases were asked for.
     """
     ends = [match.end() for match in _CASE_LINE.finditer(text)][cases - 1 : cases]
+    # The (n + 1)-th label shows that n cases are whole; an assert shows it by its own line end.
     ends += [match.start() for match in _INPUT_LABEL.finditer(text)][cases : cases + 1]
     ends += [
         match.start() for match in _END.finditer(text) if match.start() > 0 and text[: match.start()].strip()

@@ -37,6 +37,7 @@ def authorise(request: Request, key: str | None) -> None:
         return
     given = request.headers.get("authorization", "").removeprefix("Bearer ")
     given = given or request.query_params.get("token", "")
+    # In constant time, so that response times do not reveal the key.
     if not secrets.compare_digest(given.encode(), key.encode()):
         raise Refused(401, "wrong API key")
 
@@ -51,6 +52,7 @@ def _is_here(host: str) -> bool:
 async def body(request: Request, most: int) -> bytes:
     """Reads a body without keeping more of it than is allowed."""
     parts, size = [], 0
+    # Refused before anything is read; a client that states no length is stopped while reading.
     if int(request.headers.get("content-length") or 0) > most:
         raise Refused(413, f"the request is larger than {most:,} bytes")
     try:

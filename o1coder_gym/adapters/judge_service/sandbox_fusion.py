@@ -122,6 +122,7 @@ def batch_response(asked: EvaluateBatch, found: Score) -> dict[str, Any]:
 
 
 def _case(case: CaseResult) -> Mapping[str, Any]:
+    # A wrong answer ran to its end: its exit status is that of a success, only `passed` is false.
     ran = Outcome.PASS if case.outcome is Outcome.WRONG_ANSWER else case.outcome
     passed = case.outcome is Outcome.PASS
     return {"passed": passed, "exec_info": _response(ran, case.got or "", case.error), "test_info": None}

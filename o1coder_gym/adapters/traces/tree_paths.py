@@ -26,6 +26,7 @@ def name(tree: SearchTree) -> str:
 def paths(tree: SearchTree) -> list[list[int]]:
     """Returns the nodes below the root of each path that ends in a leaf; that of the answer comes first."""
     leaves = [index for index, below in enumerate(tree.children()) if not below]
+    # Stable: the answer's path first, the others in order of creation.
     leaves.sort(key=lambda index: index != tree.chosen)
     return [tree.path(leaf)[1:] for leaf in leaves]
 

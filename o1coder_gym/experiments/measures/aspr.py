@@ -116,6 +116,7 @@ def passing_paths(tree: SearchTree, evaluation: Evaluation, limit: int, seed: in
         if verdict.outcome is Outcome.PASS
     ]
     distinct = list(dict.fromkeys(passing))
+    # By agent, search seed and problem: the draw of one tree does not depend on which others are measured.
     dice = random.Random(derive_stream(seed, "paths", tree.agent, tree.seed, task_id))
     kept = dice.sample(distinct, min(limit, len(distinct)))
     return [PassingPath(tree.agent, tree.seed, prefix) for prefix in kept]

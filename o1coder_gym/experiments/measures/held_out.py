@@ -84,6 +84,7 @@ class HeldOut:
                 row.problem.task_id,
                 partial(best_of_n, n=1, sampling=sampling),
                 name=name,
+                # By sample, not by problem: every policy that is measured with this seed gets the same draws.
                 seed=derive(seed, "held out", index),
             )
             for row in self._rows

@@ -294,6 +294,7 @@ def _batch(rows: Sequence[tuple[list[int], int]], pad: int) -> tuple[torch.Tenso
 
     length = max(len(ids) for ids, _ in rows)
     ids = torch.tensor([ids + [pad] * (length - len(ids)) for ids, _ in rows])
+    # −100: the label that cross-entropy ignores. [B, T].
     labels = torch.full_like(ids, -100)
     for row, (tokens, start) in enumerate(rows):
         labels[row, start : len(tokens)] = ids[row, start : len(tokens)]
@@ -301,5 +302,6 @@ def _batch(rows: Sequence[tuple[list[int], int]], pad: int) -> tuple[torch.Tenso
 
 
 def _rate(step: int, steps: int) -> float:
+    # Linear to 1 over a twentieth of the steps, then linear to 0; the smaller of both lines.
     warm_up = max(1, steps // 20)
     return min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))

@@ -169,6 +169,7 @@ def cache_shape(model: Any) -> CacheShape:
         input_ids=one, attention_mask=mask, use_cache=True, **as_argument(model.base_model, cache)
     )
     tensors = [tensor for layer in cache for tensor in layer[:2] if tensor is not None]
+    # One buffer [2L, B, H, C, D] holds all layers, so they must be alike.
     if len({tensor.shape for tensor in tensors}) != 1:
         raise PolicyError(f"{config.model_type} caches layers of different shapes")
     _, heads, _, size = tensors[0].shape
@@ -210,6 +211,7 @@ def _engine_hidden(model: Any, shape: CacheShape) -> list[torch.Tensor]:
     cache.fill([()] * len(texts))
     padded = [(0,) * (longest + 1 - len(ids)) + ids[:-1] for ids in texts]
     forward(model.base_model, cache, padded, [len(ids) - 1 for ids in texts])
+    # Right after the prefill row b begins where its padding ends; `fill` of empty prefixes could not know it.
     cache.starts = [longest + 1 - len(ids) for ids in texts]
     hidden = forward(model.base_model, cache, [ids[-1:] for ids in texts], [1] * len(texts)).last_hidden_state
     return [row[-1].float() for row in hidden]
@@ -245,7 +247,9 @@ def grouped_attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
     rows, heads, length, size = query.shape
     groups = heads // key.shape[1]
+    # [B, H, G·S, D]: the G query heads of a group become S more positions each of one head.
     folded = query.reshape(rows, key.shape[1], groups * length, size)
+    # [B, 1, G·S, T]; of one position the row serves all heads by broadcasting.
     mask = attention_mask.repeat(1, 1, groups, 1) if attention_mask.shape[2] > 1 else attention_mask
     mixed = scaled_dot_product_attention(folded, key, value, attn_mask=mask, scale=scaling)
     return mixed.reshape(rows, heads, length, size).transpose(1, 2).contiguous(), None

@@ -75,6 +75,7 @@ class Row:
         """Takes one token; returns whether the row is finished."""
         self.ids.append(token)
         self.logprobs.append(logprob)
+        # An end token has no text: it is counted and learned, but not part of the action.
         if token in model.end_tokens:
             self._finish(model.text, ended=True)
             return True
@@ -91,7 +92,7 @@ class Row:
 
 
 OnToken = Callable[[Row], None]
-"""Told of a row that has grown by a token."""
+"""Called with a row after each of its tokens."""
 
 
 class Decoder:
@@ -170,6 +171,7 @@ class Decoder:
                 if self.on_token is not None:
                     self.on_token(rows[slot])
                 if finished:
+                    # Before its place is overwritten: a child state begins with these tokens.
                     self._keep(rows[slot], cache, slot)
                     last = rows.pop()
                     if slot < len(rows):
@@ -209,6 +211,7 @@ class Decoder:
         # The last token was drawn but never fed, so it has no keys and values.
         computed = row.completion.token_ids[: len(row.ids) - 1]
         first = cache.starts[slot]
+        # Only what is missing is copied: rows of one prompt share the segments that the first one kept.
         for node in self.tree.insert((*row.request.prompt_ids, *computed)).path():
             last = first + len(node.tokens)
             if node.payload is None:

@@ -228,8 +228,12 @@ class HFEngine:
         columns = ((self._settings.batch_mib or _batch_mib(shape.device)) << 20) // shape.bytes_per_token
         most, longest = self._rows, 0
         batch: list[Row] = []
+        # By prompt length, so that rows of a batch have little padding; prompts that share a prefix often
+        # meet.
         for row in sorted(rows, key=lambda row: len(row.request.prompt_ids)):
             longest = max(longest, row.capacity)
+            # Memory is rows · (longest row): a long row may force the ones before it into a batch of their
+            # own.
             if batch and (len(batch) == most or (len(batch) + 1) * longest > columns):
                 yield batch
                 batch, longest = [], row.capacity

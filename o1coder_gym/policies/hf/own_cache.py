@@ -26,7 +26,7 @@ _CLOSE = 0.02
 
 
 class OwnCacheDecoder:
-    """Runs one model over rows, one after the other; what the samples of a prompt share is computed once.
+    """Runs one model over rows, one after the other; the samples of one prompt share its computation.
 
     Attributes:
         on_token: Told of each row after each of its tokens; None tells nobody.
@@ -52,6 +52,8 @@ class OwnCacheDecoder:
             logits, state = self._step(prompt, None)
             for place, row in enumerate(group):
                 row.computed = 0 if place else len(prompt)
+                # A copy each: models write into their cache, and the next sample starts behind the same
+                # prompt.
                 self._finish(row, logits, copy.deepcopy(state))
                 self._meter.add_batch(1)
                 self._meter.add(

@@ -82,6 +82,8 @@ class PrefixTree(Generic[Payload]):
         """Drops the least recently used leaves until at most `capacity` tokens are left."""
         if self.size <= self.capacity:
             return
+        # Leaves only: an inner node is needed by its children. Its own turn comes when the last of them is
+        # gone.
         leaves = [(node.used, id(node), node) for node in self if not node.children]
         heapq.heapify(leaves)
         while self.size > self.capacity:
@@ -105,6 +107,7 @@ class PrefixTree(Generic[Payload]):
         """Cuts `node` after `at` tokens; returns the new node of the first part."""
         parent = node.parent
         assert parent is not None, "the root has no tokens to split"
+        # The old node keeps the tail, so ends that callers hold still name the whole prefix.
         head: PrefixNode[Payload] = PrefixNode(node.tokens[:at], parent)
         parent.children[node.tokens[0]] = head
         node.tokens, node.parent = node.tokens[at:], head

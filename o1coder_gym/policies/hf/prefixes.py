@@ -29,6 +29,8 @@ class Segment:
 
     def split(self, at: int) -> tuple[Segment, Segment]:
         """Cuts it after `at` tokens, into tensors of their own."""
+        # [2L, H, at, D] and [2L, H, T − at, D]. Clones: views would keep all of the memory when one part is
+        # evicted.
         first, rest = self.cache[:, :, :at].clone(), self.cache[:, :, at:].clone()
         if self.hidden is None:
             return Segment(first), Segment(rest)
@@ -122,6 +124,7 @@ def _first_missing(ends: Iterable[Node]) -> list[Node]:
 def _similar_lengths(nodes: Sequence[Node]) -> Iterator[list[Node]]:
     """Groups segments so that at most half of what a batch computes is padding."""
     batch: list[Node] = []
+    # Ascending lengths, so `node` is the longest: the batch costs (rows) · (its length), padding included.
     for node in sorted(nodes, key=lambda node: len(node.tokens)):
         if (len(batch) + 1) * len(node.tokens) > 2 * sum(len(n.tokens) for n in [*batch, node]):
             yield batch

@@ -110,6 +110,7 @@ class RowCache(Cache):
     ) -> None:
         """Args: the model's shape, B, C, memory ``[2L, B, H, C, D]`` to use instead of its own."""
         size = self.size(shape, rows, capacity)
+        # Not zeroed: `fill` zeroes what masked attention would read.
         own = torch.empty(size, dtype=shape.dtype, device=shape.device) if buffer is None else buffer
         self._buffer = own
         pairs = range(0, 2 * shape.layers, 2)
@@ -151,6 +152,7 @@ class RowCache(Cache):
 
     def extend(self, length: int) -> None:
         """Counts columns as in use that were written into the buffer itself."""
+        # Keys and values were copied past `update`, so no layer has counted them.
         for layer in self._views:
             layer.length = length
 
@@ -174,6 +176,7 @@ class RowCache(Cache):
         """
         device = self._buffer.device
         columns = torch.arange(self.length + queries, device=device)
+        # [rows, 1, 1] each, against columns [T] and queries [1, S, 1].
         starts = torch.tensor(self.starts[:rows], device=device)[:, None, None]
         first_new = self.length + queries - torch.tensor(lengths[:rows], device=device)[:, None, None]
         last = torch.arange(self.length, self.length + queries, device=device)[None, :, None]

@@ -51,6 +51,7 @@ class StepGraphs:
         rows = _graph_rows(len(tokens))
         idle = [0] * (rows - len(tokens))
         inputs = [[*tokens, *idle], [*cache.starts[: len(tokens)], *idle], [cache.length] * rows]
+        # Into the tensors that were recorded: a graph reads its inputs from fixed addresses. [3, R].
         self._inputs[:, :rows].copy_(torch.tensor(inputs))
         key = rows, len(cache.starts), cache.capacity
         if key not in self._replays:
@@ -58,6 +59,7 @@ class StepGraphs:
                 self._replays.clear()
             self._replays[key] = self._record(self._step(*key))
         logits = self._replays[key]()
+        # The replay wrote the column itself; no layer of this cache saw an `update`.
         cache.extend(cache.length + 1)
         return logits[: len(tokens)]
 

@@ -103,6 +103,7 @@ class Abilities:
         several = body.get("n", 1) > 1 and (refusal.parameter == "n" or _SEVERAL.search(words))
         if several and (unsupported or _AT_MOST.search(words)):
             return replace(self, choices=False)
+        # In this order: one refusal may name several parameters, and the limit is renamed, not left out.
         if unsupported:
             if "messages" in body and "max_tokens" in body and "max_completion_tokens" in words:
                 return replace(self, limit="max_completion_tokens")

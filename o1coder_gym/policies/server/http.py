@@ -16,7 +16,9 @@ from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
 
 _LOG = logging.getLogger(__name__)
 
+# Overload and passing failures; all other 4xx blame the request, which no retry would mend.
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+# Sent as 429 like overload, but waiting helps neither.
 _FINAL = ("insufficient_quota", "billing_hard_limit")
 LONGEST_WAIT_S = 600.0
 """What a server may ask to wait; one that asks for more is given up."""
@@ -88,6 +90,7 @@ class Servers:
             Refused: When the server answers 4xx, except those that ask to try again.
             PolicyError: When no server gave an answer; names the last one and its failure.
         """
+        # A stable hash: a prompt meets the server that has its prefix cached, in every process.
         first = zlib.crc32(affinity.encode())
         failure = ""
         for attempt in range(self._tries):

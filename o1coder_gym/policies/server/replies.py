@@ -142,6 +142,8 @@ def continued(said: Said, tokens: int, request: Generate, skipped: int = 0) -> C
     text = behind if end is None else behind[: end - len(opening)]
     kept = _pieces_before(said.pieces, said.text[:skipped] + text)
     spelled = "".join(said.pieces[:kept])
+    # Ids are kept only where they spell the text exactly: a prompt extended by wrong ids would be another
+    # one.
     aligned = 0 < len(said.ids) == len(said.pieces) and spelled.rstrip() == text.rstrip()
     return Completion(
         text=spelled if aligned else text,

@@ -47,8 +47,10 @@ class OwnDraws(_processors.LogitsProcessor):
             return logits
         slots = sorted(self._rows)
         rows = [self._rows[slot] for slot in slots]
+        # The n-th token takes the n-th number of its row's stream, in whatever step it is computed.
         now = [uniform[len(tokens)] for _, uniform, tokens in rows]
         drawn, _ = draw(logits[slots], [sampling for sampling, _, _ in rows], now)
+        # 0 for the drawn token and −∞ for all others: the greedy sampler behind can take no other.
         logits[slots] = -torch.inf
         logits[slots, drawn] = 0.0
         return logits

@@ -141,6 +141,7 @@ class VLLMEngine:
         except (failure, RuntimeError, ValueError) as error:
             raise PolicyError(f"vLLM failed: {error}") from error
         finally:
+            # Requests left inside would be answered to the next caller.
             self._broken = engine.llm_engine.has_unfinished_requests()
         self._meter.add_batch(len(prompts))
         self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
@@ -159,6 +160,7 @@ class VLLMEngine:
         one = output.outputs[0]
         ids = list(one.token_ids)
         logprobs = [position[token].logprob for position, token in zip(one.logprobs, ids, strict=True)]
+        # A stop string has text, an end token has none; `completion` drops the latter alone.
         ended = one.finish_reason == "stop" and not isinstance(one.stop_reason, str)
         cut = one.finish_reason == "length"
         found = self._ready()[1].completion(request, ids, logprobs, ended=ended, cut=cut)

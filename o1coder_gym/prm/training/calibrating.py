@@ -20,7 +20,7 @@ from o1coder_gym.runs.provenance import content_hash
 
 @dataclass(frozen=True, slots=True)
 class CalibrationReport:
-    """A calibration, and what it is worth on problems that it was not fitted on.
+    """A calibration, and its measurement on problems that it was not fitted on.
 
     Attributes:
         calibration: As it was written.
@@ -61,6 +61,7 @@ def calibrate(
     logits = np.asarray(scorer.logits([(problems[row.state.problem_id], row.state) for row in part.prefixes]))
     targets = np.asarray([row.soft if soft else row.hard for row in part.prefixes], float)
     chosen = _half(part.prefixes)
+    # Split by problem, not by row: prefixes of one problem share steps, and would leak into the measure.
     inside = np.asarray([row.state.problem_id in chosen for row in part.prefixes])
     fitted_on = {"data": data_hash(data), "split": split, "problems": sorted(chosen)}
     fitted = replace(fit(method, logits[inside].tolist(), targets[inside].tolist()), fitted_on=fitted_on)

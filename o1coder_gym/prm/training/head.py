@@ -1,4 +1,4 @@
-"""Fits the scalar head to the untrained body before both are trained (LP-FT, Kumar et al. 2022).
+"""Fits the scalar head to the frozen backbone before both are trained (LP-FT, Kumar et al. 2022).
 
 A head of random weights ranks steps at random, and a short training leaves it so: hidden states of a language
 model are large and nearly alike, so that the first hundreds of steps turn it little. On fixed states the best
@@ -36,7 +36,7 @@ _STEPS = 200
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a head is fitted to.
+    """The fitting problem of a head (a linear probe): chains and loss.
 
     Attributes:
         chains: Encoded steps with K marks in all.
@@ -48,7 +48,7 @@ class Probe:
 
 
 def pointwise_probe(rows: Sequence[dict[str, Any]]) -> Probe:
-    """Returns what `collators.pointwise_examples` says, for Eq. 3."""
+    """Returns the probe of rows from `collators.pointwise_examples`, for Eq. 3."""
     chains, targets = [], []
     for row in rows:
         marks = tuple(place for place, label in enumerate(row["labels"]) if label != IGNORED)
@@ -59,7 +59,7 @@ def pointwise_probe(rows: Sequence[dict[str, Any]]) -> Probe:
 
 
 def pairwise_probe(rows: Sequence[dict[str, Any]]) -> Probe:
-    """Returns what `collators.pairwise_examples` says, for Eq. 4."""
+    """Returns the probe of rows from `collators.pairwise_examples`, Eq. 4; chosen and rejected alternate."""
     sides = [tuple(row[name]) for row in rows for name in ("chosen_ids", "rejected_ids")]
     chains = tuple(EncodedSteps(ids, (len(ids) - 1,)) for ids in sides)
     return Probe(chains, lambda logits: pairwise_loss(logits[::2], logits[1::2])[0])
@@ -67,7 +67,7 @@ def pairwise_probe(rows: Sequence[dict[str, Any]]) -> Probe:
 
 @dataclass(frozen=True, slots=True)
 class FittedHead:
-    """z = w · h + b for states h as they are.
+    """A linear head z = w · h + b over unscaled hidden states h.
 
     Attributes:
         weight: w, [D], float32.
@@ -104,6 +104,8 @@ def fit_head(
         bias = around.bias.double() + around.weight.double() @ mean
     weight = centre.clone().requires_grad_()
     bias.requires_grad_()
+    # Convex and small (D + 1 numbers): L-BFGS reaches the minimum, so that no learning rate or seed has a
+    # say.
     solver = torch.optim.LBFGS([weight, bias], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
     def penalised() -> Tensor:

@@ -1,7 +1,7 @@
-"""Makes process reward models without training their body: only the scalar head is fitted (`probing`).
+"""Makes process reward models with a frozen backbone: only the scalar head is fitted (`head`).
 
-A convex problem: no learning rate, no seed, and one reading of the data for all objectives. On a CPU, or with
-the trees of few problems, that is most of what a training reaches; `training` goes on from there.
+A convex problem: no learning rate, no seed, and one pass over the data for all objectives. On a CPU, or with
+the trees of few problems, that is most of what a training reaches; `trainer` continues from there.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def fit_prm(
     objectives: Sequence[str] = OBJECTIVES,
     settings: FitSettings = FitSettings(),
 ) -> list[TrainingResult]:
-    """Fits a head for each objective and saves it with the body; what is finished already is left as it is.
+    """Fits a head for each objective and saves it with the backbone; skips objectives already finished.
 
-    The model of an objective lies in ``out/OBJECTIVE/model``: the scorer ``prm:OUT/OBJECTIVE/model``. What
-    the body says is written down in ``out/reading-…``; a fit that was killed goes on when it is called again.
+    The model of an objective lies in ``out/OBJECTIVE/model``: the scorer ``prm:OUT/OBJECTIVE/model``. Hidden
+    states are cached in ``out/reading-…``; calling a killed fit again continues from them.
 
     Args:
         model: Known name, Hub id or folder of a language model, or of a PRM, whose head is replaced.

@@ -1,6 +1,6 @@
-"""What an untrained body says of process data: hidden states at marks, written down as they are read.
+"""Hidden-state cache of the frozen backbone: states at the marks of process data, journaled as computed.
 
-Minutes on a CPU, so a kill loses only the rows being read. D hidden size, K marks.
+Computing them takes minutes on a CPU, so a kill loses only the rows in progress. D hidden size, K marks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STATES = "states"
 
 
 class Reading:
-    """The hidden states of a language model, each computed once. Mutable; made by `open_reading`."""
+    """The hidden states of a language model, each computed once. Mutable; open with `open_reading`."""
 
     def __init__(self, model: str, dtype: str, kept: RunFolder) -> None:
         """Use `open_reading`."""
@@ -38,7 +38,7 @@ class Reading:
         self._known = {row["prefix"]: _decoded(row["state"]) for row in kept.rows(_STATES)}
 
     def states(self, chains: Sequence[EncodedSteps]) -> Tensor:
-        """Returns the states at all marks, [K, D], float32; what is not known is computed and written down.
+        """Returns the states at all marks, [K, D], float32; computes and journals missing ones.
 
         Args:
             chains: Encoded steps with K ≥ 1 marks in all.
@@ -80,7 +80,7 @@ class Reading:
 
 @contextlib.contextmanager
 def open_reading(model: str, dtype: str, out: Path) -> Iterator[Reading]:
-    """Begins or goes on with the reading of a model, in a folder of `out` that is named after it.
+    """Opens the hidden-state cache of a model, in a folder of `out` named after model, dtype and versions.
 
     Args:
         model: Known name, Hub id or folder of a language model.
@@ -97,7 +97,7 @@ def open_reading(model: str, dtype: str, out: Path) -> Iterator[Reading]:
 
 
 def _prefix(ids: Sequence[int]) -> str:
-    """Names the tokens up to a mark, on which alone the state there depends."""
+    """Returns the key of a state: a digest of the tokens up to its mark, on which alone it depends."""
     return content_hash(array("q", ids).tobytes())
 
 

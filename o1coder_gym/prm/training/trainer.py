@@ -156,10 +156,10 @@ def examples(data: ProcessData, text: StepText, objective: str) -> Examples:
 
 
 def first_heads(reading: Reading, learned: Mapping[str, Examples]) -> dict[str, FittedHead]:
-    """Fits the head of each objective to the untrained body; see `probing`.
+    """Fits the head of each objective to the frozen backbone; see `head`.
 
     Args:
-        reading: What the body says.
+        reading: The backbone's hidden states.
         learned: Rows by objective, at least one each; see `learned_rows`.
     """
     probes = {name: pointwise_probe(found.rows) for name, found in learned.items() if name != "pairwise"}
@@ -170,6 +170,7 @@ def first_heads(reading: Reading, learned: Mapping[str, Examples]) -> dict[str, 
         heads = {name: fit_head(states, probe.loss) for name, probe in probes.items()}
     if "pairwise" in learned:
         pairs = pairwise_probe(learned["pairwise"].rows)
+        # [2P, D], chosen and rejected in turn.
         sides = reading.states(pairs.chains)
         heads["pairwise"] = fit_head(sides, pairs.loss, heads.get("soft"), PAIR_PRECISION)
     return heads
@@ -276,6 +277,7 @@ def bradley_terry(
         labels: Marks.
         sides: Marks of the whole batch that this is a part of, two a pair; None takes it for whole.
     """
+    # [2P]: the logit at the mark of each side.
     rewards = logits[torch.arange(len(labels), device=logits.device), labels]
     chosen, rejected = rewards.chunk(2)
     return pairwise_loss(chosen, rejected, None if sides is None else sides / 2)
@@ -321,6 +323,7 @@ class StepTrainer(transformers.Trainer):
 
     def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
         """Adds the means of the metrics since the last log."""
+        # Training metrics wait for the next training log, those of an evaluation for its own.
         wanted = {name for name in self._seen if name.startswith("eval_") == ("eval_loss" in logs)}
         for name in wanted:
             logs[name] = torch.stack(self._seen.pop(name)).mean().item()

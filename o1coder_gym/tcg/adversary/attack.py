@@ -1,4 +1,4 @@
-"""The attack: looks for inputs on which programs part. The loop alone; it runs nothing itself.
+"""The attack: searches for inputs on which programs differ ("part"). The loop alone; it runs nothing itself.
 
 Like an agent, an attack is a generator: it yields `Execution`s and is sent what was observed, so that the
 same loop runs on a judge (`attacked`), and within a search, where a driver meters each execution.
@@ -98,7 +98,7 @@ def attack(
     executions: int = EXECUTIONS,
     patience: int = PATIENCE,
 ) -> Executions:
-    """Looks for inputs on which programs part.
+    """Searches for inputs on which programs differ.
 
     Args:
         weights: Samples that each program stands for, > 0, [S].
@@ -122,6 +122,8 @@ def attack(
             inputs = board.enter(inputs, observed)
             if not inputs:
                 break
+        # Again after a confirmation: a program found noisy is in no class, and inputs that split only it are
+        # gone.
         while candidates := board.candidates():
             again = board.repeats(candidates)
             board.confirm(candidates, (yield [Execution(program, again) for program in board.sound]))
@@ -157,7 +159,7 @@ def attacked(
 
 
 def play(judge: OutputJudge, problem: Problem, programs: Sequence[str], running: Executions) -> Attack:
-    """Answers an attack in progress by a judge until it is over."""
+    """Runs the executions of an attack on a judge until it ends."""
     try:
         wanted = next(running)
         while True:
@@ -169,7 +171,7 @@ def play(judge: OutputJudge, problem: Problem, programs: Sequence[str], running:
 
 @dataclass(slots=True)
 class _Board:
-    """What is known of S programs. Mutable; belongs to one attack."""
+    """Observations of S programs. Mutable; used by one attack."""
 
     weights: tuple[float, ...]
     same: Same
@@ -205,6 +207,7 @@ class _Board:
     def enter(self, inputs: tuple[str, ...], observed: Sequence[Sequence[Observation]]) -> tuple[str, ...]:
         """Enters first observations; returns the inputs that nobody was run on, for all hung before."""
         ran = dict(zip(self.sound, observed, strict=True))
+        # The furthest any program came; behind it all of them hung on earlier inputs.
         end = max(sum(one != UNFINISHED for one in seen) for seen in observed)
         inputs, left = inputs[:end], inputs[end:]
         self.spent += end * len(ran)
@@ -221,6 +224,7 @@ class _Board:
     def candidates(self) -> list[int]:
         """Returns the places of inputs that split a class further, as many as can be paid to be confirmed."""
         found = self._splitting(range(len(self.inputs)))
+        # Only inputs that split a class are progress; patience counts those since the last.
         self.idle = 0 if found else self.idle
         payable = (self.limit - self.spent) // (_CONFIRMING * max(len(self.sound), 1))
         return found[:payable] if self.sound else []
@@ -278,6 +282,8 @@ class _Board:
         classes = self._classes()
         for place in places:
             finer = partition(self._keys([*self.parting, *found, place]), self.weights).classes
+            # Greedy and in order: later inputs that split nothing further are not kept, and cost no
+            # confirmation.
             if len(finer) > len(classes):
                 found.append(place)
                 classes = finer

@@ -58,6 +58,8 @@ def partition(keys: Sequence[object | None], weights: Sequence[float]) -> Partit
     for program, key in enumerate(keys):
         if key is not None:
             members.setdefault(key, []).append(program)
+    # The largest class first; of equals the one that appeared first, so that results do not depend on
+    # hashing.
     heavy = sorted(members.values(), key=lambda found: (-sum(weights[one] for one in found), found[0]))
     return Partition(tuple(map(tuple, heavy)), tuple(sum(weights[one] for one in found) for found in heavy))
 

@@ -51,6 +51,8 @@ def corner_inputs(
             call[place] = rng.choice(_edges(call[place], disputed if apart else mentioned, rng))
         try:
             restored: Arguments = tuple(call)
+            # Edges may break what the question takes for granted; such an input would part programs without a
+            # meaning.
             for restore in preconditions:
                 restored = restore(restored)
             text = write_literal(list(restored))
@@ -79,6 +81,7 @@ def _mentioned(programs: Sequence[str]) -> tuple[list[Any], list[Any]]:
     """Returns the constants of all programs, and those that some mention and others do not."""
     found = [{repr(one): one for one in _of(code)} for code in programs]
     whole = {name: one for constants in found for name, one in constants.items()}
+    # What only some programs mention is where they decide differently.
     disputed = [one for name, one in whole.items() if not all(name in constants for constants in found)]
     return list(whole.values()), disputed
 

@@ -47,8 +47,10 @@ def by_mutation(problem: Problem, programs: Sequence[str], seed: int) -> Iterato
     views = programs[:_HINTS]
     corners = corner_inputs(_shown_calls(problem, views, seed), views, problem.prompt, seed)
     size = _FIRST
+    # Growing batches: most programs differ on the first few inputs, the rest justify fewer, larger batches.
     for turn in range(1 << 20):
         edges = tuple(islice(corners, size // 2))
+        # Another seed each turn; the same would propose the same inputs.
         drawn = _draw(problem, views, size - len(edges), seed + turn)
         if not drawn:
             return

@@ -1,4 +1,4 @@
-"""Who is right on an input where programs part, and how sure that is. No reference, no hidden test is asked.
+"""Rules which output is right where programs differ, with a confidence; uses no reference and no hidden test.
 
 Three witnesses: the programs, by behaviour class; a language model asked for that one output; and properties
 of the question, which no vote outweighs easily.
@@ -64,6 +64,7 @@ def rulings(
         trust: Votes of all that was told of an input, as a share of those of the programs.
     """
     classes = found.partition
+    # One voter a class: its members do the same on all confirmed inputs.
     voters = [members[0] for members in classes.classes]
     votes = {voter: weight**power for voter, weight in zip(voters, classes.weights, strict=True)}
     inputs = [found.inputs[place] for place in found.parting]
@@ -82,6 +83,7 @@ def rulings(
                 counted[name] += trust * sum(votes.values()) / len(outputs)
         for name in counted:
             if not is_failure(name):
+                # Multiplied per property, so that two lacking properties outweigh even a large class.
                 counted[name] *= LACKING ** len(lacking(properties, given, name[1:]))
         ruled.append(ruling(given, counted))
     return ruled
@@ -91,6 +93,7 @@ def ruling(given: str, votes: Mapping[str, float]) -> Ruling:
     """Returns the ruling of votes; a tie goes to the name that was counted first."""
     whole = sum(votes.values())
     outputs = {name: count for name, count in votes.items() if not is_failure(name)}
+    # Where most fail, the input probably violates the question; then nobody is right.
     if not outputs or sum(outputs.values()) < _HALF * whole:
         return Ruling(given, None, 0.0, votes)
     right = max(outputs, key=lambda name: outputs[name])

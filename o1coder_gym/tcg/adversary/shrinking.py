@@ -42,6 +42,7 @@ def shrink(one: int, other: int, given: str, *, is_function: bool, same: Same) -
         observed = yield turns
         forth = [column(pair, same) for pair in zip(observed[0], observed[1], strict=True)]
         back = [column(pair, same) for pair in zip(observed[2][::-1], observed[3][::-1], strict=True)]
+        # From the first turn, of the unshrunk input: may a smaller one fail?
         if allowed is None:
             allowed = any(map(is_failure, forth[0]))
         found = next(
@@ -69,6 +70,8 @@ def minimised(
     for place in found.parting:
         runners = [one for one, name in enumerate(columns[place]) if name != NOT_RUN]
         runners = [one for one in runners if one not in found.noisy and one not in found.hanging]
+        # One program per behaviour, the first of each: shrinking by two of them is enough, the rest is
+        # checked below.
         names = {columns[place][one]: one for one in reversed(runners)}
         if len(names) < 2:
             continue

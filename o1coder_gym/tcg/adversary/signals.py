@@ -57,6 +57,7 @@ def preference_pairs(
     fallen = [program for program in sound if any(names[program] != right for names, right in believed)]
     pairs = [
         _pair(ends[winner], ends[loser], values[winner], values[loser], split)
+        # Same prefix: DPO compares two continuations of one prompt.
         for winner, loser in product([program for program in sound if program not in fallen], fallen)
         if ends[winner].steps[:-1] == ends[loser].steps[:-1] and values[winner] > values[loser]
     ]

@@ -74,6 +74,7 @@ def consensus(outputs: Outputs, *, same: Same = operator.eq, threshold: float = 
         threshold: The least share of solutions in that set, as in `majority`.
     """
     rows = list(zip(*_columns(outputs, same), strict=True))
+    # Whole rows vote, as one: [I] outputs of a solution.
     behaviours = Counter(row for row in rows if any(output is not None for output in row))
     if not behaviours:
         return [None] * (len(outputs[0]) if outputs else 0)
@@ -81,6 +82,7 @@ def consensus(outputs: Outputs, *, same: Same = operator.eq, threshold: float = 
     largest = [behaviour for behaviour, votes in behaviours.items() if votes == most]
     if not _is_enough(most / len(rows), threshold):
         return [None] * len(largest[0])
+    # All solutions of all largest sets return what is kept, so they all stand behind it.
     support = most * len(largest) / len(rows)
     agreed = (column[0] if len({*column}) == 1 else None for column in zip(*largest, strict=True))
     return [None if output is None else Agreed(output, support) for output in agreed]
@@ -96,6 +98,8 @@ def _unified(column: Sequence[str | None], same: Same) -> list[str | None]:
     texts = Counter(output for output in column if output is not None).most_common()
     stands_for: dict[str, str] = {}
     for text, _ in texts:
+        # `same` is no equivalence where tolerances chain (a ≈ b ≈ c); comparing with leaders alone keeps
+        # classes apart.
         leaders = dict.fromkeys(stands_for.values())
         stands_for[text] = next((leader for leader in leaders if same(text, leader)), text)
     return [None if output is None else stands_for[output] for output in column]

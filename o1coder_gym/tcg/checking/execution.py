@@ -130,6 +130,7 @@ def observe_twice(judge: OutputJudge, programs: Sequence[Program]) -> list[list[
     first = observe(judge, programs)
     good = [[index for index, one in enumerate(found) if one.output is not None] for found in first]
     again = [
+        # Backwards: state kept between calls, a cache or a counter, then shows as another output.
         Program(program.problem, program.code, tuple(program.inputs[index] for index in indices[::-1]))
         for program, indices in zip(programs, good, strict=True)
     ]
@@ -137,6 +138,7 @@ def observe_twice(judge: OutputJudge, programs: Sequence[Program]) -> list[list[
     for found, indices, second in zip(settled, good, observe(judge, again), strict=True):
         for index, repeated in zip(indices[::-1], second, strict=True):
             if repeated != found[index]:
+                # The second failure is what it does; two different outputs say nothing.
                 found[index] = repeated if repeated.output is None else None
     return settled
 
@@ -151,6 +153,7 @@ def _submission(program: Program, done: int) -> Submission:
 def _settled(outputs: Sequence[Output]) -> Sequence[Output]:
     """Leaves out what was not run because the input before it used up the time or the memory."""
     end = len(outputs)
+    # The judge reports the input that hung and all behind it as fatal; only the first of these was run.
     while end > 1 and outputs[end - 1].outcome in _FATAL and outputs[end - 2].outcome in _FATAL:
         end -= 1
     return outputs[:end]

@@ -45,6 +45,7 @@ def comparison_of(problem: Problem) -> Comparison:
     """Returns the comparison that all public asserts of a problem share."""
     asserts = [test.code for test in problem.public_tests if isinstance(test, AssertTest)]
     found = {_comparison(code, problem.entry_point or "") for code in asserts}
+    # Asserts that compare in several ways say nothing of all inputs; plain equality is the safe reading.
     return found.pop() if len(found) == 1 else Comparison(as_assert=bool(asserts))
 
 

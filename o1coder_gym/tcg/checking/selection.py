@@ -71,6 +71,7 @@ def by_dual_agreement(
         matrix: Solutions and generated tests.
         weight: (solutions, tests) → score; None is their product, CodeT's f(S) = |S_x| · |S_y|.
     """
+    # Rows [T] of equal results are one consensus set S_x; |S_y| is the (weighted) number of tests passed.
     sizes = Counter(matrix.passed)
     score = weight or operator.mul
     return [

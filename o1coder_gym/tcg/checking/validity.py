@@ -20,7 +20,7 @@ from o1coder_gym.types import CallTest, Outcome, Problem, StdioTest, TestCase
 
 
 class Standing(enum.StrEnum):
-    """What became of a generated test."""
+    """The verdict on a generated test."""
 
     CONFIRMED = "confirmed"
     """Its output is that of the reference, or the one agreed on."""
@@ -38,7 +38,7 @@ class CheckedTest:
 
     Attributes:
         test: The test.
-        standing: What became of it.
+        standing: The verdict on it.
         support: Share of the voters behind its output, in (0, 1]; 1 in mode A, whose reference decides alone.
     """
 
@@ -87,6 +87,7 @@ def check_by_reference(
         for draft in drafts
         for test in draft.runnable
     ]
+    # Each test alone: in one process a program that remembers calls could pass by the tests before it.
     verdicts = iter(judge.evaluate(submissions))
     return [draft.decide([next(verdicts).outcome for _ in draft.runnable], repair) for draft in drafts]
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from o1coder_gym.tcg.inputs import edits
 
 _ROOM = 8
-"""Items that a list may have beyond twice the longest one seen."""
+"""Items (or characters) that a mutated value may have beyond twice the longest one seen."""
 
 
 class Domain(Protocol):
@@ -66,6 +66,8 @@ class Integers:
     def sample(self, rng: random.Random) -> int:
         """Draws from the range, from its small end, or a special value."""
         kind = rng.random()
+        # A quarter constants of the program, a quarter small numbers, half the range: bugs sit at the first
+        # two.
         if kind < 0.25 and self.special:
             return rng.choice(self.special)
         if kind < 0.5:
@@ -82,6 +84,8 @@ class Integers:
         """Returns the nearest value of the domain."""
         if value == 0 and not self.zero:
             return 1 if self.high > 0 else -1
+        # Mutations of mutations may leave the sampled range, but not grow without bound: inputs must stay
+        # quick.
         return max(self.low, min(value, max(4 * self.high, self.high + 20, 20)))
 
 
@@ -221,6 +225,7 @@ class Sequences:
     def mutate(self, value: Any, rng: random.Random) -> Any:
         """Drops, repeats, inserts, changes or reorders items."""
         items = _ordered(value)
+        # A fixed length (a row of a matrix, a pair) is part of the type: only edits that keep it.
         choices = edits.LIST_EDITS if self.length is None else edits.LENGTH_KEEPING_EDITS
         edited = rng.choice(choices)(items, self._fill(rng), rng)[: 2 * self.longest + _ROOM]
         return self._settle(edited if len(edited) >= self.shortest else items, rng)
@@ -232,11 +237,14 @@ class Sequences:
         """Restores what held for all observed values."""
         if self.distinct or self.kind in (set, frozenset):
             items = _without_repeats(items)
+            # Refilled after repeats were removed; bounded, for a small item domain may have too few distinct
+            # values.
             for _ in range(20 * ((self.length or 0) > len(items))):
                 items = _without_repeats([*items, self.item.sample(rng)])[: self.length]
         if self.increasing:
             items = sorted(items)
         if self.rectangular and items:
+            # Edits changed single rows; the shortest one sets the width again.
             width = min(len(row) for row in items)
             items = [row[:width] for row in items]
         return self.kind(items)

@@ -55,6 +55,7 @@ def infer_domain(values: Sequence[Any], special: Sequence[Any] = (), *, nested: 
         nested: Whether the values are items of containers.
     """
     kinds = list(dict.fromkeys(type(value) for value in values))
+    # Mixed numbers are floats written short, not two types.
     if set(kinds) == {int, float}:
         return _reals([float(value) for value in values])
     if len(kinds) > 1:
@@ -133,6 +134,7 @@ def _integers(values: Sequence[int], special: Sequence[Any]) -> Integers:
     zero = least >= 0 or 0 in values  # as `low` has it, where no number is negative
     numbers = [number for number in special if type(number) is int]
     near = {number + step for number in numbers for step in (-1, 0, 1)} | set(values)
+    # Off-by-one bugs show at a constant and its neighbours.
     fitting = sorted(number for number in near if low <= number <= 4 * high and (number or zero))
     return Integers(low, high, tuple(fitting), zero)
 
@@ -205,6 +207,7 @@ def _sequences(kind: type, values: Sequence[Any], special: Sequence[Any], nested
     items = [item for value in values for item in value]
     lengths = {len(value) for value in values}
     longest = max(lengths)
+    # Tuples of one short length are records: each place has a domain of its own.
     if kind is tuple and len(lengths) == 1 and longest > 0 and (nested or longest <= _LONGEST_RECORD):
         places = tuple(
             infer_domain(list(column), special, nested=True) for column in zip(*values, strict=True)
@@ -218,7 +221,9 @@ def _sequences(kind: type, values: Sequence[Any], special: Sequence[Any], nested
     item = infer_domain(items, special, nested=True) if items else infer_domain([1, 2, 3], special)
     rows = [len(row) for row in items if isinstance(row, list | tuple)]
     rectangular = len(rows) == len(items) > 1 and len(set(rows)) == 1
+    # A square stays square: questions about one rarely define another shape.
     square = rectangular and all(len(value) == rows[0] for value in values)
+    # Neighbouring pairs are the evidence for order and distinctness; few of them hold by chance.
     pairs = sum(max(len(value) - 1, 0) for value in values)
     ordered = kind in (list, tuple)
     return Sequences(

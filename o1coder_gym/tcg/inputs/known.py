@@ -128,6 +128,7 @@ def parameters(source: str, name: str) -> list[Parameter] | None:
         source: A program, or a prompt that is the beginning of one.
         name: Name of the function.
     """
+    # A prompt may end behind the signature or the docstring: with a body put behind it, it parses.
     for text in (source, f"{source}\n    pass", f"{source}\n  pass\n"):
         tree = parse_source(text)
         for node in tree.body if tree else ():
@@ -144,6 +145,7 @@ def constants(source: str) -> list[Any]:
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose)
     values = (node.value for node in nodes if type(node.value) in (int, float, str))
+    # By type too: 1 == 1.0 == True would be one key.
     return list({(type(value), value): value for value in values}.values())
 
 

@@ -55,6 +55,7 @@ def _increases(value: Any) -> bool:
 
 def _between(left: int, right: int, columns: list[tuple[Any, Any]], enough: int) -> Iterator[Restore]:
     if all(_sized(a) and _sized(b) for a, b in columns):
+        # Length 1 says nothing, and each pair of arguments is looked at once.
         if left < right and all(len(a) == len(b) > 1 for a, b in columns):
             yield lambda call: _same_length(call, left, right)
     elif all(_number(a) and _number(b) for a, b in columns):
@@ -67,6 +68,7 @@ def _between(left: int, right: int, columns: list[tuple[Any, Any]], enough: int)
 def _within(left: int, right: int, columns: list[tuple[Any, Any]]) -> Iterator[Restore]:
     """Yields what an argument is of a list: its length, a place in it, or one of its items."""
     integers = all(type(a) is int for a, _ in columns)
+    # The strictest relation that holds for all calls is believed: length, then index, then bound, then item.
     if integers and all(a == len(b) for a, b in columns):
         yield lambda call: _put(call, left, len(call[right]))
     elif integers and all(0 <= a < len(b) for a, b in columns):

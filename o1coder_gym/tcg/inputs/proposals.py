@@ -103,6 +103,7 @@ def _literals(stream: Iterator[Arguments], size: int, known: int) -> tuple[str, 
     The first `known` keep their place, the others follow in the order of their size.
     """
     found: dict[str, int] = {}
+    # Mutations of a small domain repeat; without the bound it would draw for ever.
     for arguments in islice(stream, 4 * size):
         try:
             text = write_literal(list(arguments))
@@ -113,6 +114,7 @@ def _literals(stream: Iterator[Arguments], size: int, known: int) -> tuple[str, 
         if len(found) == size:
             break
     texts = list(found)
+    # Small first: an input on which a program hangs takes those after it along (`execution.observe`).
     return (*texts[:known], *sorted(texts[known:], key=lambda text: (found[text], len(text))))
 
 

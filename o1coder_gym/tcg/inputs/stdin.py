@@ -60,6 +60,7 @@ def _counts(lines: list[list[str]], row: int, column: int) -> bool:
     if not word.isdigit():
         return False
     following = len(lines) - row - 1
+    # n lines, n / 2 pairs of lines, n words of some line below, or n characters of a lone word.
     words_below = [len(words) for words in lines[row + 1 :]]
     return int(word) in (following, following // 2, *words_below, *map(_length, lines[row + 1 :]))
 

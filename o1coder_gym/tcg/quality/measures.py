@@ -240,6 +240,7 @@ def _kills(
         [one for one, outcome in zip(group, found, strict=True) if outcome is Outcome.PASS]
         for group, found in zip(groups, outcomes, strict=True)
     ]
+    # Only survivors: what the generated tests killed differs from the reference for certain.
     by_hidden = _outcomes_of(judge, rows, [row.tests for row in rows], survivors)
     return [
         {
@@ -268,6 +269,7 @@ def _outcomes_of(
         for mutant in group
         if some
     ]
+    # One failing test kills a mutant; the others need not run.
     verdicts = iter(judge.evaluate(submissions, stop_at_failure=True))
     return [
         [next(verdicts).outcome if some else Outcome.PASS for _ in group]

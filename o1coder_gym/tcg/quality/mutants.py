@@ -110,6 +110,7 @@ def mutants(
             found.append(mutant)
     if limit is None or len(found) <= limit:
         return found
+    # Uniform over mutants, then in order of the source: rates do not favour one operator.
     chosen = sorted(random.Random(seed).sample(range(len(found)), limit))
     return [found[index] for index in chosen]
 
@@ -137,6 +138,7 @@ def _changes(tree: ast.Module, untouched: set[ast.AST]) -> Iterator[Mutant]:
             for replacement in change(node):
                 ast.copy_location(replacement, node)
                 _put(parent, field, index, replacement)
+                # In place and back, not on a copy of the tree: a program has hundreds of mutants.
                 source = ast.unparse(ast.fix_missing_locations(tree))
                 _put(parent, field, index, node)
                 yield Mutant(source, operator, getattr(node, "lineno", 1))

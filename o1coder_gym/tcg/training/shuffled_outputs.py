@@ -30,6 +30,7 @@ def derange(
         None if there is no such order.
     """
     orders = list(permutations(range(len(outputs))))
+    # All K! orders in random order; the first derangement is a uniform draw among them.
     rng.shuffle(orders)
     for order in orders:
         exchanged = tuple(outputs[index] for index in order)
