@@ -3,18 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from o1coder_gym.errors import UsageError
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import notes
 
+_RUNS = Path("runs")
 
-def default_folder(command: str) -> Path:
-    """Returns runs/COMMAND-TIME, a new name each second."""
-    return Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+def run_folder(command: str, out: Path | None, *, resume: bool) -> Path:
+    """Returns the folder that is named, else runs/COMMAND-TIME, a new one each second.
+
+    Raises:
+        UsageError: When a run is to be resumed and none is named; names the last one of this command.
+    """
+    if out is not None:
+        return out
+    if resume:
+        last = max(_RUNS.glob(f"{command}-[0-9]*"), default=None)
+        which = f", e.g. the last one here: --out {last}" if last else ""
+        raise UsageError(f"--resume goes on with the run in --out; name its folder{which}")
+    return _RUNS / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def check_free(folder: Path, *, resume: bool) -> None:
+    """Refuses a folder that a run could not be begun in, before anything is computed; makes nothing.
+
+    Raises:
+        UsageError: When it, or the folder that it would be made in, cannot be written, or when it holds
+            something and no run is to be resumed.
+    """
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {folder}: {nearest} is no folder that can be written")
+    if nearest == folder and not resume and any(folder.iterdir()):
+        raise UsageError(f"--out {folder} holds something already; --resume goes on with a run")
 
 
 @contextlib.contextmanager
@@ -37,6 +65,7 @@ def resumable(out: Path | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        how = "interrupted" if out is None else f"interrupted; go on with: --out {out} --resume"
+        begun = out is not None and out.exists()
+        how = f"interrupted; go on with: --out {out} --resume" if begun else "interrupted; nothing is kept"
         notes().print(how, soft_wrap=True)
         raise SystemExit(130) from None

@@ -15,7 +15,7 @@ from rich.progress import TaskID
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.cli.run_folders import default_folder, resumable
+from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.cli.search import aspr, compare
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark
@@ -72,7 +72,7 @@ def bench(settings: BenchSettings) -> None:
     run = settings.run
     show_suite(
         suite_of(settings),
-        run.out or default_folder("bench"),
+        run_folder("bench", run.out, resume=run.resume),
         run.shard,
         resume=run.resume,
         skip_bad=run.skip_bad,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.cli.run_folders import default_folder, resumable
+from o1coder_gym.cli.run_folders import check_free, resumable, run_folder
 from o1coder_gym.cli.search.demo_model import model_demo
 from o1coder_gym.cli.search.demo_tiny import tiny_demo
 from o1coder_gym.errors import UsageError
@@ -40,7 +40,8 @@ def demo(settings: DemoSettings) -> None:
         raise UsageError("--model NAME is short for --policy hf:NAME; give one of them")
     console = notes()
     chosen = policy if model is None else f"hf:{model}"
-    folder = run.out or default_folder("demo")
+    folder = run_folder("demo", run.out, resume=run.resume)
+    check_free(folder, resume=run.resume)  # else it is found out after the first picture
     with resumable(folder):
         found = (
             tiny_demo(console, folder, seed=seed, limit=settings.limit, resume=run.resume)

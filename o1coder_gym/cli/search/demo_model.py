@@ -24,6 +24,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.engine import Generate
+from o1coder_gym.policies.loading import prepare
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
@@ -59,6 +60,8 @@ def model_demo(console: Console, policy: str, out: Path, *, seed: int, resume: b
     Returns:
         A JSON-able account of what was shown.
     """
+    with console.status(f"loading {policy}"):
+        prepare(load_policy(policy))
     chosen = load_rows("starter")
     rows = [chosen.row(task_id) for task_id in CHOSEN]
     judge = default_judge()

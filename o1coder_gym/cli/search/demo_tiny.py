@@ -8,6 +8,9 @@ fails and the search solves.
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -279,10 +282,12 @@ def _curve(recorded: Mapping[str, Any]) -> RenderableType:
 
 def _next(out: Path, task_id: str) -> str:
     agents, page = out / "agents", page_names([task_id])[task_id]
+    # as it was called, where the shell would not find it: make demo leaves it in .venv/bin
+    program = "o1coder" if shutil.which("o1coder") else os.path.relpath(sys.argv[0])
     return (
         f"  the report          {agents / 'report.html'}\n"
         f"  the search trees    {agents / PAGES / page}\n\n"
-        f"  o1coder solve {task_id} --problems {PROBLEMS} --policy hf:tiny\n"
-        "  o1coder demo --model qwen2.5-coder-0.5b  # a model that people use, 400 MB\n"
-        "  o1coder list agents                      # what o1coder bench can compare"
+        f"  {program} solve {task_id} --problems {PROBLEMS} --policy hf:tiny\n"
+        f"  {program} demo --model qwen2.5-coder-0.5b  # a model that people use, 400 MB\n"
+        f"  {program} list agents                      # what o1coder bench can compare"
     )

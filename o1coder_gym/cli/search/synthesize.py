@@ -13,7 +13,7 @@ from rich.table import Table
 from o1coder_gym.cli.bars import search_shown
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.cli.run_folders import default_folder, resumable
+from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.experiments import synthesis
 from o1coder_gym.experiments.synthesis import FailedSearchesError, HarvestRules, SynthesisPlan
@@ -117,7 +117,7 @@ def synthesize(settings: SynthesizeSettings) -> None:
         if name not in EXPORTS:
             raise UnknownNameError("export", name, EXPORTS)
     rows = load_rows(chosen.problems, split=chosen.split, skip_bad=settings.skip_bad)[: chosen.limit]
-    out = run.out or default_folder("synthesize")
+    out = run_folder("synthesize", run.out, resume=run.resume)
     failure: FailedSearchesError | None = None
     try:
         with resumable(out):

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.cli.run_folders import default_folder, resumable
+from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.cli.training import rl_policy
 from o1coder_gym.experiments.training.choice import ChoiceSettings, train_choice
 from o1coder_gym.models.checkpoints import export_policy
@@ -30,7 +30,7 @@ def choice(settings: ChoiceSettings, run: RunSettings) -> None:
     The result serves as an agent: o1coder bench --agent choice_ppo?path=RUN_DIR.
     """
     console = notes()
-    out, steps = run.out or default_folder("rl-choice"), settings.training.steps
+    out, steps = run_folder("rl-choice", run.out, resume=run.resume), settings.training.steps
     with resumable(out), progress_bars(console) as progress:
         bar = progress.add_task("training", total=steps, told="")
 

@@ -12,7 +12,7 @@ from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.cli.bars import train_shown
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.cli.run_folders import default_folder, resumable
+from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.experiments.training.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.problems.loading import load_rows
@@ -94,7 +94,7 @@ def policy(settings: RLPolicySettings) -> None:
         **asdict(settings.steps),
         **asdict(settings.tests),
     )
-    out = run.out or default_folder("rl-policy")
+    out = run_folder("rl-policy", run.out, resume=run.resume)
     with resumable(out):
         result = train_policy(
             plan,
@@ -122,7 +122,7 @@ def _held_out(settings: RLPolicySettings) -> Sequence[ProblemRow]:
 def dpo(settings: RLPairsSettings) -> None:
     """Train a policy on sibling pairs: one round of iterative DPO; synthesize anew for the next."""
     run = settings.run
-    out = run.out or default_folder("rl-dpo")
+    out = run_folder("rl-dpo", run.out, resume=run.resume)
     with resumable(out):
         trained = train_on_pairs(settings.model, settings.data, out, settings.training, resume=run.resume)
     _show(trained, run.as_json)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from o1coder_gym.cli.bars import search_shown, train_shown
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.cli.run_folders import default_folder, resumable
+from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.self_play import self_play
 from o1coder_gym.experiments.self_play_config import ProblemSection, RunSection, SelfPlaySettings
@@ -62,7 +62,7 @@ def selfplay(settings: SelfPlayCommand) -> None:
     All of it is in one file, which --init writes and --config reads; docs/self_play.md shows one.
     """
     console, run = notes(), settings.keeping
-    out = run.out or default_folder("selfplay")
+    out = run_folder("selfplay", run.out, resume=run.resume)
     with resumable(out):
         result = self_play(
             settings.config,
