@@ -1,9 +1,9 @@
-"""Meters and limits: tokens, calls, executions, seconds.
+"""Budgets and their accounting: tokens, calls, executions, seconds.
 
-A request reserves the most it could cost before it leaves, and is settled at what it did cost when
-it returns; so a limit is never exceeded, to the token. There are two exceptions. Time passes while a
-request is away, so a limit of seconds only stops new requests. And a server that ignores ``max_tokens`` can
-overdraw a budget: what it sent is booked all the same, and nothing more is granted.
+A request reserves its worst-case cost before it is sent and is settled at its actual cost when it returns, so
+a limit is never exceeded, not by one token. There are two exceptions: time passes while a request is in
+flight, so a limit of seconds only stops new requests; and a server that ignores ``max_tokens`` can overdraw
+the budget, in which case its tokens are booked and nothing more is granted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.types import Usage
 
 SMALLEST_SAMPLE = 16
-"""Tokens below which a sample is refused instead of cut: no action fits into fewer."""
+"""Shortest sample, in tokens, that is worth granting; no action fits into fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Budget:
         tokens: Generated tokens, ≥ 0.
         calls: Actions sampled, ≥ 0; a request for n actions counts n.
         executions: Programs judged, ≥ 0.
-        seconds: Wall-clock seconds after which nothing more is asked, ≥ 0.
+        seconds: Wall-clock seconds after which no new request is sent, ≥ 0.
     """
 
     tokens: int | None = None
@@ -49,16 +49,16 @@ UNLIMITED = Budget()
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a request for samples may cost at most: `n` samples of `max_tokens` tokens each."""
+    """The largest cost allowed to one request: `n` samples of `max_tokens` tokens each."""
 
     n: int
     max_tokens: int
 
 
 class Meter:
-    """The account of one agent. Mutable; used by one thread.
+    """Accounts for what one agent spends of its budget. Mutable; used by one thread.
 
-    Every grant that `reserve_samples` or `reserve_executions` returned must be settled once.
+    Every grant from `reserve_samples` or `reserve_executions` must be settled exactly once.
     """
 
     def __init__(self, budget: Budget, clock: Callable[[], float] = time.monotonic) -> None:
@@ -77,7 +77,7 @@ class Meter:
 
     @property
     def usage(self) -> Usage:
-        """What was settled so far, and the seconds since the start."""
+        """Settled costs so far, and the seconds since the start."""
         return Usage(
             tokens=self._tokens,
             prompt_tokens=self._prompt_tokens,
@@ -91,7 +91,7 @@ class Meter:
 
     @property
     def paid(self) -> int:
-        """Grows with each payment towards a limit; with each token and execution where none is limited."""
+        """Units spent of limited resources; tokens and executions if nothing is limited. Never decreases."""
         limits = self.budget
         if limits.tokens is None and limits.calls is None and limits.executions is None:
             return self._tokens + self._executions
@@ -113,18 +113,19 @@ class Meter:
 
     @property
     def expired(self) -> bool:
-        """Whether the time is over."""
+        """Whether the time limit has passed."""
         return self.budget.seconds is not None and self.seconds >= self.budget.seconds
 
     def resume_at(self, seconds: float) -> None:
         """Sets the clock forward to `seconds` since the start, unless it is later already."""
+        # A resumed run has spent its earlier seconds too, or each resume would buy the whole limit anew.
         self._started = min(self._started, self._clock() - seconds)
 
     def reserve_samples(self, n: int, max_tokens: int) -> Grant | None:
-        """Reserves the worst case of `n` samples, cut to what is left: first fewer, then shorter.
+        """Reserves the worst-case cost of `n` samples, reduced to what is left: first fewer, then shorter.
 
-        A sample is shortened only if nothing else is reserved: what other requests give back when
-        they are settled may pay for it in full.
+        A sample is shortened only if nothing else is reserved: the refund of another request may still
+        pay for it in full.
 
         Args:
             n: Samples wanted, ≥ 1.
@@ -137,6 +138,8 @@ class Meter:
             n = min(n, self.budget.calls - self._calls - self._reserved_calls)
         if self.budget.tokens is not None:
             left = self.budget.tokens - self._tokens - self._reserved_tokens
+            # With nothing in flight no more can come back, so a shorter sample is the only way to spend the
+            # rest.
             if left < max_tokens and self._reserved_tokens == 0 and left >= SMALLEST_SAMPLE:
                 max_tokens = left
             n = min(n, left // max_tokens)
@@ -149,7 +152,7 @@ class Meter:
     def settle_samples(
         self, grant: Grant, tokens: int, calls: int, *, prompt_tokens: int = 0, cached_tokens: int = 0
     ) -> None:
-        """Books what a grant did cost: `tokens` in all, `calls` samples; prompts are counted, not limited."""
+        """Settles a grant at its actual cost; prompt tokens are counted, not limited."""
         self._reserved_calls -= grant.n
         self._reserved_tokens -= grant.n * grant.max_tokens
         self._calls += calls
@@ -165,12 +168,12 @@ class Meter:
         return n
 
     def settle_executions(self, granted: int, executions: int) -> None:
-        """Books that `executions` programs were judged where `granted` had been reserved."""
+        """Settles a reservation of `granted` executions at the `executions` that took place."""
         self._reserved_executions -= granted
         self._executions += executions
 
     def count_scores(self, states: int) -> None:
-        """Counts states scored; they are not limited."""
+        """Counts scored states, which are not limited."""
         self._scores += states
 
     def count_retry(self) -> None:

@@ -149,8 +149,8 @@ def examine(
         probes = [_probe(source.replace(BAIT, bait)) for source in CANARIES.values()]
         probes += [_probe(source, _IMPORT_LIMITS) for source in importing.values()]
         verdicts = evaluate(probes)
-    # One after the other: within a batch FIND might run first, or beside PLANT in another zygote. Verdicts have
-    # the order of DESCRIPTIONS, in which `leftovers` comes last.
+    # One after the other: within a batch FIND might run first, or beside PLANT in another zygote. The order
+    # of verdicts is that of DESCRIPTIONS, in which `leftovers` comes last.
     evaluate([_probe(PLANT)])
     verdicts[len(CANARIES) : len(CANARIES)] = evaluate([_probe(FIND)])
     failed = next((one for one in verdicts if one.outcome is Outcome.INFRASTRUCTURE), None)
