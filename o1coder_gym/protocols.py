@@ -47,7 +47,7 @@ class ActingAgent(Protocol):
     """
 
     def act(self, observation: Mapping[str, Any], info: Mapping[str, Any], /) -> str:
-        """Returns an action that depends on the arguments alone: a run is resumed by replaying its actions."""
+        """Returns an action that depends on the arguments alone: runs are resumed by replaying actions."""
         ...
 
 
