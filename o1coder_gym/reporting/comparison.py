@@ -29,7 +29,7 @@ TOO_FEW = f"{NOTHING_SHOWN}, too few to tell"
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One setting beside another.
+    """The paired comparison of two settings.
 
     Attributes:
         a: Name of the first setting.
@@ -40,9 +40,9 @@ class Comparison:
         tokens_a: Mean generated tokens per problem.
         tokens_b: The same of the second.
         differing: Problems on which they differ.
-        p: Of the exact permutation test, two-sided.
-        p_corrected: The same, corrected for all comparisons made at once (Holm).
-        detectable: Difference that so many problems show with a chance of 80 %, in [0, 1].
+        p: Two-sided p-value of the exact permutation test.
+        p_corrected: `p` with Holm's correction for all comparisons made together.
+        detectable: Difference that this number of problems detects with 80 % power, in [0, 1].
     """
 
     a: str
@@ -71,7 +71,7 @@ class Comparison:
 
     @property
     def evidence(self) -> str:
-        """Says what the conclusion rests on, and what so many problems could show."""
+        """One line with the evidence: problems that differ, p-value, and the detectable difference."""
         corrected = "" if self.p_corrected == self.p else f", {self.p_corrected:.3g} corrected (Holm)"
         return (
             f"{self.differing} of {self.difference.count} problems differ; "
@@ -81,7 +81,7 @@ class Comparison:
         )
 
     def sentence(self) -> str:
-        """Says what the comparison shows, whatever came out, with the difference and its 95 % interval."""
+        """Returns the result as one sentence, with the difference and its 95 % interval."""
         gap = self.difference
         if not self.shown:
             ends = f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]{ROUGH * gap.rough}"
@@ -178,7 +178,7 @@ def _compared(
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Returns comparisons that are made at once, their p-values corrected for their number (Holm)."""
+    """Returns comparisons made together with their p-values corrected by Holm's method."""
     values = holm([one.p for one in comparisons])
     return [replace(one, p_corrected=value) for one, value in zip(comparisons, values, strict=True)]
 
@@ -208,6 +208,7 @@ def comparisons(rows: Sequence[ResultRow], baseline: str) -> dict[Setting, Compa
     runs = {setting: _by_problem(found) for setting, found in groups.items()}
     found: dict[Setting, Comparison] = {}
     for setting in groups:
+        # The same policy, format and budget with the baseline's agent: nothing else differs in a pair.
         other = replace(setting, agent=baseline)
         if setting.agent != baseline and other in groups:
             found[setting] = _compared(runs[setting], runs[other], (names[setting], names[other]))
