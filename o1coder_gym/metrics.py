@@ -123,6 +123,7 @@ def area_under_curve(points: Iterable[tuple[float, float]]) -> float:
     budgets, places = np.unique(found[:, 0], return_inverse=True)
     if not len(budgets) or not (budgets > 0).all() or not np.isfinite(budgets).all():
         raise UsageError(f"a curve needs finite budgets above 0, at least one; got {budgets.tolist()}")
+    # Weighted counts over plain counts: the mean height at each distinct budget.
     heights = np.bincount(places, found[:, 1]) / np.bincount(places)
     if len(budgets) == 1:
         return float(heights[0])
@@ -175,6 +176,7 @@ def reliability(scores: Numbers, targets: Numbers, bins: int = 10) -> list[Bin]:
 
 def by_score(scores: NDArray[Any], bins: int = 10) -> list[NDArray[np.intp]]:
     """Returns the indices of the examples in each bin of `reliability`, lowest scores first."""
+    # A score of exactly 1 belongs to the last bin.
     places = np.minimum((scores * bins).astype(int), bins - 1)
     return [np.flatnonzero(places == place) for place in np.unique(places)]
 

@@ -1,4 +1,4 @@
-"""What a user may bring: six contracts. `envs/conformance` checks an object against them."""
+"""Protocols for user-supplied components; `envs/conformance` checks an object against them."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ class Policy(Protocol):
 
 
 LONGEST_ACTION = 1 << 20
-"""Tokens that an action of an acting agent may cost where no budget of tokens says less."""
+"""Largest number of tokens of one action of an acting agent, unless a token budget is smaller."""
 
 
 @runtime_checkable
 class ActingAgent(Protocol):
-    """Plays `O1Coder/Code-v0` and the like: sees an observation, returns the text of a step.
+    """Acts in `O1Coder/Code-v0` and similar environments: maps an observation to the text of a step.
 
-    To keep a budget of tokens it has an attribute ``tokens``, how many it has generated so far in all: what
-    `act` adds to it is what the action costs.
+    An agent under a token budget has an attribute ``tokens``, the number of tokens generated so far; the cost
+    of an action is the increase of it during `act`.
     """
 
     def act(self, observation: Mapping[str, Any], info: Mapping[str, Any], /) -> str:
-        """Returns an action. A run is resumed from its actions, so it depends on its arguments alone."""
+        """Returns an action that depends on the arguments alone: runs are resumed by replaying actions."""
         ...
 
 
 @runtime_checkable
 class StepScorer(Protocol):
-    """ρ_PRM: the value of the last step given all before it."""
+    """ρ_PRM: scores the last step of a state given the steps before it."""
 
     def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
         """Scores states in one batch.
@@ -68,12 +68,12 @@ class StepScorer(Protocol):
 
 @runtime_checkable
 class TestGenerator(Protocol):
-    """γ_TCG: makes test cases."""
+    """γ_TCG: generates test cases."""
 
     def generate(
         self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
     ) -> GeneratedTests:
-        """Makes up to `n` test cases; with `reference` outputs come from running it (mode A)."""
+        """Generates up to `n` test cases; with `reference`, outputs come from running it (mode A)."""
         ...
 
 

@@ -1,10 +1,10 @@
-"""What a search agent may ask for, and the answers that it gets.
+"""The queries that a search agent can yield, and the answers that the driver sends back.
 
 An agent is a generator: it yields a list of queries and receives the list of their answers, in
 order. It never holds a policy, a scorer or a judge, so that the driver can batch, meter, journal
 and replay for a thousand agents at once.
 
-Typed questions: `answers = yield from propose(...)` inside an agent.
+Inside an agent, `answers = yield from propose(...)` gives typed answers.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from o1coder_gym.types import CaseResult, Problem, Proposal, Sampling, SearchRes
 class Propose:
     """Asks the policy for `n` actions in `state`. Answer: a tuple of at most `n` `Proposal`.
 
-    Fewer than `n` come back only when the budget cut the request; a sample that it cut in the middle is
-    paid for, but not among them.
+    Fewer than `n` come back only if the budget was too small for the request; a sample truncated by the
+    budget is paid for, but not returned.
     """
 
     state: State
@@ -31,21 +31,21 @@ class Propose:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Takes `action` in `state`. Answer: a `Transition`."""
+    """Asks the model to take `action` in `state`. Answer: a `Transition`."""
 
     state: State
     action: str
 
 
 MOST_INPUTS = 64
-"""Inputs of one `Execute` at most: it costs what a judged program costs, which has about as many tests."""
+"""Largest number of inputs of one `Execute`, which is charged like the judging of one program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Execute:
     """Runs the program of a terminal state on inputs, in order and in one process. Answer: `Executed`.
 
-    It costs one execution. Nothing is expected of the outputs, so nothing is told of what is right.
+    It costs one execution. No outputs are expected, so the answer reveals nothing about correctness.
 
     Attributes:
         state: Ends in code.
@@ -58,11 +58,11 @@ class Execute:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What a program did.
+    """The outputs of a program on the inputs of an `Execute`.
 
     Attributes:
-        results: One per input; ``got`` is the output as a canonical literal or as text, None where there is
-            none; empty where the budget could not pay.
+        results: One per input, whose ``got`` is the output as a canonical literal or as text, or None if
+            there is none; empty if the budget was exhausted.
     """
 
     results: tuple[CaseResult, ...]
@@ -83,8 +83,8 @@ Search: TypeAlias = Generator[Sequence[Query], list[Answer], SearchResult]
 class Agent(Protocol):
     """A search strategy: call it on a problem and its root, drive the generator it returns.
 
-    One that has a keyword ``context`` is given a `runs.context.SearchContext` too. The driver throws
-    `BudgetExhausted` into the generator at a yield; the agent answers by returning its best result so far.
+    An agent with a keyword ``context`` also receives a `runs.context.SearchContext`. When the budget ends,
+    the driver throws `BudgetExhausted` into the generator at a yield; the agent returns its best result.
     """
 
     def __call__(self, problem: Problem, root: State, /) -> Search:

@@ -12,7 +12,7 @@ judge: trainers of other projects take every reward of an environment as a numbe
 up in every epoch. It is the least that a program which loads can earn (α_c in place of v, `tau_fail` in place
 of R: 0 by default), so that no program is preferred to one that loads, and none looks solved.
 
-What the end of an episode is worth to a search: v in [0, 1], or nothing where the judge failed.
+`end_value` is the value of a finished episode to a search: v in [0, 1], or None if the judge failed.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def load_reward(mode: str, constants: RewardConstants = DEFAULTS) -> RewardFunct
 def _own_reward(
     evidence: Evidence, *, function: Callable[[Evidence], Reward | float], constants: RewardConstants
 ) -> Reward:
-    """Has a user's function pay; NaN where the judge could not say, as everywhere."""
+    """Calls a user's reward function; NaN if the judge failed, as in every mode."""
     paid, terms = function(evidence), reward_terms(evidence, constants)
     found = paid if isinstance(paid, Reward) else Reward(float(paid))
     return Reward(_paid(found.value, evidence, without_tests=found.value), {**terms, **found.terms})
@@ -233,6 +233,7 @@ def reward_terms(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> d
     failed = verdict is not None and verdict.outcome is Outcome.INFRASTRUCTURE
     unknown = verdict is not None and not verdict.outcome.decided
     return {
+        # Without tests a program has still compiled or not: only a failure of the judge leaves that open.
         "compile": math.nan if failed else float(verdict is not None and verdict.compiles),
         "pass": math.nan if unknown else verdict.pass_ratio if verdict else 0.0,
         "value": terminal_value(verdict, constants.alpha_compile) if verdict else 0.0,
@@ -351,7 +352,7 @@ def end_value(transition: Transition, alpha_compile: float = 0.0) -> float | Non
 
 
 def standing(value: float | None, outcome: Outcome | None) -> float:
-    """Ranks the ends of one problem for its answer, highest first.
+    """Returns the rank value of a terminal state when the answer is chosen, highest first.
 
     Without tests that can be judged every program that loads stands alike and above those that do not, so
     that the next merit decides among them; one on which the judge failed comes last.
@@ -362,6 +363,6 @@ def standing(value: float | None, outcome: Outcome | None) -> float:
 
 
 def passes(transition: Transition) -> bool:
-    """Whether the episode ended with a program that passes at least one test, and all of them."""
+    """Returns whether the episode ended with a program that passes all of at least one test."""
     verdict = transition.verdict
     return verdict is not None and verdict.total > 0 and verdict.passed == verdict.total

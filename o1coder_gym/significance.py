@@ -1,8 +1,6 @@
-"""Significance of paired differences: exact permutation test, Holm's correction, what a run could show.
+"""Significance of paired differences: exact permutation test, Holm's correction, detectable difference.
 
-Pure functions.
-
-N items (problems), each with a difference of two settings.
+Pure functions of N items (problems), each with the difference between two settings.
 """
 
 from __future__ import annotations
@@ -15,10 +13,10 @@ from statistics import NormalDist
 import numpy as np
 
 LEVEL = 0.05
-"""Chance of calling a difference shown where there is none."""
+"""Significance level α: the chance of a false positive."""
 
 POWER = 0.8
-"""Chance of showing a difference of the size that a run is said to be able to show."""
+"""Power 1 − β at which `detectable_difference` is stated."""
 
 _RESAMPLES = 100_000
 _FINEST = 10_000
@@ -53,6 +51,8 @@ def permutation_test(differences: Sequence[float], *, seed: int = 0) -> float:
 def _exact(steps: Sequence[int]) -> float:
     """Sums the chances of all signs whose sum is as far from 0 as the one seen."""
     reach = sum(map(abs, steps))
+    # The distribution of the sum on a grid of integers, convolved with one ± step at a time: no sampling
+    # error.
     chances = np.zeros(2 * reach + 1)
     chances[reach] = 1.0
     for step in map(abs, steps):
@@ -67,7 +67,9 @@ def _resampled(sizes: np.ndarray, seen: float, seed: int) -> float:
     extreme = 0
     for start in range(0, _RESAMPLES, block):
         signs = generator.choice((-1.0, 1.0), size=(min(block, _RESAMPLES - start), len(sizes)))
+        # The margin lets sums that differ by rounding alone count as equal.
         extreme += int((np.abs(signs @ sizes) >= seen - 1e-9).sum())
+    # The observed signs count as one draw, so that p is never 0 and the test stays valid.
     return (extreme + 1) / (_RESAMPLES + 1)
 
 
@@ -77,21 +79,22 @@ def holm(values: Sequence[float]) -> list[float]:
     corrected = [1.0] * len(values)
     largest = 0.0
     for rank, place in enumerate(order):
+        # Step-down: a corrected p is never below that of a smaller p.
         largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
         corrected[place] = largest
     return corrected
 
 
 def fewest_differing() -> int:
-    """Returns the number of items that must differ, all to one side, for a test to show anything."""
+    """Returns the fewest items that can reach significance if all differ in one direction: 2·2^−n ≤ LEVEL."""
     return math.ceil(1 - math.log2(LEVEL))
 
 
 def detectable_difference(differences: Sequence[float]) -> float:
-    """Returns the mean difference that N such items show with a chance of `POWER`.
+    """Returns the mean difference that N such items detect with power `POWER`.
 
-    (z_{1−α/2} + z_{power}) · s / √N, and no less than the fewest items that can show anything; items that
-    hardly ever differ tell little of s.
+    (z_{1−α/2} + z_{power}) · s / √N, and at least `fewest_differing` / N, since s is unreliable if hardly any
+    item differs.
 
     Args:
         differences: [N], N ≥ 1.

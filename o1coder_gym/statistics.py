@@ -99,6 +99,7 @@ def estimate_share(values: Numbers, weights: Numbers | None = None, *, confidenc
     weight = np.ones(len(shares)) if weights is None else np.asarray(weights, float)
     share = float(np.average(shares, weights=weight))
     gaps = weight * _gaps(shares, share)
+    # One outcome a problem is a true Bernoulli trial: then Wilson's interval is used as it stands.
     binary = weights is None and bool(np.isin(shares, (0.0, 1.0)).all())
     trials = len(shares) if binary else _trials(share, gaps, weight)
     critical = _normal(confidence) if binary else _critical(len(shares), confidence)
@@ -135,6 +136,8 @@ def estimate_difference(values: Numbers, *, confidence: float = 0.95) -> Estimat
     gaps = np.asarray(values, float)
     if not len(gaps):
         return UNDEFINED
+    # Bonett and Price add one pair in either direction. Its size is the smallest difference seen, as means
+    # over several seeds differ by less than 1.
     step = float(np.min(np.abs(gaps), where=gaps != 0, initial=1.0))
     binary = step == 1.0
     widened = np.concatenate([gaps, [step, -step]])
@@ -142,6 +145,7 @@ def estimate_difference(values: Numbers, *, confidence: float = 0.95) -> Estimat
     half = critical * float(widened.std(ddof=0 if binary else 1)) / math.sqrt(len(widened))
     centre, value = float(widened.mean()), float(gaps.mean())
     low, high = max(-1.0, centre - half), min(1.0, centre + half)
+    # The interval of the shifted mean may miss the plain one, which is what is reported.
     return Estimate(value, min(low, value), max(high, value), len(gaps), _is_rough(gaps))
 
 
@@ -186,6 +190,7 @@ def estimate(
     if len(members) < 2:
         return Estimate(value, math.nan, math.nan, len(everything), rough=True)
     generator = np.random.default_rng(seed)
+    # The cluster bootstrap: problems are drawn, and bring all of their examples along.
     draws = generator.integers(len(members), size=(resamples, len(members)))
     drawn = [statistic(np.concatenate([members[place] for place in row]).tolist()) for row in draws]
     known = np.asarray([number for number in drawn if not math.isnan(number)])
@@ -290,6 +295,8 @@ def _inflated(problems: int) -> float:
 def _is_rough(gaps: NDArray[Any]) -> bool:
     """Whether an interval is rough: by few problems, or a spread to which only a handful contributes."""
     squares = gaps * gaps
+    # The effective number of contributions (Σ g²)² / Σ g⁴: 1 if one problem makes the spread, P if all do
+    # alike.
     whole = float((squares * squares).sum())
     # NaN, a statistic that one problem alone defines, is rough as well
     return len(gaps) < FEW or not (whole > 0 and float(squares.sum()) ** 2 / whole >= _DECIDING)
@@ -297,8 +304,10 @@ def _is_rough(gaps: NDArray[Any]) -> bool:
 
 def _tails(drawn: NDArray[Any], value: float, problems: int) -> list[float]:
     """Returns which quantiles of the resampled statistics bound 95 %."""
+    # Efron's bias correction z0, ties half; bounded, as the normal quantile of 0 or 1 is infinite.
     below = (float((drawn < value).sum()) + 0.5 * float((drawn == value).sum())) / len(drawn)
     normal, edge = NormalDist(), 0.5 / len(drawn)
     bias = normal.inv_cdf(min(max(below, edge), 1 - edge))
+    # Hesterberg's expanded percentile: the bootstrap's spread is short by √((P − 1)/P), and t replaces z.
     wide = _critical(problems, 0.95) * math.sqrt(_inflated(problems))
     return [normal.cdf(2 * bias - wide), normal.cdf(2 * bias + wide)]

@@ -1,4 +1,4 @@
-"""What flows through the system: frozen values, no behaviour beyond reading themselves.
+"""The data types of the decision process: frozen values without behaviour beyond serialization.
 
 The Markov decision process is that of O1-CODER (arXiv 2412.00154, section 2): a state is the
 question and the reasoning steps so far, an action is one reasoning step written as text.
@@ -254,14 +254,14 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRequest:
-    """What a policy is asked: `n` actions for one state.
+    """A request for `n` actions in one state.
 
     Attributes:
         problem: The question that `state` belongs to.
-        state: Where to act.
+        state: The state to act in.
         n: Number of actions, ≥ 1; sampled in one call.
-        sampling: How to draw them.
-        seed: Fixes the draw on exact backends, whatever else is in the batch.
+        sampling: Sampling parameters.
+        seed: Determines the samples on exact backends, independently of the rest of the batch.
     """
 
     problem: Problem
@@ -340,11 +340,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What became of one test.
+    """The result of one test.
 
     Attributes:
-        outcome: How it ended; tests that an early end of the program left out share that outcome.
-        got: Bounded repr of what the program returned or printed, where that is known.
+        outcome: How it ended; tests that were skipped after a failure share the outcome of that failure.
+        got: Bounded repr of the value that the program returned or printed; None if unknown.
         error: Exception type and message, bounded; empty if there was none.
     """
 
@@ -372,6 +372,7 @@ class Verdict:
 
     def __post_init__(self) -> None:
         """Reads a pass of no tests, as judges of one's own and earlier run folders have it, as `NO_TESTS`."""
+        # The dataclass is frozen; this runs once, before anyone holds the object.
         object.__setattr__(self, "outcome", self.outcome.after(len(self.tests)))
 
     @property
@@ -397,7 +398,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """T(s, a): what one action led to. Equal inputs give equal transitions, `verdict.cpu_s` aside.
+    """T(s, a): the result of one action. Equal inputs give equal transitions, `verdict.cpu_s` aside.
 
     Attributes:
         state: s_{t+1}.
@@ -406,7 +407,7 @@ class Transition:
             (`Outcome.NO_TESTS`) nothing is paid for the program.
         terminated: The process ended: code was committed, or the step limit was reached without it.
         truncated: Something outside the process stopped it, e.g. a budget; excludes `terminated`.
-        feedback: What the agent is told: malformed action, failed public tests; never hidden ones.
+        feedback: Message to the agent: malformed action, failed public tests; never hidden ones.
         verdict: Of the committed code on the model's tests; None before code is committed.
         reward_terms: All components of the reward, in [0, 1] each; NaN where they are not known.
         author: Who wrote the step. Set by the driver: ``"agent"`` for a text that was not sampled in the
@@ -452,7 +453,7 @@ _COUNTED_SINCE = frozenset({"scores", "retries", "scorer_tokens", "flops"})
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was spent. Adds up.
+    """Resources spent on a search; instances add field by field.
 
     Attributes:
         tokens: Generated (completion) tokens, the unit of equal budgets.
@@ -493,13 +494,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Parting:
-    """An input on which programs of a search part.
+    """An input on which the candidate programs of a search disagree.
 
     Attributes:
         input: Literal of an argument list, or a standard input.
-        outputs: What programs do there, each with the terminal states that do it.
-        right: The one of these that is taken for right; None where that is open.
-        confidence: Share of the votes behind it, in [0, 1].
+        outputs: The distinct outputs, each with the terminal states whose programs produce it.
+        right: The output taken as correct; None if undecided.
+        confidence: Share of the votes for `right`, in [0, 1].
     """
 
     input: str
@@ -510,13 +511,13 @@ class Parting:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What an agent ends with.
+    """The final result of a search.
 
     Attributes:
         state: The chosen terminal state; None if the agent committed no code.
-        value: The agent's own estimate of it, in [0, 1], from public or generated tests only.
-        tree: The finished tree for harvest and viewers, None for agents that keep none.
-        partings: What an adversary found, in order.
+        value: The agent's own estimate of its value, in [0, 1], from public or generated tests only.
+        tree: The finished search tree; None for agents that keep none.
+        partings: Distinguishing inputs found by an adversary, in order.
     """
 
     state: State | None
@@ -532,13 +533,13 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedTests:
-    """What a test generator made for one problem.
+    """Test cases generated for one problem.
 
     Attributes:
-        tests: The test cases that could be read, duplicates removed.
-        raw: The generator's text, for the record.
-        report: Counts, e.g. asked, written, parsed, repaired, duplicate.
-        weights: Chance that each test is right, in [0, 1]; empty where all count alike.
+        tests: The parsed test cases, duplicates removed.
+        raw: The generator's text output.
+        report: Counts by stage, e.g. asked, written, parsed, repaired, duplicate.
+        weights: Probability that each test is correct, in [0, 1]; empty if all count alike.
     """
 
     tests: tuple[TestCase, ...]

@@ -1,8 +1,7 @@
-"""What a function or a dataclass takes by name, read off its signature and its docstring.
+"""Reads the parameters of a function or dataclass from its signature and docstring.
 
-A parameter has a name, a type, a default, a range and a meaning. `bind` reads the arguments of a spec by
-them, so that a wrong one is told before anything runs. One that is a dataclass, `Sampling` for instance, is
-given by its fields.
+A parameter has a name, a type, a default, a range and a meaning. `bind` checks the arguments of a spec
+against them before anything runs. A dataclass parameter, such as `Sampling`, is set field by field.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _FINITE = Range()
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What signatures of a kind do not say themselves.
+    """Information about parameters that signatures cannot express.
 
     Attributes:
         names: Of functions that may be passed, by parameter: ``{"evaluate": {"rollout": rollout}}``.
@@ -51,7 +50,7 @@ NO_HINTS = Hints()
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A parameter that is a dataclass and is given by its fields.
+    """A dataclass parameter, which a spec sets field by field.
 
     Attributes:
         name: Of the parameter.
@@ -70,7 +69,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One thing that can be given.
+    """One parameter that a spec or an option can set.
 
     Attributes:
         name: Its key in a spec.
@@ -164,7 +163,7 @@ def parameters(
     keyword_only: bool = True,
     hints: Hints = NO_HINTS,
 ) -> tuple[Parameter, ...]:
-    """Returns what a function or class takes, in order; dataclasses among it by their fields.
+    """Returns the parameters of a function or class in order; dataclass parameters as their fields.
 
     Args:
         function: With annotations, or with defaults that show the types.
@@ -193,7 +192,7 @@ def parameters(
 def bind(
     known: Sequence[Parameter], arguments: Arguments, where: str, *, noun: str = "argument"
 ) -> dict[str, Any]:
-    """Reads arguments; returns what a function is to be called with, by name.
+    """Parses and checks arguments; returns keyword arguments for the function.
 
     Args:
         known: What it takes.
@@ -247,6 +246,7 @@ def _assembled(known: Mapping[str, Parameter], values: Mapping[str, Any], where:
     wholes: dict[str, tuple[Whole, dict[str, Any]]] = {}
     for name, parameter in known.items():
         whole = parameter.part_of
+        # An untouched dataclass keeps the function's own default; without one it has to be built in any case.
         if whole is not None and (name in values or whole.default is REQUIRED):
             given = wholes.setdefault(whole.name, (whole, {}))[1]
             given |= {name: values[name]} if name in values else {}
@@ -313,6 +313,7 @@ def _hints_of(function: Any) -> dict[str, Any]:
 def _meanings(function: Any) -> dict[str, str]:
     """Returns what the sections ``Args`` and ``Attributes`` of a docstring say, by name."""
     found: dict[str, str] = {}
+    # From the base class on, so that a subclass's words replace those of its base.
     for one in reversed(function.__mro__) if isinstance(function, type) else (function,):
         section = _SECTION.search((inspect.getdoc(one) or "") + "\n")
         entries = _ENTRY.findall(section[1]) if section else ()

@@ -1,7 +1,7 @@
-"""Values of a type: read from the text of a spec or an option, or from the data of a file; types in words.
+"""Converts text and data to typed values, and describes types in words.
 
-The one place that turns text and data into typed values. `read_text` reads JSON, and text as it is;
-`convert` takes what a TOML or YAML file holds, and is strict: true is no number, 1 is not true.
+`read_text` reads the text of a spec or an option, as JSON or as plain text; `convert` reads the data of a
+TOML or YAML file and is strict: true is no number, 1 is not true.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ def _record(value: Any, kind: Any) -> Any:
     known = [field.name for field in fields(kind)]
     if not isinstance(value, Mapping):
         return {known[0]: value}
+    # msgspec ignores unknown keys, which would hide a misspelt one.
     return value if {*value} <= {*known} else _refuse(str(value))
 
 

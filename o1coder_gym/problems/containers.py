@@ -1,4 +1,4 @@
-"""Files that hold rows: JSON, JSON lines, Parquet and Arrow, packed or not, alone or in a folder.
+"""Reads rows from JSON, JSON lines, Parquet and Arrow files, compressed or not, alone or in folders.
 
 Rows are read one after the other, so that a set may be larger than the memory; a JSON array is read whole.
 """
@@ -25,7 +25,7 @@ from o1coder_gym.problems.formats.row_format import Origin
 _TABLES = (".parquet", ".arrow", ".feather")
 _TEXTS = (".jsonl", ".json", ".ndjson")
 SUFFIXES = (*_TABLES, *(text + packed for text in _TEXTS for packed in ("", ".gz", ".zst")))
-"""Endings of the files that are read."""
+"""File name endings that can be read."""
 
 _ROWS_AT_ONCE = 16
 _SHARD = re.compile(r"[-_.]?\d{4,}(?:-of-\d+)?$")
@@ -36,7 +36,7 @@ _NOT_ROWS = {"dataset_info.json", "dataset_dict.json", "dataset_infos.json", "st
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One object of a source: where it stands, and its value or, if it is not JSON, what is wrong."""
+    """One object of a source: its position, and its value or, if it is not JSON, the error."""
 
     where: str
     origin: Origin
@@ -113,6 +113,7 @@ def _text_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
     with _opened(path) as stream:
         lines = enumerate(stream, start=1)
         number, line = next(((n, text) for n, text in lines if text.removeprefix(BOM_UTF8).strip()), (0, b""))
+        # The first line that holds anything tells an array from JSON lines.
         line = line.removeprefix(BOM_UTF8)
         if line.lstrip().startswith(b"["):
             yield from _array_rows(path, line + stream.read())
@@ -174,6 +175,7 @@ def _table_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
 def _parquet_batches(path: Path) -> Iterator[Any]:
     import pyarrow.parquet
 
+    # Without pre-buffering, which reads ahead by row groups: one may be larger than the memory.
     with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
         yield from file.iter_batches(batch_size=_ROWS_AT_ONCE)
 
@@ -183,6 +185,7 @@ def _arrow_batches(path: Path) -> Iterator[Any]:
     import pyarrow.ipc
 
     with pyarrow.memory_map(str(path)) as source:
+        # The magic bytes of an Arrow file; a stream has none.
         if source.read(6) == b"ARROW1":
             reader = pyarrow.ipc.open_file(source)
             yield from (reader.get_batch(index) for index in range(reader.num_record_batches))

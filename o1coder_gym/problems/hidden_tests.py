@@ -26,7 +26,7 @@ LOG = "evaluation"
 
 @dataclass(frozen=True, slots=True)
 class HiddenVerdict:
-    """All that is told about a candidate.
+    """The only information about a candidate that leaves the hidden tests.
 
     Attributes:
         outcome: `PASS` iff there are hidden tests and all passed; `NO_TESTS` if there are none and the
@@ -56,7 +56,7 @@ class Evaluation:
         log: RunFolder | None = None,
         limits: Limits = Limits(),
     ) -> None:
-        """Takes the hidden tests in.
+        """Loads the hidden tests, and the answers in the log.
 
         Args:
             rows: Problems with their hidden tests.
@@ -76,11 +76,11 @@ class Evaluation:
             self._remember((row["task_id"], row["candidate"]), _from_row(row))
 
     def evaluate(self, task_id: str, code: str) -> HiddenVerdict:
-        """Returns what the hidden tests say about a candidate; see `evaluate_batch`."""
+        """Judges one candidate on the hidden tests; see `evaluate_batch`."""
         return self.evaluate_batch([(task_id, code)])[0]
 
     def evaluate_batch(self, candidates: Sequence[tuple[str, str]]) -> list[HiddenVerdict]:
-        """Returns what the hidden tests say about candidates; new ones are judged in one batch.
+        """Judges candidates on the hidden tests, the new ones in one batch.
 
         Args:
             candidates: B pairs of task id and program.
@@ -101,6 +101,8 @@ class Evaluation:
         fresh = dict(zip(new, self._judged(list(new.values())), strict=True))
         answers = [fresh[key] if key in fresh else self._answers[key] for key in keys]
         if self._log is not None:
+            # Logged before they are remembered: an answer that the log does not have may not be given again
+            # for free.
             rows = zip(keys, answers, strict=True)
             self._log.append(LOG, *(_to_row(key, answer, key not in new) for key, answer in rows))
         for key, answer in fresh.items():
@@ -133,12 +135,13 @@ class Evaluation:
         return self._rows[task_id]
 
     def _remember(self, key: tuple[str, str], answer: HiddenVerdict) -> None:
+        # A failure of the judge says nothing about the program, so it may be asked again.
         if answer.outcome is not Outcome.INFRASTRUCTURE:
             self._answers[key] = answer
 
 
 def logged_verdicts(folder: Path) -> dict[tuple[str, str], HiddenVerdict]:
-    """Returns what the hidden tests have said in a run, by task id and `candidate_name`.
+    """Returns the logged hidden-test results of a run by task id and `candidate_name`.
 
     Raises:
         JournalError: When the log cannot be read.

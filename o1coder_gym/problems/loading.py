@@ -59,10 +59,10 @@ class ProblemSet(Sequence[ProblemRow]):
     """The rows of a problem set, in order; task ids are unique.
 
     Attributes:
-        name: As asked for.
-        source: Where it was found, for people.
-        rows: What could be read.
-        skipped: What is wrong with each row that was skipped; empty unless that was asked for.
+        name: The name or path that was asked for.
+        source: Human-readable location where it was found.
+        rows: The rows that could be read.
+        skipped: One message per skipped row; empty unless skipping was asked for.
     """
 
     name: str
@@ -151,19 +151,19 @@ def load_rows(name: str | Path, *, split: str | None = None, skip_bad: bool = Fa
 
 
 SHARES: Mapping[str, float] = MappingProxyType({"train": 0.8, "validation": 0.1, "test": 0.1})
-"""The splits that a set gets which has none."""
+"""Default splits and their shares, for a set without splits."""
 
 
 def with_splits(found: ProblemSet, shares: Mapping[str, float] = SHARES, *, seed: int = 0) -> ProblemSet:
-    """Returns a set whose rows are dealt to splits, by a hash of seed and task id; rows keep their order.
+    """Assigns the rows of a set to splits by a hash of seed and task id; rows keep their order.
 
     One question under several names is in one split, unless there are fewer questions than splits. A split
     has at least one problem where its share is more than 0.
 
     Args:
-        found: At least as many problems as splits; splits that it has are given up.
-        shares: By name, at least one, of sum 1.
-        seed: Another deal.
+        found: A set with at least as many problems as splits; existing splits are replaced.
+        shares: Share of each split, ≥ 0, by name; they sum to 1.
+        seed: Seed of the assignment.
 
     Raises:
         UsageError: When there are too few problems, or the shares make no sense.
@@ -180,6 +180,8 @@ def with_splits(found: ProblemSet, shares: Mapping[str, float] = SHARES, *, seed
     first, *others = wanted
     counts = {name: max(1, round(wanted[name] * len(found))) for name in others}
     while sum(counts.values()) >= len(found):
+        # Rounding up may use up all problems: the first split gets what is left, and that must be one at
+        # least.
         counts[max(counts, key=lambda name: counts[name])] -= 1
     split = _dealt(groups, counts, seed)
     rows = (
@@ -213,7 +215,7 @@ def _split(row: ProblemRow) -> str | None:
 def stream_rows(
     name: str | Path, *, split: str | None = None, skip: Callable[[str], None] | None = None
 ) -> Iterator[ProblemRow]:
-    """Yields the rows of a set one by one, for sets that are larger than the memory.
+    """Yields the rows of a set one by one, for sets larger than memory.
 
     Args:
         name: As `load_rows` takes it; of the Hub nothing is downloaded in advance.
@@ -261,6 +263,7 @@ def _converted(
 
 def _refuse_twice(task_id: str, line: Line, seen: dict[int, int]) -> None:
     """Notes a task id, by its hash and the number of its line alone, for a set may have millions."""
+    # Two ids with one 64-bit hash would be taken for one; sets are far too small for that to happen.
     key, (place, number) = hash(task_id), line.where.rsplit(" ", 1)
     if key in seen:
         unit = place.rpartition(" ")[2]

@@ -89,6 +89,7 @@ def _open_hub(
             repo, wanted.configuration, revision=wanted.revision, split=wanted.split, streaming=streaming
         )
     except (OSError, RuntimeError, ValueError) as error:
+        # datasets no longer runs loading scripts: the files of such a repository are read as they are.
         if "script" in str(error):
             return _open_repository(wanted, name)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

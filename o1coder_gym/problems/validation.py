@@ -1,4 +1,4 @@
-"""Whether the references of a set pass its tests: what a set is worth before anything is trained on it."""
+"""Checks whether the reference solutions of a problem set pass its tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What became of one reference.
+    """The validation result of one reference solution.
 
     Attributes:
         row: The problem.
@@ -67,7 +67,7 @@ class Validation:
 def validate_rows(
     rows: Iterable[ProblemRow], judge: Judge, limits: Limits = Limits()
 ) -> Iterator[Validation]:
-    """Judges the reference of each row on all tests of the row; yields in order, a batch at a time.
+    """Yields, in order, the result of each row's reference on all tests of the row, judged in batches.
 
     Args:
         rows: May be a stream; no more than a batch of them is held.
@@ -87,10 +87,11 @@ def validate_rows(
 
 
 def keep_valid(results: Iterable[Validation], path: Path) -> Iterator[Validation]:
-    """Passes results on, and writes the rows that hold as a problem file.
+    """Yields the results unchanged, and writes the rows that hold to a problem file.
 
-    The file appears when all are through; what was there stays until then.
+    The file is replaced at the end; an existing one stays until then.
     """
+    # Beside the target: a rename is atomic only within one file system.
     unfinished = path.with_name(f"{path.name}.part")
     with unfinished.open("w", encoding="utf-8") as file:
         for result in results:

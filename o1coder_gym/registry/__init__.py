@@ -1,4 +1,4 @@
-"""The registry: agents, policies, scorers, … by name, those of this project and of installed packages.
+"""The registry: finds agents, policies, scorers, … of this project and of installed packages by name.
 
 What is built in is listed by dotted path and imported when it is asked for. Another package adds to a kind
 by an entry point of the group ``o1coder_gym.plugins``, whose name says kind and name::

@@ -1,4 +1,4 @@
-"""Something registered: where it stands, who offers it, what it takes."""
+"""Registry entries: where an object is defined, who provides it, which arguments it takes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PLUGINS = "o1coder_gym.plugins"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something registered.
+    """One registered object.
 
     Attributes:
         kind: A key of `KINDS`.
-        name: What specs call it.
+        name: Its name in specs.
         path: Dotted path of the object, ``package.module:object``.
         origin: Who registered it: a distribution and its version.
         group: Group of entry points that it comes from; empty if it is no plug-in.
@@ -56,6 +56,7 @@ class Entry:
         except (Exception, SystemExit) as error:  # the code of others may raise anything
             if not self.group:
                 raise
+            # One line: the reason stands in the middle of a message.
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(f"{where} cannot be loaded: {reason}") from error
         if self.group and (wrong := _wrong(KINDS[self.kind], found, self.earlier)):
@@ -63,7 +64,7 @@ class Entry:
         return found
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """Returns what its specs may say; the target is not among it."""
+        """Returns the parameters that a spec may set, without the target."""
         kind, found = KINDS[self.kind], self.object()
         if not kind.passed or (self.earlier and kind.makes):
             return ()
@@ -71,7 +72,7 @@ class Entry:
         return parameters(found, passed=passed, keyword_only=not kind.makes, hints=_hints(kind))
 
     def takes_target(self) -> bool:
-        """Whether something follows its name after a colon."""
+        """Whether its specs have a target, ``name:target``."""
         kind = KINDS[self.kind]
         if self.earlier and kind.makes:
             return True
@@ -98,6 +99,8 @@ def _wrong(kind: Kind, found: Any, earlier: bool) -> str:
     try:
         signature = inspect.signature(found)
         if not kind.makes:
+            # Partial: keyword-only arguments of a spec come later, only the position of the passed ones is
+            # checked.
             signature.bind_partial(*kind.passed)
     except TypeError:
         return f"called otherwise; {expected}"

@@ -1,4 +1,4 @@
-"""From a spec to what it names: the entry, its arguments checked, the thing made."""
+"""Resolves specs: finds the entry, checks its arguments, and calls the registered function."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from o1coder_gym.specs import Spec
 
 
 def make(kind: str, spec: Spec, shown: str, **context: Any) -> Any:
-    """Makes what a spec names: calls the registered function with what it takes of `context`.
+    """Builds the object that a spec names: calls the function with the parts of `context` that it accepts.
 
     Args:
-        kind: One whose functions make things.
-        spec: What was asked for.
+        kind: A kind whose functions are factories.
+        spec: The parsed spec.
         shown: The spec as the user wrote it, for messages.
-        context: What the caller has for it: `KINDS[kind].passed`, the target aside.
+        context: Arguments from the caller, `KINDS[kind].passed` without the target.
 
     Raises:
         UnknownNameError: When the name, or a key, is not known.
@@ -44,7 +44,7 @@ def make(kind: str, spec: Spec, shown: str, **context: Any) -> Any:
 
 
 def arguments_of(kind: str, spec: Spec, shown: str) -> tuple[Any, dict[str, Any]]:
-    """Returns the function that a spec names and the arguments that it gives; nothing is called.
+    """Returns the function that a spec names and its checked arguments, without calling it.
 
     Args and errors are those of `make`.
     """
@@ -68,6 +68,7 @@ def entry_of(kind: str, spec: Spec, shown: str) -> tuple[Entry, Spec]:
     Args and errors are those of `make`.
     """
     path = spec.name if spec.target is None else f"{spec.name}:{spec.target}"
+    # A registered name wins over an importable module of the same name.
     if spec.name in entries(kind) or not is_place(path):
         if KINDS[kind].otherwise and spec.name not in entries(kind):
             raise UsageError(f"{KINDS[kind].noun} {shown!r} is {KINDS[kind].otherwise}")

@@ -1,4 +1,4 @@
-"""What is offered of a kind: by this project, by this process, by installed packages."""
+"""Lists what is registered of a kind: by this project, this process and installed packages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BuiltIn(MutableMapping[str, Any]):
         register(self._kind, name, value)
 
     def __delitem__(self, name: str) -> None:
-        """Takes back what this process has registered."""
+        """Removes an object that this process has registered."""
         del _registered[self._kind, name]
 
     def __iter__(self) -> Iterator[str]:
@@ -68,10 +68,11 @@ def register(kind: str, name: str, value: Any) -> None:
 
 
 def entries(kind: str) -> dict[str, tuple[Entry, ...]]:
-    """Returns all that is registered of a kind, by name; more than one entry a name is a conflict."""
+    """Returns all entries of a kind by name; several entries under one name are a conflict."""
     found: dict[str, tuple[Entry, ...]] = {
         name: (entry,) for name, entry in (_own(kind) | _local(kind)).items()
     }
+    # By search path: a notebook that installs a package or extends sys.path sees its plug-ins at once.
     for entry in _plugins(tuple(sys.path))[0]:
         if entry.kind == kind and entry not in found.get(entry.name, ()):
             found[entry.name] = (*found.get(entry.name, ()), entry)
@@ -79,7 +80,7 @@ def entries(kind: str) -> dict[str, tuple[Entry, ...]]:
 
 
 def misnamed() -> tuple[str, ...]:
-    """Returns what is wrong with the names of plug-ins that belong to no kind, a line each."""
+    """Returns one message for each plug-in whose name starts with no known kind."""
     return _plugins(tuple(sys.path))[1]
 
 
@@ -100,7 +101,7 @@ def find(kind: str, name: str, *, where: str = "") -> Entry:
 
 
 def usable(kind: str) -> Iterator[tuple[str, Any]]:
-    """Yields name and object of all of a kind that work, this project's first; warns of the others."""
+    """Yields name and object of each working entry of a kind, this project's first; warns of the others."""
     for name, (first, *others) in entries(kind).items():
         if others:
             warnings.warn(_twice(kind, name, (first, *others)), RuntimeWarning, stacklevel=2)

@@ -64,6 +64,7 @@ def value_colour(value: float | None) -> str:
     """Returns the colour of a value in [0, 1] as #rrggbb; that of the unknown for None."""
     if value is None:
         return UNKNOWN
+    # Linear in RGB between three anchors, the middle one at a half.
     low, high, part = (BAD, MIDDLE, 2 * value) if value < 0.5 else (MIDDLE, GOOD, 2 * value - 1)
     channels = (round(a + (b - a) * part) for a, b in zip(_rgb(low), _rgb(high), strict=True))
     return "#" + "".join(f"{channel:02x}" for channel in channels)

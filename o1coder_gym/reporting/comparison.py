@@ -30,7 +30,7 @@ TOO_FEW = f"{NOTHING_SHOWN}, too few to tell"
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One setting beside another.
+    """The paired comparison of two settings.
 
     Attributes:
         a: Name of the first setting.
@@ -41,10 +41,10 @@ class Comparison:
         tokens_a: Mean generated tokens per problem.
         tokens_b: The same of the second.
         differing: Problems on which they differ.
-        p: Of the exact permutation test, two-sided.
-        p_corrected: The same, corrected for all comparisons made at once (Holm).
-        detectable: Difference that so many problems show with a chance of 80 %, in [0, 1].
-        family: Comparisons made at once, this one included, that the correction is for.
+        p: Two-sided p-value of the exact permutation test.
+        p_corrected: `p` with Holm's correction for all comparisons made together.
+        detectable: Difference that this number of problems detects with 80 % power, in [0, 1].
+        family: Comparisons made together, this one included, which the correction is for.
     """
 
     a: str
@@ -74,7 +74,7 @@ class Comparison:
 
     @property
     def evidence(self) -> str:
-        """Says what the conclusion rests on, and what so many problems could show."""
+        """One line with the evidence: problems that differ, p-value, and the detectable difference."""
         return (
             f"{self.differing} of {self.difference.count} problems differ; "
             f"{self._chance(3)}; "
@@ -83,7 +83,7 @@ class Comparison:
         )
 
     def sentence(self) -> str:
-        """Says what the comparison shows, whatever came out, with the difference and its 95 % interval."""
+        """Returns the result as one sentence, with the difference and its 95 % interval."""
         gap = self.difference
         if not self.shown:
             ends = f"[{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]{ROUGH * gap.rough}"
@@ -187,7 +187,7 @@ def _compared(
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Returns comparisons that are made at once, their p-values corrected for their number (Holm)."""
+    """Returns comparisons made together with their p-values corrected by Holm's method."""
     values = holm([one.p for one in comparisons])
     return [
         replace(one, p_corrected=value, family=len(values))
@@ -220,6 +220,7 @@ def comparisons(rows: Sequence[ResultRow], baseline: str) -> dict[Setting, Compa
     runs = {setting: _by_problem(found) for setting, found in groups.items()}
     found: dict[Setting, Comparison] = {}
     for setting in groups:
+        # The same policy, format and budget with the baseline's agent: nothing else differs in a pair.
         other = replace(setting, agent=baseline)
         if setting.agent != baseline and other in groups:
             found[setting] = _compared(runs[setting], runs[other], (names[setting], names[other]))

@@ -51,12 +51,13 @@ _STYLE: dict[Any, Any] = {
     "savefig.dpi": 200,
     "savefig.bbox": "tight",
     "svg.fonttype": "none",
+    # Fixed: matplotlib draws ids in an SVG at random, and equal figures should be equal files.
     "svg.hashsalt": "o1coder",
 }
 
 
 _DATELESS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-"""Metadata without which equal figures were unequal files."""
+"""Metadata that leaves dates out, so that equal figures are equal files."""
 
 
 def write_figures(report: RunReport, folder: Path, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
@@ -162,6 +163,7 @@ def problems_figure(rows: Sequence[ResultRow]) -> Figure:
             totals[place] += row.passed / row.total
             counts[place] += 1
     shares = np.divide(totals, counts, out=np.full(totals.shape, np.nan), where=counts > 0)
+    # Easy problems first: by what all agents together pass.
     order = np.argsort(-np.nan_to_num(shares).sum(axis=0), kind="stable")
     figure = Figure(figsize=(9, 0.7 + 0.28 * len(agents)))
     axes = figure.add_subplot()
@@ -176,7 +178,7 @@ def problems_figure(rows: Sequence[ResultRow]) -> Figure:
 
 
 def reliability_figure(bins: Sequence[ReliabilityBin]) -> Figure:
-    """Draws what became of the steps that a scorer gave a score, with 95 % intervals."""
+    """Draws the mean value of scored steps against their score, with 95 % intervals."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2, 4.2))

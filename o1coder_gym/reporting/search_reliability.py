@@ -1,4 +1,4 @@
-"""Reliability of a step scorer in search: what became of the steps that it gave a score."""
+"""Calibration of a step scorer in search: score of a step against the value of the programs below it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ReliabilityBin(Bin):
 
 @dataclass(frozen=True, slots=True)
 class ScoredStep:
-    """What became of a step that was given a score.
+    """A scored step and the value of the programs below it.
 
     Attributes:
         problem: Task id.
@@ -51,6 +51,7 @@ def scored_steps(trees: Iterable[SearchTree]) -> list[ScoredStep]:
     for tree in trees:
         totals = [0.0] * len(tree.nodes)
         ends = [0] * len(tree.nodes)
+        # A parent has a smaller index than its children, so one backward pass sums up all subtrees.
         for index in reversed(range(len(tree.nodes))):
             node = tree.nodes[index]
             if node.end is not None:
@@ -80,5 +81,6 @@ def _target(values: NDArray[Any], problems: NDArray[Any]) -> Estimate:
     """Estimates the mean value of steps, each of a problem."""
     counts = np.bincount(problems)
     sums = np.bincount(problems, weights=values)
+    # A mean per problem, weighted by its steps: the clusters of `estimate_share`.
     seen = counts > 0
     return estimate_share(sums[seen] / counts[seen], counts[seen])

@@ -106,6 +106,7 @@ def _most_visited(tree: SearchTree, most: int) -> set[int]:
     """Returns the nodes of the answer, and the most visited ones that hang together with the root."""
     kept = set(tree.path(tree.chosen)) if tree.chosen is not None else {0}
     below = tree.children()
+    # Best first over the border of what is kept: a node is shown only below a shown parent.
     waiting = [(-tree.nodes[child].visits, child) for index in kept for child in below[index]]
     heapq.heapify(waiting)
     while waiting and len(kept) < most:

@@ -1,11 +1,11 @@
-"""Meters and limits: tokens, calls, executions, seconds, and what else a search computes.
+"""Budgets and their accounting: tokens, calls, executions, seconds, prompt and scorer tokens, FLOPs.
 
-A request reserves the most it could cost before it leaves, and is settled at what it did cost when
-it returns; so a limit is never exceeded, to the token. There are three exceptions. Time passes while a
-request is away, so a limit of seconds only stops new requests. A server that ignores ``max_tokens`` can
-overdraw a budget: what it sent is booked all the same, and nothing more is granted. And how long a prompt is,
-the policy's or the scorer's, is known when it has been read: a request is taken to need one as long as the
-longest so far, the first one goes alone, and what a prompt has grown by since is overdrawn.
+A request reserves its worst-case cost before it is sent and is settled at its actual cost when it returns, so
+a limit is never exceeded, not by one token. There are three exceptions. Time passes while a request is in
+flight, so a limit of seconds only stops new requests. A server that ignores ``max_tokens`` can overdraw the
+budget; its tokens are booked and nothing more is granted. And the length of a prompt, the policy's or the
+scorer's, is known only when it has been read: a request reserves the length of the longest prompt so far, the
+first one is sent alone, and what a prompt exceeds its reservation by is overdrawn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.types import Usage
 
 SMALLEST_SAMPLE = 16
-"""Tokens below which a sample is refused instead of cut: no action fits into fewer."""
+"""Shortest sample, in tokens, that is worth granting; no action fits into fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Budget:
         tokens: Generated tokens, ≥ 0.
         calls: Actions sampled, ≥ 0; a request for n actions counts n.
         executions: Programs judged, ≥ 0.
-        seconds: Wall-clock seconds after which nothing more is asked, ≥ 0.
+        seconds: Wall-clock seconds after which no new request is sent, ≥ 0.
         prompt_tokens: Prompt tokens that the policy computes, ≥ 0; those that its engine kept are free.
         scorer_tokens: Tokens that the step scorer reads, ≥ 0.
         flops: FLOPs of policy and scorer, ≥ 0: 2 per weight and token generated, computed of a prompt, or
@@ -75,7 +75,7 @@ UNLIMITED = Budget()
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a request for samples may cost at most: `n` samples of `max_tokens` tokens each, and a prompt."""
+    """The largest cost allowed to one request: `n` samples of `max_tokens` tokens each, and a prompt."""
 
     n: int
     max_tokens: int
@@ -104,9 +104,9 @@ UNKNOWN_SIZES = ModelSizes()
 
 
 class Meter:
-    """The account of one agent. Mutable; used by one thread.
+    """Accounts for what one agent spends of its budget. Mutable; used by one thread.
 
-    Every grant that `reserve_samples`, `reserve_executions` or `reserve_score` returned must be settled once.
+    Every grant from `reserve_samples`, `reserve_executions` or `reserve_score` must be settled exactly once.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Meter:
 
     @property
     def usage(self) -> Usage:
-        """What was settled so far, and the seconds since the start."""
+        """Settled costs so far, and the seconds since the start."""
         return Usage(
             tokens=self._tokens,
             prompt_tokens=self._prompt_tokens,
@@ -173,18 +173,19 @@ class Meter:
 
     @property
     def expired(self) -> bool:
-        """Whether the time is over."""
+        """Whether the time limit has passed."""
         return self.budget.seconds is not None and self.seconds >= self.budget.seconds
 
     def resume_at(self, seconds: float) -> None:
         """Sets the clock forward to `seconds` since the start, unless it is later already."""
+        # A resumed run has spent its earlier seconds too, or each resume would buy the whole limit anew.
         self._started = min(self._started, self._clock() - seconds)
 
     def reserve_samples(self, n: int, max_tokens: int) -> Grant | None:
-        """Reserves the worst case of `n` samples, cut to what is left: first fewer, then shorter.
+        """Reserves the worst-case cost of `n` samples, reduced to what is left: first fewer, then shorter.
 
-        A sample is shortened only if nothing else is reserved: what other requests give back when
-        they are settled may pay for it in full.
+        A sample is shortened only if nothing else is reserved: the refund of another request may still
+        pay for it in full.
 
         Args:
             n: Samples wanted, ≥ 1.
@@ -199,6 +200,7 @@ class Meter:
         if prompt is None:
             return None
         if (left := self._tokens_left(prompt)) is not None:
+            # With nothing in flight no more can come back: a shorter sample is the only way to spend the rest.
             if left < max_tokens and self._reserved_tokens == 0 and left >= SMALLEST_SAMPLE:
                 max_tokens = left
             n = min(n, left // max_tokens)
@@ -244,7 +246,7 @@ class Meter:
         prompt_tokens: int = 0,
         cached_tokens: int = 0,
     ) -> None:
-        """Books what a grant did cost: `tokens` in all, `calls` samples; cached tokens are not limited."""
+        """Settles a grant at its actual cost: `tokens` in all, `calls` samples; cached tokens are free."""
         self._reserved_calls -= grant.n
         self._reserved_tokens -= grant.n * grant.max_tokens
         self._reserved_prompt_tokens -= grant.prompt_tokens
@@ -263,7 +265,7 @@ class Meter:
         return n
 
     def settle_executions(self, granted: int, executions: int) -> None:
-        """Books that `executions` programs were judged where `granted` had been reserved."""
+        """Settles a reservation of `granted` executions at the `executions` that took place."""
         self._reserved_executions -= granted
         self._executions += executions
 

@@ -1,4 +1,4 @@
-"""Context: what an agent may know of its run. Given to agents that have the keyword ``context``."""
+"""The search context: run information that the driver passes to agents with a ``context`` keyword."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from o1coder_gym.types import Problem, State
 
 @dataclass(frozen=True, slots=True)
 class SearchContext:
-    """What a driver tells an agent of the task that it runs.
+    """Information about the current task, passed from the driver to the agent.
 
     Attributes:
         seed: Derived from the run's seed, the problem and the agent's name; in [0, 2^63).
-        bounded: Whether a budget ends the search, however long it goes on; then no other cap is needed.
+        bounded: Whether a budget ends the search eventually, so that an agent needs no cap of its own.
     """
 
     seed: int = 0
     bounded: bool = False
 
     def generator(self, seed: int = 0) -> random.Random:
-        """Returns a generator of the task's own, from its start; another one for each `seed`."""
+        """Returns a freshly seeded generator for this task; each `seed` gives an independent stream."""
         return random.Random(derive_stream(self.seed, "agent", str(seed)))
 
     def cap(self, asked: int | None, otherwise: int) -> float:
-        """Returns how often an agent may begin anew.
+        """Returns the largest number of rounds that an agent may start.
 
         Args:
-            asked: What the user asks for; None for nothing.
-            otherwise: Where nobody asks and no budget ends the search.
+            asked: The user's cap; None if none was given.
+            otherwise: Default cap, used if the user gave none and no budget ends the search.
         """
         if asked is not None:
             return asked
         return float("inf") if self.bounded else otherwise
 
     def rounds(self, asked: int | None, otherwise: int) -> Iterator[int]:
-        """Counts the beginnings that `cap` allows."""
+        """Returns an iterator over the indices of the rounds that `cap` allows."""
         cap = self.cap(asked, otherwise)
         return takewhile(lambda begun: begun < cap, count())
 
 
 ALONE = SearchContext()
-"""That of an agent that no driver runs."""
+"""Context of an agent that runs without a driver."""
 
 
 def begin(agent: Agent, problem: Problem, root: State, context: SearchContext) -> Search:
-    """Starts a search, with the context if the agent takes one."""
+    """Starts a search; passes the context if the agent accepts one."""
     informed: Any = agent
     try:
         takes_it = _takes_context(agent)

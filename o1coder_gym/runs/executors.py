@@ -1,4 +1,4 @@
-"""Where work runs: in this process, in several, or on a Ray cluster. One switch, the same results.
+"""Executors: run work in this process, in several, or on a Ray cluster, with the same results.
 
 ==============================  =================  ==================================================
 spec                            or                 meaning
@@ -79,6 +79,8 @@ def ray(
         cluster.init(log_to_driver=False, **({"address": address} if address else local))
     try:
         task = cluster.remote(work)
+        # At most `workers` tasks are submitted at a time: the cluster may be shared and larger than was asked
+        # for.
         waiting = [task.remote(piece) for piece in pieces[:workers]]
         for piece in pieces[workers:]:
             yield cluster.get(waiting.pop(0))
@@ -91,7 +93,7 @@ def ray(
 
 
 def load_executor(spec: str) -> tuple[Executor, int]:
-    """Returns the executor that `spec` names, and how many pieces it does at a time.
+    """Returns the executor that `spec` names, and its degree of parallelism.
 
     Raises:
         UsageError: When it names none.

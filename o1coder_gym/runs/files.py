@@ -1,4 +1,4 @@
-"""Files and folders that are whole or absent, whenever a process is killed."""
+"""Atomic writes: a file or folder is complete or absent, whenever the process is killed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file in place of an earlier one; text as UTF-8.
+    """Atomically writes or replaces a file; text as UTF-8.
 
     Raises:
-        OSError: When it cannot be written; the earlier one is left as it was.
+        OSError: When it cannot be written; an existing file is left unchanged.
     """
     with replacing(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -20,9 +20,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields where to write instead: a file or folder that takes the place of `path` if the block succeeds.
+    """Yields a temporary path, which replaces `path` atomically if the block succeeds.
 
-    A folder takes the place of none or of an empty one.
+    A folder can only replace an empty folder.
     """
     part = path.with_name(f".{path.name}.part")  # beside it: only within a file system is a rename atomic
     _remove(part)  # of a process that was killed

@@ -1,4 +1,4 @@
-"""Whether the Hugging Face Hub can be asked at all."""
+"""Tells whether the Hugging Face Hub is reachable."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Run folders: what a run is in `config.json`, what it did in append-only JSONL files.
+"""Run folders: the configuration of a run in `config.json`, its results in append-only JSONL files.
 
-A row is written by one system call, so a kill at any moment loses at most the row being written;
-the torn line that this leaves is cut off when the folder is opened again. One process at a time
-holds a folder.
+A row is written by one system call, so a kill at any moment loses at most the row being written; the torn
+line is cut off when the folder is opened again. A lock allows one process at a time.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ SCHEMA = 1
 
 
 _OF_A_START = {"config.json", ".lock"}
-"""What a folder holds before the run has done anything."""
+"""Files of a run folder before its first row."""
 
 
 class RunFolder:
-    """One run on disk. Holds the folder until it is closed; a context manager.
+    """One run on disk, locked until it is closed; a context manager.
 
     Attributes:
         path: The folder.
-        config: What was run, as given to `open`.
-        resumed: Whether the folder held this run already.
-        begun_elsewhere: Whether another version of this project began it.
+        config: Configuration of the run, as given to `open`.
+        resumed: Whether the folder already held this run.
+        begun_elsewhere: Whether another version of this project started it.
     """
 
     def __init__(
@@ -63,15 +62,15 @@ class RunFolder:
     def open(
         cls, path: str | Path, config: Mapping[str, Any], *, resume: bool = False, fsync_s: float = 1.0
     ) -> RunFolder:
-        """Creates a run folder, or goes on with one.
+        """Creates a run folder, or resumes the run in it.
 
         Args:
             path: The folder; created with its parents.
-            config: JSON-able description of the run, all that its results depend on.
-            resume: Go on if the folder holds a run of the same config; an empty folder starts one.
-            fsync_s: Seconds after which what was appended is flushed to the disk, of each file, by the next
-                append to any of them; 0 flushes each append. A killed process loses nothing either way, a
-                power cut at most this much.
+            config: JSON-able description of everything that the results depend on.
+            resume: Whether to resume a run with an equal config; in an empty folder a new run starts.
+            fsync_s: Longest time in seconds that appended rows stay unflushed, checked at each append; 0
+                flushes each append. A killed process loses nothing either way, a power cut at most this
+                much.
 
         Raises:
             JournalError: When the folder cannot be written, is in use, holds a run and `resume` is
@@ -80,6 +79,7 @@ class RunFolder:
         folder = Path(path)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            # The kernel releases a flock when the process dies, however it dies: no lock goes stale.
             lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise _unwritable(folder, error) from error
@@ -101,6 +101,7 @@ class RunFolder:
         """
         if not rows:
             return
+        # One write() of whole lines to an O_APPEND file: a kill between two writes cannot tear them.
         data = "".join(_dumps(row) + "\n" for row in rows).encode()
         try:
             descriptor = self._files.get(name)
@@ -120,9 +121,9 @@ class RunFolder:
             del self._unsynced[name]
 
     def index(self, name: str, field: str) -> RowIndex:
-        """Returns where the rows of `name`.jsonl are, by a text field that stands first in them.
+        """Returns an index of the rows of `name`.jsonl by a text field, the first field of each row.
 
-        What was read once is not read again: the same index is returned, with the rows added since.
+        The index is kept: a later call returns the same one and reads only the rows added since.
 
         Raises:
             JournalError: When the file cannot be read, or a row has no such field.
@@ -140,7 +141,7 @@ class RunFolder:
         return read_rows(self.path / f"{name}.jsonl")
 
     def close(self) -> None:
-        """Flushes and lets go of the folder; may be called again."""
+        """Flushes all files and unlocks the folder; may be called again."""
         for descriptor in self._files.values():
             with contextlib.suppress(OSError):
                 os.fdatasync(descriptor)
@@ -158,7 +159,7 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes it; a start that failed before it did anything leaves no folder that blocks the next one."""
+        """Closes it; a new run that failed before its first row is removed, so that it blocks no retry."""
         if error is not None and not self.resumed and {*os.listdir(self.path)} <= _OF_A_START:
             for name in _OF_A_START:
                 (self.path / name).unlink(missing_ok=True)
@@ -168,7 +169,7 @@ class RunFolder:
 
 
 class RowIndex:
-    """Places of the rows of a JSONL file by a text field: 16 bytes a row. Mutable; grows with the file."""
+    """Byte offsets of the rows of a JSONL file by a text field, 16 bytes a row. Mutable."""
 
     def __init__(self, path: Path, field: str) -> None:
         """Args: the file, which may be missing; the field, the first of each row."""
@@ -180,7 +181,7 @@ class RowIndex:
         self._end = self._lines = 0
 
     def refresh(self) -> None:
-        """Finds the rows added since the last time.
+        """Indexes the rows added since the last call.
 
         Raises:
             JournalError: When it cannot be read, or a line other than a torn last one has no such field.
@@ -234,7 +235,7 @@ class RowIndex:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the JSON objects of a JSONL file, also of one that is being written.
+    """Yields the JSON objects of a JSONL file, which may still be written to.
 
     Args:
         path: The file; may be missing, and may begin with a byte order mark.
@@ -305,6 +306,7 @@ def _write_config(file: Path, row: Mapping[str, Any]) -> None:
 
 def _changed(old: Any, new: Mapping[str, Any]) -> list[str]:
     before = old if isinstance(old, dict) else {}
+    # Through JSON, so that tuples and lists compare as they were stored.
     after = json.loads(_dumps(new))
     return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
 
@@ -326,6 +328,7 @@ def _open_for_append(path: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     end = size = os.fstat(descriptor).st_size
     while end > 0:
+        # Backwards from the end, 64 KiB at a time: the rest of a long journal is never read.
         start = max(0, end - (1 << 16))
         newline = os.pread(descriptor, end - start, start).rfind(b"\n")
         if newline >= 0:
@@ -345,6 +348,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
         while view:
             view = view[os.write(descriptor, view) :]
     except OSError:
+        # A full disk takes half a row: cut it off, or the next row would be appended to it.
         os.ftruncate(descriptor, before)
         raise
 

@@ -1,4 +1,4 @@
-"""Progress on standard error, so that standard output stays the command's own.
+"""Progress on standard error, which leaves standard output to the results of the command.
 
 A terminal gets bars; a file or a pipe, such as a batch system's log, gets a line per quarter of the work.
 """

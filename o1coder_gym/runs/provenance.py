@@ -1,4 +1,4 @@
-"""Provenance: what made an artefact. Equal provenance is equal work, so nothing is made twice."""
+"""Provenance: stage, settings and inputs of an artefact. Equal provenance means the work can be reused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DATA_SET = "dataset.json"
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What an artefact was made of.
+    """Everything that an artefact depends on.
 
     Attributes:
         stage: Name of the work, e.g. ``"prm train"``.
@@ -42,11 +42,11 @@ class Provenance:
         return config_hash(asdict(self))
 
     def write(self, folder: Path) -> None:
-        """Writes ``provenance.json``: from now on the artefact counts as finished."""
+        """Writes ``provenance.json``, which marks the artefact as finished."""
         write_whole(folder / FILE, json.dumps({"hash": self.hash, **asdict(self)}, indent=2) + "\n")
 
     def made(self, folder: Path) -> bool:
-        """Whether the folder holds an artefact of just this provenance, finished."""
+        """Returns whether the folder holds a finished artefact of exactly this provenance."""
         return artefact_hash(folder) == self.hash
 
 

@@ -1,4 +1,4 @@
-"""Seeds by a stable hash: the same on every machine, in every batch, with any number of workers."""
+"""Seeds from a stable hash: independent of the machine, the batch and the number of workers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def derive_seed(run_seed: int, state: State, count: int) -> int:
 
     Args:
         run_seed: Seed of the run.
-        state: Where the request acts.
-        count: Number of requests that the same search made in `state` before.
+        state: State in which the request samples.
+        count: Number of earlier requests of the same search in `state`.
     """
     return _number([run_seed, state.problem_id, [[int(step.type), step.text] for step in state.steps], count])
 
 
 def derive_stream(run_seed: int, *names: str | int) -> int:
-    """Returns a seed in [0, 2^63) for a stream of random numbers with a name: a purpose, and an index.
+    """Returns a seed in [0, 2^63) for a named random stream, such as a purpose and an index.
 
     Replicates get their seeds here and never by adding: of runs with the seeds 0 and 1, ``seed + index``
     would make all but one replicate the same.

@@ -1,4 +1,4 @@
-"""Fills settings: defaults of classes, over them defaults of groups, then a file, then the command line."""
+"""Builds settings; a command line overrides a file, a file group defaults, those the class defaults."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def read(kind: type[S], file: Path | None = None, given: Mapping[str, Any] | Non
         given: Values by `Setting.key`.
 
     Raises:
-        UsageError: When the file cannot be read, or holds a key or a value that there is not.
+        UsageError: When the file cannot be read, or holds an unknown key or an invalid value.
     """
     values = dict(_flattened(kind, _load(file), f"{file}") if file is not None else ())
     return _build(kind, (), values | dict(given or {}), None, f"{file}" if file else "")
 
 
 def parse_words(setting: Setting, words: str | Sequence[str]) -> Any:
-    """Reads what a command line says of a field; several words make a list, as do commas between numbers.
+    """Parses the command-line words of a field; several words, or numbers with commas, make a list.
 
     Raises:
         UsageError: When it is no value of its type, or out of range.
@@ -55,6 +55,7 @@ def parse_words(setting: Setting, words: str | Sequence[str]) -> Any:
     except ValueError as error:
         shown = words[0] if len(words) == 1 else ",".join(words)
         raise _wrong(setting, f"{setting.flag}", shown) from error
+    # Checked under the name that the user typed, which is the one that the message should have.
     replace(setting.parameter, name=setting.flag).check(value)
     return value
 

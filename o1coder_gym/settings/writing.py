@@ -1,4 +1,4 @@
-"""Settings as files that `read` reads back, and values as people write them."""
+"""Writes settings as TOML that `read` reads back, and values as command-line text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from o1coder_gym.settings.reading import NONE
 
 
 def to_toml(settings: Any) -> str:
-    """Returns a file that `read` reads back to equal settings; each key has its meaning above it."""
+    """Returns TOML text that `read` turns back into equal settings; a comment above each key explains it."""
     import tomlkit
 
     document = tomlkit.document()
@@ -21,7 +21,7 @@ def to_toml(settings: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Returns a value as one writes it on a command line."""
+    """Returns a value as command-line text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):

@@ -51,6 +51,9 @@ class _Candidate:
 
     def rank(self, entry_point: str | None) -> tuple[bool | int, ...]:
         """Returns how well it fits; the larger, the better."""
+        # Compared as a tuple: the first criterion that differs decides. Defining what was asked for outranks
+        # all else, and the place comes last, so that of equals the later one wins: drafts come before
+        # answers.
         runs = does_something(self.code)
         fits = defines(self.code, entry_point) if entry_point else bool(_READS_INPUT.search(self.code))
         ours = self.python is not False
@@ -92,6 +95,7 @@ def _program(text: str, found: list[Block], entry_point: str | None) -> str | No
     candidates = [*_of_blocks(found), *_around(text, found)]
     candidates = [replace(one, thought=_within(thoughts, one.place)) for one in candidates]
     if not any(one.python or parsed(one.code) for one in candidates):
+        # Only where nothing else is Python: a mid-line fence in prose is usually a mention, not the answer.
         candidates += _inline(text)
     if candidates:
         return max(candidates, key=lambda one: one.rank(entry_point)).code
@@ -186,5 +190,7 @@ def _longest(text: str) -> str | None:
             return None
         if not (broken := broken_line(code)):
             return code if does_something(code) else None
+        # Each round cuts at the line where the parser stopped, at least one line; rounds are bounded by
+        # `_TRIES`.
         lines = lines[: min(broken - 1, len(lines) - 1)]
     return None

@@ -56,7 +56,7 @@ MAX_CHARS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One of the K things that can be done: a proposal and what it would lead to.
+    """One of the K choices: a proposal and the transition that it would cause.
 
     Attributes:
         proposal: The action as the policy wrote it.
@@ -68,10 +68,10 @@ class Offer:
 
 
 def mask(offers: Sequence[Offer], k: int) -> NDArray[np.bool_]:
-    """Returns which of the K choices make sense, [K].
+    """Returns the action mask over the K choices, [K], bool.
 
-    Malformed steps, repetitions of an earlier offer and programs that the judge failed to judge make none,
-    unless nothing else is on offer; then the first offer does. Without offers every choice is allowed.
+    Malformed steps, duplicates of an earlier offer and programs on which the judge failed are masked out. If
+    nothing is left, the first offer is allowed; without offers every choice is.
     """
     if not offers:
         return np.ones(k, dtype=np.bool_)
@@ -80,6 +80,7 @@ def mask(offers: Sequence[Offer], k: int) -> NDArray[np.bool_]:
     for index, offer in enumerate(offers):
         state = offer.transition.state
         malformed = state.steps[-1].type is ActionType.MALFORMED
+        # A NaN reward means that the judge failed: taking the step would teach nothing.
         sensible[index] = not malformed and state not in seen and not math.isnan(offer.transition.reward)
         seen.add(state)
     if not sensible.any():
@@ -181,6 +182,8 @@ def hashed_words(text: str, *, dimensions: AtLeastOne) -> NDArray[np.float32]:
     """
     vector = np.zeros(dimensions, dtype=np.float32)
     for word in _WORD.findall(text.lower()):
+        # crc32, as hash() of text is salted per process. One bit gives the sign, so that collisions cancel on
+        # average.
         code = zlib.crc32(word.encode("utf-8", "surrogatepass"))
         vector[(code >> 1) % dimensions] += 1.0 if code & 1 else -1.0
     length = float(np.linalg.norm(vector))

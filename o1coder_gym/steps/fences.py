@@ -119,6 +119,8 @@ def _closing(text: str, opening: re.Match[str]) -> _Closing | None:
         if behind := _BEHIND[fence[0]].match(text, place):
             content_end = line if blank else place
             alone = blank and len(before.expandtabs(4)) <= deepest
+            # A fence behind code on the same line closes the block only if what it would leave is a whole
+            # program: in the middle of one it may be part of a string.
             if alone or parsed(_content(text[opening.end() : content_end], opening)) is not None:
                 return _Closing(content_end, behind.end())
         elif blank and tries and (behind := _MORE_BEHIND[fence[0]].match(text, place)):
@@ -134,6 +136,7 @@ def _restart(text: str, opening: re.Match[str], end: int) -> int | None:
     if text.find(opening["fence"], opening.end(), end) < 0:
         return None
     for inner in _OPENING.finditer(text, opening.end(), end):
+        # A bare fence could be the end of this block; one with an info string can only begin another.
         alike = inner["fence"].startswith(opening["fence"]) and inner["info"].strip()
         margins = [len(one["margin"] or "") for one in (inner, opening)]
         if alike and inner["margin"] is not None and margins[0] <= margins[1] + 3:

@@ -181,6 +181,7 @@ class PseudocodeFormat:
         kind, body = self._kind(word), _body_said(body)
         assert kind is not None
         if kind in _PROGRAMS:
+            # A helper defines a name of its own, so the entry point tells nothing about it.
             name = entry_point if kind is ActionType.CODE else None
             return Step(kind, fenced_program(body, name) or "")
         return Step(kind, _unescape(body))
@@ -230,6 +231,8 @@ class PseudocodeFormat:
         while rest.strip():
             end = self.boundary(rest)
             if self._kind(_split(rest)[0]) in _PROGRAMS:
+                # Behind a program a model may go on with usage or remarks: they stay with the step up to the
+                # next header.
                 following = _NEXT_STEP.search(rest, end or len(rest))
                 end = following.start() if following else None
             actions.append(rest[:end])
@@ -458,6 +461,8 @@ def _too_long(action: str, max_chars: int) -> str:
 
 def _escape(text: str) -> str:
     escaped = _ESCAPABLE.sub(r"\\\1", text)
+    # Bodies are stripped when they are read: the backslash keeps an empty body, trailing whitespace or a
+    # trailing backslash from being lost.
     plain = escaped and not escaped[-1].isspace() and escaped[-1] != "\\"
     return escaped if plain else escaped + "\\"
 

@@ -71,6 +71,7 @@ def read_solutions(path: str | Path, known: Container[str] | None = None) -> Ite
             raise ProblemFileError(f"{where}: field 'task_id': missing or of the wrong type")
         if known is not None and str(task_id) not in known:
             raise ProblemFileError(f"{where}: field 'task_id': there is no problem {str(task_id)!r}")
+        # A run in which the agent committed no program: there is nothing to judge.
         if "agent" in row and row.get("code", "") is None:
             continue
         solution_id = _solution_id(row, number, where)

@@ -76,6 +76,7 @@ def _pickled_text(data: bytes) -> str:
         ValueError: When it holds anything else.
     """
     texts = []
+    # pickle.load would run what a downloaded file names; its opcodes can be read without that.
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name not in _TEXT_ONLY:
             raise ValueError(f"the pickle is not of a text: {opcode.name}")

@@ -1,4 +1,4 @@
-"""What a problem is, whatever it is called: the words of its question. Its split follows from that.
+"""The identity of a problem, independent of its task id: the words of its question. It fixes the split.
 
 One question stands in several sets under several task ids (HumanEval in its plus set, MBPP in three forms). A
 split by names would put it on both sides.
@@ -34,6 +34,7 @@ def split_of(problem: Problem, validation: float) -> str:
         problem: The problem.
         validation: Share of all problems that are in the validation split, in [0, 1).
     """
+    # 64 bits of the hash as a uniform number: the split depends on the question alone.
     place = int(question_key(problem)[:16], 16)
     return "validation" if place < validation * 2**64 else "train"
 

@@ -1,4 +1,4 @@
-"""Problems of one set that stand in another one too: word for word, nearly so, or by what they ask for.
+"""Finds problems of one set that occur in another one: verbatim, nearly so, or by their behaviour.
 
 The ways to be alike, the surest first, are in `WAYS`. Text and tests cost nothing; behaviour runs each
 reference once, on inputs of its kind from both sets.
@@ -38,7 +38,7 @@ _FEWEST_OUTPUTS = 3
 
 
 class OutputRunner(Protocol):
-    """Tells what programs return; `sandbox.Judge` does."""
+    """Runs programs and returns their outputs; implemented by `sandbox.Judge`."""
 
     def outputs(self, submissions: Sequence[Submission], /) -> list[tuple[Output, ...]]:
         """Runs a batch; one output per test."""
@@ -47,7 +47,7 @@ class OutputRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """Two problems that are one.
+    """A pair of duplicate problems.
 
     Attributes:
         a: Task id in the first set.
@@ -66,7 +66,7 @@ def overlaps(
     runner: OutputRunner | None = None,
     ways: Collection[str] = WAYS,
 ) -> list[Likeness]:
-    """Finds the problems of `a` that stand in `b` too, each pair once and by its surest way.
+    """Finds the problems of `a` that also occur in `b`, each pair once, under its surest criterion.
 
     Args:
         a: Problems, e.g. those of a training.
@@ -80,6 +80,7 @@ def overlaps(
     found: dict[tuple[int, int], str] = {}
     for way, alike in pairs.items():
         for pair in alike(a, b) if way in ways else ():
+            # Ways go from the surest on, so the first that finds a pair names it.
             found.setdefault(pair, way)
     return [
         Likeness(a[one].problem.task_id, b[other].problem.task_id, way)
@@ -107,6 +108,8 @@ def _shared_tests(a: Sequence[ProblemRow], b: Sequence[ProblemRow]) -> Iterator[
     cases_a, cases_b = ([_cases(row) for row in rows] for rows in (a, b))
     for (one, other), shared in _in_common(cases_a, cases_b).items():
         namesakes = a[one].problem.entry_point == b[other].problem.entry_point
+        # One equal test may be chance; with the same function name, or half of the smaller set's tests, it is
+        # not.
         if namesakes or (shared >= 2 and 2 * shared >= min(len(cases_a[one]), len(cases_b[other]))):
             yield one, other
     # What is expected was mended in some sets: two equal calls of one function are enough.
@@ -119,6 +122,7 @@ def _near_texts(a: Sequence[ProblemRow], b: Sequence[ProblemRow]) -> Iterator[tu
     for (one, other), shared in _in_common(pieces_a, pieces_b).items():
         sizes = len(pieces_a[one]), len(pieces_b[other])
         is_within = min(sizes) >= _FEWEST_PIECES and shared >= _WITHIN * min(sizes)
+        # Jaccard: shared / (a + b − shared) ≥ NEAR, without a division.
         if is_within or shared >= NEAR * (sum(sizes) - shared):
             yield one, other
 
@@ -129,6 +133,7 @@ def _pieces(words: Sequence[str]) -> set[Any]:
 
 def _in_common(a: Sequence[set[Any]], b: Sequence[set[Any]]) -> Counter[tuple[int, int]]:
     """Counts by pair of places how many items two sets share; pairs that share none are left out."""
+    # An inverted index: only pairs that share an item are ever looked at, not all len(a) × len(b).
     holders: dict[Any, list[int]] = defaultdict(list)
     for place, items in enumerate(b):
         for item in items:
@@ -175,6 +180,7 @@ def _equal_behaviours(a: Sequence[ProblemRow], b: Sequence[ProblemRow], runner: 
     for place, outputs in zip(asked, runs, strict=True):
         values = [one.value for one in outputs]
         if len({*values} - {None}) >= _FEWEST_OUTPUTS:
+            # One key a reference: equal behaviour becomes an equality join, and no pair is compared.
             keys[place] = content_hash([kinds[place], values])
     return _joined(keys[: len(a)], keys[len(a) :])
 

@@ -158,6 +158,7 @@ def _names(curves: Sequence[Curve], series: Mapping[str, int], frame: _Frame) ->
     places: dict[int, float] = {}
     last = -math.inf
     for index in order:
+        # From the top down, each label at least a line below the last; an overflow then lifts all of them.
         last = max(frame.y(curves[index].points[-1].rate), last + LINE)
         places[index] = last
     overflow = max(0.0, last - frame.bottom)

@@ -72,7 +72,7 @@ def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
 
 def _cells(one: Comparison) -> tuple[str, ...]:
     gap, rough = one.difference, ROUGH if one.difference.rough else ""
-    ends = f"{100 * gap.low:+.0f} to {100 * gap.high:+.0f}"
+    ends = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"  # one digit: −0.1 is not 0
     return (
         _sign(one),
         f"{100 * one.solved_a:.0f}",

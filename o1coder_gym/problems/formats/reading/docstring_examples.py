@@ -70,6 +70,8 @@ def _calls(prompt: str, name: str) -> Iterator[tuple[str, str]]:
 
 def _closing(prompt: str, start: int) -> int | None:
     """Returns where the call whose arguments begin at `start` ends, after its parenthesis."""
+    # Brackets within strings cannot be counted by a pattern: the first parenthesis up to which it parses is
+    # it.
     for match in re.finditer(r"\)", prompt[start : start + _LONGEST_CALL]):
         end = start + match.end()
         if _parse(f"f({prompt[start:end]}", "eval") is not None:
@@ -84,6 +86,7 @@ def _interactive_output(below: str) -> str:
         if not line.strip() or line.strip().startswith((">>>", '"""', "'''")):
             break
         output.append(line.strip())
+    # Prose may follow the output without a blank line: the longest beginning that is a literal counts.
     while output and _literal(" ".join(output)) is None:
         output.pop()
     return " ".join(output)
