@@ -86,6 +86,7 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
         self.observation_space = interaction.observation_space()
         self._cursor: Cursor | None = None
         if seed is not None:
+            # The first reset without a seed then starts from this one, as GEM passes it.
             self._np_random, self._np_random_seed = seeding.np_random(seed)
 
     @property
@@ -115,6 +116,7 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
         super().reset(seed=seed)
         options = options or {}
         check_options(options, ("task_id",))
+        # Task and episode seed, from this environment's generator alone.
         start = draw_start(self.model, self.np_random, options.get("task_id"))
         (self._cursor,) = self.interaction.begin([start])
         if self.render_mode == "human":

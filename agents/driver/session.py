@@ -245,6 +245,7 @@ class Session:
             )
             slot.samples.extend(self._remembered(query, request.grant, answer))
             return
+        # Reserved as one execution; a step without code did not need it, and gives it back.
         if isinstance(query, Advance) and isinstance(answer, Transition):
             self._meter.settle_executions(request.grant, int(answer.verdict is not None))
             answer = self._attributed(query, answer)
@@ -294,6 +295,7 @@ class Session:
         # Scores are free: a turn whose costly queries got nothing ends the search even if scores were
         # answered.
         paid = [slot for slot in self._turn if not isinstance(slot.query, Score)] or self._turn
+        # Nothing of what costs was served: the next turn could not be either.
         if not any(slot.served for slot in paid):
             self._stop("the budget is overdrawn" if self._meter.overdrawn else "the budget is spent")
         elif self._idles():

@@ -54,7 +54,7 @@ def answer_within(
         seed: That of the driver which ran the task; a task's own comes first.
 
     Raises:
-        ConformanceError: When the agent goes on after `BudgetExhausted`.
+        ConformanceError: When the agent makes further queries after `BudgetExhausted`.
     """
     teller = _Teller(recording, budget)
     search = task.begin(problem, root, seed)

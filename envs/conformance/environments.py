@@ -74,6 +74,7 @@ def check_environment(
     _check_fresh(records)
     for record in records:
         _check_record(env, record, reward_range)
+    # Another object with the same seed, then the same object again: hidden state shows in the second.
     require(_same(records, _run(make(), script, seed=0)), "env.seed", "two environments differ")
     require(_same(records, _run(env, script, seed=0)), "env.seed", "a second run of one environment differs")
     _check_clones(make(), script)

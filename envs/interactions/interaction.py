@@ -43,7 +43,7 @@ class Cursor:
 
     @property
     def done(self) -> bool:
-        """Whether the episode is over."""
+        """Whether the episode has ended."""
         return self.transition is not None and self.transition.done
 
 

@@ -99,6 +99,7 @@ class Combined:
 
 def _weighted(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
     known = [value * weight for value, weight in zip(values, weights, strict=True) if value is not None]
+    # One unknown part makes the sum unknown: beside other functions TRL would count the None as 0.
     return sum(known) if len(known) == len(values) else None
 
 

@@ -103,7 +103,7 @@ class RealStages:
         Args:
             config: Of the run.
             out: Folder of the run; generated tests are kept there.
-            on_warning: Told in a line of problems without public tests.
+            on_warning: Called with a line about problems without public tests.
             search: Runs searches, for a caller that shows them.
             train: Trains by RL, likewise.
 

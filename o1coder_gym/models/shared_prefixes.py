@@ -85,6 +85,7 @@ class _Tree:
 
     def sees(self, size: int) -> np.ndarray:
         """Returns which node attends to which, [N, N]; padding attends to itself: an empty softmax is NaN."""
+        # [N, N], in order of numbering: row i is the set of nodes that node i attends to.
         table = np.eye(size, dtype=bool)
         # Parents come before children, so a parent's row is complete when a child takes it over.
         for node, parent in enumerate(self.parents):
@@ -114,6 +115,7 @@ def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None)
         tree_of.append(_join(trees, real))
         tree = trees[tree_of[-1]]
         for place, (token, parent) in enumerate(zip(tokens, above[row], strict=True)):
+            # Equal tokens below equal parents are one node: that is the merge.
             if parent != _PADDING:
                 nodes[row, place] = tree.node(int(nodes[row, parent]) if parent >= 0 else -1, token)
     size = max(len(tree.ids) for tree in trees)
@@ -121,6 +123,7 @@ def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None)
         return None
     # The state that predicts a token is its parent's, which behind a branch is not the one before it.
     reads = nodes.copy()
+    # Position t of `reads` is read to predict token t + 1.
     for row, place in zip(*np.nonzero(nodes[:, 1:] >= 0), strict=True):
         if (parent := above[row][place + 1]) >= 0:
             reads[row, place] = nodes[row, parent]
@@ -161,6 +164,7 @@ def _join(trees: list[_Tree], row: Sequence[int]) -> int:
         shorter = min(len(row), len(tree.first))
         alike = np.equal(row[:shorter], tree.first[:shorter])
         shared = shorter if alike.all() else int(alike.argmin())
+        # Half of it or more: masks grow with N², so unlike rows in one tree cost more than they share.
         if shared * 2 >= len(row):
             return index
     trees.append(_Tree(row))

@@ -92,6 +92,7 @@ class StepModel:
         prompts = [row.ids[: max(row.marks, default=-1) + 1] for row in rows]
         prefixes.compute([prefixes.tree.insert(ids) for ids in prompts])
         paths = [prefixes.segments(ids) for ids in prompts]
+        # [T, E] a row, of its segments from first to last.
         hidden = [torch.cat([one.hidden for one in path if one.hidden is not None]) for path in paths]
         prefixes.tree.evict()
         return hidden
@@ -102,6 +103,7 @@ class StepModel:
         longest = max(len(row.ids) for row in rows)
         ids = torch.tensor([[*row.ids, *[self._pad] * (longest - len(row.ids))] for row in rows])
         lengths = torch.tensor([len(row.ids) for row in rows])
+        # [B, T]; rows are padded on the right, behind all marks.
         mask = torch.arange(longest) < lengths[:, None]
         return self.backbone(
             input_ids=ids.to(device), attention_mask=mask.long().to(device), use_cache=False

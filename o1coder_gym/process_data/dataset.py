@@ -151,7 +151,7 @@ def _each_once(problems: Iterable[Problem]) -> dict[str, Problem]:
 
 
 def merged(data: Iterable[ProcessData], *, decay: float = 1.0) -> ProcessData:
-    """Returns D ∪ D' ∪ … (Algorithm 1, step 6), with labels and pairs made anew.
+    """Returns D ∪ D' ∪ … (Algorithm 1, step 6), with new labels and pairs.
 
     Values of equal prefixes are averaged by visits, and each row keeps what each source found. An end that
     several runs came to counts once.

@@ -44,7 +44,7 @@ def make_micro(
         splits: Number of problems by split, each from 0 to 2,000.
         settings: Of the model; its seed draws the problems, too.
         resume: Whether to go on with the run that `out` holds; a finished model is not trained again.
-        on_step: Told of each optimizer step and its loss.
+        on_step: Called with each optimizer step and its loss.
 
     Raises:
         UsageError: When a count is out of range or there is no such split.

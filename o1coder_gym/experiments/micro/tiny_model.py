@@ -48,7 +48,7 @@ RECIPE = "recipe.json"
 _PIECES = r"\n+|[0-9]|[^\n0-9(,:]+[(,:]?|[(,:]"
 
 OnStep = Callable[[int, float], None]
-"""Told of each optimizer step: its number from 1, and the loss."""
+"""Called with each optimizer step: its number from 1, and the loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def train_tiny_model(
         folder: Where weights and tokenizer go.
         settings: Size and training; equal settings give equal weights on the same machine, and anywhere
             the recipe in ``recipe.json``.
-        on_step: Told of each step.
+        on_step: Called with each step.
 
     Returns:
         `folder`.

@@ -192,6 +192,7 @@ def _check_tokens(model: Any) -> list[tuple[int, ...]]:
 @torch.inference_mode()
 def _own_hidden(model: Any) -> list[torch.Tensor]:
     """Returns the last token's hidden state ``[E]`` of each text by the model's own attention."""
+    # [1, T] each: alone, without padding or cache, is what the model computes by definition.
     rows = [torch.tensor([ids], device=model.device) for ids in _check_tokens(model)]
     return [model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -1].float() for ids in rows]
 

@@ -100,7 +100,7 @@ class Decoder:
 
     Attributes:
         tree: The prefixes kept between calls.
-        on_token: Told of each row after each of its tokens; None tells nobody.
+        on_token: Called with a row after each of its tokens; None: no callback.
     """
 
     def __init__(

@@ -64,7 +64,7 @@ class HFSettings:
 DEFAULTS = HFSettings()
 
 OnText = Callable[[Generate, int, str], None]
-"""Told of a continuation that grows: the request, the number of the continuation, the action so far."""
+"""Called with a growing continuation: the request, the number of the continuation, the action so far."""
 
 
 class HFEngine:
@@ -168,6 +168,7 @@ class HFEngine:
             begun = time.monotonic()
             model, decoder = self._ready()
             groups = [_start_rows(request, model.context) for request in requests]
+            # [B] rows of all requests: samples of different prompts are decoded together.
             rows = [row for group in groups for row in group]
             try:
                 for batch in self._batches(rows, model.shape) if model.shape else [rows]:

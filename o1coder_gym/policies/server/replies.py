@@ -108,6 +108,7 @@ def shares(said: Sequence[Said], total: int | None, count: CountTokens) -> list[
     own = [one.tokens for one in said]
     if not total:  # an empty answer is an end token
         own = [one.tokens or (count(one.text) if one.text else 1) for one in said]
+    # What the server counts beyond the choices' own tokens: hidden thoughts, end tokens.
     whole, more = divmod(max(0, (total or 0) - sum(own)), len(said))
     return [tokens + whole + (place < more) for place, tokens in enumerate(own)]
 
@@ -167,6 +168,7 @@ def self_contained(said: Said, tokens: int, read: Callable[[str], str]) -> Compl
         read: Makes an action of it.
     """
     action = read(said.text)
+    # The last line of the action, found in the answer: up to there its tokens have log-probabilities.
     lines = [line for line in action.splitlines() if line.strip(" \t`~")]
     place = said.text.rfind(lines[-1]) if lines else -1
     end = place + len(lines[-1]) if place >= 0 else len(said.text)

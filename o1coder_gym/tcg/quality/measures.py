@@ -211,7 +211,7 @@ def reward_agreement(qualities: Sequence[ProblemQuality]) -> RewardAgreement:
 def _standings(
     judge: OutputJudge, rows: Sequence[ProblemRow], generated: Sequence[GeneratedTests]
 ) -> list[list[Standing]]:
-    """Returns what became of each test on the reference; without one no test is confirmed."""
+    """Returns the standing of each test on the reference; without one no test is confirmed."""
     claims = [
         Claim(row.problem, one.tests if row.reference is not None else (), (row.reference or "",))
         for row, one in zip(rows, generated, strict=True)
