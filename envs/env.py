@@ -222,7 +222,7 @@ class TextEnv(ReasoningEnv):
     """
 
     def __init__(self, *, render_mode: str | None = None, seed: int | None = None, **arguments: Any) -> None:
-        """Args: see the class."""
+        """Builds the environment and opens nothing; the class docstring lists `arguments`."""
         super().__init__(text_interaction(**arguments), render_mode, seed=seed)
 
 
@@ -247,7 +247,7 @@ class ChoiceEnv(ReasoningEnv):
     interaction: ChoiceInteraction
 
     def __init__(self, *, render_mode: str | None = None, seed: int | None = None, **arguments: Any) -> None:
-        """Args: see the class."""
+        """Builds the environment and opens nothing; the class docstring lists `arguments`."""
         super().__init__(choice_interaction(**arguments), render_mode, seed=seed)
 
     @property

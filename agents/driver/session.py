@@ -192,6 +192,7 @@ class Session:
         expired = self._time_is_over()
         requests = []
         for index, slot in enumerate(self._turn):
+            # In order of the turn, so that a budget that pays for some queries pays for the first ones.
             if slot.open and (made := self._request(slot, expired)) is not None:
                 made.slot = index
                 requests.append(made)
@@ -209,6 +210,8 @@ class Session:
         if isinstance(query, Execute):
             granted = self._meter.reserve_executions(1)
             return self._issue(query, grant=granted) if granted else None
+        # Of samples the budget may grant fewer than asked: the next wave asks for the rest, if the rest is
+        # paid.
         grant = self._meter.reserve_samples(query.n - len(slot.samples), query.sampling.max_tokens)
         if grant is None:
             return None

@@ -277,6 +277,7 @@ class Tree:
         tree.root.parent = None
         tree.simulations = self.simulations
         kept = self.solution
+        # Nodes are compared by identity here: a solution outside of the subtree is none of it.
         tree.solution = kept if kept is not None and kept in tree.nodes else None
         return tree
 
@@ -405,6 +406,7 @@ def _below(node: Node) -> Iterator[Node]:
 
 
 def _rank(node: Node) -> tuple[float, float, int]:
+    # Among equals the oldest node wins: results do not depend on the order of a dict or of batches.
     return (standing(node.value, node.verdict), node.mean_logprob(), -node.index)
 
 

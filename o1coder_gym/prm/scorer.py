@@ -80,6 +80,7 @@ class ModelScorer:
                 scored, encoded = self._chain(problem, state)
                 chains.append((problem, scored, encoded))
                 known |= {(problem, prefix): 0.0 for prefix in scored}
+        # The model is not for several threads, a batch is; other threads get their turn between batches.
         for batch in self.batches([len(encoded.ids) for _, _, encoded in chains]):
             with self._lock:
                 found = self.model.logits([chains[index][2] for index in batch])

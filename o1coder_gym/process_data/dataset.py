@@ -104,6 +104,7 @@ def assembled(
     given = weights or {}
     whole: dict[State, PathRow] = {}
     for path in paths:
+        # A path of several runs stays as long as one of them has weight.
         if max(given.get(name, 1.0) for name in path.sources) == 0:
             continue
         known_path = whole.setdefault(path.state, path)

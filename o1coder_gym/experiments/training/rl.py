@@ -69,7 +69,7 @@ class RLPlan:
 
 @dataclass(frozen=True, slots=True)
 class TrainedPolicy:
-    """What came of a training run.
+    """The result of a training run.
 
     Attributes:
         model: Folder of the trained weights; ``hf:MODEL`` is its policy.
@@ -113,8 +113,8 @@ class Training:
 
 
 Train: TypeAlias = Callable[[Training, OnUpdate | None], Path]
-"""Does a training, tells of each batch and returns the model's folder: `train`, or a caller's function that
-shows it as well."""
+"""Runs a training, calls back with each batch and returns the model's folder: `train`, or a caller's function
+that shows it as well."""
 
 
 def train(training: Training, on_update: OnUpdate | None = None) -> Path:
@@ -248,6 +248,7 @@ def update_log(folder: RunFolder) -> OnUpdate:
     known = {row["t"] for row in folder.rows("updates")}
 
     def write(t: int, metrics: Mapping[str, float]) -> None:
+        # A resumed training repeats the batches since its last checkpoint.
         if t not in known:
             numbers = {name: None if math.isnan(value) else value for name, value in metrics.items()}
             folder.append("updates", {"t": t, **numbers})

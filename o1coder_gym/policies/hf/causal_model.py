@@ -99,6 +99,7 @@ def _native_precision(device: str) -> torch.dtype:
     """bfloat16 on a GPU and on CPUs that multiply it in hardware."""
     if torch.device(device).type != "cpu":
         return torch.bfloat16
+    # Elsewhere a CPU emulates bfloat16, and is slower with it than in float32.
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text() if cpuinfo.exists() else ""
     return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else torch.float32
@@ -204,6 +205,7 @@ def _engine_hidden(model: Any, shape: CacheShape) -> list[torch.Tensor]:
     longest = max(map(len, texts)) - 1
     cache = RowCache(shape, len(texts), longest + 1)
     cache.fill([()] * len(texts))
+    # [B, S], S = longest: all tokens but the last, which decoding would feed by itself.
     padded = [(0,) * (longest + 1 - len(ids)) + ids[:-1] for ids in texts]
     forward(model.base_model, cache, padded, [len(ids) - 1 for ids in texts])
     # Right after the prefill row b begins where its padding ends; `fill` of empty prefixes could not know it.

@@ -176,6 +176,7 @@ class HFEngine:
             except RuntimeError as error:
                 raise PolicyError(f"generation failed: {str(error).splitlines()[0]}") from error
             finally:
+                # Only now: during the call its own prefixes must stay, however many they are.
                 decoder.evict()
             self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
         return [tuple(row.result() for row in group) for group in groups]
@@ -205,6 +206,7 @@ class HFEngine:
 
         if model.shape is None:
             return OwnCacheDecoder(model, self._meter)
+        # Tokens that fit: [2, L, H, D] numbers each.
         capacity = (self._settings.prefix_mib << 20) // model.shape.bytes_per_token
         graphed = model.shape.device.type == "cuda" and self._settings.graphs == "yes"
         graphs = StepGraphs(model.model, model.shape, cuda_graph) if graphed else None
