@@ -77,7 +77,16 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
     def __init__(
         self, interaction: Interaction, render_mode: str | None = None, *, seed: int | None = None
     ) -> None:
-        """Args: how to act in which model; one of `RENDER_MODES` or None; seed of resets without one."""
+        """Wraps an interaction; nothing is opened yet.
+
+        Args:
+            interaction: How to act in which model.
+            render_mode: One of `RENDER_MODES`, or None.
+            seed: Of the first reset that has none.
+
+        Raises:
+            UnknownNameError: When there is no such render mode.
+        """
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise UnknownNameError("render mode", render_mode, RENDER_MODES)
         self.interaction = interaction

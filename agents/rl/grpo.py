@@ -76,7 +76,13 @@ class StepGRPOTrainer(GRPOTrainer):
     """
 
     def __init__(self, settings: RLSettings, sampler: Sampler, monitor: Monitor, **arguments: Any) -> None:
-        """Args: how to train, what samples, what watches, the arguments of GRPOTrainer.
+        """Wires the trainer; nothing is trained yet.
+
+        Args:
+            settings: How to train.
+            sampler: Samples episodes.
+            monitor: Logs each batch, and stops a training without programs.
+            **arguments: Of `trl.GRPOTrainer`.
 
         Raises:
             UsageError: When the model's layers do not attend by a mask.
@@ -216,7 +222,12 @@ class PathModel:
     """A model that shows each token those alone that it was sampled after. Called as often as it has rows."""
 
     def __init__(self, model: Any, parents: torch.Tensor) -> None:
-        """Args: a model that shares prefixes; the parents of the rows of all calls to come, in order."""
+        """Wraps a model.
+
+        Args:
+            model: A model that shares prefixes.
+            parents: Parents of the rows of all later calls, in order, [B, T].
+        """
         self._model = model
         self._parents = parents
         self._done = 0

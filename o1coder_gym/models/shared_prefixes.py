@@ -295,7 +295,13 @@ class NeighbourOrder:
     """
 
     def __init__(self, rows: Sequence[Sequence[int]], run: int, seed: int) -> None:
-        """Args: tokens of each row; rows of a forward pass; seed of the orders."""
+        """Sorts the rows.
+
+        Args:
+            rows: Tokens of each row.
+            run: Rows of a forward pass, ≥ 1.
+            seed: Of the orders, one per epoch.
+        """
         self._sorted = sorted(range(len(rows)), key=lambda row: list(rows[row]))
         self._run = run
         self._seed = seed

@@ -34,7 +34,13 @@ class StepModel:
     """Computes the logits of steps."""
 
     def __init__(self, backbone: nn.Module, head: nn.Module, pad: int) -> None:
-        """Args: maps tokens to hidden states [B, T, D]; maps [K, D] to logits [K]; id of padding."""
+        """Joins backbone and head, both in evaluation mode.
+
+        Args:
+            backbone: Maps tokens to hidden states, [B, T] to [B, T, D].
+            head: Maps hidden states to logits, [K, D] to [K].
+            pad: Token id of padding.
+        """
         self.backbone = backbone.eval()
         # float32, as it was trained: hidden states are large and nearly alike, and their differences count
         self.head = head.to(next(backbone.parameters()).device, torch.float32).eval()

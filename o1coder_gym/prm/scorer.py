@@ -42,7 +42,14 @@ class ModelScorer:
         calibration: Calibration = UNCALIBRATED,
         batch_tokens: int = 16384,
     ) -> None:
-        """Args: the model, what it reads, from logit to score, tokens of a forward pass at most."""
+        """Joins model and text.
+
+        Args:
+            model: Computes logits.
+            text: Encodes states for it.
+            calibration: Maps a logit to a score in [0, 1].
+            batch_tokens: Tokens of a forward pass at most, padding included.
+        """
         self.model = model
         self.text = text
         self.calibration = calibration

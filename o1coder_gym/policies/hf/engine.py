@@ -77,7 +77,11 @@ class HFEngine:
     parallel = 1
 
     def __init__(self, load: Callable[[], CausalModel], settings: HFSettings = DEFAULTS) -> None:
-        """Args: what loads the model at the first request, how to run it. See also the class methods.
+        """Prepares an engine; the model is loaded by the first request. See also the class methods.
+
+        Args:
+            load: Loads the model.
+            settings: How to run it.
 
         Raises:
             MissingExtraError: When torch or transformers is not installed.

@@ -48,7 +48,12 @@ class PrefixTree(Generic[Payload]):
     """Known prefixes and their payloads, at most `capacity` tokens after `evict`."""
 
     def __init__(self, capacity: int, split: Callable[[Payload, int], tuple[Payload, Payload]]) -> None:
-        """Args: number of tokens to keep; how a payload is cut after its first k tokens."""
+        """Starts empty.
+
+        Args:
+            capacity: Tokens to keep, ≥ 0.
+            split: Cuts a payload after its first k tokens.
+        """
         self.capacity = capacity
         self._split_payload = split
         self._tick = 0

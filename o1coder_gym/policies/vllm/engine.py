@@ -69,7 +69,11 @@ class VLLMEngine:
     parallel = 1
 
     def __init__(self, name: str, settings: VLLMSettings = DEFAULTS) -> None:
-        """Args: a model name as `models.lookup.model_path` takes it, how to run it.
+        """Prepares an engine; the model is loaded by the first request.
+
+        Args:
+            name: A model name as `models.lookup.model_path` takes it.
+            settings: How to run it.
 
         Raises:
             MissingExtraError: When vllm is not installed.
