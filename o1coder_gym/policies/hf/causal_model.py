@@ -36,7 +36,7 @@ from o1coder_gym.policies.token_text import TokenText
 
 
 class CausalModel:
-    """What a decoder needs to know of a model.
+    """A causal language model with tokenizer, end tokens, context length and cache shape.
 
     Attributes:
         model: The transformers model, in evaluation mode.
@@ -117,12 +117,12 @@ def has_plain_attention(model: Any) -> bool:
 
 
 def use_engine_attention(model: Any) -> CacheShape:
-    """Gives a model this project's attention, if that computes what the model's own does.
+    """Switches a model to this project's attention, if it computes the same as the model's own.
 
     One forward pass of each over a few tokens decides, that of this project's with padding and a cache.
 
     Raises:
-        PolicyError: When it does not, or the model's layers cannot be cached alike; the model keeps its own.
+        PolicyError: When results differ, or layers have caches of different shapes; the model keeps its own.
     """
     kind, before = model.config.model_type, model.config._attn_implementation
     hint = "; run it by its own attention, slower: attention=model, or with vllm:"
@@ -181,7 +181,7 @@ _RAISED = (
     TypeError,
     ValueError,
 )
-"""What models raise that are asked for what they cannot do."""
+"""Exceptions of models whose layers cannot take this attention or cache."""
 
 
 def _check_tokens(model: Any) -> list[tuple[int, ...]]:
@@ -200,7 +200,7 @@ def _own_hidden(model: Any) -> list[torch.Tensor]:
 
 @torch.inference_mode()
 def _engine_hidden(model: Any, shape: CacheShape) -> list[torch.Tensor]:
-    """Returns the same as it is computed in decoding: padded on the left, the last token behind a cache."""
+    """Returns the same computed as in decoding: left-padded, the last token with a cache, ``[E]`` each."""
     texts = _check_tokens(model)
     longest = max(map(len, texts)) - 1
     cache = RowCache(shape, len(texts), longest + 1)

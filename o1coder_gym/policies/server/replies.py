@@ -1,7 +1,7 @@
-"""What servers answer, read: text, tokens, log-probabilities, numbers of tokens.
+"""Reads servers' answers: text, tokens, log-probabilities, numbers of tokens.
 
-Odd answers are read as far as they say something: content in parts or missing, log-probabilities that are
-null or NaN, usage without numbers.
+Irregular answers are read as far as possible: content in parts or missing, log-probabilities that are null
+or NaN, usage without numbers.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Said:
     """One choice of an answer.
 
     Attributes:
-        text: What was said, thoughts included.
-        pieces: The text of each token; empty where the server tells none.
-        logprobs: Of the pieces; None where one of them is not known.
-        ids: Token ids; empty where the server tells none.
+        text: The generated text, thoughts included.
+        pieces: The text of each token; empty if the server returns none.
+        logprobs: Of the pieces; None if one of them is unknown.
+        ids: Token ids; empty if the server returns none.
         cut: Whether the limit of tokens ended it.
     """
 
@@ -50,7 +50,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Numbers of tokens that a server tells for one answer; None where it tells none."""
+    """Numbers of tokens that a server reports for one answer; None if it reports none."""
 
     prompt: int
     cached: int
@@ -186,7 +186,7 @@ def self_contained(said: Said, tokens: int, read: Callable[[str], str]) -> Compl
 
 
 def refuse_to_count(text: str) -> int:
-    """Says that a budget cannot be held."""
+    """Raises `PolicyError`: without numbers of tokens no token budget can be enforced."""
     raise PolicyError(
         "the server tells no numbers of tokens and has no tokenizer, so no budget of tokens can be held; "
         "ask its operator for usage in its answers"
