@@ -241,6 +241,7 @@ class RealStages:
             tests=self._tests,
         )
         seed = self._derive(run.seed, "rl", settings.seed, iteration) % _TORCH_SEEDS
+        # Another seed per iteration, or each would meet the problems in the same order.
         settings = replace(settings, seed=seed, max_tokens=run.max_tokens)
         with RunFolder.open(folder / "log", {"settings": settings.to_row()}, resume=True) as log:
             training = Training(learned.policy, process, folder, log, settings, run.format, resume=True)

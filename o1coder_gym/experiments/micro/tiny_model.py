@@ -119,6 +119,7 @@ def training_chats(settings: TinySettings) -> list[tuple[str, str]]:
     a slip may turn one problem's program into another's.
     """
     count = min(max(1, settings.traces // 3), MOST)
+    # A third as many problems as traces, so that each recurs with other slips.
     pipelines = draw_pipelines(count, settings.seed, TRACES)
     generator = random.Random(settings.seed)
     return [_chat(generator.choice(pipelines), generator) for _ in range(settings.traces)]
