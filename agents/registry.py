@@ -115,6 +115,7 @@ def load_agent(spec: str) -> Agent:
             aggregates.append(SCORER_SELECTORS[value])
         else:
             arguments.append((key, value))
+    # `select=` is a selector of any agent or an argument of tree searches; what is neither is refused here.
     _check_selectors(asked, arguments, spec)
     bound: Agent = registry.bound("agent", replace(asked, arguments=tuple(arguments)), spec)
     if attackers and aggregates:

@@ -52,6 +52,8 @@ def self_repair(
             for _ in range(repairs):
                 if latest.solved or (note := repair_note(latest)) is None:
                     break
+                # From the root, not behind the failed program: code ends an episode, so the note carries it
+                # instead.
                 latest = yield from _attempt(rollouts, root.then(note), sampling)
             if early_stop and latest.solved:
                 break

@@ -1,7 +1,7 @@
-"""Acting agents under a driver: one that plays the environment is a policy of one step at a time.
+"""Acting agents under a driver: an agent that plays the environment, wrapped as a policy of single steps.
 
-So it is metered, journaled, judged on hidden tests and compared at equal budgets like any search. The search
-that goes with it, `agents.acting`, takes one chain of its steps.
+So it is metered, journaled, judged on hidden tests and compared at equal budgets like any search. Its
+search, `agents.acting`, takes one chain of its steps.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ActingPolicy:
         self._agents: dict[str, ActingAgent] = {}
 
     def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
-        """Asks for one action a sample; an action that costs more than was granted is cut.
+        """Asks for one action per sample; one that costs more tokens than granted has ``finish="length"``.
 
         Raises:
             PolicyError: When the agent fails, returns no text, or does not count what a budget limits.

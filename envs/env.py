@@ -82,7 +82,16 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
     def __init__(
         self, interaction: Interaction, render_mode: str | None = None, *, seed: int | None = None
     ) -> None:
-        """Args: how to act in which model; one of `RENDER_MODES` or None; seed of resets without one."""
+        """Wraps an interaction; nothing is opened yet.
+
+        Args:
+            interaction: How to act in which model.
+            render_mode: One of `RENDER_MODES`, or None.
+            seed: Of the first reset that has none.
+
+        Raises:
+            UnknownNameError: When there is no such render mode.
+        """
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise UnknownNameError("render mode", render_mode, RENDER_MODES)
         self.interaction = interaction
@@ -91,6 +100,7 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
         self.observation_space = interaction.observation_space()
         self._cursor: Cursor | None = None
         if seed is not None:
+            # The first reset without a seed then starts from this one, as GEM passes it.
             self._np_random, self._np_random_seed = seeding.np_random(seed)
 
     @property
@@ -120,6 +130,7 @@ class ReasoningEnv(gymnasium.Env[Any, Any]):
         super().reset(seed=seed)
         options = options or {}
         check_options(options, ("task_id",))
+        # Task and episode seed, from this environment's generator alone.
         start = draw_start(self.model, self.np_random, options.get("task_id"))
         (self._cursor,) = self.interaction.begin([start])
         if self.render_mode == "human":
@@ -225,7 +236,7 @@ class TextEnv(ReasoningEnv):
     """
 
     def __init__(self, *, render_mode: str | None = None, seed: int | None = None, **arguments: Any) -> None:
-        """Args: see the class."""
+        """Builds the environment and opens nothing; the class docstring lists `arguments`."""
         super().__init__(text_interaction(**arguments), render_mode, seed=seed)
 
 
@@ -250,7 +261,7 @@ class ChoiceEnv(ReasoningEnv):
     interaction: ChoiceInteraction
 
     def __init__(self, *, render_mode: str | None = None, seed: int | None = None, **arguments: Any) -> None:
-        """Args: see the class."""
+        """Builds the environment and opens nothing; the class docstring lists `arguments`."""
         super().__init__(choice_interaction(**arguments), render_mode, seed=seed)
 
     @property

@@ -294,6 +294,7 @@ class ReasoningModel:
         process: tuple[float, ...],
     ) -> Transition:
         verdict, told = judged or (None, "")
+        # The step limit ends the process itself (`terminated`): depth is part of the state.
         at_limit = verdict is None and len(state.steps) >= self.max_steps
         if _is_malformed(state):
             told = self.format.complaint(action)

@@ -63,6 +63,7 @@ def set_state(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any], state: Sn
     saved = [name for name, _ in state.layers]
     if names != saved:
         raise UsageError(f"the state of {saved or 'a bare environment'} does not fit {names or 'a bare one'}")
+    # The environment last: wrappers hold plain counters, the core restores itself.
     for layer, (_, attributes) in zip(stack, state.layers, strict=True):
         # Attributes that the wrapper got after the snapshot must go, or a restored state would differ.
         for name in set(vars(layer)) - set(attributes) - _LINKS:

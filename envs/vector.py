@@ -39,7 +39,7 @@ class VectorState:
     Attributes:
         cursors: Where each episode is; None before its first reset.
         rngs: State of each random number generator.
-        finished: Which episodes are over and not restarted yet.
+        finished: Which episodes have ended and were not reset yet, [N].
     """
 
     cursors: tuple[Cursor | None, ...]
@@ -143,7 +143,7 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         A step that fails, be it in the reset of one episode, changes nothing: it may be taken again.
 
         Raises:
-            gymnasium.error.ResetNeeded: With autoreset disabled, when an episode is over.
+            gymnasium.error.ResetNeeded: With autoreset disabled, when an episode has ended.
         """
         before = list(self._cursors), self._finished
         try:
@@ -158,6 +158,7 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             raise ResetNeeded(f"episodes {stale} are over; reset them with options={{'reset_mask': ...}}")
         # NEXT_STEP: the step after an end ignores the action and resets, with reward 0 (SyncVectorEnv).
         fresh = stale if self.autoreset_mode is AutoresetMode.NEXT_STEP else []
+        # All programs committed in this step are judged in one batch: what makes N environments one.
         self._advance([index for index in range(self.num_envs) if index not in set(fresh)], actions)
         self._begin(fresh)
         rewards = np.array([self._reward(index) for index in range(self.num_envs)], dtype=np.float64)
@@ -228,6 +229,7 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         for name, value in vars(self).items():
             shared = name in ("interaction", "_cursors")
             clone.__dict__[name] = value if shared else copy.deepcopy(value, memo)
+        # The list is copied, its cursors are frozen values.
         clone._cursors = list(self._cursors)
         return clone
 
@@ -266,6 +268,7 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     def _restart_finished(self) -> dict[str, Any]:
         """Resets finished episodes; returns infos with their final observations and infos."""
         infos: dict[str, Any] = {}
+        # SAME_STEP: the end is in final_obs and final_info, the observation is already the next episode's.
         indices = np.flatnonzero(self._finished).tolist()
         for index in indices:
             cursor = self._at(index)
@@ -305,6 +308,7 @@ class ReasoningVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         if seed is None:
             return [None] * self.num_envs
         if isinstance(seed, int | np.integer):
+            # As SyncVectorEnv seeds its environments, so that both give the same episodes.
             return [int(seed) + index for index in range(self.num_envs)]
         if len(seed) != self.num_envs:
             raise UsageError(f"expected {self.num_envs} seeds, got {len(seed)}")

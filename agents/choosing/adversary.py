@@ -153,6 +153,7 @@ def _fought(search: Search, duel: _Duel) -> Search:
                 yield from duel.strike()
             except BudgetExhausted as error:
                 exhausted = True
+                # The first player may still answer; its answer is kept where the second one cannot choose.
                 queries = search.throw(error)
                 continue
             queries = search.send(answers)

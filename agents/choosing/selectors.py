@@ -57,6 +57,8 @@ def judged_programs(recording: Recording) -> list[Program]:
     for (state, action), after in recording.transitions.items():
         equal = drawn.get((state, action), [])
         before, length = paths.get(state, (0.0, 0))
+        # Equal samples have one text and so one path; the first one's tokens and log-probability stand for
+        # all.
         for first in equal[:1]:  # none for a step of the agent's own
             before += float("-inf") if first.logprob is None else first.logprob
             length += first.kept_tokens

@@ -211,9 +211,11 @@ def _transition(state: State, given: Any) -> Transition:
     after = given.state
     if type(after) is not State or after.problem_id != state.problem_id:
         raise _Odd("the next state is not one of this problem")
+    # s_{t+1} = s_t ∘ a_t: trees and journals rebuild states from their last steps.
     if not after.steps or after.steps[:-1] != state.steps:
         raise _Odd("the next state is not the state and one more step")
     terminated, truncated = _flag("terminated", given.terminated), _flag("truncated", given.truncated)
+    # Agents read `done` and then bootstrap or not; both flags at once would say both.
     if terminated and truncated:
         raise _Odd("a transition is both terminated and truncated")
     _text("feedback", given.feedback)

@@ -71,5 +71,5 @@ class Recorder:
         self.recordings: dict[str, Recording] = {}
 
     def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
-        """Told of each answered query by the driver."""
+        """Records an answered query; called by the driver."""
         self.recordings.setdefault(task.key, Recording()).add(query, answer)

@@ -343,6 +343,7 @@ class Run:
 
     def _deliver(self, batches: Sequence[Batch]) -> None:
         """Passes replies to their sessions, records them, and advances the sessions."""
+        # A dict keeps the order of arrival and names each session once.
         owners: dict[Session, None] = {}
         for batch in batches:
             if batch.error is None and len(batch.replies) != len(batch.requests):

@@ -194,6 +194,7 @@ class Session:
         expired = self._time_is_over()
         requests = []
         for index, slot in enumerate(self._turn):
+            # In order of the turn, so that a budget that pays for some queries pays for the first ones.
             if slot.open and (made := self._request(slot, expired)) is not None:
                 made.slot = index
                 requests.append(made)
@@ -212,6 +213,8 @@ class Session:
         if isinstance(query, Execute):
             granted = self._meter.reserve_executions(1)
             return self._issue(query, grant=granted) if granted else None
+        # Of samples the budget may grant fewer than asked: the next wave asks for the rest, if the rest is
+        # paid.
         grant = self._meter.reserve_samples(query.n - len(slot.samples), query.sampling.max_tokens)
         if grant is None:
             return None
@@ -248,6 +251,7 @@ class Session:
             )
             slot.samples.extend(self._remembered(query, request.grant, answer))
             return
+        # Reserved as one execution; a step without code did not need it, and gives it back.
         if isinstance(query, Advance) and isinstance(answer, Transition):
             self._meter.settle_executions(request.grant, int(answer.verdict is not None))
             answer = self._attributed(query, answer)
@@ -299,6 +303,7 @@ class Session:
         """
         paid = [slot for slot in self._turn if not isinstance(slot.query, Score)] or self._turn
         unscored = any(isinstance(slot.query, Score) and slot.answer is None for slot in self._turn)
+        # Nothing of what costs was served: the next turn could not be either.
         if unscored or not any(slot.served for slot in paid):
             self._stop("the budget is overdrawn" if self._meter.overdrawn else "the budget is spent")
         elif self._idles():

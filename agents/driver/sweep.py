@@ -63,7 +63,7 @@ def answer_within(
         sizes: Weights of policy and scorer, of which FLOPs are computed.
 
     Raises:
-        ConformanceError: When the agent goes on after `BudgetExhausted`.
+        ConformanceError: When the agent makes further queries after `BudgetExhausted`.
     """
     teller = _Teller(recording, budget, sizes)
     search = task.begin(problem, root, seed)

@@ -34,6 +34,7 @@ def step_returns(outcome: float, process: Sequence[float], alpha: float, gamma: 
     Returns:
         One return per step.
     """
+    # G_t = φ − (1 − α) P_{t−1}; the slice process[:t−1] gives P_{t−1}, and P_0 = 0.
     whole = phi(outcome, process, alpha, gamma)
     return tuple(
         whole - (1.0 - alpha) * process_return(process[:taken], gamma) for taken in range(len(process))
@@ -84,6 +85,7 @@ def _differences(group: Sequence[Sequence[float]]) -> list[list[float]]:
     valid = [returns for returns in group if _counts(returns)]
     firsts = [returns[0] for returns in valid]
     baselines = []
+    # Peers of step t: all valid episodes of the group that have a t-th step.
     for t in range(max(map(len, valid), default=0)):
         peers = [returns[t] for returns in valid if len(returns) > t]
         # A lone longest episode would have itself as its mean, and advantage 0 whatever it did.

@@ -150,7 +150,7 @@ def train(
         folder: Where weights, description and TensorBoard logs go.
         resume: Go on from the weights in `folder`, if there are any.
         alpha: α(t) of the reward; t counts updates.
-        on_progress: Told after each update.
+        on_progress: Called after each update.
 
     Raises:
         InfrastructureError: When the judge failed, so that a reward is missing.
@@ -321,6 +321,7 @@ def _algorithm(training: Training, env: Any, folder: Path, resume: bool) -> OnPo
         env,
         learning_rate=training.learning_rate,
         n_steps=training.rollout,
+        # Four minibatches per update, of all environments.
         batch_size=training.num_envs * training.rollout // 4 or 1,
         # Episodes are a few steps long and finite: what counts is the sum of rewards, φ.
         gamma=1.0,

@@ -81,6 +81,7 @@ def train_dpo(
     problems = {problem.task_id: problem for problem in data.problems}
     chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
     rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
+    # Left out, not cut: half a step is no action of the policy.
     rows = [row for row in rows if _length(row) <= settings.max_length]
     if not rows:
         raise O1CoderError(

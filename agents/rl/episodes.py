@@ -144,6 +144,7 @@ def metrics(episodes: Sequence[Episode]) -> dict[str, float]:
         ``pass_rate``, ``compile_rate``, ``pass_ratio``, ``format_compliance``, ``steps``, ``tokens``,
         ``judge_failures`` and ``untested`` (episodes without tests); NaN for a mean over nothing.
     """
+    # NaN terms mark what was not judged; they are counted, and left out of the means.
     terms = [episode.last.reward_terms for episode in episodes]
     judged = [term for term in terms if not math.isnan(term["value"])]
     untested = sum(math.isnan(term["value"]) and not math.isnan(term["compile"]) for term in terms)

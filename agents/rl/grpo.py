@@ -76,7 +76,13 @@ class StepGRPOTrainer(GRPOTrainer):
     """
 
     def __init__(self, settings: RLSettings, sampler: Sampler, monitor: Monitor, **arguments: Any) -> None:
-        """Args: how to train, what samples, what watches, the arguments of GRPOTrainer.
+        """Wires the trainer; nothing is trained yet.
+
+        Args:
+            settings: How to train.
+            sampler: Samples episodes.
+            monitor: Logs each batch, and stops a training without programs.
+            **arguments: Of `trl.GRPOTrainer`.
 
         Raises:
             UsageError: When the model's layers do not attend by a mask.
@@ -216,7 +222,12 @@ class PathModel:
     """A model that shows each token those alone that it was sampled after. Called as often as it has rows."""
 
     def __init__(self, model: Any, parents: torch.Tensor) -> None:
-        """Args: a model that shares prefixes; the parents of the rows of all calls to come, in order."""
+        """Wraps a model.
+
+        Args:
+            model: A model that shares prefixes.
+            parents: Parents of the rows of all later calls, in order, [B, T].
+        """
         self._model = model
         self._parents = parents
         self._done = 0
@@ -254,7 +265,7 @@ def train_policy(
         step_format: How steps are written.
         resume: Go on from the last checkpoint, if there is one.
         validate: Measures the policy every `validate_every` batches.
-        on_update: Told of each batch, in the main process.
+        on_update: Called with each batch, in the main process.
 
     Returns:
         The folder of the trained model.
@@ -284,6 +295,7 @@ def train_policy(
     trainer.remove_callback(PrinterCallback)
     with quiet():
         trainer.train(resume_from_checkpoint=checkpoint)
+    # The other processes wait: they would return a folder that is not there yet.
     with trainer.accelerator.main_process_first():
         if trainer.accelerator.is_main_process:
             _save(trainer, weights, task_ids, out, settings)
@@ -317,10 +329,13 @@ def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
         )
     return {
         **common_arguments(out, settings),
+        # `iterations` optimizer steps on each of `updates` batches.
         "max_steps": settings.updates * settings.iterations,
         "num_generations": settings.episodes,
         "scale_rewards": "group" if settings.credit == "outcome" else "batch",  # see `step_advantages`
         "shuffle_dataset": False,
+        # One optimizer step per batch, whatever fits into a forward pass; so results do not depend on
+        # rows_at_once.
         "gradient_accumulation_steps": settings.batch // at_once,
         "steps_per_generation": settings.batch // at_once,
         "num_iterations": settings.iterations,

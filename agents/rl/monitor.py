@@ -75,6 +75,7 @@ class Monitor:
         log |= self._reward_terms(scored, t)
         log[_WITHOUT_CODE] = float(self._without_code)
         log["monitor/divergence"] = self._divergence(found["process"], found["pass_rate"], t)
+        # t counts optimizer steps; a batch takes `iterations` of them.
         every = self._settings.validate_every * self._settings.iterations
         if self._validate is not None and every and t % every == 0:
             log |= {f"validation/{name}": value for name, value in self._validate(policy).items()}

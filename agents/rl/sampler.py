@@ -18,7 +18,14 @@ class Sampler:
     """Samples episodes. They depend on the weights, the seed and the clock t alone."""
 
     def __init__(self, settings: RLSettings, model: Model, task_ids: Sequence[str], actor: Actor) -> None:
-        """Args: how to train, the process with scorer and tests, its training problems, who samples."""
+        """Prepares to sample.
+
+        Args:
+            settings: How to train.
+            model: The process, with the scorer and the tests of the training.
+            task_ids: Its training problems.
+            actor: Samples with a copy of the policy.
+        """
         self._settings = settings
         self._model = model
         self._task_ids = task_ids

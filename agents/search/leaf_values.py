@@ -26,6 +26,8 @@ def rollout(tree: Tree, flight: Flight, expand: Expand) -> Part[float | None]:
         node = flight.node
         if node.asked >= tree.width:
             return None  # others drew here while this simulation waited for a score
+        # If nothing fresh comes back although a sample was drawn, it was a duplicate: backed up at the known
+        # mean.
         asked = node.asked
         fresh = yield from expand(tree, node, 1)
         if not fresh:

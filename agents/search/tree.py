@@ -64,7 +64,7 @@ class Node:
         value: v of an end in [0, 1]; None for other nodes, where the judge failed, and without tests.
         verdict: The outcome of committed code, None without code.
         bits: One character per test, ``"1"`` if passed; empty without code.
-        ended: Whether the episode is over here; a step that cannot be read is an end of value 0.
+        ended: Whether the episode ends here; a step that cannot be read is an end of value 0.
         closed: Whether nothing can follow: it has ended, or the prompt is longer than the policy's context.
         born: Simulations that had begun when the node was made.
         author: Who wrote the step.
@@ -277,6 +277,7 @@ class Tree:
         tree.root.parent = None
         tree.simulations = self.simulations
         kept = self.solution
+        # Nodes are compared by identity here: a solution outside of the subtree is none of it.
         tree.solution = kept if kept is not None and kept in tree.nodes else None
         return tree
 
@@ -405,6 +406,7 @@ def _below(node: Node) -> Iterator[Node]:
 
 
 def _rank(node: Node) -> tuple[float, float, int]:
+    # Among equals the oldest node wins: results do not depend on the order of a dict or of batches.
     return (standing(node.value, node.verdict), node.mean_logprob(), -node.index)
 
 

@@ -65,7 +65,7 @@ def check_agent(
         scorer: Answers `Score`; None answers 0.5.
         task_ids: Problems of the model, at least one.
         hidden: Texts that must not be reachable from the agent, what it is given and what it returns.
-        turns: Turns after which an agent that goes on is told that its budget is over.
+        turns: Turns after which an agent gets `BudgetExhausted`.
 
     Returns:
         What it did; ``print(check_agent(…))`` says it in a line.
@@ -82,6 +82,8 @@ def check_agent(
         same = (first.result.state, first.result.value) == (second.result.state, second.result.value)
         require(same, "agent.seed", "it answered differently the second time")
         plays += [first, second]
+        # Each cut also answered in part: a budget may pay for some queries of the last turn and mask the
+        # rest.
         for cut in CUTS:
             plays += [game.play(cut), game.play(cut, short=True)]
         require_nothing_hidden([agent, model, policy, scorer, first], hidden)

@@ -36,6 +36,7 @@ def check_policy(
     answers = _propose(policy, requests)
     if exact:
         require(_propose(policy, requests) == answers, "policy.seed")
+        # Batches form by chance: answers that depend on them could not be reproduced.
         alone = [_propose(policy, [request])[0] for request in requests]
         require(alone == answers, "policy.batch", "a request alone is answered differently")
         backwards = _propose(policy, requests[::-1])[::-1]

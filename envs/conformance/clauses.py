@@ -1,4 +1,4 @@
-"""The clauses of the contracts that the conformance kit checks, and how a broken one is told.
+"""The clauses of the contracts that the conformance kit checks, and the error of a broken one.
 
 What an object can reach: the texts that anybody who holds it could read, by following references.
 """
@@ -44,7 +44,7 @@ CLAUSES: Mapping[str, str] = MappingProxyType(
         "hidden": "nothing hidden can be reached from the object or is part of what it returns",
     }
 )
-"""What is promised, by the id that `ConformanceError` names."""
+"""Clauses by the id that `ConformanceError` names."""
 
 
 def require(condition: bool, clause: str, detail: str = "") -> None:

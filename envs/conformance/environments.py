@@ -74,6 +74,7 @@ def check_environment(
     _check_fresh(records)
     for record in records:
         _check_record(env, record, reward_range)
+    # Another object with the same seed, then the same object again: hidden state shows in the second.
     require(_same(records, _run(make(), script, seed=0)), "env.seed", "two environments differ")
     require(_same(records, _run(env, script, seed=0)), "env.seed", "a second run of one environment differs")
     _check_clones(make(), script)
@@ -134,6 +135,7 @@ def _check_reward(reward: Any, info: dict[str, Any], reward_range: tuple[float, 
 
 
 def _check_fresh(records: Sequence[Record]) -> None:
+    # All pairs: a cached dict that comes back much later is shared as well.
     for one, other in itertools.combinations(records, 2):
         shared = _shares_data(one.observation, other.observation)
         require(not shared and not _shares_data(one.info, other.info), "env.fresh")
@@ -141,6 +143,7 @@ def _check_fresh(records: Sequence[Record]) -> None:
 
 def _check_clones(env: Env, script: Sequence[Any]) -> None:
     """Forks, restores and goes on, in the middle of the script."""
+    # In the middle of an episode, where a forgotten field would change what follows.
     half = len(script) // 2
     _run(env, script[:half], seed=1)
     try:

@@ -76,6 +76,7 @@ class ChoiceInteraction:
         """Takes the chosen proposal at each cursor and draws the next ones, in one batch."""
         cursors = []
         for cursor, action in moves:
+            # Every offer was advanced to when it was made; choosing one costs nothing more.
             transition = cursor.offers[self._index(action)].transition
             cursors.append(Cursor(transition.state, transition, cursor.seed, cursor.tokens))
         return self._offered(cursors)
@@ -173,4 +174,5 @@ def _with_offers(cursor: Cursor, offers: tuple[Offer, ...]) -> Cursor:
 
 def _request_seed(episode_seed: int, state: State) -> int:
     """Returns a seed in [0, 2^31) that depends on the episode's seed and the path to `state` only."""
+    # The path is in the seed: environments that come to one state by other batches draw the same proposals.
     return int(content_hash([episode_seed, state.to_row()], 4), 16) >> 1

@@ -1,4 +1,4 @@
-"""How an agent meets the reasoning model: what it sees, what it may do, what it is told.
+"""Interactions: the observations, actions and infos through which an agent uses the reasoning model.
 
 An interaction is a value without a position. An environment is an interaction and a cursor; a vector
 environment is an interaction and N cursors. So both are the same process by construction.
@@ -43,7 +43,7 @@ class Cursor:
 
     @property
     def done(self) -> bool:
-        """Whether the episode is over."""
+        """Whether the episode has ended."""
         return self.transition is not None and self.transition.done
 
 
@@ -107,7 +107,7 @@ def with_alpha(interaction: Interaction, alpha: float) -> Interaction:
 
 
 def check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Refuses options of `reset` that are not known: a misspelt one would start a random problem.
+    """Refuses unknown options of `reset`: a misspelt one would start a random problem.
 
     Raises:
         UnknownNameError: With the names that are known.

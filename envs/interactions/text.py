@@ -49,6 +49,7 @@ class UnicodeText(Space[str]):
 
     def sample(self, mask: Any | None = None, probability: Any | None = None) -> str:
         """Draws a non-empty printable text of at most `SAMPLE_CHARS` characters; masks mean nothing here."""
+        # Short and printable: samples feed checkers and demos, and surrogates cannot be encoded.
         length = self.np_random.integers(1, min(self.max_length, SAMPLE_CHARS), endpoint=True)
         return "".join(self.np_random.choice(PRINTABLE, size=length).tolist())
 
@@ -169,6 +170,7 @@ def text_interaction(*, observation_format: str = "dict", **settings: Any) -> Te
 def messages(problem: Problem, step_format: StepFormat, state: State) -> list[dict[str, str]]:
     """Returns what a chat model is shown for the next step; the steps so far are the last turn."""
     shown = step_format.prompt(problem, state)
+    # The opening of the next step is left out: the answer to these messages is an action, header included.
     steps = shown.prefill.removesuffix(shown.opening)
     turns = (*shown.messages, ("assistant", steps)) if steps else shown.messages
     return [{"role": role, "content": content} for role, content in turns]

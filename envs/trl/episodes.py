@@ -18,7 +18,7 @@ class Episode:
     Attributes:
         state: Where it is.
         transitions: So far.
-        stop: What the last step is paid if nothing follows; None once the episode is over.
+        stop: Reward of the last step if nothing follows; None once the episode has ended.
     """
 
     state: State

@@ -55,7 +55,12 @@ class Phi:
     __name__ = "phi"
 
     def __init__(self, scorer: StepScorer | None = None, constants: RewardConstants = DEFAULTS) -> None:
-        """Args: the scorer (None: the heuristic one), α, γ and τ."""
+        """Fixes scorer and constants.
+
+        Args:
+            scorer: The step scorer; None is the heuristic one.
+            constants: α, γ and τ of φ.
+        """
         self._scorer = scorer
         self._constants = constants
 
@@ -86,7 +91,12 @@ class Combined:
     """
 
     def __init__(self, *parts: tuple[Callable[..., Rewards], float], name: str = "combined") -> None:
-        """Args: reward functions with their weights; what trainers log the sum as."""
+        """Combines reward functions.
+
+        Args:
+            *parts: Reward functions with their weights.
+            name: Name under which trainers log the sum.
+        """
         self._parts = parts
         self.__name__ = name
 
@@ -99,6 +109,7 @@ class Combined:
 
 def _weighted(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
     known = [value * weight for value, weight in zip(values, weights, strict=True) if value is not None]
+    # One unknown part makes the sum unknown: beside other functions TRL would count the None as 0.
     return sum(known) if len(known) == len(values) else None
 
 

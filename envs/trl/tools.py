@@ -52,5 +52,5 @@ class RewardingTools(ReasoningTools):
     """An episode that pays its own reward."""
 
     def get_reward(self) -> float | None:
-        """Returns `reward`; the trainer calls it when the episode is over."""
+        """Returns `reward`; the trainer calls it when the episode has ended."""
         return self.reward

@@ -44,7 +44,7 @@ class VerifyRequest(BaseVerifyRequest):
 
 
 class VerifyResponse(BaseVerifyResponse):
-    """The reward, and what came of the program."""
+    """The reward, and the verdict on the program."""
 
     model_config = ConfigDict(extra="allow")
     outcome: str
@@ -97,6 +97,7 @@ class O1CoderGymnasium(GymnasiumServer):
         if session_id not in self.session_state:
             raise UsageError("no episode is running; reset first")
         model, chain = self.session_state[session_id]
+        # In a thread: judging blocks, and one event loop serves all sessions.
         (transition,) = await asyncio.to_thread(model.advance, [(chain, extract_text(action))])
         self.session_state[session_id] = model, transition.state
         if math.isnan(transition.reward):

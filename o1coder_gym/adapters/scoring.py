@@ -111,6 +111,7 @@ def score(
 
 def score_all(items: Sequence[tuple[str | None, GroundTruth]]) -> list[Score]:
     """Judges programs as one batch; errors as of `score`."""
+    # Answers without a program are not judged; they score 0 without taking a worker.
     verdicts = iter(shared_judge().evaluate(_submissions(items)))
     return [Score(None if code is None else next(verdicts)) for code, _ in items]
 

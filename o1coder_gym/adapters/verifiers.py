@@ -53,6 +53,7 @@ class ProblemTask(vf.Task[ProblemData, vf.State, vf.TaskConfig]):
         """Judges once; the reward reads what was found."""
         truth = read_ground_truth(self.data.truth)
         (found,) = await score_all_async([(_program(trace, self.data), truth)])
+        # Metrics run before rewards: the program is judged once, and a masked score raises here.
         trace.info["solved"] = found.demand()
         trace.info["outcome"] = found.outcome
         return {"pass_ratio": found.pass_ratio, "program": float(found.verdict is not None)}

@@ -99,8 +99,8 @@ def run_benchmark(
         rows: The problems of `plan.task_ids`, where they are read already or are your own.
         resume: Whether to go on with the run that `out` holds; nothing paid for is paid again.
         on_start: Called when all that the plan names is loaded, before the first problem.
-        on_row: Told of each new row of the whole budget as it comes.
-        on_warning: Told in a line of problems that lack tests.
+        on_row: Called with each new row of the whole budget as it comes.
+        on_warning: Called with a line about problems that lack tests.
 
     Returns:
         All rows, those that the folder had before too.
@@ -158,7 +158,7 @@ def run_plan(
         rows: The problems of `plan.task_ids`, with their hidden tests.
         tools: What the plan names.
         folder: Opened with `plan` as its config.
-        report: Told of each new row as it comes.
+        report: Called with each new row as it comes.
 
     Returns:
         All rows; those without an answer have an `error`.

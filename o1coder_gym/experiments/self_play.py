@@ -108,8 +108,8 @@ def self_play(
         config: Of the run, e.g. from `read_config`.
         out: The run folder: a folder per stage, curve.jsonl, tested.jsonl, report.md, curve.png.
         resume: Whether to go on with the run that `out` holds; finished stages are not done again.
-        tell: Told of each stage and measurement, in a line.
-        on_warning: Told in a line of problems without public tests.
+        tell: Called with each stage and measurement, in a line.
+        on_warning: Called with a line about problems without public tests.
         search: Runs searches, for a caller that shows them.
         train: Trains by RL, likewise.
 
@@ -144,7 +144,7 @@ def run_stages(stages: Stages, start: Learned, schedule: Schedule, folder: RunFo
         start: What there is before.
         schedule: Which stages, how often.
         folder: Of the run; one folder per stage in ``iteration-NN/``, measurements in ``curve.jsonl``.
-        tell: Told of each stage.
+        tell: Called with each stage.
 
     Returns:
         What was learned last.

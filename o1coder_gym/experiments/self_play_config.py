@@ -152,6 +152,7 @@ class SelfPlayConfig:
         Args:
             started: Configuration row of that run; None where there is none.
         """
+        # Its rows, finished stages and seeds were made by the old rule; the other one would mix two runs.
         earlier = started is not None and "seed_rule" not in started
         return replace(self, seed_rule="added") if earlier else self
 

@@ -98,7 +98,7 @@ class Shard:
 
 
 Report = Callable[[SearchTree], None]
-"""Told of each new tree."""
+"""Called with each new tree."""
 
 Search = Callable[
     [SynthesisPlan, Sequence[Problem], Mapping[str, Tests], RunFolder, str, Report], list[O1CoderError]
@@ -125,7 +125,7 @@ def search_all(
         tests: Generated tests by task id.
         folder: Opened with `plan` as its config.
         executor: Spec of the executor.
-        report: Told of each new tree.
+        report: Called with each new tree.
 
     Returns:
         Why searches failed, one error each.
@@ -222,7 +222,7 @@ def synthesize_trees(
         scorer: What `plan.scorer` names.
         judge: Runs programs.
         folder: Opened with `plan` as its config.
-        report: Told of each new tree as it comes.
+        report: Called with each new tree as it comes.
 
     Returns:
         Why searches failed, one error each; a resumed run tries them again.
@@ -278,7 +278,7 @@ def completed(
         policy: Completes them; None is the driver's.
 
     Yields:
-        What became of a tree's completions, and the tree with them.
+        The result of a tree's completions, and the tree with them.
     """
     found: dict[str, tuple[SearchTree, list[int], list[Rollout]]] = {}
     tasks = []

@@ -103,7 +103,7 @@ class RealStages:
         Args:
             config: Of the run.
             out: Folder of the run; generated tests are kept there.
-            on_warning: Told in a line of problems without public tests.
+            on_warning: Called with a line about problems without public tests.
             search: Runs searches, for a caller that shows them.
             train: Trains by RL, likewise.
 
@@ -243,6 +243,7 @@ class RealStages:
             tests=self._tests,
         )
         seed = self._derive(run.seed, "rl", settings.seed, iteration) % _TORCH_SEEDS
+        # Another seed per iteration, or each would meet the problems in the same order.
         settings = replace(settings, seed=seed, max_tokens=run.max_tokens)
         with RunFolder.open(folder / "log", {"settings": settings.to_row()}, resume=True) as log:
             training = Training(learned.policy, process, folder, log, settings, run.format, resume=True)

@@ -161,9 +161,9 @@ def run_suite(
         out: The run folder, with a report over all plans if there are several.
         shard: ``i/n`` runs every n-th problem from the i-th on, in a folder below; empty runs all.
         resume: Whether to go on with the run that `out` holds.
-        skip_bad: Whether malformed rows of problem sets are left out; `on_warning` is told of each.
-        on_row: Told of each new row as it comes.
-        on_warning: Told in a line of rows left out, and of problems that lack tests.
+        skip_bad: Whether malformed rows of problem sets are left out; `on_warning` is called with each.
+        on_row: Called with each new row as it comes.
+        on_warning: Called with a line about rows left out, and problems that lack tests.
         run: Runs a plan; None is `run_benchmark` with `on_row` and `on_warning`.
 
     Returns:
@@ -265,6 +265,7 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
     several = [unit for unit, limits in units.items() if len(set(limits)) > 1]
     if len(several) > 1:
         raise UsageError(f"only one unit can have several budgets, got several of {' and '.join(several)}")
+    # One run with the largest budget; answers within the smaller ones are replayed from it (`driver.sweep`).
     largest = {unit: max(limits) for unit, limits in units.items() if limits}
     whole = Budget(**largest, seconds=suite.seconds)
     smaller = [
@@ -302,6 +303,7 @@ def _controls(specs: Sequence[str]) -> list[str]:
     found = [] if "greedy" in names else ["greedy"]
     if RANDOM_PICK not in names:
         sampler = next((spec for spec, name in zip(specs, names, strict=True) if name == "best_of_n"), "")
+        # The same rollouts as its counterpart: neither may stop early or choose.
         kept = [pair for pair in agent_spec(sampler).arguments if pair[0] not in ("select", "early_stop")]
         if "?" in sampler:
             found.append(str(Spec(RANDOM_PICK, None, tuple(kept))))

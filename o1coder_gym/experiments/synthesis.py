@@ -98,8 +98,8 @@ def synthesize(
         add: Folders of earlier data to unite with (D ∪ D').
         executor: Where searches run: ``serial``, ``processes?workers=2``, …; the trees are the same.
         resume: Whether to go on with the run that `out` holds; no search is paid for twice.
-        on_tree: Told of each new tree as it comes.
-        on_warning: Told in a line of problems without public tests.
+        on_tree: Called with each new tree as it comes.
+        on_warning: Called with a line about problems without public tests.
         search: Runs the searches, for a caller that shows them.
 
     Returns:
@@ -142,6 +142,7 @@ def _load_tools(plan: SynthesisPlan, executor: str) -> None:
 def _harvest(plan: SynthesisPlan, rules: HarvestRules, earlier: Sequence[ProcessData], out: Path) -> None:
     """Turns the folder's trees into rows, unless that was done with the same trees and rules."""
     place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
+    # In order of the plan: trees are appended as searches finish, and data must not depend on that.
     rows = sorted(tree_rows(out), key=lambda row: (row["seed"], place[row["task_id"]]))
     trees = [SearchTree.from_row(row) for row in rows]
     versions = package_versions("torch", "transformers", "vllm")

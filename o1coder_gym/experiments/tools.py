@@ -215,6 +215,7 @@ def _tests(
     made: dict[str, Tests] = {}
     for start in range(0, len(problems), _BATCH):
         batch = problems[start : start + _BATCH]
+        # Without a reference: agents see these tests, and a reference is an answer.
         made |= store.tests([TestRequest(problem, _TESTS_PER_PROBLEM) for problem in batch])
     return made
 

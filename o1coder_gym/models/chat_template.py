@@ -54,6 +54,7 @@ def with_template_arguments(tokenizer: Tokenizer, arguments: Mapping[str, Any] |
         return tokenizer
     if not tokenizer.chat_template:
         raise UsageError(f"template arguments {dict(arguments)}: the model has no chat template")
+    # Names go into the template's source: anything else than an identifier would be code in it.
     for name in arguments:
         if not name.isidentifier():
             raise UsageError(f"template argument {name!r} is no name of a variable")
@@ -157,6 +158,7 @@ def training_tokens(tokenizer: Tokenizer, turns: Sequence[Turn], answer: str) ->
         answer: The whole answer, openings of steps included.
     """
     first, *later = [*opening_ends(answer), len(answer)]
+    # Up to the first opening, as the policy is prompted; from there in the pieces that it samples.
     ids = encode_prompt(tokenizer, turns, answer[:first])
     # where the prompt's last characters and the opening's first are one token, it belongs to the answer
     prompt = ids[: _first_difference(encode_prompt(tokenizer, turns), ids)]

@@ -170,6 +170,7 @@ def export_policy(run: Path, step: int | None = None, out: Path | None = None) -
     if base:
         from peft import PeftModel
 
+        # A checkpoint of LoRA holds adapters alone; their base is named in their configuration.
         model = PeftModel.from_pretrained(model, str(folder))
     save_merged(model, tokenizer, target)
     versions = package_versions("torch", "transformers", "peft")

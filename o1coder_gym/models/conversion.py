@@ -33,6 +33,7 @@ def convert_gguf(gguf: Path, folder: Path, *, tie_embeddings: bool = False) -> N
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
     model: Any = transformers.AutoModelForCausalLM.from_pretrained(gguf.parent, **options)
     if tie_embeddings:
+        # The finer of the two stored matrices; both names then share one tensor, as in the published model.
         model.get_input_embeddings().weight = model.get_output_embeddings().weight
         model.config.tie_word_embeddings = True
 
@@ -40,6 +41,7 @@ def convert_gguf(gguf: Path, folder: Path, *, tie_embeddings: bool = False) -> N
     end_of_text = tokenizer.convert_tokens_to_ids("<|endoftext|>")
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end_of_turn)
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(model.config.pad_token_id)
+    # Clean-up would drop blanks before punctuation, and decoded code would differ from what was sampled.
     tokenizer.clean_up_tokenization_spaces = False
     tokenizer.model_max_length = model.config.max_position_embeddings
     ends = [end_of_turn] if end_of_text in (None, end_of_turn) else [end_of_turn, end_of_text]

@@ -193,6 +193,7 @@ def _trainer(
 
     project_completions_only()
     share_prefixes(model)
+    # Tokens, not messages: TRL would render them by its own template, and prompts could differ from search.
     as_tokens = _given if "input_ids" in train_rows[0] else _sft_row if stage == "sft" else _dpo_row
     sets = [
         Dataset.from_list([as_tokens(row, tokenizer) for row in rows]) if rows else None

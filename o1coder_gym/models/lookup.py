@@ -189,7 +189,7 @@ def model_path(name: str, *, on_progress: Progress | None = None) -> Path:
 
     Args:
         name: One of `KNOWN_MODELS` or `BUNDLED_MODELS`, a local folder, or a Hugging Face id ``owner/model``.
-        on_progress: Told what is being fetched.
+        on_progress: Called with the stage and the bytes fetched.
 
     Raises:
         WeightsError: When there is no such model, it cannot be fetched or verified, or the cache folder

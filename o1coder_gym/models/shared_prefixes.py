@@ -1,4 +1,4 @@
-"""Prefixes that the rows of a batch share are computed once, in forward and backward pass of every training.
+"""Shared prefixes: rows of a batch that begin alike are computed once, in forward and backward passes.
 
 Rows are merged into trees where they begin alike. A token is a node: it attends to its ancestors and itself,
 and its position is its depth, so that each row is what it would be alone. The backbone is shown one row a
@@ -85,6 +85,7 @@ class _Tree:
 
     def sees(self, size: int) -> np.ndarray:
         """Returns which node attends to which, [N, N]; padding attends to itself: an empty softmax is NaN."""
+        # [N, N], in order of numbering: row i is the set of nodes that node i attends to.
         table = np.eye(size, dtype=bool)
         # Parents come before children, so a parent's row is complete when a child takes it over.
         for node, parent in enumerate(self.parents):
@@ -114,6 +115,7 @@ def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None)
         tree_of.append(_join(trees, real))
         tree = trees[tree_of[-1]]
         for place, (token, parent) in enumerate(zip(tokens, above[row], strict=True)):
+            # Equal tokens below equal parents are one node: that is the merge.
             if parent != _PADDING:
                 nodes[row, place] = tree.node(int(nodes[row, parent]) if parent >= 0 else -1, token)
     size = max(len(tree.ids) for tree in trees)
@@ -121,6 +123,7 @@ def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None)
         return None
     # The state that predicts a token is its parent's, which behind a branch is not the one before it.
     reads = nodes.copy()
+    # Position t of `reads` is read to predict token t + 1.
     for row, place in zip(*np.nonzero(nodes[:, 1:] >= 0), strict=True):
         if (parent := above[row][place + 1]) >= 0:
             reads[row, place] = nodes[row, parent]
@@ -161,6 +164,7 @@ def _join(trees: list[_Tree], row: Sequence[int]) -> int:
         shorter = min(len(row), len(tree.first))
         alike = np.equal(row[:shorter], tree.first[:shorter])
         shared = shorter if alike.all() else int(alike.argmin())
+        # Half of it or more: masks grow with N², so unlike rows in one tree cost more than they share.
         if shared * 2 >= len(row):
             return index
     trees.append(_Tree(row))
@@ -168,10 +172,10 @@ def _join(trees: list[_Tree], row: Sequence[int]) -> int:
 
 
 class SharedPrefixes:
-    """Hooks of a backbone that pack what it is given and unpack what it gives.
+    """Hooks of a backbone that pack its input rows into trees and unpack its hidden states.
 
-    They act on calls of several rows without a cache, positions or a mask of the caller's own. A call may
-    name ``parents``, see `grow`.
+    They act on calls without a cache, positions or a 4-dimensional mask of the caller. A call may pass
+    ``parents``, see `grow`.
     """
 
     def __init__(self, backbone: Any) -> None:
@@ -198,7 +202,7 @@ class SharedPrefixes:
     def _pack(
         self, backbone: Any, args: tuple[Any, ...], given: dict[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
-        """Puts trees in the place of rows."""
+        """Replaces rows by trees."""
         parents = given.pop("parents", None)
         inputs = {**dict(zip(("input_ids",), args, strict=False)), **given}
         self._forest = None
@@ -218,7 +222,7 @@ class SharedPrefixes:
         return (), inputs | {"attention_mask": forest.attention(self._dtype)}
 
     def _unpack(self, backbone: Any, args: tuple[Any, ...], output: Any) -> Any:
-        """Gives each row the states of its nodes."""
+        """Gathers the states of each row from its nodes."""
         if self._forest is not None:
             states = output.last_hidden_state.flatten(0, 1)  # [G · N, D]
             output.last_hidden_state = states[self._forest.places]  # [B, T, D]
@@ -227,7 +231,7 @@ class SharedPrefixes:
 
 
 def _are_rows(inputs: dict[str, Any]) -> bool:
-    """Tells whether inputs are whole rows of tokens that nothing else speaks of."""
+    """Whether inputs are full rows of token ids, without cache, positions or embeddings."""
     ids, mask = inputs.get("input_ids"), inputs.get("attention_mask")
     others = ("past_key_values", "position_ids", "inputs_embeds", "use_cache", "output_router_logits")
     if ids is None or any(inputs.get(name) not in (None, False) for name in others):
@@ -236,16 +240,16 @@ def _are_rows(inputs: dict[str, Any]) -> bool:
 
 
 def share_prefixes(model: Any) -> bool:
-    """Has a model compute prefixes that rows of a batch share once, if all its layers attend by a given mask.
+    """Makes a model compute shared prefixes once, if all its layers attend by a given mask.
 
-    That is tried, with two short rows: models with recurrent layers or an attention of their own keep
-    computing row by row.
+    It is tried with two short rows: models with recurrent layers or an attention of their own keep computing
+    row by row.
 
     Args:
         model: Of transformers, with a head, not wrapped by PEFT yet.
 
     Returns:
-        Whether it does; with ``parents=`` it can be called only then.
+        Whether it does; only then the model accepts ``parents=``.
     """
     backbone = model.base_model
     hooks = SharedPrefixes(backbone)
@@ -260,7 +264,7 @@ def share_prefixes(model: Any) -> bool:
 
 
 def _agrees(backbone: Any, hooks: SharedPrefixes) -> bool:
-    """Tells whether the states of rows are the same, packed and plain."""
+    """Whether packed and plain rows have the same hidden states."""
     import torch
 
     device = next(backbone.parameters()).device
@@ -291,7 +295,13 @@ class NeighbourOrder:
     """
 
     def __init__(self, rows: Sequence[Sequence[int]], run: int, seed: int) -> None:
-        """Args: tokens of each row; rows of a forward pass; seed of the orders."""
+        """Sorts the rows.
+
+        Args:
+            rows: Tokens of each row.
+            run: Rows of a forward pass, ≥ 1.
+            seed: Of the orders, one per epoch.
+        """
         self._sorted = sorted(range(len(rows)), key=lambda row: list(rows[row]))
         self._run = run
         self._seed = seed

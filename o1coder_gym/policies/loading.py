@@ -69,6 +69,7 @@ def load_policy(spec: str, *, format: str = "pseudocode") -> Policy:
     _refuse_bare_model(spec)
     _LOG.info("policy %s, %s steps", spec, format)
     entry, _ = registry.entry_of("policy", policy_spec(spec), spec)
+    # Plug-ins of the older entry-point group read the rest of the spec themselves.
     if entry.earlier and ":" in spec:
         return entry.object()(spec.partition(":")[2], step_format)
     policy = registry.make("policy", policy_spec(spec), spec, step_format=step_format)

@@ -200,12 +200,14 @@ class OpenAIEngine:
             PolicyError: When a server refuses a prompt for another reason, or none answers after all tries.
         """
         asked = time.monotonic()
+        # Probed before requests run in parallel: each of them needs to know.
         if requests and not requests[0].prompt_ids:
             self._continuation()
         if self._settings.draws == "server" and self._abilities.choices:
             return list(
                 self._pool.map(lambda request: self._answer(request, range(request.n), asked), requests)
             )
+        # One continuation a request; the iterator puts them back together in order.
         singles = [(request, range(i, i + 1)) for request in requests for i in range(request.n)]
         found = chain.from_iterable(self._pool.map(lambda one: self._answer(one[0], one[1], asked), singles))
         return [tuple(islice(found, request.n)) for request in requests]

@@ -84,7 +84,13 @@ class ScriptedPolicy:
         draw: Literal["random", "cycle"] = "random",
         step_format: StepFormat = PSEUDOCODE,
     ) -> None:
-        """Args: scripts by task id or ``"*"``, how samples are drawn, how steps are written."""
+        """Prepares to propose.
+
+        Args:
+            scripts: By task id, or ``"*"`` for all others.
+            draw: ``"random"`` by weight, or ``"cycle"`` in order.
+            step_format: How steps are written.
+        """
         self.scripts = scripts
         self.draw = draw
         self.step_format = step_format

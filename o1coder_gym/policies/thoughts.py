@@ -18,7 +18,7 @@ LEAST_FOR_ACTION = 16
 
 @dataclass(frozen=True, slots=True)
 class _Thought:
-    """A thought and the request that goes on behind it.
+    """A thought and the request for the action behind it.
 
     Attributes:
         text: Tags included, as it is recorded.

@@ -65,6 +65,7 @@ class TokenText:
         opening = request.prompt.opening
         written = ids[: len(ids) - ended]
         end = request.boundary(opening + self.decode(written))
+        # The boundary is found in text, and cut on ids, which the next prompt is made of.
         kept = len(written) if end is None else self.trim(written, end - len(opening))
         return Completion(
             text=self.decode(ids[:kept]),

@@ -127,6 +127,7 @@ def _isotonic(logits: np.ndarray, targets: np.ndarray) -> Calibration:
     blocks: list[list[float]] = []  # [sum of targets, examples, knots]
     for total, count in zip(np.bincount(places, weights=targets), counts, strict=True):
         blocks.append([float(total), float(count), 1.0])
+        # A block whose mean is not above the one before it violates the order: both are pooled to their mean.
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]:
             last = blocks.pop()
             blocks[-1] = [one + other for one, other in zip(blocks[-1], last, strict=True)]

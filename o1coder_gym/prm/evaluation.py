@@ -94,6 +94,7 @@ def evaluate_scorer(
     targets = np.asarray([row.soft if soft else row.hard for row in rows], float)
     hard = np.asarray([row.hard for row in rows], float)
     every = range(len(rows))
+    # By depth too: late prefixes are easier to tell apart, and over all depths that looks like skill.
     by_depth = {depth: [i for i in every if rows[i].state.depth == depth] for depth in _depths(rows)}
     programs = [i for i in every if rows[i].state.code is not None]
     values = np.asarray([row.value for row in rows], float)

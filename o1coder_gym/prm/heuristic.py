@@ -52,6 +52,7 @@ def _plan_score(problem: Problem, state: State) -> float:
     length = min(1.0, len(text.split()) / _WORDS_OF_A_PLAN)
     structure = min(1.0, len(_STRUCTURE.findall(text)) / 3)
     asked = _words(question(problem))
+    # Over the smaller set, so that neither a short step nor a short question caps it.
     relevance = len(words & asked) / max(1, min(len(words), len(asked)))
     novelty = len(words - said) / max(1, len(words))
     return round(0.1 + 0.2 * (length + structure + relevance + novelty), 6)

@@ -35,7 +35,13 @@ class StepModel:
     """Computes the logits of steps."""
 
     def __init__(self, backbone: nn.Module, head: nn.Module, pad: int) -> None:
-        """Args: maps tokens to hidden states [B, T, D]; maps [K, D] to logits [K]; id of padding."""
+        """Joins backbone and head, both in evaluation mode.
+
+        Args:
+            backbone: Maps tokens to hidden states, [B, T] to [B, T, D].
+            head: Maps hidden states to logits, [K, D] to [K].
+            pad: Token id of padding.
+        """
         self.backbone = backbone.eval()
         # float32, as it was trained: hidden states are large and nearly alike, and their differences count
         self.head = head.to(next(backbone.parameters()).device, torch.float32).eval()
@@ -93,6 +99,7 @@ class StepModel:
         prompts = [row.ids[: max(row.marks, default=-1) + 1] for row in rows]
         prefixes.compute([prefixes.tree.insert(ids) for ids in prompts])
         paths = [prefixes.segments(ids) for ids in prompts]
+        # [T, E] a row, of its segments from first to last.
         hidden = [torch.cat([one.hidden for one in path if one.hidden is not None]) for path in paths]
         prefixes.tree.evict()
         return hidden
@@ -103,6 +110,7 @@ class StepModel:
         longest = max(len(row.ids) for row in rows)
         ids = torch.tensor([[*row.ids, *[self._pad] * (longest - len(row.ids))] for row in rows])
         lengths = torch.tensor([len(row.ids) for row in rows])
+        # [B, T]; rows are padded on the right, behind all marks.
         mask = torch.arange(longest) < lengths[:, None]
         return self.backbone(
             input_ids=ids.to(device), attention_mask=mask.long().to(device), use_cache=False

@@ -51,7 +51,14 @@ class ModelScorer:
         calibration: Calibration = UNCALIBRATED,
         batch_tokens: int = 16384,
     ) -> None:
-        """Args: the model, what it reads, from logit to score, tokens of a forward pass at most."""
+        """Joins model and text.
+
+        Args:
+            model: Computes logits.
+            text: Encodes states for it.
+            calibration: Maps a logit to a score in [0, 1].
+            batch_tokens: Tokens of a forward pass at most, padding included.
+        """
         self.model = model
         self.text = text
         self.calibration = calibration
@@ -106,6 +113,7 @@ class ModelScorer:
                     (problem, prefix): _Read(0.0, tokens)
                     for prefix, tokens in zip(scored, lengths, strict=True)
                 }
+        # The model is not for several threads, a batch is; other threads get their turn between batches.
         for batch in self.batches([len(encoded.ids) for _, _, encoded in chains]):
             with self._lock:
                 found = self.model.logits([chains[index][2] for index in batch])

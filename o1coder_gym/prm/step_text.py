@@ -111,7 +111,14 @@ class StepText:
     def __init__(
         self, tokenizer: Tokenizer, step_format: StepFormat, layout: Layout, max_length: int
     ) -> None:
-        """Args: the model's tokenizer, how steps are written, how they are laid out, tokens that fit."""
+        """Prepares to encode.
+
+        Args:
+            tokenizer: The model's.
+            step_format: How steps are written.
+            layout: How a question and its steps are laid out.
+            max_length: Longest chain in tokens.
+        """
         self.tokenizer = tokenizer
         self.max_length = max_length
         self._format = step_format

@@ -104,6 +104,7 @@ def assembled(
     given = weights or {}
     whole: dict[State, PathRow] = {}
     for path in paths:
+        # A path of several runs stays as long as one of them has weight.
         if max(given.get(name, 1.0) for name in path.sources) == 0:
             continue
         known_path = whole.setdefault(path.state, path)
@@ -151,7 +152,7 @@ def _each_once(problems: Iterable[Problem]) -> dict[str, Problem]:
 
 
 def merged(data: Iterable[ProcessData], *, decay: float = 1.0) -> ProcessData:
-    """Returns D ∪ D' ∪ … (Algorithm 1, step 6), with labels and pairs made anew.
+    """Returns D ∪ D' ∪ … (Algorithm 1, step 6), with new labels and pairs.
 
     Values of equal prefixes are averaged by visits, and each row keeps what each source found. An end that
     several runs came to counts once.

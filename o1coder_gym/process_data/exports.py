@@ -138,6 +138,7 @@ def _write_table(rows: list[dict[str, Any]], name: str, folder: Path, stem: str)
 
 def _whole(data: ProcessData) -> Iterator[Trajectory]:
     """Yields the trajectories in which every step has a label, as other trainers expect."""
+    # Other trainers take a label list as long as the steps; a hole would shift it.
     return (one for one in trajectories(data.prefixes) if None not in one.rows)
 
 

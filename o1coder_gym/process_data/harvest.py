@@ -85,6 +85,7 @@ def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[
     if any(node.outcome is Outcome.NO_TESTS for node in tree.nodes):
         drops["prefix: the problem has no tests"] += len(tree.nodes) - 1
         return
+    # [N] each: ends, and passing ends, at or below every node.
     ends, passing = _below(tree, _is_end), _below(tree, _passes)
     completions = dict(tree.completions)
     for index, node in enumerate(tree.nodes):

@@ -91,6 +91,7 @@ def credited(rows: Sequence[PrefixRow]) -> tuple[PrefixRow, ...]:
     kept: dict[tuple[str, Step], PrefixRow] = {}
     for row in rows:
         if row.passing:
+            # The step itself, wherever it stands: a repair keeps it word for word behind another prefix.
             key = row.state.problem_id, row.state.steps[-1]
             if key not in kept or (row.hard, row.soft) > (kept[key].hard, kept[key].soft):
                 kept[key] = row

@@ -244,6 +244,7 @@ def _field(row: Mapping[str, Any], name: str) -> Any:
 
 
 def _state(row: Mapping[str, Any], kind: str) -> State:
+    # Before anything else: fields of another version may mean something else.
     if _field(row, "schema") != SCHEMA:
         raise RowError(f"field 'schema': got {row['schema']!r}, this version reads {SCHEMA}")
     if _field(row, "kind") != kind:

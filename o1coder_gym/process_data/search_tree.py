@@ -82,7 +82,7 @@ class NodeParting:
 
 @dataclass(frozen=True, slots=True)
 class SearchTree:
-    """A search that is over.
+    """A finished search.
 
     Attributes:
         problem: The question, public tests included; no hidden ones.
@@ -179,6 +179,8 @@ class SearchTree:
             raise JournalError(f"search tree: got schema {row.get('schema')}, expected {SCHEMA}")
         try:
             nodes, trace = _nodes(row), tuple(zip(*row["trace"], strict=True))
+            # Earlier versions gave programs without tests the value 1; that evaluation is taken back on
+            # reading.
             untested = {index for index, node in enumerate(nodes) if _valued_untested(node)}
             return cls(
                 problem=problem_row_from_json(row["problem"]).problem,

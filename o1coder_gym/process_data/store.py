@@ -41,6 +41,7 @@ def write_data(folder: Path, data: ProcessData) -> str:
     # First the manifest goes, last it comes: a folder with one is whole, wherever a writer was killed.
     (folder / MANIFEST).unlink(missing_ok=True)
     digest = hashlib.sha256()
+    # The hash covers the rows as written, so that equal data have equal hashes whatever made them.
     for name in FILES:
         content = "".join(json.dumps(row) + "\n" for row in _rows(data, name)).encode()
         digest.update(content)

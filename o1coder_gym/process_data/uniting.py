@@ -41,6 +41,7 @@ def united(rows: Iterable[PrefixRow], weights: Mapping[str, float]) -> list[Pref
         known = table.setdefault(row.state, {})
         for part in kept:
             known[part.source] = _added(known[part.source], part) if part.source in known else part
+    # A state that any source continued is inner: its ends are those below it.
     ends = [state for state in firsts if state not in inner]
     # Per source first, since a source may hold the same end twice; then over all of them.
     _count_once(table, ends)
@@ -83,6 +84,7 @@ def _count_once(table: _Table, ends: Iterable[State]) -> None:
         for source, found in table[end].items():
             over = found.ends - 1, found.passing - min(1, found.passing)
             if over[0] > 0:
+                # Every prefix of the end has counted it as often as the end itself.
                 for depth in range(1, end.depth + 1):
                     above = surplus[State(end.problem_id, end.steps[:depth]), source]
                     above[0] += over[0]

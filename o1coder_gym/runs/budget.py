@@ -200,7 +200,7 @@ class Meter:
         if prompt is None:
             return None
         if (left := self._tokens_left(prompt)) is not None:
-            # With nothing in flight no more can come back: a shorter sample is the only way to spend the rest.
+            # With nothing in flight no more can come back: only a shorter sample spends the rest.
             if left < max_tokens and self._reserved_tokens == 0 and left >= SMALLEST_SAMPLE:
                 max_tokens = left
             n = min(n, left // max_tokens)

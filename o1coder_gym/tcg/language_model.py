@@ -127,6 +127,7 @@ def _read(request: TestRequest, completions: Sequence[Completion]) -> GeneratedT
     names = _parameter_names(request)
     parsed = [parse_tests(one.text, request.problem.entry_point, names) for one in completions]
     written = tuple(dict.fromkeys(test for one in parsed for test in (*one.tests, *one.contradictory)))
+    # Over all samples of the request: two of them may contradict each other.
     kept, contradictory = without_contradictions(written)
     tests = kept[: request.n]
     report = {"asked": request.n, **_counts(parsed, len(written)), "parsed": len(tests)}

@@ -51,6 +51,7 @@ def load_generator(
         PluginError: When the package that it comes from does not work.
     """
     name, policies = name_of(spec), registry.entries("policy")
+    # A policy spec is a generator too: its language model writes the tests.
     if name in policies and name not in registry.entries("generator"):
         return _language_model(spec, judge, solutions, as_written)
     if name not in registry.entries("generator") and not is_place(spec):

@@ -89,6 +89,7 @@ class MutationGenerator:
         self._search_further(chosen, _alike(chosen), propose_inputs)
         # what a program reads from standard input has no inferred shape that could be let go
         functions = [index for index in _alike(chosen) if requests[index].problem.entry_point is not None]
+        # Wider inputs are the last resort: they leave what the question shows, and may be invalid.
         self._search_further(chosen, functions, propose_wider_inputs)
         return self._confirmed(chosen)
 
@@ -194,6 +195,7 @@ class _Draft:
     def by_reference(self, observed: Sequence[Observation | None]) -> _Chosen:
         """Returns tests with the outputs of the reference; none if it is not deterministic."""
         outputs = [None if one is None else one.output for one in observed]
+        # One unstable input makes the reference unfit for all: its other outputs may be luck.
         unstable = observed.count(None)
         outside = self._outside(outputs)
         counts = {"failed": outputs.count(None) - unstable, "unstable": unstable, "outside": len(outside)}

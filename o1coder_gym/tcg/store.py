@@ -116,6 +116,7 @@ class TestStore:
         # Runs of an earlier version are resumed by its keys, which say less of the problem.
         if self._earlier and (key := content_hash([self._earlier, *parts])) in self._known:
             return key
+        # All that a generator sees of the problem, so that an edited question is asked anew.
         parts += [[*map(case_to_json, problem.public_tests)], problem.prelude, dict(problem.meta)]
         return content_hash([self._name, *parts])
 

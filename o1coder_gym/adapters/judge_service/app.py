@@ -67,6 +67,7 @@ def judge_app(
 
     def served(path: str, kind: type[_Body], work: Callable[[_Body], Awaitable[Any]]) -> Route:
         async def handle(request: Request) -> Response:
+            # Before the body is read: who has no key must not cost memory.
             authorise(request, key)
             asked = read(await body(request, bounds.body_bytes), kind)
             if desk.waiting > bounds.waiting:

@@ -66,7 +66,7 @@ def measure_aspr(
         paths: Passing paths per problem at most, ≥ 1.
         agents: Their paths only; None takes all agents of the run.
         seed: Of the samples.
-        on_progress: Told before the first and after each batch: paths sampled now, and paths to sample.
+        on_progress: Called before the first and after each batch with (paths sampled now, paths to sample).
 
     Returns:
         By agent, in the order of the run.
@@ -154,6 +154,7 @@ def sample_last_steps(
     ]
     programs = [(path.prefix.problem_id, code) for path, code in steps if code is not None]
     verdicts = iter(evaluation.evaluate_batch(programs))
+    # In order of the samples: each program takes the next verdict, a step that is no program fails.
     passed = [code is not None and next(verdicts).outcome is Outcome.PASS for _, code in steps]
     return [passed[start : start + samples] for start in range(0, len(passed), samples)]
 

@@ -45,7 +45,7 @@ def make_micro(
         settings: Of the model; its seed draws the problems, too.
         resume: Whether to go on with the run that `out` holds; a finished model is not trained again, an
             unfinished one from its last checkpoint on.
-        on_step: Told of each optimizer step and its loss.
+        on_step: Called with each optimizer step and its loss.
 
     Raises:
         UsageError: When a count is out of range or there is no such split.

@@ -42,6 +42,7 @@ def draw_pipelines(count: int, seed: int, split: str | None = None) -> list[Pipe
     found: dict[str, Pipeline] = {}
     while len(found) < count:
         pipeline = _draw(generator)
+        # By behaviour: two questions in other words that compute the same are one problem.
         if split in (None, split_of(pipeline)):
             found.setdefault(behaviour(pipeline), pipeline)
     return list(found.values())
@@ -121,6 +122,7 @@ def _tests(pipeline: Pipeline, generator: random.Random, count: int, *, longest:
     tests = []
     for _ in range(count):
         inputs = [_values(generator, longest) for _ in range(8)]
+        # The input that exposes most slips still unexposed; when all are, it starts over.
         best = max(inputs, key=lambda values: _exposed(pipeline, slips, values))
         slips = [slip for slip in slips if run(slip, best) == run(pipeline, best)] or list(_slips(pipeline))
         tests.append(CallTest(repr([best]), repr(run(pipeline, best))))

@@ -50,7 +50,7 @@ _PIECES = r"\n+|[0-9]|[^\n0-9(,:]+[(,:]?|[(,:]"
 _STEPS_A_CHECKPOINT = 25
 
 OnStep = Callable[[int, float], None]
-"""Told of each optimizer step: its number from 1, and the loss."""
+"""Called with each optimizer step: its number from 1, and the loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def train_tiny_model(
             the recipe in ``recipe.json``.
         checkpoint: File of a training of the same settings that was stopped, or will be: it is gone on with,
             ends with the same weights, and is deleted at the end.
-        on_step: Told of each step.
+        on_step: Called with each step.
 
     Returns:
         `folder`.
@@ -129,6 +129,7 @@ def training_chats(settings: TinySettings) -> list[tuple[str, str]]:
     a slip may turn one problem's program into another's.
     """
     count = min(max(1, settings.traces // 3), MOST)
+    # A third as many problems as traces, so that each recurs with other slips.
     pipelines = draw_pipelines(count, settings.seed, TRACES)
     generator = random.Random(settings.seed)
     return [_chat(generator.choice(pipelines), generator) for _ in range(settings.traces)]

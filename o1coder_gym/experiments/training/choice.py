@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from o1coder_gym.agents.rl.choice_ppo import Chooser, Solves, Training
 
 OnProgress = Callable[[int, float | None], None]
-"""Told after each update of the choices learned from, and of the recent success rate if there is one."""
+"""Called after each update with the choices learned from and the recent success rate if there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +98,8 @@ def train_choice(
         settings: What is trained on what.
         out: The run folder; the result serves as the agent ``choice_ppo?path=OUT``.
         resume: Whether to go on with the run that `out` holds, also further than it was to go.
-        on_progress: Told after each update.
-        on_warning: Told in a line of problems without public tests.
+        on_progress: Called after each update.
+        on_warning: Called with a line about problems without public tests.
 
     Returns:
         ``steps``, and what ``random`` and ``learned`` choices reach on the same tasks and first proposals: of

@@ -31,7 +31,7 @@ from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
 
 OnUpdate = Callable[[int, Mapping[str, float]], None]
-"""Told of each batch of episodes: t in optimizer steps, and its metrics by name."""
+"""Called with each batch of episodes: t in optimizer steps, and its metrics by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class RLPlan:
 
 @dataclass(frozen=True, slots=True)
 class TrainedPolicy:
-    """What came of a training run.
+    """The result of a training run.
 
     Attributes:
         model: Folder of the trained weights; ``hf:MODEL`` is its policy.
@@ -113,8 +113,8 @@ class Training:
 
 
 Train: TypeAlias = Callable[[Training, OnUpdate | None], Path]
-"""Does a training, tells of each batch and returns the model's folder: `train`, or a caller's function that
-shows it as well."""
+"""Runs a training, calls back with each batch and returns the model's folder: `train`, or a caller's function
+that shows it as well."""
 
 
 def train(training: Training, on_update: OnUpdate | None = None) -> Path:
@@ -122,7 +122,7 @@ def train(training: Training, on_update: OnUpdate | None = None) -> Path:
 
     Args:
         training: What is trained on what.
-        on_update: Told of each batch.
+        on_update: Called with each batch.
 
     Returns:
         The folder of the trained model.
@@ -172,8 +172,8 @@ def train_policy(
         held_out: Problems that both policies are measured on, by hidden tests; none measures nothing.
         samples: Sampled episodes per held-out problem, ≥ 1.
         resume: Whether to go on with the run that `out` holds, from its last checkpoint.
-        on_update: Told of each batch of episodes.
-        on_warning: Told in a line of problems that lack tests.
+        on_update: Called with each batch of episodes.
+        on_warning: Called with a line about problems that lack tests.
         train: Trains, for a caller that shows it.
 
     Raises:
@@ -250,6 +250,7 @@ def update_log(folder: RunFolder) -> OnUpdate:
     known = {row["t"] for row in folder.rows("updates")}
 
     def write(t: int, metrics: Mapping[str, float]) -> None:
+        # A resumed training repeats the batches since its last checkpoint.
         if t not in known:
             numbers = {name: None if math.isnan(value) else value for name, value in metrics.items()}
             folder.append("updates", {"t": t, **numbers})

@@ -30,7 +30,7 @@ from o1coder_gym.settings.groups import DataFolder, ModelName, PushToHub
 QUALITY = "quality.json"
 
 Tell = Callable[[str], None]
-"""Told what happens, one line each."""
+"""Called with a line per event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +78,8 @@ def fine_tune(
         settings: What is trained on what.
         out: The run folder: ``model``, checkpoints, quality.json.
         resume: Whether to go on from the last checkpoint in `out`.
-        tell: Told what is being measured.
-        on_warning: Told in a line of problems that lack tests.
+        tell: Called with a line per measurement.
+        on_warning: Called with a line about problems that lack tests.
 
     Returns:
         The row of the training: ``model``, ``metrics`` and, where something was measured, ``quality``.

@@ -37,7 +37,7 @@ from o1coder_gym.policies.token_text import TokenText
 
 
 class CausalModel:
-    """What a decoder needs to know of a model.
+    """A causal language model with tokenizer, end tokens, context length and cache shape.
 
     Attributes:
         model: The transformers model, in evaluation mode.
@@ -105,6 +105,7 @@ def _native_precision(device: str) -> torch.dtype:
     """bfloat16 on a GPU and on CPUs that multiply it in hardware."""
     if torch.device(device).type != "cpu":
         return torch.bfloat16
+    # Elsewhere a CPU emulates bfloat16, and is slower with it than in float32.
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text() if cpuinfo.exists() else ""
     return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else torch.float32
@@ -122,12 +123,12 @@ def has_plain_attention(model: Any) -> bool:
 
 
 def use_engine_attention(model: Any) -> CacheShape:
-    """Gives a model this project's attention, if that computes what the model's own does.
+    """Switches a model to this project's attention, if it computes the same as the model's own.
 
     One forward pass of each over a few tokens decides, that of this project's with padding and a cache.
 
     Raises:
-        PolicyError: When it does not, or the model's layers cannot be cached alike; the model keeps its own.
+        PolicyError: When results differ, or layers have caches of different shapes; the model keeps its own.
     """
     kind, before = model.config.model_type, model.config._attn_implementation
     hint = "; run it by its own attention, slower: attention=model, or with vllm:"
@@ -186,7 +187,7 @@ _RAISED = (
     TypeError,
     ValueError,
 )
-"""What models raise that are asked for what they cannot do."""
+"""Exceptions of models whose layers cannot take this attention or cache."""
 
 
 def _check_tokens(model: Any) -> list[tuple[int, ...]]:
@@ -198,17 +199,19 @@ def _check_tokens(model: Any) -> list[tuple[int, ...]]:
 @torch.inference_mode()
 def _own_hidden(model: Any) -> list[torch.Tensor]:
     """Returns the last token's hidden state ``[E]`` of each text by the model's own attention."""
+    # [1, T] each: alone, without padding or cache, is what the model computes by definition.
     rows = [torch.tensor([ids], device=model.device) for ids in _check_tokens(model)]
     return [model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -1].float() for ids in rows]
 
 
 @torch.inference_mode()
 def _engine_hidden(model: Any, shape: CacheShape) -> list[torch.Tensor]:
-    """Returns the same as it is computed in decoding: padded on the left, the last token behind a cache."""
+    """Returns the same computed as in decoding: left-padded, the last token with a cache, ``[E]`` each."""
     texts = _check_tokens(model)
     longest = max(map(len, texts)) - 1
     cache = RowCache(shape, len(texts), longest + 1)
     cache.fill([()] * len(texts))
+    # [B, S], S = longest: all tokens but the last, which decoding would feed by itself.
     padded = [(0,) * (longest + 1 - len(ids)) + ids[:-1] for ids in texts]
     forward(model.base_model, cache, padded, [len(ids) - 1 for ids in texts])
     # Right after the prefill row b begins where its padding ends; `fill` of empty prefixes could not know it.

@@ -63,7 +63,7 @@ class Row:
 
     @property
     def cached(self) -> int:
-        """Prompt tokens reused, told by the first row of a request for all of them."""
+        """Prompt tokens reused; counted at the first row of a request for all of them."""
         return len(self.request.prompt_ids) - self.computed if self.sample == 0 else 0
 
     def result(self) -> Completion:
@@ -100,7 +100,7 @@ class Decoder:
 
     Attributes:
         tree: The prefixes kept between calls.
-        on_token: Told of each row after each of its tokens; None tells nobody.
+        on_token: Called with a row after each of its tokens; None: no callback.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Decoder:
         self._meter.add(generated_tokens=sum(len(row.ids) for row in rows))
 
     def _prefill(self, rows: Sequence[Row]) -> None:
-        """Computes what is missing of all prompts but their last tokens, shared parts once."""
+        """Computes the missing parts of all prompts but their last tokens, shared parts once."""
         # Without its last token, which the first decode step feeds: that step needs logits, and a prompt
         # that is wholly known would otherwise have to be computed once more for them.
         ends = {ids: self.tree.insert(ids[:-1]) for ids in _prompts(rows)}
@@ -224,7 +224,7 @@ def _prompts(rows: Iterable[Row]) -> Iterator[tuple[int, ...]]:
 
 
 def _account(rows: Iterable[Row], ends: Mapping[tuple[int, ...], PrefixNode[Segment]]) -> None:
-    """Puts down which rows have what is missing computed: the first row of a request, the first request."""
+    """Assigns computed prompt tokens to the first row of a request; shared ones to the first request."""
     claimed: set[PrefixNode[Segment]] = set()
     for row in rows:
         if row.sample == 0:

@@ -67,7 +67,7 @@ class HFSettings:
 DEFAULTS = HFSettings()
 
 OnText = Callable[[Generate, int, str], None]
-"""Told of a continuation that grows: the request, the number of the continuation, the action so far."""
+"""Called with a growing continuation: the request, the number of the continuation, the action so far."""
 
 
 class HFEngine:
@@ -80,7 +80,11 @@ class HFEngine:
     parallel = 1
 
     def __init__(self, load: Callable[[], CausalModel], settings: HFSettings = DEFAULTS) -> None:
-        """Args: what loads the model at the first request, how to run it. See also the class methods.
+        """Prepares an engine; the model is loaded by the first request. See also the class methods.
+
+        Args:
+            load: Loads the model.
+            settings: How to run it.
 
         Raises:
             MissingExtraError: When torch or transformers is not installed.
@@ -180,6 +184,7 @@ class HFEngine:
             begun = time.monotonic()
             model, decoder = self._ready()
             groups = [_start_rows(request, model.context) for request in requests]
+            # [B] rows of all requests: samples of different prompts are decoded together.
             rows = [row for group in groups for row in group]
             try:
                 for batch in self._batches(rows, model.shape) if model.shape else [rows]:
@@ -187,6 +192,7 @@ class HFEngine:
             except RuntimeError as error:
                 raise PolicyError(f"generation failed: {str(error).splitlines()[0]}") from error
             finally:
+                # Only now: during the call its own prefixes must stay, however many they are.
                 decoder.evict()
             self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
         return [tuple(row.result() for row in group) for group in groups]
@@ -218,6 +224,7 @@ class HFEngine:
 
         if model.shape is None:
             return OwnCacheDecoder(model, self._meter)
+        # Tokens that fit: [2, L, H, D] numbers each.
         capacity = (self._settings.prefix_mib << 20) // model.shape.bytes_per_token
         graphed = model.shape.device.type == "cuda" and self._settings.graphs == "yes"
         graphs = StepGraphs(model.model, model.shape, cuda_graph) if graphed else None

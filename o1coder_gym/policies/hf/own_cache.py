@@ -29,7 +29,7 @@ class OwnCacheDecoder:
     """Runs one model over rows, one after the other; the samples of one prompt share its computation.
 
     Attributes:
-        on_token: Told of each row after each of its tokens; None tells nobody.
+        on_token: Called with a row after each of its tokens; None: no callback.
     """
 
     def __init__(self, model: CausalModel, meter: Meter) -> None:
@@ -48,6 +48,7 @@ class OwnCacheDecoder:
     @torch.inference_mode()
     def run(self, rows: Sequence[Row]) -> None:
         """Finishes all `rows`."""
+        # Rows of a request are neighbours, so groupby finds all samples of a prompt.
         for prompt, group in groupby(rows, key=lambda row: row.request.prompt_ids):
             logits, state = self._step(prompt, None)
             for place, row in enumerate(group):

@@ -48,7 +48,12 @@ class PrefixTree(Generic[Payload]):
     """Known prefixes and their payloads, at most `capacity` tokens after `evict`."""
 
     def __init__(self, capacity: int, split: Callable[[Payload, int], tuple[Payload, Payload]]) -> None:
-        """Args: number of tokens to keep; how a payload is cut after its first k tokens."""
+        """Starts empty.
+
+        Args:
+            capacity: Tokens to keep, ≥ 0.
+            split: Cuts a payload after its first k tokens.
+        """
         self.capacity = capacity
         self._split_payload = split
         self._tick = 0
@@ -61,6 +66,7 @@ class PrefixTree(Generic[Payload]):
 
     def insert(self, tokens: Sequence[int]) -> PrefixNode[Payload]:
         """Returns the node at which `tokens` end; makes what is missing, without payload."""
+        # A logical clock: every node on a path gets the tick of its last use.
         self._tick += 1
         node, at = self._root, 0
         while at < len(tokens):

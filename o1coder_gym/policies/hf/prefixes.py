@@ -1,4 +1,4 @@
-"""Prompts that a model has computed, shared parts once: what decoding and step scoring start from.
+"""Computed prompts, shared prefixes once: the starting point of decoding and of step scoring.
 
 Shapes: L layers, B rows, H key-value heads, S new tokens, T tokens, D head size, E hidden size.
 """
@@ -17,18 +17,18 @@ from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache, as_argument
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What was computed for some tokens in a row.
+    """Keys, values and hidden states of a run of tokens.
 
     Attributes:
         cache: Keys and values, ``[2L, H, T, D]``.
-        hidden: The last hidden states, ``[T, E]``; None where nobody asks for them.
+        hidden: The last hidden states, ``[T, E]``; None unless `keep_hidden`.
     """
 
     cache: torch.Tensor
     hidden: torch.Tensor | None = None
 
     def split(self, at: int) -> tuple[Segment, Segment]:
-        """Cuts it after `at` tokens, into tensors of their own."""
+        """Splits it after `at` tokens into two segments with their own memory."""
         # [2L, H, at, D] and [2L, H, T − at, D]. Clones: views would keep all of the memory when one part is
         # evicted.
         first, rest = self.cache[:, :, :at].clone(), self.cache[:, :, at:].clone()
@@ -58,7 +58,7 @@ class Prefixes:
         self._keep_hidden = keep_hidden
 
     def compute(self, ends: Iterable[Node]) -> None:
-        """Computes what is missing on the paths to some nodes of the tree."""
+        """Computes the missing segments on the paths to some nodes of the tree."""
         ends = list(ends)
         # Level by level down the tree: a segment attends to those before it, which must be there. Segments of
         # one level have different pasts and are still one batch, for each row brings its own.
@@ -67,11 +67,11 @@ class Prefixes:
                 self._compute(batch)
 
     def segments(self, ids: Sequence[int]) -> list[Segment]:
-        """Returns what was computed for a prompt, from its first token to its last."""
+        """Returns the computed segments of a prompt, first to last."""
         return _computed(self.tree.insert(ids).path())
 
     def _compute(self, nodes: Sequence[Node]) -> None:
-        """Computes one segment each, given that everything before them is there."""
+        """Computes one segment per node; all segments before them must be computed."""
         lengths = [len(node.tokens) for node in nodes]
         pasts = [
             [before.payload.cache for before in node.path()[:-1] if before.payload is not None]

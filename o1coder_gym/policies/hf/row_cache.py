@@ -108,7 +108,14 @@ class RowCache(Cache):
     def __init__(
         self, shape: CacheShape, rows: int, capacity: int, buffer: torch.Tensor | None = None
     ) -> None:
-        """Args: the model's shape, B, C, memory ``[2L, B, H, C, D]`` to use instead of its own."""
+        """Takes memory for a batch; no column is in use yet.
+
+        Args:
+            shape: What the model caches per token.
+            rows: B.
+            capacity: C, columns at most.
+            buffer: Memory ``[2L, B, H, C, D]`` to use instead of its own.
+        """
         size = self.size(shape, rows, capacity)
         # Not zeroed: `fill` zeroes what masked attention would read.
         own = torch.empty(size, dtype=shape.dtype, device=shape.device) if buffer is None else buffer

@@ -31,7 +31,13 @@ class StepGraphs:
     """The recorded steps of one model; one batch at a time, weights may change in place."""
 
     def __init__(self, model: Any, shape: CacheShape, record: Record) -> None:
-        """Args: a transformers causal language model, what it caches, `cuda_graph` or a function like it."""
+        """Prepares to record; nothing runs yet.
+
+        Args:
+            model: A transformers causal language model.
+            shape: What it caches per token.
+            record: `cuda_graph`, or a function like it.
+        """
         self._model = model
         self._shape = shape
         self._record = record

@@ -1,4 +1,4 @@
-"""What a server can do: found out by asking once, and from what it refuses."""
+"""Capabilities of a server: probed once, and learned from its refusals."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _NO_SYSTEM = re.compile(r"system|alternat|roles?\b|developer", re.I)
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What is known of a server and its model; None where nothing is known yet.
+    """Known capabilities of a server and its model; None where not yet known.
 
     Attributes:
         tokens: Whether it takes and gives token ids (``/tokenize``, vLLM).
@@ -62,8 +62,8 @@ class Abilities:
         choices: Whether it gives several choices for one request.
         limit: The parameter that bounds the length.
         left_out: Parameters that it refuses.
-        logprobs: Whether it tells log-probabilities.
-        usage: Whether it tells numbers of tokens.
+        logprobs: Whether it returns log-probabilities.
+        usage: Whether it returns numbers of tokens.
     """
 
     tokens: bool | None = None
@@ -92,11 +92,11 @@ class Abilities:
         return fitted
 
     def after(self, refusal: Refused, body: Mapping[str, Any]) -> Abilities | None:
-        """Returns what a refusal teaches, None where it says nothing that helps.
+        """Returns the capabilities after a refusal, None if it names nothing that can be avoided.
 
         Args:
-            refusal: What the server said.
-            body: The request that it refused.
+            refusal: The server's answer.
+            body: The refused request.
         """
         words = refusal.words
         unsupported = _UNSUPPORTED.search(words)
@@ -118,7 +118,7 @@ class Abilities:
         return None
 
     def told(self, before: Abilities) -> str:
-        """Returns what changed since `before`, in words; "" for what changes no answer."""
+        """Describes the change since `before`; "" if it changes no answer."""
         if new := [name for name in self.left_out if name not in before.left_out]:
             return f"the server refuses {', '.join(new)}; left out from now on"
         return ""

@@ -95,6 +95,7 @@ class Servers:
         failure = ""
         for attempt in range(self._tries):
             base = self._urls[(first + attempt) % len(self._urls)]
+            # vLLM has /tokenize at its root, the OpenAI interface below /v1.
             url = base.removesuffix("/v1") + path if path.startswith("/") else f"{base}/{path}"
             answer, failure, wait_s = self._try(url, body)
             if answer is not None:

@@ -1,7 +1,7 @@
-"""What servers answer, read: text, tokens, log-probabilities, numbers of tokens.
+"""Reads servers' answers: text, tokens, log-probabilities, numbers of tokens.
 
-Odd answers are read as far as they say something: content in parts or missing, log-probabilities that are
-null or NaN, usage without numbers.
+Irregular answers are read as far as possible: content in parts or missing, log-probabilities that are null
+or NaN, usage without numbers.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Said:
     """One choice of an answer.
 
     Attributes:
-        text: What was said, thoughts included.
-        pieces: The text of each token; empty where the server tells none.
-        logprobs: Of the pieces; None where one of them is not known.
-        ids: Token ids; empty where the server tells none.
+        text: The generated text, thoughts included.
+        pieces: The text of each token; empty if the server returns none.
+        logprobs: Of the pieces; None if one of them is unknown.
+        ids: Token ids; empty if the server returns none.
         cut: Whether the limit of tokens ended it.
     """
 
@@ -50,7 +50,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Numbers of tokens that a server tells for one answer; None where it tells none."""
+    """Numbers of tokens that a server reports for one answer; None if it reports none."""
 
     prompt: int
     cached: int
@@ -104,6 +104,7 @@ def shares(said: Sequence[Said], total: int | None, count: CountTokens) -> list[
     own = [one.tokens for one in said]
     if not total:  # an empty answer is an end token
         own = [one.tokens or (count(one.text) if one.text else 1) for one in said]
+    # What the server counts beyond the choices' own tokens: hidden thoughts, end tokens.
     whole, more = divmod(max(0, (total or 0) - sum(own)), len(said))
     return [tokens + whole + (place < more) for place, tokens in enumerate(own)]
 
@@ -163,6 +164,7 @@ def self_contained(said: Said, tokens: int, read: Callable[[str], str]) -> Compl
         read: Makes an action of it.
     """
     action = read(said.text)
+    # The last line of the action, found in the answer: up to there its tokens have log-probabilities.
     lines = [line for line in action.splitlines() if line.strip(" \t`~")]
     place = said.text.rfind(lines[-1]) if lines else -1
     end = place + len(lines[-1]) if place >= 0 else len(said.text)
@@ -180,7 +182,7 @@ def self_contained(said: Said, tokens: int, read: Callable[[str], str]) -> Compl
 
 
 def refuse_to_count(text: str) -> int:
-    """Says that a budget cannot be held."""
+    """Raises `PolicyError`: without numbers of tokens no token budget can be enforced."""
     raise PolicyError(
         "the server tells no numbers of tokens and has no tokenizer, so no budget of tokens can be held; "
         "ask its operator for usage in its answers"

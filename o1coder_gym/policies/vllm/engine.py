@@ -4,7 +4,7 @@ Importing this module is light; vLLM and the weights are loaded by the first req
 one thread per core and blocks of 32 tokens; preloading tcmalloc and Intel's OpenMP makes it faster still,
 which only the caller of Python can do (docs/policies.md).
 
-A thread of one's own, for libraries that bind the thread that calls them to a core.
+`OwnThread` is a single-thread executor, for libraries that bind the calling thread to a core.
 """
 
 from __future__ import annotations
@@ -69,7 +69,11 @@ class VLLMEngine:
     parallel = 1
 
     def __init__(self, name: str, settings: VLLMSettings = DEFAULTS) -> None:
-        """Args: a model name as `models.lookup.model_path` takes it, how to run it.
+        """Prepares an engine; the model is loaded by the first request.
+
+        Args:
+            name: A model name as `models.lookup.model_path` takes it.
+            settings: How to run it.
 
         Raises:
             MissingExtraError: When vllm is not installed.
@@ -223,7 +227,7 @@ T = TypeVar("T")
 
 
 class OwnThread:
-    """Runs functions one at a time, all on one thread; it does not hold up the end of the process."""
+    """A single-thread executor on a daemon thread, which does not delay the end of the process."""
 
     def __init__(self, name: str) -> None:
         """Starts with the first function."""
@@ -233,7 +237,7 @@ class OwnThread:
         self._lock = threading.Lock()
 
     def call(self, function: Callable[[], T]) -> T:
-        """Runs `function` there; returns what it returns, raises what it raises."""
+        """Runs `function` on the thread; returns its result, or raises its exception."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)

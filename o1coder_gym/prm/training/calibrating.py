@@ -52,6 +52,7 @@ def calibrate(
     """
     whole = read_data(data)
     part = whole if split == "all" else whole.of_split(split)
+    # Logits before any calibration: a second fit would else be one of the first.
     scorer = load_scorer(f"prm:{model}?calibrated=no")
     from o1coder_gym.prm.scorer import ModelScorer  # there, since a model was loaded
 

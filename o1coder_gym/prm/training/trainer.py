@@ -196,6 +196,7 @@ def load_model(
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     name = dtype if dtype != "auto" else "float32"
+    # The fresh head is drawn by torch's global generator; `first_heads` replaces it, a resumed run loads it.
     torch.manual_seed(seed)
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # that the head is new is meant

@@ -112,6 +112,7 @@ def attack(
     """
     board = _Board(tuple(weights), same, executions)
     for batch in batches:
+        # Either nobody is left to be told apart, or inputs have stopped to tell anybody apart.
         if board.settled or board.idle >= patience:
             break
         inputs = board.affordable(batch)
@@ -243,6 +244,7 @@ class _Board:
         count = len(places)
         for program, seen in zip(self.sound, observed, strict=True):
             self.spent += len(seen)
+            # seen is [backwards…, forwards…]: the first half reversed lines up with `places`.
             for place, back, forth in zip(places, seen[count - 1 :: -1], seen[count:], strict=True):
                 # by the text: what comes out the same but for rounding is noise too if it changes at all
                 before = self.first[place][program]

@@ -42,6 +42,7 @@ def corner_inputs(
     mentioned, disputed = _mentioned(programs)
     preconditions = find_preconditions(calls, question)
     known: set[str] = set()
+    # Deterministic first: the least value of each argument, one at a time, before any draw.
     least = [[*calls[0][:at], one, *calls[0][at + 1 :]] for at, v in enumerate(calls[0]) for one in _least(v)]
     for turn in range(_DRAWS):
         call = least[turn] if turn < len(least) else list(rng.choice(calls))

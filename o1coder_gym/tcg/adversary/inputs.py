@@ -100,6 +100,7 @@ def _draw(problem: Problem, programs: Sequence[str], size: int, seed: int) -> tu
     if problem.entry_point is None:
         return tuple(propose_stdin(problem, size, seed))
     views = [*programs] or [None]
+    # Rounded up, and cut to `size` at the end.
     share = -(-size // len(views))
     drawn = [_mixed(propose_inputs(problem, view, share, seed + place)) for place, view in enumerate(views)]
     if known_inputs(problem):

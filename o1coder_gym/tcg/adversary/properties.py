@@ -85,6 +85,7 @@ def properties_of(problem: Problem) -> dict[str, Holds]:
     found = {
         name: holds
         for name, (words, holds) in _SPOKEN.items()
+        # Both are needed: words alone are ambiguous, examples alone agree by chance.
         if re.search(words, problem.prompt, re.I) and all(has(holds, *pair) for pair in pairs)
     }
     kinds = {type(output) for _, output in pairs}

@@ -43,6 +43,7 @@ def distinct(programs: Sequence[str]) -> Distinct:
     places: dict[str, list[int]] = {}
     for place, code in enumerate(programs):
         tree = parse_source(code)
+        # Formatting and comments are not in the AST dump; a program that does not parse stands for itself.
         places.setdefault(code if tree is None else ast.dump(tree), []).append(place)
     found = tuple(map(tuple, places.values()))
     return Distinct(tuple(programs[members[0]] for members in found), found)

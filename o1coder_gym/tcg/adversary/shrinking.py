@@ -116,6 +116,7 @@ def _smaller(given: str, is_function: bool) -> Iterator[str]:
 
 def _one_changed(items: list[Any]) -> Iterator[list[Any]]:
     """Yields lists with one item smaller, a step at each item in turn."""
+    # Round-robin over the items: the limit on tries must not be spent on the first argument alone.
     streams = [(place, _reduced(item)) for place, item in enumerate(items)]
     while streams:
         alive = []

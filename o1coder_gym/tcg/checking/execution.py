@@ -110,6 +110,8 @@ def observe(
         waiting = [index for index, program in enumerate(programs) if len(seen[index]) < len(program.inputs)]
         if not waiting:
             break
+        # From the first input without an observation on; what is behind a hanging one comes with the next
+        # round.
         batch = [_submission(programs[index], len(seen[index])) for index in waiting]
         for index, outputs in zip(waiting, judge.outputs(batch), strict=True):
             is_function = programs[index].problem.entry_point is not None

@@ -72,6 +72,7 @@ def cut(items: list[Any], fill: Fill, rng: random.Random) -> list[Any]:
     return items[:length] if rng.random() < 0.5 else items[length:]
 
 
+# Listed twice: drawn twice as often.
 LENGTH_KEEPING_EDITS: tuple[ListEdit, ...] = (change, change, copy_over, swap, reorder)
 LIST_EDITS: tuple[ListEdit, ...] = (*LENGTH_KEEPING_EDITS, drop, repeat, insert, insert, cut)
 _WORD_EDITS: tuple[ListEdit, ...] = (drop, insert, swap, repeat)

@@ -129,6 +129,7 @@ def _is_ellipsis(node: ast.AST) -> bool:
 def _integers(values: Sequence[int], special: Sequence[Any]) -> Integers:
     """Keeps the sign: negative numbers only if there were some, 0 and 1 only if they were seen."""
     least, most = min(values), max(values)
+    # Negative numbers extend downwards; without one the sign is part of the domain.
     low = 2 * least - 10 if least < 0 else min(least, _SMALLEST)
     high = max(2 * most, most + 10)
     zero = least >= 0 or 0 in values  # as `low` has it, where no number is negative
@@ -179,6 +180,7 @@ def _form(values: Sequence[str], known_words: set[str]) -> tuple[TextForm, tuple
     vocabulary = tuple(sorted({*words}))
     if all(map(_is_bracket_text, values)) and all(map(is_balanced, values)):
         return TextForm.BALANCED, vocabulary
+    # At least three words a text; a vocabulary is what the program names, or what keeps coming back.
     if len(words) >= 3 * len(values):
         if len(known_words.intersection(words)) > 1:
             plain = {word for word in known_words if " " not in word}

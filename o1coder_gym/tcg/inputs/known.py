@@ -45,6 +45,7 @@ def known_arguments(problem: Problem, reference: str | None = None) -> list[Argu
     if not calls:
         found = parameters(problem.prompt, name) or parameters(reference or "", name) or []
         names = [parameter.name for parameter in found if not parameter.optional]
+        # By any name, but with the right number of arguments.
         calls = [call for call in _from_prose(problem.prompt, r"[a-z_]\w*") if len(call) == len(names)]
         calls = calls or list(_from_names(problem.prompt, names))
     return _distinct(calls)

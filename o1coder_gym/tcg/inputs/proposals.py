@@ -92,6 +92,7 @@ def _propose(
     if calls:
         models = [_CallModel(group, special, widen, question) for group in _by_arity(calls)]
         return (_literals(_near_known(calls, models, rng), size, len(calls)),)
+    # Nothing is shown: each guess of types is a group of its own, and running them tells which one fits.
     guesses = _from_signature(problem, source, special, widen, rng)
     share = max(size // 4, 1)
     return tuple(_literals(guess, share, 0) for guess in guesses)

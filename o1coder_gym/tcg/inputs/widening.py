@@ -18,6 +18,7 @@ def with_characters(domain: Domain, characters: str) -> Domain:
         if not isinstance(one, Texts) or not characters:
             return one
         unseen = _unseen(one, characters)
+        # A separator at an end or twice in a row is rarely allowed; letters and digits may stand anywhere.
         marks = [character for character in unseen if not character.isalnum()]
         return replace(
             one,

@@ -71,6 +71,7 @@ def fit_agreement(voted: Sequence[VotedTest]) -> Fitted:
     """
     if not voted:
         raise UsageError("a calibration of votes needs tests of problems with references")
+    # Isotonic: more votes never mean less, and no other shape is assumed.
     return fit("isotonic", [one.weight for one in voted], [float(one.right) for one in voted])
 
 

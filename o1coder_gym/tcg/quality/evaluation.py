@@ -88,6 +88,7 @@ def evaluate_generator(
             seed=settings.seed,
         )
         if folder is not None:
+            # Tests before counts: a problem is done when its counts are there, and then its tests are too.
             folder.append(TESTS, *map(_tests_row, batch, generated))
             folder.append(QUALITY, *(one.to_row() for one in measured))
         yield from measured

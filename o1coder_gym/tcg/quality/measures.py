@@ -211,7 +211,7 @@ def reward_agreement(qualities: Sequence[ProblemQuality]) -> RewardAgreement:
 def _standings(
     judge: OutputJudge, rows: Sequence[ProblemRow], generated: Sequence[GeneratedTests]
 ) -> list[list[Standing]]:
-    """Returns what became of each test on the reference; without one no test is confirmed."""
+    """Returns the standing of each test on the reference; without one no test is confirmed."""
     claims = [
         Claim(row.problem, one.tests if row.reference is not None else (), (row.reference or "",))
         for row, one in zip(rows, generated, strict=True)
@@ -287,6 +287,7 @@ def _sample_counts(
     programs = [
         (row, one, code) for row, one in zip(rows, generated, strict=True) for code in _of(samples, row)
     ]
+    # Both batches are in order of (problem, program), so the verdicts pair up below.
     hidden = judge.evaluate([submission(row.problem, code, row.tests) for row, _, code in programs])
     by_generated = judge.evaluate([submission(row.problem, code, one.tests) for row, one, code in programs])
     verdicts = iter(zip(hidden, by_generated, strict=True))

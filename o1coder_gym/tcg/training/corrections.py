@@ -25,7 +25,7 @@ from o1coder_gym.tcg.training.dataset import (
 from o1coder_gym.types import CallTest, StdioTest, TestCase
 
 _Checked: TypeAlias = tuple[TestCase, CheckedTest]
-"""A test as it was written, and what became of it."""
+"""A test as written, and as checked."""
 
 
 def build_corrections(
@@ -84,6 +84,7 @@ def _add(claim: Claim, group: Sequence[_Checked], dataset: Dataset) -> None:
     row = shown_row(claim.problem, claim.programs[0], dataset.settings)
     corrected = answer([one.test for _, one in group], claim.problem)
     dataset.sft.append(row | {"completion": corrected})
+    # Equal sides would have no gradient in DPO.
     if any(one.standing is Standing.REPAIRED for _, one in group):
         own = answer([test for test, _ in group], claim.problem)
         dataset.dpo.append(row | {"chosen": corrected, "rejected": own})

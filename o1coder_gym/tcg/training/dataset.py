@@ -185,6 +185,7 @@ def _groups(claim: Claim, cases: Sequence[TestCase], dataset: Dataset) -> Iterat
         _Group(claim, group, mismatched(group, claim.problem.entry_point, rng))
         for group in _draws(plain, settings.cases, 8 * settings.rows_per_problem, rng)
     ]
+    # Stable: groups that make a pair come first, each kind in the order of its draw.
     groups.sort(key=lambda group: group.exchanged is None)
     short = [group for group in groups if len(_instruction(group, settings)) <= MAX_CHARS]
     dataset.drops["group: too long"] += len(groups) - len(short)
@@ -208,6 +209,7 @@ def _instruction(group: _Group, settings: DatasetSettings) -> str:
 
 def _add_rows(judge: OutputJudge, groups: Sequence[_Group], dataset: Dataset) -> None:
     """Adds the rows of groups that pass as they were written; pairs only where every exchanged case fails."""
+    # As text, read back: a case that changes on the way would teach a wrong assert.
     written = [(group.claim, group.cases) for group in groups]
     groups = list(compress(groups, pass_as_written(judge, written, dataset)))
     exchanged = [group for group in groups if group.exchanged is not None]
@@ -220,6 +222,7 @@ def _add_rows(judge: OutputJudge, groups: Sequence[_Group], dataset: Dataset) ->
     wrong = {
         id(group)
         for group, verdict in zip(exchanged, verdicts, strict=True)
+        # Every exchanged case must fail, by its answer: y_l is to be wrong in each line (Eq. 1).
         if all(result.outcome is Outcome.WRONG_ANSWER for result in verdict.tests)
     }
     for group in groups:
