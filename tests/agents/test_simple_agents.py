@@ -242,7 +242,8 @@ def first_steps(toy: ModuleType, agent: Any, seeds: int = 200) -> Counter[str]:
     tasks = [Task("p", agent, seed=seed) for seed in range(seeds)]
     found = Driver(toy.ToyModel(), Ideas(), toy.ToyScorer()).run(tasks)
     assert [result.error for result in found] == [None] * seeds
-    return Counter(result.result.state.steps[0].text for result in found if result.result.state)
+    states = [result.result.state for result in found if result.result is not None]
+    return Counter(state.steps[0].text for state in states if state is not None)
 
 
 def test_random_takes_every_sampled_step_alike(toy: ModuleType) -> None:

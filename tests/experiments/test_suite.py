@@ -1,6 +1,7 @@
 """Suites: what a file or the options make of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,8 @@ def test_a_time_out_reaches_the_plan() -> None:
 
 @pytest.mark.parametrize("unit", ["calls", "executions", "prompt_tokens", "scorer_tokens", "flops"])
 def test_several_limits_of_any_unit_are_one_run(unit: str) -> None:
-    whole, sweep = budgets(Suite(tokens=(), **{unit: (5, 9, 7)}))
+    limits: dict[str, Any] = {unit: (5, 9, 7)}
+    whole, sweep = budgets(Suite(tokens=(), **limits))
     assert whole == Budget(**{unit: 9})
     assert sweep == (Budget(**{unit: 7}), Budget(**{unit: 5}))
 

@@ -50,6 +50,18 @@ def alone(scorer: ModelScorer, state: State) -> float:
         return scorer.model.head(hidden[None])[0].item()
 
 
+def test_one_pass_is_each_prefix_alone(scorer: ModelScorer) -> None:
+    passes = []
+    scorer.model.backbone.register_forward_pre_hook(lambda *_: passes.append(1))
+    scores = scorer.score(PREFIXES)
+    assert len(passes) == 1
+    for depth, score in enumerate(scores, start=1):
+        logit = alone(scorer, State("p", STEPS[:depth]))
+        assert score == pytest.approx(1 / (1 + torch.tensor(-logit).exp().item()), abs=1e-4)
+    assert len(set(scores)) == len(scores)
+    assert scores == [scorer.score([(PROBLEM, State("p", STEPS[:depth]))])[0] for depth in range(1, 5)]
+
+
 def test_a_score_says_what_was_read_for_it(scorer: ModelScorer) -> None:
     scores = scorer.score([*PREFIXES, (PROBLEM, State("p"))])
     read = [getattr(score, "tokens", None) for score in scores]
@@ -62,18 +74,6 @@ def test_a_score_says_what_was_read_for_it(scorer: ModelScorer) -> None:
 def test_a_scorer_knows_its_size(scorer: ModelScorer) -> None:
     backbone = sum(weight.numel() for weight in scorer.model.backbone.parameters())
     assert scorer.parameters == backbone + 32 + 1
-
-
-def test_one_pass_is_each_prefix_alone(scorer: ModelScorer) -> None:
-    passes = []
-    scorer.model.backbone.register_forward_pre_hook(lambda *_: passes.append(1))
-    scores = scorer.score(PREFIXES)
-    assert len(passes) == 1
-    for depth, score in enumerate(scores, start=1):
-        logit = alone(scorer, State("p", STEPS[:depth]))
-        assert score == pytest.approx(1 / (1 + torch.tensor(-logit).exp().item()), abs=1e-4)
-    assert len(set(scores)) == len(scores)
-    assert scores == [scorer.score([(PROBLEM, State("p", STEPS[:depth]))])[0] for depth in range(1, 5)]
 
 
 def test_what_steps_before_have_computed_is_kept(model: Path) -> None:
