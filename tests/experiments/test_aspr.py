@@ -89,9 +89,10 @@ def test_a_random_policy_comes_out_at_its_rate(tmp_path: Path) -> None:
 
 def test_the_kept_path_is_drawn(tmp_path: Path) -> None:
     tree = [{"type": "define", "text": name, "then": [code(RIGHT)]} for name in "ABCD"]
-    run = searched(tmp_path / "toy", {"draw": "cycle", "problems": {"*": tree}})
+    agent = "mcts:width=4,simulations=40"
+    run = searched(tmp_path / "toy", {"draw": "cycle", "problems": {"*": tree}}, agent=agent)
     for seed in range(8):
-        found = measure_aspr(run, samples=1, paths=1, seed=seed)["best_of_n:n=12"]
+        found = measure_aspr(run, samples=1, paths=1, seed=seed)[agent]
         assert (found.paths, found.solved) == (1, 1)
     kept = {row["path"] for row in read_rows(run / f"{SAMPLED}.jsonl")}
     assert len(kept) > 1  # the first one each time before
