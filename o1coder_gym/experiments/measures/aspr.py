@@ -22,6 +22,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.protocols import Policy
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.runs.seeds import derive_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import StepFormat, load_format, read_action
@@ -72,9 +73,13 @@ def measure_aspr(
         By agent, in the order of the run.
 
     Raises:
-        UsageError: When the folder is not that of one benchmark plan, or has no such agent.
+        UsageError: When the folder is not that of one benchmark plan, or has no such agent, or when its
+            policy has other weights by now.
     """
     config = _config(run)
+    for spec, digest in input_hashes(config["policy"]).items():
+        if (config.get("inputs") or {}).get(spec, digest) != digest:
+            raise UsageError(f"{run}: {spec} has changed since; its paths are those of another policy")
     found = load_rows(config["problems"], split=config["split"])
     rows = [found.row(task_id) for task_id in config["task_ids"]]
     problems = {row.problem.task_id: row.problem for row in rows}

@@ -32,7 +32,7 @@ from o1coder_gym.tcg.training.corrections import build_corrections
 from o1coder_gym.tcg.training.data_card import write_dataset
 from o1coder_gym.tcg.training.dataset import DatasetSettings, build_dataset
 from o1coder_gym.tcg.training.training import train
-from o1coder_gym.types import GeneratedTests, TestCase
+from o1coder_gym.types import GeneratedTests, Problem, TestCase
 
 PROGRAMS = "programs"
 """Name of the file of sampled programs in a run folder; --programs reads it."""
@@ -211,8 +211,12 @@ def measure_generator(
 
 def learned_problems(settings: GeneratorSettings) -> list[str]:
     """Returns the task ids of the measured problems that the generator was trained on."""
-    rows = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad).rows
-    return trained_on(settings.generator, [row.problem for row in rows[: settings.limit]])
+
+    def asked() -> Iterator[Problem]:  # read only where the generator says what it learned from
+        rows = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad).rows
+        yield from (row.problem for row in rows[: settings.limit])
+
+    return trained_on(settings.generator, asked())
 
 
 def _config(

@@ -1,12 +1,15 @@
 """ASPR of policies whose success rate is known."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
+from o1coder_gym.experiments.measures import aspr
 from o1coder_gym.experiments.measures.aspr import SAMPLED, measure_aspr
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.loading import load_rows
@@ -29,13 +32,21 @@ def code(text: str) -> dict:
     return {"type": "code", "text": text}
 
 
-def searched(folder: Path, script: dict, format: str = "pseudocode", agent: str = "best_of_n:n=12") -> Path:
+def searched(
+    folder: Path,
+    script: dict,
+    format: str = "pseudocode",
+    agent: str = "best_of_n:n=12",
+    inputs: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """Runs a plan with a script and returns its folder."""
     folder.mkdir()
     problems, policy = folder / "problems.jsonl", folder / "script.json"
     problems.write_text(json.dumps(PROBLEM) + "\n")
     policy.write_text(json.dumps(script))
-    plan = Plan(str(problems), ("toy/double",), (agent,), f"scripted:{policy}", format, Budget())
+    plan = Plan(
+        str(problems), ("toy/double",), (agent,), f"scripted:{policy}", format, Budget(), inputs=dict(inputs)
+    )
     tools = Tools(ScriptedPolicy.from_file(policy, FORMATS[format]), default_judge())
     with RunFolder.open(folder / "run", plan.to_row()) as opened:
         run_plan(plan, load_rows(problems), tools, opened, lambda row: None)
@@ -74,6 +85,28 @@ def test_a_random_policy_comes_out_at_its_rate(tmp_path: Path) -> None:
     steps = [[{"type": "define", "text": "plan"}], [code(RIGHT) | {"weight": 3}, code(WRONG) | {"weight": 7}]]
     run = searched(tmp_path / "toy", {"problems": {"*": {"depths": steps}}})
     assert measure_aspr(run, samples=2000, paths=1)["best_of_n:n=12"].rate == pytest.approx(0.3, abs=0.031)
+
+
+def test_the_kept_path_is_drawn(tmp_path: Path) -> None:
+    tree = [{"type": "define", "text": name, "then": [code(RIGHT)]} for name in "ABCD"]
+    agent = "mcts:width=4,simulations=40"
+    run = searched(tmp_path / "toy", {"draw": "cycle", "problems": {"*": tree}}, agent=agent)
+    for seed in range(8):
+        found = measure_aspr(run, samples=1, paths=1, seed=seed)[agent]
+        assert (found.paths, found.solved) == (1, 1)
+    kept = {row["path"] for row in read_rows(run / f"{SAMPLED}.jsonl")}
+    assert len(kept) > 1  # the first one each time before
+
+
+def test_another_policy_by_the_same_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = {"draw": "cycle", "problems": {"*": {"depths": [[code(RIGHT)]]}}}
+    spec = f"scripted:{tmp_path / 'toy' / 'script.json'}"
+    run = searched(tmp_path / "toy", script, inputs={spec: "digest of its weights"})
+    monkeypatch.setattr(aspr, "input_hashes", lambda *specs: {spec: "digest of its weights"})
+    measure_aspr(run, samples=1)
+    monkeypatch.setattr(aspr, "input_hashes", lambda *specs: {spec: "another"})
+    with pytest.raises(UsageError, match="has changed since"):
+        measure_aspr(run, samples=1)
 
 
 def test_nothing_is_sampled_twice(tmp_path: Path) -> None:
