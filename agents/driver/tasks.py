@@ -146,7 +146,8 @@ class Feed:
 
     def close(self) -> None:
         """Accepts no more tasks; those already queued are still run."""
-        self._open = False
+        with self._lock:  # a task that `put` accepted is seen by the driver before it sees the end
+            self._open = False
         self._wake()
 
     def attach(self, wake: Callable[[], None]) -> None:

@@ -159,8 +159,7 @@ class _Feed:
             if self._closed:
                 return
             self._closed = True
-            left, thread = list(self.asked), self._thread
-            self.asked.clear()
+            left, thread = _drained(self.asked), self._thread
             self._changed.notify()
             # With a thread the bell is closed there: it may be in a select() right now.
             if thread is None:
@@ -195,13 +194,21 @@ class _Feed:
 
     def _fail(self, error: O1CoderError, stream: _Stream | None) -> None:
         with self._changed:
-            told = [future for _, future in self.asked]
-            self.asked.clear()
+            told = [future for _, future in _drained(self.asked)]
         # Futures of the stream were marked as running when it took them (`_take`); a queued one may
         # have been cancelled meanwhile, and then takes no exception.
         told = [future for future in told if future.set_running_or_notify_cancel()]
         for future in [*told, *(stream.futures.values() if stream else ())]:
             future.set_exception(error)
+
+
+def _drained(asked: deque[_Asked]) -> list[_Asked]:
+    """Returns what was queued; item by item, so that the stream that takes from it meanwhile shares none."""
+    found: list[_Asked] = []
+    with contextlib.suppress(IndexError):
+        while True:
+            found.append(asked.popleft())
+    return found
 
 
 class _Stream(Batch):
@@ -234,8 +241,11 @@ class _Stream(Batch):
     def _take(self) -> bool:
         """Moves requests from the queue to the batch; returns whether any trial waits for a worker."""
         # A future that runs cannot be cancelled, so no more are taken than workers could start now.
-        while self._asked and self._unbegun < self._workers:
-            trial, future = self._asked.popleft()
+        while self._unbegun < self._workers:
+            try:
+                trial, future = self._asked.popleft()
+            except IndexError:  # the queue is empty, or was drained by `close` since we looked
+                break
             if future.set_running_or_notify_cancel():
                 self._number += 1
                 self._live[self._number], self.futures[self._number] = trial, future

@@ -138,7 +138,10 @@ def test_several_agents_are_corrected_for_each_other() -> None:
     assert [one.p for one in found] == pytest.approx([2 / 2**7] * 4)
     assert [one.p_corrected for one in found] == pytest.approx([8 / 2**7] * 4)
     assert not any(one.shown for one in found)
-    assert "corrected (Holm)" in found[0].evidence
+    assert "exact p = 0.0156, 0.0625 as one of 4 comparisons (Holm)" in found[0].evidence
+    assert "exact p = 0.016, 0.062 as one of 4 comparisons (Holm)." in found[0].sentence()
+    with_oracle = compare_with([*rows, *(row(task, "oracle", True) for task in range(40))], "base")
+    assert [one.family for one in with_oracle] == [4, 4, 4, 4, 1]
     (alone,) = compare_with([one for one in rows if one.agent in ("base", "agent0")], "base")
     assert alone.shown
     assert corrected([alone]) == [alone]

@@ -14,7 +14,8 @@ import o1coder_gym.sandbox
 from o1coder_gym.sandbox.confinement.blueprint import LAYERS
 
 ATTACKS = os.environ.get("O1CODER_ATTACKS", "")
-NOBODY = 65534
+UNPRIVILEGED = 60_000 + os.getpid() % 5_000
+"""A user of this process alone: survivors are known by their user, and other suites may run beside."""
 PACKAGE = Path(o1coder_gym.sandbox.__file__).parents[1]
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not ATTACKS, reason="O1CODER_ATTACKS is not set")]
@@ -88,7 +89,7 @@ def open_copy():
 def test_every_attack_gets_an_accepted_verdict(open_copy, user, layers):
     if user == "root" and os.geteuid() != 0:
         pytest.skip("the tests do not run as root")
-    uid = 0 if user == "root" else os.geteuid() or NOBODY
+    uid = 0 if user == "root" else os.geteuid() or UNPRIVILEGED
     command = [
         interpreter(uid),
         "attack_corpus.py",

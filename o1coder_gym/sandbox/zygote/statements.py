@@ -34,7 +34,7 @@ def compile_settling(source: bytes, filename: str) -> types.CodeType:
             case _:
                 yield statement
 
-    for node in [module, *ast.walk(module)]:
+    for node in list(ast.walk(module)):
         for name in _BODIES:
             body = getattr(node, name, None)
             if isinstance(body, list) and body:

@@ -12,6 +12,8 @@ from contextlib import suppress
 from itertools import chain, zip_longest
 from typing import Any
 
+import numpy as np
+
 from o1coder_gym.tcg.inputs.known import Arguments, compared_characters, constants
 from o1coder_gym.tcg.inputs.preconditions import find_preconditions
 from o1coder_gym.tcg.reading.literals import write_literal
@@ -128,7 +130,7 @@ def _usual(value: Any, mentioned: Sequence[Any], rng: random.Random) -> Iterator
                 rng.randrange(2, 200),
             )
         case float():
-            yield from (0.0, 1.0, -value, value / 3, 10 * value, value + 0.5, float(round(value)))
+            yield from (0.0, 1.0, -value, value / 3, 10 * value, value + 0.5, float(np.rint(value)))
         case str():
             yield from _texts(value, mentioned, rng)
         case list() | tuple():

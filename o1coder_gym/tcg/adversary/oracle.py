@@ -16,7 +16,7 @@ from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.tcg.adversary.attack import Attack
 from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, is_failure
 from o1coder_gym.tcg.adversary.properties import lacking, properties_of
-from o1coder_gym.tcg.checking.agreement import Same
+from o1coder_gym.tcg.checking.question_comparison import same_of
 from o1coder_gym.tcg.reading.literals import parse_expression, read_literal, write_literal
 from o1coder_gym.types import Problem, Sampling
 
@@ -69,7 +69,7 @@ def rulings(
     votes = {voter: weight**power for voter, weight in zip(voters, classes.weights, strict=True)}
     inputs = [found.inputs[place] for place in found.parting]
     told = ask(problem, inputs) if ask and inputs else [[] for _ in inputs]
-    properties = properties_of(problem)
+    properties, same = properties_of(problem), same_of(problem)
     ruled = []
     for place, given, outputs in zip(found.parting, inputs, told, strict=True):
         names = found.columns[place]
@@ -79,7 +79,9 @@ def rulings(
                 continue
             counted[names[program]] = counted.get(names[program], 0.0) + vote
         for output in outputs:
-            if (name := f"={output}") in counted:
+            # as the programs' outputs were merged into classes, not by text: 0.3 is 0.30000000000000004
+            named = (name for name in counted if not is_failure(name) and same(name[1:], output))
+            if name := next(named, None):
                 counted[name] += trust * sum(votes.values()) / len(outputs)
         for name in counted:
             if not is_failure(name):
@@ -100,12 +102,11 @@ def ruling(given: str, votes: Mapping[str, float]) -> Ruling:
     return Ruling(given, right, outputs[right] / whole, votes)
 
 
-def ask_model(engine: Engine, same: Same, *, samples: int = 4, seed: int = 0) -> Ask:
+def ask_model(engine: Engine, *, samples: int = 4, seed: int = 0) -> Ask:
     """Returns who asks a language model for the output of one input at a time.
 
     Args:
         engine: Where text comes from.
-        same: Which outputs are one.
         samples: Answers per input, ≥ 1.
         seed: Fixes the draw.
     """

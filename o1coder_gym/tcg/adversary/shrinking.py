@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from o1coder_gym.tcg.adversary.attack import Attack, Execution
 from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, column, is_failure
 from o1coder_gym.tcg.checking.agreement import Same
@@ -141,7 +143,7 @@ def _reduced(value: Any) -> Iterator[Any]:
             steps = (0, sign, sign * (abs(value) // 2), sign * (abs(value) - 1), abs(value))
             yield from (one for one in steps if (abs(one), one < 0) < (abs(value), value < 0))
         case float():
-            yield from (one for one in (0.0, 1.0, float(round(value))) if abs(one) < abs(value))
+            yield from (one for one in (0.0, 1.0, float(np.rint(value))) if abs(one) < abs(value))
         case str() | list() | tuple():
             yield from _shorter(value)
             if not isinstance(value, str):

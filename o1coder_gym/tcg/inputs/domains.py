@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from o1coder_gym.tcg.inputs import edits
 
 _ROOM = 8
@@ -114,7 +116,7 @@ class Reals:
     def mutate(self, value: float, rng: random.Random) -> float:
         """Takes a small step, scales, changes the sign, rounds, or draws anew."""
         step = rng.choice((1.0, -1.0, 10.0**-self.digits, -(10.0**-self.digits)))
-        changed = rng.choice((value + step, value * 2, value / 2, -value, float(round(value)), None))
+        changed = rng.choice((value + step, value * 2, value / 2, -value, float(np.rint(value)), None))
         if changed is None:
             return self.sample(rng)
         return max(self.low, min(round(changed, self.digits + 1), 4 * max(self.high, 1.0)))

@@ -61,6 +61,12 @@ def test_a_model_that_is_asked_has_votes() -> None:
     assert one.votes["=2"] == pytest.approx(2 + 10 / 3)
 
 
+def test_a_model_that_is_asked_agrees_within_rounding() -> None:
+    found = Attack(("[1]",), (("=0.3", "=0.5"),), (0,), {}, (), 0, 0, (2.0, 3.0))
+    (one,) = rulings(PLAIN, found, ask=lambda problem, inputs: [["0.30000000000000004"]])
+    assert one.output == "0.3"
+
+
 @pytest.mark.parametrize(
     ("text", "output"),
     [("[1, 2]\nbecause", "[1, 2]"), ("`3`", "3"), ("f(2) == 4", "4"), ("I think", None), ("", None)],

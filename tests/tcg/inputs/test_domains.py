@@ -1,5 +1,6 @@
 """Domains: samples and mutations stay within what was seen."""
 
+import math
 import random
 from typing import Any
 
@@ -58,6 +59,12 @@ def test_draws_are_repeatable_and_leave_their_argument_alone(seen: list[Any]) ->
     before = repr(seen)
     assert chain(infer_domain(seen), seen[0], 12) == chain(infer_domain(seen), seen[0], 12)
     assert repr(seen) == before
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_infinite_numbers_that_a_question_shows_are_no_crash(value: float) -> None:
+    drawn = chain(infer_domain([value, 1.5]), value, 200)
+    assert all(isinstance(one, float) for one in drawn)
 
 
 def test_numbers_keep_their_sign() -> None:
