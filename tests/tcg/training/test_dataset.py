@@ -166,16 +166,16 @@ def test_no_target_stands_in_the_prompt(judge: Judge) -> None:
 @pytest.mark.parametrize(
     ("prompt", "shown"),
     [
-        ("Double n.\n\nSample Input\n2\n\nSample Output\n4\n", ()),
-        ("Double n.\n\nInput:\n2\nOutput:\n4", ()),
-        ("Double n.", (StdioTest("2", "4"),)),
+        ("Add 100.\n\nSample Input\n2\n\nSample Output\n102\n", ()),
+        ("Add 100.\n\nInput:\n2\nOutput:\n102", ()),
+        ("Add 100.", (StdioTest("2", "102"),)),
     ],
 )
 def test_no_target_of_a_program_stands_in_the_prompt(
     judge: Judge, prompt: str, shown: tuple[StdioTest, ...]
 ) -> None:
-    tests = tuple(StdioTest(f"{n}\n", f"{2 * n}\n") for n in range(2, 6))
-    rows = [ProblemRow(Problem("p", prompt, None, shown), tests, "print(2 * int(input()))")]
+    tests = tuple(StdioTest(f"{n}\n", f"{n + 100}\n") for n in range(2, 6))
+    rows = [ProblemRow(Problem("p", prompt, None, shown), tests, "print(int(input()) + 100)")]
     dataset = build_dataset(judge, rows)
     assert dataset.drops["case: the question shows it"] == 1
     assert len(dataset.sft) == 1
