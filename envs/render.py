@@ -87,6 +87,7 @@ def _fitted(texts: tuple[str, str], height: int) -> tuple[Any, tuple[str, str]]:
     from PIL import ImageFont
 
     widths = (2 * SIZE[0] // 5 - 2 * _MARGIN, 3 * SIZE[0] // 5 - 2 * _MARGIN)
+    font, lines, room = ImageFont.load_default(), [[""], [""]], 1
     for size in _FONT_SIZES:
         font = ImageFont.load_default(size=size)
         letters = [int(width / font.getlength("n")) for width in widths]

@@ -7,7 +7,6 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import ProblemFileError
@@ -256,21 +255,14 @@ def _policy(value: object) -> str:
     return _string(value)
 
 
-def _type_of(text: str) -> type:
+def _literal_type(value: object) -> type:
+    # Nothing is cached: hidden tests are read here, and a cache would keep them within reach of agents.
+    text = _string(value)
     try:
         with warnings.catch_warnings(action="ignore"):
             return type(ast.literal_eval(literals.with_short_numbers(text)))
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"not a Python literal: {text[:60]!r}") from error
-
-
-_known_type_of = lru_cache(maxsize=4096)(_type_of)
-"""A judge reads the tests of a question once for each of its answers; long texts are not kept."""
-
-
-def _literal_type(value: object) -> type:
-    text = _string(value)
-    return _type_of(text) if len(text) > 1000 else _known_type_of(text)
 
 
 def _literal(value: object) -> str:

@@ -49,11 +49,14 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_an_interrupted_run_says_how_to_go_on_where_there_is_one(tmp_path, capsys):
-    for out, said in ((tmp_path, f"--out {tmp_path} --resume"), (tmp_path / "none", "nothing is kept")):
+    for out, said in (
+        (tmp_path, f"interrupted; go on with: --out {tmp_path} --resume\n"),
+        (tmp_path / "none", "interrupted\n"),
+    ):
         with pytest.raises(SystemExit) as stopped, resumable(out):
             raise KeyboardInterrupt
         assert stopped.value.code == 130
-        assert said in capsys.readouterr().err
+        assert capsys.readouterr().err == said
 
 
 def test_the_demo_refuses_before_it_draws(o1coder, tmp_path):

@@ -63,7 +63,7 @@ def test_by_the_earlier_rule_most_are_the_same() -> None:
 
 @pytest.fixture
 def problems(tmp_path: Path) -> Path:
-    write_rows(micro_rows({"train": 4, "validation": 1, "test": 1}), tmp_path / "problems.jsonl")
+    write_rows(micro_rows({"train": 8, "validation": 1, "test": 1}), tmp_path / "problems.jsonl")
     return tmp_path / "problems.jsonl"
 
 

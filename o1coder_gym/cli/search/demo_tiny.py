@@ -8,7 +8,6 @@ fails and the search solves.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -282,8 +281,9 @@ def _curve(recorded: Mapping[str, Any]) -> RenderableType:
 
 def _next(out: Path, task_id: str) -> str:
     agents, page = out / "agents", page_names([task_id])[task_id]
-    # as it was called, where the shell would not find it: make demo leaves it in .venv/bin
-    program = "o1coder" if shutil.which("o1coder") else os.path.relpath(sys.argv[0])
+    program, here = "o1coder", Path(sys.prefix, "bin", "o1coder")
+    if not shutil.which(program) and here.is_relative_to(Path.cwd()):
+        program = str(here.relative_to(Path.cwd()))  # make demo leaves it in .venv/bin
     return (
         f"  the report          {agents / 'report.html'}\n"
         f"  the search trees    {agents / PAGES / page}\n\n"

@@ -130,6 +130,7 @@ def _solution_id(row: Mapping[str, Any], number: int, where: str) -> str | int:
 def _texts(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, Kind]]:
     """Yields what a row holds; of several fields for one text the first counts."""
     single = next((name for name in _FIELDS if row.get(name) is not None), None)
+    texts: list[tuple[str, Any, Kind]]
     if single is not None:
         texts = [(single, row[single], _FIELDS[single])]
     else:

@@ -64,7 +64,9 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = W
 
 
 def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Table:
-    numbers = [dict(zip(HEADINGS, _numbers(summary), strict=True)) for summary in summaries]
+    numbers: list[dict[str, str]] = [
+        dict(zip(HEADINGS, _numbers(summary), strict=True)) for summary in summaries
+    ]
     shown = [heading for heading in HEADINGS if any(cells[heading] for cells in numbers)]
     for heading in _DISPENSABLE:
         if _room(shown, numbers, width) < _LEAST and heading in shown:

@@ -54,7 +54,7 @@ def function_of(cases: Mapping[str, Any] | Sequence[Any], name: str) -> str | No
     case = (
         cases if isinstance(cases, Mapping) else next((one for one in cases if isinstance(one, Mapping)), {})
     )
-    found = case.get("fn_name") or None
+    found = case.get("fn_name")
     if found is None and case.get("metadata"):
         found = decoded(case, "metadata", dict).get("func_name")
     if found is None:
