@@ -288,6 +288,6 @@ def _next(out: Path, task_id: str) -> str:
         f"  the report          {agents / 'report.html'}\n"
         f"  the search trees    {agents / PAGES / page}\n\n"
         f"  {program} solve {task_id} --problems {PROBLEMS} --policy hf:tiny\n"
-        f"  {program} demo --model qwen2.5-coder-0.5b  # a model that people use, 400 MB\n"
-        f"  {program} list agents                      # what o1coder bench can compare"
+        f"  {program} demo --model qwen2.5-coder-0.5b  # fetches 400 MB\n"
+        f"  {program} list agents  # what o1coder bench can compare"
     )
