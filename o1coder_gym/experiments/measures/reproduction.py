@@ -25,6 +25,7 @@ from o1coder_gym.experiments.training.tcg import GeneratorSettings, Track, measu
 from o1coder_gym.reporting.results import summarize
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.settings.groups import DEFAULT_POLICY
+from o1coder_gym.specs import name_of
 from o1coder_gym.statistics import UNDEFINED, Estimate
 from o1coder_gym.tcg.quality.measures import summarize as summarize_tests
 
@@ -157,7 +158,7 @@ def keep(name: str, scale: Scale, figures: Figures, path: Path = STORED) -> None
     rows.setdefault(name, {})[scale] = made | {
         "figures": {label: _row(one) for label, one in figures.items()}
     }
-    write_whole(path, json.dumps(rows, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_whole(path, json.dumps(rows, indent=1, allow_nan=False) + "\n")
 
 
 def _file(path: Path) -> dict[str, Any]:
@@ -175,7 +176,8 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _solved(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
     """Shares of problems solved by each agent within each budget."""
-    return {one.agent: one.share for one in summarize(run_suite(suite, out, resume=resume, run=run))}
+    found = summarize(run_suite(suite, out, resume=resume, run=run))
+    return {f"{name_of(one.setting.agent)} @ {one.setting.budget.tokens}": one.share for one in found}
 
 
 def _table_1(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
