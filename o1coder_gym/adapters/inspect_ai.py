@@ -90,7 +90,8 @@ def agent(
         exam = load_exam(state.metadata["problems"], state.metadata["split"])
         searches = _searches(state.metadata["problems"], state.metadata["split"], policy, format, scorer)
         problem = exam.problems[str(state.sample_id)]
-        name = f"{agent} epoch {state.epoch}"
+        # The budget too: evaluations of one process share the driver, which takes a key once at a time.
+        name = f"{agent} @ {tokens} epoch {state.epoch}"
         order = Search(problem.task_id, strategy, Budget(tokens=tokens), name, seed=state.epoch)
         found = await asyncio.wrap_future(searches.begin(order))
         if found.error is not None and found.result is None:
