@@ -86,15 +86,17 @@ def _fitted(texts: tuple[str, str], height: int) -> tuple[Any, tuple[str, str]]:
     """Returns the largest font in which both texts fit, and the texts, broken into lines of it."""
     from PIL import ImageFont
 
-    widths = (2 * SIZE[0] // 5 - 2 * _MARGIN, 3 * SIZE[0] // 5 - 2 * _MARGIN)
-    font, lines, room = ImageFont.load_default(), [[""], [""]], 1
-    for size in _FONT_SIZES:
+    def laid_out(size: int) -> tuple[Any, list[list[str]], int]:
+        """Returns a font, the lines of both texts in it, and how many lines there is room for."""
         font = ImageFont.load_default(size=size)
         letters = [int(width / font.getlength("n")) for width in widths]
         lines = [_wrapped(text, count) for text, count in zip(texts, letters, strict=True)]
-        room = (height - 2 * _MARGIN) // (size + 4)
-        if max(map(len, lines)) <= room:
-            break
+        return font, lines, (height - 2 * _MARGIN) // (size + 4)
+
+    widths = (2 * SIZE[0] // 5 - 2 * _MARGIN, 3 * SIZE[0] // 5 - 2 * _MARGIN)
+    *larger, smallest = _FONT_SIZES
+    fitting = (found for found in map(laid_out, larger) if max(map(len, found[1])) <= found[2])
+    font, lines, room = next(fitting, None) or laid_out(smallest)
     asked, said = ("\n".join(found[-room:]) for found in lines)
     return font, (asked, said)
 

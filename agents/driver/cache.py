@@ -14,12 +14,12 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from o1coder_gym.agents.driver.replies import read_proposals, write_proposals
+from o1coder_gym.agents.driver.replies import read_proposals, read_score, write_proposals, write_score
 from o1coder_gym.problems.rows import case_to_json
 from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import content_hash
-from o1coder_gym.types import PolicyRequest, Problem, Proposal, Scored, State
+from o1coder_gym.types import PolicyRequest, Problem, Proposal, State
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -150,7 +150,7 @@ class CachedScorer:
         """
         self._scorer = scorer
         self._store: _Store[tuple[Problem, State], float] = _Store(
-            "scores", folder, _describe_state, _write_score, _read_score
+            "scores", folder, _describe_state, write_score, read_score
         )
 
     @property
@@ -163,14 +163,6 @@ class CachedScorer:
         return self._store.ask(
             items, self._scorer.score, lambda score: isinstance(score, int | float) and 0 <= score <= 1
         )
-
-
-def _write_score(score: float) -> Any:
-    return [float(score), score.tokens] if isinstance(score, Scored) else float(score)
-
-
-def _read_score(row: Any) -> float:
-    return Scored(*row) if isinstance(row, list) else float(row)
 
 
 def _describe_state(item: tuple[Problem, State]) -> Any:

@@ -47,7 +47,17 @@ def write_answer(answer: Answer) -> Any:
         return [[one.outcome.value, one.got, one.error] for one in answer.results]
     if isinstance(answer, Transition):
         return write_transition(answer)
-    return [float(answer), answer.tokens] if isinstance(answer, Scored) else answer
+    return write_score(answer) if isinstance(answer, float) else answer
+
+
+def write_score(score: float) -> Any:
+    """Returns a score as JSON, with the tokens that it cost if it says so; `read_score` is the inverse."""
+    return [float(score), score.tokens] if isinstance(score, Scored) else float(score)
+
+
+def read_score(row: Any) -> float:
+    """Reads what `write_score` wrote."""
+    return Scored(*row) if isinstance(row, list) else float(row)
 
 
 def read_answer(payload: Payload, row: Any) -> Answer:
@@ -60,7 +70,7 @@ def read_answer(payload: Payload, row: Any) -> Answer:
         case (State() as state, _):
             return read_transition(row, state)
         case _:
-            return Scored(*row) if isinstance(row, list) else row
+            return read_score(row) if isinstance(row, list) else row
 
 
 def write_proposals(proposals: Sequence[Proposal]) -> list[list[Any]]:

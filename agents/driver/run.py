@@ -28,7 +28,7 @@ from o1coder_gym.errors import (
 )
 from o1coder_gym.protocols import Model, Policy, StepScorer
 from o1coder_gym.queries import Execute
-from o1coder_gym.runs.budget import ModelSizes
+from o1coder_gym.runs.budget import UNKNOWN_SIZES, ModelSizes
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import PolicyRequest, Problem, Proposal, State, Usage
 
@@ -418,10 +418,10 @@ def check(tasks: Sequence[Task], model: Model, sizes: ModelSizes) -> None:
 
 def check_price(task: Task, sizes: ModelSizes) -> None:
     """Raises UsageError for a budget of FLOPs that nobody can count: the policy's size is not known."""
-    if task.budget.flops is not None and (task.policy is not None or not sizes.policy):
-        raise UsageError(
-            f"{task.key}: a budget of FLOPs needs the number of the policy's weights, which is not known"
-        )
+    try:  # the sizes are those of the driver's models: nobody knows that of a task's own policy
+        (sizes if task.policy is None else UNKNOWN_SIZES).check(task.budget)
+    except UsageError as error:
+        raise UsageError(f"{task.key}: {error}") from error
 
 
 def _question(model: Model, task_id: str) -> tuple[Problem, State]:

@@ -23,12 +23,13 @@ from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer, stderr  #
 from inspect_ai.solver import Generate, Solver, TaskState, generate, solver  # pyright: ignore[reportMissingImports]
 
 from o1coder_gym.adapters.evaluation import load_exam
-from o1coder_gym.adapters.scoring import program_in, score_all_async
+from o1coder_gym.adapters.scoring import score_all_async
 from o1coder_gym.agents import Driver, Feed, TaskResult, load_agent
 from o1coder_gym.agents import Task as Search
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems.answers.solutions import program_in
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.steps.formats import VANILLA, load_format

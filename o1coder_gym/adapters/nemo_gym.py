@@ -26,9 +26,10 @@ from pydantic import ConfigDict, Field
 from resources_servers.gymnasium import GymnasiumServer, extract_text  # pyright: ignore[reportMissingImports]
 
 from o1coder_gym.adapters.ground_truth import ground_truth_of, ground_truth_row, read_ground_truth
-from o1coder_gym.adapters.scoring import program_in, score_all_async
+from o1coder_gym.adapters.scoring import score_all_async
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import InfrastructureError, ProblemFileError, UsageError
+from o1coder_gym.problems.answers.solutions import program_in
 from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem

@@ -19,8 +19,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from o1coder_gym.adapters.ground_truth import ground_truth_of, ground_truth_row, read_ground_truth
-from o1coder_gym.adapters.scoring import GroundTruth, Score, program_in, score_all, score_all_async
+from o1coder_gym.adapters.scoring import GroundTruth, Score, score_all, score_all_async
 from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.problems.answers.solutions import program_in
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import Problem, State
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.rewards import outcome_reward
 from o1coder_gym.sandbox import shared_judge
-from o1coder_gym.steps.formats import VANILLA
-from o1coder_gym.types import ActionType, CaseResult, Limits, Submission, TestCase, Verdict
+from o1coder_gym.types import CaseResult, Limits, Submission, TestCase, Verdict
 
 NO_PROGRAM = "no_program"
 """The outcome of an answer in which there is no program."""
@@ -124,17 +123,6 @@ async def score_all_async(items: Sequence[tuple[str | None, GroundTruth]]) -> li
 
 def _submissions(items: Sequence[tuple[str | None, GroundTruth]]) -> list[Submission]:
     return [truth.submission(code) for code, truth in items if code is not None]
-
-
-def program_in(answer: str, entry_point: str | None = None) -> str | None:
-    """Returns the program of a model's answer; None where there is none.
-
-    Args:
-        answer: Text, usually with fenced blocks; see `steps.answers.program_in`.
-        entry_point: Function that the tests call; tells the program from drafts and usage.
-    """
-    step = VANILLA.parse(answer, entry_point)
-    return step.text if step.type is ActionType.CODE else None
 
 
 def case_row(case: CaseResult) -> dict[str, str | None]:

@@ -94,6 +94,15 @@ class ModelSizes:
     policy: int | None = None
     scorer: int = 0
 
+    def check(self, budget: Budget) -> None:
+        """Refuses a budget that cannot be counted.
+
+        Raises:
+            UsageError: When FLOPs are limited, and the policy's size is not known.
+        """
+        if budget.flops is not None and not self.policy:
+            raise UsageError("a budget of FLOPs needs the number of the policy's weights, which is not known")
+
     def flops(self, tokens: int, scorer_tokens: int = 0) -> int:
         """Returns the FLOPs of policy and scorer over so many tokens, as `metrics.generation_flops` does."""
         return 0 if self.policy is None else 2 * (self.policy * tokens + self.scorer * scorer_tokens)
@@ -125,8 +134,7 @@ class Meter:
         Raises:
             UsageError: When FLOPs are limited, and the policy's size is not known.
         """
-        if budget.flops is not None and not sizes.policy:
-            raise UsageError("a budget of FLOPs needs the number of the policy's weights, which is not known")
+        sizes.check(budget)
         self.budget = budget
         self._sizes = sizes
         self._clock = clock

@@ -14,7 +14,7 @@ from typing import Any
 
 from o1coder_gym.steps.fences import Block, blocks
 from o1coder_gym.steps.source import broken_line, defines, does_something, parsed
-from o1coder_gym.steps.thinking import TAGS, later_thoughts
+from o1coder_gym.steps.thinking import TAGS, later_thoughts, within
 
 _STARTS = re.compile(
     r"^[ \t]*(?:(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(|class[ \t]+\w+[ \t]*[(:]|@\w[\w.]*(?:\(.*\))?[ \t\r]*$"
@@ -93,7 +93,7 @@ def _program(text: str, found: list[Block], entry_point: str | None) -> str | No
     ):
         return found[0].text
     candidates = [*_of_blocks(found), *_around(text, found)]
-    candidates = [replace(one, thought=_within(thoughts, one.place)) for one in candidates]
+    candidates = [replace(one, thought=within(thoughts, one.place)) for one in candidates]
     if not any(one.python or parsed(one.code) for one in candidates):
         # Only where nothing else is Python: a mid-line fence in prose is usually a mention, not the answer.
         candidates += _inline(text)
@@ -160,10 +160,6 @@ def _of_blocks(found: list[Block]) -> Iterator[_Candidate]:
         if block.text.strip():
             code = _LABEL.sub("", block.text) if block.python is None else block.text
             yield _Candidate(code, block.python, block.start)
-
-
-def _within(spans: list[tuple[int, int]], place: int) -> bool:
-    return any(begin <= place < end for begin, end in spans)
 
 
 def _around(text: str, found: list[Block]) -> Iterator[_Candidate]:

@@ -89,7 +89,7 @@ def later_thoughts(text: str) -> list[tuple[int, int]]:
     if any(tag in text for tag, _ in TAGS):
         fences = _fences(text)
         for begin in _LATER.finditer(text):
-            if begin.start() < (found[-1][1] if found else 0) or _within(fences, begin.start()):
+            if begin.start() < (found[-1][1] if found else 0) or within(fences, begin.start()):
                 continue
             end = text.find(_CLOSING[begin[1]], begin.end())
             found.append((begin.start(), end + len(_CLOSING[begin[1]]) if end >= 0 else len(text)))
@@ -137,7 +137,7 @@ def _lone_closing(text: str) -> int:
     if not any(tag in text for _, tag in TAGS):
         return 0
     inside = [*later_thoughts(text), *_fences(text)]
-    lone = (found.end() for found in _LONE.finditer(text) if not _within(inside, found.start()))
+    lone = (found.end() for found in _LONE.finditer(text) if not within(inside, found.start()))
     return next(lone, 0)
 
 
@@ -145,5 +145,6 @@ def _fences(text: str) -> list[tuple[int, int]]:
     return [found.span() for found in _FENCED.finditer(text)]
 
 
-def _within(spans: list[tuple[int, int]], place: int) -> bool:
-    return any(begin < place < end for begin, end in spans)
+def within(spans: list[tuple[int, int]], place: int) -> bool:
+    """Whether a place in a text is in one of the spans."""
+    return any(begin <= place < end for begin, end in spans)

@@ -5,8 +5,9 @@ import math
 
 import pytest
 
-from o1coder_gym.adapters.scoring import GroundTruth, Score, program_in, score, score_all, score_all_async
+from o1coder_gym.adapters.scoring import GroundTruth, Score, score, score_all, score_all_async
 from o1coder_gym.errors import InfrastructureError, UsageError
+from o1coder_gym.problems.answers.solutions import program_in
 from o1coder_gym.types import AssertTest, CallTest, Outcome, Verdict
 
 RIGHT, WRONG = "def double(x):\n    return 2 * x", "def double(x):\n    return x"

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, field_validator
 
 from o1coder_gym.adapters.ground_truth import read_ground_truth
-from o1coder_gym.adapters.scoring import GroundTruth, Score, program_in
+from o1coder_gym.adapters.scoring import GroundTruth, Score
+from o1coder_gym.problems.answers.solutions import program_in
 from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.types import CaseResult, Limits, Outcome, StdioTest, Submission
 

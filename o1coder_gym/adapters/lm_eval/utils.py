@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from o1coder_gym.adapters.evaluation import load_exam, pass_at
-from o1coder_gym.adapters.scoring import program_in, score_all
+from o1coder_gym.adapters.scoring import score_all
+from o1coder_gym.problems.answers.solutions import program_in
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import State
 

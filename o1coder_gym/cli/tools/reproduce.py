@@ -13,17 +13,17 @@ from rich.table import Table
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.search.bench import run_shown
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.benchmark import ResultRow
 from o1coder_gym.experiments.measures.reproduction import (
+    FIGURES_FILE,
     RESULTS,
-    STORED,
-    Held,
-    Kept,
+    ComparedFigure,
+    Stored,
     compare_figures,
-    keep,
-    kept,
     reproduce,
+    store_figures,
+    stored_figures,
 )
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.problems.rows import ProblemRow
@@ -72,35 +72,33 @@ def run(settings: ReproductionSettings) -> None:
         for known, result in RESULTS.items():
             print(f"{known:8}{result.question}")
         return
-    if name not in RESULTS:
-        raise UnknownNameError("result", name, RESULTS)
     out = settings.out or Path("runs", "reproduce", f"{name}-{scale}")
 
     def shown(plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool) -> list[ResultRow]:
         return run_shown(plan, rows, out, resume=resume, quiet=True)
 
     figures = reproduce(name, out, scale=scale, resume=settings.resume, run=shown, track=tracked)
+    before = stored_figures(name, scale)
+    compared = compare_figures(before.figures, figures)
     if settings.store:
-        keep(name, scale, figures)
-    before = kept(name, scale)
-    held = compare_figures(before.figures, figures)
+        store_figures(name, scale, figures)
     if settings.as_json:
-        rows = [one.to_row() for one in held]
+        rows = [one.to_row() for one in compared]
         print(to_json({"stored": before.made, "version": before.version, "figures": rows}))
     else:
-        _print(RESULTS[name].question, before, held)
-        print(STORED if settings.store else out)
+        _print(RESULTS[name].question, before, compared)
+        print(FIGURES_FILE if settings.store else out)
 
 
-def _print(question: str, before: Kept, held: Sequence[Held]) -> None:
+def _print(question: str, before: Stored, compared: Sequence[ComparedFigure]) -> None:
     stored = f"stored, {before.made}" if before.made else "nothing stored"
     table = Table("", stored, "now", "", box=None, title=question, caption=ROUGH_LEGEND, title_justify="left")
-    for one in held:
+    for one in compared:
         table.add_row(one.name, one.stored.percent(), one.measured.percent(), _VERDICTS[one.agrees])
     Console(highlight=False).print(table)
-    compared = [one.agrees for one in held if one.agrees is not None]
-    if compared:
-        print(f"{sum(compared)} of {len(compared)} figures are the same within their intervals.")
+    verdicts = [one.agrees for one in compared if one.agrees is not None]
+    if verdicts:
+        print(f"{sum(verdicts)} of {len(verdicts)} figures are the same within their intervals.")
 
 
 app = command(ReproductionSettings, run, name="reproduce")

@@ -33,7 +33,7 @@ Scale: TypeAlias = Literal["quick", "full"]
 Figures: TypeAlias = Mapping[str, Estimate]
 """What was found, by what it is called."""
 
-STORED = Path(str(files("o1coder_gym.data").joinpath("figures.json")))
+FIGURES_FILE = Path(str(files("o1coder_gym.data"))) / "figures.json"
 """Figures of this version: written by ``o1coder reproduce NAME --store``, never by hand."""
 
 _TINY = "hf:tiny?dtype=float32"
@@ -66,7 +66,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Stored:
     """Figures that were stored.
 
     Attributes:
@@ -81,7 +81,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ComparedFigure:
     """A figure beside the stored one.
 
     Attributes:
@@ -136,22 +136,24 @@ def reproduce(
     return measure(out, resume=resume, run=run, track=track)
 
 
-def compare_figures(stored: Figures, measured: Figures) -> list[Held]:
+def compare_figures(stored: Figures, measured: Figures) -> list[ComparedFigure]:
     """Puts measured figures beside the stored ones, in their order; what only one side has comes too."""
     names = dict.fromkeys([*stored, *measured])
-    return [Held(name, stored.get(name, UNDEFINED), measured.get(name, UNDEFINED)) for name in names]
+    return [
+        ComparedFigure(name, stored.get(name, UNDEFINED), measured.get(name, UNDEFINED)) for name in names
+    ]
 
 
-def kept(name: str, scale: Scale, path: Path = STORED) -> Kept:
+def stored_figures(name: str, scale: Scale, path: Path = FIGURES_FILE) -> Stored:
     """Returns what is stored of a result; no figures where nothing is."""
     row = _file(path).get(name, {}).get(scale)
     if row is None:
-        return Kept({})
+        return Stored({})
     figures = {label: Estimate(**_numbers(found)) for label, found in row["figures"].items()}
-    return Kept(figures, row["made"], row["version"])
+    return Stored(figures, row["made"], row["version"])
 
 
-def keep(name: str, scale: Scale, figures: Figures, path: Path = STORED) -> None:
+def store_figures(name: str, scale: Scale, figures: Figures, path: Path = FIGURES_FILE) -> None:
     """Stores the figures of a result in place of earlier ones."""
     made = {"made": date.today().isoformat(), "version": o1coder_gym.__version__}
     rows = _file(path)
@@ -210,11 +212,14 @@ def _suite(problems: ProblemChoice, policy: str, drawn: str, **rest: Any) -> Sui
 
 
 def _both_formats(problems: ProblemChoice, policy: str) -> Suite:
-    agents = ("greedy", _ROLLOUTS)
     return Suite(
-        problems=(problems,), policies=(policy,), agents=agents, formats=("vanilla", "pseudocode"),
-        tokens=(), controls=False,
-    )  # fmt: skip
+        problems=(problems,),
+        policies=(policy,),
+        agents=("greedy", _ROLLOUTS),
+        formats=("vanilla", "pseudocode"),
+        tokens=(),
+        controls=False,
+    )
 
 
 _MICRO, _MBPP = ProblemChoice("micro", "test"), ProblemChoice("mbpp", "test", 100)

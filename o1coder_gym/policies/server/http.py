@@ -126,9 +126,8 @@ class Servers:
             return None, f"{url}: {type(error).__name__}: {error}", None
         status, words, answer = response.status_code, response.text, _object(response.text)
         if status < 400 and answer and "choices" not in answer and (error := answer.get("error")):
-            code = (
-                error.get("code") if isinstance(error, Mapping) else None
-            )  # gateways send it with status 200
+            # Gateways send the failure of what stands behind them with status 200.
+            code = error.get("code") if isinstance(error, Mapping) else None
             status = code if isinstance(code, int) and code >= 400 else 502
         if status in _RETRIED and not any(word in words for word in _FINAL):
             said = f": {_short(words)}" if words.strip() else ""

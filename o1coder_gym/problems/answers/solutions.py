@@ -46,10 +46,20 @@ class Solution:
         it is the program.
         """
         if self.kind == "answer":
-            step = VANILLA.parse(self.text, problem.entry_point)
-            return step.text if step.type is ActionType.CODE else None
+            return program_in(self.text, problem.entry_point)
         follows = self.kind == "completion" and _begins_code(problem.prompt)
         return problem.prompt + self.text if follows else self.text
+
+
+def program_in(answer: str, entry_point: str | None = None) -> str | None:
+    """Returns the program of a model's answer; None where there is none.
+
+    Args:
+        answer: Text, usually with fenced blocks; see `steps.answers.program_in`.
+        entry_point: Function that the tests call; tells the program from drafts and usage.
+    """
+    step = VANILLA.parse(answer, entry_point)
+    return step.text if step.type is ActionType.CODE else None
 
 
 def read_solutions(path: str | Path, known: Container[str] | None = None) -> Iterator[Solution]:

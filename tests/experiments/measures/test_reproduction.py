@@ -9,13 +9,13 @@ import pytest
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.experiments.measures import reproduction
 from o1coder_gym.experiments.measures.reproduction import (
+    FIGURES_FILE,
     RESULTS,
-    STORED,
-    Held,
+    ComparedFigure,
     compare_figures,
-    keep,
-    kept,
     reproduce,
+    store_figures,
+    stored_figures,
 )
 from o1coder_gym.experiments.suite import ProblemChoice, Suite
 from o1coder_gym.experiments.training.tcg import untracked
@@ -27,17 +27,17 @@ MORE = replace(HALF, value=0.9, low=0.8, high=0.95)
 
 def test_figures_are_kept_and_read_back(tmp_path):
     path = tmp_path / "figures.json"
-    assert kept("search", "quick", path).figures == {}
-    keep("search", "quick", {"mcts": HALF, "nothing": UNDEFINED}, path)
-    keep("tcg", "full", {"kill_rate": MORE}, path)
-    found = kept("search", "quick", path)
+    assert stored_figures("search", "quick", path).figures == {}
+    store_figures("search", "quick", {"mcts": HALF, "nothing": UNDEFINED}, path)
+    store_figures("tcg", "full", {"kill_rate": MORE}, path)
+    found = stored_figures("search", "quick", path)
     assert found.figures["mcts"] == HALF
     assert math.isnan(found.figures["nothing"].value)
     assert len(found.made.split("-")) == 3
-    assert kept("tcg", "full", path).figures == {"kill_rate": MORE}
-    assert kept("tcg", "quick", path).figures == {}
-    keep("search", "quick", {"puct": HALF}, path)
-    assert list(kept("search", "quick", path).figures) == ["puct"]
+    assert stored_figures("tcg", "full", path).figures == {"kill_rate": MORE}
+    assert stored_figures("tcg", "quick", path).figures == {}
+    store_figures("search", "quick", {"puct": HALF}, path)
+    assert list(stored_figures("search", "quick", path).figures) == ["puct"]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_figures_are_kept_and_read_back(tmp_path):
     ],
 )
 def test_figures_agree_where_their_intervals_overlap(stored, measured, agrees):
-    held = Held("x", stored, measured)
+    held = ComparedFigure("x", stored, measured)
     assert held.agrees is agrees
     assert json.loads(json.dumps(held.to_row(), allow_nan=False))["agrees"] is agrees
 
@@ -66,10 +66,10 @@ def test_what_one_side_lacks_is_shown():
 
 def test_every_quick_result_has_figures_of_this_package():
     for name in RESULTS:
-        figures = kept(name, "quick").figures
+        figures = stored_figures(name, "quick").figures
         assert figures
         assert any(one.count for one in figures.values())
-    assert STORED.name == "figures.json"
+    assert FIGURES_FILE.name == "figures.json"
 
 
 def test_a_suite_is_measured_and_goes_on(tmp_path):
