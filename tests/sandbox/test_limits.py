@@ -25,6 +25,21 @@ def test_a_verdict_does_not_depend_on_how_many_tests_there_are(judge, tests):
     assert outcomes(verdict) == ["pass"] * tests
     verdict = verdict_on(judge, BURNING.format(0.02), [CallTest("[1]", "1")] * tests, "f", cpu_s=0.15)
     assert outcomes(verdict) == ["pass"] * tests
+    codes = [AssertTest("x = 1\nassert [f(x)] == [1]"), AssertTest("assert f(1) == 1")] * (tests // 2 + 1)
+    verdict = verdict_on(judge, BURNING.format(0.02), codes, "f", cpu_s=0.15)
+    assert outcomes(verdict) == ["pass"] * len(codes)
+
+
+def test_the_cap_grows_with_the_number_of_tests(judge):
+    """Sixty tests may take together twice what thirty may; what thirty may would end these half-way."""
+    limits = {"cpu_s": 0.15, "total_cpu_s": 0.4}
+    code = "import threading\n" + BURN.format(0.009) + "print(5)"
+    assert outcomes(verdict_on(judge, code, [StdioTest("", "5")] * 60, **limits)) == ["pass"] * 60
+    calls = [CallTest("[1]", "1")] * 60
+    assert outcomes(verdict_on(judge, BURNING.format(0.009), calls, "f", **limits)) == ["pass"] * 60
+    spent = verdict_on(judge, BURNING.format(0.05), calls, "f", **limits)
+    assert spent.outcome is Outcome.TIMEOUT
+    assert "used more than 0.8 s of CPU time in all tests" in spent.error
 
 
 @pytest.mark.parametrize("package", ["numpy", "numpy.linalg"])
