@@ -42,6 +42,33 @@ def test_the_cap_grows_with_the_number_of_tests(judge):
     assert "used more than 0.8 s of CPU time in all tests" in spent.error
 
 
+@pytest.mark.parametrize(
+    ("code", "test", "entry"),
+    [
+        ("def f(text): return len(text)", CallTest(f"['{'a' * 300_000}']", "300_000"), "f"),
+        ("def f(n): return len(bytearray(20 << 20)) and n", CallTest("[1]", "1"), "f"),
+        ("x = bytearray(20 << 20)\nprint(5)", StdioTest("", "5"), None),
+        ("import threading\nx = bytearray(20 << 20)\nprint(5)", StdioTest("", "5"), None),
+    ],
+)
+@pytest.mark.parametrize("tests", [1, 60])
+def test_memory_is_that_of_one_test_however_many_there_are(judge, code, test, entry, tests):
+    verdict = verdict_on(judge, code, [test] * tests, entry, memory_bytes=32 << 20)
+    assert outcomes(verdict) == ["pass"] * tests
+
+
+def test_the_calls_of_a_test_stay_in_one_process(judge):
+    """They may count on each other, and on those of the tests before them as long as these are short."""
+    code = "seen = []\ndef f(text):\n    seen.append(len(text))\n    return len(seen)"
+    long = "a" * 3_000_000
+    tests = [
+        AssertTest(f"assert f('{'a' * 50_000}') == 1\nassert f('') == 2"),
+        CallTest(f'["{long}"]', "3"),
+        CallTest(f'["{long}"]', "1"),
+    ]
+    assert outcomes(verdict_on(judge, code, tests, "f")) == ["pass"] * 3
+
+
 @pytest.mark.parametrize("package", ["numpy", "numpy.linalg"])
 def test_importing_a_package_is_not_charged(judge, package):
     pytest.importorskip("numpy")
