@@ -1,4 +1,4 @@
-"""The hand-written pages are easy to read beside code: short lines, and no phrase that has to be translated."""
+"""The hand-written pages are easy to read: short lines, and no phrase that has to be translated."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,16 @@ PAGES = [
 ]
 WIDTH = 100
 
-CALQUES = ("anew", "became of", "by the book", "foreign value", "had judged", "held out of", "lets itself", "unasked")
+CALQUES = (
+    "anew",
+    "became of",
+    "by the book",
+    "foreign value",
+    "had judged",
+    "held out of",
+    "lets itself",
+    "unasked",
+)
 """Phrases of these pages that native readers stumbled over."""
 
 
