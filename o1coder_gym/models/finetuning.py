@@ -20,7 +20,6 @@ from o1coder_gym.models.checkpoints import (
     quiet,
     save_merged,
 )
-from o1coder_gym.models.lookup import model_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,11 +27,11 @@ from o1coder_gym.models.trainers import (
     TrainingResult,
     TrainingSettings,
     begin,
+    check_start,
     last_evaluation,
     lora,
     provenance,
     read_result,
-    require_packages,
     trainer_arguments,
     write_card,
     write_result,
@@ -79,15 +78,15 @@ def finetune(
             with the policy's prompt, or the model cannot be saved.
         WeightsError: When the model cannot be found.
     """
-    require_packages("torch", "trl", "peft", "datasets")
-    from o1coder_gym.models.progress import show_progress
-
     target = out / MODEL
     made = provenance(stage, model, data, to_row(settings))
     if made.made(target):
         return read_result(out)
+    folder = check_start(model, settings, "trl", "peft", "datasets")
+    from o1coder_gym.models.progress import show_progress
+
     checkpoint = begin(made, out, resume)
-    loaded, tokenizer = load_weights(model_path(model), settings.dtype, settings.template_arguments)
+    loaded, tokenizer = load_weights(folder, settings.dtype, settings.template_arguments)
     train_part, validation_part = (
         _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length)
         for rows in (train_rows, validation_rows)

@@ -289,26 +289,35 @@ def _take(lock: int, folder: Path) -> None:
 
 
 def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
-    """Writes config.json, or checks the one there; returns whether there was one."""
+    """Writes config.json, or checks that of the run there; returns whether there was one.
+
+    A start that was killed before it wrote anything else is no run, and blocks none.
+    """
     file = folder / "config.json"
-    digest = config_hash(config)
-    if not file.exists():
+    found, digest = _read_config(file), config_hash(config)
+    if found is None or {*os.listdir(folder)} <= _OF_A_START:
         row = {"schema": SCHEMA, "hash": digest, "config": dict(config), "versions": _versions()}
         _write_config(file, row)
         return False
     if not resume:
         raise JournalError(f"{folder}: already holds a run; resume it or choose another folder")
-    try:
-        found = json.loads(file.read_text())
-        known = found["schema"], found["hash"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JournalError(f"{file}: not the config of a run") from error
-    if known[0] != SCHEMA:
-        raise JournalError(f"{folder}: has layout {known[0]}, this version reads {SCHEMA}")
-    if known[1] != digest:
+    if found["schema"] != SCHEMA:
+        raise JournalError(f"{folder}: has layout {found['schema']}, this version reads {SCHEMA}")
+    if found["hash"] != digest:
         changed = ", ".join(_changed(found.get("config"), config))
         raise JournalError(f"{folder}: holds a run of another config (differs in: {changed})")
     return True
+
+
+def _read_config(file: Path) -> dict[str, Any] | None:
+    """Returns what config.json says, with its ``schema`` and ``hash``; None where there is none."""
+    try:
+        found = json.loads(file.read_text())
+        return {**found, "schema": found["schema"], "hash": found["hash"]}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JournalError(f"{file}: not the config of a run") from error
 
 
 def _write_config(file: Path, row: Mapping[str, Any]) -> None:
