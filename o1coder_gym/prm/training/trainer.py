@@ -321,7 +321,7 @@ class StepTrainer(transformers.Trainer):
                 in an evaluation.
         """
         output, labels = model(**{name: inputs[name] for name in _INPUTS}), inputs["labels"]
-        # Evaluation losses are averaged over rows, of which some have few labels: it counts those of mean rows.
+        # Losses of an evaluation are averaged over rows, whatever labels they have: so it counts mean rows.
         count = num_items_in_batch if model.training else self._labels_per_row * len(labels)
         loss, metrics = self._loss(output.logits[..., 0], labels, count)
         if model.training and count is not None:
