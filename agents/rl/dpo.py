@@ -13,10 +13,9 @@ from typing import Any
 
 from o1coder_gym.agents.rl.settings import DPOSettings, common_arguments
 from o1coder_gym.errors import MissingExtraError, O1CoderError
+from o1coder_gym.models.card import write_card
 from o1coder_gym.models.checkpoints import (
-    CHECKPOINTS,
     MODEL,
-    last_checkpoint,
     load_weights,
     quiet,
     save_merged,
@@ -24,7 +23,7 @@ from o1coder_gym.models.checkpoints import (
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import project_completions_only
 from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
-from o1coder_gym.models.trainers import lora, provenance, write_card
+from o1coder_gym.models.trainers import begin, lora, provenance
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.process_data import PairRow, ProcessData
 from o1coder_gym.process_data.learned_tokens import step_tokens
@@ -72,14 +71,16 @@ def train_dpo(
         The folder of the trained model.
 
     Raises:
-        O1CoderError: When there are no pairs; when `out` holds checkpoints and `resume` is false.
+        O1CoderError: When there are no pairs; when `out` holds checkpoints and `resume` is false, or those of
+            a training on other pairs or with other settings.
         WeightsError: When the model cannot be found.
     """
-    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+    chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
+    made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), to_row(settings))
+    checkpoint = begin(made, out, resume)
     folder = model_path(weights)
     loaded, tokenizer = load_weights(folder, settings.dtype, settings.template_arguments)
     problems = {problem.task_id: problem for problem in data.problems}
-    chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
     rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
     # Left out, not cut: half a step is no action of the policy.
     rows = [row for row in rows if _length(row) <= settings.max_length]
@@ -108,7 +109,6 @@ def train_dpo(
     with quiet():
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
     save_merged(trainer.model, tokenizer, out / MODEL)
-    made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), to_row(settings))
     write_card(out / MODEL, made, outcome.metrics, trainer.model)
     return out / MODEL
 

@@ -2,8 +2,10 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,30 @@ def test_a_round_starts_at_log_two_and_learns_the_better_step(weights: Path, tmp
     # a run that was killed after it had saved the model, and before it said so
     again = train_dpo(str(weights), DATA, tmp_path, settings(), step_format=PSEUDOCODE, resume=True)
     assert (again / "model.safetensors").read_bytes() == saved
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"learning_rate": 1e-3}, "a training with learning_rate 0.01, not 0.001"),
+        ({"beta": 0.3}, "a training with beta 0.1, not 0.3"),
+        ({"pairs": 1}, "a training with data '"),
+    ],
+)
+def test_a_round_goes_on_as_it_was_begun(
+    weights: Path, tmp_path: Path, changed: dict[str, Any], told: str
+) -> None:
+    from o1coder_gym.agents.rl.dpo import train_dpo
+
+    whole = train_dpo(str(weights), DATA, tmp_path / "whole", settings(), step_format=PSEUDOCODE)
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole/checkpoints/checkpoint-1", cut / "checkpoints/checkpoint-1")
+    shutil.copy(tmp_path / "whole/started.json", cut)
+    again = {"step_format": PSEUDOCODE, "resume": True}
+    with pytest.raises(O1CoderError, match=told):
+        train_dpo(str(weights), DATA, cut, replace(settings(), **changed), **again)
+    resumed = train_dpo(str(weights), DATA, cut, settings(), **again)
+    assert (resumed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
 def test_imitation_adds_the_likelihood_of_the_better_step(weights: Path, tmp_path: Path) -> None:
