@@ -193,7 +193,7 @@ def _trainer(
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from o1coder_gym.models.progress import project_completions_only
+    from o1coder_gym.models.projection import project_completions_only
     from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 
     project_completions_only()
