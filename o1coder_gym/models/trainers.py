@@ -81,8 +81,8 @@ def check_batch(batch: int, at_once: int, what: str = "rows") -> None:
 
 
 def that_divides(batch: int, at_once: int) -> int:
-    """Returns the largest number of rows at once, up to the one asked for, that divides a batch."""
-    return next(size for size in range(at_once, 0, -1) if batch % size == 0)
+    """Returns the largest number of rows at once, up to the one asked for and to 1,024, that divides a batch."""
+    return next(size for size in range(min(at_once, 1024), 0, -1) if batch % size == 0)
 
 
 PRM_SETTINGS = TrainingSettings(learning_rate=1e-5, epochs=2.0, batch_size=16, lora_rank=16, max_length=1536)
