@@ -7,11 +7,12 @@ be tokens, ``input_ids`` and ``labels``, where a part of an answer is not learne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.models.card import write_card
 from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
 from o1coder_gym.models.checkpoints import (
     MODEL,
@@ -20,7 +21,6 @@ from o1coder_gym.models.checkpoints import (
     quiet,
     save_merged,
 )
-from o1coder_gym.models.lookup import model_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,15 +28,15 @@ from o1coder_gym.models.trainers import (
     TrainingResult,
     TrainingSettings,
     begin,
+    check_start,
     last_evaluation,
     lora,
     provenance,
     read_result,
-    require_packages,
     trainer_arguments,
-    write_card,
     write_result,
 )
+from o1coder_gym.problems.likeness.trained_on import keys_of, write_keys
 from o1coder_gym.settings import to_row
 
 Row: TypeAlias = Mapping[str, Any]
@@ -54,6 +54,7 @@ def finetune(
     *,
     encode: Encode | None = None,
     data: str = "",
+    learned: Collection[str] = (),
     resume: bool = False,
     push_to_hub: str | None = None,
 ) -> TrainingResult:
@@ -70,6 +71,7 @@ def finetune(
         settings: See `TrainingSettings`.
         encode: Makes rows of tokens of the given ones; None takes them as they are.
         data: Hash of the data set that the rows are from, for the record.
+        learned: Keys of the questions that the rows are about (`trained_on.keys_of`), kept beside the model.
         resume: Go on from the last checkpoint, if there is one.
         push_to_hub: Repository to push the model to; None keeps it here.
 
@@ -79,15 +81,17 @@ def finetune(
             with the policy's prompt, or the model cannot be saved.
         WeightsError: When the model cannot be found.
     """
-    require_packages("torch", "trl", "peft", "datasets")
-    from o1coder_gym.models.progress import show_progress
-
     target = out / MODEL
     made = provenance(stage, model, data, to_row(settings))
     if made.made(target):
         return read_result(out)
+    folder = check_start(model, settings, "trl", "peft", "datasets")
+    from o1coder_gym.models.progress import show_progress
+
     checkpoint = begin(made, out, resume)
-    loaded, tokenizer = load_weights(model_path(model), settings.dtype, settings.template_arguments)
+    keys = keys_of((), model).union(learned)
+    write_keys(out, keys)  # for `rl export`, should this run be stopped
+    loaded, tokenizer = load_weights(folder, settings.dtype, settings.template_arguments)
     train_part, validation_part = (
         _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length)
         for rows in (train_rows, validation_rows)
@@ -108,6 +112,7 @@ def finetune(
     trained = save_merged(trainer.model, tokenizer, target)
     result = write_result(out, stage, model, settings, metrics, trainer.model)
     write_card(target, made, metrics, trainer.model)
+    write_keys(target, keys)
     made.write(target)
     if push_to_hub is not None:
         trained.push_to_hub(push_to_hub)
@@ -188,7 +193,7 @@ def _trainer(
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from o1coder_gym.models.progress import project_completions_only
+    from o1coder_gym.models.projection import project_completions_only
     from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 
     project_completions_only()

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UnknownNameError, UsageError
+from o1coder_gym.models.card import alpha_of, leaves, numbers
+from o1coder_gym.models.card import write_card as write_card
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
+    STARTED,
     last_checkpoint,
     weight_type,
 )
+from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.memory import check_memory
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields, to_row
 from o1coder_gym.settings.groups import Dtype, TemplateArguments
-
-STARTED = "started.json"
-"""Lies in a run folder: what its checkpoints are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,21 @@ class TrainingSettings(Checked):
     def __post_init__(self) -> None:
         """Raises `UsageError` for numbers that make no sense."""
         check_fields(self)
-        if self.batch_size % self.rows_at_once:
-            raise UsageError(f"a batch of {self.batch_size} is not made of {self.rows_at_once} rows at once")
+        check_batch(self.batch_size, self.rows_at_once)
+
+
+def check_batch(batch: int, at_once: int, what: str = "rows") -> None:
+    """Raises `UsageError` when a batch is not made of forward passes of one size; says which would do."""
+    if batch % at_once:
+        fits = that_divides(batch, at_once)
+        raise UsageError(
+            f"a batch of {batch} {what} is not made of {at_once} at once; give --rows-at-once {fits}"
+        )
+
+
+def that_divides(batch: int, at_once: int) -> int:
+    """Returns the largest number of rows at once, up to the one asked for, that divides a batch."""
+    return next(size for size in range(at_once, 0, -1) if batch % size == 0)
 
 
 PRM_SETTINGS = TrainingSettings(learning_rate=1e-5, epochs=2.0, batch_size=16, lora_rank=16, max_length=1536)
@@ -116,6 +130,42 @@ def require_packages(*packages: str) -> None:
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "train")
+
+
+class Trained(Protocol):
+    """Settings of a training that say how weights are kept."""
+
+    @property
+    def dtype(self) -> str:
+        """Of the weights, see `weight_type`."""
+        ...
+
+    @property
+    def lora_rank(self) -> int:
+        """R of LoRA; 0 trains all weights."""
+        ...
+
+
+def check_start(model: str, settings: Trained, *packages: str) -> Path:
+    """Finds out before a run folder is made what a training would fail of later; returns the model's folder.
+
+    Args:
+        model: Known name, Hub id or folder.
+        settings: Of the training.
+        packages: That it needs beside torch, of the extra ``train``.
+
+    Raises:
+        MissingExtraError: When a package is not installed.
+        UsageError: When a reporter is not, or the weights have no room, with what AdamW keeps of each.
+        WeightsError: When the model cannot be found.
+    """
+    require_packages("torch", *packages)
+    report_to()
+    folder = model_path(model)
+    # a gradient and two moments for each weight that is learned; of LoRA's they are next to nothing
+    copies = 1 if settings.lora_rank else 4
+    check_memory(folder, weight_type(settings.dtype), copies=copies)
+    return folder
 
 
 REPORT_TO = "O1CODER_REPORT_TO"
@@ -184,42 +234,25 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
     started = out / STARTED
     wanted = {"stage": made.stage, "config": dict(made.config), "inputs": dict(made.inputs)}
     if checkpoint is not None and started.exists():
-        before, now = _leaves(json.loads(started.read_text())), _leaves(json.loads(json.dumps(wanted)))
-        for name in sorted({*before, *now}):
-            if before.get(name) != now.get(name):
-                message = f"{out} holds a training with {name} {before.get(name)!r}, not {now.get(name)!r}"
-                raise O1CoderError(f"{message}; ask for the same, or choose another run folder")
+        require_same(out, json.loads(started.read_text()), wanted)
     out.mkdir(parents=True, exist_ok=True)
     write_whole(started, json.dumps(wanted, indent=2) + "\n")
     return checkpoint
 
 
-def _leaves(value: Any, name: str = "") -> dict[str, Any]:
-    """Returns the values of nested dicts by their own names."""
-    if not isinstance(value, dict):
-        return {name: value}
-    return {key: leaf for part in value for key, leaf in _leaves(value[part], part).items()}
-
-
-def write_card(folder: Path, made: Provenance, metrics: Mapping[str, Any], trained: Any = None) -> None:
-    """Writes the card of a trained model, ``README.md``: settings, data, versions, figures.
+def require_same(out: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raises `O1CoderError` where a training was begun with other values; names the first.
 
     Args:
-        folder: The saved model.
-        made: What it was made of.
-        metrics: Those that are finite numbers are shown.
-        trained: The model; if it has adapters, their α is shown.
+        out: Its run folder.
+        begun: What it was begun with, as read from a file.
+        wanted: What it is to go on with, JSON-able.
     """
-    settings = _leaves(dict(made.config))
-    if (adapters := getattr(trained, "peft_config", None)) is not None:
-        settings["lora_alpha"] = adapters["default"].lora_alpha
-    figures = {name: f"{value:.6g}" for name, value in metrics.items() if _is_number(value)}
-    tables = {"setting": settings, "input": made.inputs, "package": made.versions, "figure": figures}
-    parts = [f"# A model of `{made.stage}`\n", "Trained by o1coder-gym.\n"]
-    for name, cells in tables.items():
-        rows = "".join(f"| {key} | {value} |\n" for key, value in cells.items())
-        parts.append(f"| {name} | |\n|---|---|\n{rows}")
-    write_whole(folder / "README.md", "\n".join(parts))
+    before, now = leaves(begun), leaves(json.loads(json.dumps(wanted)))
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            message = f"{out} holds a training with {name} {before.get(name)!r}, not {now.get(name)!r}"
+            raise O1CoderError(f"{message}; ask for the same, or choose another run folder")
 
 
 def write_result(
@@ -236,9 +269,7 @@ def write_result(
         trained: The model; if it has adapters, their α is written down.
     """
     report = {"stage": stage, "model": model, "settings": to_row(settings)}
-    if (adapters := getattr(trained, "peft_config", None)) is not None:
-        report["lora_alpha"] = adapters["default"].lora_alpha
-    report["metrics"] = {name: value for name, value in metrics.items() if _is_number(value)}
+    report |= alpha_of(trained) | {"metrics": numbers(metrics)}
     write_whole(out / "training.json", json.dumps(report, indent=2) + "\n")
     return read_result(out)
 
@@ -253,10 +284,6 @@ def read_result(out: Path) -> TrainingResult:
         return TrainingResult(out / MODEL, json.loads((out / "training.json").read_text())["metrics"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise O1CoderError(f"{out} holds no finished training") from error
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def lora(
