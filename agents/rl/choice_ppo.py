@@ -27,9 +27,11 @@ from o1coder_gym.errors import (
     UnknownNameError,
     UsageError,
 )
+from o1coder_gym.models.trainers import require_same
 from o1coder_gym.queries import Advance, Part, Propose, Search, advance, propose
 from o1coder_gym.rewards import Schedule, end_value, standing
-from o1coder_gym.runs.files import replacing
+from o1coder_gym.runs.files import replacing, write_whole
+from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.statistics import estimate_share
 from o1coder_gym.steps import choices
@@ -148,13 +150,16 @@ def train(
     Args:
         training: What to train.
         folder: Where weights, description and TensorBoard logs go.
-        resume: Go on from the weights in `folder`, if there are any.
+        resume: Go on from the weights in `folder`, if there are any; `training.steps` may be more.
         alpha: α(t) of the reward; t counts updates.
         on_progress: Called after each update.
 
     Raises:
         InfrastructureError: When the judge failed, so that a reward is missing.
+        O1CoderError: When the weights in `folder` are of a training with other arguments or another policy.
     """
+    if resume and (folder / WEIGHTS).exists():
+        _require_same(folder, training)
     env_kwargs = dict(training.env)
     env = make_vec_env(training.env_id, training.num_envs, seed=_seed(training), env_kwargs=env_kwargs)
     with closing(env), _one_thread():
@@ -337,10 +342,26 @@ def _seed(training: Training) -> int:
     return derive_stream(training.seed, "training") >> 32
 
 
+def _require_same(folder: Path, training: Training) -> None:
+    """Raises `O1CoderError` where the training in a folder was begun otherwise, but for its length."""
+    begun = json.loads((folder / DESCRIPTION).read_text())
+    wanted = {"training": asdict(training), "inputs": _inputs(training)}
+    for row in (begun, wanted):
+        row["training"].pop("steps")
+    # Earlier versions wrote no inputs down.
+    require_same(folder, *({name: row[name] for name in wanted if name in begun} for row in (begun, wanted)))
+
+
+def _inputs(training: Training) -> dict[str, str]:
+    """Returns hashes of the artefacts that the environment names."""
+    return input_hashes(*(training.env.get(name) for name in ("policy", "scorer")))
+
+
 def _describe(folder: Path, training: Training, features: Features, sampling: Sampling) -> None:
-    row = {"training": asdict(training), "features": asdict(features), "sampling": asdict(sampling)}
+    row = {"training": asdict(training), "inputs": _inputs(training)}
+    row |= {"features": asdict(features), "sampling": asdict(sampling)}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / DESCRIPTION).write_text(json.dumps(row, indent=2) + "\n")
+    write_whole(folder / DESCRIPTION, json.dumps(row, indent=2) + "\n")
 
 
 @lru_cache(maxsize=4)

@@ -129,7 +129,7 @@ class DPOSettings(Checked):
     Attributes:
         learning_rate: Of AdamW, constant.
         beta: How strongly it is held to the model that training started from.
-        imitation: Weight of −log π of the better step, per token, beside the loss of DPO (iterative RPO,
+        imitation: Weight of −log π of the better step over its tokens, beside the loss of DPO (iterative RPO,
             arXiv 2404.19733). DPO sees the difference of a pair alone; without it both steps become unlikely.
         epochs: Passes over the pairs.
         batch_size: Pairs per optimizer step.

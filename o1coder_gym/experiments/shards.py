@@ -234,7 +234,7 @@ def synthesize_trees(
     model = ReasoningModel(problems, judge, format=step_format, max_steps=plan.max_steps, tests=tests)
     agent = load_agent(plan.agent)
     own = acting_policies(acting_agents([plan.agent]), model).get(plan.agent)
-    errors = []
+    errors: list[O1CoderError] = []
     for seed, waiting in missing(plan, folder).items():
         recorder = Recorder()
         driver = Driver(model, policy, scorer, seed=seed, journal=folder, observer=recorder)
@@ -242,10 +242,7 @@ def synthesize_trees(
         trees: list[SearchTree] = []
         for finished in driver.stream(tasks):
             recording = recorder.recordings.pop(finished.task.key, Recording())
-            if finished.error is not None:
-                row = {"task_id": finished.task.task_id, "seed": seed, "error": str(finished.error)}
-                folder.append(FAILURES, row)
-                errors.append(finished.error)
+            if _failed(finished, folder, errors):
                 continue
             problem = model.problem(finished.task.task_id)
             tree = tree_record(finished, problem, recording, seed=seed, format=plan.format)
@@ -258,12 +255,21 @@ def synthesize_trees(
             report(tree)
         completing = Driver(model, policy, scorer, seed=seed, journal=folder)
         for finished, tree in completed(trees, plan.rollouts, completing, own):
-            if finished.error is not None:
-                errors.append(finished.error)
+            if _failed(finished, folder, errors):
                 continue
             folder.append(TREES, tree.to_row())
             report(tree)
     return errors
+
+
+def _failed(finished: TaskResult, folder: RunFolder, errors: list[O1CoderError]) -> bool:
+    """Says whether a search failed, and writes down why: a shard tells it by its folder."""
+    if finished.error is None:
+        return False
+    row = {"task_id": finished.task.task_id, "seed": finished.task.seed, "error": str(finished.error)}
+    folder.append(FAILURES, row)
+    errors.append(finished.error)
+    return True
 
 
 def completed(

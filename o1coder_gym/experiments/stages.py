@@ -21,7 +21,7 @@ from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.overlap import overlaps
-from o1coder_gym.problems.likeness.trained_on import write_trained_on
+from o1coder_gym.problems.likeness.trained_on import keys_of, write_trained_on
 from o1coder_gym.problems.loading import SHARES, load_rows, with_splits
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
@@ -189,9 +189,9 @@ class RealStages:
             settings,
             encode=path_encoder(found),
             data=data_hash(data),
+            learned=keys_of(found.of_split("train").problems),
             resume=True,
         )
-        write_trained_on(result.model, found.of_split("train").problems, learned.policy)
         return str(result.model)
 
     def train_scorer(self, learned: Learned, folder: Path) -> str:

@@ -53,11 +53,13 @@ class HarvestRules:
         label: Hard labels of prefixes.
         pair: Which siblings make a pair.
         validation: Share of the problems that are held out, in [0, 0.9].
+        decay: Weight of earlier data's visits, see `merged`.
     """
 
     label: LabelRule = LabelRule()
     pair: PairRule = PairRule()
     validation: float = 0.1
+    decay: float = 1.0
 
 
 class FailedSearchesError(O1CoderError):
@@ -147,8 +149,8 @@ def _harvest(plan: SynthesisPlan, rules: HarvestRules, earlier: Sequence[Process
     trees = [SearchTree.from_row(row) for row in rows]
     versions = package_versions("torch", "transformers", "vllm")
     source = search_source(plan.to_row(), len(trees), versions)
-    sources = {source_id(source), *(name for data in earlier for name in data.sources)}
-    if is_written(out, sources, rules.label, rules.pair, rules.validation):
+    # What earlier data weighs cannot be read off the rows, so they are united anew.
+    if not earlier and is_written(out, [source_id(source)], rules.label, rules.pair, rules.validation):
         return
     data = harvest(
         trees,
@@ -159,4 +161,4 @@ def _harvest(plan: SynthesisPlan, rules: HarvestRules, earlier: Sequence[Process
         pair_rule=rules.pair,
         validation=rules.validation,
     )
-    write_data(out, merged([data, *earlier]))
+    write_data(out, merged([data, *earlier], decay=rules.decay))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.models.card import write_card
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.problems.likeness import trained_on
@@ -21,6 +22,9 @@ from o1coder_gym.runs.provenance import Provenance, content_hash, package_versio
 
 CHECKPOINTS, MODEL = "checkpoints", "model"
 """Folders of a training's run folder."""
+
+STARTED = "started.json"
+"""Lies in a run folder: what its checkpoints are of."""
 
 
 def last_checkpoint(folder: Path, resume: bool) -> str | None:
@@ -146,6 +150,8 @@ def save_merged(model: Any, tokenizer: Any, folder: Path) -> Any:
 def export_policy(run: Path, step: int | None = None, out: Path | None = None) -> Path:
     """Makes a model of a checkpoint of a training that was stopped, or goes on: ``o1coder rl export``.
 
+    It is what the training would have saved there: with its type of weights and its chat template.
+
     Args:
         run: Run folder of GRPO, DPO or SFT.
         step: Optimizer steps of the checkpoint; None takes the last whole one.
@@ -155,32 +161,72 @@ def export_policy(run: Path, step: int | None = None, out: Path | None = None) -
         The folder, adapters merged in; ``hf:FOLDER`` is its policy.
 
     Raises:
-        O1CoderError: When there is no such checkpoint.
+        O1CoderError: When there is no such checkpoint, or it is of no policy.
         WeightsError: When the model that its adapters belong to cannot be found.
     """
+    folder = _checkpoint(run, step)
+    step, base, settings = step_of(folder), _base_of(folder), _settings_of(run)
+    target = out or run / f"{MODEL}-{step}"
+    if base is None:
+        model, tokenizer = load_weights(folder, "saved")
+    else:
+        # A checkpoint of LoRA holds adapters alone; their base is named in their configuration. The type is
+        # not that of its file: bfloat16 would lose most of what adapters in float32 add.
+        model, tokenizer = load_weights(model_path(base), settings.get("dtype", "float32"))
+        model, tokenizer = _with_adapters(model, tokenizer, folder)
+    save_merged(model, tokenizer, target)
+    known = [path for path in (run / trained_on.FILE, run / MODEL / trained_on.FILE) if path.exists()]
+    if known:
+        shutil.copyfile(known[0], target / trained_on.FILE)
+    inputs = {file.name: content_hash(file.read_bytes()) for file in sorted(folder.glob("*.safetensors"))}
+    config = {"run": str(run), "step": step, "base": base, "settings": settings}
+    made = Provenance("rl export", config, inputs, package_versions("torch", "transformers", "peft"))
+    history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    write_card(target, made, history[-1] if history else {}, model)
+    made.write(target)
+    return target
+
+
+def _checkpoint(run: Path, step: int | None) -> Path:
+    """Returns the whole checkpoint of a step, the last one for None."""
     whole = {step_of(path.parent): path.parent for path in (run / CHECKPOINTS).glob("*/trainer_state.json")}
     wanted = max(whole, default=0) if step is None else step
     if wanted not in whole:
         known = ", ".join(map(str, sorted(whole))) or "none"
         raise O1CoderError(f"{run} has no checkpoint of step {wanted}; it has: {known}")
-    folder, target = whole[wanted], out or run / f"{MODEL}-{wanted}"
-    adapters = folder / "adapter_config.json"
-    base = json.loads(adapters.read_text())["base_model_name_or_path"] if adapters.exists() else None
-    model, tokenizer = load_weights(model_path(base) if base else folder, "saved")
-    if base:
-        from peft import PeftModel
+    return whole[wanted]
 
-        # A checkpoint of LoRA holds adapters alone; their base is named in their configuration.
-        model = PeftModel.from_pretrained(model, str(folder))
-    save_merged(model, tokenizer, target)
-    versions = package_versions("torch", "transformers", "peft")
-    known = [path for path in (run / trained_on.FILE, run / MODEL / trained_on.FILE) if path.exists()]
-    if known:
-        shutil.copyfile(known[0], target / trained_on.FILE)
-    files = sorted(folder.glob("*.safetensors"))
-    inputs = {file.name: content_hash(file.read_bytes()) for file in files}
-    Provenance("rl export", {"run": str(run), "step": wanted, "base": base}, inputs, versions).write(target)
-    return target
+
+def _base_of(checkpoint: Path) -> str | None:
+    """Returns the model that a checkpoint's adapters belong to; None where it has all weights.
+
+    Raises:
+        O1CoderError: When it is of a process reward model, whose head would be lost.
+    """
+    adapters = checkpoint / "adapter_config.json"
+    told = json.loads((adapters if adapters.exists() else checkpoint / "config.json").read_text())
+    kinds = (str(told.get("task_type")), *map(str, told.get("architectures") or ()))
+    if any(kind == "TOKEN_CLS" or kind.endswith("ForTokenClassification") for kind in kinds):
+        raise O1CoderError(f"{checkpoint} is of a process reward model, not of a policy")
+    return told["base_model_name_or_path"] if adapters.exists() else None
+
+
+def _settings_of(run: Path) -> Mapping[str, Any]:
+    """Returns the settings that a training was begun with; none where its folder does not say."""
+    for name in (STARTED, "config.json", "log/config.json"):
+        if (run / name).exists():
+            return json.loads((run / name).read_text())["config"].get("settings", {})
+    return {}
+
+
+def _with_adapters(model: Any, tokenizer: Any, checkpoint: Path) -> tuple[Any, Any]:
+    """Returns a model with the adapters of a checkpoint, and the tokenizer saved there, if it is."""
+    from peft import PeftModel
+    from transformers import AutoTokenizer
+
+    if (checkpoint / "tokenizer_config.json").exists():
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint)  # its template has the training's arguments
+    return PeftModel.from_pretrained(model, str(checkpoint)), tokenizer
 
 
 def step_of(checkpoint: Path) -> int:

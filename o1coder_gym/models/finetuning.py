@@ -7,11 +7,12 @@ be tokens, ``input_ids`` and ``labels``, where a part of an answer is not learne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.models.card import write_card
 from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
 from o1coder_gym.models.checkpoints import (
     MODEL,
@@ -33,9 +34,9 @@ from o1coder_gym.models.trainers import (
     provenance,
     read_result,
     trainer_arguments,
-    write_card,
     write_result,
 )
+from o1coder_gym.problems.likeness.trained_on import keys_of, write_keys
 from o1coder_gym.settings import to_row
 
 Row: TypeAlias = Mapping[str, Any]
@@ -53,6 +54,7 @@ def finetune(
     *,
     encode: Encode | None = None,
     data: str = "",
+    learned: Collection[str] = (),
     resume: bool = False,
     push_to_hub: str | None = None,
 ) -> TrainingResult:
@@ -69,6 +71,7 @@ def finetune(
         settings: See `TrainingSettings`.
         encode: Makes rows of tokens of the given ones; None takes them as they are.
         data: Hash of the data set that the rows are from, for the record.
+        learned: Keys of the questions that the rows are about (`trained_on.keys_of`), kept beside the model.
         resume: Go on from the last checkpoint, if there is one.
         push_to_hub: Repository to push the model to; None keeps it here.
 
@@ -86,6 +89,8 @@ def finetune(
     from o1coder_gym.models.progress import show_progress
 
     checkpoint = begin(made, out, resume)
+    keys = keys_of((), model).union(learned)
+    write_keys(out, keys)  # for `rl export`, should this run be stopped
     loaded, tokenizer = load_weights(folder, settings.dtype, settings.template_arguments)
     train_part, validation_part = (
         _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length)
@@ -107,6 +112,7 @@ def finetune(
     trained = save_merged(trainer.model, tokenizer, target)
     result = write_result(out, stage, model, settings, metrics, trainer.model)
     write_card(target, made, metrics, trainer.model)
+    write_keys(target, keys)
     made.write(target)
     if push_to_hub is not None:
         trained.push_to_hub(push_to_hub)
@@ -187,7 +193,7 @@ def _trainer(
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from o1coder_gym.models.progress import project_completions_only
+    from o1coder_gym.models.projection import project_completions_only
     from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 
     project_completions_only()

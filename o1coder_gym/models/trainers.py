@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UnknownNameError, UsageError
+from o1coder_gym.models.card import alpha_of, leaves, numbers
+from o1coder_gym.models.card import write_card as write_card
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
+    STARTED,
     last_checkpoint,
     weight_type,
 )
@@ -24,9 +26,6 @@ from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields, to_row
 from o1coder_gym.settings.groups import Dtype, TemplateArguments
-
-STARTED = "started.json"
-"""Lies in a run folder: what its checkpoints are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,42 +234,25 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
     started = out / STARTED
     wanted = {"stage": made.stage, "config": dict(made.config), "inputs": dict(made.inputs)}
     if checkpoint is not None and started.exists():
-        before, now = _leaves(json.loads(started.read_text())), _leaves(json.loads(json.dumps(wanted)))
-        for name in sorted({*before, *now}):
-            if before.get(name) != now.get(name):
-                message = f"{out} holds a training with {name} {before.get(name)!r}, not {now.get(name)!r}"
-                raise O1CoderError(f"{message}; ask for the same, or choose another run folder")
+        require_same(out, json.loads(started.read_text()), wanted)
     out.mkdir(parents=True, exist_ok=True)
     write_whole(started, json.dumps(wanted, indent=2) + "\n")
     return checkpoint
 
 
-def _leaves(value: Any, name: str = "") -> dict[str, Any]:
-    """Returns the values of nested dicts by their own names."""
-    if not isinstance(value, dict):
-        return {name: value}
-    return {key: leaf for part in value for key, leaf in _leaves(value[part], part).items()}
-
-
-def write_card(folder: Path, made: Provenance, metrics: Mapping[str, Any], trained: Any = None) -> None:
-    """Writes the card of a trained model, ``README.md``: settings, data, versions, figures.
+def require_same(out: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raises `O1CoderError` where a training was begun with other values; names the first.
 
     Args:
-        folder: The saved model.
-        made: What it was made of.
-        metrics: Those that are finite numbers are shown.
-        trained: The model; if it has adapters, their α is shown.
+        out: Its run folder.
+        begun: What it was begun with, as read from a file.
+        wanted: What it is to go on with, JSON-able.
     """
-    settings = _leaves(dict(made.config))
-    if (adapters := getattr(trained, "peft_config", None)) is not None:
-        settings["lora_alpha"] = adapters["default"].lora_alpha
-    figures = {name: f"{value:.6g}" for name, value in metrics.items() if _is_number(value)}
-    tables = {"setting": settings, "input": made.inputs, "package": made.versions, "figure": figures}
-    parts = [f"# A model of `{made.stage}`\n", "Trained by o1coder-gym.\n"]
-    for name, cells in tables.items():
-        rows = "".join(f"| {key} | {value} |\n" for key, value in cells.items())
-        parts.append(f"| {name} | |\n|---|---|\n{rows}")
-    write_whole(folder / "README.md", "\n".join(parts))
+    before, now = leaves(begun), leaves(json.loads(json.dumps(wanted)))
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            message = f"{out} holds a training with {name} {before.get(name)!r}, not {now.get(name)!r}"
+            raise O1CoderError(f"{message}; ask for the same, or choose another run folder")
 
 
 def write_result(
@@ -287,9 +269,7 @@ def write_result(
         trained: The model; if it has adapters, their α is written down.
     """
     report = {"stage": stage, "model": model, "settings": to_row(settings)}
-    if (adapters := getattr(trained, "peft_config", None)) is not None:
-        report["lora_alpha"] = adapters["default"].lora_alpha
-    report["metrics"] = {name: value for name, value in metrics.items() if _is_number(value)}
+    report |= alpha_of(trained) | {"metrics": numbers(metrics)}
     write_whole(out / "training.json", json.dumps(report, indent=2) + "\n")
     return read_result(out)
 
@@ -304,10 +284,6 @@ def read_result(out: Path) -> TrainingResult:
         return TrainingResult(out / MODEL, json.loads((out / "training.json").read_text())["metrics"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise O1CoderError(f"{out} holds no finished training") from error
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def lora(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from o1coder_gym.errors import ScorerError, UsageError
+from o1coder_gym.runs.files import write_whole
 
 FILE = "calibration.json"
 """Lies beside the weights."""
@@ -49,7 +50,7 @@ class Calibration:
         """Writes it beside the weights."""
         row = {"method": self.method, "temperature": self.temperature}
         row |= {"logits": list(self.logits), "scores": list(self.scores), "fitted_on": dict(self.fitted_on)}
-        (folder / FILE).write_text(json.dumps(row) + "\n")
+        write_whole(folder / FILE, json.dumps(row) + "\n")
 
 
 UNCALIBRATED = Calibration()

@@ -50,7 +50,7 @@ def pointwise_examples(data: ProcessData, text: StepText, *, soft: bool) -> Exam
         # of a chain that is too long the steps that fit are kept: they may be those of other chains too
         labelled = [one for one in _labels(trajectory, encoded, soft) if one[0] < text.max_length]
         if labelled:
-            ids = list(encoded.ids[: text.max_length])
+            ids = list(encoded.ids[: labelled[-1][0] + 1])
             labels = [IGNORED] * len(ids)
             for mark, label in labelled:
                 labels[mark] = label

@@ -15,7 +15,7 @@ IGNORED = -100.0
 
 
 def pointwise_loss(
-    logits: Tensor, labels: Tensor, marks: Tensor | int | None = None
+    logits: Tensor, labels: Tensor, marks: Tensor | float | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Computes L = −E[v log r + (1 − v) log(1 − r)], r = σ(z) (paper, Eq. 3).
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 from o1coder_gym.errors import ScorerError
@@ -48,39 +49,40 @@ def separated(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedStep
 
 def shepherd(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
     """Math-Shepherd's layout: a tag ends each step; + or − is predicted there (arXiv 2312.08935)."""
-    text = f"{asked} " + "\n".join(f"{step} ки" for step in steps)
-    return _marked(tokenizer.encode(text), tokenizer.encode("ки")[-1], len(steps))
+    return _marked(
+        lambda some: tokenizer.encode(f"{asked} " + "\n".join(f"{step} ки" for step in some)),
+        steps,
+        tokenizer.encode("ки")[-1],
+    )
 
 
 def rlhflow(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
     """RLHFlow's layout: a chat in which each step is a user turn that is answered by + or −."""
-    plus = tokenizer.encode("+")[-1]
-    turns: list[dict[str, str]] = []
-    ids: list[int] = []
-    marks = []
-    for index, step in enumerate(steps):
-        content = f"{asked} {step}" if index == 0 else step
-        turns += [{"role": "user", "content": content}, {"role": "assistant", "content": "+"}]
-        ids = list(tokenizer.apply_chat_template(turns, return_dict=False))
-        # The sign is predicted at the token before it; encoding grows turn by turn, so the last sign is this
-        # step's.
-        answer = len(ids) - 1 - ids[::-1].index(plus)
-        marks.append(answer - 1)
-    return EncodedSteps(tuple(ids), tuple(marks))
+
+    def encode(some: list[str]) -> list[int]:
+        turns = [
+            {"role": role, "content": text}
+            for step in [f"{asked} {some[0]}", *some[1:]]
+            for role, text in (("user", step), ("assistant", "+"))
+        ]
+        return list(tokenizer.apply_chat_template(turns, return_dict=False))
+
+    signs = _marked(encode, steps, tokenizer.encode("+")[-1])
+    # The sign is predicted at the token before it.
+    return EncodedSteps(signs.ids, tuple(mark - 1 for mark in signs.marks))
 
 
 def qwen(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
     """The layout of Qwen2.5-Math-PRM: the steps in one assistant turn, each followed by <extra_0>."""
-    turns = [
-        {
-            "role": "system",
-            "content": "Please reason step by step, and put your final answer within \\boxed{}.",
-        },
-        {"role": "user", "content": asked},
-        {"role": "assistant", "content": "".join(f"{step}<extra_0>" for step in steps)},
-    ]
-    ids = list(tokenizer.apply_chat_template(turns, return_dict=False))
-    return _marked(ids, tokenizer.encode("<extra_0>")[-1], len(steps))
+    told = "Please reason step by step, and put your final answer within \\boxed{}."
+
+    def encode(some: list[str]) -> list[int]:
+        answer = "".join(f"{step}<extra_0>" for step in some)
+        turns = zip(("system", "user", "assistant"), (told, asked, answer), strict=True)
+        conversation = [{"role": role, "content": text} for role, text in turns]
+        return list(tokenizer.apply_chat_template(conversation, return_dict=False))
+
+    return _marked(encode, steps, tokenizer.encode("<extra_0>")[-1])
 
 
 def skywork(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
@@ -145,8 +147,18 @@ class StepText:
         return EncodedSteps(encoded.ids[cut:], marks)
 
 
-def _marked(ids: list[int], tag: int, count: int) -> EncodedSteps:
-    marks = tuple(place for place, token in enumerate(ids) if token == tag)
-    if len(marks) < count:
-        raise ScorerError(f"the tokenizer turned {count} step tags into {len(marks)}; it is another model's")
-    return EncodedSteps(tuple(ids), marks[-count:])
+def _marked(encode: Callable[[list[str]], list[int]], steps: list[str], tag: int) -> EncodedSteps:
+    """Returns all steps encoded, each marked at its tag: the last one of the steps up to it.
+
+    Tags are not counted in the whole, for a step may spell one, and marks before it would move.
+
+    Raises:
+        ScorerError: When an encoding has no tag of its last step.
+    """
+    ids, marks = [], []
+    for count in range(1, len(steps) + 1):
+        ids = encode(steps[:count])
+        marks.append(max((place for place, token in enumerate(ids) if token == tag), default=-1))
+    if any(later <= mark for mark, later in pairwise([-1, *marks])):
+        raise ScorerError(f"the tokenizer loses the tags of {len(steps)} steps; it is another model's")
+    return EncodedSteps(tuple(ids), tuple(marks))

@@ -17,8 +17,8 @@ _CARD = """\
 # Process data
 
 Made by `o1coder synthesize`: what {searches} found on {problems} problems, in the step format `{format}`.
-Every prefix of every search has v = W / N, its visits N, a soft label and a hard label. All rows of a problem
-are in one split; equal prefixes are merged.
+Every prefix of every search has v = W / N, its visits N, a soft label and a hard label.{completed}
+All rows of a problem are in one split; equal prefixes are merged.
 
 - Soft label: v.
 - Hard label: {hard}.
@@ -54,11 +54,13 @@ The licences of the problem sets apply to the rows made from them.
 def card(data: ProcessData) -> str:
     """Returns the card as Markdown."""
     rule = data.label_rule
+    anew = sum(row.completed for row in data.prefixes)
     by_any = f"1 iff some program found below it passes all tests, and at least one in {ANY_OF}"
     return _CARD.format(
         searches=f"{len(data.sources)} {'run' if len(data.sources) == 1 else 'runs'}",
         problems=len(data.problems),
         format=data.format,
+        completed=f" Of {anew} prefixes v is the mean of N completions by the policy." if anew else "",
         hard=by_any if rule.hard == "any" else f"1 iff v ≥ {rule.threshold:g}",
         margin=data.pair_rule.margin,
         visits=data.pair_rule.visits,

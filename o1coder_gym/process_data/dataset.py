@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -102,16 +102,8 @@ def assembled(
         UsageError: When two problems have one id.
     """
     given = weights or {}
-    whole: dict[State, PathRow] = {}
-    for path in paths:
-        # A path of several runs stays as long as one of them has weight.
-        if max(given.get(name, 1.0) for name in path.sources) == 0:
-            continue
-        known_path = whole.setdefault(path.state, path)
-        names = tuple(sorted({*known_path.sources, *path.sources}))
-        tests = max(known_path.tests, path.tests)
-        whole[path.state] = replace(known_path, sources=names, tests=tests)
-    known_problems = _each_once(problems)
+    dropped = {name for name, weight in given.items() if weight == 0}
+    known_problems = each_once(problems)
 
     @cache
     def split(task_id: str) -> str:
@@ -126,22 +118,41 @@ def assembled(
         format=format,
         problems=tuple(known_problems.values()),
         prefixes=tuple(rows),
-        paths=tuple(replace(path, split=split(path.state.problem_id)) for path in whole.values()),
+        paths=tuple(
+            replace(path, split=split(path.state.problem_id)) for path in _united_paths(paths, dropped)
+        ),
         pairs=sibling_pairs(rows, pair_rule),
         label_rule=label_rule,
         pair_rule=pair_rule,
         validation=validation,
-        sources={name: source for name, source in sources.items() if given.get(name, 1.0) > 0},
+        sources={name: source for name, source in sources.items() if name not in dropped},
         drops=dict(drops or {}),
     )
 
 
-def _each_once(problems: Iterable[Problem]) -> dict[str, Problem]:
-    """Returns problems by id, the first of equal ones."""
+def _united_paths(paths: Iterable[PathRow], dropped: Collection[str]) -> Iterable[PathRow]:
+    """Returns each path once; one of several runs stays as long as one of them is not dropped."""
+    whole: dict[State, PathRow] = {}
+    for path in paths:
+        kept = [name for name in path.sources if name not in dropped]
+        if path.sources and not kept:
+            continue
+        known = whole.setdefault(path.state, replace(path, sources=()))
+        sources, tests = tuple(sorted({*known.sources, *kept})), max(known.tests, path.tests)
+        whole[path.state] = replace(known, sources=sources, tests=tests)
+    return whole.values()
+
+
+def each_once(problems: Iterable[Problem]) -> dict[str, Problem]:
+    """Returns problems by id, the first of equal ones.
+
+    Raises:
+        UsageError: When two of one id differ in what a program is asked for or judged by.
+    """
     known: dict[str, Problem] = {}
     for problem in problems:
         first = known.setdefault(problem.task_id, problem)
-        for name in ("prompt", "entry_point", "public_tests"):
+        for name in ("prompt", "entry_point", "public_tests", "prelude"):
             if getattr(first, name) != getattr(problem, name):
                 what = name.replace("_", " ")
                 raise UsageError(

@@ -8,10 +8,10 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from o1coder_gym.errors import InfrastructureError
+from o1coder_gym.errors import InfrastructureError, UsageError
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.process_data import LabelRule, PairRule, PathRow, PrefixRow, ProcessData
-from o1coder_gym.process_data.dataset import assembled
+from o1coder_gym.process_data.dataset import assembled, each_once
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.process_data.sources import source_id
 from o1coder_gym.protocols import Judge
@@ -48,15 +48,18 @@ def harvest(
 
     Raises:
         InfrastructureError: When the judge fails on a program.
+        UsageError: When two trees of one task id ask for different things, or formats differ.
     """
     found = list(trees)
+    problems = each_once(tree.problem for tree in found)
+    if len(formats := sorted({tree.format for tree in found})) > 1:
+        raise UsageError(f"trees of different step formats make no data set: {', '.join(formats)}")
     name = source_id(source)
     drops: Counter[str] = Counter()
     prefixes = [row for tree in found for row in prefix_rows(tree, name, drops)]
     candidates = [path for tree in found for path in _passing_paths(tree, name, drops)]
-    problems = {tree.problem.task_id: tree.problem for tree in found}
     return assembled(
-        found[0].format if found else "pseudocode",
+        formats[0] if formats else "pseudocode",
         problems.values(),
         prefixes,
         verified(candidates, problems, judge, tests or {}, drops),
@@ -115,6 +118,7 @@ def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[
             logprob=logprob,
             split="",
             sources=(source,),
+            completed=bool(found),
         )
 
 

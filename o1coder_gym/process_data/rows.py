@@ -27,6 +27,7 @@ class Found:
         value: v = W / N.
         ends: Distinct ends.
         passing: Those that pass.
+        completed: As in `PrefixRow`.
     """
 
     source: str
@@ -34,6 +35,11 @@ class Found:
     value: float
     ends: int
     passing: int
+    completed: bool = False
+
+    def to_row(self) -> list[Any]:
+        """Returns a JSON-able list; ``completed`` is in it only where it is true."""
+        return list(astuple(self))[: None if self.completed else -1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class PrefixRow:
         split: ``"train"`` or ``"validation"``, by problem.
         sources: The runs that found it, by id (`ProcessData.sources`); sorted.
         found: What each of several sources found; empty for one, and in rows of earlier versions.
+        completed: Whether value, visits and ends are of completions after the search, and so of no row below.
     """
 
     state: State
@@ -69,10 +76,10 @@ class PrefixRow:
     split: str
     sources: tuple[str, ...]
     found: tuple[Found, ...] = ()
+    completed: bool = False
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
-        found = [list(astuple(one)) for one in self.found]
         return {
             **_head("prefix", self.state, self.split),
             "value": self.value,
@@ -85,7 +92,8 @@ class PrefixRow:
             "tokens": self.tokens,
             "logprob": self.logprob,
             "sources": list(self.sources),
-            **({"found": found} if found else {}),
+            **({"found": [one.to_row() for one in self.found]} if self.found else {}),
+            **({"completed": True} if self.completed else {}),
         }
 
     @classmethod
@@ -114,6 +122,7 @@ class PrefixRow:
             split=_text(row, "split"),
             sources=_sources(row),
             found=tuple(map(_found, row.get("found", ()))),
+            completed=bool(row.get("completed")),
         )
 
 
@@ -264,8 +273,8 @@ def _step(raw: Any, name: str) -> Step:
 
 def _found(raw: Any) -> Found:
     match raw:
-        case [str(source), int(visits), int() | float() as value, int(ends), int(passing)] if visits > 0:
-            return Found(source, visits, float(value), ends, passing)
+        case [str(source), int(visits), int() | float() as v, int(ends), int(passing), *more] if visits > 0:
+            return Found(source, visits, float(v), ends, passing, any(more))
     raise RowError(f"field 'found': expected [source, visits, value, ends, passing], got {str(raw)[:60]!r}")
 
 

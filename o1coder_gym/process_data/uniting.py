@@ -7,7 +7,7 @@ visits, but each row keeps what each source found, so that old ones can be weigh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -44,14 +44,29 @@ def united(rows: Iterable[PrefixRow], weights: Mapping[str, float]) -> list[Pref
     # A state that any source continued is inner: its ends are those below it.
     ends = [state for state in firsts if state not in inner]
     # Per source first, since a source may hold the same end twice; then over all of them.
-    _count_once(table, ends)
-    totals = {state: {"": _total(found.values(), weights)} for state, found in table.items()}
-    _count_once(totals, ends)
-    return [_row(first, totals[state][""], table[state]) for state, first in firsts.items()]
+    for end in ends:
+        for source, find in table[end].items():
+            for state in _counting(table, end, source):
+                table[state][source] = _counted_once(table[state][source], [find])
+    totals = {state: _total(found.values(), weights) for state, found in table.items()}
+    for end in ends:
+        finds: dict[State, list[Found]] = defaultdict(list)
+        for source, find in table[end].items():
+            for state in _counting(table, end, source):
+                finds[state].append(find)
+        totals |= {state: _counted_once(totals[state], some) for state, some in finds.items()}
+    return [_row(first, totals[state], table[state]) for state, first in firsts.items()]
+
+
+def _counting(table: _Table, end: State, source: str) -> list[State]:
+    """Returns the states at and above an end whose counts of a source have it; completions are other ends."""
+    chain = (State(end.problem_id, end.steps[:depth]) for depth in range(1, end.depth + 1))
+    found = ((state, table.get(state, {}).get(source)) for state in chain)
+    return [state for state, part in found if part is not None and not part.completed]
 
 
 def _parts(row: PrefixRow) -> tuple[Found, ...]:
-    whole = Found("+".join(row.sources), row.visits, row.value, row.ends, row.passing)
+    whole = Found("+".join(row.sources), row.visits, row.value, row.ends, row.passing, row.completed)
     return row.found or (whole,)
 
 
@@ -63,7 +78,8 @@ def _weight(part: Found, weights: Mapping[str, float]) -> float:
 def _added(one: Found, other: Found) -> Found:
     visits = one.visits + other.visits
     value = (one.value * one.visits + other.value * other.visits) / visits
-    return Found(one.source, visits, value, one.ends + other.ends, one.passing + other.passing)
+    ends, passing = one.ends + other.ends, one.passing + other.passing
+    return Found(one.source, visits, value, ends, passing, one.completed or other.completed)
 
 
 def _total(parts: Iterable[Found], weights: Mapping[str, float]) -> Found:
@@ -77,23 +93,19 @@ def _total(parts: Iterable[Found], weights: Mapping[str, float]) -> Found:
     return Found("", visits, value, ends, sum(part.passing for part in found))
 
 
-def _count_once(table: _Table, ends: Iterable[State]) -> None:
-    """Counts each end once: subtracts repeated finds from the end and from all states above it."""
-    surplus: dict[tuple[State, str], list[int]] = defaultdict(lambda: [0, 0])
-    for end in ends:
-        for source, found in table[end].items():
-            over = found.ends - 1, found.passing - min(1, found.passing)
-            if over[0] > 0:
-                # Every prefix of the end has counted it as often as the end itself.
-                for depth in range(1, end.depth + 1):
-                    above = surplus[State(end.problem_id, end.steps[:depth]), source]
-                    above[0] += over[0]
-                    above[1] += over[1]
-    for (state, source), (ends_over, passing_over) in surplus.items():
-        if (found := table.get(state, {}).get(source)) is not None:
-            # of a prefix that was completed anew the ends of the search below it are no part
-            passing = max(0, found.passing - passing_over)
-            table[state][source] = replace(found, ends=max(passing, found.ends - ends_over), passing=passing)
+def _counted_once(above: Found, finds: Sequence[Found]) -> Found:
+    """Subtracts repeated finds of an end from what was found at or above it.
+
+    Args:
+        above: Has counted every find.
+        finds: Of one end.
+    """
+    ends, passing = sum(find.ends for find in finds), sum(find.passing for find in finds)
+    if ends < 2:
+        return above
+    # Rows of earlier versions do not say that they were completed, and may have fewer ends.
+    kept = max(0, above.passing - (passing - min(1, passing)))
+    return replace(above, ends=max(kept, above.ends - (ends - 1)), passing=kept)
 
 
 def _row(first: PrefixRow, total: Found, found: Mapping[str, Found]) -> PrefixRow:
@@ -106,4 +118,5 @@ def _row(first: PrefixRow, total: Found, found: Mapping[str, Found]) -> PrefixRo
         passing=total.passing,
         sources=tuple(names),
         found=tuple(found.values()) if len(found) > 1 else (),
+        completed=any(one.completed for one in found.values()),
     )

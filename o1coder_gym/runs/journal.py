@@ -14,7 +14,8 @@ import os
 import platform
 import time
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -256,7 +257,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _read_row(line: bytes, path: Path, unit: str, number: int) -> dict[str, Any]:
     try:
-        row = _decode(line.decode("utf-8-sig"))  # `json.loads` would guess the encoding of each line anew
+        row = _decode(line)
     except ValueError as error:
         raise JournalError(f"{path}: {unit} {number} is not JSON") from error
     if not isinstance(row, dict):
@@ -264,7 +265,20 @@ def _read_row(line: bytes, path: Path, unit: str, number: int) -> dict[str, Any]
     return row
 
 
-_decode = json.JSONDecoder().decode
+def _decode(line: bytes) -> Any:
+    """Reads a line of JSON: by msgspec, four times as fast as `json`, where the two agree to the last bit."""
+    try:
+        return _strict_decoder()(line)
+    except ValueError:
+        # A byte order mark, NaN and halves of surrogate pairs, which models write, are read by `json` alone.
+        return json.loads(line.decode("utf-8-sig"))
+
+
+@cache
+def _strict_decoder() -> Callable[[bytes], Any]:
+    import msgspec  # here, for most programs read no run
+
+    return msgspec.json.Decoder().decode
 
 
 def _take(lock: int, folder: Path) -> None:

@@ -3,13 +3,24 @@
 import importlib.util
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from o1coder_gym.agents import best_of_n
+from o1coder_gym.agents.driver.tasks import Task, TaskResult
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.experiments import shards, synthesis
+from o1coder_gym.experiments.synthesis import SynthesisPlan
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.process_data.store import FILES
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import read_rows
+from o1coder_gym.types import SearchResult, Usage
 from tests.command_line import call
 
 pytestmark = pytest.mark.slow
@@ -81,10 +92,6 @@ def test_an_unknown_executor_is_refused_before_anything_runs(problems: Path, tmp
 
 
 def test_each_prefix_is_completed_as_often_as_asked(problems: Path, tmp_path: Path) -> None:
-    from o1coder_gym.experiments.synthesis import SynthesisPlan, synthesize
-    from o1coder_gym.problems.loading import load_rows
-    from o1coder_gym.runs.budget import Budget
-
     names = tuple(row.problem.task_id for row in load_rows(str(problems)))
     agent = "mcts:simulations=6,width=2"
     plan = SynthesisPlan(str(problems), names, agent, "fake:depth=3", "pseudocode", Budget(), tests=0)
@@ -93,15 +100,46 @@ def test_each_prefix_is_completed_as_often_as_asked(problems: Path, tmp_path: Pa
     rows = {}
     for executor in ("serial", "processes:2"):
         out = tmp_path / executor.partition(":")[0]
-        found = synthesize(completed, out, executor=executor)
+        found = synthesis.synthesize(completed, out, executor=executor)
         inner = [row for row in found.prefixes if not row.ended]
         assert inner
         assert {row.visits for row in inner} == {3}
         assert all(0 <= row.passing <= row.ends == 3 for row in inner)
         rows[executor] = found.prefixes
-        again = synthesize(completed, out, executor=executor, resume=True)
+        again = synthesis.synthesize(completed, out, executor=executor, resume=True)
         assert again == found
     assert rows["serial"] == rows["processes:2"]
-    assert [row.state for row in synthesize(plan, tmp_path / "plain").prefixes] == [
+    assert [row.state for row in synthesis.synthesize(plan, tmp_path / "plain").prefixes] == [
         row.state for row in rows["serial"]
     ]
+
+
+@pytest.mark.parametrize("place", ["here", "in a shard"])
+def test_a_completion_that_fails_is_told_and_tried_again(
+    problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    names = tuple(row.problem.task_id for row in load_rows(str(problems)))
+    plan = SynthesisPlan(
+        str(problems), names, "best_of_n:n=2", "fake:depth=2", "pseudocode", Budget(), tests=0, rollouts=2
+    )
+    asked = tuple(row.problem for row in load_rows(str(problems)))
+
+    def failing(trees: Sequence[SearchTree], *_: Any) -> Iterator[tuple[TaskResult, SearchTree]]:
+        for tree in trees:
+            task = Task(tree.problem.task_id, best_of_n, seed=0)
+            error = O1CoderError("the engine is down") if tree.problem.task_id == names[0] else None
+            yield TaskResult(task, SearchResult(None), Usage(), error=error), tree
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "completed", failing)
+        if place == "in a shard":
+            trees, failures = shards.search_shard(shards.Shard(plan, asked, {}))
+            assert [tree.problem.task_id for tree in trees] == list(names[1:])
+        else:
+            with pytest.raises(synthesis.FailedSearchesError, match="first: the engine is down"):
+                synthesis.synthesize(plan, tmp_path / "run")
+            failures = list(read_rows(tmp_path / "run" / "failures.jsonl"))
+    assert failures == [{"task_id": names[0], "seed": 0, "error": "the engine is down"}]
+    if place == "here":
+        again = synthesis.synthesize(plan, tmp_path / "run", resume=True)
+        assert {row.state.problem_id for row in again.prefixes} == {*names}

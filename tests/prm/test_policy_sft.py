@@ -96,7 +96,7 @@ def test_a_policy_is_trained_once(arguments: list[str], data: Path, tmp_path: Pa
 def tuned(model: Path, data: ProcessData, out: Path, *, resume: bool = False, **changed: Any) -> Path:
     plain = TrainingSettings(learning_rate=1e-3, max_steps=4, batch_size=2, rows_at_once=2, lora_rank=2)
     settings = replace(plain, **{"max_length": 2400, "save_steps": 2, **changed})
-    given = {"encode": path_encoder(data), "data": "d", "resume": resume}
+    given = {"encode": path_encoder(data), "data": "d", "resume": resume, "learned": {"a question"}}
     return finetuning.finetune("sft", str(model), data.paths[:8], [], out, settings, **given).model
 
 
@@ -138,3 +138,38 @@ def test_a_checkpoint_becomes_a_model(model: Path, process_data: ProcessData, tm
             export_policy(tmp_path, step=step)
     with pytest.raises(O1CoderError, match="it has: none"):
         export_policy(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"lora_rank": 0},
+        {"template_arguments": {"kind": "brief"}},
+        {"learning_rate": 1e-4},
+        {"dtype": "bfloat16"},
+    ],
+    ids=["all weights", "template arguments", "small updates", "bfloat16"],
+)
+def test_a_checkpoint_becomes_what_would_have_been_saved(
+    model: Path, process_data: ProcessData, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    base = tmp_path / "base"  # in bfloat16, as most published models are
+    loaded, tokenizer = load_weights(model, "bfloat16")
+    loaded.save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    run = tmp_path / "run"
+    whole = tuned(base, process_data, run, **changed)
+    kept = tmp_path / "kept"
+    whole.rename(kept)  # as in a run that was stopped
+    (run / "training.json").unlink()
+    made = export_policy(run)
+    wanted, found = (load_file(folder / "model.safetensors") for folder in (kept, made))
+    assert all(found[name].dtype == wanted[name].dtype for name in wanted)
+    assert all(found[name].allclose(wanted[name], rtol=0, atol=1e-7) for name in wanted)
+    for name in ("chat_template.jinja", "trained_on.json"):
+        assert (made / name).read_bytes() == (kept / name).read_bytes()
+    assert json.loads((made / "trained_on.json").read_text()) == ["a question"]
+    card = (made / "README.md").read_text()
+    for cell in (f"learning_rate | {changed.get('learning_rate', 0.001)}", "step | 4", "max_length | 2400"):
+        assert f"| {cell} |" in card
+    assert ("| lora_alpha | 4 |" in card) == (changed.get("lora_rank") != 0)

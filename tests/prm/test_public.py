@@ -66,6 +66,18 @@ def test_all_steps_in_one_pass_are_each_prefix_alone(families: dict[str, Path], 
         assert scorer.score([(PROBLEM, State("p", STATE.steps[:depth]))])[0] == pytest.approx(score, abs=2e-4)
 
 
+@pytest.mark.parametrize("spelled", ["ки", "a ки b", "<extra_0>", "+", "x\ny"])
+@pytest.mark.parametrize("kind", ["skywork", "qwen-prm", "math-shepherd", "rlhflow"])
+def test_a_step_that_spells_a_tag_moves_no_mark(families: dict[str, Path], kind: str, spelled: str) -> None:
+    scorer = load(families, kind)
+    steps = (*STATE.steps[:2], Step(ActionType.DEFINE, spelled), STATE.steps[2])
+    items = [(PROBLEM, State("p", steps[:depth])) for depth in range(1, 5)]
+    by_themselves = [scorer.score([item])[0] for item in items]
+    assert scorer.score(items) == pytest.approx(by_themselves, abs=2e-4)
+    before = scorer.score(PREFIXES[:2])
+    assert by_themselves[:2] == pytest.approx(before, abs=2e-4)
+
+
 def test_two_classes_are_a_softmax(families: dict[str, Path]) -> None:
     from safetensors.torch import load_file
 

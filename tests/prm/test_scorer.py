@@ -9,7 +9,7 @@ pytest.importorskip("transformers", exc_type=ImportError)
 
 from o1coder_gym.envs.conformance import check_scorer  # noqa: E402
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError  # noqa: E402
-from o1coder_gym.prm.calibration import Calibration  # noqa: E402
+from o1coder_gym.prm.calibration import Calibration, sigmoid  # noqa: E402
 from o1coder_gym.prm.model import ScalarHead, StepModel, load_backbone  # noqa: E402
 from o1coder_gym.prm.scorer import ModelScorer, scorer_from_name  # noqa: E402
 from o1coder_gym.prm.step_text import StepText, separated  # noqa: E402
@@ -131,6 +131,7 @@ def test_a_score_does_not_depend_on_a_continuation_that_does_not_fit(scorer: Mod
     assert short.score(items[::-1]) == by_themselves[::-1]
     assert short.score([items[-1], items[0]]) == [by_themselves[-1], by_themselves[0]]
     assert len(set(by_themselves)) > 1
+    assert [round(sigmoid(logit), 4) for logit in short.logits(items)] == by_themselves  # those of calibrate
 
 
 def test_a_calibration_is_applied(scorer: ModelScorer) -> None:

@@ -1,6 +1,7 @@
 """Labels, pairs, merging, and the folder: numbers by hand."""
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,6 +98,7 @@ def test_merging_averages_by_visits_and_labels_anew() -> None:
         ({"prompt": "another"}, "prompt"),
         ({"public_tests": (CallTest("[1]", "3"),)}, "public tests"),
         ({"entry_point": "g"}, "entry point"),
+        ({"prelude": "from math import *"}, "prelude"),
     ],
 )
 def test_problems_of_one_name_are_not_united(changed: dict[str, object], told: str) -> None:
@@ -154,6 +156,65 @@ def test_an_end_that_two_searches_came_to_counts_once() -> None:
     assert (flaky.ends, flaky.passing, flaky.value) == (1, 1, 0.5)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_counts_are_those_of_the_distinct_ends(seed: int) -> None:
+    """Of two searches each of three runs, whose paths meet by chance."""
+    draw = random.Random(seed)
+
+    def path() -> str:
+        return "".join(draw.choice("ab") for _ in range(draw.randint(0, 2))) + draw.choice("XYZ")
+
+    everything: set[str] = set()
+    parts = []
+    for source in ("one", "two", "three"):
+        rows = []
+        for _ in range(2):
+            found = {path() for _ in range(5)}
+            everything |= found
+            rows += [
+                counted(text, found, source) for text in {p[: j + 1] for p in found for j in range(len(p))}
+            ]
+        parts.append(data(*rows, source=source))
+    whole = {"".join(step.text for step in row.state.steps): row for row in merged(parts).prefixes}
+    wanted = {text: counted(text, everything, "") for text in whole}
+    counts = {text: (row.ends, row.passing) for text, row in whole.items()}
+    assert counts == {text: (row.ends, row.passing) for text, row in wanted.items()}
+
+
+def counted(text: str, ends: set[str], source: str) -> PrefixRow:
+    """A prefix with the ends below it; those that end with X pass."""
+    below = [end for end in ends if end.startswith(text)]
+    row = prefix(*text, value=0.5, passing=sum(end[-1] == "X" for end in below), source=source)
+    return replace(row, ends=len(below), ended=text[-1].isupper())
+
+
+def test_the_ends_of_a_search_are_none_of_the_completions(tmp_path: Path) -> None:
+    # two seeds come to x; of two completions of a one passes, and the hard label is theirs
+    seed = [replace(prefix("a", value=0.5, visits=2, passing=1), ends=2, completed=True)]
+    seed.append(ended("a", "x", passing=1))
+    twice = data(*seed, *seed)
+    for found, many in ((twice, 4), (merged([twice, renamed(twice, "other")]), 8)):
+        write_data(tmp_path, found)
+        assert read_data(tmp_path) == found
+        a, x = read_data(tmp_path).prefixes
+        assert (a.completed, a.ends, a.passing, a.value, a.hard) == (True, many, many // 2, 0.5, 1)
+        assert (x.completed, x.ends, x.passing, x.visits) == (False, 1, 1, many // 2)
+    # beside a search that came to x and y, x of the other is not counted again
+    rows = [
+        replace(prefix("a", value=0.5, visits=2, passing=1), ends=2),
+        *seed[1:],
+        ended("a", "y", passing=0),
+    ]
+    mixed = merged([renamed(twice, "other"), data(*rows)])
+    assert [(row.ends, row.passing) for row in mixed.prefixes] == [(4 + 2, 2 + 1), (1, 1), (1, 0)]
+    assert [one.completed for one in mixed.prefixes[0].found] == [True, False]
+
+
+def renamed(found: ProcessData, source: str) -> ProcessData:
+    rows = tuple(replace(row, sources=(source,)) for row in found.prefixes)
+    return replace(found, prefixes=rows, sources={source: {}})
+
+
 def test_old_sources_weigh_less_or_nothing(tmp_path: Path) -> None:
     new, old = (
         data(prefix("a", value=1.0, visits=2)),
@@ -197,6 +258,19 @@ def test_equal_paths_are_one() -> None:
     paths = (PathRow(state, 3, 9, None, "", ("a",)), PathRow(state, 5, 8, None, "", ("b",)))
     (path,) = data(paths=paths).paths
     assert (path.tests, path.tokens, path.sources) == (5, 9, ("a", "b"))
+
+
+def test_paths_name_no_source_that_was_dropped() -> None:
+    state, other = (State("p", (Step(ActionType.CODE, text),)) for text in "xy")
+    old = data(prefix("a", value=0.5, source="old"), source="old")
+    both = (PathRow(state, 3, 9, None, "", ("old", "run")), PathRow(other, 3, 9, None, "", ("old",)))
+    new = replace(data(prefix("a", value=1.0)), paths=both)
+    weights = [merged([new, old], decay=decay) for decay in (0.5, 0.0)]
+    assert [[path.sources for path in one.paths] for one in weights] == [
+        [("old", "run"), ("old",)],
+        [("run",)],
+    ]
+    assert all({*row.sources} <= {*one.sources} for one in weights for row in (*one.prefixes, *one.paths))
 
 
 def test_all_rows_of_a_problem_are_in_one_split() -> None:

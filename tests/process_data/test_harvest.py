@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ from o1coder_gym.agents import Driver, Task, Tree, best_of_n, mcts
 from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
-from o1coder_gym.errors import InfrastructureError
+from o1coder_gym.errors import InfrastructureError, UsageError
 from o1coder_gym.experiments.shards import completed
 from o1coder_gym.process_data import ProcessData
 from o1coder_gym.process_data.harvest import harvest, prefix_rows
@@ -121,6 +122,25 @@ def test_soft_labels_are_values_and_the_passing_path_is_kept() -> None:
     assert (path.state.code, path.tests) == ("code 4", 2)  # the public test and the generated one
     margins = {(pair.chosen.text, pair.rejected.text): pair.margin for pair in data.pairs}
     assert margins == {("a", "b"): 0.75, ("code 4", "code 2"): 0.5}
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        ({"prompt": "another question"}, "two problems called golden differ in their prompt"),
+        ({"public_tests": (CallTest("[]", "2"),)}, "differ in their public tests"),
+        ({"prelude": "import math"}, "differ in their prelude"),
+    ],
+)
+def test_trees_of_two_problems_of_one_name_are_not_united(problem: dict[str, Any], told: str) -> None:
+    judge, tree = ToyJudge(), by_hand()
+    assert len(harvest([tree, tree], judge, source={}).prefixes) == 4
+    judge.seen.clear()
+    with pytest.raises(UsageError, match=told):
+        harvest([tree, replace(tree, problem=replace(PROBLEM, **problem))], judge, source={})
+    with pytest.raises(UsageError, match="different step formats make no data set: pseudocode, vanilla"):
+        harvest([tree, replace(tree, format="vanilla")], judge, source={})
+    assert not judge.seen  # before anything is run
 
 
 def test_a_path_that_does_not_pass_again_is_left_out() -> None:

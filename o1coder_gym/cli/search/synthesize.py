@@ -25,7 +25,7 @@ from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.runs.provenance import input_hashes
-from o1coder_gym.settings import AtLeastOne, Checked, Flag, Range, Share
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Share
 from o1coder_gym.settings.groups import (
     DEFAULT_POLICY,
     BudgetSettings,
@@ -50,7 +50,8 @@ class RowSettings(Checked):
         margin: Least difference of a pair's values.
         min_visits: Least visits in a pair.
         validation: Share of the problems held out.
-        add: Earlier data to unite with (D ∪ D'); may be repeated.
+        add: Earlier data to unite with (D ∪ D'), the newest first; may be repeated.
+        decay: Weight of each run's visits relative to the next newer one's; 0 drops all but the new.
         exports: Write it as stepwise, math_shepherd, preferences, demonstrations, parquet, datasets too; may
             be repeated.
     """
@@ -62,6 +63,7 @@ class RowSettings(Checked):
     min_visits: AtLeastOne = 1
     validation: Annotated[float, Range(0, 0.9)] = 0.1
     add: tuple[Path, ...] = ()
+    decay: Share = 1.0
     exports: Annotated[tuple[str, ...], Flag("--export")] = ()
 
     @property
@@ -69,7 +71,7 @@ class RowSettings(Checked):
         """How trees become rows."""
         label = LabelRule(self.hard, self.threshold, self.credit_kept)
         pair = PairRule(self.margin, self.min_visits)
-        return HarvestRules(label, pair, self.validation)
+        return HarvestRules(label, pair, self.validation, self.decay)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ class SynthesizeSettings(Checked):
         agent: The search.
         executor: serial, processes?workers=N, ray?workers=N…; same rows.
         seeds: Searches per problem.
+        rollouts: How often each prefix is completed after its search, outside of the budget; the mean is its
+            value. 0: the search's own W / N.
     """
 
     problems: ProblemSettings = ProblemSettings()
@@ -88,6 +92,7 @@ class SynthesizeSettings(Checked):
     executor: str = "serial"
     seed: Seed = 0
     seeds: AtLeastOne = 1
+    rollouts: Count = 0
     skip_bad: SkipBad = False
     budget: BudgetSettings = BudgetSettings(tokens=4096)
     steps: StepSettings = StepSettings()
@@ -105,6 +110,7 @@ class SynthesizeSettings(Checked):
             budget=Budget(**asdict(self.budget)),
             seeds=tuple(range(self.seed, self.seed + self.seeds)),
             inputs=input_hashes(self.policy, self.steps.scorer, self.tests.generator, self.agent),
+            rollouts=self.rollouts,
             **asdict(self.steps),
             **asdict(self.tests),
         )

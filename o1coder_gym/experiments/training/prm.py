@@ -17,7 +17,7 @@ from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.evaluation import ScorerReport, evaluate_scorer
 from o1coder_gym.prm.training.calibrating import CalibrationReport, unseen
 from o1coder_gym.prm.training.calibrating import calibrate as calibrate_model
-from o1coder_gym.problems.likeness.trained_on import trained_on, write_trained_on
+from o1coder_gym.problems.likeness.trained_on import trained_on
 from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import draw_reliability
@@ -129,9 +129,7 @@ def train_scorer(settings: PRMSettings, out: Path, *, resume: bool = False) -> T
     from o1coder_gym.prm.training.trainer import train_prm
 
     how = settings.training
-    result = train_prm(settings.model, settings.data, out, settings.objective, how, resume=resume)
-    _keep_problems([result], settings.data, settings.model)
-    return result
+    return train_prm(settings.model, settings.data, out, settings.objective, how, resume=resume)
 
 
 def fit_heads(settings: HeadSettings, out: Path) -> list[TrainingResult]:
@@ -145,16 +143,7 @@ def fit_heads(settings: HeadSettings, out: Path) -> list[TrainingResult]:
     from o1coder_gym.prm.training.trainer import OBJECTIVES
 
     fitting = FitSettings(settings.dtype, settings.max_length, settings.template_arguments)
-    results = fit_prm(settings.model, settings.data, out, settings.objectives or OBJECTIVES, fitting)
-    _keep_problems(results, settings.data, settings.model)
-    return results
-
-
-def _keep_problems(results: Sequence[TrainingResult], data: Path, start: str) -> None:
-    """Writes beside each model which problems it was trained on."""
-    problems = read_data(data).of_split("train").problems
-    for result in results:
-        write_trained_on(result.model, problems, start)
+    return fit_prm(settings.model, settings.data, out, settings.objectives or OBJECTIVES, fitting)
 
 
 def measure_scorer(

@@ -16,7 +16,7 @@ from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import TrainingSettings
 from o1coder_gym.policies import hf_spec, load_policy
-from o1coder_gym.problems.likeness.trained_on import write_trained_on
+from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
@@ -105,10 +105,10 @@ def fine_tune(
         settings.training,
         encode=path_encoder(found),
         data=data_hash(settings.data),
+        learned=keys_of(found.of_split("train").problems),
         resume=resume,
         push_to_hub=settings.push_to_hub,
     )
-    write_trained_on(result.model, found.of_split("train").problems, settings.model)
     row = result.to_row()
     if problems:
         told = settings.training.template_arguments

@@ -281,7 +281,7 @@ def train_generator(
     Raises:
         O1CoderError: As by `tcg.training.training.train`.
     """
-    result = train(
+    return train(
         stage,
         settings.model,
         settings.data,
@@ -290,8 +290,6 @@ def train_generator(
         resume=resume,
         push_to_hub=settings.push_to_hub,
     )
-    write_trained_on(result.model, (), settings.model, str(settings.data))
-    return result
 
 
 def select_programs(settings: SelectionSettings, *, track: Track = untracked) -> Iterator[dict[str, Any]]:

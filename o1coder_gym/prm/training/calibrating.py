@@ -64,9 +64,12 @@ def calibrate(
     chosen = _half(part.prefixes)
     # Split by problem, not by row: prefixes of one problem share steps, and would leak into the measure.
     inside = np.asarray([row.state.problem_id in chosen for row in part.prefixes])
-    fitted_on = {"data": data_hash(data), "split": split, "problems": sorted(chosen)}
-    fitted = replace(fit(method, logits[inside].tolist(), targets[inside].tolist()), fitted_on=fitted_on)
+    fitted = fit(method, logits[inside].tolist(), targets[inside].tolist())
+    if fitted != UNCALIBRATED:  # what is fitted to nothing can be measured on everything
+        fitted_on = {"data": data_hash(data), "split": split, "problems": sorted(chosen)}
+        fitted = replace(fitted, fitted_on=fitted_on)
     fitted.write(model)
+    load_scorer.cache_clear()  # scorers of this model that are loaded have the calibration before
     hard = np.asarray([row.hard for row in part.prefixes], float)[~inside]
     scores = [np.asarray([one(logit) for logit in logits[~inside]]) for one in (UNCALIBRATED, fitted)]
     errors = [calibration_error(reliability(one, targets[~inside])) for one in scores]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from o1coder_gym.models.card import write_card
 from o1coder_gym.models.checkpoints import MODEL
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.trainers import (
@@ -19,7 +20,6 @@ from o1coder_gym.models.trainers import (
     provenance,
     read_result,
     require_packages,
-    write_card,
     write_result,
 )
 from o1coder_gym.prm.training.hidden_states import open_reading
@@ -34,6 +34,7 @@ from o1coder_gym.prm.training.trainer import (
     set_head,
     step_text,
 )
+from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.settings import to_row
@@ -113,5 +114,6 @@ def fit_prm(
         metrics = {"rows": len(found.rows), "rows_left_out": found.left_out, "loss": heads[name].loss}
         write_result(out / name, f"{STAGE} {name}", model, settings, metrics)
         write_card(out / name / MODEL, made[name], metrics)
+        write_trained_on(out / name / MODEL, rows.of_split("train").problems, model)
         made[name].write(out / name / MODEL)
     return [read_result(out / name) for name in objectives]

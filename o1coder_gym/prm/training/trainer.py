@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers.utils import logging
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError
+from o1coder_gym.models.card import write_card
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.checkpoints import MODEL, make_paddable, quiet, save_merged, try_saving
 from o1coder_gym.models.progress import show_progress
@@ -32,7 +33,6 @@ from o1coder_gym.models.trainers import (
     provenance,
     read_result,
     trainer_arguments,
-    write_card,
     write_result,
 )
 from o1coder_gym.prm.collators import (
@@ -42,7 +42,7 @@ from o1coder_gym.prm.collators import (
     pairwise_examples,
     pointwise_examples,
 )
-from o1coder_gym.prm.losses import pairwise_loss, pointwise_loss
+from o1coder_gym.prm.losses import IGNORED, pairwise_loss, pointwise_loss
 from o1coder_gym.prm.public import KINDS
 from o1coder_gym.prm.scorer import DESCRIPTION
 from o1coder_gym.prm.step_text import StepText, Tokenizer
@@ -54,6 +54,7 @@ from o1coder_gym.prm.training.head import (
     pointwise_probe,
 )
 from o1coder_gym.prm.training.hidden_states import Reading, open_reading
+from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.settings import to_row
@@ -65,7 +66,9 @@ if TYPE_CHECKING:
 OBJECTIVES = ("soft", "hard", "pairwise")
 STAGE = "prm"
 
-Loss = Callable[[Tensor, Tensor, "Tensor | int | None"], tuple[Tensor, dict[str, Tensor]]]
+_INPUTS = ("input_ids", "attention_mask")
+
+Loss = Callable[[Tensor, Tensor, "Tensor | float | None"], tuple[Tensor, dict[str, Tensor]]]
 """Maps logits [B, T], a collator's labels and their number in the optimizer's batch to a loss and metrics."""
 
 
@@ -124,6 +127,7 @@ def train_prm(
     save_prm(trainer.model, text, target, rows.format, objective)
     result = write_result(out, f"{STAGE} {objective}", model, settings, metrics, trainer.model)
     write_card(target, made, metrics, trainer.model)
+    write_trained_on(target, rows.of_split("train").problems, model)
     made.write(target)
     return result
 
@@ -267,7 +271,7 @@ def step_trainer(
 
 
 def bradley_terry(
-    logits: Tensor, labels: Tensor, sides: Tensor | int | None = None
+    logits: Tensor, labels: Tensor, sides: Tensor | float | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Applies `pairwise_loss` to a batch of `PairwiseCollator`: logits [2P, T], labels [2P] = marks.
 
@@ -285,15 +289,17 @@ def bradley_terry(
 class StepTrainer(transformers.Trainer):
     """transformers' Trainer with a loss of this project; logs the loss's metrics beside it.
 
-    A loss is a sum over labels ÷ the labels of the optimizer's batch. A mean of means would weigh a label by
-    what else is in its micro-batch, so that the gradient depended on how many rows are read at once.
+    A loss is a sum over labels ÷ the labels of the optimizer's batch, or of all validation rows. A mean of
+    means would weigh a label by what else is in its micro-batch, so that the gradient, and what is measured,
+    depended on how many rows are read at once.
     """
 
     def __init__(self, *, loss: Loss, **arguments: Any) -> None:
         """Args: the loss, and the arguments of `transformers.Trainer`."""
         super().__init__(**arguments)
         self._loss = loss
-        self._seen: dict[str, list[Tensor]] = {}
+        self._seen: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        self._labels_per_row = _labels_per_row(arguments.get("eval_dataset") or [])
         self.model_accepts_loss_kwargs = True  # transformers counts labels, and does not divide by parts
 
     def compute_loss(
@@ -309,21 +315,31 @@ class StepTrainer(transformers.Trainer):
             model: In training.
             inputs: Of a collator.
             return_outputs: Whether the model's output is returned too.
-            num_items_in_batch: Labels of the optimizer's batch; None where this is all of it.
+            num_items_in_batch: Labels of the optimizer's batch; None where this is all of it, and not read
+                in an evaluation.
         """
-        output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        loss, metrics = self._loss(output.logits[..., 0], inputs["labels"], num_items_in_batch)
-        if num_items_in_batch is not None:
+        output, labels = model(**{name: inputs[name] for name in _INPUTS}), inputs["labels"]
+        # Losses of an evaluation are averaged over rows, whatever labels they have: so it counts mean rows.
+        count = num_items_in_batch if model.training else self._labels_per_row * len(labels)
+        loss, metrics = self._loss(output.logits[..., 0], labels, count)
+        if model.training and count is not None:
             loss = loss * self.accelerator.num_processes  # their gradients are averaged
         prefix = "" if model.training else "eval_"
         for name, value in metrics.items():
-            self._seen.setdefault(prefix + name, []).append(value.detach())
+            self._seen.setdefault(prefix + name, []).append((value.detach(), (labels != IGNORED).sum()))
         return (loss, output) if return_outputs else loss
 
     def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
-        """Adds the means of the metrics since the last log."""
+        """Adds the means over labels of the metrics since the last log."""
         # Training metrics wait for the next training log, those of an evaluation for its own.
         wanted = {name for name in self._seen if name.startswith("eval_") == ("eval_loss" in logs)}
         for name in wanted:
-            logs[name] = torch.stack(self._seen.pop(name)).mean().item()
+            values, counts = map(torch.stack, zip(*self._seen.pop(name), strict=True))
+            logs[name] = ((values * counts).sum() / counts.sum()).item()
         super().log(logs, *arguments, **named)
+
+
+def _labels_per_row(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Returns the mean number of labels of rows; a side of a pair has one."""
+    counts = [sum(label != IGNORED for label in row["labels"]) for row in rows if "labels" in row]
+    return sum(counts) / len(counts) if counts else 1.0

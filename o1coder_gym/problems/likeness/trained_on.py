@@ -24,9 +24,18 @@ def write_trained_on(model: Path, problems: Iterable[Problem], *starts: str) -> 
         problems: Those of the training.
         starts: Specs or folders of the model before, and of data that knows its problems.
     """
+    write_keys(model, keys_of(problems, *starts))
+
+
+def keys_of(problems: Iterable[Problem] = (), *starts: str) -> set[str]:
+    """Returns the keys of questions, and of those that the folders of models or data know."""
     keys = {question_key(problem) for problem in problems}
-    keys = keys.union(*(_keys(artefact_path(start)) for start in starts))
-    write_whole(model / FILE, json.dumps(sorted(keys)) + "\n")
+    return keys.union(*(_keys(artefact_path(start)) for start in starts))
+
+
+def write_keys(folder: Path, keys: Iterable[str]) -> None:
+    """Writes `FILE` into the folder of a model, or of a run that is to make one."""
+    write_whole(folder / FILE, json.dumps(sorted(keys)) + "\n")
 
 
 def trained_on(model: str, problems: Iterable[Problem]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
+from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.tcg.training.data_card import read_split
@@ -51,6 +52,7 @@ def train(
         out,
         settings,
         data=digest,
+        learned=keys_of((), str(data)),
         resume=resume,
         push_to_hub=push_to_hub,
     )

@@ -15,7 +15,13 @@ from o1coder_gym.agents.rl import choice_ppo
 from o1coder_gym.agents.rl.choice_ppo import Training
 from o1coder_gym.envs import ReasoningModel, conformance
 from o1coder_gym.envs.interactions.choice import ChoiceInteraction, choice_interaction
-from o1coder_gym.errors import InfrastructureError, JournalError, UnknownNameError, UsageError
+from o1coder_gym.errors import (
+    InfrastructureError,
+    JournalError,
+    O1CoderError,
+    UnknownNameError,
+    UsageError,
+)
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.rewards import linear
@@ -153,6 +159,42 @@ def test_training_resumes_where_it_stopped(world, tmp_path) -> None:
     assert chooser.ppo.num_timesteps == 512
     again = choice_ppo.train(training(world, steps=512), tmp_path, resume=True)
     assert again.ppo.num_timesteps == 512
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"learning_rate": 1e-4}, "learning_rate 0.001, not 0.0001"),
+        ({"rollout": 16}, "rollout 32, not 16"),
+        ({"algorithm": "ppo"}, "algorithm 'maskable_ppo', not 'ppo'"),
+        ({"seed": 7}, "seed 0, not 7"),
+        ({"env": {"k": 2}}, "k 3, not 2"),
+        ({"env": {"reward": "process"}}, "reward None, not 'process'"),
+    ],
+)
+def test_a_training_with_other_arguments_is_refused(world, trained, changed, told) -> None:
+    before = (trained / "choice.json").read_bytes()
+    plan = training(world, **{name: value for name, value in changed.items() if name != "env"})
+    plan = replace(plan, env={**plan.env, **changed.get("env", {})})
+    with pytest.raises(O1CoderError, match=f"holds a training with {told}"):
+        choice_ppo.train(replace(plan, steps=1024), trained, resume=True)
+    assert (trained / "choice.json").read_bytes() == before
+
+
+def test_a_training_on_another_policy_of_the_same_name_is_refused(world, tmp_path) -> None:
+    code = "from o1coder_gym.policies import load_policy\n\n\ndef make():\n"
+    code += f"    return load_policy({world['policy']!r})\n"
+    (tmp_path / "own.py").write_text(code)
+    own = {**world, "policy": f"{tmp_path / 'own.py'}:make"}
+    choice_ppo.train(training(own, steps=128), tmp_path / "run")
+    choice_ppo.train(training(own, steps=256), tmp_path / "run", resume=True)
+    (tmp_path / "own.py").write_text(code + "# changed\n")
+    with pytest.raises(O1CoderError, match=r"holds a training with .*own\.py:make '"):
+        choice_ppo.train(training(own, steps=384), tmp_path / "run", resume=True)
+    told = json.loads((tmp_path / "run/choice.json").read_text())
+    del told["inputs"]  # as earlier versions wrote it
+    (tmp_path / "run/choice.json").write_text(json.dumps(told))
+    assert choice_ppo.train(training(own, steps=384), tmp_path / "run", resume=True).ppo.num_timesteps == 384
 
 
 def test_alpha_follows_its_schedule(world, tmp_path, monkeypatch) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +70,35 @@ def test_a_round_starts_at_log_two_and_learns_the_better_step(weights: Path, tmp
     assert (again / "model.safetensors").read_bytes() == saved
 
 
-def test_imitation_adds_the_likelihood_of_the_better_step(weights: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"learning_rate": 1e-3}, "a training with learning_rate 0.01, not 0.001"),
+        ({"beta": 0.3}, "a training with beta 0.1, not 0.3"),
+        ({"pairs": 1}, "a training with data '"),
+    ],
+)
+def test_a_round_goes_on_as_it_was_begun(
+    weights: Path, tmp_path: Path, changed: dict[str, Any], told: str
+) -> None:
+    from o1coder_gym.agents.rl.dpo import train_dpo
+
+    whole = train_dpo(str(weights), DATA, tmp_path / "whole", settings(), step_format=PSEUDOCODE)
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole/checkpoints/checkpoint-1", cut / "checkpoints/checkpoint-1")
+    shutil.copy(tmp_path / "whole/started.json", cut)
+    again = {"step_format": PSEUDOCODE, "resume": True}
+    with pytest.raises(O1CoderError, match=told):
+        train_dpo(str(weights), DATA, cut, replace(settings(), **changed), **again)
+    resumed = train_dpo(str(weights), DATA, cut, settings(), **again)
+    assert (resumed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 2])
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_imitation_adds_the_likelihood_of_the_better_steps(
+    weights: Path, tmp_path: Path, rows_at_once: int, lora_rank: int
+) -> None:
     import torch
 
     from o1coder_gym.agents.rl.dpo import pair_tokens, train_dpo
@@ -76,14 +106,21 @@ def test_imitation_adds_the_likelihood_of_the_better_step(weights: Path, tmp_pat
     from o1coder_gym.policies.token_text import TokenText
 
     model, tokenizer = load_weights(weights, "float32")
-    logs: list[float] = []
+    means, lengths = [], []
     for row in pair_tokens(TokenText(tokenizer), PSEUDOCODE, {"p": PROBLEM}, PAIRS):
         ids, start = row["prompt_ids"] + row["chosen_ids"], len(row["prompt_ids"])
         with torch.no_grad():
             table = model(torch.tensor([ids])).logits[0].log_softmax(-1)
-        logs += [table[place - 1, ids[place]].item() for place in range(start, len(ids))]
-    train_dpo(str(weights), DATA, tmp_path, replace(settings(), imitation=0.5), step_format=PSEUDOCODE)
-    assert losses_of(tmp_path)[0] == pytest.approx(math.log(2) - 0.5 * sum(logs) / len(logs), abs=1e-3)
+        logs = [table[place - 1, ids[place]].item() for place in range(start, len(ids))]
+        means.append(sum(logs) / len(logs))
+        lengths.append(len(logs))
+    # a mean over pairs, whatever stands in one forward pass; over tokens it would be another number
+    wanted = math.log(2) - 0.5 * sum(means) / 2
+    over_tokens = sum(mean * length for mean, length in zip(means, lengths, strict=True)) / sum(lengths)
+    assert wanted != pytest.approx(math.log(2) - 0.5 * over_tokens, abs=2e-4)
+    chosen = replace(settings(), imitation=0.5, rows_at_once=rows_at_once, lora_rank=lora_rank)
+    train_dpo(str(weights), DATA, tmp_path, chosen, step_format=PSEUDOCODE)
+    assert losses_of(tmp_path)[0] == pytest.approx(wanted, abs=2e-4)
     with pytest.raises(UsageError, match="imitation must be at least 0"):
         replace(settings(), imitation=-1.0)
 

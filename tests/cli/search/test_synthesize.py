@@ -82,6 +82,35 @@ def test_earlier_data_are_united(o1coder, arguments, tmp_path):
     assert "is in two of the data sets" in twice.stderr
 
 
+def test_earlier_data_weigh_as_they_are_told_to(o1coder, arguments, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert o1coder(*arguments, "--out", one).returncode == 0
+    words = (*arguments, "--out", two, "--seed", "1", "--add", one)
+    found = {}
+    for decay in ("0.5", "1", "0"):  # searched once, united anew
+        done = o1coder(*words, "--decay", decay, *(("--resume",) if found else ()))
+        assert done.returncode == 0, done.stderr
+        found[decay] = read_data(two)
+    for decay, whole in found.items():
+        parts = [row for row in whole.prefixes if len(row.found) == 2]
+        assert bool(parts) == (decay != "0")
+        for row in parts:
+            weights = [1.0, float(decay)]
+            mass = [weight * part.visits for weight, part in zip(weights, row.found, strict=True)]
+            total = sum(m * part.value for m, part in zip(mass, row.found, strict=True))
+            assert row.value == pytest.approx(total / sum(mass))
+    assert len(found["0"].sources) == 1
+    assert found["1"].prefixes == merged([found["0"], read_data(one)]).prefixes
+
+
+def test_each_prefix_is_completed_as_often_as_asked(o1coder, arguments, tmp_path):
+    done = o1coder(*arguments, "--rollouts", "3", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    inner = [row for row in read_data(tmp_path / "run").prefixes if not row.ended]
+    assert inner
+    assert {(row.visits, row.ends) for row in inner} == {(3, 3)}
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

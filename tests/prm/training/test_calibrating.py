@@ -10,7 +10,9 @@ pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.trainers import PRM_SETTINGS
-from o1coder_gym.prm.calibration import read_calibration
+from o1coder_gym.prm import load_scorer
+from o1coder_gym.prm.calibration import UNCALIBRATED, read_calibration
+from o1coder_gym.prm.scorer import ModelScorer
 from o1coder_gym.prm.training.calibrating import calibrate, unseen
 from o1coder_gym.prm.training.trainer import train_prm
 from o1coder_gym.process_data import ProcessData
@@ -47,6 +49,24 @@ def test_it_is_measured_on_other_problems(
     assert all(0 <= value <= 1 for value in (*report.auc, *report.error))
     if method == "temperature":
         assert report.auc[0] == report.auc[1]
+
+
+def test_search_sees_the_calibration_at_once(trained: Path, data: Path) -> None:
+    for method in ("temperature", "isotonic"):
+        load_scorer(f"prm:{trained}")
+        calibrate(trained, data, method)
+        found = load_scorer(f"prm:{trained}")
+        assert isinstance(found, ModelScorer)
+        assert found.calibration == read_calibration(trained)
+
+
+def test_what_is_not_calibrated_is_measured_on_all_problems(
+    trained: Path, data: Path, process_data: ProcessData
+) -> None:
+    for method in ("temperature", "none"):
+        calibrate(trained, data, method)
+    assert read_calibration(trained) == UNCALIBRATED
+    assert unseen(process_data, read_calibration(trained)) == process_data
 
 
 def test_there_must_be_prefixes(trained: Path, data: Path) -> None:

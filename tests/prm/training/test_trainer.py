@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
+from o1coder_gym.models.checkpoints import export_policy  # noqa: E402
 from o1coder_gym.models.trainers import PRM_SETTINGS  # noqa: E402
 from o1coder_gym.prm import load_scorer  # noqa: E402
 from o1coder_gym.prm.collators import (  # noqa: E402
@@ -26,11 +27,13 @@ from o1coder_gym.prm.losses import IGNORED, pointwise_loss  # noqa: E402
 from o1coder_gym.prm.step_text import StepText, separated  # noqa: E402
 from o1coder_gym.prm.training.trainer import (  # noqa: E402
     bradley_terry,
+    examples,
     load_model,
     step_trainer,
     train_prm,
 )
-from o1coder_gym.process_data import PrefixRow, ProcessData  # noqa: E402
+from o1coder_gym.problems.likeness.trained_on import trained_on  # noqa: E402
+from o1coder_gym.process_data import PrefixRow, ProcessData, read_data  # noqa: E402
 from o1coder_gym.process_data.dataset import assembled  # noqa: E402
 from o1coder_gym.steps.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.types import ActionType, Problem, State, Step  # noqa: E402
@@ -91,6 +94,42 @@ def test_the_gradient_of_pairs_does_not_either(
 ) -> None:
     rows = pairwise_examples(process_data, text).rows[:4]
     assert gradients(model, text, rows, "pairwise", tmp_path) < 1e-6
+
+
+@pytest.mark.parametrize("objective", ["soft", "hard", "pairwise"])
+def test_what_is_measured_does_not_depend_on_the_rows_read_at_once(
+    model: Path, process_data: ProcessData, text: StepText, tmp_path: Path, objective: str
+) -> None:
+    rows = examples(process_data, text, objective).rows
+    places = sorted(range(len(rows)), key=lambda place: -sum(map(len, rows[place].values())))
+    chosen = [rows[place] for place in (*places[:2], *places[-3:])]  # five: the last micro-batch is smaller
+    wanted, told = over_all(model, chosen, objective)
+    logged = []
+    for at_once in (5, 1, 2, 4):
+        batch = 5 if at_once == 5 else 4
+        settings = replace(SETTINGS, batch_size=batch, rows_at_once=at_once, max_steps=1)
+        loaded, tokenizer, _ = load_model(model, "float32")
+        parts = [Examples(chosen[:4], 0), Examples(chosen, 0)]
+        trainer = step_trainer(loaded, tokenizer, parts, objective, tmp_path / str(at_once), settings)
+        measured = trainer.evaluate()
+        assert measured["eval_loss"] == pytest.approx(wanted, abs=1e-5)
+        row = next(row for row in trainer.state.log_history if "eval_loss" in row)
+        assert {name: row[f"eval_{name}"] for name in told} == pytest.approx(told, abs=1e-5)
+        trainer.train()
+        row = next(row for row in trainer.state.log_history if "loss" in row)
+        logged.append({name: row[name] for name in (*told, "loss")})
+    assert all(one == pytest.approx(logged[0], abs=1e-5) for one in logged)
+
+
+def over_all(model: Path, rows: list[Any], objective: str) -> tuple[float, dict[str, float]]:
+    """Returns loss and metrics of all rows in one pass."""
+    loaded, _, _ = load_model(model, "float32")
+    loss: Any = bradley_terry if objective == "pairwise" else pointwise_loss
+    whole = (PairwiseCollator if objective == "pairwise" else PointwiseCollator)(pad=0)(rows)
+    labels = whole.pop("labels")
+    with torch.no_grad():
+        value, metrics = loss(loaded.eval()(**whole).logits[..., 0], labels)
+    return value.item(), {name: metric.item() for name, metric in metrics.items()}
 
 
 def gradients(model: Path, text: StepText, rows: list[Any], objective: str, out: Path) -> float:
@@ -216,6 +255,27 @@ def weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     return load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("objective", "changed"),
+    [("pairwise", {}), ("hard", {"lora_rank": 4}), ("soft", {"lora_rank": 4, "dtype": "bfloat16"})],
+)
+def test_every_training_goes_on_to_the_same_weights(
+    model: Path, data: Path, tmp_path: Path, objective: str, changed: dict[str, Any]
+) -> None:
+    settings = replace(SHORT, **changed)
+    whole = train_prm(str(model), data, tmp_path / "whole", objective, settings)
+    cut = tmp_path / "cut/checkpoints/checkpoint-2"
+    shutil.copytree(tmp_path / "whole/checkpoints/checkpoint-2", cut)
+    resumed = train_prm(str(model), data, tmp_path / "cut", objective, settings, resume=True)
+    before, after = weights(whole.model), weights(resumed.model)
+    assert all(before[name].equal(after[name]) for name in before)
+    assert resumed.metrics["eval_loss"] == pytest.approx(whole.metrics["eval_loss"], abs=1e-6)
+    asked = read_data(data).of_split("train").problems
+    assert trained_on(f"prm:{resumed.model}", asked) == [problem.task_id for problem in asked]
+    with pytest.raises(O1CoderError, match="is of a process reward model, not of a policy"):
+        export_policy(tmp_path / "whole")
 
 
 def test_a_killed_training_goes_on_where_it_was(model: Path, data: Path, tmp_path: Path) -> None:

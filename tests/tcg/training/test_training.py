@@ -142,25 +142,39 @@ def test_prompts_are_not_projected_onto_the_vocabulary(
 
 
 @needs_trl
-def test_a_cut_run_ends_where_an_uncut_one_does(model: Path, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stage", "settings"),
+    [("sft", SETTINGS), ("dpo", SETTINGS), ("dpo", replace(SETTINGS, lora_rank=0, learning_rate=1e-3))],
+    ids=["sft", "dpo", "dpo of all weights"],
+)
+def test_a_cut_run_ends_where_an_uncut_one_does(
+    stage: Literal["sft", "dpo"], settings: TrainingSettings, model: Path, data: Path, tmp_path: Path
+) -> None:
     from safetensors.torch import load_file
 
-    whole = train("sft", str(model), data, tmp_path / "whole", SETTINGS)
+    whole = train(stage, str(model), data, tmp_path / "whole", settings)
     assert whole.metrics["eval_loss"] > 0
     assert whole.metrics["rows_left_out"] == 0
     assert list((tmp_path / "whole" / "checkpoints").rglob("events.out.tfevents.*"))
     cut = tmp_path / "cut"
     shutil.copytree(tmp_path / "whole" / "checkpoints" / "checkpoint-1", cut / "checkpoints" / "checkpoint-1")
     with pytest.raises(O1CoderError, match="resume"):
-        train("sft", str(model), data, cut, SETTINGS)
-    resumed = train("sft", str(model), data, cut, SETTINGS, resume=True)
+        train(stage, str(model), data, cut, settings)
+    resumed = train(stage, str(model), data, cut, settings, resume=True)
+    assert resumed.metrics["eval_loss"] == pytest.approx(whole.metrics["eval_loss"], abs=1e-6)
     before, after, start = (
         load_file(folder / "model.safetensors") for folder in (whole.model, resumed.model, model)
     )
     assert all(before[name].equal(after[name]) for name in before)
     assert any(not before[name].equal(start[name]) for name in start)
     report = json.loads((cut / "training.json").read_text())
-    assert (report["stage"], report["settings"]["max_steps"]) == ("sft", 2)
+    assert (report["stage"], report["settings"]["max_steps"]) == (stage, 2)
+    changed = [json.loads(line) for line in (data / f"{stage}-train.jsonl").read_text().splitlines()]
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    (other / f"{stage}-train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in changed[:-1]))
+    with pytest.raises(O1CoderError, match="holds a training with data '"):
+        train(stage, str(model), other, cut, settings, resume=True)
 
 
 @needs_trl

@@ -1,0 +1,49 @@
+"""The card of a trained model: settings, data, versions, figures, for people to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from o1coder_gym.runs.files import write_whole
+from o1coder_gym.runs.provenance import Provenance
+
+
+def write_card(folder: Path, made: Provenance, metrics: Mapping[str, Any], trained: Any = None) -> None:
+    """Writes the card of a trained model, ``README.md``: settings, data, versions, figures.
+
+    Args:
+        folder: The saved model.
+        made: What it was made of.
+        metrics: Those that are finite numbers are shown.
+        trained: The model; if it has adapters, their α is shown.
+    """
+    settings = leaves(dict(made.config)) | alpha_of(trained)
+    figures = {name: f"{value:.6g}" for name, value in numbers(metrics).items()}
+    tables = {"setting": settings, "input": made.inputs, "package": made.versions, "figure": figures}
+    parts = [f"# A model of `{made.stage}`\n", "Trained by o1coder-gym.\n"]
+    for name, cells in tables.items():
+        rows = "".join(f"| {key} | {value} |\n" for key, value in cells.items())
+        parts.append(f"| {name} | |\n|---|---|\n{rows}")
+    write_whole(folder / "README.md", "\n".join(parts))
+
+
+def leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """Returns the values of nested dicts by their own names."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {key: leaf for part in value for key, leaf in leaves(value[part], part).items()}
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Returns those metrics that are finite numbers."""
+    kept = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    return {name: value for name, value in kept.items() if math.isfinite(value)}
+
+
+def alpha_of(trained: Any) -> dict[str, float]:
+    """Returns α of a model's adapters as ``lora_alpha``; nothing of a model without."""
+    adapters = getattr(trained, "peft_config", None)
+    return {} if adapters is None else {"lora_alpha": adapters["default"].lora_alpha}

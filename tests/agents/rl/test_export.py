@@ -1,0 +1,55 @@
+"""Checkpoints of RL become the policy that the training would have saved there."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
+from o1coder_gym.process_data import LabelRule, PairRow, PairRule, ProcessData
+from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.types import ActionType, Problem, State, Step
+
+pytest.importorskip("trl")
+
+from safetensors.torch import load_file
+
+from o1coder_gym.models.checkpoints import export_policy
+
+
+def as_saved(made: Path, model: Path) -> bool:
+    found, wanted = (load_file(folder / "model.safetensors") for folder in (made, model))
+    return all(found[name].allclose(wanted[name], rtol=0, atol=1e-6) for name in wanted)
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_checkpoint_of_grpo(
+    weights: Path, process, settings: RLSettings, tmp_path: Path, rank: int
+) -> None:
+    from o1coder_gym.agents.rl.grpo import train_policy
+
+    how = replace(settings, lora_rank=rank, learning_rate=1e-2)
+    model = train_policy(str(weights), process, process.task_ids, tmp_path, how, step_format=PSEUDOCODE)
+    assert as_saved(export_policy(tmp_path), model)
+    assert not as_saved(export_policy(tmp_path, step=1), model)
+    assert json.loads((tmp_path / "model-1/provenance.json").read_text())["config"]["step"] == 1
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_checkpoint_of_dpo(weights: Path, tmp_path: Path, rank: int) -> None:
+    from o1coder_gym.agents.rl.dpo import train_dpo
+
+    good, bad = (Step(ActionType.DEFINE, text) for text in ("double", "square"))
+    pairs = (PairRow(State("p"), good, bad, 0.9, 0.1, 1, "train", ("run",)),)
+    asked = (Problem("p", "double it", "f"),)
+    data = ProcessData("pseudocode", asked, (), (), pairs, LabelRule(), PairRule(), 0.0, {}, {})
+    how = DPOSettings(
+        learning_rate=1e-2, batch_size=1, rows_at_once=1, epochs=2, save_steps=1, lora_rank=rank
+    )
+    model = train_dpo(str(weights), data, tmp_path, how, step_format=PSEUDOCODE)
+    assert as_saved(export_policy(tmp_path), model)
+    assert not as_saved(export_policy(tmp_path, step=1), model)
+    card = (tmp_path / "model-2" / "README.md").read_text()
+    assert "| learning_rate | 0.01 |" in card
+    assert "| loss |" in card
