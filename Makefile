@@ -39,6 +39,7 @@ type: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 docs: $(READY)
+	$(BIN)/codespell --dictionary - --dictionary docs/spelling.txt docs/*.md README.md CONTRIBUTING.md
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 	@echo build/docs/index.html
 

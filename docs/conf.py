@@ -11,9 +11,17 @@ project = "o1coder-gym"
 author = "The o1coder-gym developers"
 release = version = o1coder_gym.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinxcontrib.mermaid",
+]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_fence_as_directive = {"mermaid"}  # diagrams are plain fences, as GitHub reads them
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # they come with what they printed; `docs/notebooks.py` runs them anew
 exclude_patterns = ["_build"]
 default_role = "py:obj"
 

@@ -225,11 +225,11 @@ class TextEnv(ReasoningEnv):
     one text with ``observation_format="text"``.
 
     ## Arguments
-    All are strings and numbers. ``problems`` (name of a set or path), ``split``, ``format``
-    (pseudocode, vanilla), ``max_steps``, ``reward`` (mode), ``alpha``, ``gamma``, ``alpha_compile``,
-    ``tau_pass``, ``tau_fail`` (see `RewardConstants`), ``scorer`` (``heuristic``, ``prm:FOLDER``,
-    ``package.module:factory``), ``observation_format`` (dict, text), ``render_mode`` (ansi, human,
-    rgb_array), ``seed`` (of the first reset that has none, as GEM gives it).
+    Strings and numbers. ``problems`` (name of a set or path), ``split``, ``format`` (pseudocode, vanilla),
+    ``max_steps``, ``reward`` (mode, ``FILE.py:NAME``), ``alpha``, ``gamma``, ``alpha_compile``, ``tau_pass``,
+    ``tau_fail`` (see `RewardConstants`), ``scorer`` (``heuristic``, ``prm:FOLDER``, ``FILE.py:NAME``,
+    ``package.module:NAME``, or an object that scores), ``observation_format`` (dict, text), ``render_mode``
+    (ansi, human, rgb_array), ``seed`` (of the first reset that has none, as GEM gives it).
 
     ## References
     O1-CODER, arXiv 2412.00154.
@@ -253,8 +253,8 @@ class ChoiceEnv(ReasoningEnv):
 
     ## Arguments
     Those of `TextEnv` but ``observation_format``, and ``proposer`` (spec of a policy, e.g.
-    ``"hf:qwen2.5-coder-0.5b"`` or ``"scripted:FILE"``; by default the tiny model that ships), ``k``,
-    ``temperature``, ``top_p``, ``top_k``, ``max_tokens``, ``embedding`` (``"hash:64"`` or
+    ``"hf:qwen2.5-coder-0.5b"`` or ``"scripted:FILE"``, or an object that proposes; by default the tiny model
+    that ships), ``k``, ``temperature``, ``top_p``, ``top_k``, ``max_tokens``, ``embedding`` (``"hash:64"`` or
     ``"package.module:function"``).
     """
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.protocols import Policy
+from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.rewards import RewardConstants, RewardFunction, load_reward
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Submission, Tests, Verdict
@@ -26,7 +26,11 @@ TESTS = ("public", "generated")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The arguments that all environments share; see the environments for their meaning."""
+    """The arguments that all environments share; see the environments for their meaning.
+
+    Attributes:
+        scorer: Names a step scorer, or is one; an object makes a spec that is no JSON.
+    """
 
     problems: str = ""
     split: str | None = None
@@ -38,7 +42,7 @@ class Settings:
     alpha_compile: float = 0.0
     tau_pass: float = 1.0
     tau_fail: float = 0.0
-    scorer: str | None = None
+    scorer: str | StepScorer | None = None
     tests: str = "public"
     generator: str = "mutation"
 
@@ -96,12 +100,13 @@ def _shared_process(settings: Settings) -> ReasoningModel:
     from o1coder_gym.prm import load_scorer
     from o1coder_gym.problems.loading import load_problems
 
+    scorer = settings.scorer or None
     return ReasoningModel(
         load_problems(settings.problems, split=settings.split),
         SharedJudge(),
         format=load_format(settings.format),
         max_steps=settings.max_steps,
-        scorer=load_scorer(settings.scorer) if settings.scorer else None,
+        scorer=load_scorer(scorer) if isinstance(scorer, str) else scorer,
         tests=_generated(settings) if settings.tests == "generated" else None,
     )
 

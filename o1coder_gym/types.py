@@ -308,7 +308,7 @@ class Limits:
         stdout_bytes: Standard output of a test beyond twice the expected one; more is an error.
         result_bytes: Encoded results of a submission beyond twice the expected ones; more is an error.
         total_cpu_s: CPU seconds for all tests of a submission together, a cap that right programs do not
-            meet; at least `cpu_s` is granted.
+            meet; at least `cpu_s` is granted, and in proportion more for more than thirty tests.
     """
 
     cpu_s: float = 2.0

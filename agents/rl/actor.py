@@ -30,7 +30,8 @@ class Actor:
         """
         self._model = copy.deepcopy(model).requires_grad_(False).eval()
         self._engine = HFEngine.from_model(self._model, tokenizer, HFSettings(max_rows=rows))
-        self.policy = LanguageModelPolicy(self._engine, step_format)
+        # All prompts of a batch: its rows are made of the tokens that were shown.
+        self.policy = LanguageModelPolicy(self._engine, step_format, remembered=None)
 
     def refresh(self, model: Any) -> None:
         """Takes over the weights of the policy in training, LoRA adapters added to their layers.
@@ -52,5 +53,7 @@ class Actor:
             for name, module in source.named_modules() if peft else ():
                 if hasattr(module, "get_delta_weight"):
                     mine[f"{name}.weight"].add_(module.get_delta_weight("default"))
-        # Kept keys and values are of the old weights.
+        # Kept keys and values are of the old weights. Prompts of earlier batches hold tokens sampled there,
+        # which a run that was resumed does not have.
         self._engine.forget()
+        self.policy.forget()

@@ -44,8 +44,9 @@ def step_returns(outcome: float, process: Sequence[float], alpha: float, gamma: 
 def step_advantages(returns: Sequence[Sequence[float]], group: int, gap: float = 1.0) -> list[list[float]]:
     """Computes the advantages of GRPO by step: the return less the mean of its peers, over a scale, clipped.
 
-    The peers of step t are the steps t of all episodes of the group that have one. A step that has no peer is
-    compared with the mean φ of the group.
+    The peers of step t are the steps t of all episodes of the group that have one. Of a step without a peer φ
+    is compared with the mean φ of the group: G_t lacks what was earned before t, so less that mean it would
+    blame each late step of the longest episode for the process rewards of its earlier ones.
 
     The scale is σ of all returns of the batch, of later steps too, for those are what is divided: where the
     episodes of a batch have one φ and differ in the order of their process rewards, σ of φ alone is 0. The
@@ -83,15 +84,13 @@ def step_advantages(returns: Sequence[Sequence[float]], group: int, gap: float =
 def _differences(group: Sequence[Sequence[float]]) -> list[list[float]]:
     """Returns each return of a group less the mean of its peers."""
     valid = [returns for returns in group if _counts(returns)]
-    firsts = [returns[0] for returns in valid]
-    baselines = []
-    # Peers of step t: all valid episodes of the group that have a t-th step.
-    for t in range(max(map(len, valid), default=0)):
-        peers = [returns[t] for returns in valid if len(returns) > t]
-        # A lone longest episode would have itself as its mean, and advantage 0 whatever it did.
-        baselines.append(_mean(peers if len(peers) > 1 else firsts))
+    # Peers of step t: all valid episodes of the group that have a t-th step, [m][≤ G].
+    steps = range(max(map(len, valid), default=0))
+    peers = [[returns[t] for returns in valid if len(returns) > t] for t in steps]
+    # The return that step t is compared by: φ, which is G_1, where an episode would be its own mean.
+    by = [t if len(values) > 1 else 0 for t, values in enumerate(peers)]
     return [
-        [value - baselines[t] for t, value in enumerate(returns)]
+        [returns[by[t]] - _mean(peers[by[t]]) for t in range(len(returns))]
         if _counts(returns)
         else [0.0] * len(returns)
         for returns in group

@@ -41,6 +41,13 @@ def weight_of_outcome(settings: RLSettings, t: int) -> float:
     return 1.0 if settings.credit == "outcome" else load_schedule(settings.alpha)(t)
 
 
+def worth_of_success(settings: RLSettings, t: int) -> float:
+    """Returns α(t) (τ_pass − τ_fail), what a success is worth in φ; 0 for rewards of your own function."""
+    if settings.reward is not None:
+        return 0.0  # of unknown scale
+    return weight_of_outcome(settings, t) * (settings.tau_pass - settings.tau_fail)
+
+
 def score_episodes(
     episodes: Sequence[Episode], rows: Sequence[TokenRow], settings: RLSettings, t: int
 ) -> list[Scored]:

@@ -3,6 +3,8 @@
 One round takes the pairs of the newest process data; search with the policy that it makes gives the next
 pairs. TRL's DPOTrainer minimises −log σ(β·(log π/π_ref of the chosen − of the rejected)); a pair's prompt is
 what the policy was shown before the two steps, token by token as in search.
+
+P pairs of a forward pass, T tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from o1coder_gym.models.checkpoints import (
     save_merged,
 )
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.progress import project_completions_only
+from o1coder_gym.models.projection import project_completions_only
 from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 from o1coder_gym.models.trainers import begin, lora, provenance
 from o1coder_gym.policies.token_text import TokenText
@@ -41,11 +43,35 @@ except ImportError as error:
 
 
 class StepDPOTrainer(DPOTrainer):
-    """DPOTrainer for pairs that are tokens already."""
+    """DPOTrainer for pairs that are tokens already, with the likelihood of the better step in its loss."""
+
+    def __init__(self, imitation: float, **arguments: Any) -> None:
+        """Wires the trainer.
+
+        Args:
+            imitation: Weight of −log π of the better step.
+            **arguments: Of `trl.DPOTrainer`.
+        """
+        super().__init__(**arguments)
+        self._imitation = imitation
 
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
         """Leaves the data set as it is; TRL would end each step with an end-of-text token."""
         return dataset
+
+    def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
+        """Adds the mean over pairs of −log π / |y| of the better step y (arXiv 2404.19733, section 2).
+
+        TRL's own loss of that kind is a mean over the tokens of a forward pass, so that a pair would weigh
+        more beside shorter ones, and the gradient would depend on `rows_at_once`.
+        """
+        seen: list[Any] = []
+        with model.register_forward_hook(lambda _, __, output: seen.append(output)):
+            loss = super()._compute_loss(model, inputs, return_outputs)
+        # The policy comes before the reference, which may be the same model without adapters; the better
+        # sides are the first half of the rows, and prompts have a log-probability of 0, [P, T].
+        chosen, mask = (rows.chunk(2)[0] for rows in (seen[0].log_probs, inputs["completion_mask"]))
+        return loss - self._imitation * (chosen.sum(1) / mask.sum(1)).mean()
 
 
 def train_dpo(
@@ -96,6 +122,7 @@ def train_dpo(
     for one in filter(None, (loaded, reference)):
         share_prefixes(one)
     trainer = StepDPOTrainer(
+        settings.imitation,
         model=loaded,
         ref_model=reference,
         args=DPOConfig(**_arguments(out, settings)),
@@ -140,8 +167,6 @@ def _length(row: dict[str, list[int]]) -> int:
 def _arguments(out: Path, settings: DPOSettings) -> dict[str, Any]:
     return {
         **common_arguments(out, settings),
-        "loss_type": ["sigmoid", "sft"],
-        "loss_weights": [1.0, settings.imitation],
         "num_train_epochs": settings.epochs,
         "gradient_accumulation_steps": settings.batch_size // settings.rows_at_once,
         "max_length": settings.max_length,

@@ -11,7 +11,7 @@ from o1coder_gym.agents.best_of_n import best_of_n
 from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.agents.rl.token_rows import RowBuilder, TokenRow
+from o1coder_gym.agents.rl.token_rows import Sample, TokenRow, row_of
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.policies import LanguageModelPolicy
 from o1coder_gym.protocols import Model
@@ -125,16 +125,13 @@ def _episode(problem: Problem, recording: Recording, step_format: StepFormat) ->
 def token_row(policy: LanguageModelPolicy, episode: Episode) -> TokenRow:
     """Returns the tokens of an episode as the policy saw and wrote them, every sampled one with its step."""
     states = [State(episode.problem.task_id), *(transition.state for transition in episode.transitions[:-1])]
-    shown = [policy.prompt_ids(episode.problem, state) for state in states]
-    row = RowBuilder(shown[0])
-    for index, proposal in enumerate(episode.proposals):
+    samples = []
+    for state, proposal in zip(states, episode.proposals, strict=True):
         # All sampled tokens, also those that showed the end of the step: the policy chose these as well.
-        sampled = proposal.sampled_ids or proposal.token_ids
-        logprobs = proposal.sampled_logprobs or (0.0,) * len(sampled)
-        # What the next prompt has beyond this one: the step as the next sample saw it, and the next header.
-        last = index + 1 == len(shown)
-        row.add_step(index, sampled, logprobs, sampled if last else shown[index + 1][len(shown[index]) :])
-    return row.built()
+        ids = proposal.sampled_ids or proposal.token_ids
+        logprobs = proposal.sampled_logprobs or (0.0,) * len(ids)
+        samples.append(Sample(policy.prompt_ids(episode.problem, state), ids, logprobs))
+    return row_of(samples)
 
 
 def metrics(episodes: Sequence[Episode]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 from o1coder_gym.agents.rl.actor import Actor
 from o1coder_gym.agents.rl.advantages import step_advantages
-from o1coder_gym.agents.rl.credit import Scored, score_episodes, weight_of_outcome
+from o1coder_gym.agents.rl.credit import Scored, score_episodes, worth_of_success
 from o1coder_gym.agents.rl.data_order import slots
 from o1coder_gym.agents.rl.episodes import Episode
 from o1coder_gym.agents.rl.monitor import Monitor, OnUpdate, Validate
@@ -36,7 +36,7 @@ from o1coder_gym.models.checkpoints import (
     save_merged,
 )
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.progress import project_completions_only
+from o1coder_gym.models.projection import project_completions_only
 from o1coder_gym.models.shared_prefixes import share_prefixes
 from o1coder_gym.models.trainers import lora, provenance, write_card
 from o1coder_gym.protocols import Model
@@ -101,6 +101,9 @@ class StepGRPOTrainer(GRPOTrainer):
         self._parents = torch.empty(0, 0, dtype=torch.long)
         os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
         super().__init__(rollout_func=self.sample, reward_funcs=[self.reward], **arguments)
+        if self.ref_model is not None:
+            # TRL loads it anew; a model that shares no prefixes would take a branch for what comes before.
+            share_prefixes(self.accelerator.unwrap_model(self.ref_model))
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Makes a batch for the loss: TRL calls `sample`, then `reward`, and we put in our `advantages`."""
@@ -110,6 +113,7 @@ class StepGRPOTrainer(GRPOTrainer):
             self._metrics["train"].pop(f"completions/{name}", None)
         # Travels with the batch, so that TRL cuts it into forward passes like every other tensor.
         batch["parents"] = self._parents
+        self._leave_out_unjudged(batch)
         if self._settings.credit != "outcome":
             batch["advantages"] = self.advantages(batch["completion_ids"])
         if self._settings.importance_cap:
@@ -117,6 +121,14 @@ class StepGRPOTrainer(GRPOTrainer):
             advantages = batch["advantages"]
             batch["advantages"] = weights * (advantages if advantages.dim() == 2 else advantages[:, None])
         return batch
+
+    def _leave_out_unjudged(self, batch: dict[str, Any]) -> None:
+        """Masks episodes without a reward: they are in no mean of the loss, and have no KL term."""
+        judged = [[int(one.judged)] for one in self.scored]
+        mask = batch["tool_mask"]
+        batch["tool_mask"] = mask * torch.tensor(judged, device=mask.device)
+        learned: Any = self.accelerator.gather((batch["completion_mask"] * batch["tool_mask"]).sum())
+        batch["num_items_in_batch"] = learned.sum()
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """Leaves the episodes of a problem side by side, so that a forward pass computes their prompt once.
@@ -177,8 +189,8 @@ class StepGRPOTrainer(GRPOTrainer):
         # A group may be spread over processes, so its means need the returns of all of them.
         returns = gather_object([scored.returns for scored in own])
         settings = self._settings
-        gap = weight_of_outcome(settings, self.state.global_step) * (settings.tau_pass - settings.tau_fail)
-        if settings.credit == "step":
+        gap = worth_of_success(settings, self.state.global_step)
+        if settings.credit == "step" and settings.reward is None:
             found = step_advantages(returns, settings.episodes, gap)
         else:  # one number an episode, however many steps it has
             whole = step_advantages([steps[:1] for steps in returns], settings.episodes, gap)

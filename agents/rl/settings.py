@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.checkpoints import CHECKPOINTS, activation_checkpointing
-from o1coder_gym.models.trainers import report_to
+from o1coder_gym.models.trainers import check_batch, report_to, that_divides
 from o1coder_gym.rewards import RewardConstants, load_reward, load_schedule
 from o1coder_gym.settings import (
     FILE_ONLY,
@@ -88,8 +88,7 @@ class RLSettings(Checked):
     def __post_init__(self) -> None:
         """Raises `UsageError` for numbers that make no sense."""
         check_fields(self)
-        if self.batch % self.rows_at_once:
-            raise UsageError(f"a batch of {self.batch} episodes is not made of {self.rows_at_once} at once")
+        check_batch(self.batch, self.rows_at_once, "episodes")
         if self.importance_cap and (self.importance_cap < 1 or self.temperature != 1.0):
             raise UsageError("an importance cap is 0 or at least 1, and needs a temperature of 1")
         RewardConstants(gamma=self.gamma, tau_pass=self.tau_pass, tau_fail=self.tau_fail)
@@ -100,11 +99,9 @@ class RLSettings(Checked):
     def check_problems(self, count: int) -> None:
         """Raises `UsageError` when a batch has more problems than there are; says how to make it smaller."""
         if count < self.problems:
-            batch = count * self.episodes
-            fits = next(size for size in range(self.rows_at_once, 0, -1) if batch % size == 0)
             raise UsageError(
                 f"a batch needs {self.problems} problems, there are {count}; give --batch-problems {count} "
-                f"--rows-at-once {fits} (in a file: problems, rows_at_once)"
+                f"--rows-at-once {that_divides(count * self.episodes, self.rows_at_once)}"
             )
 
     def to_row(self) -> dict[str, Any]:
@@ -132,7 +129,7 @@ class DPOSettings(Checked):
     Attributes:
         learning_rate: Of AdamW, constant.
         beta: How strongly it is held to the model that training started from.
-        imitation: Weight of −log π of the better step, per token, beside the loss of DPO (iterative RPO,
+        imitation: Weight of −log π of the better step over its tokens, beside the loss of DPO (iterative RPO,
             arXiv 2404.19733). DPO sees the difference of a pair alone; without it both steps become unlikely.
         epochs: Passes over the pairs.
         batch_size: Pairs per optimizer step.
@@ -165,8 +162,7 @@ class DPOSettings(Checked):
     def __post_init__(self) -> None:
         """Raises `UsageError` for numbers that make no sense."""
         check_fields(self)
-        if self.batch_size % self.rows_at_once:
-            raise UsageError(f"a batch of {self.batch_size} is not made of {self.rows_at_once} rows at once")
+        check_batch(self.batch_size, self.rows_at_once, "pairs")
 
 
 def common_arguments(out: Path, settings: RLSettings | DPOSettings) -> dict[str, Any]:

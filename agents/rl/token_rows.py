@@ -9,8 +9,9 @@ B rows, P tokens of prompts, T tokens of completions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class TokenRow:
     """An episode as one row of tokens: prompt, then completion.
 
     Attributes:
-        prompt_ids: What was shown before the first step.
+        prompt_ids: What was shown before the first step; less, if a later prompt was encoded anew from there.
         completion_ids: All that follows: every token that was sampled, and what the format put in. [T]
         step_of: For each of them the step that it was sampled in, from 0; −1 for text that was put in, which
             must not be learned. [T]
@@ -37,60 +38,64 @@ class TokenRow:
     logprobs: tuple[float, ...]
 
 
-@dataclass(slots=True)
-class RowBuilder:
-    """Makes a `TokenRow`, step by step. Mutable.
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was sampled in one step, and after what.
 
     Attributes:
-        prompt_ids: What was shown before the first step.
+        shown: The whole prompt of the step.
+        ids: All tokens that were sampled. [n]
+        logprobs: Of them, ≤ 0. [n]
     """
 
+    shown: tuple[int, ...]
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+def row_of(samples: Sequence[Sample]) -> TokenRow:
+    """Joins the steps of an episode, each behind the very tokens that it was sampled after.
+
+    Usually a prompt is the one before, what was sampled after that, and a header. Where it is not (a header
+    was sampled that the format puts in otherwise, a text was ended, an equal step is remembered in other
+    tokens), the row branches at the last token on which the two agree.
+
+    Args:
+        samples: One per step, ≥ 1.
+    """
+    row = _Row(_shared(sample.shown for sample in samples))
+    for step, sample in enumerate(samples):
+        row.show(sample.shown[len(row.prompt_ids) :])
+        row.add(sample.ids, step, sample.logprobs)
+    ids, steps, parents = map(tuple, (row.ids, row.step_of, row.parents))
+    return TokenRow(row.prompt_ids, ids, steps, parents, tuple(row.logprobs))
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row that grows; `path` has the places of the tokens that the next one follows. Mutable."""
+
     prompt_ids: tuple[int, ...]
-    _ids: list[int] = field(default_factory=list)
-    _step_of: list[int] = field(default_factory=list)
-    _parents: list[int] = field(default_factory=list)
-    _logprobs: list[float] = field(default_factory=list)
-    _tip: int = -1
+    ids: list[int] = field(default_factory=list)
+    step_of: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    path: list[int] = field(default_factory=list)
 
-    def add_step(
-        self, step: int, sampled: Sequence[int], logprobs: Sequence[float], shown: Sequence[int]
-    ) -> None:
-        """Adds a step.
+    def show(self, shown: Sequence[int]) -> None:
+        """Goes back to where the path and a prompt part, and adds what the prompt has beyond."""
+        agree = _common([self.ids[place] for place in self.path], shown)
+        del self.path[agree:]
+        self.add(shown[agree:], -1, [0.0] * (len(shown) - agree))
 
-        Args:
-            step: Its number, from 0.
-            sampled: All tokens that were sampled for it.
-            logprobs: Of them.
-            shown: What the next step was sampled after, behind what this one was sampled after; of the last
-                step what was sampled.
-        """
-        # Trunk: what sample and next prompt share. Branch: the sampled rest, learned but seen by no later
-        # token.
-        agree = _common(sampled, shown)
-        self._follow(sampled[:agree], step, logprobs[:agree])
-        self._branch(sampled[agree:], step, logprobs[agree:])
-        put_in = shown[agree:]
-        self._follow(put_in, -1, [0.0] * len(put_in))
-
-    def built(self) -> TokenRow:
-        """Returns the row."""
-        ids, steps, parents = map(tuple, (self._ids, self._step_of, self._parents))
-        return TokenRow(self.prompt_ids, ids, steps, parents, tuple(self._logprobs))
-
-    def _follow(self, ids: Sequence[int], step: int, logprobs: Sequence[float]) -> None:
-        """Adds tokens that later ones follow."""
-        self._branch(ids, step, logprobs)
-        if ids:
-            self._tip = len(self._ids) - 1
-
-    def _branch(self, ids: Sequence[int], step: int, logprobs: Sequence[float]) -> None:
-        """Adds tokens behind those that later ones follow."""
-        places = range(len(self._ids), len(self._ids) + len(ids))
-        # A chain behind the tip: the first token follows it, each later one the one before.
-        self._parents += [self._tip, *places][: len(ids)]
-        self._ids += ids
-        self._step_of += [step] * len(ids)
-        self._logprobs += logprobs
+    def add(self, ids: Sequence[int], step: int, logprobs: Sequence[float]) -> None:
+        """Adds tokens, the first behind the path, each later one behind the one before it."""
+        for token, logprob in zip(ids, logprobs, strict=True):
+            self.parents.append(self.path[-1] if self.path else -1)
+            self.path.append(len(self.ids))
+            self.ids.append(token)
+            self.step_of.append(step)
+            self.logprobs.append(logprob)
 
 
 def parent_table(rows: Sequence[TokenRow], width: int) -> Tensor:
@@ -107,6 +112,11 @@ def parent_table(rows: Sequence[TokenRow], width: int) -> Tensor:
     for place, row in enumerate(rows):
         table[place, : len(row.parents)] = torch.tensor(row.parents)
     return table
+
+
+def _shared(prompts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    """Returns what all prompts begin with: the first one, unless a later one was encoded anew."""
+    return reduce(lambda one, other: one[: _common(one, other)], prompts)
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

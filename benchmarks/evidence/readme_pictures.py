@@ -13,6 +13,7 @@ import io
 import json
 import re
 import sys
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def table(found: dict[str, Any]) -> str:
         f"training held out, {found['tokens']} tokens a problem. Greedy has one program to spend on; "
         "`best_of_n_random` chooses blindly. " + " ".join(found["sentences"])
     )
-    return "\n".join([*lines, "", told])
+    return "\n".join([*lines, "", textwrap.fill(told, 100, break_on_hyphens=False)])
 
 
 def draw_tree(run: Path, rows: list[ResultRow], path: Path) -> None:

@@ -31,6 +31,15 @@ CORE = (
     "tests/cli/test_commands.py",
     "tests/test_statistics.py",
 )
+JUDGE = (
+    "tests/sandbox/test_honest.py",
+    "tests/sandbox/test_honest_breadth.py",
+    "tests/sandbox/test_testers.py",
+    "tests/sandbox/test_limits.py",
+    "tests/sandbox/test_repetition.py",
+    "tests/sandbox/test_checkers.py",
+)
+"""Right programs over Python's breadth, and what the judge says of tests."""
 MODELS = (
     "tests/test_borrowed_names.py",
     "tests/models/test_chat_template.py",
@@ -76,6 +85,7 @@ ENVIRONMENTS = (
     Environment("core, 3.12", "3.12", "", (), CORE),
     Environment("core, 3.13", "3.13", "", (), CORE),
     Environment("core, 3.14", "3.14", "", (), CORE),
+    *(Environment(f"judge, {minor}", minor, "", (), JUDGE) for minor in ("3.11", "3.12", "3.13")),
     Environment("gymnasium 1.2", "3.11", "", ("gymnasium==1.2.*",), CORE),
     Environment("gymnasium 1.3", "3.11", "", ("gymnasium==1.3.*",), CORE),
     Environment("servers, openai 2", "3.11", "openai,serve", ("openai==2.*",), SERVERS),

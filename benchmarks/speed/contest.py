@@ -6,6 +6,7 @@ CPU time is that of the contestant's process, of all its children that ended, an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -106,8 +107,12 @@ class Seat:
         executions = max(1, round(executions * self.contestant.share))
         assert self.process is not None
         assert self.process.stdin is not None
-        print(executions, file=self.process.stdin, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # it is gone, as the reading says
+            print(executions, file=self.process.stdin, flush=True)
         answer = self._read()
+        self.absent = answer.get("absent")
+        if self.absent is not None:
+            return
         self.executions += executions
         self.last_cpu_s = answer["cpu_s"]
         self.wall_s.append(answer["wall_s"] / executions)
@@ -117,17 +122,18 @@ class Seat:
         if self.process is None:
             return
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
 
     def _read(self) -> dict[str, Any]:
-        """Reads one answer."""
+        """Reads one answer; of one that ended early, that it is absent."""
         assert self.process is not None
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.contestant.title} ended early")
-        return json.loads(line)
+        return json.loads(line) if line else {"absent": "it ended early"}
 
     def result(self) -> dict[str, Any]:
         """Returns the figures, per execution."""

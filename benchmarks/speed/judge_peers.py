@@ -1,6 +1,7 @@
 """Whole programs through this judge and its peers, side by side: verdicts, and programs a second a core.
 
-    python benchmarks/speed/judge_peers.py [--rounds 3] [--executions 20] [--only NAME …] [--json]
+    python benchmarks/speed/judge_peers.py --out runs/peers [--minutes 7] [--rounds 3] [--executions 20]
+                                           [--only NAME …] [--json]
 
 Programs: 200 generated ones for problems of 10 to 50 tests (`judge/programs.py`), right, wrong and slow, and
 TACO's whole programs from the folder O1CODER_DATA. Peers: verl's `prime_code`, lighteval's copy of
@@ -8,7 +9,11 @@ LiveCodeBench's grader, and a bare fork and exec for each test, which protects n
 PyPI into environments below the temporary folder; what cannot be installed is named and left out. Programs
 that loop without end are left out: verl takes a hundred seconds for one. First each grader says of every
 program whether it is right; then all are timed in turn, as `contest.py` has it. For call tests see
-`judge_speed.py`. The exit status is 1 if a right program that a peer accepts is rejected here.
+`judge_speed.py`.
+
+The work is cut into pieces of seconds to two minutes, each kept in the folder. After so many minutes no
+further piece is begun, and the exit status is 3: the same command goes on from there. When all are there
+the tables are printed; the exit status is then 1 if a right program that a peer accepts is rejected here.
 """
 
 from __future__ import annotations
@@ -17,15 +22,18 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import cycle, islice
-from typing import Any
+from pathlib import Path
+from statistics import mean
+from typing import Any, TypeAlias
 
 from contest import Contestant, Execute, measure, take_part
 from judge import graders
 from judge.environments import python
-from judge.programs import KINDS, Program
+from judge.programs import KINDS
 
 HERE, FORK = "judge", "fork"
 PEERS: dict[str, tuple[str, Callable[[], graders.Grade]]] = {
@@ -36,6 +44,12 @@ PEERS: dict[str, tuple[str, Callable[[], graders.Grade]]] = {
 }
 TARGETS = {"verl": 5.0, "lighteval": 3.5}
 """How many times as fast this judge is meant to be on right programs."""
+_AT_ONCE = 40
+"""Programs of a piece of verdicts."""
+_UNFINISHED = 3
+
+Piece: TypeAlias = tuple[str | int, ...]
+"""What is asked: verdicts of a peer on programs of a kind from a number on, or a round of all on a kind."""
 
 
 def _interpreter(peer: str) -> str:
@@ -60,10 +74,28 @@ CONTESTANTS = {
 }
 
 
-def verdicts(peer: str, kind: str) -> list[bool] | None:
-    """Returns what a grader says of all programs of a kind; None if it cannot be asked, which is printed."""
+def pieces(options: argparse.Namespace) -> Iterator[Piece]:
+    """Yields all that is to be done, in order."""
+    for kind, programs in KINDS.items():
+        for start in range(0, len(programs()), _AT_ONCE):
+            yield from (("verdicts", kind, peer, start) for peer in options.only)
+    for number in range(options.rounds):
+        yield from (("round", kind, number, options.executions, *options.only) for kind in KINDS)
+
+
+def done_piece(piece: Piece) -> Any:
+    """Does a piece; returns what is kept of it."""
+    if piece[0] == "verdicts":
+        return _verdicts(*map(str, piece[1:]))
+    kind, executions = str(piece[1]), int(piece[3])
+    chosen = {f"{peer}:{kind}": CONTESTANTS[f"{peer}:{kind}"] for peer in map(str, piece[4:])}
+    return measure(chosen, __file__, 1, executions)
+
+
+def _verdicts(kind: str, peer: str, start: str) -> list[bool] | None:
+    """Returns what a grader says of some programs of a kind; None if it cannot be asked, which is printed."""
     try:
-        command = [_interpreter(peer), __file__, "--verdicts", f"{peer}:{kind}"]
+        command = [_interpreter(peer), __file__, "--verdicts", f"{peer}:{kind}:{start}"]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"{PEERS[peer][0]}, {kind}: no verdicts: {error}")
@@ -71,10 +103,16 @@ def verdicts(peer: str, kind: str) -> list[bool] | None:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(kind: str, peers: list[str]) -> dict[str, Any]:
+def compare(kind: str, peers: list[str], kept: Mapping[Piece, Any]) -> dict[str, Any]:
     """Returns how many programs of a kind each grader accepts, and where a peer differs from this judge."""
-    programs: list[Program] = KINDS[kind]()
-    said = {peer: found for peer in peers if (found := verdicts(peer, kind)) is not None}
+    programs = KINDS[kind]()
+    parts = {
+        peer: [kept["verdicts", kind, peer, start] for start in range(0, len(programs), _AT_ONCE)]
+        for peer in peers
+    }
+    said = {
+        peer: [one for part in found for one in part] for peer, found in parts.items() if None not in found
+    }
     differences = [
         {"program": program.name, "right": program.right, "peer": peer, "here": here, "there": there}
         for peer, found in said.items()
@@ -86,22 +124,65 @@ def compare(kind: str, peers: list[str]) -> dict[str, Any]:
     return {"programs": len(programs), "right": right, "accepted": accepted, "differences": differences}
 
 
-def show(kind: str, agreement: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]) -> None:
+def figures(kind: str, options: argparse.Namespace, kept: Mapping[Piece, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the figures of all graders on a kind: means over the rounds, with the range of the CPU time."""
+    rounds = [
+        kept["round", kind, number, options.executions, *options.only] for number in range(options.rounds)
+    ]
+    return {name: _over_rounds([one[name] for one in rounds]) for name in rounds[0]}
+
+
+def _over_rounds(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
+    absent = next((row for row in rows if "absent" in row), None)
+    if absent is not None:
+        return dict(absent)
+    times = [row["cpu_ms"] for row in rows]
+    cpu_ms = mean(times)
+    return {**rows[0], "cpu_ms": cpu_ms, "cpu_ms_range": [min(times), max(times)], "per_s_core": 1e3 / cpu_ms}
+
+
+def show(kind: str, agreement: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> None:
     """Prints the table of one kind of programs."""
     print(f"\n{kind}: {agreement['programs']} programs, {agreement['right']} of them right")
-    print(f"{'grader':28} {'accepted':>8} {'CPU ms':>8} {'programs/s/core':>16} {'here is faster':>15}")
-    mine = figures.get(f"{HERE}:{kind}", {}).get("cpu_ms")
-    for name, row in figures.items():
+    names = f"{'CPU ms':>8} {'range':>15} {'programs/s/core':>16} {'here is faster':>15}"
+    print(f"{'grader':28} {'accepted':>8} {names}")
+    mine = found.get(f"{HERE}:{kind}", {}).get("cpu_ms")
+    for name, row in found.items():
         accepted = agreement["accepted"].get(name.partition(":")[0], "–")
         if "absent" in row:
             print(f"{row['title']:28} {accepted:>8} not measured: {row['absent']}")
             continue
+        low, high = row["cpu_ms_range"]
         ratio = f"{row['cpu_ms'] / mine:14.1f}×" if mine else ""
-        print(f"{row['title']:28} {accepted:>8} {row['cpu_ms']:8.2f} {row['per_s_core']:16.1f} {ratio:>15}")
+        print(
+            f"{row['title']:28} {accepted:>8} {row['cpu_ms']:8.2f} {f'{low:.1f} to {high:.1f}':>15} "
+            f"{row['per_s_core']:16.1f} {ratio:>15}"
+        )
     for one in agreement["differences"]:
         marks = ["rejects" if not accepts else "accepts" for accepts in (one["here"], one["there"])]
         truth = "right" if one["right"] else "wrong"
         print(f"  {one['program']} ({truth}): this judge {marks[0]}, {one['peer']} {marks[1]}")
+
+
+def go_on(options: argparse.Namespace) -> dict[Piece, Any] | None:
+    """Does the pieces that the folder lacks; None if the time was over before all were there."""
+    ends = time.monotonic() + 60 * options.minutes
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "pieces.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    kept = {tuple(piece): value for piece, value in map(json.loads, lines)}
+    wanted = [*pieces(options)]
+    for piece in wanted:
+        if piece in kept:
+            continue
+        if time.monotonic() > ends:
+            left = sum(one not in kept for one in wanted)
+            print(f"{left} of {len(wanted)} pieces are left: the same command goes on")
+            return None
+        kept[piece] = done_piece(piece)
+        with file.open("a") as out:
+            out.write(json.dumps([piece, kept[piece]]) + "\n")
+    return kept
 
 
 def main() -> int:
@@ -109,46 +190,50 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--out", type=Path, default=Path("runs/peers"), help="folder of the pieces")
+    parser.add_argument("--minutes", type=float, default=7, help="after which no piece is begun")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each grader")
     parser.add_argument("--executions", type=int, default=20, help="programs per turn")
     parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
-    parser.add_argument("--verdicts", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--verdicts", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contestant:
         take_part(CONTESTANTS[options.contestant])
         return 0
     if options.verdicts:
-        peer, _, kind = options.verdicts.partition(":")
-        print("\n" + json.dumps(PEERS[peer][1]()(KINDS[kind]())))
+        peer, kind, start = options.verdicts.split(":")
+        print("\n" + json.dumps(PEERS[peer][1]()(KINDS[kind]()[int(start) :][:_AT_ONCE])))
         return 0
-    results = {kind: _measure(kind, options) for kind in KINDS}
+    kept = go_on(options)
+    if kept is None:
+        return _UNFINISHED
+    results = {
+        kind: {"agreement": compare(kind, options.only, kept), "figures": figures(kind, options, kept)}
+        for kind in KINDS
+    }
     if options.json:
         print(json.dumps(results, indent=2))
-    wrongly = [
-        one for result in results.values() for one in result["agreement"]["differences"]
-        if one["right"] and one["there"] and not one["here"]
-    ]  # fmt: skip
+    else:
+        for kind, result in results.items():
+            show(kind, result["agreement"], result["figures"])
     _show_targets(results["right"]["figures"])
-    return 1 if wrongly else 0
+    return int(any(map(_wrongly_rejected, results.values())))
 
 
-def _measure(kind: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Compares and times all graders on the programs of a kind, and shows how they did."""
-    agreement = compare(kind, options.only)
-    chosen = {f"{peer}:{kind}": CONTESTANTS[f"{peer}:{kind}"] for peer in options.only}
-    figures = measure(chosen, __file__, options.rounds, options.executions)
-    if not options.json:
-        show(kind, agreement, figures)
-    return {"agreement": agreement, "figures": figures}
+def _wrongly_rejected(result: Mapping[str, Any]) -> bool:
+    """Whether a right program that a peer accepts is rejected here."""
+    return any(
+        one["right"] and one["there"] and not one["here"] for one in result["agreement"]["differences"]
+    )
 
 
-def _show_targets(figures: Mapping[str, Mapping[str, Any]]) -> None:
+def _show_targets(found: Mapping[str, Mapping[str, Any]]) -> None:
     """Says on standard error which targets are reached on right programs."""
-    mine = figures.get(f"{HERE}:right", {}).get("per_s_core")
+    mine = found.get(f"{HERE}:right", {}).get("per_s_core")
     for peer, factor in TARGETS.items():
-        theirs = figures.get(f"{peer}:right", {}).get("per_s_core")
+        theirs = found.get(f"{peer}:right", {}).get("per_s_core")
         if mine and theirs:
             reached = "reached" if mine >= factor * theirs else "MISSED"
             print(

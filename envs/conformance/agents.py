@@ -13,6 +13,7 @@ from o1coder_gym.envs.conformance.clauses import broken, require, require_nothin
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.protocols import Model, Policy, StepScorer
 from o1coder_gym.queries import Advance, Agent, Answer, Execute, Executed, Propose, Query, Score
+from o1coder_gym.runs.context import ALONE, begin
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, SearchResult, State, Transition
 
 CUTS = (0, 1, 2, 3, 5, 9)
@@ -121,7 +122,7 @@ class Game:
         """Runs so many turns of a search; if `short`, the budget pays only for the start of the last one."""
         root = self.model.initial(self.problem.task_id)
         seen = Minutes(open_states={root})
-        search: Any = self.agent(self.problem, root)
+        search: Any = begin(self.agent, self.problem, root, ALONE)
         require(inspect.isgenerator(search), "agent.generator", f"got a {type(search).__name__}")
         try:
             queries = _resume(lambda: next(search))

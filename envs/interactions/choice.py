@@ -148,8 +148,8 @@ class ChoiceInteraction:
 
 def choice_interaction(
     *,
-    proposer: str = DEFAULT_PROPOSER,
-    policy: str | None = None,
+    proposer: str | Policy = DEFAULT_PROPOSER,
+    policy: str | Policy | None = None,
     k: int = 4,
     temperature: float = DEFAULT_SAMPLING.temperature,
     top_p: float = DEFAULT_SAMPLING.top_p,

@@ -30,13 +30,13 @@ def _text(completion: Completion) -> str:
     """Returns a completion as text; of a conversation what the assistant said."""
     if isinstance(completion, str):
         return completion
-    return "\n\n".join(_said(turn) for turn in completion if turn["role"] == "assistant")
+    return "\n\n".join(_said(turn) for turn in completion if turn.get("role") == "assistant")
 
 
 def _said(turn: Mapping[str, Any]) -> str:
     """Returns what an assistant's turn says: the actions of its tool calls, else its content."""
     # A chain may be played by tool calls; then the actions are in their arguments, not in the text.
-    calls = [call.get("function", call).get("arguments") for call in turn.get("tool_calls") or ()]
+    calls = [(call.get("function") or call).get("arguments") for call in turn.get("tool_calls") or ()]
     actions = [action for call in calls if (action := _action(call)) is not None]
     return "\n\n".join(actions) or said_in(turn)
 

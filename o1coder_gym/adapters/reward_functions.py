@@ -22,6 +22,7 @@ from o1coder_gym.adapters.ground_truth import ground_truth_of, ground_truth_row,
 from o1coder_gym.adapters.scoring import GroundTruth, Score, score_all, score_all_async
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.answers.solutions import program_in
+from o1coder_gym.steps.answers import said_in
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import Problem, State
 
@@ -139,9 +140,9 @@ def _column(columns: Mapping[str, Any]) -> object:
 
 
 def _said(completion: Any) -> str:
-    """Returns a completion as text; of messages the last that the assistant said."""
+    """Returns a completion as text; of messages the last in which the assistant says anything."""
     if isinstance(completion, str):
         return completion
     turns = [completion] if isinstance(completion, Mapping) else completion
-    said = [turn["content"] for turn in turns if turn.get("role") == "assistant"]
-    return said[-1] if said else ""
+    said = [said_in(turn) for turn in turns if turn.get("role") == "assistant"]
+    return next(filter(None, reversed(said)), "")

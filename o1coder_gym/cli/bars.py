@@ -24,8 +24,8 @@ def search_shown(
 ) -> list[O1CoderError]:
     """`experiments.shards.search_all` with a progress bar."""
     with progress_bars(notes()) as progress:
-        total = sum(map(len, missing(plan, folder).values()))
-        bar = progress.add_task("searching", total=total, told="")
+        total, waiting = len(plan.task_ids) * len(plan.seeds), sum(map(len, missing(plan, folder).values()))
+        bar = progress.add_task("searching", total=total, completed=total - waiting, told="")
         solved = tokens = 0
 
         def show(tree: SearchTree) -> None:

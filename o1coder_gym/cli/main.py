@@ -105,6 +105,9 @@ def main_of(command: App, words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads the output has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - Python flushes it when it ends
         return 141
+    except KeyboardInterrupt:  # while the command was loaded: nothing is begun that could go on
+        print("interrupted", file=sys.stderr)
+        return 130
     except (CycloptsError, O1CoderError, OSError) as error:
         if loud:
             traceback.print_exception(error)

@@ -24,7 +24,8 @@ from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, search_all
 from o1coder_gym.experiments.stages import Learned, RealStages, Stages
 from o1coder_gym.experiments.training.rl import Train, train
-from o1coder_gym.models.lookup import find_model, model_path
+from o1coder_gym.models.lookup import find_model
+from o1coder_gym.models.trainers import check_start
 from o1coder_gym.problems.likeness.overlap import Likeness
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
@@ -122,7 +123,8 @@ def self_play(
     load_executor(config.run.executor)
     if config.sft is None and config.rl is None:
         raise UsageError("sft and rl are both skipped, so nothing would be learned")
-    model_path(config.run.model)
+    for stage in filter(None, (config.sft, config.prm, config.rl)):
+        check_start(config.run.model, stage, "trl", "peft", "datasets")
     load_agent(config.synthesis.agent)
     config = config.as_begun(_begun(out))
     with RunFolder.open(out, config.to_row(), resume=resume) as folder:

@@ -156,7 +156,7 @@ class RealStages:
             generator=section.generator,
             tests=section.tests,
             scorer=scorer,
-            inputs=input_hashes(policy, scorer),
+            inputs=input_hashes(policy, scorer, section.agent),
         )
         problems = [row.problem for row in rows]
         with RunFolder.open(folder, plan.to_row(), resume=True) as journal:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import pkgutil
 import platform
-import runpy
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +14,7 @@ from typing import Any, cast
 from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.envs.acting import ActingPolicy, Process
 from o1coder_gym.errors import UsageError
+from o1coder_gym.importing.own_code import load_object
 from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.loading import prepare
@@ -163,6 +162,7 @@ def acting_agents(specs: Iterable[str]) -> dict[str, Callable[[], ActingAgent]]:
 
     Raises:
         UsageError: When there is no such agent.
+        PluginError: When its code fails.
     """
     asked = {spec: agent_spec(spec) for spec in specs}
     return {
@@ -179,11 +179,7 @@ def acting_policies(makers: Mapping[str, Callable[[], ActingAgent]], model: Proc
 
 def _maker(path: str, spec: str) -> Callable[[], ActingAgent]:
     """Imports what makes an acting agent, by module or from a file."""
-    place, _, name = path.rpartition(":")
-    try:
-        made = runpy.run_path(place)[name] if place.endswith(".py") else pkgutil.resolve_name(path)
-    except Exception as error:  # whatever the other's module does
-        raise UsageError(f"agent {spec}: cannot be imported: {type(error).__name__}: {error}") from error
+    made = load_object(path)
     if not callable(made) or not callable(getattr(made, "act", None)):
         raise UsageError(f"agent {spec}: {path} is no class with a method act")
     return cast(Callable[[], ActingAgent], made)

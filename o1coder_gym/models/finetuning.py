@@ -21,7 +21,6 @@ from o1coder_gym.models.checkpoints import (
     quiet,
     save_merged,
 )
-from o1coder_gym.models.lookup import model_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,11 +29,11 @@ from o1coder_gym.models.trainers import (
     TrainingResult,
     TrainingSettings,
     begin,
+    check_start,
     last_evaluation,
     lora,
     provenance,
     read_result,
-    require_packages,
     trainer_arguments,
     write_result,
 )
@@ -83,17 +82,17 @@ def finetune(
             with the policy's prompt, or the model cannot be saved.
         WeightsError: When the model cannot be found.
     """
-    require_packages("torch", "trl", "peft", "datasets")
-    from o1coder_gym.models.progress import show_progress
-
     target = out / MODEL
     made = provenance(stage, model, data, to_row(settings))
     if made.made(target):
         return read_result(out)
+    folder = check_start(model, settings, "trl", "peft", "datasets")
+    from o1coder_gym.models.progress import show_progress
+
     checkpoint = begin(made, out, resume)
     keys = keys_of((), model).union(learned)
     write_keys(out, keys)  # for `rl export`, should this run be stopped
-    loaded, tokenizer = load_weights(model_path(model), settings.dtype, settings.template_arguments)
+    loaded, tokenizer = load_weights(folder, settings.dtype, settings.template_arguments)
     train_part, validation_part = (
         _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length)
         for rows in (train_rows, validation_rows)
@@ -195,7 +194,7 @@ def _trainer(
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from o1coder_gym.models.progress import project_completions_only
+    from o1coder_gym.models.projection import project_completions_only
     from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 
     project_completions_only()

@@ -1,7 +1,4 @@
-"""Progress of transformers' trainers on standard error, so that standard output stays the command's own.
-
-Where TRL's trainers project onto the vocabulary: at the tokens that have a loss.
-"""
+"""Progress of transformers' trainers on standard error, so that standard output stays the command's own."""
 
 from __future__ import annotations
 
@@ -51,14 +48,3 @@ def show_progress(trainer: Any) -> None:
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(ShownProgress())
-
-
-def project_completions_only() -> None:
-    """Keeps prompts out of the projection on a CPU too, as TRL does by itself where Triton runs.
-
-    Elsewhere TRL 1.16 projects every position and masks the prompts afterwards, which for the default model
-    and prompts of 300 tokens is more than half of a training step. The losses are the same.
-    """
-    from trl.trainer import utils
-
-    utils._use_triton = lambda device: True  # pyright: ignore[reportPrivateUsage]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UnknownNameError, UsageError
 from o1coder_gym.models.card import alpha_of, leaves, numbers
@@ -21,6 +21,8 @@ from o1coder_gym.models.checkpoints import (
     last_checkpoint,
     weight_type,
 )
+from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.memory import check_memory
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields, to_row
@@ -70,8 +72,21 @@ class TrainingSettings(Checked):
     def __post_init__(self) -> None:
         """Raises `UsageError` for numbers that make no sense."""
         check_fields(self)
-        if self.batch_size % self.rows_at_once:
-            raise UsageError(f"a batch of {self.batch_size} is not made of {self.rows_at_once} rows at once")
+        check_batch(self.batch_size, self.rows_at_once)
+
+
+def check_batch(batch: int, at_once: int, what: str = "rows") -> None:
+    """Raises `UsageError` when a batch is not made of forward passes of one size; says which would do."""
+    if batch % at_once:
+        fits = that_divides(batch, at_once)
+        raise UsageError(
+            f"a batch of {batch} {what} is not made of {at_once} at once; give --rows-at-once {fits}"
+        )
+
+
+def that_divides(batch: int, at_once: int) -> int:
+    """Returns the largest number of rows at once, up to the one asked for, that divides a batch."""
+    return next(size for size in range(at_once, 0, -1) if batch % size == 0)
 
 
 PRM_SETTINGS = TrainingSettings(learning_rate=1e-5, epochs=2.0, batch_size=16, lora_rank=16, max_length=1536)
@@ -119,6 +134,42 @@ def require_packages(*packages: str) -> None:
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "train")
+
+
+class Trained(Protocol):
+    """Settings of a training that say how weights are kept."""
+
+    @property
+    def dtype(self) -> str:
+        """Of the weights, see `weight_type`."""
+        ...
+
+    @property
+    def lora_rank(self) -> int:
+        """R of LoRA; 0 trains all weights."""
+        ...
+
+
+def check_start(model: str, settings: Trained, *packages: str) -> Path:
+    """Finds out before a run folder is made what a training would fail of later; returns the model's folder.
+
+    Args:
+        model: Known name, Hub id or folder.
+        settings: Of the training.
+        packages: That it needs beside torch, of the extra ``train``.
+
+    Raises:
+        MissingExtraError: When a package is not installed.
+        UsageError: When a reporter is not, or the weights have no room, with what AdamW keeps of each.
+        WeightsError: When the model cannot be found.
+    """
+    require_packages("torch", *packages)
+    report_to()
+    folder = model_path(model)
+    # a gradient and two moments for each weight that is learned; of LoRA's they are next to nothing
+    copies = 1 if settings.lora_rank else 4
+    check_memory(folder, weight_type(settings.dtype), copies=copies)
+    return folder
 
 
 REPORT_TO = "O1CODER_REPORT_TO"

@@ -26,6 +26,7 @@ class LanguageModelPolicy:
         *,
         think_tokens: int = 0,
         think_step: bool = False,
+        remembered: int | None = _REMEMBERED_PROMPTS,
     ) -> None:
         """Puts an engine behind a format.
 
@@ -36,6 +37,7 @@ class LanguageModelPolicy:
                 closes the thoughts of models that think.
             think_step: Whether the first step of a chain is a thought, of `think_tokens` at most, if these
                 are not 0; all later thoughts are closed.
+            remembered: Prompts kept, the latest; None keeps all until `forget`.
 
         Raises:
             UsageError: When the engine cannot let its model think, or the format has no steps to think in.
@@ -49,6 +51,7 @@ class LanguageModelPolicy:
         self.think_tokens = think_tokens
         self.think_step = think_step
         self._prompt_ids: OrderedDict[tuple[Problem, State], tuple[int, ...]] = OrderedDict()
+        self._remembered = remembered
         self._lock = threading.Lock()
 
     @property
@@ -95,6 +98,11 @@ class LanguageModelPolicy:
             return think_a_step(self.engine, asked, self.think_tokens, self.step_format)
         return think_first(self.engine, asked, self.think_tokens)
 
+    def forget(self) -> None:
+        """Drops the prompts of earlier samples: the next ones do not depend on them."""
+        with self._lock:
+            self._prompt_ids.clear()
+
     def prompt_ids(self, problem: Problem, state: State) -> tuple[int, ...]:
         """Returns the prompt of a state as token ids: its parent's extended, if that was generated here."""
         with self._lock:
@@ -114,7 +122,8 @@ class LanguageModelPolicy:
 
     def _proposal(self, request: PolicyRequest, generate: Generate, completion: Completion) -> Proposal:
         action = completion.text if completion.opened else generate.prompt.opening + completion.text
-        if completion.token_ids:
+        # A text that ends at once has no tokens, and its child's prompt still extends these.
+        if completion.token_ids or (generate.prompt_ids and not completion.text):
             self._remember_child(request, generate, completion, action)
         return Proposal(
             action,
@@ -150,7 +159,7 @@ class LanguageModelPolicy:
             # The first one stays: an equal step sampled with other tokens must not change the prompt of a
             # state.
             self._prompt_ids.setdefault((problem, state), ids)
-            while len(self._prompt_ids) > _REMEMBERED_PROMPTS:
+            while self._remembered is not None and len(self._prompt_ids) > self._remembered:
                 self._prompt_ids.popitem(last=False)
 
 

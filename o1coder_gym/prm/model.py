@@ -19,6 +19,7 @@ from transformers.utils import logging
 
 from o1coder_gym.errors import PolicyError, ScorerError
 from o1coder_gym.models.lookup import UNLOADABLE
+from o1coder_gym.models.memory import check_memory
 from o1coder_gym.policies.hf.causal_model import use_engine_attention
 from o1coder_gym.policies.hf.prefixes import Prefixes
 from o1coder_gym.prm.step_text import EncodedSteps
@@ -153,13 +154,15 @@ def load_backbone(folder: Path, dtype: str = "auto", device: str = "auto") -> nn
     """
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     precision = "bfloat16" if chosen.startswith("cuda") else "float32"
+    kind = precision if dtype == "auto" else dtype
+    check_memory(folder, kind, chosen)
     logging.disable_progress_bar()
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # the head's weights are read apart; that they are unused here is meant
     try:
         return AutoModel.from_pretrained(
             folder,
-            dtype=getattr(torch, precision if dtype == "auto" else dtype),
+            dtype=getattr(torch, kind),
             device_map=chosen,
             trust_remote_code=False,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -52,20 +53,35 @@ def math_shepherd(data: ProcessData) -> Rows:
 def preferences(data: ProcessData) -> Rows:
     """Yields TRL's preference rows: prompt = question and prefix, the two steps, their margin.
 
-    The blank line before a step is at the head of the answers: trainers encode a prompt alone and with each
-    answer, and many tokenizers join a blank line at a prompt's end with what follows it.
+    A prompt ends before the last space of the header that both steps begin with: after ``### Step 2``, where
+    the answer goes on with `` (code)``. Trainers encode a prompt alone and with each answer. Tokenizers of
+    GPT-2's kind join a blank line at the end of a prompt otherwise than one before a header; those of
+    GPT-4's, as Qwen's, join it with the full stop before it; neither joins a word with a space behind it.
     """
     write = load_format(data.format)
     prompts = _questions(data)
     for pair in data.pairs:
-        number = pair.state.depth + 1
-        steps = (prompts[pair.state.problem_id], *_steps(pair.state, write))
+        above = [prompts[pair.state.problem_id].rstrip(), *_steps(pair.state, write)]
+        steps = [write.render(step, len(above)).rstrip() for step in (pair.chosen, pair.rejected)]
+        before = "\n\n".join(above)
+        shared = _shared_header(*steps)
+        # The blank line belongs to the side of the header.
+        place = len(before) + (len(f"\n\n{shared}") if shared else 0)
+        chosen, rejected = (f"{before}\n\n{step}" for step in steps)
         yield {
-            "prompt": "\n\n".join(step.rstrip() for step in steps),
-            "chosen": f"\n\n{write.render(pair.chosen, number).rstrip()}",
-            "rejected": f"\n\n{write.render(pair.rejected, number).rstrip()}",
+            "prompt": chosen[:place],
+            "chosen": chosen[place:],
+            "rejected": rejected[place:],
             "margin": pair.margin,
         }
+
+
+def _shared_header(chosen: str, rejected: str) -> str:
+    """Returns the first line that two steps share, up to its last space; whole, if it is a fence."""
+    one, other = (step.partition("\n")[0] for step in (chosen, rejected))
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    alike = "".join(letter for letter, _ in pairs)
+    return one if one == other and " " not in one else alike.rpartition(" ")[0]
 
 
 def demonstrations(data: ProcessData) -> Rows:

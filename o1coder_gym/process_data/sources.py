@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import WeightsError
+from o1coder_gym.importing.own_code import file_of
 from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
 from o1coder_gym.runs.provenance import artefact_path, config_hash, content_hash
 
-_CONTENT = ("*.safetensors", "config.json", "tokenizer.json", "chat_template.jinja", "prm.json")
+_CONTENT = (
+    "*.safetensors",
+    "config.json",
+    "generation_config.json",  # which tokens end a text
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "prm.json",
+)
 """Files of a model on which its answers depend."""
 
 
@@ -29,12 +38,12 @@ def search_source(
     policies for those of one.
 
     Args:
-        config: The plan, JSON-able; models are its ``policy`` and ``scorer``.
+        config: The plan, JSON-able; models are its ``policy``, ``scorer`` and ``generator`` of tests.
         trees: How many the run has.
         versions: Of packages.
         further: What else tells runs apart.
     """
-    specs = [spec for name in ("policy", "scorer") if (spec := config.get(name))]
+    specs = [spec for name in ("policy", "scorer", "generator") if (spec := config.get(name))]
     contents = {spec: found for spec in specs if (found := content_of(spec)) is not None}
     return {
         **further,
@@ -49,9 +58,9 @@ def content_of(spec: str) -> str | None:
     """Returns the hash of the weights or the file that a spec names, in hex; None where there are none here.
 
     Args:
-        spec: Of a policy or a scorer, such as ``hf:RUN/model``, ``vllm:owner/model?…`` or ``scripted:FILE``.
+        spec: Such as ``hf:RUN/model``, ``vllm:owner/model?…``, ``scripted:FILE`` or ``FILE.py:NAME``.
     """
-    name = str(artefact_path(spec))
+    name = str(file_of(spec) or artefact_path(spec))
     if name in KNOWN_MODELS:
         return KNOWN_MODELS[name].weights.sha256
     try:

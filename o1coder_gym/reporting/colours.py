@@ -29,6 +29,8 @@ _AGENTS = (
     "beam",
     "ab_mcts",
     "self_repair",
+    "random",
+    "epsilon_greedy",
 )
 
 
@@ -36,13 +38,13 @@ def series_places(names: Iterable[str]) -> dict[str, int]:
     """Returns the place of each line: an agent of this project has the same one in every figure.
 
     Args:
-        names: Agent specs, also with what tells them from others, ``FOLDER#SPEC`` or ``SPEC hf:tiny``; or any
-            other names of lines. The second line of one agent gets a place that is free.
+        names: Agent specs, also with what tells them from others, ``FOLDER#SPEC@1024`` or ``SPEC hf:tiny``;
+            or any other names of lines. The second line of one agent gets a place that is free.
     """
     names = list(dict.fromkeys(names))
     places: dict[str, int] = {}
     for name in names:
-        agent = re.split(r"[:?\s]", name.rpartition("#")[2], maxsplit=1)[0]
+        agent = re.split(r"[:?@\s]", name.rpartition("#")[2], maxsplit=1)[0]
         if agent in _AGENTS and _AGENTS.index(agent) not in places.values():
             places[name] = _AGENTS.index(agent)
     taken = {*places.values()}

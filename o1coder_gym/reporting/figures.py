@@ -280,7 +280,7 @@ def _draw(
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.legend()
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, metadata=_DATELESS.get(path.suffix[1:], {}))
     return True
 
 
@@ -303,9 +303,9 @@ def draw_reliability(bins: Sequence[Bin], path: Path, title: str) -> None:
     rates, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     scores = [one.score for one in bins]
     rates.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="calibrated")
-    rates.plot(scores, [one.target for one in bins], marker="o", color="C0", label="measured")
+    rates.plot(scores, [one.target for one in bins], marker="o", color=SERIES[0], label="measured")
     rates.set(ylabel="mean label", xlim=(0, 1), ylim=(0, 1), title=title)
     rates.legend(frameon=False)
-    counts.bar(scores, [one.count for one in bins], width=0.08, color="C0", alpha=0.5)
+    counts.bar(scores, [one.count for one in bins], width=0.08, color=SERIES[0], alpha=0.5)
     counts.set(xlabel="mean score", ylabel="steps")
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, metadata=_DATELESS.get(path.suffix[1:], {}))

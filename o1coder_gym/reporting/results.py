@@ -194,22 +194,27 @@ def read_results(folder: Path) -> list[ResultRow]:
         JournalError: When a file is broken.
     """
     found = sorted(folder.rglob(f"{RESULTS}.jsonl"))
+    failures = [path.with_name(f"{FAILURES}.jsonl") for path in found]
     try:
         with _no_collection():
-            rows = [*_rows(found)]
-        failures = [path.with_name(f"{FAILURES}.jsonl") for path in found]
-        failed = {(row.setting, row.seed, row.task_id): row for row in _rows(failures)}
-        if failed:
-            answered = {(row.setting, row.seed, row.task_id) for row in rows}
-            rows += (row for key, row in failed.items() if key not in answered)
+            rows = _once(_rows(found))
+            failed = {(row.setting, row.seed, row.task_id): row for row in _rows(failures)}
     except (KeyError, TypeError, ValueError) as error:
         raise JournalError(f"{folder}: holds a row that is no result: {error!r}") from error
+    if failed:
+        answered = {(row.setting, row.seed, row.task_id) for row in rows}
+        rows += (row for key, row in failed.items() if key not in answered)
     if not rows:
         raise UsageError(f"{folder}: no {RESULTS}.jsonl with rows; give the folder of a benchmark")
-    once: dict[tuple[Any, ...], ResultRow] = {}
+    return rows
+
+
+def _once(rows: Iterable[ResultRow]) -> list[ResultRow]:
+    """Leaves out rows that are there already."""
+    found: dict[tuple[Any, ...], ResultRow] = {}
     for row in rows:
-        once.setdefault((_setting_key(row), row.task_id, row.seed, row.run), row)
-    return list(once.values())
+        found.setdefault((row.task_id, row.seed, row.run, _setting_key(row)), row)
+    return list(found.values())
 
 
 @contextmanager

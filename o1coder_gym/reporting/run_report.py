@@ -136,8 +136,13 @@ def read_command(folder: Path) -> str:
     for path in sorted(folder.rglob("sessions.jsonl")):
         for row in read_rows(path):
             if words := row.get("command"):
-                return shlex.join(["o1coder", *map(str, words)])
+                return command_line(words)
     return ""
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Returns a command as one would write it, of the words after ``o1coder``."""
+    return shlex.join(["o1coder", *map(str, words)])
 
 
 def read_profile(folder: Path) -> dict[str, dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,7 +21,7 @@ class RunTrees:
 
     Attributes:
         folder: The run folder.
-        task_ids: The problems that have trees, in order of their first.
+        task_ids: The problems that have trees, by name and number; searches end in any order.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +36,7 @@ class RunTrees:
         self._rows = [row for part in self._parts for row in self._of_part(part)]
         if not self._rows:
             raise UsageError(f"{folder}: no search trees ({TREES}.jsonl); it must be a run of bench or solve")
-        self.task_ids = tuple(dict.fromkeys(row["task_id"] for row in self._rows))
+        self.task_ids = tuple(sorted({row["task_id"] for row in self._rows}, key=_by_numbers))
 
     def _of_part(self, part: Path) -> Iterator[dict[str, Any]]:
         """Yields the rows of a part; where there are several, an agent's name says which."""
@@ -85,3 +86,7 @@ class RunTrees:
     def agents(self, task_id: str) -> list[str]:
         """Returns the names of the agents that have a tree of a problem."""
         return list(dict.fromkeys(row["agent"] for row in self._rows if row["task_id"] == task_id))
+
+
+def _by_numbers(name: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

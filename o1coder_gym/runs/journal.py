@@ -14,7 +14,8 @@ import os
 import platform
 import time
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -256,7 +257,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _read_row(line: bytes, path: Path, unit: str, number: int) -> dict[str, Any]:
     try:
-        row = _decode(line.decode("utf-8-sig"))  # `json.loads` would guess the encoding of each line anew
+        row = _decode(line)
     except ValueError as error:
         raise JournalError(f"{path}: {unit} {number} is not JSON") from error
     if not isinstance(row, dict):
@@ -264,7 +265,20 @@ def _read_row(line: bytes, path: Path, unit: str, number: int) -> dict[str, Any]
     return row
 
 
-_decode = json.JSONDecoder().decode
+def _decode(line: bytes) -> Any:
+    """Reads a line of JSON: by msgspec, four times as fast as `json`, where the two agree to the last bit."""
+    try:
+        return _strict_decoder()(line)
+    except ValueError:
+        # A byte order mark, NaN and halves of surrogate pairs, which models write, are read by `json` alone.
+        return json.loads(line.decode("utf-8-sig"))
+
+
+@cache
+def _strict_decoder() -> Callable[[bytes], Any]:
+    import msgspec  # here, for most programs read no run
+
+    return msgspec.json.Decoder().decode
 
 
 def _take(lock: int, folder: Path) -> None:
@@ -275,26 +289,35 @@ def _take(lock: int, folder: Path) -> None:
 
 
 def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
-    """Writes config.json, or checks the one there; returns whether there was one."""
+    """Writes config.json, or checks that of the run there; returns whether there was one.
+
+    A start that was killed before it wrote anything else is no run, and blocks none.
+    """
     file = folder / "config.json"
-    digest = config_hash(config)
-    if not file.exists():
+    found, digest = _read_config(file), config_hash(config)
+    if found is None or {*os.listdir(folder)} <= _OF_A_START:
         row = {"schema": SCHEMA, "hash": digest, "config": dict(config), "versions": _versions()}
         _write_config(file, row)
         return False
     if not resume:
         raise JournalError(f"{folder}: already holds a run; resume it or choose another folder")
-    try:
-        found = json.loads(file.read_text())
-        known = found["schema"], found["hash"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JournalError(f"{file}: not the config of a run") from error
-    if known[0] != SCHEMA:
-        raise JournalError(f"{folder}: has layout {known[0]}, this version reads {SCHEMA}")
-    if known[1] != digest:
+    if found["schema"] != SCHEMA:
+        raise JournalError(f"{folder}: has layout {found['schema']}, this version reads {SCHEMA}")
+    if found["hash"] != digest:
         changed = ", ".join(_changed(found.get("config"), config))
         raise JournalError(f"{folder}: holds a run of another config (differs in: {changed})")
     return True
+
+
+def _read_config(file: Path) -> dict[str, Any] | None:
+    """Returns what config.json says, with its ``schema`` and ``hash``; None where there is none."""
+    try:
+        found = json.loads(file.read_text())
+        return {**found, "schema": found["schema"], "hash": found["hash"]}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JournalError(f"{file}: not the config of a run") from error
 
 
 def _write_config(file: Path, row: Mapping[str, Any]) -> None:

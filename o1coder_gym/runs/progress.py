@@ -27,11 +27,11 @@ _SILENCE_S = 30.0
 """A log gets a line after this many seconds even where less than a quarter was done."""
 
 
-_silent = False
+_silent = True  # a call from Python tells its callbacks; a command, which starts with `silence`, its user
 
 
 def silence(silent: bool) -> None:
-    """Says whether `notes` are kept quiet; warnings and errors are not."""
+    """Says whether `notes` are kept quiet, as they are where no command runs; warnings and errors are not."""
     global _silent
     _silent = silent
 

@@ -101,15 +101,21 @@ def artefact_hash(folder: Path) -> str | None:
 def input_hashes(*specs: str | None) -> dict[str, str]:
     """Returns the hashes of the artefacts that specs name, such as ``hf:RUN/model`` or ``prm:RUN/model``.
 
-    Of ``FILE.py:NAME`` that of the file: a run does not go on with code that has changed.
+    Of ``FILE.py:NAME``, also as the value of an argument, that of the file: a run does not go on with code
+    that has changed.
     """
     found = {}
     for spec in filter(None, specs):
-        if (file := file_of(spec)) is not None and file.is_file():
+        if (file := _own_file(spec)) is not None:
             found[spec] = content_hash(file.read_bytes())
         elif (known := artefact_hash(artefact_path(spec))) is not None:
             found[spec] = known
     return found
+
+
+def _own_file(spec: str) -> Path | None:
+    places = (spec, *re.findall(r"[?&]\w+=([^&]+)", spec))
+    return next((file for place in places if (file := file_of(place)) is not None and file.is_file()), None)
 
 
 def artefact_path(spec: str) -> Path:

@@ -6,6 +6,7 @@ in its process; what is malformed counts as no answer.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
@@ -65,7 +66,8 @@ class Evidence:
         overflow: Whether it wrote more than it may.
         limits: Limits of the submission.
         granted_s: CPU seconds that the run was allowed.
-        total_cpu_s: Limit for all runs together, if less of it was left than one test may use; else None.
+        total_cpu_s: Limit for all runs together.
+        scarce: Whether less of it was left than one test may use.
     """
 
     children: tuple[ChildReport, ...]
@@ -74,7 +76,8 @@ class Evidence:
     overflow: bool
     limits: Limits
     granted_s: float
-    total_cpu_s: float | None = None
+    total_cpu_s: float = math.inf
+    scarce: bool = False
 
     @property
     def ended_well(self) -> bool:
@@ -318,8 +321,8 @@ def _cut_short(evidence: Evidence, child: ChildReport) -> CaseResult | None:
     # seconds tell that it was a timeout.
     if child.ending in (Ending.CPU, Ending.TOTAL_CPU) or child.cpu_s >= evidence.granted_s:
         limit, of = evidence.limits.cpu_s, ""
-        if evidence.total_cpu_s is not None or child.ending == Ending.TOTAL_CPU:
-            limit, of = evidence.total_cpu_s or evidence.limits.total_cpu_s, " in all tests"
+        if evidence.scarce or child.ending == Ending.TOTAL_CPU:
+            limit, of = evidence.total_cpu_s, " in all tests"
         return CaseResult(Outcome.TIMEOUT, None, f"used more than {limit:g} s of CPU time{of}")
     if child.ending == Ending.WALL:
         return CaseResult(Outcome.TIMEOUT, None, f"waited for more than {evidence.limits.wall_s:g} s")

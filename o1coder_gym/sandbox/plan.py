@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import UsageError
@@ -17,10 +19,13 @@ from o1coder_gym.sandbox.values.standard_output import same_stdout
 from o1coder_gym.sandbox.wire import pack_job
 from o1coder_gym.types import AssertTest, CallTest, CheckerTest, CheckTest, StdioTest, TestCase
 
+_CALLED_BYTES = 4 << 20
+"""Encoded arguments of the tests that share a process, whose memory holds them all at once."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallRun:
-    """One process that makes the calls of all call-like tests; without calls it only loads the program.
+    """One process that makes the calls of call-like tests; without calls it only loads the program.
 
     Equal only to itself, which spares comparing long runs: `plan` gives equal tests the same one.
 
@@ -148,7 +153,7 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run | No
     runs = [*others, *stdio]
     if calls or all(isinstance(run, NoRun) for run in runs):
         # A run without calls still loads the program, so that one that does not compile is found out.
-        runs.insert(0, _call_run(calls))
+        runs = [*_call_runs(calls), *runs]
     return tuple(runs)
 
 
@@ -186,6 +191,21 @@ def _policy(index: int, test: StdioTest | CallTest) -> Policy | None:
         return None if test.compare is None else policies.named(test.compare)
     except ValueError as error:
         raise UsageError(f"test {index}: {error}") from error
+
+
+def _call_runs(calls: Sequence[tuple[int, Expectation]]) -> Iterator[CallRun]:
+    """Yields the runs of all calls, of which at least one; the calls of a test stay together."""
+    part: list[tuple[int, Expectation]] = []
+    size = 0
+    for _, calls_of_test in groupby(calls, key=itemgetter(0)):
+        more = [*calls_of_test]
+        weight = sum(len(expectation.args) for _, expectation in more)
+        if part and size + weight > _CALLED_BYTES:
+            yield _call_run(part)
+            part, size = [], 0
+        part += more
+        size += weight
+    yield _call_run(part)
 
 
 def _call_run(calls: Sequence[tuple[int, Expectation]]) -> CallRun:

@@ -29,6 +29,9 @@ _FRAME_ROOM = 64
 """Bytes of framing and messages that each test may add to its result."""
 _FRAMES = 1024
 """Tests for which there is framing room at least."""
+_USUAL_TESTS = 30
+"""So many tests the limit for all of them is meant for; more get more, or right programs would fail for the
+number of theirs."""
 _MOST_TIMEOUTS = 2
 """Tests over their CPU limit after which the rest is skipped; a single one that waits is enough."""
 _SLEEPER_S, _SLEEPER_SHARE = 1.0, 0.05
@@ -49,19 +52,6 @@ class News(enum.Enum):
     """A test was completed, and another one of the job is running."""
     DECIDED = enum.auto()
     """The verdict is decided; the job can be stopped."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Doubt:
-    """The failures of a shared process, until one of them is confirmed in a process of its own.
-
-    Attributes:
-        failed: Results of the tests that the shared process answered wrongly.
-        left: Runs of the tests that did not pass there, except the one that is being repeated.
-    """
-
-    failed: Mapping[int, CaseResult]
-    left: Sequence[StdioRun]
 
 
 class Trial:
@@ -121,7 +111,6 @@ class Trial:
     def restart(self) -> None:
         """Forgets all results."""
         self._runs = [*self._planned]
-        self._doubt: _Doubt | None = None
         self._position = 0
         self._cpu_s = 0.0
         self._slept_s = 0.0
@@ -170,8 +159,6 @@ class Trial:
             self._charge(finished)
             if isinstance(run, RepeatedRun):
                 found = self._believed(run, found, finished)
-            elif self._doubt is not None:
-                found = self._settled(found)
             self._results |= found
             if isinstance(run, StdioRun) and run.checker and found[run.test].outcome is Outcome.PASS:
                 self._output = finished.stdout
@@ -208,48 +195,28 @@ class Trial:
     def _believed(
         self, run: RepeatedRun, found: Mapping[int, CaseResult], finished: Finished
     ) -> Mapping[int, CaseResult]:
-        """Returns the trusted results of a shared process; queues the first failure for a run of its own."""
-        outcomes = {result.outcome for result in found.values()}
-        if Outcome.COMPILE_ERROR in outcomes:
+        """Returns the trusted results of a shared process; queues a run of its own for each other test."""
+        if Outcome.COMPILE_ERROR in {result.outcome for result in found.values()}:
             return found
-        passed = {test: result for test, result in found.items() if result.outcome is Outcome.PASS}
+        believed = {test: result for test, result in found.items() if result.outcome is Outcome.PASS}
         # The stop may reach a quick process too late: whether it ran the tests behind its first failure
         # depends on timing, so passes there do not count.
         if self._stop_at_failure:
-            tests = takewhile(passed.__contains__, run.tests)
-            passed = {test: passed[test] for test in tests}
-        left = [one for one in run.alone if one.test not in passed]
-        if left:
-            heard = answered(run, finished.answers[0])
-            failed = {test: found[test] for test in heard if found[test].outcome is not Outcome.PASS}
-            # No run came before the first test, so its failure cannot come of another run's leftovers:
-            # it is confirmed as it stands.
-            if left[0] is run.alone[0] and left[0].test in failed:
-                self._runs += [one for one in left if one.test not in failed]
-                return {**passed, **failed}
-            self._doubt = _Doubt(failed, left[1:])
-            self._runs.append(left[0])
-        return passed
-
-    def _settled(self, found: Mapping[int, CaseResult]) -> Mapping[int, CaseResult]:
-        """Returns the trusted results after a failure was repeated in a process of its own."""
-        doubt, self._doubt = self._doubt, None
-        assert doubt is not None
-        # One failure that repeats vouches for the shared process, and all of its failures count. If this
-        # test ends otherwise alone, none of them does, and each test gets a process of its own.
-        confirmed = all(
-            (result.outcome, result.got) == (doubt.failed[test].outcome, doubt.failed[test].got)
-            for test, result in found.items()
-            if test in doubt.failed
-        )
-        believed = {**doubt.failed, **found} if confirmed else found
-        self._runs += [run for run in doubt.left if run.test not in believed]
+            tests = takewhile(believed.__contains__, run.tests)
+            believed = {test: believed[test] for test in tests}
+        # A failure may come of what an earlier run left behind, and one that repeats says nothing of the
+        # others. Before the first test there was no run: its answer is what it gives alone.
+        first = run.tests[0]
+        if first in answered(run, finished.answers[0]):
+            believed[first] = found[first]
+        self._runs += [one for one in run.alone if one.test not in believed]
         return believed
 
     @property
     def _total_cpu_s(self) -> float:
         """CPU seconds for all tests together."""
-        return max(self.submission.limits.cpu_s, self.submission.limits.total_cpu_s)
+        limits, tests = self.submission.limits, len(self.submission.tests)
+        return max(limits.cpu_s, limits.total_cpu_s * max(1.0, tests / _USUAL_TESTS))
 
     def _request_for(self, tests: int) -> Request:
         """Returns the request of a job that decides so many tests."""
@@ -283,7 +250,8 @@ class Trial:
             finished.overflow,
             limits,
             self._request.total_cpu_s,
-            self._total_cpu_s if self._request.cpu_s < limits.cpu_s else None,
+            self._total_cpu_s,
+            self._request.cpu_s < limits.cpu_s,
         )
 
     def _charge(self, finished: Finished) -> None:

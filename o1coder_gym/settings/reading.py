@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -99,9 +99,12 @@ def _parse(setting: Setting, key: str, raw: Any, place: str) -> Any:
 def _flattened(
     kind: type, table: Mapping[str, Any], file: str, above: tuple[str, ...] = (), left_out: Sequence[str] = ()
 ) -> Iterator[tuple[str, Any]]:
-    """Yields key and value; a key of a group may stand without its section where no other is called so."""
+    """Yields key and value; keys may be called as their options are.
+
+    A key of a group may stand without its section where no other is called so.
+    """
     own = {one.name: one for one in own_settings(kind) if one.name not in left_out}
-    flat = {} if above else _flat(kind)
+    flat = _by_option(own.values()) if above else _flat(kind)
     place = f"{file}, [{'.'.join(above)}]" if above else file
     for key, raw in table.items():
         one = own.get(key)
@@ -128,7 +131,11 @@ def _flat(kind: type) -> dict[str, Setting]:
     found = [one for one in all_settings(kind) if not one.dotted]
     names = [one.name for one in found]
     own = {one.name: one for one in found if names.count(one.name) == 1}
-    return own | {one.flag[2:].replace("-", "_"): one for one in found if one.flag.startswith("--")}
+    return own | _by_option(found)
+
+
+def _by_option(found: Iterable[Setting]) -> dict[str, Setting]:
+    return {one.flag[2:].replace("-", "_"): one for one in found if one.flag.startswith("--")}
 
 
 def _stage(one: Setting, raw: Mapping[str, Any], file: str, path: tuple[str, ...]) -> Any:

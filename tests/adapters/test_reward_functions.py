@@ -116,6 +116,20 @@ def test_atropos_takes_texts_and_messages_and_one_truth_or_many():
 
 
 @pytest.mark.parametrize(
+    "turns",
+    [
+        [{"content": [{"type": "text", "text": RIGHT[:20]}, {"type": "text", "text": RIGHT[20:]}]}],
+        [{"content": WRONG}, {"content": RIGHT}, {"content": None, "tool_calls": []}],
+        [{"content": RIGHT}, {"tool_calls": []}],
+    ],
+)
+def test_atropos_turns_say_text_parts_or_nothing(turns):
+    messages = [{"role": "assistant", **turn} for turn in turns]
+    assert doors.atropos_reward([messages], ground_truth=TRUTH) == [1.0]
+    assert doors.atropos_reward([[{"role": "assistant"}]], ground_truth=TRUTH) == [0.0]
+
+
+@pytest.mark.parametrize(
     "ask",
     [
         lambda: doors.compute_score("", RIGHT, "no tests"),

@@ -339,3 +339,14 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(
     assert ended.value.code == 130
     told = f"interrupted; go on with: --out {tmp_path} --resume" if resumes else "interrupted"
     assert capsys.readouterr().err.strip() == told
+
+
+def test_what_is_interrupted_while_it_is_loaded_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("o1coder_gym.cli.main.run", stopped)
+    assert main(["bench"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

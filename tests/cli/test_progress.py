@@ -1,8 +1,15 @@
 import io
+from typing import Any, cast
 
+import pytest
 from rich.console import Console
 
+from o1coder_gym.cli import bars
+from o1coder_gym.experiments.shards import SynthesisPlan
+from o1coder_gym.process_data.search_tree import SearchTree
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.progress import ProgressLines, progress_bars
+from o1coder_gym.types import Problem
 
 
 def test_a_log_gets_a_line_per_quarter() -> None:
@@ -25,3 +32,14 @@ def test_a_log_gets_a_line_per_quarter() -> None:
 def test_a_terminal_gets_bars() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     assert not isinstance(progress_bars(console, "{task.fields[told]}"), ProgressLines)
+
+
+def test_a_bar_goes_on_where_the_run_was(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bars, "missing", lambda plan, folder: {0: ["b"]})
+    monkeypatch.setattr(bars, "search_all", lambda *given: [given[-1](tree)])
+    tree = SearchTree(Problem("b", "?"), "mcts", 0, "pseudocode", ())
+    plan = SynthesisPlan("toy", ("a", "b"), "mcts", "fake", "pseudocode", Budget())
+    bars.search_shown(plan, (), {}, cast(Any, None), "serial", lambda tree: None)
+    assert capsys.readouterr().err.split()[:4] == ["searching", "2/2", "0", "solved,"]

@@ -16,6 +16,7 @@ from o1coder_gym.problems import load_rows
 from o1coder_gym.problems.formats.row_format import Origin
 from o1coder_gym.reporting.results import RESULTS, ResultRow
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.steps.choices import PROPOSAL_FEATURES, STATE_FEATURES
 from o1coder_gym.types import Outcome, Usage
 from tests.command_line import check_documented
 
@@ -56,13 +57,18 @@ def test_an_adversary_parts_programs() -> None:
 
 
 @pytest.mark.slow
-def test_reinforcement_learning_libraries_train_on_choices(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reinforcement_learning_libraries_train_on_choices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     sizes = {
         "n_steps=32, batch_size=32": "n_steps=8, batch_size=8",
         "learn(32)": "learn(8)",
     }
     names = run("rl_libraries.md", sizes | {"range(16)": "range(4)"})
     assert names["ppo"].num_timesteps == 8
+    assert names["episodes"].l.sum() <= 8
+    assert Path("choice.pdf").read_bytes()[:5] == b"%PDF-"
     assert names["chosen"] in names["env"].action_space
     told = capsys.readouterr().out.splitlines()[-2:]
     assert [line.split(":")[0] for line in told] == ["update 0", "update 1"]
@@ -133,6 +139,12 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_every_page_is_within_reach() -> None:
     named = re.findall(r"^[a-z_]+$", (DOCS / "index.md").read_text(), flags=re.M)
     assert {f"{name}.md" for name in named} <= set(PAGES)
+
+
+def test_the_numbers_of_choices_are_named_on_the_page() -> None:
+    page = (DOCS / "environments.md").read_text()
+    for names in (STATE_FEATURES, PROPOSAL_FEATURES):
+        assert ", ".join(f"`{name}`" for name in names) in " ".join(page.split())
 
 
 def test_rows_of_the_problem_page_are_json() -> None:

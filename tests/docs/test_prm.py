@@ -16,7 +16,7 @@ SCRIPT = """{"problems": {"*": [{"type": "define", "text": "Think of it.", "then
 
 
 def commands() -> Iterator[list[str]]:
-    for line in re.findall(r"^o1coder .*$", PAGE, re.M):
+    for line in re.findall(r"^o1coder .*$", PAGE.replace("\\\n", " "), re.M):
         yield shlex.split(line)[1:]
 
 

@@ -11,8 +11,10 @@ import pytest
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.policies.scripted import ScriptedPolicy
-from o1coder_gym.problems.loading import load_problems
+from o1coder_gym.problems.loading import load_problems, load_rows
+from o1coder_gym.problems.validation import validate_rows
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.types import Limits
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -44,6 +46,13 @@ def test_the_agent_sample_passes_the_conformance_kit() -> None:
     check_agent(agent, model, policy, task_ids=[problem.task_id for problem in problems])
 
 
+def test_the_problem_of_one_s_own_is_one(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^```json\n(.*?)\n```$", README, flags=re.M | re.S)
+    (tmp_path / "own.jsonl").write_text(line)
+    (found,) = validate_rows(load_rows(str(tmp_path / "own.jsonl")), default_judge(), Limits())
+    assert not found.failed
+
+
 def test_the_table_is_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     path = ROOT / "benchmarks" / "evidence" / "readme_pictures.py"
     spec = importlib.util.spec_from_file_location("readme_pictures", path)
@@ -58,5 +67,6 @@ def test_the_table_is_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("figure", ["14 to 39 %"])
 def test_a_figure_of_pseudocode_stands_beside_direct_answers(figure: str) -> None:
-    (paragraph,) = [part for part in README.split("\n\n") if figure in part]
+    paragraphs = [" ".join(part.split()) for part in README.split("\n\n")]
+    (paragraph,) = [part for part in paragraphs if figure in part]
     assert "48 of 100" in paragraph

@@ -15,9 +15,10 @@ PAGE = (ROOT / "docs" / "self_play.md").read_text()
 CODE = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 SMALLER = {
     "[:64]": "[:2]",
-    "max_steps=20, num_generations=8, per_device_train_batch_size=8, max_completion_length=160": (
-        "max_steps=1, num_generations=2, per_device_train_batch_size=2, max_completion_length=8"
-    ),
+    "max_steps=20": "max_steps=1",
+    "num_generations=8": "num_generations=2",
+    "train_batch_size=8": "train_batch_size=2",
+    "max_completion_length=160": "max_completion_length=8",
     "iterations = 2": 'iterations = 1\nsamples = 1\ndtype = "float32"',
     "limit = 64\nheld_out_limit = 64": "limit = 2\nheld_out_limit = 1",
     "simulations=16,width=4": "simulations=1,width=1",

@@ -179,7 +179,18 @@ def test_synthesis_makes_data_of_its_steps(mine: str) -> None:
 def test_an_agent_that_is_none_is_refused_before_a_policy_is_loaded(mine: str) -> None:
     for command in ("solve", "synthesize"):
         done = call(command, "--agent", "acting?agent=mine.py:Nobody", "--policy", "hf:nowhere")
-        assert "cannot be imported" in done.stderr
+        assert (
+            done.stderr == "usage: mine.py:Nobody is not importable: AttributeError: there is no 'Nobody'\n"
+        )
+
+
+def test_a_broken_agent_is_one_line_with_its_place(mine: str) -> None:
+    Path("broken.py").write_text("import os\n1 / 0\n")
+    done = call("solve", "--agent", "acting?agent=broken.py:Fixed", "--policy", "hf:nowhere")
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "division by zero" in done.stderr
+    assert "broken.py, line 2" in done.stderr
 
 
 def test_tasks_bring_policies_of_their_own(toy) -> None:

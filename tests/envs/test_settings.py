@@ -37,6 +37,17 @@ def test_a_scorer_is_named_by_its_factory(scorers: str) -> None:
     assert (info["prm"], info["reward_terms"]["process"]) == (0.125, 0.125)
 
 
+def test_objects_do_as_well_as_names(toy) -> None:
+    env = gymnasium.make("O1Coder/Starter-v0", scorer=toy.scorer, reward="process")
+    env.reset(seed=0)
+    assert [env.step(PLAN)[1] for _ in range(2)] == [1 / 2, 1 / 3]  # 1 / (1 + depth)
+    for name in ("proposer", "policy"):
+        choice = gymnasium.make("O1Coder/Choice-v0", problems="starter", k=3, **{name: toy.policy})
+        proposals = choice.reset(seed=0)[1]["proposals"]
+        assert len(proposals) == 3
+        assert {*proposals} <= {*toy.actions}
+
+
 def test_what_makes_no_scorer_is_named(scorers: str) -> None:
     for spec in ("nowhere:thing", f"{scorers}:nothing", "not a spec at all"):
         with pytest.raises(UsageError, match="importable"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import JournalError, O1CoderError, UsageError
 from o1coder_gym.experiments import (
     NoAnswersError,
@@ -24,6 +25,10 @@ from o1coder_gym.experiments import (
     synthesize,
 )
 from o1coder_gym.experiments.measures.held_out import Gain, gains
+from o1coder_gym.experiments.training.prm import PRMSettings, train_scorer
+from o1coder_gym.experiments.training.rl import RLPlan, train_on_pairs, train_policy
+from o1coder_gym.experiments.training.sft import SFTSettings, fine_tune
+from o1coder_gym.models.trainers import REPORT_TO
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.reporting.results import ResultRow, read_results
@@ -219,6 +224,38 @@ def test_self_play_that_would_fail_later_claims_no_folder(tmp_path: Path, text: 
     (tmp_path / "run.toml").write_text(text)
     with pytest.raises(O1CoderError, match=told):
         self_play(read_config(tmp_path / "run.toml"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_would_fail_later_claims_no_folder(
+    synthesis: SynthesisPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("trl")
+    monkeypatch.setenv(REPORT_TO, "nowhere")
+    synthesize(synthesis, tmp_path / "data")
+    own, run = (
+        RLPlan("tiny", synthesis.problems, ("toy/double",), RLSettings(problems=1, rows_at_once=8)),
+        tmp_path / "run",
+    )
+    text = '[run]\nmodel = "tiny"\n[problems]\nset = "micro"\n'
+    (tmp_path / "run.toml").write_text(text)
+    starts = (
+        lambda: train_policy(own, run),
+        lambda: train_on_pairs("tiny", tmp_path / "data", run),
+        lambda: self_play(read_config(tmp_path / "run.toml"), run),
+        lambda: fine_tune(SFTSettings(data=tmp_path / "data", model="tiny"), run),
+        lambda: train_scorer(PRMSettings(data=tmp_path / "data", model="tiny"), run),
+    )
+    for start in starts:
+        with pytest.raises(O1CoderError, match="reporter in O1CODER_REPORT_TO 'nowhere'"):
+            start()
+        assert not run.exists()
+
+
+def test_data_without_pairs_claims_no_folder(plan: Plan, synthesis: SynthesisPlan, tmp_path: Path) -> None:
+    synthesize(replace(synthesis, agent="greedy"), tmp_path / "data")
+    with pytest.raises(O1CoderError, match="has no pairs to learn from"):
+        train_on_pairs("tiny", tmp_path / "data", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -60,6 +60,26 @@ def test_a_childs_prompt_extends_the_ids_of_its_parent(ending):
         assert extended == written
 
 
+class Merging(Spelling):
+    """Writes letter by letter, and reads "ab" as one token."""
+
+    def encode(self, prompt):
+        return self.encode_more(spelled(super().encode(prompt)).replace("ab", "Ā"))
+
+
+def test_a_child_of_a_step_that_ended_at_once_extends_what_was_sampled():
+    engine = Merging()
+    policy, state = LanguageModelPolicy(engine), ROOT
+    for text in ("ab", "", "cd"):
+        engine.texts = (text,)
+        ((proposal,),) = policy.propose([PolicyRequest(PROBLEM, state, 1)])
+        state = state.then(PSEUDOCODE.parse(proposal.text))
+    _, second, third = (asked.prompt_ids for asked in engine.asked)
+    assert spelled(second).endswith("ab\n\n### Step 2 (")
+    assert third[: len(second)] == second
+    assert spelled(third).endswith("### Step 2 (\n\n### Step 3 (")
+
+
 def test_a_state_that_was_never_generated_is_written_out():
     engine = Spelling("x")
     child = ROOT.then(PSEUDOCODE.parse("### Step 1 (define)\nby hand"))

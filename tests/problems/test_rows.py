@@ -164,3 +164,18 @@ def test_a_literal_is_not_evaluated(tmp_path):
 def test_tolerance_is_written_only_where_there_is_one():
     assert "tol" not in case_to_json(CallTest("[1]", "2"))
     assert case_to_json(CallTest("[1]", "2", 0.5))["tol"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [("[inf, -inf]", "nan"), ("[Fraction(1, 3)]", "Decimal('0.5')"), ("[2 ** 70, {1}]", "set()")],
+)
+def test_what_the_judge_reads_as_a_literal_is_one(args, expected):
+    test = CallTest(args, expected)
+    assert case_from_json(case_to_json(test)) == test
+
+
+@pytest.mark.parametrize("args", ["inf", "[f(1)]", "[infinity]", "[1,"])
+def test_what_it_does_not_read_is_named(args):
+    with pytest.raises(ProblemFileError, match="'args': not "):
+        case_from_json({"kind": "call", "args": args, "expected": "1"})

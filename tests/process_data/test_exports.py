@@ -1,7 +1,6 @@
 """Exports: the rows that other trainers expect, and each prefix in a trajectory."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -64,24 +63,56 @@ def test_math_shepherd_rows_differ_in_tags_only(data: ProcessData) -> None:
 def test_preferences_and_demonstrations(data: ProcessData) -> None:
     found = list(preferences(data))
     assert [one["margin"] for one in found] == [0.75, 0.5]
-    assert found[1]["prompt"].endswith("output.\n\n### Step 1 (define)\nadd them")
-    assert found[1]["chosen"] == "\n\n### Step 2 (code)\n```python\nprint(1)\n```"
+    assert found[1]["prompt"].endswith("output.\n\n### Step 1 (define)\nadd them\n\n### Step 2")
+    assert found[1]["chosen"] == " (code)\n```python\nprint(1)\n```"
+    assert found[1]["rejected"] == " (code)\n```python\nprint(2)\n```"
     (shown,) = demonstrations(data)
     assert shown["prompt"][-1]["role"] == "user"
     text = shown["completion"][0]["content"]
     assert text == "### Step 1 (define)\nadd them\n\n### Step 2 (code)\n```python\nprint(1)\n```\n"
 
 
-@pytest.mark.parametrize("merged", ["\n\n###", "\n\n### Step"])
-def test_prompts_are_encoded_alike_alone_and_with_an_answer(data: ProcessData, merged: str) -> None:
+WORDS = {
+    "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    "gpt4": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "blank line and marks": r"\n\n###|\w+|\n+|.| ",
+    "blank line and word": r"\n\n### Step|\w+|\n+|.| ",
+}
+"""How tokenizers cut texts into words: those of GPT-2 and SmolLM2, of GPT-4 and Qwen, and two more."""
+
+
+@pytest.mark.parametrize("end", ["them.", "them", "(x)", "`x`:", "- a!"])
+@pytest.mark.parametrize("form", ["pseudocode", "functions", "vanilla"])
+@pytest.mark.parametrize("words", WORDS)
+def test_prompts_are_encoded_alike_alone_and_with_an_answer(words: str, form: str, end: str) -> None:
     tokenizers = pytest.importorskip("tokenizers")
-    # a tokenizer that joins a blank line with what follows, as that of SmolLM2 does
-    cut = tokenizers.pre_tokenizers.Split(tokenizers.Regex(re.escape(merged) + r"|\w+|\n+|.| "), "isolated")
-    for row in preferences(data):
-        alone = [piece for piece, _ in cut.pre_tokenize_str(row["prompt"])]
+    cut = tokenizers.pre_tokenizers.Split(tokenizers.Regex(WORDS[words]), "isolated")
+    steps = [CODE, Step(ActionType.CODE, "x = 2"), *([] if form == "vanilla" else [PLAN, OTHER])]
+    rows = [row(step, value=1.0 - place / 4) for place, step in enumerate(steps)]
+    after = Step(ActionType.DEFINE, f"add {end}")
+    rows += [
+        row(after, value=0.9),
+        *(row(after, step, value=1.0 - place / 4) for place, step in enumerate(steps)),
+    ]
+    data = assembled(form, [Problem("p", f"Add {end}")], rows, [], validation=0.0, sources={"s": {}})
+    found = list(preferences(data))
+    assert len({one["prompt"] for one in found}) > 1
+    for one in found:
+        alone = [piece for piece, _ in cut.pre_tokenize_str(one["prompt"])]
         for side in ("chosen", "rejected"):
-            both = [piece for piece, _ in cut.pre_tokenize_str(row["prompt"] + row[side])]
+            both = [piece for piece, _ in cut.pre_tokenize_str(one["prompt"] + one[side])]
             assert both[: len(alone)] == alone
+
+
+def test_steps_whose_headers_have_nothing_in_common_begin_with_a_blank_line() -> None:
+    fenced = Step(ActionType.CODE, 'x = """\n```\n"""')  # needs a longer fence
+    rows = [row(CODE, value=1.0), row(fenced, value=0.0)]
+    data = assembled("vanilla", [Problem("p", "Add.")], rows, [], validation=0.0, sources={"s": {}})
+    (found,) = preferences(data)
+    assert found["prompt"].endswith("output.")
+    assert found["chosen"] == "\n\n```python\nprint(1)\n```"
+    assert found["rejected"].startswith("\n\n````python\nx =")
 
 
 @pytest.mark.parametrize("name", ["stepwise", "math_shepherd", "preferences", "demonstrations"])

@@ -30,6 +30,24 @@ def test_another_model_in_a_folder_is_another_source(tmp_path: Path, spec: str) 
     assert len({source_id(search_source(config, trees, {})) for trees in (3, 4)} | {first}) == 3
 
 
+@pytest.mark.parametrize("file", ["tokenizer_config.json", "generation_config.json", "chat_template.jinja"])
+def test_what_a_prompt_and_an_end_are_is_content(tmp_path: Path, file: str) -> None:
+    folder = save(tmp_path / "model", b"one")
+    first = content_of(f"hf:{folder}")
+    (folder / file).write_text("{}")
+    assert content_of(f"hf:{folder}") != first
+
+
+@pytest.mark.parametrize("role", ["policy", "scorer", "generator"])
+def test_own_code_and_what_makes_the_tests_are_content(tmp_path: Path, role: str) -> None:
+    code = tmp_path / "own.py"
+    code.write_text("x = 1\n")
+    config = {"policy": "fake", "scorer": None, "generator": "mutation", role: f"{code}:Mine?width=2"}
+    first = source_id(search_source(config, 3, {}))
+    code.write_text("x = 2\n")
+    assert source_id(search_source(config, 3, {})) != first
+
+
 def test_files_names_and_nothing_have_their_contents(tmp_path: Path) -> None:
     script = tmp_path / "policy.json"
     script.write_text("{}")

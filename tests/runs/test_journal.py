@@ -1,8 +1,10 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,11 @@ from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.runs.provenance import config_hash
 
 CONFIG = {"agents": ["mcts"], "seed": 0}
+
+
+def begin(path: Path, config: Mapping[str, Any] = CONFIG) -> None:
+    with RunFolder.open(path, config) as folder:
+        folder.append("answers", {"k": 0})
 
 
 def test_rows_come_back_in_order(tmp_path: Path) -> None:
@@ -38,7 +45,7 @@ def test_the_hash_does_not_depend_on_the_order_of_keys() -> None:
 
 
 def test_a_folder_with_a_run_needs_resume(tmp_path: Path) -> None:
-    RunFolder.open(tmp_path, CONFIG).close()
+    begin(tmp_path)
     with pytest.raises(JournalError, match="already holds a run"):
         RunFolder.open(tmp_path, CONFIG)
     with RunFolder.open(tmp_path, CONFIG, resume=True) as folder:
@@ -50,14 +57,23 @@ def test_resume_starts_a_run_where_there_is_none(tmp_path: Path) -> None:
         assert not folder.resumed
 
 
+def test_a_start_that_wrote_nothing_blocks_no_other(tmp_path: Path) -> None:
+    RunFolder.open(tmp_path, CONFIG).close()  # as one that is killed leaves it
+    for resume in (False, True):
+        other = {"agents": ["puct"], "resume": resume}
+        with RunFolder.open(tmp_path, other, resume=resume) as folder:
+            assert not folder.resumed
+        assert json.loads((tmp_path / "config.json").read_text())["config"] == other
+
+
 def test_a_run_of_another_config_is_refused_by_name(tmp_path: Path) -> None:
-    RunFolder.open(tmp_path, CONFIG).close()
+    begin(tmp_path)
     with pytest.raises(JournalError, match=r"another config \(differs in: budget, seed\)"):
         RunFolder.open(tmp_path, {"agents": ["mcts"], "seed": 1, "budget": 5}, resume=True)
 
 
 def test_a_tuple_in_the_config_is_not_a_change(tmp_path: Path) -> None:
-    RunFolder.open(tmp_path, {"agents": ("mcts",)}).close()
+    begin(tmp_path, {"agents": ("mcts",)})
     with RunFolder.open(tmp_path, {"agents": ["mcts"]}, resume=True) as folder:
         assert folder.resumed
 
@@ -242,7 +258,23 @@ def test_a_failure_after_the_first_row_keeps_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_failed_resume_keeps_the_folder(tmp_path: Path) -> None:
-    RunFolder.open(tmp_path / "run", {"a": 1}).close()
+    begin(tmp_path / "run", {"a": 1})
     with pytest.raises(RuntimeError), RunFolder.open(tmp_path / "run", {"a": 1}, resume=True):
         raise RuntimeError("no torch")
     assert (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud83d", "\u2028", 2**70, -0.0, 5e-324, 1.7976931348623157e308, [None, {"a": [True]}], "\x00"]
+)
+def test_a_row_comes_back_as_it_was_written(tmp_path: Path, value: object) -> None:
+    """Halves of surrogate pairs too, which a strict reader refuses: models write them."""
+    with RunFolder.open(tmp_path / "run", {}) as folder:
+        folder.append("rows", {"key": "k", "value": value})
+        assert [repr(row["value"]) for row in folder.rows("rows")] == [repr(value)]
+        assert [repr(row["value"]) for row in folder.index("rows", "key").rows("k")] == [repr(value)]
+
+
+def test_numbers_that_json_does_not_have_are_read_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"value": NaN}\n{"value": 1e400}\n')
+    assert [repr(row["value"]) for row in read_rows(tmp_path / "rows.jsonl")] == ["nan", "inf"]

@@ -70,3 +70,12 @@ def test_the_order_of_a_configs_keys_does_not_matter() -> None:
     )
     with pytest.raises(ValueError, match="not JSON compliant"):
         config_hash({"a": float("nan")})
+
+
+@pytest.mark.parametrize("spec", ["{}:agent", "{}:agent?width=2", "acting?agent={}:Agent", "x?k=1&f={}:f"])
+def test_own_code_is_an_input_wherever_a_spec_names_it(spec: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    asked = spec.format(file)
+    assert input_hashes(asked) == {}
+    file.write_text("1")
+    assert input_hashes(asked) == {asked: content_hash(b"1")}

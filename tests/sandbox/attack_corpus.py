@@ -30,28 +30,34 @@ def read_header(source):
     return dict(re.findall(r"^# ([a-z-]+): (.*)$", source, re.MULTILINE))
 
 
-def survivors(users, before):
-    """Processes of these users that were not there before."""
-    found = []
+def processes():
+    """Yields process id, parent and user ids of all processes."""
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
         except OSError:
             continue
-        pid = int(status.parent.name)
-        if int(fields["Uid"].split()[0]) in users and pid not in before and pid != os.getpid():
-            found.append(pid)
-    return found
+        yield int(status.parent.name), int(fields["PPid"]), [*map(int, fields["Uid"].split())]
+
+
+def users_of(zygotes):
+    """User ids that zygotes have, and their inner halves."""
+    found = (ids for pid, parent, ids in processes() if zygotes & {pid, parent})
+    return {uid for ids in found for uid in ids}
+
+
+def survivors(users, before):
+    """Processes of these users that were not there before."""
+    return [pid for pid, _, (uid, *_) in processes() if uid in users and pid not in before | {os.getpid()}]
 
 
 def run(folder, layers, skipped):
     """Returns a row for each attack: what the header says, the outcomes, what was found afterwards."""
-    from o1coder_gym.sandbox.confinement.privileges import UID_SPACES
     from o1coder_gym.sandbox.judge import Judge
     from o1coder_gym.types import CallTest, Limits, Submission
 
     tests = tuple(CallTest(repr(list(case)), repr(sum(case))) for case in CASES)
-    limits = Limits(cpu_s=1.5, wall_s=2.5)
+    limits = Limits(cpu_s=0.6, wall_s=1.2)  # each attack that hangs costs one of them, on every set of layers
     before = {int(name) for name in os.listdir("/proc") if name.isdigit()}
     users = set() if os.geteuid() == 0 else {os.geteuid()}
     rows = []
@@ -59,8 +65,7 @@ def run(folder, layers, skipped):
 
         def outcome(source):
             (verdict,) = judge.evaluate([Submission(source, "add", tests, limits)])
-            first, count = UID_SPACES[0]
-            users.update(first + pid % count for pid in judge.pids if os.geteuid() == 0)
+            users.update(users_of(set(judge.pids)) - {0})
             return verdict.outcome.value
 
         judge.report()

@@ -20,6 +20,8 @@ def programs(name):
 
 WHOLE = programs("whole.txt") | {
     "a byte order mark": "\ufeffprint(7)",
+    "a byte order mark before a coding line": "\ufeff# -*- coding: utf-8 -*-\nprint(len('é') + 6)",
+    "a byte order mark before the future": "\ufefffrom __future__ import annotations\nprint(7)",
     "lines that end as on Windows": "n = 7\r\nif n:\r\n    print(n)\r\n",
     "a form feed": "n = 7\n\x0c\nprint(n)\n",
 }

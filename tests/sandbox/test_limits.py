@@ -25,6 +25,48 @@ def test_a_verdict_does_not_depend_on_how_many_tests_there_are(judge, tests):
     assert outcomes(verdict) == ["pass"] * tests
     verdict = verdict_on(judge, BURNING.format(0.02), [CallTest("[1]", "1")] * tests, "f", cpu_s=0.15)
     assert outcomes(verdict) == ["pass"] * tests
+    codes = [AssertTest("x = 1\nassert [f(x)] == [1]"), AssertTest("assert f(1) == 1")] * (tests // 2 + 1)
+    verdict = verdict_on(judge, BURNING.format(0.02), codes, "f", cpu_s=0.15)
+    assert outcomes(verdict) == ["pass"] * len(codes)
+
+
+def test_the_cap_grows_with_the_number_of_tests(judge):
+    """Sixty tests may take together twice what thirty may; what thirty may would end these half-way."""
+    limits = {"cpu_s": 0.15, "total_cpu_s": 0.4}
+    code = "import threading\n" + BURN.format(0.009) + "print(5)"
+    assert outcomes(verdict_on(judge, code, [StdioTest("", "5")] * 60, **limits)) == ["pass"] * 60
+    calls = [CallTest("[1]", "1")] * 60
+    assert outcomes(verdict_on(judge, BURNING.format(0.009), calls, "f", **limits)) == ["pass"] * 60
+    spent = verdict_on(judge, BURNING.format(0.05), calls, "f", **limits)
+    assert spent.outcome is Outcome.TIMEOUT
+    assert "used more than 0.8 s of CPU time in all tests" in spent.error
+
+
+@pytest.mark.parametrize(
+    ("code", "test", "entry"),
+    [
+        ("def f(text): return len(text)", CallTest(f"['{'a' * 300_000}']", "300_000"), "f"),
+        ("def f(n): return len(bytearray(20 << 20)) and n", CallTest("[1]", "1"), "f"),
+        ("x = bytearray(20 << 20)\nprint(5)", StdioTest("", "5"), None),
+        ("import threading\nx = bytearray(20 << 20)\nprint(5)", StdioTest("", "5"), None),
+    ],
+)
+@pytest.mark.parametrize("tests", [1, 60])
+def test_memory_is_that_of_one_test_however_many_there_are(judge, code, test, entry, tests):
+    verdict = verdict_on(judge, code, [test] * tests, entry, memory_bytes=32 << 20)
+    assert outcomes(verdict) == ["pass"] * tests
+
+
+def test_the_calls_of_a_test_stay_in_one_process(judge):
+    """They may count on each other, and on those of the tests before them as long as these are short."""
+    code = "seen = []\ndef f(text):\n    seen.append(len(text))\n    return len(seen)"
+    long = "a" * 3_000_000
+    tests = [
+        AssertTest(f"assert f('{'a' * 50_000}') == 1\nassert f('') == 2"),
+        CallTest(f'["{long}"]', "3"),
+        CallTest(f'["{long}"]', "1"),
+    ]
+    assert outcomes(verdict_on(judge, code, tests, "f")) == ["pass"] * 3
 
 
 @pytest.mark.parametrize("package", ["numpy", "numpy.linalg"])

@@ -33,6 +33,8 @@ def total():
     return int(numpy.arange(4).sum())
 '''
 SLEEPER = "import time; time.sleep(0.05); print(int(input()) + 1)"
+ALARM = "import signal; signal.signal(signal.SIGALRM, lambda *_: print(7)); "
+ALARM += "signal.setitimer(signal.ITIMER_REAL, 0.01); signal.pause()"
 LISTING = "import os\\ndef seen(): return sorted(os.listdir('/tmp'))"
 needed = [sys.base_prefix, numpy.__file__, *os.environ.get("LD_LIBRARY_PATH", "").split(":")]
 needed = sorted({path.split("/")[2] for path in map(os.path.realpath, needed) if path.startswith("/tmp/")})
@@ -40,6 +42,7 @@ with Judge(1) as judge:
     report = judge.report()
     submissions = [Submission(PROGRAM, "total", (CallTest("[]", "6"),))] * 2
     submissions += [Submission(SLEEPER, "", (StdioTest("1\\n", "2\\n"),))]
+    submissions += [Submission(ALARM, "", (StdioTest("", "7\\n"),))]
     if "namespaces" not in report.missing_layers:
         submissions += [Submission(LISTING, "seen", (CallTest("[]", repr(needed)),))]
     for verdict in judge.evaluate(submissions):

@@ -59,6 +59,9 @@ def test_programs_that_leave_nothing_share_a_process(judge, code):
         "import sys\nsys.modules['seen'] = sys\n",
         "import sys\nsys.stdout.reconfigure(encoding='ascii')\n",
         "class Last:\n    def __del__(self):\n        print('end')\n",
+        "from heapq import merge\nmerge.seen = 1\n",
+        "from json import (dumps,\n    JSONEncoder as J)\nJ.default = lambda self, x: 0\n",
+        "import json\njson.JSONEncoder.item_separator = ';'\n",
     ],
 )
 def test_what_may_leave_something_behind_does_not(code):
@@ -87,7 +90,7 @@ def test_every_test_has_the_verdict_that_it_has_alone(judge, code, outcomes):
 @pytest.mark.parametrize(
     "code",
     [
-        "from heapq import merge\nseen = hasattr(merge, 'seen')\nmerge.seen = 1\n",
+        "import heapq\nf = heapq.merge\nseen = hasattr(f, 'seen')\nf.seen = 1\n",
         "import math as m\nf = m\nseen = hasattr(f, 'seen')\nf.seen = 1\n",
     ],
 )
@@ -97,6 +100,38 @@ def test_a_failure_is_confirmed_before_it_counts(judge, code):
     assert repeatable(told.encode())
     assert judged(judge, told).outcome is Outcome.PASS
     assert judged(judge, told, stop_at_failure=True).outcome is Outcome.PASS
+
+
+LEAVING = """import fractions, heapq, json
+shared, kept, kind = heapq.merge, json.dumps.__kwdefaults__, fractions.Fraction
+a, b = map(int, input().split())
+if a == {culprit}:
+    {leave}
+    print(-a)
+elif {left}:
+    {found}
+else:
+    print(a + b)"""
+
+
+@pytest.mark.parametrize("found", ["print('again')", "print(-a)", "raise ValueError", "raise SystemExit(1)"])
+@pytest.mark.parametrize(
+    ("leave", "left"),
+    [
+        ("shared.seen = 1", "hasattr(shared, 'seen')"),
+        ("kept['seen'] = a", "'seen' in kept"),
+        ("kind.seen = a", "hasattr(kind, 'seen')"),
+    ],
+)
+@pytest.mark.parametrize("culprit", [0, 1, 7])
+def test_a_failure_that_is_confirmed_confirms_no_other(judge, culprit, leave, left, found):
+    """Alone, one test fails; each later one would find what that has left."""
+    code = LEAVING.format(culprit=culprit, leave=leave, left=left, found=found)
+    assert repeatable(code.encode())
+    verdict = judged(judge, code)
+    outcomes = [result.outcome for result in verdict.tests]
+    assert outcomes == [Outcome.WRONG_ANSWER if place == culprit else Outcome.PASS for place in range(12)]
+    assert verdict.outcome is Outcome.WRONG_ANSWER
 
 
 @pytest.mark.parametrize("end", ["sys.setrecursionlimit(10**9)\n    repr(A())", "raise SystemExit(1)"])

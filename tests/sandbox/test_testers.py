@@ -306,6 +306,53 @@ def test_what_crosses(judge, code, entry, test, outcome):
     assert verdict.outcome.value == outcome, verdict
 
 
+@pytest.mark.parametrize(
+    ("code", "entry", "test", "outcome"),
+    [
+        ("async def f(x): return [x]", "f", "assert asyncio.run(f(1)) == [1]", "pass"),
+        ("async def f(x): return [x]", "f", "assert asyncio.run(f(1)) == [2]", "wrong_answer"),
+        ("async def f(x): return [x]", "f", "assert f(1) == [1]", "wrong_answer"),
+        ("def f(x): return [x]", "f", "assert asyncio.run(f(1)) == [1]", "wrong_answer"),
+        (
+            "import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return x",
+            "f",
+            "async def main(): return await asyncio.gather(f(1), f(2))\nassert asyncio.run(main()) == [1, 2]",
+            "pass",
+        ),
+        (
+            "async def f(x): raise ValueError('no')",
+            "f",
+            "try:\n    asyncio.run(f(1))\n    assert 0\nexcept ValueError as error:\n    assert str(error) == 'no'",
+            "pass",
+        ),
+        ("async def f(x): return 1 / x", "f", "assert asyncio.run(f(0))", "runtime_error"),
+        (
+            "async def f(n):\n    for k in range(n): yield k",
+            "f",
+            "async def main(): return [k async for k in f(3)]\nassert asyncio.run(main()) == [0, 1, 2]",
+            "pass",
+        ),
+        (
+            "class C:\n    async def get(self, k): return k",
+            "C",
+            "c = C()\nassert asyncio.run(c.get(3)) == 3",
+            "pass",
+        ),
+        (
+            "import asyncio\nlock = asyncio.Lock()\nasync def f(x):\n    async with lock: return x",
+            "f",
+            "assert asyncio.run(f(1)) == 1 and asyncio.run(f(2)) == 2",
+            "pass",
+        ),
+        ("async def f(x): return x", "f", "x = 1\nassert f(f(x)) == x", "wrong_answer"),
+        ("async def f(x):\n    while True: pass", "f", "asyncio.run(f(1))", "timeout"),
+    ],
+)
+def test_coroutines_run_in_the_program_when_the_test_awaits_them(judge, code, entry, test, outcome):
+    verdict = verdict_on(judge, code, f"import asyncio\n{test}", entry, cpu_s=0.5, wall_s=2.0)
+    assert verdict.outcome.value == outcome, verdict
+
+
 @pytest.mark.parametrize("depth", [110, 150, 5_000])
 def test_a_literal_nested_too_deep_is_a_matter_of_its_own_row(judge, depth):
     deep = CallTest("[" + "[" * depth + "]" * depth + "]", "1")

@@ -230,3 +230,10 @@ def test_a_run_folder_is_put_beside() -> None:
     assert read(kind, None, {"run.out": Path("x")}).run == Box(out=Path("x"))
     assert isinstance(read(kind, None, {"run.out": Path("x")}), Grill)
     assert issubclass(UnknownNameError, UsageError)
+
+
+@pytest.mark.parametrize("section", ["cooler", "top"])
+def test_in_a_section_too_a_key_may_be_called_as_its_option(section: str, tmp_path: Path) -> None:
+    by = 'by = "heat"\n' if section == "top" else ""
+    found = read(Cake, written(tmp_path, f'name = "n"\n[{section}]\n{by}heat = 90.0\n'))
+    assert getattr(found, section).degrees == 90.0

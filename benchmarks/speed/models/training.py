@@ -26,11 +26,13 @@ import torch
 import transformers
 import trl
 from datasets import Dataset
+from trl.kernels import chunked_logprob
 from trl.trainer import grpo_trainer
 from trl.trainer import utils as trl_utils
 
 from o1coder_gym.models.checkpoints import load_weights, quiet
 from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.projection import project_completions_only
 from o1coder_gym.models.shared_prefixes import share_prefixes
 from o1coder_gym.models.trainers import lora
 from o1coder_gym.prm.collators import PointwiseCollator
@@ -229,12 +231,22 @@ class Watch(transformers.TrainerCallback):
         self.cpu.append(time.process_time() - self._begun[1])
 
 
+_CHANGED = (
+    (trl_utils, "_use_triton"),
+    (chunked_logprob, "_forward_tile"),
+    (chunked_logprob, "_backward_tile"),
+)
+"""What `project_completions_only` replaces in TRL."""
+
+
 @contextlib.contextmanager
 def _ours(shared: bool) -> Iterator[None]:
     """What this project's trainings change in TRL, for one side of the comparison."""
     with contextlib.ExitStack() as changed:
+        for module, name in _CHANGED:  # undone at the end
+            changed.enter_context(patch.object(module, name, getattr(module, name)))
         if shared:
-            changed.enter_context(patch.object(trl_utils, "_use_triton", lambda device: True))
+            project_completions_only()
         changed.enter_context(patch.object(grpo_trainer, "shuffle_sequence_dict", lambda rows: rows))
         yield
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UsageError
 from o1coder_gym.reporting.pages.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow
-from o1coder_gym.reporting.run_report import make_report
+from o1coder_gym.reporting.run_report import command_line, make_report
 from o1coder_gym.reporting.tables.comparison_table import change_lines, comparison_table
 from o1coder_gym.reporting.tables.export import write_grid
 from o1coder_gym.reporting.tables.places import Pair, Place, compare_places, read_place
@@ -73,7 +74,8 @@ def _row(pair: Pair) -> dict[str, object]:
 def _export(path: Path, places: Sequence[Place], pairs: Sequence[Pair]) -> None:
     if path.suffix == ".html":
         rows = places[0].rows if len(places) == 1 else [row for place in places for row in _named(place)]
-        path.write_text(report_page(make_report(rows)), encoding="utf-8")
+        page = replace(make_report(rows), command=command_line(sys.argv[1:]))
+        path.write_text(report_page(page), encoding="utf-8")
     else:
         write_grid(comparison_grid([pair.comparison for pair in pairs]), path)
     notes().print(f"written: {path}", markup=False, soft_wrap=True)

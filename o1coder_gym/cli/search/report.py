@@ -15,7 +15,7 @@ from o1coder_gym.reporting.figures import FIGURES, write_figures
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import read_results
 from o1coder_gym.reporting.tables.export import SUFFIXES
-from o1coder_gym.reporting.tables.learning import learning_grid, write_curves
+from o1coder_gym.reporting.tables.learning import learning_grids, write_curves
 from o1coder_gym.reporting.tables.run_tables import run_grids, write_tables
 from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Flag
@@ -27,7 +27,7 @@ class ReportSettings(Checked):
     """Report.
 
     Attributes:
-        run: Run folder of bench, or a folder of several; of rl policy or selfplay.
+        run: Run folder of bench, or a folder of several; of rl policy, selfplay or prm eval.
         figures: Figures as PNG and SVG; needs the extra plots.
         export: Tables into RUN/tables: csv, latex, parquet; figures into RUN/figures: pdf, svg, png; may be
             repeated.
@@ -42,18 +42,18 @@ class ReportSettings(Checked):
 def report(settings: ReportSettings) -> None:
     """Write the report of a run anew, with its figures and pages of search trees.
 
-    Of a run of rl policy or selfplay: its learning curve as a figure, its rows as a table.
+    Of a run of rl policy or selfplay: its learning curve as a figure, its rows as a table. Of prm eval: the
+    reliability of the scorer likewise.
     """
     run = settings.run
     kinds = [kind for kind in settings.export if kind not in SUFFIXES] or ["png", "svg"]
-    learned = learning_grid(run)
     pages: list[Path] = []
-    if learned is None:
+    if grids := learning_grids(run):
+        draw = partial(write_curves, grids[0], run / FIGURES, kinds)
+    else:
         found = write_report(run, read_results(run))
         pages, grids = [run / "report.html"], list(run_grids(found))
         draw = partial(write_figures, found, run / FIGURES, kinds)
-    else:
-        grids, draw = [learned], partial(write_curves, learned, run / FIGURES, kinds)
     tables = write_tables(grids, run / "tables", [kind for kind in settings.export if kind in SUFFIXES])
     figures: list[Path] = []
     if settings.figures:

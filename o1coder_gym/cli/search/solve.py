@@ -34,6 +34,7 @@ from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import origin, terminal_tree
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.progress import notes, warn
+from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import (
@@ -88,7 +89,8 @@ class SolveSettings(Checked):
         row = {"task_id": problem.task_id, "prompt": problem.prompt, "agent": self.agent}
         row |= {"policy": self.policy, "format": self.steps.format, **asdict(self.budget)}
         row |= {"max_steps": self.steps.max_steps, "seed": self.seed, "scorer": self.steps.scorer}
-        return row
+        inputs = input_hashes(self.agent, self.policy, self.steps.scorer)
+        return row | ({"inputs": inputs} if inputs else {})
 
 
 def solve(settings: SolveSettings) -> int:
@@ -171,7 +173,7 @@ class Narrator:
         elif (
             isinstance(query, Advance) and isinstance(answer, Transition) and answer.state is not query.state
         ):
-            tokens = self._tokens.get((query.state, query.action), 0)
+            tokens = self._tokens.get((query.state, query.action))
             text = answer.state.steps[-1].text
             again = answer.verdict is not None and text in self._printed
             self._printed.add(text)
@@ -187,8 +189,15 @@ _COLOURS = {
 }
 
 
-def _step(transition: Transition, tokens: int, usage: Usage, *, again: bool) -> Panel:
-    """Shows a step in the colour of its verdict; a program that was shown before is folded."""
+def _step(transition: Transition, tokens: int | None, usage: Usage, *, again: bool) -> Panel:
+    """Shows a step in the colour of its verdict; a program that was shown before is folded.
+
+    Args:
+        transition: The step with what came of it.
+        tokens: What it took to generate; None for a step that nobody generated.
+        usage: Of the search so far.
+        again: Whether the program was shown before.
+    """
     step = transition.state.steps[-1]
     lines: list[Text | Syntax] = [Text("a program shown above", style="dim") if again else _body(step)]
     verdict = transition.verdict
@@ -196,25 +205,27 @@ def _step(transition: Transition, tokens: int, usage: Usage, *, again: bool) -> 
         lines.append(_told(verdict))
     if transition.feedback and not again:
         lines.append(Text(transition.feedback, style="dim"))
-    told = origin(transition.author, transition.finish, tokens)
+    told = origin(transition.author, transition.finish, tokens or 0)
     words = (f"step {transition.state.depth}", step.type.name.lower(), told)
     title = " · ".join(filter(None, words))
     failed = verdict is not None and verdict.outcome is not Outcome.PASS and bool(verdict.total)
-    return _panel(Group(*lines), title, usage, "yellow" if failed else _COLOURS[step.type])
+    return _panel(Group(*lines), title, tokens, usage, "yellow" if failed else _COLOURS[step.type])
 
 
 def _cut(sample: Proposal, number: int, usage: Usage) -> Panel:
     """A sample that was not taken."""
     told = origin("policy", sample.finish, sample.tokens)
-    return _panel(Text(sample.text.strip(), style="dim"), f"step {number} · {told}", usage, "dim")
+    text = Text(sample.text.strip(), style="dim")
+    return _panel(text, f"step {number} · {told}", sample.tokens, usage, "dim")
 
 
-def _panel(body: Group | Text, title: str, usage: Usage, colour: str) -> Panel:
+def _panel(body: Group | Text, title: str, tokens: int | None, usage: Usage, colour: str) -> Panel:
+    spent = f"{counted(usage.tokens, 'token')} spent"
     return Panel(
         body,
         title=title,
         title_align="left",
-        subtitle=counted(usage.tokens, "token"),
+        subtitle=spent if tokens is None else f"{counted(tokens, 'token')} · {spent}",
         subtitle_align="right",
         border_style=colour,
     )

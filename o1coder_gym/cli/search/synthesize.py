@@ -109,7 +109,7 @@ class SynthesizeSettings(Checked):
             policy=self.policy,
             budget=Budget(**asdict(self.budget)),
             seeds=tuple(range(self.seed, self.seed + self.seeds)),
-            inputs=input_hashes(self.policy, self.steps.scorer, self.tests.generator),
+            inputs=input_hashes(self.policy, self.steps.scorer, self.tests.generator, self.agent),
             rollouts=self.rollouts,
             **asdict(self.steps),
             **asdict(self.tests),

@@ -15,6 +15,7 @@ from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.reporting.pages.tree_page import tree_page, write_pages
 from o1coder_gym.reporting.run_trees import RunTrees
+from o1coder_gym.reporting.tables.terminal_table import name_lines
 from o1coder_gym.reporting.tree_text import LINES, dot, mermaid, terminal_tree
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
 from o1coder_gym.settings.groups import AsJson
@@ -69,18 +70,20 @@ def tree(settings: TreeSettings) -> None:
 
 def _list(trees: RunTrees, as_json: bool) -> None:
     if not as_json:
-        Console().print(_contents(trees))
+        console = Console()
+        console.print(_contents(trees, console.width))
         return
     for task_id in trees.task_ids:
         print(to_json({"problem": task_id, "agents": trees.agents(task_id)}))
 
 
-def _contents(trees: RunTrees) -> Table:
-    table = Table(title="problems with search trees", padding=(0, 1, 0, 0))
-    table.add_column("problem")
-    table.add_column("agents")
+def _contents(trees: RunTrees, width: int) -> Table:
+    table = Table(title="problems with search trees", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("problem", no_wrap=True)
+    table.add_column("agents", no_wrap=True)
+    room = width - 2 - max(map(len, trees.task_ids))
     for task_id in trees.task_ids:
-        table.add_row(task_id, ", ".join(trees.agents(task_id)))
+        table.add_row(task_id, "\n".join(name_lines(", ".join(trees.agents(task_id)), room)))
     return table
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from rich.console import Console
 from rich.table import Table
 
+from o1coder_gym import registry
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.micro.problems import write_rows
@@ -109,6 +110,8 @@ def list_sets(settings: OutputSettings) -> None:
         else:
             hub = f"Hugging Face: {known.hub[0]}" if known.hub else f"not in O1CODER_DATA ({known.files})"
             rows.append((known.name, known.title, None, hub))
+    for name in sorted(registry.entries("problems").keys() - KNOWN_SETS.keys()):
+        rows.append((name, "a format of rows", None, "any file or set of the Hub with such rows"))
     if settings.as_json:
         for row in rows:
             print(to_json(dict(zip(("name", "title", "problems", "where"), row, strict=True))))

@@ -70,7 +70,8 @@ def run(settings: ReproductionSettings) -> None:
     name, scale = settings.name, "full" if settings.full else "quick"
     if not name:
         for known, result in RESULTS.items():
-            print(f"{known:8}{result.question}")
+            row = {"name": known, "question": result.question}
+            print(to_json(row) if settings.as_json else f"{known:8}{result.question}")
         return
     out = settings.out or Path("runs", "reproduce", f"{name}-{scale}")
 

@@ -90,7 +90,7 @@ def policy(settings: RLPolicySettings) -> None:
         problems=chosen.problems,
         task_ids=tuple(row.problem.task_id for row in rows),
         settings=settings.training,
-        inputs=input_hashes(f"hf:{settings.model}", settings.steps.scorer),
+        inputs=input_hashes(f"hf:{settings.model}", settings.steps.scorer, settings.training.reward),
         **asdict(settings.steps),
         **asdict(settings.tests),
     )

@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import Gain, HeldOut, gains
 from o1coder_gym.experiments.tools import planned_rows
-from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import require_packages
+from o1coder_gym.models.trainers import check_start
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.trained_on import write_trained_on
@@ -183,9 +183,8 @@ def train_policy(
         MissingExtraError: When torch or TRL is not installed.
     """
     rows = rows or planned_rows(plan.problems, plan.task_ids)
-    require_packages("torch", "trl", "peft")
     plan.settings.check_problems(len(rows))
-    model_path(plan.model)
+    check_start(plan.model, plan.settings, "trl", "peft")
     scorer = load_scorer(plan.scorer) if plan.scorer else None
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         measured = _held_out(plan, held_out, samples) if held_out else None
@@ -225,15 +224,20 @@ def train_on_pairs(
         resume: Whether to go on with the run that `out` holds.
 
     Raises:
+        O1CoderError: When there are no pairs.
         JournalError: When `out` holds a run and `resume` is false, or a run of another configuration.
         WeightsError: When the model cannot be found.
         MissingExtraError: When torch or TRL is not installed.
     """
-    from o1coder_gym.agents.rl.dpo import train_dpo
-
     settings = settings or DPOSettings()
     found = read_data(data)
-    model_path(model)
+    check_start(model, settings, "trl", "peft", "datasets")
+    if not found.of_split("train").pairs:
+        raise O1CoderError(
+            f"{data} has no pairs to learn from; search wider (o1coder synthesize), or lower their margin"
+        )
+    from o1coder_gym.agents.rl.dpo import train_dpo
+
     inputs = {"data": data_hash(data), **input_hashes(f"hf:{model}")}
     config = {"command": "rl dpo", "model": model, "settings": to_row(settings), "inputs": inputs}
     with RunFolder.open(out, config, resume=resume):

@@ -31,6 +31,7 @@ from transformers.utils import logging
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
 from o1coder_gym.models.lookup import UNLOADABLE
+from o1coder_gym.models.memory import check_memory
 from o1coder_gym.policies.hf.prefixes import forward
 from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache, as_argument
 from o1coder_gym.policies.token_text import TokenText
@@ -84,6 +85,7 @@ class CausalModel:
         logging.disable_progress_bar()
         try:
             precision = _native_precision(chosen) if dtype == "auto" else getattr(torch, dtype)
+            check_memory(folder, str(precision).removeprefix("torch."), chosen)
             tokenizer = AutoTokenizer.from_pretrained(folder)
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, device_map=chosen)
         except UNLOADABLE as error:

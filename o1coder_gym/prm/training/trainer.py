@@ -20,7 +20,6 @@ from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.models.card import write_card
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.checkpoints import MODEL, make_paddable, quiet, save_merged, try_saving
-from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import show_progress
 from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 from o1coder_gym.models.trainers import (
@@ -29,11 +28,11 @@ from o1coder_gym.models.trainers import (
     TrainingResult,
     TrainingSettings,
     begin,
+    check_start,
     last_evaluation,
     lora,
     provenance,
     read_result,
-    require_packages,
     trainer_arguments,
     write_result,
 )
@@ -103,14 +102,13 @@ def train_prm(
         WeightsError: When the model cannot be found.
     """
     require_objective(objective)
-    require_packages("peft", "accelerate")
     target = out / MODEL
     made = provenance(STAGE, model, data_hash(data), {"objective": objective, **to_row(settings)})
     if made.made(target):
         return read_result(out)
-    checkpoint = begin(made, out, resume)
     rows = read_data(data)
-    folder = model_path(model)
+    folder = check_start(model, settings, "peft", "accelerate")
+    checkpoint = begin(made, out, resume)
     loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed, settings.template_arguments)
     text = step_text(tokenizer, rows.format, settings.max_length)
     learned = learned_rows(rows.of_split("train"), text, [objective])

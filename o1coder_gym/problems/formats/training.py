@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from o1coder_gym.types import AssertTest, CallTest, CheckTest, StdioTest, TestCa
 
 _NATIVE = "o1coder"
 """Key of ``extra_info`` under which a row of this project travels whole."""
+_INFINITE = re.compile(r"\b(?:inf|nan)\b")
 
 
 def verl(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
@@ -121,8 +123,8 @@ def _as_json(test: TestCase) -> tuple[str, str] | None:
     """Returns a call as JSON lines and JSON; None where JSON would change a value."""
     if not isinstance(test, CallTest):
         return None
-    args, expected = ast.literal_eval(test.args), ast.literal_eval(test.expected)
     try:
+        args, expected = ast.literal_eval(test.args), ast.literal_eval(test.expected)
         lines, answer = (
             [json.dumps(one, allow_nan=False) for one in args],
             json.dumps(expected, allow_nan=False),
@@ -136,7 +138,8 @@ def _as_json(test: TestCase) -> tuple[str, str] | None:
 def _as_assert(test: TestCase, function: str) -> str:
     match test:
         case CallTest(args, expected):
-            return f"assert {function}(*{args}) == {expected}"
+            names = "from math import inf, nan\n" if _INFINITE.search(f"{args} {expected}") else ""
+            return f"{names}assert {function}(*{args}) == {expected}"
         case CheckTest(code):
             return f"{code.rstrip()}\n\ncheck({function})\n"
         case AssertTest(code):

@@ -12,6 +12,7 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.problems.hidden_tests import candidate_name
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.reporting.pages.page import asset, embedded, html_page
+from o1coder_gym.reporting.results import RESULTS
 from o1coder_gym.reporting.run_trees import RunTrees, Verdicts
 from o1coder_gym.reporting.tree_text import origin
 from o1coder_gym.specs import name_of
@@ -183,13 +184,16 @@ def write_pages(trees: RunTrees, task_ids: Iterable[str] = ()) -> dict[str, Path
     names = page_names(trees.task_ids)
     (trees.folder / PAGES).mkdir(exist_ok=True)
     pages = {task_id: trees.folder / PAGES / names[task_id] for task_id in task_ids or trees.task_ids}
-    order = list(trees.task_ids)
+    # a run of solve has no report, and of one problem alone the pages beside it may never have been written
+    there = {page.name for page in (*pages.values(), *(trees.folder / PAGES).iterdir())}
+    reported = any(trees.folder.rglob(f"{RESULTS}.jsonl"))
+    order = [None, *(names[task_id] for task_id in trees.task_ids), None]
     for task_id, page in pages.items():
         searches_first = sorted(trees.of(task_id), key=lambda tree: (_is_control(tree), -len(tree.nodes)))
-        place = order.index(task_id)
-        links = {"report": "../report.html"}
-        links |= {"previous": names[order[place - 1]]} if place else {}
-        links |= {"next": names[order[place + 1]]} if place + 1 < len(order) else {}
+        place = order.index(names[task_id])
+        beside = {"previous": order[place - 1], "next": order[place + 1]}
+        links = {word: name for word, name in beside.items() if name in there and name is not None}
+        links |= {"report": "../report.html"} if reported else {}
         page.write_text(tree_page(searches_first, verdicts, links), encoding="utf-8")
     return pages
 

@@ -10,20 +10,39 @@ from o1coder_gym.reporting.comparison import Comparison
 from o1coder_gym.reporting.results import AgentSummary, ResultRow
 from o1coder_gym.reporting.run_report import RunReport
 from o1coder_gym.reporting.tables.export import SUFFIXES, Cell, Grid, write_grid
-from o1coder_gym.reporting.tables.measures import measures
+from o1coder_gym.reporting.tables.measures import areas, measures
 
 
 def run_grids(report: RunReport) -> Iterator[Grid]:
-    """Yields the tables of a report: shares in [0, 1], costs as means per run."""
+    """Yields the tables of a report: shares in [0, 1], costs as means per run.
+
+    Of times, ``latency_s`` is the mean from a problem's start to its answer, ``wall_s`` the agent's share of
+    the run.
+    """
     yield Grid("results", [_result(summary) for summary in report.summaries])
     compared = [one for one in report.differences if one is not None]
     if compared:
         yield comparison_grid(compared, "differences")
-    found = measures(report.rows)
-    ks = sorted({k for one in found for k in one.pass_at})
-    if len(ks) > 1:
-        rows = [{"agent": one.name} | {f"pass@{k}": _value(one.pass_at, k) for k in ks} for one in found]
-        yield Grid("pass_at_k", rows)
+    if found := measures(report.rows):
+        ks = sorted({k for one in found for k in one.pass_at})
+        yield Grid(
+            "pass_at_k",
+            [
+                {"agent": one.name, **{f"pass@{k}": _value(one.pass_at, k) for k in ks}, "flops": one.flops}
+                for one in found
+            ],
+        )
+    if curves := areas(report.rows):
+        yield Grid("areas", [{"agent": name, "area": area} for name, area in curves.items()])
+    if report.profile:
+        parts = list(dict.fromkeys(part for seconds in report.profile.values() for part in seconds))
+        yield Grid(
+            "profile",
+            [
+                {"agent": agent, **{f"{part}_s": seconds.get(part) for part in parts}}
+                for agent, seconds in report.profile.items()
+            ],
+        )
     yield Grid("problems", [_problem(row) for row in report.rows])
 
 
@@ -61,7 +80,7 @@ def _result(summary: AgentSummary) -> dict[str, Cell]:
         "tokens_used": summary.mean(usage.tokens),
         "calls_used": summary.mean(usage.calls),
         "executions_used": summary.mean(usage.executions),
-        "seconds_used": summary.mean(usage.seconds) if summary.timed else None,
+        "latency_s": summary.mean(usage.seconds) if summary.timed else None,
     }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
+from _socket import AF_UNIX, SOCK_STREAM, socket
 
 from o1coder_gym.sandbox.confinement.kernel import prctl, syscall
 
@@ -17,28 +19,47 @@ As many ids below each space are for the zygotes of these users.
 """
 
 
-def private_uid() -> int | None:
-    """Returns a user id that no other live zygote of this machine takes; None if no such id is mapped.
+_CLAIM = "\0o1coder_gym user {}"
+"""Abstract name of the socket that stands for a user id: the kernel gives it to one process at a time, and
+takes it back when that ends."""
+_claims: list[socket] = []
 
-    The one of its overseer is mapped, too.
+
+def private_uid() -> int | None:
+    """Claims a user id that no other live zygote of this machine has; None if no such ids are mapped.
+
+    The one of its overseer is mapped, too. Where to look first is drawn: zygotes in other containers, whose
+    claims are not seen from here, count their processes under other ids, and ids soon used again are rare.
     """
     for first, count in UID_SPACES:
-        # 2^22 is the largest pid_max of the kernel, so in the first space each process id has a user id of
-        # its own; in the small one ids repeat after 10,000.
-        uid = first + os.getpid() % count
-        if _is_mapped(uid) and _is_mapped(uid - count):
-            return uid
+        if not _are_mapped(range(first - count, first + count)):
+            continue
+        start = int.from_bytes(os.urandom(4))
+        ids = (first + (start + step) % count for step in range(count))
+        return next(filter(_claim, ids), None)
     return None
 
 
-def _is_mapped(uid: int) -> bool:
-    """Whether a user id exists in this user namespace."""
+def _claim(uid: int) -> bool:
+    """Takes a user id for as long as this process lives; returns whether it was free."""
+    claim = socket(AF_UNIX, SOCK_STREAM)
+    try:
+        claim.bind(_CLAIM.format(uid))
+    except OSError as error:
+        claim.close()
+        return error.errno != errno.EADDRINUSE  # without such names the draw has to do
+    _claims.append(claim)
+    return True
+
+
+def _are_mapped(ids: range) -> bool:
+    """Whether user ids exist in this user namespace, within one range of it."""
     try:
         with open("/proc/self/uid_map") as lines:
             ranges = [tuple(map(int, line.split())) for line in lines]
     except OSError:
         return True  # no user namespaces
-    return any(first <= uid < first + count for first, _, count in ranges)
+    return any(first <= ids[0] and ids[-1] < first + count for first, _, count in ranges)
 
 
 def switch_user(uid: int, *, keep_file_access: bool) -> None:

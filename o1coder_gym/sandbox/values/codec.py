@@ -7,9 +7,10 @@ This file is also imported by the zygote as a top-level module, so it uses the s
 Plain JSON stands for None, bool, str, float, list and ints below 2**63; all else is an object of one
 tag: ``i`` int (hex) · ``t`` tuple · ``s`` set · ``z`` frozenset · ``d`` dict (list of pairs) · ``b`` bytes
 (hex) · ``B`` bytearray · ``c`` complex · ``f`` Fraction · ``m`` Decimal · ``q`` deque · ``r`` range · ``g``
-what an iterator yields · ``y`` builtin type (name) · ``D`` date or time (class, fields) · ``n`` numpy bool
-``a`` numpy array (type, shape, lists) · ``k`` mapping of `collections` (class, pairs, factory) · ``h`` handle
-(a number) · ``G`` handle of an iterator · ``p`` function of the tester (a number).
+what an iterator yields · ``v`` keys of a dict · ``w`` its items · ``y`` builtin type (name) · ``D`` date or
+time (class, fields) · ``n`` numpy bool · ``a`` numpy array (type, shape, lists) · ``k`` mapping of
+`collections` (class, pairs, factory) · ``h`` handle (a number) · ``G`` handle of an iterator · ``co`` of a
+coroutine · ``ag`` of an asynchronous generator · ``p`` function of the tester (a number).
 Equal values of plain types have equal texts, which lets a comparison end at the bytes.
 """
 
@@ -21,7 +22,14 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType
+from types import (
+    AsyncGeneratorType,
+    BuiltinFunctionType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+)
 from typing import Any
 
 MAX_DEPTH = 100
@@ -105,13 +113,13 @@ def encode(
     """Writes a value of builtin, numeric or numpy type as tagged JSON text.
 
     Subclasses count as their builtin base and are read by the methods of that base; overridden methods
-    are never called. Generators, other iterators and dict views are consumed and written as their items.
+    are never called. Generators and other iterators are consumed and written as their items.
 
     Args:
         value: The value to write.
         handles: Table for objects without an encoding; None makes such objects an error.
         ports: Table for functions that the other side may call; None treats them as objects.
-        lazy: Hands iterators out as handles, to be advanced one item at a time.
+        lazy: Hands iterators and coroutines out as handles, to be advanced one item at a time.
         exact: Refuses what would not decode to the same type, such as instances of subclasses.
 
     Returns:
@@ -318,6 +326,8 @@ class _Encoder:
         kind = type(value)
         if isinstance(value, Handle):
             return {"h": value.number}
+        if kind in _VIEWS:
+            return {_VIEWS[kind]: self.items(value, depth)}
         # Behind handles: the tester's `RemoteIterator` can be looped over too, and must not be run here.
         if kind in _ITERATORS or kind.__module__ == "itertools" or _is_only_iterable(kind):
             return self.iterator(value, depth)
@@ -333,7 +343,8 @@ class _Encoder:
         if self.ports is not None and kind in _FUNCTIONS:
             return {"p": self.ports.number(value)}
         if self.handles is not None:
-            return {"h": self.handles.number(value)}
+            tag = _AWAITED.get(kind, "h") if self.lazy else "h"
+            return {tag: self.handles.number(value)}
         raise TypeError(f"a value of type {kind.__name__} cannot be judged")
 
 
@@ -371,11 +382,14 @@ _RARE_WRITERS = (
 )
 """For classes of modules that few programs load, and whose memory would burden each child."""
 _BASES = tuple(_WRITERS)
+_AWAITED = {CoroutineType: "co", AsyncGeneratorType: "ag"}
 _FUNCTIONS = {FunctionType, BuiltinFunctionType, MethodType, partial}
 _TYPES = {kind.__name__: kind for kind in (bool, *_BASES[:11], type(None), object)}
+_VIEWS = {type({}.keys()): "v", type({}.items()): "w"}
+"""They have an order, and equal sets."""
 _ITERABLES = ([], reversed([]), (), "", set(), range(0), {}, {}.values(), {}.items())
-_ITERATORS = {GeneratorType, map, filter, zip, enumerate, reversed, type({}.keys())}
-_ITERATORS |= {type({}.values()), type({}.items()), *(type(iter(source)) for source in _ITERABLES)}
+_ITERATORS = {GeneratorType, map, filter, zip, enumerate, reversed, type({}.values())}
+_ITERATORS |= {type(iter(source)) for source in _ITERABLES}
 
 
 def _rebuild(tree: Any, handles: HandleTable | None, make: Callable[[str, int], Any] | None) -> Any:
@@ -396,7 +410,7 @@ def _rebuild(tree: Any, handles: HandleTable | None, make: Callable[[str, int], 
             return complex(*body)
         case "y":
             return _TYPES[body]
-        case "h" | "G" | "p":
+        case "h" | "G" | "co" | "ag" | "p":
             if handles is not None and tag != "p":
                 return handles.value(int(body))
             return make(tag, int(body)) if make is not None else _handle(tag, int(body))
@@ -455,6 +469,10 @@ def _of_items(tag: str, items: list[Any]) -> Any:
             return set(items)
         case "z":
             return frozenset(items)
+        case "v":
+            return dict.fromkeys(items).keys()
+        case "w":
+            return dict(items).items()
         case "g":
             return iter(items)
         case "q":

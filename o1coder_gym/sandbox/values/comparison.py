@@ -192,7 +192,7 @@ class Equality:
         """Whether two tagged values other than numbers are equal."""
         ((tag, body),) = expected.items()
         ((got_tag, got_body),) = got.items()
-        # A set and a frozenset are equal in Python, and so are bytes and a bytearray.
+        # A set, a frozenset and a view of a dict are equal in Python, and so are bytes and a bytearray.
         if tag in _SETS:
             return got_tag in _SETS and self._matched(_list(got_body), _list(body), self.key, self.trees)
         if tag in _BYTES:
@@ -281,7 +281,7 @@ class Equality:
             return (type(tree).__name__, tree if type(tree) is str else "")
         ((tag, body),) = tree.items()
         match tag:
-            case "s" | "z":
+            case "s" | "z" | "v" | "w":
                 return ("set", *sorted(map(self.key, _list(body))))
             case "d":
                 keys = [(self.key(name), self.key(item)) for name, item in _pairs(body)]
@@ -294,7 +294,7 @@ PYTHON_EQUALITY = Equality(0.0, strict=False)
 """``==`` on data."""
 
 
-_SETS, _BYTES = ("s", "z"), ("b", "B")
+_SETS, _BYTES = ("s", "z", "v", "w"), ("b", "B")
 
 
 def _as_list(tree: Tree) -> Tree:
@@ -407,6 +407,7 @@ def _tagged_pieces(tag: str, body: Tree) -> Iterator[str]:
             yield f"Decimal('{coefficient}E{exponent}')"
         case _:
             names = {"z": "frozenset", "f": "Fraction", "q": "deque", "r": "range", "g": "iterator"}
+            names |= {"v": "dict_keys", "w": "dict_items"}
             yield from _listed(names.get(tag, "?") + "(", body, ")")
 
 

@@ -115,7 +115,7 @@ def _truth(tree: Tree) -> bool:
         return bool(tree)
     ((tag, body),) = tree.items()
     match tag:
-        case "t" | "s" | "z" | "d" | "b" | "q":
+        case "t" | "s" | "z" | "v" | "w" | "d" | "b" | "q":
             return len(body) > 0
         case "r":
             return len(range(*body)) > 0
@@ -138,7 +138,7 @@ def _items(tree: Tree, longest_range: int = 0) -> list[Tree]:
         return list(tree)
     if type(tree) is dict and len(tree) == 1:
         ((tag, body),) = tree.items()
-        if tag in ("t", "s", "z", "q", "g") and type(body) is list:
+        if tag in ("t", "s", "z", "v", "w", "q", "g") and type(body) is list:
             return body
         if tag == "d":
             return [key for key, _ in body]

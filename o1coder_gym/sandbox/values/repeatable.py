@@ -17,7 +17,10 @@ _MODULES = set(
     """.split()  # noqa: SIM905 - as a list it is a page
 )
 """Modules that keep nothing of a program, unless it says one of the words below."""
-_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([\w., \t]+))", re.MULTILINE)
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b[ \t]*(\([^)]{0,2000}\)|[^\n;]*)|import[ \t]+([\w., \t]+))",
+    re.MULTILINE,
+)
 _IMPORTS = re.compile(r"\bimport\b|__import__|importlib")
 _LASTING = re.compile(
     r"""\b(?:
@@ -29,9 +32,10 @@ _LASTING = re.compile(
     re.VERBOSE,
 )
 """What lasts longer than a run of a program."""
+_NAME = re.compile(r"\w+")
 _STREAM = re.compile(r"\bsys\.(?:stdin|stdout|stderr)\s*=(?!=)")
-_SET = re.compile(r"\b(\w+)\.\w+[ \t]*(?:[-+*/%@&|^<>]{1,2})?=(?!=)")
-"""An attribute that is set; of a module it lasts, but for the streams."""
+_SET = re.compile(r"(?<![\w.])(\w+)(?:\.\w+)+[ \t]*(?:[-+*/%@&|^<>]{1,2})?=(?!=)")
+"""An attribute that is set; of what was imported it lasts, but for the streams."""
 
 
 @lru_cache(maxsize=256)
@@ -46,7 +50,10 @@ def repeatable(source: bytes, prelude: bytes = b"") -> bool:
         return False
     if "numpy" in text and "random" in text:  # its stream of numbers would go on; that of random is renewed
         return False
-    imports = [name.split() for one, several in found for name in (several.split(",") if several else [one])]
+    imports = [
+        name.split() for one, _, several in found for name in (several.split(",") if several else [one])
+    ]
     bound = {name for words in imports for name in (words[0].partition(".")[0], words[-1]) if words}
+    bound.update(name for _, names, _ in found for name in _NAME.findall(names))
     modules = {words[0] for words in imports if words}
     return modules <= _MODULES and bound.isdisjoint(_SET.findall(text))

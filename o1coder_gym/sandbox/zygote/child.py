@@ -131,8 +131,8 @@ def _run_main(source: bytes, prelude: bytes) -> int:
     threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
     atexit._run_exitfuncs()
     streams.flush()
-    if streams.forget(sys.modules["__main__"].__dict__, source):
-        streams.flush()
+    streams.forget(sys.modules["__main__"].__dict__, source)
+    streams.flush()
     return status
 
 

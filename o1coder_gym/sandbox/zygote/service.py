@@ -1,7 +1,8 @@
 """The candidate's end of the line to a tester: does with the program what the tester asks, in turn.
 
 Questions: ``call`` a function by name · ``name`` something by name · ``object`` call an object · ``get`` an
-attribute of one · ``next`` of an iterator · ``operate`` on objects as an operator does · ``ping``.
+attribute of one · ``next`` of an iterator · ``await`` a coroutine · ``anext`` of an asynchronous generator ·
+``operate`` on objects as an operator does · ``ping``.
 Answers: ``v`` a value, with the arguments as they are now where they changed · ``e`` an exception · ``stop``
 the end of an iterator · ``class`` an exception class · ``none``.
 While a question is open the program may in turn ask for a function of the tester: ``back``.
@@ -11,12 +12,15 @@ from __future__ import annotations
 
 import builtins
 import operator
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 from o1coder_gym.sandbox.values.codec import HandleTable, decode, encode
 from o1coder_gym.sandbox.wire import receive_fields, send_fields
 from o1coder_gym.sandbox.zygote.program import describe, find_entry
+
+if TYPE_CHECKING:
+    import asyncio
 
 _MESSAGE_BYTES = 64 << 20
 _MESSAGE_CHARS = 1000
@@ -57,6 +61,7 @@ class Service:
         self._entries = {entry_point: find_entry(namespace, entry_point)} if entry_point else {}
         self._handles = HandleTable()
         self._port = port
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def serve(self) -> None:
         """Answers until the tester hangs up."""
@@ -80,6 +85,11 @@ class Service:
                     return self._value(getattr(self._handles.value(int(target)), texts[0].decode()))
                 case b"next":
                     return self._next(int(target))
+                case b"await":
+                    return self._value(self._awaited(self._handles.value(int(target))))
+                case b"anext":
+                    item = self._awaited(_step(self._handles.value(int(target))))
+                    return (b"stop",) if item is _END else self._value(item)
                 case b"operate":
                     operands = decode(texts[0].decode(), self._handles, self._back)
                     return self._value(_OPERATORS[target.decode()](*operands))
@@ -123,6 +133,14 @@ class Service:
                 raise
         return self._value(iter(iterator))  # an iterable: its iterator takes its place
 
+    def _awaited(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Runs a coroutine to its end, all of a program's in one event loop."""
+        if self._loop is None:
+            import asyncio  # where it is needed: few programs do
+
+            self._loop = asyncio.new_event_loop()
+        return self._loop.run_until_complete(coroutine)
+
     def _value(self, value: Any) -> Sequence[bytes]:
         """Returns the answer that is a value."""
         return (b"v", encode(value, self._handles, lazy=True).encode())
@@ -153,6 +171,14 @@ class Service:
             return decode(reply[1].decode(), self._handles, self._back)
 
         return function
+
+
+async def _step(items: AsyncIterator[Any]) -> Any:
+    """Returns the next item of an asynchronous iterator, `_END` behind the last."""
+    return await anext(items, _END)
+
+
+_END = object()
 
 
 def builtin_kind(classes: str) -> type[Exception]:

@@ -29,7 +29,11 @@ _STANDARD = (
     ("stderr", "w", "backslashreplace"),
 )
 """Names, modes and ways with what is no UTF-8."""
-_FINALIZERS = (b"__del__", b"finalize", b"weakref", b"open(1")
+_FINALIZERS = (
+    *(b"__del__", b"__exit__", b"finalize", b"finally", b"weakref"),
+    *(b"open(1", b"fdopen(", b"fileno()", b"FileIO("),
+)
+"""Words of programs that print at their very end: by finalizers, suspended generators, files of their own."""
 
 
 def prepare() -> None:
@@ -89,10 +93,10 @@ def content(file: int) -> bytes:
 
 def offer(source: bytes) -> None:
     """Gives a program what it names and the new root has not: streams by their paths, its own source."""
-    if b"/dev/" in source or b"/proc/self/fd/" in source:
+    if b"dev" in source or b"/proc/self/fd/" in source:
         io.open = builtins.open = _by_path(builtins.open)
         os.open = _by_path(os.open)
-    if b"__file__" in source:
+    if b"__file__" in source or b"argv" in source:
         with contextlib.suppress(OSError), open(PLACE, "wb") as file:
             file.write(source)
     if b"inspect" in source:
@@ -123,18 +127,22 @@ def flush() -> None:
             stream.flush()  # pyright: ignore[reportOptionalMemberAccess]
 
 
-def forget(namespace: dict[str, Any], source: bytes) -> bool:
-    """Lets go of what a program holds, so that its files and finalizers end; returns whether they may print.
+def forget(namespace: dict[str, Any], source: bytes) -> None:
+    """Lets go of what a program holds, so that its files and finalizers end.
 
     Where there are finalizers that is done as the interpreter does it: private names first, then all others
     in the order of their definition, so that a finalizer still finds what was defined after it.
     """
     if not any(word in source for word in _FINALIZERS):
         namespace.clear()
-        return False
+        return
     for private in (True, False):
         for name in list(namespace):
             if (name[:1] == "_" and name[:2] != "__") is private and name != "__builtins__":
                 namespace[name] = None
+    # A file in a cycle, as of a class, may be collected behind the descriptor that it writes to.
+    for file in gc.get_objects():
+        if type(file) in (io.TextIOWrapper, io.BufferedWriter):
+            with contextlib.suppress(ValueError, OSError):
+                file.flush()
     gc.collect()
-    return True

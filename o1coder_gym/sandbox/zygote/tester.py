@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from o1coder_gym.sandbox.values.codec import Handle, HandleTable, decode, encode
@@ -38,7 +38,7 @@ _MOST_CLASSES = 20
 _MUTABLE = (list, tuple, deque, set, dict, bytearray)
 _MOST_KEPT = 500
 _MUCH = 50
-_RARE = (b'"a"', b'"k"', b'"p"', b'"D"')
+_RARE = (b'"a"', b'"k"', b'"p"', b'"D"', b'"co"', b'"ag"')
 """Containers in what a program returned, and tags, with which it may have made what cannot be handed over."""
 
 
@@ -149,7 +149,10 @@ class Line:
     def _answer(self, question: Fields) -> tuple[Any, list[bytes]]:
         """Returns the value that is the answer to a question, and what comes with it."""
         kind, *fields = self._exchange(question)
-        if kind == b"stop" and question[0] == b"next":  # of a call it would end the test's own loop
+        if kind == b"stop" and question[0] in (
+            b"next",
+            b"anext",
+        ):  # of a call it would end the test's own loop
             raise StopIteration
         try:
             if kind == b"v":
@@ -209,7 +212,7 @@ class Line:
         """Returns what stands in the test for something of the program."""
         if tag == "p":  # a function of the test that comes back
             return self._ports.value(number)
-        return RemoteIterator(number, self) if tag == "G" else RemoteObject(number, self)
+        return _STAND_INS.get(tag, RemoteObject)(number, self)
 
     def _exception_class(self, classes: str) -> type[Exception]:
         """Returns what stands for an exception class of the program, from its line of descent."""
@@ -305,6 +308,29 @@ class RemoteIterator(Handle):
             self._live = item  # of an iterable that is no iterator
             return next(self)
         return item
+
+
+async def _remote_coroutine(number: int, line: Line) -> Any:
+    """Stands for a coroutine of the program, which runs in its own process, to its end."""
+    return line.ask(b"await", str(number))
+
+
+async def _remote_items(number: int, line: Line) -> AsyncIterator[Any]:
+    """Stands for an asynchronous generator of the program."""
+    while True:
+        try:
+            item = line.ask(b"anext", str(number))
+        except StopIteration:
+            return
+        yield item
+
+
+_STAND_INS: dict[str, Callable[[int, Line], Any]] = {
+    "G": RemoteIterator,
+    "co": _remote_coroutine,
+    "ag": _remote_items,
+}
+"""By tag; of other objects a `RemoteObject`."""
 
 
 class _Names(dict[str, Any]):

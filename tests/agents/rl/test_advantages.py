@@ -47,13 +47,29 @@ def test_returns_are_the_sums_of_dense_rewards(
 
 
 def test_advantages_by_hand() -> None:
-    # first steps 0.9, 0.5, 0.1: mean 0.5; second 0.6 and 0.2: mean 0.4; third: one alone, compared with 0.5
-    # all six: mean 13/30, Σ of squares 1.56, σ² = (1.56 − 6·(13/30)²) / 5 = 0.0866…
-    scale = math.sqrt((1.56 - 6 * (13 / 30) ** 2) / 5) + STABILISER
-    found = step_advantages([(0.9, 0.6), (0.5, 0.2, 0.3), (0.1,)], 3, gap=0.4)
-    expected = [[0.4, 0.2], [0.0, -0.2, -0.2], [-0.4]]
+    # first steps 0.9, 0.5, 0.4: mean 0.6; second 0.6 and 0.2: mean 0.4; a third has no peer: φ, 0.5 less 0.6
+    # all six: mean 29/60, Σ of squares 1.71, σ² = (1.71 − 6·(29/60)²) / 5 = 0.0616…
+    scale = math.sqrt((1.71 - 6 * (29 / 60) ** 2) / 5) + STABILISER
+    found = step_advantages([(0.9, 0.6), (0.5, 0.2, 0.3), (0.4,)], 3, gap=0.4)
+    expected = [[0.3, 0.2], [-0.1, -0.2, -0.1], [-0.2]]
     for row, wanted in zip(found, expected, strict=True):
         assert row == pytest.approx([value / scale for value in wanted])
+
+
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+def test_a_longer_episode_of_equal_reward_is_not_blamed_for_its_length(outcome: float) -> None:
+    # γ = 1 and marks of 0.8: φ = R/2 + 0.4 at any length, G_2 = G_3 = … = R/2
+    returns = [step_returns(outcome, (0.8,) * length, 0.5, 1.0) for length in (2, 2, 4)]
+    assert returns[2] == pytest.approx((outcome / 2 + 0.4, *[outcome / 2] * 3))
+    for row in step_advantages(returns, 3, gap=0.5):
+        assert row == pytest.approx([0.0] * len(row))
+
+
+def test_rewards_of_unknown_scale_have_no_floor() -> None:
+    small = step_advantages([(0.01,), (0.03,)], 2, gap=0.0)
+    assert small[1] == pytest.approx([0.01 / (0.02 / math.sqrt(2) + STABILISER)])
+    assert step_advantages([(1.0,), (3.0,)], 2, gap=0.0)[1] == pytest.approx(small[1], abs=0.01)
+    assert step_advantages([(0.01,), (0.03,)], 2, gap=0.5)[1][0] < 0.03
 
 
 def test_without_process_rewards_and_at_equal_length_they_are_those_of_grpo() -> None:

@@ -94,7 +94,11 @@ def test_a_round_goes_on_as_it_was_begun(
     assert (resumed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
-def test_imitation_adds_the_likelihood_of_the_better_step(weights: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows_at_once", [1, 2])
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_imitation_adds_the_likelihood_of_the_better_steps(
+    weights: Path, tmp_path: Path, rows_at_once: int, lora_rank: int
+) -> None:
     import torch
 
     from o1coder_gym.agents.rl.dpo import pair_tokens, train_dpo
@@ -102,14 +106,21 @@ def test_imitation_adds_the_likelihood_of_the_better_step(weights: Path, tmp_pat
     from o1coder_gym.policies.token_text import TokenText
 
     model, tokenizer = load_weights(weights, "float32")
-    logs: list[float] = []
+    means, lengths = [], []
     for row in pair_tokens(TokenText(tokenizer), PSEUDOCODE, {"p": PROBLEM}, PAIRS):
         ids, start = row["prompt_ids"] + row["chosen_ids"], len(row["prompt_ids"])
         with torch.no_grad():
             table = model(torch.tensor([ids])).logits[0].log_softmax(-1)
-        logs += [table[place - 1, ids[place]].item() for place in range(start, len(ids))]
-    train_dpo(str(weights), DATA, tmp_path, replace(settings(), imitation=0.5), step_format=PSEUDOCODE)
-    assert losses_of(tmp_path)[0] == pytest.approx(math.log(2) - 0.5 * sum(logs) / len(logs), abs=1e-3)
+        logs = [table[place - 1, ids[place]].item() for place in range(start, len(ids))]
+        means.append(sum(logs) / len(logs))
+        lengths.append(len(logs))
+    # a mean over pairs, whatever stands in one forward pass; over tokens it would be another number
+    wanted = math.log(2) - 0.5 * sum(means) / 2
+    over_tokens = sum(mean * length for mean, length in zip(means, lengths, strict=True)) / sum(lengths)
+    assert wanted != pytest.approx(math.log(2) - 0.5 * over_tokens, abs=2e-4)
+    chosen = replace(settings(), imitation=0.5, rows_at_once=rows_at_once, lora_rank=lora_rank)
+    train_dpo(str(weights), DATA, tmp_path, chosen, step_format=PSEUDOCODE)
+    assert losses_of(tmp_path)[0] == pytest.approx(wanted, abs=2e-4)
     with pytest.raises(UsageError, match="imitation must be at least 0"):
         replace(settings(), imitation=-1.0)
 

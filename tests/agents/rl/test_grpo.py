@@ -276,13 +276,16 @@ def test_settings_that_make_no_sense_are_refused(settings: RLSettings, process: 
         train_policy("any", process, ["one"], tmp_path, settings, step_format=PSEUDOCODE)
 
 
+@pytest.mark.parametrize("credit", ["step", "outcome"])
 def test_a_judge_that_failed_gives_no_reward(
-    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path, credit: str
 ) -> None:
+    import torch
+
     from o1coder_gym.agents.rl.data_order import batch_problems
 
     honest = process.advance
-    trainer = trainer_for(weights, process, settings, tmp_path)
+    trainer = trainer_for(weights, process, replace(settings, credit=credit), tmp_path)
     first, _ = batch_problems(process.task_ids, 2, 0, settings.seed)
 
     def failing(pairs: Any, /) -> list[Transition]:
@@ -294,7 +297,49 @@ def test_a_judge_that_failed_gives_no_reward(
     process.advance = failing
     batch = trainer._generate_and_score_completions(INPUTS)
     assert batch["advantages"][:4].abs().sum() == 0
-    assert batch["advantages"][4:].abs().sum() > 0
+    assert batch["advantages"][4:].abs().sum() > 0 or credit == "outcome"  # all of these fail alike
+    # nor is it in the mean of the loss, nor held to the reference: the loss is that of the judged half
+    assert batch["num_items_in_batch"] == sum(one.episode.tokens for one in trainer.scored[4:])
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weight in trainer.model.parameters():
+            weight.add_(0.02 * torch.randn_like(weight))
+    judged = {name: value if value.dim() == 0 else value[4:] for name, value in batch.items()}
+    whole, half = (trainer._compute_loss(trainer.model, part).item() for part in (batch, judged))
+    assert whole == pytest.approx(half, rel=1e-4)
+    assert abs(whole) > 1e-6
+
+
+@pytest.mark.parametrize(("credit", "worth"), [("step", 0.3), ("phi", 0.3), ("outcome", 1.0)])
+def test_a_success_is_worth_what_it_adds_to_the_reward(
+    settings: RLSettings, tmp_path: Path, credit: Any, worth: float
+) -> None:
+    from o1coder_gym.agents.rl.credit import worth_of_success
+
+    settings = replace(settings, credit=credit, alpha="0.3")
+    assert worth_of_success(settings, 0) == pytest.approx(worth)
+    assert worth_of_success(replace(settings, tau_pass=0.75, tau_fail=0.25), 0) == pytest.approx(worth / 2)
+    own = tmp_path / "own.py"
+    own.write_text("def pay(evidence):\n    return 0.001\n")
+    assert worth_of_success(replace(settings, reward=f"{own}:pay"), 0) == 0.0  # nobody knows
+
+
+def test_a_batch_is_shown_no_tokens_of_earlier_ones(weights: Path, process: Any) -> None:
+    from o1coder_gym.agents.rl.actor import Actor
+    from o1coder_gym.models.checkpoints import load_weights
+    from o1coder_gym.types import State
+
+    model, tokenizer = load_weights(weights, "float32")
+    actor = Actor(model, tokenizer, PSEUDOCODE)
+    problem, state = process.problem("one"), State("one")
+    usual = actor.policy.prompt_ids(problem, state)
+    actor.policy.forget()
+    actor.policy._remember(problem, state, (1, 2))  # as an earlier batch had sampled its steps
+    for number in range(5000):  # a batch is remembered whole
+        actor.policy._remember(problem, State(f"{number}"), (3,))
+    assert actor.policy.prompt_ids(problem, state) == (1, 2)
+    actor.refresh(model)
+    assert actor.policy.prompt_ids(problem, state) == usual
 
 
 def judge_failed(found: Transition) -> Transition:

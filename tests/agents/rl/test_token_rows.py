@@ -1,18 +1,32 @@
 """Every sampled token is in the row of its episode, with its step; the loss of a batch by hand."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from o1coder_gym.agents.rl.advantages import STABILISER
 from o1coder_gym.agents.rl.episodes import Episode, token_row
 from o1coder_gym.agents.rl.settings import RLSettings
-from o1coder_gym.agents.rl.token_rows import RowBuilder, TokenRow, parent_table
+from o1coder_gym.agents.rl.token_rows import Sample, TokenRow, parent_table, row_of
 from o1coder_gym.policies import Completion, HFEngine, LanguageModelPolicy
-from o1coder_gym.steps.formats import PSEUDOCODE
-from o1coder_gym.types import PolicyRequest, Proposal, Sampling, State
+from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, load_format
+from o1coder_gym.types import (
+    ActionType,
+    CaseResult,
+    Outcome,
+    PolicyRequest,
+    Problem,
+    Proposal,
+    Sampling,
+    State,
+    Step,
+    Transition,
+    Verdict,
+)
 from tests.agents.rl.trainers import trainer_for
 
 pytest.importorskip("trl")
@@ -20,12 +34,13 @@ pytest.importorskip("trl")
 INPUTS = [{"prompt": slot} for slot in ("0", "1") for _ in range(4)]
 
 
-def row_of(*steps: tuple[list[int], list[int]]) -> TokenRow:
+def joined(*steps: tuple[list[int], list[int]]) -> TokenRow:
     """Returns a row of (sampled, shown to the next step)."""
-    row = RowBuilder((7, 8))
-    for index, (sampled, shown) in enumerate(steps):
-        row.add_step(index, sampled, [-float(token) for token in sampled], shown)
-    return row.built()
+    shown, samples = (7, 8), []
+    for sampled, then in steps:
+        samples.append(Sample(shown, tuple(sampled), tuple(-float(token) for token in sampled)))
+        shown += tuple(then)
+    return row_of(samples)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +59,7 @@ def row_of(*steps: tuple[list[int], list[int]]) -> TokenRow:
     ],
 )  # fmt: skip
 def test_rows_by_hand(steps: Any, ids: list[int], step_of: list[int], parents: list[int]) -> None:
-    row = row_of(*steps)
+    row = joined(*steps)
     assert row.prompt_ids == (7, 8)
     assert row.completion_ids == tuple(ids)
     assert row.step_of == tuple(step_of)
@@ -53,12 +68,23 @@ def test_rows_by_hand(steps: Any, ids: list[int], step_of: list[int], parents: l
     assert [row.logprobs[place] for place in learned] == [-float(ids[place]) for place in learned]
 
 
+def test_prompts_that_were_encoded_anew_are_branches() -> None:
+    # 1 2 was sampled, and the next prompt has 12 there; the last one joins the end of the question as well
+    first = Sample((7, 8), (1, 2), (-1.0, -2.0))
+    row = row_of([first, Sample((7, 8, 12, 3), (5,), (-5.0,)), Sample((7, 81, 3), (6,), (-6.0,))])
+    assert row.prompt_ids == (7,)
+    assert row.completion_ids == (8, 1, 2, 12, 3, 5, 81, 3, 6)
+    assert row.step_of == (-1, 0, 0, -1, -1, 1, -1, -1, 2)
+    assert row.parents == (-1, 0, 1, 0, 3, 4, -1, 6, 7)
+    assert row.logprobs == (0.0, -1.0, -2.0, 0.0, 0.0, -5.0, 0.0, 0.0, -6.0)
+
+
 def test_a_token_attends_to_what_it_was_sampled_after() -> None:
     import torch
 
     from o1coder_gym.models.shared_prefixes import grow
 
-    row = row_of(([1, 9], [1, 3]), ([5], [5]))  # prompt 7 8, then 1 9* 3 5
+    row = joined(([1, 9], [1, 3]), ([5], [5]))  # prompt 7 8, then 1 9* 3 5
     ids = torch.tensor([[0, *row.prompt_ids, *row.completion_ids, 0]])  # one place of padding on each side
     mask = torch.tensor([[0, 1, 1, 1, 1, 1, 1, 0]])
     forest = grow(ids, mask, parent_table([row], 5))
@@ -141,6 +167,45 @@ def test_the_loss_of_a_batch_token_by_token(
     assert any(grad.abs().max() > 1e-4 for grad in mine.values())
 
 
+def test_the_reference_sees_what_each_token_was_sampled_after(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    import torch
+
+    trainer = trainer_for(weights, process, replace(settings, beta=0.1), tmp_path)
+    texts = ["bd", "ab", "bdf"]  # each but the last ended by an end of the text: two branches
+    episodes = [by_hand(process, trainer, task, texts, True) for task in ("one", "two") for _ in range(4)]
+    trainer._sampler.sample = lambda *_: episodes
+    batch = trainer._generate_and_score_completions(INPUTS)
+    learned = batch["completion_mask"] * batch["tool_mask"] == 1
+    with torch.no_grad():
+        own = trainer._likelihoods(batch)
+    # nothing is learned yet: the policy is its own reference, and no token has a KL
+    assert torch.allclose(batch["ref_per_token_logps"][learned], own[learned], atol=1e-4)
+
+
+def test_a_reward_of_your_own_is_one_advantage_an_episode(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("def pay(evidence):\n    return 0.01 * len(evidence.process) ** 2\n")
+    trainer = trainer_for(weights, process, replace(settings, reward=f"{own}:pay"), tmp_path)
+    texts = [["b", "a", "b"], ["b", "a"], ["b"], ["a", "b", "b"]]
+    episodes = [by_hand(process, trainer, task, one, True) for task in ("one", "two") for one in texts]
+    trainer._sampler.sample = lambda *_: episodes
+    batch = trainer._generate_and_score_completions(INPUTS)
+    found = [
+        {value for value, step in zip(row, one.row.step_of, strict=False) if step >= 0}
+        for one, row in zip(trainer.scored, batch["advantages"].tolist(), strict=True)
+    ]
+    rewards = [0.09, 0.04, 0.01, 0.09] * 2  # mean 0.0575, Σ of squared deviations 2·0.004675 over 7
+    sigma = math.sqrt(2 * 0.004675 / 7) + STABILISER
+    assert [len(one) for one in found] == [1] * 8
+    assert [one.pop() for one in found] == pytest.approx(
+        [(one - 0.0575) / sigma for one in rewards], rel=1e-4
+    )
+
+
 def test_two_episodes_of_one_step_in_other_tokens_keep_their_own(weights: Path, process: Any) -> None:
     policy = LanguageModelPolicy(HFEngine.from_name(str(weights)), PSEUDOCODE)
     text = policy.engine._ready()[0].text  # pyright: ignore[reportAttributeAccessIssue]
@@ -217,6 +282,68 @@ def test_a_policy_that_ends_its_text_at_once_learns_not_to(
     assert first_end(model, prompts, end) < before - 0.3
 
 
+class OneTurn:
+    """An episode of one step, which passes iff it says anything."""
+
+    task_ids = ("one", "two", "three")
+
+    def __init__(self, step_format: StepFormat) -> None:
+        self.format = step_format
+
+    def problem(self, task_id: str, /) -> Problem:
+        return Problem(task_id, f"count to {task_id}", "f")
+
+    def initial(self, task_id: str, /) -> State:
+        return State(task_id)
+
+    def advance(self, pairs: Sequence[tuple[State, str]], /) -> list[Transition]:
+        return [self._one(state, action) for state, action in pairs]
+
+    def _one(self, state: State, action: str) -> Transition:
+        opening = self.format.prompt(self.problem(state.problem_id), state).opening
+        outcome = Outcome.PASS if action.removeprefix(opening) else Outcome.WRONG_ANSWER
+        passed = float(outcome is Outcome.PASS)
+        terms = {"process": 0.0, "compile": 1.0, "pass": passed, "value": passed}
+        verdict = Verdict(outcome, (CaseResult(outcome),))
+        after = state.then(Step(ActionType.CODE, action))
+        return Transition(after, passed, True, False, verdict=verdict, reward_terms=terms)
+
+
+@pytest.mark.parametrize("step_format", ["pseudocode", "functions", "vanilla"])
+@pytest.mark.parametrize("credit", ["step", "phi", "outcome"])
+def test_an_end_at_once_is_learned_in_every_format(
+    weights: Path, settings: RLSettings, tmp_path: Path, step_format: str, credit: str
+) -> None:
+    import torch
+
+    form = load_format(step_format)
+    process = OneTurn(form)
+    settings = replace(settings, credit=credit, beta=0.0, alpha="1.0")
+    trainer = trainer_for(weights, process, settings, tmp_path, form)
+    policy, model = trainer._sampler.policy, trainer.model
+    end = policy.engine._ready()[0].text.tokenizer.eos_token_id
+    episodes = [ended(process, policy, task, said, end) for task in ("one", "two") for said in ("", "b") * 2]
+    trainer._sampler.sample = lambda *_: episodes
+    batch = trainer._generate_and_score_completions(INPUTS)
+    assert [one.row.completion_ids for one in trainer.scored[::2]] == [(end,)] * 4
+    assert [one.row.step_of for one in trainer.scored[::2]] == [(0,)] * 4
+    prompts = [torch.tensor([trainer.scored[place].row.prompt_ids]) for place in (0, 4)]
+    before = first_end(model, prompts, end)
+    trainer._compute_loss(model, batch).backward()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    assert first_end(model, prompts, end) < before
+
+
+def ended(process: Any, policy: LanguageModelPolicy, task_id: str, said: str, end: int) -> Episode:
+    """Returns an episode of one step, whose text was ended."""
+    problem, state = process.problem(task_id), process.initial(task_id)
+    action = policy.step_format.prompt(problem, state).opening + said
+    ids = policy.engine.encode_more(said)
+    (found,) = process.advance([(state, action)])
+    proposal = Proposal(action, len(ids) + 1, -1.0, ids, sampled_ids=(*ids, end))
+    return Episode(problem, (proposal,), (found,))
+
+
 def first_end(model: Any, prompts: Any, end: int) -> float:
     """Returns the mean probability of an end of the text as the first token."""
     import torch
@@ -227,7 +354,6 @@ def first_end(model: Any, prompts: Any, end: int) -> float:
 
 def paying_for_text(advance: Any) -> Any:
     """Has a chain pass iff its first step says something."""
-    from o1coder_gym.types import CaseResult, Outcome, Verdict
 
     def paid(pairs: Any, /) -> Any:
         found = []

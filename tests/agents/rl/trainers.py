@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.agents.rl.settings import RLSettings
-from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
 
 
-def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) -> Any:
+def trainer_for(
+    weights: Path, process: Any, settings: RLSettings, out: Path, step_format: StepFormat = PSEUDOCODE
+) -> Any:
     """Returns the trainer of GRPO over a process; nothing is trained yet."""
     from trl import GRPOConfig
 
@@ -16,7 +18,7 @@ def trainer_for(weights: Path, process: Any, settings: RLSettings, out: Path) ->
     from o1coder_gym.models.checkpoints import load_weights
 
     model, tokenizer = load_weights(weights, "float32")
-    actor = Actor(model, tokenizer, PSEUDOCODE)
+    actor = Actor(model, tokenizer, step_format)
     return grpo.StepGRPOTrainer(
         settings,
         grpo.Sampler(settings, process, process.task_ids, actor),

@@ -1,7 +1,10 @@
 import csv
 import json
+from pathlib import Path
 
 import pytest
+
+from o1coder_gym.reporting.tables.learning import learning_grids
 
 
 def test_a_run_is_reported(o1coder, problems, script, tmp_path):
@@ -40,6 +43,33 @@ def test_runs_that_learn_have_a_figure_and_a_table(o1coder, name, rows, rate, tm
         read = list(csv.DictReader(file))
     assert [float(row[rate]) for row in read] == [row[rate] for row in rows]
     assert figure.read_bytes()[:5] == b"%PDF-"
+
+
+def test_folders_of_self_play_are_whole(tmp_path):
+    row = STAGES[0] | {"policy": "RUN/iteration-00/rl/model"}
+    (tmp_path / "curve.jsonl").write_text(json.dumps(row) + "\n")
+    (grid,) = learning_grids(tmp_path)
+    assert grid.rows[0]["policy"] == f"{tmp_path}/iteration-00/rl/model"
+
+
+def test_a_measured_scorer_has_its_figure_and_its_tables(o1coder, tmp_path):
+    pytest.importorskip("matplotlib")
+    bins = [{"score": 0.25, "target": 0.5, "count": 2}, {"score": 0.75, "target": 1.0, "count": 6}]
+    one = {"value": 0.5, "low": 0.25, "high": None, "count": 8, "rough": True}
+    names = ("auc", "accuracy", "pair_accuracy", "calibration_error")
+    row = {"scorer": "heuristic", "bins": bins} | dict.fromkeys(names, one)
+    (tmp_path / "report.json").write_text(json.dumps(row))
+    done = o1coder("report", tmp_path, "--export", "csv", "--export", "svg", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [Path(file).name for found in json.loads(done.stdout).values() for file in found] == [
+        "reliability.csv",
+        "measures.csv",
+        "reliability.svg",
+    ]
+    assert (tmp_path / "tables/reliability.csv").read_text().splitlines()[1] == "heuristic,0.25,0.5,2"
+    assert (tmp_path / "tables/measures.csv").read_text().splitlines()[1] == "heuristic,auc,0.5,0.25,,8,True"
+    (tmp_path / "report.json").write_text("[]")
+    assert "no report of a scorer" in o1coder("report", tmp_path).stderr
 
 
 def test_a_folder_without_results(o1coder, tmp_path):

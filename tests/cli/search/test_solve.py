@@ -72,7 +72,9 @@ def test_what_the_budget_cut_is_told_and_not_judged(o1coder, problems, tmp_path)
         26,
     )
     assert done.returncode == 1
+    assert "6 tokens · 6 tokens spent" in done.stderr  # of the step, and of the search so far
     assert "step 2 · cut by the budget" in done.stderr
+    assert "20 tokens · 26 tokens spent" in done.stderr
     assert "compile error" not in done.stderr.replace("_", " ")
     assert "no code was committed within the budget, which cut a step" in done.stderr
     assert "26 tokens, 2 calls, 0 executions" in done.stderr

@@ -1,6 +1,13 @@
+import io
 import json
+import re
+import shutil
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
+
+from o1coder_gym.cli.search.tree import _contents
 
 
 @pytest.fixture
@@ -20,6 +27,21 @@ def test_a_page_per_problem(o1coder, run):
     assert done.stdout.strip() == str(page)
     assert "Double it." in page.read_text()
     assert '"hidden":{"outcome":"pass","passed":2,"total":2}' in page.read_text()
+
+
+def test_a_page_links_to_what_is_there(o1coder, run):
+    page = run / "trees/toy-double.html"
+
+    def links():
+        (found,) = re.findall(r'"links":({.*?})', page.read_text())
+        return json.loads(found)
+
+    beside = {"next": "toy-square.html"}
+    assert links() == beside | {"report": "../report.html"}
+    shutil.rmtree(run / "trees")
+    (run / "results.jsonl").unlink()
+    o1coder("tree", run, "toy/double")
+    assert links() == {}
 
 
 def test_a_beginning_of_a_problem_and_json(o1coder, run):
@@ -60,3 +82,18 @@ def test_a_folder_without_trees(o1coder, tmp_path):
     done = o1coder("tree", tmp_path)
     assert done.returncode == 2
     assert "no search trees" in done.stderr
+
+
+def test_the_list_fits_the_terminal_and_breaks_no_name():
+    class Trees:
+        task_ids = ("micro/test-0000",)
+
+        def agents(self, task_id):
+            return ["best_of_n_random:n=64", "mcts?width=4&c=1.4&evaluate=mixed", "self_repair"]
+
+    shown = io.StringIO()
+    Console(width=50, file=shown).print(_contents(cast(Any, Trees()), 50))
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines)) <= 50
+    for words in ("best_of_n_random:n=64,", "width=4&c=1.4&", "evaluate=mixed,", "self_repair"):
+        assert any(words in line for line in lines)

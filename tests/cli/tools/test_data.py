@@ -2,9 +2,11 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
+from o1coder_gym import registry
 from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError
 from o1coder_gym.problems.loading import load_rows, with_splits
 from o1coder_gym.problems.rows import problem_row_to_json
@@ -12,6 +14,7 @@ from o1coder_gym.problems.sources import KNOWN_SETS
 from o1coder_gym.types import AssertTest
 from tests.command_line import call
 
+FIXTURES = sorted((Path(__file__).parents[2] / "problems" / "formats" / "rows").glob("*.jsonl"))
 RIGHT = {
     "task_id": "t/right",
     "prompt": "Add one.",
@@ -45,10 +48,21 @@ def test_list_names_every_set_and_where_it_is(run):
     result = run("list", "--json")
     assert result.exit_code == 0
     rows = {row["name"]: row for row in map(json.loads, result.stdout.splitlines())}
-    assert rows.keys() == KNOWN_SETS.keys()
+    assert rows.keys() == KNOWN_SETS.keys() | registry.entries("problems").keys()
+    assert rows["verl"]["where"] == "any file or set of the Hub with such rows"
     assert rows["starter"]["problems"] == len(load_rows("starter"))
     assert rows["mbpp"]["where"] == "Hugging Face: google-research-datasets/mbpp"
     assert rows["mbpp"]["problems"] is None
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_rows_of_every_format_are_validated(run, path, tmp_path):
+    references = sum(row.reference is not None for row in load_rows(path))
+    out = tmp_path / "validated.jsonl"
+    done = run("validate", path, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert f"{references} of {references} references pass" in done.stdout
+    assert len(out.read_text().splitlines()) == references
 
 
 def test_list_is_a_table_for_people(run):

@@ -389,6 +389,13 @@ def test_an_agent_that_knows_hidden_tests_is_named(toy) -> None:
         conformance.check_agent(knowing, toy.shared, toy.policy, task_ids=["toy/0"], hidden=[SECRET])
 
 
+def test_an_agent_is_given_the_context_that_it_asks_for(toy) -> None:
+    def informed(problem, root, *, context):
+        return (yield from AGENTS["best_of_n"](problem, root, n=1, context=context))
+
+    assert conformance.check_agent(informed, toy.shared, toy.policy, task_ids=["toy/0"]).searches == 14
+
+
 def test_every_clause_has_a_specimen() -> None:
     source = Path(__file__).read_text()
     assert [clause for clause in conformance.CLAUSES if f'"{clause}"' not in source] == []

@@ -81,6 +81,24 @@ def verdicts():
     return judged
 
 
+IN_USE = {
+    **dict.fromkeys(["livecodebench", "livecodebench-verified", "bigcodebench", "humaneval-pro"]),
+    **dict.fromkeys(["codecontests", "codecontests+", "codecontests-o", "codeforces", "acecode", "kodcode"]),
+    **dict.fromkeys(["rstar", "deepcoder", "prime-intellect", "verl", "nemo-gym", "leetcode", "cruxeval"]),
+    "mbpp-pro": "humaneval-pro",
+    "taco-verified": "taco",
+}
+"""What this field trains and measures on, and the format of its rows where that is another's."""
+
+
+@pytest.mark.parametrize("name", IN_USE)
+def test_what_is_in_use_is_read(name):
+    assert len(IN_USE) == 19
+    row_format = IN_USE[name] or name
+    assert registry.find("problems", row_format).object().fields
+    assert name in FIXTURES or row_format in FIXTURES
+
+
 def test_every_format_has_a_fixture():
     told = {name for name, row_format in registry.usable("problems") if row_format.fields}
     assert told <= FIXTURES.keys()

@@ -45,6 +45,10 @@ def test_hidden_tests_are_written_only_when_asked_for():
         (CallTest("[1, 'a']", "[2]"), {"fn_name": "f", "inputs": ['1\n"a"'], "outputs": ["[2]"]}),
         (CallTest("[(1,)]", "2"), {"fn_name": "f", "assert_case": ["assert f(*[(1,)]) == 2"]}),
         (CallTest("[{1: 2}]", "2"), {"fn_name": "f", "assert_case": ["assert f(*[{1: 2}]) == 2"]}),
+        (
+            CallTest("[inf]", "-inf"),
+            {"fn_name": "f", "assert_case": ["from math import inf, nan\nassert f(*[inf]) == -inf"]},
+        ),
         (AssertTest("assert f(1)"), {"fn_name": "f", "assert_case": ["assert f(1)"]}),
         (
             CheckTest("def check(c):\n    assert c(1)"),

@@ -236,8 +236,16 @@ def test_what_has_no_encoding_is_an_error(value):
         encode(value)
 
 
-def test_iterators_and_views_are_written_as_what_they_yield():
-    sources = [iter([1, 2]), (n for n in (1, 2)), map(int, "12"), {1: 0, 2: 0}.keys(), reversed([2, 1])]
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("view", [{2: 0, 1: 0}.keys(), {"b": [1], "a": 2}.items(), {}.keys(), {}.items()])
+def test_views_of_a_dict_keep_their_order_and_equal_sets(view, lazy):
+    rebuilt = decode(encode(view, HandleTable(), lazy=lazy))
+    assert (type(rebuilt), list(rebuilt), len(rebuilt)) == (type(view), list(view), len(view))
+    assert rebuilt == view
+
+
+def test_iterators_are_written_as_what_they_yield():
+    sources = [iter([1, 2]), (n for n in (1, 2)), map(int, "12"), {1: 1, 2: 2}.values(), reversed([2, 1])]
     sources.append(itertools.islice([1, 2], 2))
     assert {encode(source) for source in sources} == {'{"g":[1,2]}'}
     assert list(decode('{"g":[1,2]}')) == [1, 2]

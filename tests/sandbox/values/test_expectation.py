@@ -49,6 +49,8 @@ def test_truth_is_pythons(value):
 def test_an_object_of_a_foreign_class_is_true():
     assert truth(encode(object(), HandleTable()), True)
     assert truth(encode(iter(())), True)
+    assert truth(encode({}.keys()), False)
+    assert truth(encode({1: 2}.items()), True)
     assert truth(encode(range(0)), False)
 
 
@@ -109,6 +111,8 @@ def test_views_are_those_of_the_builtins(value, expected):
 def test_views_take_what_an_iterator_yields():
     assert equal_as_sequence(encode(map(int, "12")), "[1,2]")
     assert equal_as_set(encode({2: 0, 1: 0}.keys()), '{"s":[1,2]}')
+    assert equal_as_sequence(encode({2: 0, 1: 0}.keys()), "[2,1]")
+    assert equal_as_sequence(encode({2: 0}.items()), '[{"t":[2,0]}]')
     assert equal_as_sequence(encode(range(3)), "[0,1,2]")
     assert not equal_as_sequence(encode(object(), HandleTable()), "[]")
     assert not equal_as_sequence(encode(range(10**15)), "[0,1]")

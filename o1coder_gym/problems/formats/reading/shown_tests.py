@@ -5,12 +5,13 @@ A test that merely occurs somewhere in the text is not shown: "0 → 1" would be
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from o1coder_gym.problems.formats.reading.docstring_examples import docstring_examples
+from o1coder_gym.sandbox.values.comparison import equal
+from o1coder_gym.sandbox.values.literals import encode_literal
 from o1coder_gym.types import CallTest, StdioTest, TestCase
 
 _HEADING = re.compile(r"[\W_]*(?:(?:sample|example)s?\W*)?(?:test\W*)?(input|output)s?[ \t]*#?\d*\W*", re.I)
@@ -44,13 +45,17 @@ def shown_tests(question: str, tests: Iterable[TestCase], entry_point: str | Non
     if entry_point is None:
         examples = list(_examples(question))
         return tuple(test for test in tests if any(_prints(example, test) for example in examples))
-    found = docstring_examples(question.replace("`", ""), entry_point)
-    known = [(ast.literal_eval(one.args), ast.literal_eval(one.expected)) for one in found]
-    return tuple(test for test in tests if isinstance(test, CallTest) and _value(test) in known)
+    known = [_encoded(one) for one in docstring_examples(question.replace("`", ""), entry_point)]
+    calls = [test for test in tests if known and isinstance(test, CallTest)]
+    return tuple(test for test in calls if any(equal(_encoded(test), one) for one in known))
 
 
-def _value(test: CallTest) -> tuple[object, object]:
-    return ast.literal_eval(test.args), ast.literal_eval(test.expected)
+def _encoded(test: CallTest) -> str:
+    """Returns a call with its value, as the judge reads literals, ``inf`` among them; empty if it cannot."""
+    try:
+        return encode_literal(f"[{test.args}, {test.expected}]")
+    except ValueError:
+        return ""
 
 
 def _prints(example: _Example, test: TestCase) -> bool:

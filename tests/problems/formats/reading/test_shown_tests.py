@@ -73,3 +73,10 @@ def test_calls_are_shown_with_their_answer(question):
 def test_a_call_in_a_sentence_is_no_example():
     tests = (CallTest("[[1]]", "1"),)
     assert shown_tests("Of [1] and 1 the second is smaller than widest([1])", tests, "widest") == ()
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "[" * 150 + "]" * 150])
+def test_values_that_are_no_literals_of_python_are_not_shown(value):
+    shown, other = CallTest("[2]", "3"), CallTest("[1]", value)
+    assert shown_tests("def f(x):\n    >>> f(2)\n    3\n", (other, shown), "f") == (shown,)
+    assert shown_tests("Nothing.", (other, shown), "f") == ()

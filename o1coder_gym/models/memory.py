@@ -1,0 +1,56 @@
+"""Whether a model has room: told in a sentence before it is loaded, for a kernel that runs out only kills."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.models.lookup import count_parameters
+
+_GROUP = Path("/sys/fs/cgroup/memory.max")
+"""The limit of a container."""
+
+
+def check_memory(folder: Path, dtype: str, device: str = "auto", *, copies: int = 1) -> None:
+    """Refuses a model that is larger than the memory that is free.
+
+    A lower bound: what is computed comes on top. Models of other files than safetensors are not looked at.
+
+    Args:
+        folder: Of the model.
+        dtype: Of its weights: ``"float32"``, or any of two bytes.
+        device: Where it goes, as torch names it; ``"auto"`` is a GPU where there is one.
+        copies: How often there is a number for each weight.
+
+    Raises:
+        UsageError: When it has no room; says how much it takes and how much there is.
+    """
+    size = copies * (count_parameters(folder) or 0) * (4 if dtype == "float32" else 2)
+    free = free_bytes(device)
+    if size > free:
+        raise UsageError(
+            f"{folder.name} takes at least {_gib(size)} in {dtype}, and {_gib(free)} are free"
+            + ("; LoRA takes less: --lora-rank 16" if copies > 1 else "")
+        )
+
+
+def free_bytes(device: str = "auto") -> int:
+    """Returns the memory that there is still: of a GPU, or of the machine within a container's limit."""
+    import torch
+
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else 1 << 62
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    kib = {name: int(number) for name, number, *_ in lines}
+    return min(1024 * (kib["MemAvailable:"] + kib["SwapFree:"]), _limit())
+
+
+def _limit() -> int:
+    try:
+        return int(_GROUP.read_text())
+    except (OSError, ValueError):  # no container, or one without a limit: "max"
+        return 1 << 62
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB"
