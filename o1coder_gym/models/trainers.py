@@ -85,7 +85,7 @@ def check_batch(batch: int, at_once: int, what: str = "rows") -> None:
 
 
 def that_divides(batch: int, at_once: int) -> int:
-    """Returns the largest number of rows at once, up to the one asked for and to 1,024, that divides a batch."""
+    """Returns the largest number of rows at once that divides a batch, up to that asked for, and to 1,024."""
     return next(size for size in range(min(at_once, 1024), 0, -1) if batch % size == 0)
 
 
