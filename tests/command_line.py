@@ -10,6 +10,7 @@ from cyclopts import CycloptsError
 
 from o1coder_gym.cli.main import app, report, run
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.runs.progress import silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,14 @@ def call(*words: object) -> Done:
     """Calls the command line; an exception that it does not report is the test's."""
     out, err = io.StringIO(), io.StringIO()
     exception: Exception | None = None
+    silence(False)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             status = run([str(word) for word in words])
         except (CycloptsError, O1CoderError, OSError) as error:
             exception, status = error, report(error)
+        finally:
+            silence(True)
     return Done(status, out.getvalue(), err.getvalue(), exception)
 
 

@@ -205,7 +205,7 @@ class MeasuredByLabel:
         self: Any, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Returns the loss of a batch: a part of that of the optimizer, or of a mean row in an evaluation."""
-        if not model.training:
+        if not model.training and self.eval_dataset is not None:
             rows = len(inputs["labels"]) * self.accelerator.num_processes
             num_items_in_batch = self.labels_per_row * rows
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # pyright: ignore
