@@ -190,9 +190,10 @@ class _Imports(ast.NodeTransformer):
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt:
         """Keeps imports from other modules."""
-        if node.module not in self._wanted:
+        module = node.module or ""
+        if module not in self._wanted:
             return node
-        self.found += [(node.module, one.name, one.asname or one.name) for one in node.names]
+        self.found += [(module, one.name, one.asname or one.name) for one in node.names]
         return ast.Pass()
 
 
