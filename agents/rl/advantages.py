@@ -44,9 +44,10 @@ def step_returns(outcome: float, process: Sequence[float], alpha: float, gamma: 
 def step_advantages(returns: Sequence[Sequence[float]], group: int, gap: float = 1.0) -> list[list[float]]:
     """Computes the advantages of GRPO by step: the return less the mean of its peers, over a scale, clipped.
 
-    The peers of step t are the steps t of all episodes of the group that have one. Of a step without a peer φ
-    is compared with the mean φ of the group: G_t lacks what was earned before t, so less that mean it would
-    blame each late step of the longest episode for the process rewards of its earlier ones.
+    The peers of step t are the steps t of all episodes of the group that have one. A step without a peer is
+    compared by φ, with the mean φ of the group. G_t less that mean would blame it for the process rewards of
+    the steps before it, which G_t no longer has and the mean still has: by 0.4 / scale where α = 0.5, γ = 1
+    and all process rewards are 0.8.
 
     The scale is σ of all returns of the batch, of later steps too, for those are what is divided: where the
     episodes of a batch have one φ and differ in the order of their process rewards, σ of φ alone is 0. The

@@ -41,8 +41,9 @@ compared digit by digit, floats exactly unless a tolerance is named.
 
 Where no policy says what is right, as with several right answers, a test of kind `checker` brings a program
 that does; see [problem sets](problems.md). A test that asks for what cannot be judged here (an object of
-the test's own class as an argument, values nested more than 100 deep) has the outcome `unsupported`: it is
-masked in rewards and counted in reports, never a wrong answer.
+the test's own class as an argument, values nested more than 100 deep; patches of modules, captured output,
+logs or warnings, which are another process's; a `with` on what the program returns) has the outcome
+`unsupported`: it is masked in rewards and counted in reports, never a wrong answer.
 
 ## Beside the official graders
 

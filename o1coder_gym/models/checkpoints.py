@@ -182,7 +182,8 @@ def export_policy(run: Path, step: int | None = None, out: Path | None = None) -
     config = {"run": str(run), "step": step, "base": base, "settings": settings}
     made = Provenance("rl export", config, inputs, package_versions("torch", "transformers", "peft"))
     history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
-    write_card(target, made, history[-1] if history else {}, model)
+    last = {name: value for row in history for name, value in row.items()}
+    write_card(target, made, last, model)
     made.write(target)
     return target
 
@@ -213,7 +214,7 @@ def _base_of(checkpoint: Path) -> str | None:
 
 def _settings_of(run: Path) -> Mapping[str, Any]:
     """Returns the settings that a training was begun with; none where its folder does not say."""
-    for name in (STARTED, "config.json", "log/config.json"):
+    for name in (STARTED, "config.json", "log/config.json"):  # the last one is of RL in self-play
         if (run / name).exists():
             return json.loads((run / name).read_text())["config"].get("settings", {})
     return {}

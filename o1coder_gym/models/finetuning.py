@@ -25,6 +25,7 @@ from o1coder_gym.models.checkpoints import (
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from o1coder_gym.models.trainers import (
+    MeasuredByLabel,
     TrainingResult,
     TrainingSettings,
     begin,
@@ -215,6 +216,9 @@ def _trainer(
         "peft_config": lora(settings.lora_rank, checkpoint),
     }
 
+    class MeasuredSFTTrainer(MeasuredByLabel, SFTTrainer):
+        """SFTTrainer whose validation loss does not depend on the rows read at once."""
+
     class TokenDPOTrainer(DPOTrainer):
         """DPOTrainer for pairs that are tokens already."""
 
@@ -222,7 +226,7 @@ def _trainer(
             return dataset
 
     if stage == "sft":
-        trainer: Any = SFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
+        trainer: Any = MeasuredSFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
     else:
         trainer = TokenDPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)
     if settings.group_prefixes:

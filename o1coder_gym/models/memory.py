@@ -39,7 +39,9 @@ def free_bytes(device: str = "auto") -> int:
     import torch
 
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
-        return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else 1 << 62
+        if not torch.cuda.is_available():
+            return 1 << 62  # loading says better what is wrong
+        return torch.cuda.mem_get_info(None if device == "auto" else device)[0]
     lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
     kib = {name: int(number) for name, number, *_ in lines}
     return min(1024 * (kib["MemAvailable:"] + kib["SwapFree:"]), _limit())

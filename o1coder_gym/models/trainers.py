@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -26,6 +27,9 @@ from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields, to_row
 from o1coder_gym.settings.groups import Dtype, TemplateArguments
+
+NOT_LEARNED = -100
+"""Label of tokens without a loss, as trainers have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,8 @@ def check_batch(batch: int, at_once: int, what: str = "rows") -> None:
 
 
 def that_divides(batch: int, at_once: int) -> int:
-    """Returns the largest number of rows at once, up to the one asked for, that divides a batch."""
-    return next(size for size in range(at_once, 0, -1) if batch % size == 0)
+    """Returns the largest number of rows at once that divides a batch, up to that asked for, and to 1,024."""
+    return next(size for size in range(min(at_once, 1024), 0, -1) if batch % size == 0)
 
 
 PRM_SETTINGS = TrainingSettings(learning_rate=1e-5, epochs=2.0, batch_size=16, lora_rank=16, max_length=1536)
@@ -188,6 +192,29 @@ def report_to() -> list[str]:
 
 
 _REPORTERS = ("tensorboard", "wandb", "trackio", "mlflow", "swanlab", "none")
+
+
+class MeasuredByLabel:
+    """Mixin of transformers' trainers: an evaluation loss is the mean over all labels.
+
+    They average a batch over its labels and then batches over their rows, so that the loss depended on how
+    many rows are read at once.
+    """
+
+    def compute_loss(
+        self: Any, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Returns the loss of a batch: a part of that of the optimizer, or of a mean row in an evaluation."""
+        if not model.training:
+            rows = len(inputs["labels"]) * self.accelerator.num_processes
+            num_items_in_batch = self.labels_per_row * rows
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # pyright: ignore
+
+    @cached_property
+    def labels_per_row(self: Any) -> float:
+        """Mean number of labels of the rows to be measured on."""
+        labels = [self.data_collator([row])["labels"] for row in self.eval_dataset]
+        return sum(int((one != NOT_LEARNED).sum()) for one in labels) / sum(map(len, labels))
 
 
 def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool) -> dict[str, Any]:

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from o1coder_gym.models.trainers import NOT_LEARNED
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.process_data.dataset import ProcessData
 from o1coder_gym.process_data.rows import PathRow
 from o1coder_gym.steps.formats import StepFormat, load_format
 from o1coder_gym.types import ActionType, Problem, State, Step
-
-NOT_LEARNED = -100
-"""Label of tokens without a loss, as trainers have it."""
 
 
 def step_tokens(

@@ -48,6 +48,7 @@ _STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "grid.color": "#e3dfd7",
     "legend.frameon": False,
+    "legend.handlelength": 4,  # room for the longest dashes
     "savefig.dpi": 200,
     "savefig.bbox": "tight",
     "svg.fonttype": "none",
@@ -110,9 +111,11 @@ def curves_figure(curves: Sequence[Curve]) -> Figure:
         rates = [100 * point.rate for point in curve.points]
         low = [100 * point.interval[0] for point in curve.points]
         high = [100 * point.interval[1] for point in curve.points]
-        axes.plot(tokens, rates, color=colour, label=curve.name, linestyle=(0, dashes) if dashes else "-")
+        # above the axis and not clipped by it: where nothing is solved, lines lie on it
+        line = axes.plot(tokens, rates, color=colour, label=curve.name, clip_on=False, zorder=2.8)[0]
+        line.set_linestyle((0, dashes) if dashes else "-")
         inside = ["white" if point.thrifty else colour for point in curve.points]
-        axes.scatter(tokens, rates, s=25, color=inside, edgecolors=colour, zorder=3)
+        axes.scatter(tokens, rates, s=25, color=inside, edgecolors=colour, zorder=3, clip_on=False)
         axes.fill_between(tokens, low, high, color=colour, alpha=0.08, linewidth=0)
     ticks = sorted({point.tokens for curve in curves for point in curve.points})
     axes.set_xscale("log", base=2)
@@ -279,7 +282,7 @@ def _draw(
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.legend()
+    axes.legend(handlelength=4)
     figure.savefig(path, dpi=150, metadata=_DATELESS.get(path.suffix[1:], {}))
     return True
 

@@ -13,7 +13,11 @@ from typing import Any, TypeAlias
 from o1coder_gym.errors import UsageError
 from o1coder_gym.sandbox.values import policies
 from o1coder_gym.sandbox.values.expectation import Expectation
-from o1coder_gym.sandbox.values.extraction import expectations, looks_at_arguments
+from o1coder_gym.sandbox.values.extraction import (
+    expectations,
+    looks_at_arguments,
+    reach_into_program,
+)
 from o1coder_gym.sandbox.values.policies import Policy, SameText
 from o1coder_gym.sandbox.values.standard_output import same_stdout
 from o1coder_gym.sandbox.wire import pack_job
@@ -149,7 +153,9 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run | No
         if expected:  # a test that calls nothing does not say that the program loads; a tester asks
             calls += [(index, expectation) for expectation in expected]
         elif isinstance(test, AssertTest | CheckTest):
-            others.append(_tester_run(index, test, entry_point or ""))
+            means = reach_into_program(test.code, entry_point or "")
+            reason = f"the test reaches into the program's process: {means}"
+            others.append(NoRun(index, reason) if means else _tester_run(index, test, entry_point or ""))
     runs = [*others, *stdio]
     if calls or all(isinstance(run, NoRun) for run in runs):
         # A run without calls still loads the program, so that one that does not compile is found out.

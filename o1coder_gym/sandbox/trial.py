@@ -38,6 +38,8 @@ _SLEEPER_S, _SLEEPER_SHARE = 1.0, 0.05
 """A job longer than this that used less than this share of a core was sleeping, not starved of CPU."""
 _REPEATED_BYTES = 4 << 20
 """Limit of the inputs and expected outputs, together, of tests that share a process."""
+_FEW_FAILURES = 2
+"""So many failures of a shared process are repeated in processes of their own at once."""
 _QUICK_S = 0.2
 """CPU limit of a test in a shared process; beside a longer one the start of a process is negligible."""
 _CHECKER_CPU_S = 5.0
@@ -116,6 +118,7 @@ class Trial:
         self._slept_s = 0.0
         self._timeouts = 0
         self._gave_up = False
+        self._doubted: Mapping[int, CaseResult] = {}
         self._output: bytes | None = None
         self._results: dict[int, CaseResult] = dict(self._unsupported)
 
@@ -195,22 +198,40 @@ class Trial:
     def _believed(
         self, run: RepeatedRun, found: Mapping[int, CaseResult], finished: Finished
     ) -> Mapping[int, CaseResult]:
-        """Returns the trusted results of a shared process; queues a run of its own for each other test."""
+        """Returns the trusted results of a shared process; queues what is to be seen of the other tests.
+
+        A failure may come of what an earlier run left behind, and one that repeats says nothing of the
+        others. Before the first test there was no run: its answer is what it gives alone. Many failures are
+        repeated together in reverse order, in which a right program is found out as right; few, and all where
+        one is not as before, in processes of their own.
+        """
         if Outcome.COMPILE_ERROR in {result.outcome for result in found.values()}:
             return found
-        believed = {test: result for test, result in found.items() if result.outcome is Outcome.PASS}
+        heard = answered(run, finished.answers[0])
+        doubted, self._doubted = self._doubted, {}
+        if doubted and all(test in heard and _alike(found[test], doubted[test]) for test in doubted):
+            return doubted
+        believed = {} if doubted else self._passed(run, found)
+        first = run.tests[0]
+        if first in heard:
+            believed[first] = found[first]
+        left = [one for one in run.alone if one.test not in believed]
+        failed = [one for one in left if one.test in heard]
+        if not doubted and not self._stop_at_failure and len(failed) > _FEW_FAILURES:
+            self._doubted = {one.test: found[one.test] for one in failed}
+            self._runs.append(repeated(tuple(reversed(failed)), self._stdout_tolerance))
+            left = [one for one in left if one.test not in heard]
+        self._runs += left
+        return believed
+
+    def _passed(self, run: RepeatedRun, found: Mapping[int, CaseResult]) -> dict[int, CaseResult]:
+        """Returns the results of the tests that passed in a shared process."""
+        passed = {test: result for test, result in found.items() if result.outcome is Outcome.PASS}
+        if not self._stop_at_failure:
+            return passed
         # The stop may reach a quick process too late: whether it ran the tests behind its first failure
         # depends on timing, so passes there do not count.
-        if self._stop_at_failure:
-            tests = takewhile(believed.__contains__, run.tests)
-            believed = {test: believed[test] for test in tests}
-        # A failure may come of what an earlier run left behind, and one that repeats says nothing of the
-        # others. Before the first test there was no run: its answer is what it gives alone.
-        first = run.tests[0]
-        if first in answered(run, finished.answers[0]):
-            believed[first] = found[first]
-        self._runs += [one for one in run.alone if one.test not in believed]
-        return believed
+        return {test: passed[test] for test in takewhile(passed.__contains__, run.tests)}
 
     @property
     def _total_cpu_s(self) -> float:
@@ -286,6 +307,11 @@ class Trial:
         left_out = CaseResult(Outcome.TIMEOUT if self._gave_up else failed, None, "not run")
         results = [self._results.get(index, left_out) for index in range(len(self.submission.tests))]
         return combine(results, program, self._cpu_s)
+
+
+def _alike(result: CaseResult, other: CaseResult) -> bool:
+    """Whether two runs of a test ended alike."""
+    return (result.outcome, result.got) == (other.outcome, other.got)
 
 
 def _utf8(text: str) -> bytes:

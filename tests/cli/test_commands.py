@@ -350,3 +350,13 @@ def test_what_is_interrupted_while_it_is_loaded_says_so(
     monkeypatch.setattr("o1coder_gym.cli.main.run", stopped)
     assert main(["bench"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_comparison_does_not_load_what_runs_benchmarks() -> None:
+    program = (
+        "import sys; from o1coder_gym.cli.main import main; main(['bench', 'compare', '--help']); "
+        "print({'o1coder_gym.cli.search.bench', 'o1coder_gym.experiments', 'torch'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "--baseline" in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()"

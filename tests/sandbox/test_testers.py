@@ -353,6 +353,155 @@ def test_coroutines_run_in_the_program_when_the_test_awaits_them(judge, code, en
     assert verdict.outcome.value == outcome, verdict
 
 
+VECTOR = """
+class Vector:
+    made = 0
+    def __init__(self, x): self.x = x
+    @classmethod
+    def zero(cls): cls.made += 1; return cls(0)
+    @staticmethod
+    def size(): return 2
+    @property
+    def double(self): return 2 * self.x
+    def __eq__(self, other): return isinstance(other, Vector) and self.x == other.x
+    def __hash__(self): return hash(self.x)
+    def __repr__(self): return f"Vector({self.x})"
+    def __rmul__(self, k): return Vector(k * self.x)
+    def __radd__(self, k): return Vector(k + self.x)
+    def __matmul__(self, other): return self.x * other.x
+    def __or__(self, other): return Vector(self.x | other.x)
+    def __neg__(self): return Vector(-self.x)
+    def __reversed__(self): return iter([self.x, 0])
+    def __delitem__(self, place): self.x = place
+    def __round__(self): return round(self.x)
+class Small(Vector): pass
+"""
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "v = Vector.zero()\nassert Vector.made == 1 and Vector.size() == 2 and v.double == 0",
+        "assert isinstance(Small(1), Vector) and not isinstance(3, Vector) and issubclass(Small, Vector)",
+        "assert not isinstance(Vector(1), Small) and not issubclass(Vector, Small)",
+        "assert repr(Vector(3)) == 'Vector(3)' and f'{[Vector(1)]}' == '[Vector(1)]'",
+        "assert len({Vector(1), Vector(1), Vector(2)}) == 2 and Vector(1) in {Vector(1): 0}",
+        "assert 3 * Vector(2) == Vector(6) and 1 + Vector(2) == Vector(3) and sum([Vector(1)]).x == 1",
+        "assert Vector(2) @ Vector(3) == 6 and Vector(1) | Vector(2) == Vector(3) and (-Vector(1)).x == -1",
+        "v = Vector(2.4)\nassert list(reversed(v)) == [2.4, 0] and round(v) == 2\ndel v[5]\nassert v.x == 5",
+        "v = w = Vector(1)\nu = [v]\nassert v is w and u[0] is v and Vector(1) is not v",
+        "import unittest\nunittest.TestCase().assertIsInstance(Vector(1), Vector)",
+    ],
+)
+def test_classes_are_what_they_are_to_tests_that_name_them(judge, test):
+    verdict = verdict_on(judge, VECTOR, test, "Vector")
+    assert verdict.outcome is Outcome.PASS, verdict
+    check = CheckTest("def check(candidate):\n" + "".join(f"    {line}\n" for line in test.splitlines()))
+    (verdict,) = judge.evaluate([Submission(VECTOR, "Vector", (check,))])
+    assert verdict.outcome is Outcome.PASS, verdict
+
+
+LIAR = "class L:\n    def __getattr__(self, name): return {}\ndef f(*a): return L()"
+
+
+@pytest.mark.parametrize(
+    ("code", "test", "outcome"),
+    [
+        (
+            "import collections\nP = collections.namedtuple('P', 'a b')\ndef f(): return [P(1, 2)]",
+            "p.b == 2",
+            "pass",
+        ),
+        (
+            "from typing import NamedTuple\nclass P(NamedTuple):\n    b: int\ndef f(): return [P(2)]",
+            "p == (2,)",
+            "pass",
+        ),
+        (
+            "import dataclasses\n@dataclasses.dataclass\nclass P:\n    b: int\ndef f(): return [P(2)]",
+            "p.b == 2",
+            "pass",
+        ),
+        (
+            "import dataclasses\n@dataclasses.dataclass\nclass P:\n    b: int\ndef f(): return [P(3)]",
+            "p.b == 2",
+            "wrong_answer",
+        ),
+        ("import types\ndef f(): return [types.SimpleNamespace(b=[1])]", "p.b == [1]", "pass"),
+        (
+            "import enum\nclass E(enum.Enum):\n    A = 1\ndef f(): return [E.A]",
+            "p.value == 1 and p.name == 'A'",
+            "pass",
+        ),
+        (LIAR.format("True"), "p.startswith('a')", "wrong_answer"),
+        (LIAR.format("lambda *a: True"), "p.startswith('a')", "wrong_answer"),
+        (LIAR.format("lambda *a: True"), "p.is_valid()", "wrong_answer"),
+        (LIAR.format("True"), "p.real == p.imag", "wrong_answer"),
+        (LIAR.format("True"), "p.year == 2020 or p.tzinfo is None", "wrong_answer"),
+        (LIAR.format("self"), "p.b == p.b", "wrong_answer"),
+    ],
+)
+def test_attributes_of_an_object_are_plain_data_that_no_plain_value_has(judge, code, test, outcome):
+    verdict = verdict_on(
+        judge, code, f"found = f()\np = found[0] if isinstance(found, list) else found\nassert {test}"
+    )
+    assert verdict.outcome.value == outcome, verdict
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 5.5])
+def test_times_of_any_zone_are_equal_at_the_same_moment(judge, hours):
+    zone = f"datetime.timezone(datetime.timedelta(hours={hours}))"
+    code = f"import datetime\ndef f(h): return datetime.datetime(2024, 3, 1, h, tzinfo={zone})"
+    test = f"import datetime\nt = f(7)\nassert t == datetime.datetime(2024, 3, 1, 7, tzinfo={zone})\n"
+    test += f"assert t.utcoffset() == datetime.timedelta(hours={hours}) and t.hour == 7 and f(8) != t"
+    assert verdict_on(judge, code, test).outcome is Outcome.PASS
+
+
+def test_arrays_are_changed_in_place(judge):
+    pytest.importorskip("numpy")
+    code = "def f(a, b):\n    a[0] = 9\n    b += 1\n    return a.sum()"
+    test = "import numpy as np\na, b = np.array([1, 2]), np.zeros((2, 2))\nn = f(a, b)\n"
+    test += "assert n == 11\nassert a.tolist() == [9, 2] and (b == 1).all()"
+    assert verdict_on(judge, code, test).outcome is Outcome.PASS
+    assert verdict_on(judge, "def f(a, b): return 11", test).outcome is Outcome.WRONG_ANSWER
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "from unittest.mock import patch\nwith patch('builtins.input', return_value='1'):\n    assert f(1) == 1",
+        "from unittest import mock\n@mock.patch.object(dict, 'x', create=True)\ndef g(_): assert f(1) == 1",
+        "import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()) as b:\n    f(1)\nassert b.getvalue()",
+        "import io, sys\nsys.stdout = b = io.StringIO()\nf(1)\nassert b.getvalue() == '1'",
+        "import sys\nsys.stdin = open('/dev/null')\nassert f(1) == 1",
+        "import warnings\nwith warnings.catch_warnings(record=True) as w:\n    f(1)\nassert len(w) == 1",
+        "import unittest\nwith unittest.TestCase().assertLogs():\n    f(1)",
+        "with f(1) as g:\n    assert g == 2",
+    ],
+)
+@pytest.mark.parametrize("code", ["def f(x): return x", "def f(x): return -x"])
+def test_what_reaches_into_the_program_is_not_supported(judge, code, test):
+    verdict = verdict_on(judge, code, test)
+    assert verdict.outcome is Outcome.UNSUPPORTED, verdict
+    assert "reaches into the program's process" in verdict.error
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "patch = [[1]]\nassert [f(patch)] == [[[1]]]",
+        "import warnings\nwith warnings.catch_warnings():\n    assert [f(1)] == [1]",
+        "import sys\nsys.stdout.write('x')\nassert [f(1)] == [1] and sys.argv",
+        "import tempfile\nwith tempfile.TemporaryFile() as g:\n    assert [f(1)] == [1]",
+        "from unittest.mock import MagicMock\nassert [f(1)] == [1]",
+        "import unittest\nwith unittest.TestCase().assertRaises(TypeError):\n    f()\nassert f('with f(1) as g') != 1",
+    ],
+)
+def test_what_only_looks_like_it_is_judged(judge, test):
+    assert verdict_on(judge, "def f(x): return x", test).outcome is Outcome.PASS
+    assert verdict_on(judge, "def f(x=0): return 1", test).outcome is Outcome.WRONG_ANSWER or "[f(1)]" in test
+
+
 @pytest.mark.parametrize("depth", [110, 150, 5_000])
 def test_a_literal_nested_too_deep_is_a_matter_of_its_own_row(judge, depth):
     deep = CallTest("[" + "[" * depth + "]" * depth + "]", "1")

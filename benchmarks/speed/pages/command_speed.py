@@ -68,7 +68,12 @@ def write_rows(path: Path, problems: int, seeds: int, agents: int) -> int:
 def commands(tree: Path, rows: Path) -> dict[str, tuple[list[str], dict[str, str]]]:
     """Returns what is run of a tree, and the variables that it needs, by column."""
     own = tree.resolve() / ".venv" / "bin" / "python"
-    python = [str(own if own.exists() else sys.executable), "-c", CALL]
+    python = [
+        str(own if own.exists() else sys.executable),
+        "-P",
+        "-c",
+        CALL,
+    ]  # -P: not the tree that lies here
     there = {"PYTHONPATH": str(tree.resolve())}
     script = subprocess.run([*python, "completion", "bash"], env=os.environ | there, capture_output=True)
     completion = (python, there | ASKED)

@@ -13,9 +13,7 @@ from rich.console import Console
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.pages.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow
-from o1coder_gym.reporting.run_report import command_line, make_report
 from o1coder_gym.reporting.tables.comparison_table import change_lines, comparison_table
 from o1coder_gym.reporting.tables.export import write_grid
 from o1coder_gym.reporting.tables.places import Pair, Place, compare_places, read_place
@@ -73,6 +71,9 @@ def _row(pair: Pair) -> dict[str, object]:
 
 def _export(path: Path, places: Sequence[Place], pairs: Sequence[Pair]) -> None:
     if path.suffix == ".html":
+        from o1coder_gym.reporting.pages.report_page import report_page  # a third of what a comparison costs
+        from o1coder_gym.reporting.run_report import command_line, make_report
+
         rows = places[0].rows if len(places) == 1 else [row for place in places for row in _named(place)]
         page = replace(make_report(rows), command=command_line(sys.argv[1:]))
         path.write_text(report_page(page), encoding="utf-8")

@@ -74,9 +74,9 @@ def list_public(settings: OutputSettings) -> None:
         rows = {name: {"hub": one.hub, "kind": one.kind} for name, one in PUBLIC.items()}
         print(to_json(rows))
         return
-    table = Table("scorer", "model", "trained on", box=None)
-    for name, one in PUBLIC.items():
-        table.add_row(f"prm:{name}", one.hub, one.trained_on)
+    table = Table("scorer", "model, and what it was trained on", box=None)
+    for name, one in PUBLIC.items():  # one below the other: side by side they are cut at 80 columns
+        table.add_row(f"prm:{name}", f"{one.hub}\n{one.trained_on}")
     Console().print(table)
 
 

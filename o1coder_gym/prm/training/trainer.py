@@ -24,6 +24,7 @@ from o1coder_gym.models.progress import show_progress
 from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 from o1coder_gym.models.trainers import (
     PRM_SETTINGS,
+    MeasuredByLabel,
     TrainingResult,
     TrainingSettings,
     begin,
@@ -65,8 +66,6 @@ if TYPE_CHECKING:
 
 OBJECTIVES = ("soft", "hard", "pairwise")
 STAGE = "prm"
-
-_INPUTS = ("input_ids", "attention_mask")
 
 Loss = Callable[[Tensor, Tensor, "Tensor | float | None"], tuple[Tensor, dict[str, Tensor]]]
 """Maps logits [B, T], a collator's labels and their number in the optimizer's batch to a loss and metrics."""
@@ -286,48 +285,27 @@ def bradley_terry(
     return pairwise_loss(chosen, rejected, None if sides is None else sides / 2)
 
 
-class StepTrainer(transformers.Trainer):
+class StepTrainer(MeasuredByLabel, transformers.Trainer):
     """transformers' Trainer with a loss of this project; logs the loss's metrics beside it.
 
-    A loss is a sum over labels ÷ the labels of the optimizer's batch, or of all validation rows. A mean of
-    means would weigh a label by what else is in its micro-batch, so that the gradient, and what is measured,
-    depended on how many rows are read at once.
+    A loss is a sum over labels ÷ the labels of the optimizer's batch. A mean of means would weigh a label by
+    what else is in its micro-batch, so that the gradient depended on how many rows are read at once.
     """
 
     def __init__(self, *, loss: Loss, **arguments: Any) -> None:
         """Args: the loss, and the arguments of `transformers.Trainer`."""
-        super().__init__(**arguments)
+        super().__init__(compute_loss_func=self._measured, **arguments)
         self._loss = loss
         self._seen: dict[str, list[tuple[Tensor, Tensor]]] = {}
-        self._labels_per_row = _labels_per_row(arguments.get("eval_dataset") or [])
-        self.model_accepts_loss_kwargs = True  # transformers counts labels, and does not divide by parts
+        self.model_accepts_loss_kwargs = False  # the number of labels is for the loss, not for the model
 
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Any:
-        """Returns the loss of a collated batch, a part of that of the optimizer.
-
-        Args:
-            model: In training.
-            inputs: Of a collator.
-            return_outputs: Whether the model's output is returned too.
-            num_items_in_batch: Labels of the optimizer's batch; None where this is all of it, and not read
-                in an evaluation.
-        """
-        output, labels = model(**{name: inputs[name] for name in _INPUTS}), inputs["labels"]
-        # Losses of an evaluation are averaged over rows, whatever labels they have: so it counts mean rows.
-        count = num_items_in_batch if model.training else self._labels_per_row * len(labels)
-        loss, metrics = self._loss(output.logits[..., 0], labels, count)
-        if model.training and count is not None:
-            loss = loss * self.accelerator.num_processes  # their gradients are averaged
-        prefix = "" if model.training else "eval_"
+    def _measured(self, output: Any, labels: Tensor, num_items_in_batch: Tensor | float | None) -> Tensor:
+        """Returns the loss of a collated batch, a part of that of the optimizer; remembers the metrics."""
+        loss, metrics = self._loss(output.logits[..., 0], labels, num_items_in_batch)
+        prefix = "" if self.model.training else "eval_"  # pyright: ignore[reportOptionalMemberAccess]
         for name, value in metrics.items():
             self._seen.setdefault(prefix + name, []).append((value.detach(), (labels != IGNORED).sum()))
-        return (loss, output) if return_outputs else loss
+        return loss
 
     def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
         """Adds the means over labels of the metrics since the last log."""
@@ -337,9 +315,3 @@ class StepTrainer(transformers.Trainer):
             values, counts = map(torch.stack, zip(*self._seen.pop(name), strict=True))
             logs[name] = ((values * counts).sum() / counts.sum()).item()
         super().log(logs, *arguments, **named)
-
-
-def _labels_per_row(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Returns the mean number of labels of rows; a side of a pair has one."""
-    counts = [sum(label != IGNORED for label in row["labels"]) for row in rows if "labels" in row]
-    return sum(counts) / len(counts) if counts else 1.0

@@ -5,12 +5,13 @@ never rebuilds a value from a candidate's text: it compares texts and JSON trees
 This file is also imported by the zygote as a top-level module, so it uses the standard library alone.
 
 Plain JSON stands for None, bool, str, float, list and ints below 2**63; all else is an object of one
-tag: ``i`` int (hex) · ``t`` tuple · ``s`` set · ``z`` frozenset · ``d`` dict (list of pairs) · ``b`` bytes
-(hex) · ``B`` bytearray · ``c`` complex · ``f`` Fraction · ``m`` Decimal · ``q`` deque · ``r`` range · ``g``
-what an iterator yields · ``v`` keys of a dict · ``w`` its items · ``y`` builtin type (name) · ``D`` date or
-time (class, fields) · ``n`` numpy bool · ``a`` numpy array (type, shape, lists) · ``k`` mapping of
-`collections` (class, pairs, factory) · ``h`` handle (a number) · ``G`` handle of an iterator · ``co`` of a
-coroutine · ``ag`` of an asynchronous generator · ``p`` function of the tester (a number).
+tag: ``i`` int (hex) · ``t`` tuple · ``N`` named tuple (names, items) · ``s`` set · ``z`` frozenset
+``d`` dict (list of pairs) · ``b`` bytes (hex) · ``B`` bytearray · ``c`` complex · ``f`` Fraction
+``m`` Decimal · ``q`` deque · ``r`` range · ``g`` what an iterator yields · ``v`` keys of a dict
+``w`` its items · ``y`` builtin type (name) · ``D`` date or time (class, fields, zone) · ``n`` numpy bool
+``a`` numpy array (type, shape, lists) · ``k`` mapping of `collections` (class, pairs, factory)
+``h`` handle (a number) · ``G`` handle of an iterator · ``co`` of a coroutine · ``ag`` of an asynchronous
+generator · ``p`` function of the tester (a number).
 Equal values of plain types have equal texts, which lets a comparison end at the bytes.
 """
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -252,7 +253,9 @@ class _Encoder:
         return self.items(list.__iter__(value), depth)
 
     def row(self, value: Any, depth: int) -> Any:
-        return {"t": self.items(tuple.__iter__(value), depth)}
+        items = self.items(tuple.__iter__(value), depth)
+        fields = getattr(type(value), "_fields", None) if self.lazy and type(value) is not tuple else None
+        return {"N": [[*map(str, fields)], items]} if type(fields) is tuple else {"t": items}
 
     def unordered(self, value: Any, depth: int) -> Any:
         return {"s": self.items(set.__iter__(value), depth)}
@@ -282,14 +285,16 @@ class _Encoder:
         return {"m": self.items((-coefficient if sign else coefficient, exponent), depth)}
 
     def moment(self, value: Any, depth: int) -> Any:
-        """Writes a date, a time, both or a difference; an aware one only in UTC."""
+        """Writes a date, a time, both or a difference; of a zone its offset in seconds, True for UTC."""
         name, fields = next(
             (name, fields) for name, fields in _MOMENTS if all(hasattr(value, field) for field in fields)
         )
-        zone = getattr(value, "tzinfo", None)
-        if zone is not None and str(zone) != "UTC":
-            raise TypeError("a time of another zone than UTC cannot be judged")
-        return {"D": [name, [getattr(value, field) for field in fields], zone is not None]}
+        zone: bool | float = getattr(value, "tzinfo", None) is not None
+        if zone and str(value.tzinfo) != "UTC":
+            if (offset := value.utcoffset()) is None:
+                raise TypeError("a time of a zone without an offset cannot be judged")
+            zone = offset.total_seconds()
+        return {"D": [name, [getattr(value, field) for field in fields], zone]}
 
     def collection(self, value: Any, depth: int) -> Any:
         """Writes a mapping of `collections` as what it is."""
@@ -420,6 +425,9 @@ def _rebuild(tree: Any, handles: HandleTable | None, make: Callable[[str, int], 
             return _of_numpy(tag, body)
         case "d":
             return {_rebuild(key, handles, make): _rebuild(item, handles, make) for key, item in body}
+        case "N":
+            fields, items = body
+            return namedtuple("Row", fields)(*_rebuild(items, handles, make))
         case "k":
             name, pairs, factory = body
             plain = _rebuild({"d": pairs}, handles, make)
@@ -440,11 +448,15 @@ def _handle(tag: str, number: int) -> Handle:
     return Handle(number)
 
 
-def _moment(name: str, fields: list[int], aware: bool) -> Any:
+def _moment(name: str, fields: list[int], aware: bool | float) -> Any:
     """Returns a date, a time, both or a difference."""
     import datetime
 
-    zone = {"tzinfo": datetime.UTC} if aware else {}
+    zone: dict[str, Any] = {}
+    if aware is True:
+        zone = {"tzinfo": datetime.UTC}
+    elif aware is not False:
+        zone = {"tzinfo": datetime.timezone(datetime.timedelta(seconds=aware))}
     if name not in dict(_MOMENTS):
         raise ValueError(f"unknown kind of time {name!r}")
     return getattr(datetime, name)(*fields, **zone)

@@ -9,6 +9,7 @@ program), is left to the tester.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,11 @@ _VIEWS: dict[str, tuple[type, Callable[[str, str], bool]]] = {
     "tuple": (tuple, expectation.equal_as_sequence),
 }
 
+_CAPTURES = frozenset(
+    ("redirect_stdout", "redirect_stderr", "assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex")
+)
+_MAY_REACH = re.compile(r"patch|redirect_std|assert(?:No)?Logs|assertWarns|catch_warnings|\bsys\b|\bwith\b")
+_STREAMS = frozenset(("stdin", "stdout", "stderr", "argv"))
 _SINGLETONS = {"None": "null", "True": "true", "False": "false"}
 
 
@@ -90,6 +96,40 @@ def looks_at_arguments(code: str) -> bool:
         for call in calls
         for argument in (*call.args, *(keyword.value for keyword in call.keywords))
     )
+
+
+def reach_into_program(code: str, entry_point: str) -> str:
+    """Says by what a test acts on the program's process as on its own; empty if by nothing.
+
+    Patched modules, captured output and warnings are those of the tester's process: a right program would
+    fail. A context manager of the program could swallow what is asserted within it. A test that is too long
+    to be read here is taken for one that does no such thing.
+    """
+    if not _MAY_REACH.search(code):
+        return ""
+    try:
+        nodes = [*ast.walk(parse_module(code, MAX_TEST))]
+    except ValueError:
+        return ""
+    mocks = any(
+        isinstance(node, ast.Import | ast.ImportFrom) and "mock" in ast.unparse(node) for node in nodes
+    )
+    for node in nodes:
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) if mocks and name == "patch":
+                return name
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in _CAPTURES:
+                return name
+            case ast.Call(func=ast.Attribute(attr="catch_warnings"), keywords=[_, *_]):
+                return "catch_warnings"
+            case ast.Attribute(value=ast.Name(id="sys"), attr=name, ctx=ast.Store()) if name in _STREAMS:
+                return f"sys.{name}"
+            case ast.withitem(context_expr=ast.Call(func=ast.Name(id=name))) if name in (
+                entry_point,
+                "candidate",
+            ):
+                return "with"
+    return ""
 
 
 class _Translation(Evaluator):

@@ -203,10 +203,16 @@ def instance(kind: type[Exception], message: str) -> Exception:
         return kind.__new__(kind, message, [Exception(message)])
 
 
-_BINARY = ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
+_PLAIN_NAMES = (
+    *("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
+    *("lshift", "rshift", "xor", "neg", "pos", "invert", "getitem", "setitem", "delitem", "contains"),
+)
+_BUILTINS = (len, iter, reversed, str, repr, bool, hash, abs, int, float, round, isinstance, issubclass)
 _OPERATORS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(operator, name) for name in (*_BINARY, "getitem", "setitem", "contains", "neg")},
-    **{function.__name__: function for function in (len, iter, str, repr, bool, hash, abs, int, float)},
+    **{name: getattr(operator, name) for name in _PLAIN_NAMES},
+    **{function.__name__: function for function in _BUILTINS},
+    "and": operator.and_,
+    "or": operator.or_,
     "setattr": setattr,
 }
 """What a tester may do with objects of the program."""

@@ -8,6 +8,7 @@ classes of the program gets to use their methods and operators, and trusts them 
 from __future__ import annotations
 
 import builtins
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -72,6 +73,7 @@ class Line:
         self.uses_classes = uses_classes
         self._ask = ask
         self._ports = HandleTable()
+        self._objects: dict[int, RemoteObject] = {}
         self._exceptions: dict[str, type[Exception]] = {}
         self._unsettled: list[tuple[Any, Any]] = []
         self._returned_much = False
@@ -212,7 +214,10 @@ class Line:
         """Returns what stands in the test for something of the program."""
         if tag == "p":  # a function of the test that comes back
             return self._ports.value(number)
-        return _STAND_INS.get(tag, RemoteObject)(number, self)
+        if tag in _STAND_INS:
+            return _STAND_INS[tag](number, self)
+        # One stand-in for each object, so that `is` means what it says.
+        return self._objects.setdefault(number, RemoteObject(number, self))
 
     def _exception_class(self, classes: str) -> type[Exception]:
         """Returns what stands for an exception class of the program, from its line of descent."""
@@ -225,7 +230,7 @@ class Line:
 
 
 class RemoteObject(Handle):
-    """An object of the program, as a test sees it: something to call, and no more.
+    """An object of the program, as a test sees it: something to call, with plain data in attributes.
 
     Where the test names classes of the program, their methods and operators too.
     """
@@ -248,7 +253,17 @@ class RemoteObject(Handle):
             return self._line.operate("eq", self, other) is True
         return False
 
-    __hash__ = Handle.__hash__
+    def __hash__(self) -> int:
+        return self._line.operate("hash", self) if self._line.uses_classes else super().__hash__()
+
+    def __instancecheck__(self, value: object) -> bool:
+        return self._line.operate("isinstance", value, self) is True
+
+    def __subclasscheck__(self, kind: type) -> bool:
+        return self._line.operate("issubclass", kind, self) is True
+
+    def __repr__(self) -> str:
+        return self._line.operate("repr", self) if self._line.uses_classes else super().__repr__()
 
     def __bool__(self) -> bool:
         """Asks the program where its classes are known; an object of another kind is just there."""
@@ -258,9 +273,18 @@ class RemoteObject(Handle):
         return self._line.operate("str", self) if self._line.uses_classes else repr(self)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or not self._line.uses_classes:
+        if name.startswith("__"):
             raise AttributeError(name)
-        return self._line.ask(b"get", str(self.number), name.encode())
+        if self._line.uses_classes:
+            return self._line.ask(b"get", str(self.number), name.encode())
+        # An object that answers everything with True must not pass for a text or a list; what only a class of
+        # the program can have is asked for, and compared as data.
+        if any(hasattr(kind, name) for kind in _plain_kinds()):
+            raise AttributeError(name)
+        value = self._line.ask(b"get", str(self.number), name.encode())
+        if isinstance(value, Handle):
+            raise AttributeError(name)
+        return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("number", "_line"):
@@ -282,10 +306,37 @@ def _operator(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in ("lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "abs"):
+def _reflected(name: str) -> Callable[..., Any]:
+    """Returns a method for the other side of an operator."""
+
+    def method(self: RemoteObject, other: Any) -> Any:
+        return self._line.operate(name, other, self) if self._line.uses_classes else NotImplemented
+
+    return method
+
+
+def _plain_kinds() -> list[type]:
+    """Returns the types of plain data, and of the arrays and tables that libraries pass for it."""
+    known = ((sys.modules.get(module), name) for module, name in _TABLES)
+    return [*_PLAIN, *(getattr(module, name) for module, name in known if module is not None)]
+
+
+_PLAIN = (str, bytes, bytearray, int, float, complex, list, tuple, dict, set, deque, range)
+_TABLES = (
+    *(("datetime", name) for name in ("datetime", "date", "time", "timedelta")),
+    *(("decimal", "Decimal"), ("fractions", "Fraction")),
+    *(("numpy", "ndarray"), ("pandas", "DataFrame"), ("pandas", "Series")),
+)
+_ARITHMETIC = (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lshift", "rshift"),
+    *("and", "or", "xor"),
+)
+for _name in (*_ARITHMETIC, "lt", "le", "gt", "ge", "neg", "pos", "invert", "abs", "round"):
     setattr(RemoteObject, f"__{_name}__", _operator(_name))
-for _name in ("len", "getitem", "setitem", "contains", "iter", "int", "float"):
+for _name in ("len", "getitem", "setitem", "delitem", "contains", "iter", "reversed", "int", "float"):
     setattr(RemoteObject, f"__{_name}__", _operator(_name))
+for _name in _ARITHMETIC:
+    setattr(RemoteObject, f"__r{_name}__", _reflected(_name))
 
 
 class RemoteIterator(Handle):
@@ -408,7 +459,7 @@ def judge(
 def _run_code(test: bytes, entry: str, line: Line, looks: bool) -> dict[str, Any]:
     """Runs the code of a test; returns its namespace."""
     code = (compile_settling if looks else compile_source)(test, "<test>")
-    program = _function(line, entry)
+    program = line.named(entry) if _is_class_name(entry) else _function(line, entry)
     namespace: dict[str, Any] = {"__builtins__": _Names(line), "__name__": "test", SETTLE: line.settle}
     namespace |= {entry: program, "candidate": program}
     exec(code, namespace)
@@ -446,8 +497,8 @@ def _write_back(value: Any, new: Any) -> None:
     elif isinstance(value, set):
         value.clear()
         value.update(new)
-    elif isinstance(value, bytearray):
-        value[:] = new
+    elif isinstance(value, bytearray) or (hasattr(value, "shape") and value.shape == new.shape != ()):
+        value[:] = new  # of numpy's arrays those that can be written to came as arguments
 
 
 def _kept(olds: Iterable[Any], news: Iterable[Any]) -> list[Any]:

@@ -38,6 +38,32 @@ def test_a_checkpoint_of_grpo(
 
 @pytest.mark.parametrize("rank", [0, 2])
 def test_a_checkpoint_of_dpo(weights: Path, tmp_path: Path, rank: int) -> None:
+    model = tuned(weights, tmp_path, rank)
+    assert as_saved(export_policy(tmp_path), model)
+    assert not as_saved(export_policy(tmp_path, step=1), model)
+    card = (tmp_path / "model-2" / "README.md").read_text()
+    assert "| learning_rate | 0.01 |" in card
+    assert "| loss |" in card
+
+
+def test_weights_have_the_type_of_the_training(weights: Path, tmp_path: Path) -> None:
+    tuned(weights, tmp_path, 2)
+    (tmp_path / "log").mkdir()
+    told = json.dumps({"config": {"settings": {"dtype": "bfloat16"}}})
+    for name in ("started.json", "config.json", "log/config.json"):
+        (tmp_path / "started.json").unlink(missing_ok=True)
+        assert types(export_policy(tmp_path)) == {"torch.float32"}  # as in runs that do not say it
+        (tmp_path / name).write_text(told)
+        assert types(export_policy(tmp_path)) == {"torch.bfloat16"}
+        (tmp_path / name).unlink()
+
+
+def types(model: Path) -> set[str]:
+    return {str(weight.dtype) for weight in load_file(model / "model.safetensors").values()}
+
+
+def tuned(weights: Path, out: Path, rank: int) -> Path:
+    """Trains two steps by DPO."""
     from o1coder_gym.agents.rl.dpo import train_dpo
 
     good, bad = (Step(ActionType.DEFINE, text) for text in ("double", "square"))
@@ -47,9 +73,4 @@ def test_a_checkpoint_of_dpo(weights: Path, tmp_path: Path, rank: int) -> None:
     how = DPOSettings(
         learning_rate=1e-2, batch_size=1, rows_at_once=1, epochs=2, save_steps=1, lora_rank=rank
     )
-    model = train_dpo(str(weights), data, tmp_path, how, step_format=PSEUDOCODE)
-    assert as_saved(export_policy(tmp_path), model)
-    assert not as_saved(export_policy(tmp_path, step=1), model)
-    card = (tmp_path / "model-2" / "README.md").read_text()
-    assert "| learning_rate | 0.01 |" in card
-    assert "| loss |" in card
+    return train_dpo(str(weights), data, out, how, step_format=PSEUDOCODE)

@@ -9,6 +9,7 @@ import pytest
 from o1coder_gym.experiments.training import prm
 from o1coder_gym.metrics import Bin
 from o1coder_gym.prm import load_scorer
+from o1coder_gym.prm.public import PUBLIC
 from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.process_data import read_data
 from o1coder_gym.reporting.figures import draw_reliability
@@ -73,6 +74,13 @@ def test_scores_are_printed(o1coder, data):
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == 3
     assert all(0 <= row["score"] <= 1 for row in rows)
+
+
+def test_the_list_cuts_no_name_at_eighty_columns(o1coder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = o1coder("prm", "list").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(any(one.hub in line for line in lines) for one in PUBLIC.values())
 
 
 def test_public_models_are_listed(o1coder):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from o1coder_gym.reporting.colours import UNKNOWN
-from o1coder_gym.reporting.figures import problems_figure, write_figures
+from o1coder_gym.reporting.figures import curves_figure, problems_figure, write_figures
 from o1coder_gym.reporting.pages.charts import curves_chart, spending_chart
 from o1coder_gym.reporting.pages.page import breakable
 from o1coder_gym.reporting.pages.report_page import report_page
@@ -156,6 +156,15 @@ def test_figures_as_files(tmp_path):
         start = file.read_bytes()[:5]
         assert start == (b"<?xml" if file.suffix == ".svg" else b"\x89PNG\r")
     assert "best_of_n_random" in (tmp_path / "figures/solved_against_tokens.svg").read_text()
+
+
+def test_lines_on_the_axis_are_seen_whole():
+    pytest.importorskip("matplotlib")
+    (axes,) = curves_figure(report().curves).axes
+    assert len(axes.lines) == len(AGENTS)
+    spine = axes.spines["bottom"].get_zorder()
+    assert all(not line.get_clip_on() and line.get_zorder() > spine for line in axes.lines)
+    assert len({line.get_linestyle() + str(line._dash_pattern) for line in axes.lines}) == len(AGENTS)
 
 
 def test_what_has_no_tests_is_neutral_and_named():

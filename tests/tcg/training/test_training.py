@@ -118,6 +118,28 @@ def test_sft_learns_the_completion_alone(model: Path, tmp_path: Path) -> None:
 
 @needs_trl
 @pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_what_is_measured_does_not_depend_on_the_rows_read_at_once(
+    stage: Literal["sft", "dpo"], model: Path, tmp_path: Path
+) -> None:
+    found = rows(5)
+    for place, row in enumerate(found):  # answers of 17 to 77 tokens, of which the long ones are all alike
+        row["completion"] = row["chosen"] = message("assistant", f"assert f({place}) == {'1' * 15 * place}\n")
+    losses = []
+    for at_once in (1, 2, 5):
+        loaded, tokenizer = load_weights(model, SETTINGS.dtype)
+        how = replace(SETTINGS, batch_size=at_once, rows_at_once=at_once)
+        out = tmp_path / str(at_once)
+        losses.append(finetuning._trainer(stage, loaded, tokenizer, found, found, out, how).evaluate())
+    assert [one["eval_loss"] for one in losses] == pytest.approx([losses[0]["eval_loss"]] * 3, abs=1e-5)
+    if stage == "sft":
+        loaded, tokenizer = load_weights(model, SETTINGS.dtype)
+        likelihoods = [log_likelihood(loaded, tokenizer, row, "completion") for row in found]
+        tokens = sum(len(row["completion"][0]["content"]) + 1 for row in found)
+        assert losses[0]["eval_loss"] == pytest.approx(-sum(likelihoods) / tokens, abs=1e-4)
+
+
+@needs_trl
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
 def test_prompts_are_not_projected_onto_the_vocabulary(
     stage: Literal["sft", "dpo"], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

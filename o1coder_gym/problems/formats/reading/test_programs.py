@@ -8,6 +8,7 @@ the row bad: left out, it would let wrong programs pass.
 from __future__ import annotations
 
 import ast
+import copy
 import re
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
@@ -143,8 +144,14 @@ def pytest_checks(code: str, field: str, module: str = "solution") -> tuple[tupl
     if any(isinstance(test, ast.AsyncFunctionDef) for test in tests):
         head += _AWAITED
     call = "_awaited({}())" if _AWAITED in head else "{}()"
-    source = _with_head("\n".join([head, *imports.other_names()]), tree)
-    checks = [f"{source}\n\n\ndef check(candidate):\n    {call.format(test.name)}\n" for test in tests]
+    head = "\n".join([head, *imports.other_names()])
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    checks = []
+    for test in tests:
+        others = [one for one in tests if one is not test and one.name not in used]
+        alone = ast.Module([node for node in tree.body if node not in others], [])
+        source = _with_head(head, alone)
+        checks.append(f"{source}\n\n\ndef check(candidate):\n    {call.format(test.name)}\n")
     names = [name for package, name, _ in imports.found if package == module]
     return tuple(map(CheckTest, checks)), names
 
@@ -272,5 +279,23 @@ def unittest_checks(code: str, field: str) -> tuple[CheckTest, ...]:
     ]
     if not cases:
         raise wrong(field, "defines no test method")
-    source = _with_head("import unittest", tree) + "\n\n"
-    return tuple(CheckTest(source + _RUN_CASE.format(case=case, method=method)) for case, method in cases)
+    return tuple(
+        CheckTest(_alone(tree, case, method) + _RUN_CASE.format(case=case, method=method))
+        for case, method in cases
+    )
+
+
+def _alone(tree: ast.Module, case: str, method: str) -> str:
+    """Returns a module with one test method: what others do, as patches, is no matter of its check."""
+    body = []
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            node = copy.copy(node)
+            node.body = [
+                one
+                for one in node.body
+                if not (isinstance(one, _Test) and one.name.startswith("test"))
+                or (node.name, one.name) == (case, method)
+            ] or [ast.Pass()]
+        body.append(node)
+    return _with_head("import unittest", ast.Module(body, [])) + "\n\n"

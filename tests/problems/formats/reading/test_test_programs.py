@@ -248,3 +248,16 @@ def test_asynchronous_methods_are_tests_too():
 def test_a_class_without_tests_is_named():
     with pytest.raises(ProblemFileError, match="field 'test': defines no test method"):
         unittest_checks("class A:\n    pass", "test")
+
+
+def test_a_check_holds_its_own_test_alone():
+    code = "def test_a(): assert f(1)\ndef test_b(): assert f(2)\ndef test_c(): test_b()\n"
+    checks, _ = pytest_checks(f"from solution import f\n{code}", "test")
+    assert [[name in check.code for name in ("test_a", "test_b", "test_c")] for check in checks] == [
+        [True, True, False],
+        [False, True, False],
+        [False, True, True],
+    ]
+    one, two, three = unittest_checks(CASES, "test")
+    assert [check.code.count("def test_") for check in (one, two, three)] == [1, 1, 1]
+    assert ["setUp" in two.code, "f(self.m)" in two.code, "f(self.n)" in two.code] == [True, True, False]
