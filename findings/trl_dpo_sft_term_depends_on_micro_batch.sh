@@ -36,9 +36,9 @@ pairs = Dataset.from_list(
 )
 
 
-def step(losses, rows):
+def model():
     torch.manual_seed(0)
-    model = LlamaForCausalLM(
+    return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(words),
             hidden_size=16,
@@ -48,6 +48,9 @@ def step(losses, rows):
             initializer_range=0.5,
         )
     )
+
+
+def step(losses, rows):
     settings = DPOConfig(
         sys.argv[1],
         loss_type=losses,
@@ -61,7 +64,7 @@ def step(losses, rows):
         save_strategy="no",
         disable_tqdm=True,
     )
-    trainer = DPOTrainer(model, args=settings, train_dataset=pairs, processing_class=tokenizer)
+    trainer = DPOTrainer(model(), model(), settings, train_dataset=pairs, processing_class=tokenizer)
     trainer.train()
     return next(row for row in trainer.state.log_history if "loss" in row)
 
@@ -73,6 +76,10 @@ for losses in (["sigmoid"], ["sigmoid", "sft"]):
         print(f"{'+'.join(losses):11} {rows} pairs a pass: {figures}", file=sys.stderr)
 P
 cat > "$folder/expected" <<'T'
+sigmoid     2 pairs a pass: loss 0.69, norm of the gradient 10.83
+sigmoid     1 pairs a pass: loss 0.69, norm of the gradient 10.83
+sigmoid+sft 2 pairs a pass: loss 5.35, norm of the gradient 20.57
+sigmoid+sft 1 pairs a pass: loss 4.18, norm of the gradient 17.59
 T
 "$folder/venv/bin/python" "$folder/step.py" "$folder/out" 2>&1 >/dev/null | grep "pairs a pass" | tee "$folder/seen"
 diff "$folder/expected" "$folder/seen"
