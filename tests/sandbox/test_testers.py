@@ -401,6 +401,8 @@ def test_classes_are_what_they_are_to_tests_that_name_them(judge, test):
     assert verdict.outcome is Outcome.PASS, verdict
 
 
+NAMED = "import collections\nP = collections.namedtuple('P', 'startswith real')\n"
+NAMED += "def f(): return P(lambda x: True, lambda x: True)"
 LIAR = "class L:\n    def __getattr__(self, name): return {}\ndef f(*a): return L()"
 
 
@@ -439,6 +441,13 @@ LIAR = "class L:\n    def __getattr__(self, name): return {}\ndef f(*a): return 
         (LIAR.format("True"), "p.real == p.imag", "wrong_answer"),
         (LIAR.format("True"), "p.year == 2020 or p.tzinfo is None", "wrong_answer"),
         (LIAR.format("self"), "p.b == p.b", "wrong_answer"),
+        (NAMED, "p.startswith('a')", "wrong_answer"),
+        (NAMED, "p.real('a')", "wrong_answer"),
+        (
+            "class T(type):\n    def __instancecheck__(c, o): return True\nclass K(metaclass=T): pass\ndef f(): return K",
+            "isinstance(3, p)",
+            "wrong_answer",
+        ),
     ],
 )
 def test_attributes_of_an_object_are_plain_data_that_no_plain_value_has(judge, code, test, outcome):

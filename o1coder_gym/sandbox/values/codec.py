@@ -427,7 +427,9 @@ def _rebuild(tree: Any, handles: HandleTable | None, make: Callable[[str, int], 
             return {_rebuild(key, handles, make): _rebuild(item, handles, make) for key, item in body}
         case "N":
             fields, items = body
-            return namedtuple("Row", fields)(*_rebuild(items, handles, make))
+            items = _rebuild(items, handles, make)
+            # Data has names, behaviour has none: else a field `startswith` could pass for a text.
+            return tuple(items) if any(map(callable, items)) else namedtuple("Row", fields)(*items)
         case "k":
             name, pairs, factory = body
             plain = _rebuild({"d": pairs}, handles, make)

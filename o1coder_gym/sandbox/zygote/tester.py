@@ -151,10 +151,8 @@ class Line:
     def _answer(self, question: Fields) -> tuple[Any, list[bytes]]:
         """Returns the value that is the answer to a question, and what comes with it."""
         kind, *fields = self._exchange(question)
-        if kind == b"stop" and question[0] in (
-            b"next",
-            b"anext",
-        ):  # of a call it would end the test's own loop
+        # Of a call it would end the test's own loop.
+        if kind == b"stop" and question[0] in (b"next", b"anext"):
             raise StopIteration
         try:
             if kind == b"v":
@@ -257,10 +255,10 @@ class RemoteObject(Handle):
         return self._line.operate("hash", self) if self._line.uses_classes else super().__hash__()
 
     def __instancecheck__(self, value: object) -> bool:
-        return self._line.operate("isinstance", value, self) is True
+        return self._line.uses_classes and self._line.operate("isinstance", value, self) is True
 
     def __subclasscheck__(self, kind: type) -> bool:
-        return self._line.operate("issubclass", kind, self) is True
+        return self._line.uses_classes and self._line.operate("issubclass", kind, self) is True
 
     def __repr__(self) -> str:
         return self._line.operate("repr", self) if self._line.uses_classes else super().__repr__()
