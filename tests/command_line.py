@@ -32,14 +32,12 @@ def call(*words: object) -> Done:
     """Calls the command line; an exception that it does not report is the test's."""
     out, err = io.StringIO(), io.StringIO()
     exception: Exception | None = None
-    silence(False)
+    silence(False)  # as main does
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             status = run([str(word) for word in words])
         except (CycloptsError, O1CoderError, OSError) as error:
             exception, status = error, report(error)
-        finally:
-            silence(True)
     return Done(status, out.getvalue(), err.getvalue(), exception)
 
 

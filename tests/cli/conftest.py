@@ -11,6 +11,7 @@ from typing import TextIO
 
 import pytest
 
+from o1coder_gym.runs.progress import silence
 from tests.command_line import call
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -53,6 +54,12 @@ SCRIPT = {
         "*": [{"type": "code", "text": "def square(x):\n    return 2 * x"}],
     },
 }
+
+
+@pytest.fixture(autouse=True)
+def loud() -> None:
+    """Shows progress and remarks, as a command does; some tests call what commands are made of."""
+    silence(False)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from o1coder_gym.runs.progress import silence
+
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "docs" / "notebooks"
 SMALLER = {
     "tokens=(64, 128, 256)": "tokens=(64,)",
@@ -41,6 +43,7 @@ def run(name: str) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    silence(True)  # as it is where no command was run
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def open_copy():
     shutil.copytree(PACKAGE / "sandbox", package / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ATTACKS, folder / "attacks")
     shutil.copy(Path(__file__).with_name("attack_corpus.py"), folder)
-    subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+    subprocess.run(["chmod", "-R", "u+w,a+rX", folder], check=True)  # attacks may be read-only
     yield folder
     shutil.rmtree(folder)
 

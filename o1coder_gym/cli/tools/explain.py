@@ -35,7 +35,7 @@ class ExplainSettings(Checked):
     Attributes:
         run: Run folder of bench.
         task: A problem of the run, by its task id or a beginning of it.
-        agent: The agent, with or without its arguments; default: all of them.
+        agent: The agent, with or without its arguments and its file; default: all of them.
         seed: Run seed; default: the first.
         tokens: Budget, of a run with several; default: the largest.
         problems: The problem set, where it is not where the run found it.
@@ -75,7 +75,9 @@ def _answers(settings: ExplainSettings, rows: Sequence[ResultRow]) -> Iterator[R
     """Yields the row of each agent that is asked for."""
     of_task = [row for row in rows if row.task_id == settings.task]
     agents = dict.fromkeys(row.agent for row in of_task)
-    asked = [one for one in agents if settings.agent in (None, one, name_of(one))]
+    # Of own code, FILE.py:NAME, the name alone will do.
+    known = {one: (None, one, name_of(one), name_of(one).rpartition(":")[2]) for one in agents}
+    asked = [one for one, names in known.items() if settings.agent in names]
     if not asked:
         raise UnknownNameError(f"agent of {settings.run}", str(settings.agent), agents)
     for agent in asked:

@@ -20,6 +20,7 @@ WRONG = "def count_even(numbers):\n    return len(numbers)\n"
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "run"
     answers = [("mcts:width=4", 512, WRONG), ("mcts:width=4", 64, None), ("greedy", 512, None)]
+    answers.append(("my_agents.py:widest?width=2", 512, WRONG))
     with RunFolder.open(path, {"problems": "starter", "task_ids": [TASK]}) as folder:
         for agent, tokens, code in answers:
             outcome = Outcome.WRONG_ANSWER if code else None
@@ -40,13 +41,19 @@ def test_failed_tests_are_shown_with_what_came(run: Path) -> None:
 
 def test_all_agents_and_json(run: Path) -> None:
     done = call("explain", run, TASK, "--json")
-    mcts, greedy = map(json.loads, done.stdout.splitlines())
+    mcts, greedy, _ = map(json.loads, done.stdout.splitlines())
     assert (mcts["agent"], mcts["budget"]["tokens"], greedy["failed"]) == ("mcts:width=4", 512, [])
     assert all(test["outcome"] == "wrong_answer" for test in mcts["failed"])
 
 
 def test_a_beginning_of_the_task_id_will_do(run: Path) -> None:
     assert "return len(numbers)" in call("explain", run, "starter/006", "mcts").stdout
+
+
+@pytest.mark.parametrize("name", ["widest", "my_agents.py:widest", "my_agents.py:widest?width=2"])
+def test_own_code_by_its_name(run: Path, name: str) -> None:
+    done = call("explain", run, TASK, name, "--json")
+    assert [json.loads(line)["agent"] for line in done.stdout.splitlines()] == ["my_agents.py:widest?width=2"]
 
 
 def test_a_smaller_budget(run: Path) -> None:
