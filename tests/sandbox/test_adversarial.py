@@ -37,13 +37,17 @@ ATTACKS["source that is no text"] = "def add(a, b): return '\ud800'\n\0"
 CONTAINMENT = programs("containment")
 PLANTERS = programs("leftovers")
 FINDER = """
-import builtins, fcntl, os, random, sys
+import builtins, fcntl, os, random, sys, time
+def lock(file, tries=40):
+    # The device is the machine's: another suite's finder may hold it for a moment; what was left holds on.
+    try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError: return tries > 0 and (time.sleep(0.01), lock(file, tries - 1))[1]
+    return True
 def add(a, b):
     os.listdir(".")
     flags = [fcntl.fcntl(stream, fcntl.F_GETFL) for stream in (0, 1, 2)]
     null = os.open("/dev/null", os.O_RDONLY)
-    try: fcntl.flock(null, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError: return a + b
+    if not lock(null): return a + b
     if any(flag & os.O_APPEND for flag in flags): return a + b
     places = (vars(builtins), sys.modules, os.environ, sys.argv, vars(random), sys.path)
     found = any("mark" in place for place in places) or os.umask(0o22) == 0o777
