@@ -12,6 +12,7 @@ import pytest
 
 import o1coder_gym.sandbox
 from o1coder_gym.sandbox.confinement.blueprint import LAYERS
+from tests.sandbox.confinement.test_layers import CLOSED
 
 ATTACKS = os.environ.get("O1CODER_ATTACKS", "")
 UNPRIVILEGED = 60_000 + os.getpid() % 5_000
@@ -90,13 +91,15 @@ def test_every_attack_gets_an_accepted_verdict(open_copy, user, layers):
     if user == "root" and os.geteuid() != 0:
         pytest.skip("the tests do not run as root")
     uid = 0 if user == "root" else os.geteuid() or UNPRIVILEGED
+    # Packages that a strict umask closed to other users are not read without Landlock and seccomp.
+    lacking = {"109_honest_numpy"} if CLOSED and uid == 0 and "seccomp" not in layers else set()
     command = [
         interpreter(uid),
         "attack_corpus.py",
         "o1coder_gym",
         "attacks",
         ",".join(layers),
-        ",".join(UNCONTAINED[layers]),
+        ",".join(UNCONTAINED[layers] | lacking),
     ]
     environment = {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(

@@ -164,7 +164,9 @@ def test_lines_on_the_axis_are_seen_whole():
     assert len(axes.lines) == len(AGENTS)
     spine = axes.spines["bottom"].get_zorder()
     assert all(not line.get_clip_on() and line.get_zorder() > spine for line in axes.lines)
-    assert len({line.get_linestyle() + str(line._dash_pattern) for line in axes.lines}) == len(AGENTS)
+    assert len({(line.get_linestyle(), str(vars(line)["_dash_pattern"])) for line in axes.lines}) == len(
+        AGENTS
+    )
 
 
 def test_what_has_no_tests_is_neutral_and_named():

@@ -6,6 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from o1coder_gym.errors import SandboxError, UsageError
@@ -20,6 +21,9 @@ from o1coder_gym.sandbox.workers.drawing import draw
 from o1coder_gym.types import CallTest, Limits, Outcome, Submission
 
 ADD = Submission("def add(a, b):\n    return a + b\n", "add", (CallTest("[1, 2]", "3"),))
+CLOSED = os.geteuid() == 0 and not Path(np.__file__).stat().st_mode & 0o004
+"""Whether packages are closed to other users, as a strict umask leaves them: then programs read as root
+without capabilities under Landlock and seccomp, and lack the packages elsewhere, as the report says."""
 ALWAYS_HELD = {"memory", "threads"}
 """Guarantees that need no layer: resource limits give them."""
 
@@ -95,6 +99,7 @@ def test_without_layers_canaries_notice_what_is_lost():
     ids="+".join,
 )
 def test_programs_of_root_are_another_user_who_cannot_touch_the_zygote(layers):
+    reads_as_root = CLOSED and {"landlock", "seccomp"} <= {*layers}
     code = (
         "import os, resource\n"
         "def tried():\n    import colorsys, email.mime.text, encodings.cp1252\n    done = []\n"
@@ -102,7 +107,8 @@ def test_programs_of_root_are_another_user_who_cannot_touch_the_zygote(layers):
         "            lambda: os.kill(process, 0),\n"
         "            lambda: resource.prlimit(process, resource.RLIMIT_CPU, (60, 60)),\n        ):\n"
         "            try: action(); done.append(process)\n            except OSError: pass\n"
-        "    return len(set(os.getresuid())) == 1 and os.getuid() != 0, done\n"
+        "    real, effective, saved = os.getresuid()\n"
+        f"    return real != 0 and effective == saved == (0 if {reads_as_root} else real), done\n"
     )
     with Judge(1, layers=layers) as judge:
         (verdict,) = judge.evaluate([Submission(code, "tried", (CallTest("[]", "(True, [])"),))])
@@ -246,15 +252,18 @@ def test_candidates_see_no_installed_packages_but_those_named():
     code = (
         "def found(names):\n    import importlib\n    seen = []\n    for name in names:\n"
         "        try:\n            importlib.import_module(name); seen.append(name)\n"
-        "        except ImportError: pass\n    return seen\n"
+        "        except (ImportError, PermissionError): pass\n    return seen\n"
     )
-    test = CallTest("[['pytest', 'o1coder_gym', 'numpy', 'supervisor']]", "['numpy']")
     for layers in (LAYERS, ()):
+        found = [] if CLOSED and not layers else ["numpy"]
+        test = CallTest("[['pytest', 'o1coder_gym', 'numpy', 'supervisor']]", repr(found))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SandboxWarning)
             with Judge(1, layers=layers) as judge:
                 (verdict,) = judge.evaluate([Submission(code, "found", (test,), Limits(cpu_s=5.0))])
+                told = judge.report().imports
         assert verdict.outcome is Outcome.PASS, (layers, verdict, hidden)
+        assert bool(told["numpy"]) is not bool(found), told
 
 
 @pytest.mark.parametrize("depth", [0, 3, 1500])
