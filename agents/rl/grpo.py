@@ -27,6 +27,7 @@ from o1coder_gym.agents.rl.sampler import Sampler
 from o1coder_gym.agents.rl.settings import RLSettings, common_arguments
 from o1coder_gym.agents.rl.token_rows import TokenRow, parent_table
 from o1coder_gym.errors import MissingExtraError, UsageError
+from o1coder_gym.models.card import write_card
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
@@ -38,7 +39,7 @@ from o1coder_gym.models.checkpoints import (
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.projection import project_completions_only
 from o1coder_gym.models.shared_prefixes import share_prefixes
-from o1coder_gym.models.trainers import lora, provenance, write_card
+from o1coder_gym.models.trainers import lora, provenance
 from o1coder_gym.protocols import Model
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.settings import to_row

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Protocol
 
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UnknownNameError, UsageError
 from o1coder_gym.models.card import alpha_of, leaves, numbers
-from o1coder_gym.models.card import write_card as write_card
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,

@@ -1,7 +1,6 @@
 """Every sampled token is in the row of its episode, with its step; the loss of a batch by hand."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from o1coder_gym.types import (
     CaseResult,
     Outcome,
     PolicyRequest,
-    Problem,
     Proposal,
     Sampling,
     State,
@@ -27,6 +25,7 @@ from o1coder_gym.types import (
     Transition,
     Verdict,
 )
+from tests.agents.rl.conftest import LetterModel
 from tests.agents.rl.trainers import trainer_for
 
 pytest.importorskip("trl")
@@ -282,22 +281,11 @@ def test_a_policy_that_ends_its_text_at_once_learns_not_to(
     assert first_end(model, prompts, end) < before - 0.3
 
 
-class OneTurn:
+class OneTurn(LetterModel):
     """An episode of one step, which passes iff it says anything."""
-
-    task_ids = ("one", "two", "three")
 
     def __init__(self, step_format: StepFormat) -> None:
         self.format = step_format
-
-    def problem(self, task_id: str, /) -> Problem:
-        return Problem(task_id, f"count to {task_id}", "f")
-
-    def initial(self, task_id: str, /) -> State:
-        return State(task_id)
-
-    def advance(self, pairs: Sequence[tuple[State, str]], /) -> list[Transition]:
-        return [self._one(state, action) for state, action in pairs]
 
     def _one(self, state: State, action: str) -> Transition:
         opening = self.format.prompt(self.problem(state.problem_id), state).opening
