@@ -17,7 +17,7 @@ from pathlib import Path
 
 FLOORS = (
     {"types", "errors", "specs", "parameters", "settings", "registry", "importing", "data"},
-    {"protocols", "queries", "rewards", "metrics", "statistics", "significance"},
+    {"protocols", "queries", "rewards", "metrics"},
     {"runs", "steps", "sandbox"},
     {"problems", "models"},
     {"policies", "process_data"},

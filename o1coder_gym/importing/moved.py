@@ -58,6 +58,8 @@ MOVED = {
     "rewards.terms": "rewards",
     "rewards.trl": "envs.trl",
     "search_tree": "process_data.search_tree",
+    "significance": "metrics.significance",
+    "statistics": "metrics.estimates",
     "tcg.agreement": "tcg.checking.agreement",
     "tcg.dataset": "tcg.training.dataset",
     "tcg.pairs": "tcg.reading.io_pairs",

@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 from o1coder_gym.errors import JournalError, UsageError
+from o1coder_gym.metrics.estimates import ROUGH_LEGEND, Estimate, estimate_share
 from o1coder_gym.runs.budget import UNITS, UNLIMITED, Budget
 from o1coder_gym.runs.journal import read_rows
-from o1coder_gym.statistics import ROUGH_LEGEND, Estimate, estimate_share
 from o1coder_gym.types import Outcome, Usage
 
 RESULTS = "results"

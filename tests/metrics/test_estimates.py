@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.statistics import (
+from o1coder_gym.metrics.estimates import (
     FEW,
     ROUGH_LEGEND,
     Estimate,

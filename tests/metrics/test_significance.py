@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from o1coder_gym.significance import detectable_difference, fewest_differing, holm, permutation_test
+from o1coder_gym.metrics.significance import detectable_difference, fewest_differing, holm, permutation_test
 
 
 @pytest.mark.parametrize(

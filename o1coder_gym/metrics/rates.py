@@ -1,27 +1,15 @@
-"""Metrics: pass@k, ASPR, solved-against-cost curves, reliability; intervals are those of `statistics`. Pure.
-
-N examples, P points of a curve.
-"""
+"""Rates of solved problems: pass@k, ASPR, and the curve of a share over its cost. Pure; P points."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.statistics import Estimate as Estimate
-from o1coder_gym.statistics import Numbers as Numbers
-from o1coder_gym.statistics import bootstrap_interval as bootstrap_interval
-from o1coder_gym.statistics import estimate as estimate
-from o1coder_gym.statistics import estimate_mean as estimate_mean
-from o1coder_gym.statistics import estimate_share as estimate_share
-from o1coder_gym.statistics import paired_difference as paired_difference
-from o1coder_gym.statistics import wilson_interval as wilson_interval
+from o1coder_gym.metrics.estimates import Estimate, estimate_share
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
@@ -46,7 +34,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def estimate_pass_at_k(counts: Sequence[tuple[int, int]], k: int, *, confidence: float = 0.95) -> Estimate:
-    """Estimates pass@k over problems, with the interval of `statistics.estimate_share`.
+    """Estimates pass@k over problems, with the interval of `estimate_share`.
 
     Args:
         counts: (n, c) by problem, at least one; n ≥ k everywhere.
@@ -142,49 +130,3 @@ def generation_flops(parameters: int, tokens: int) -> float:
         tokens: Tokens computed: generated ones, and prompt tokens where they are known.
     """
     return 2.0 * parameters * tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """One bar of a reliability figure.
-
-    Attributes:
-        score: Mean score in the bin.
-        target: Mean target in the bin.
-        count: Examples in the bin, ≥ 1.
-    """
-
-    score: float
-    target: float
-    count: int
-
-
-def reliability(scores: Numbers, targets: Numbers, bins: int = 10) -> list[Bin]:
-    """Groups examples by score into bins of equal width over [0, 1]; empty ones are left out.
-
-    Args:
-        scores: In [0, 1], [N].
-        targets: In [0, 1], hard or soft, [N].
-        bins: Number of bins.
-    """
-    found, wanted = np.asarray(scores, float), np.asarray(targets, float)
-    return [
-        Bin(float(found[group].mean()), float(wanted[group].mean()), len(group))
-        for group in by_score(found, bins)
-    ]
-
-
-def by_score(scores: NDArray[Any], bins: int = 10) -> list[NDArray[np.intp]]:
-    """Returns the indices of the examples in each bin of `reliability`, lowest scores first."""
-    # A score of exactly 1 belongs to the last bin.
-    places = np.minimum((scores * bins).astype(int), bins - 1)
-    return [np.flatnonzero(places == place) for place in np.unique(places)]
-
-
-def calibration_error(bins: Sequence[Bin]) -> float:
-    """Computes ECE = Σ_b (n_b / N) |mean score − mean target| (Guo et al. 2017, equation 3).
-
-    NaN without bins.
-    """
-    total = sum(one.count for one in bins)
-    return sum(one.count * abs(one.score - one.target) for one in bins) / total if total else math.nan
