@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 FLOORS = (
-    {"types", "errors", "specs", "parameters", "settings", "registry", "importing", "data"},
+    {"types", "errors", "specs", "settings", "importing", "data"},
     {"protocols", "queries", "rewards", "metrics"},
     {"runs", "steps", "sandbox"},
     {"problems", "models"},

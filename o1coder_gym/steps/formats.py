@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from o1coder_gym import registry
+from o1coder_gym.specs import registry
 from o1coder_gym.steps import prompts
 from o1coder_gym.steps.answers import bare_program, fenced_program, program_in
 from o1coder_gym.steps.fences import blocks, fenced, first_end

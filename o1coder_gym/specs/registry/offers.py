@@ -10,9 +10,9 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from o1coder_gym.errors import PluginError, UnknownNameError
-from o1coder_gym.registry.built_in import BUILT_IN
-from o1coder_gym.registry.entries import PLUGINS, Entry
-from o1coder_gym.registry.kinds import KINDS
+from o1coder_gym.specs.registry.built_in import BUILT_IN
+from o1coder_gym.specs.registry.entries import PLUGINS, Entry
+from o1coder_gym.specs.registry.kinds import KINDS
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

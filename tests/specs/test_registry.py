@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym import registry
 from o1coder_gym.agents import AGENTS, load_agent
 from o1coder_gym.errors import MissingExtraError, PluginError, UnknownNameError, UsageError
-from o1coder_gym.parameters import parameters
 from o1coder_gym.policies import ScriptedPolicy, load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.benchmarks import NATIVE, converter_for
@@ -20,6 +18,8 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.rewards import load_schedule
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.specs import registry
+from o1coder_gym.specs.parameters import parameters
 from o1coder_gym.steps.choices import load_embedding
 from o1coder_gym.steps.formats import FORMATS, PSEUDOCODE, load_format
 from o1coder_gym.tcg.loading import load_generator
@@ -274,7 +274,7 @@ def test_importable_factories_take_arguments(install: Install) -> None:
 def test_reading_parameters_imports_no_torch() -> None:
     program = (
         "import importlib.metadata, sys; importlib.metadata.entry_points = lambda group: []\n"
-        "from o1coder_gym import registry\n"
+        "from o1coder_gym.specs import registry\n"
         "print('o1coder_gym.agents' in sys.modules, 'o1coder_gym.policies' in sys.modules)\n"
         "for kind in registry.KINDS:\n"
         "    for (entry,) in registry.entries(kind).values(): entry.parameters()\n"

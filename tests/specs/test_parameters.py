@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.parameters import (
+from o1coder_gym.specs.parameters import (
     REQUIRED,
     AtLeastOne,
     Hints,

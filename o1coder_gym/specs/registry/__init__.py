@@ -27,10 +27,10 @@ named without ``:``. Names offered twice and objects that cannot be used are ref
 for, and disturb no others.
 """
 
-from o1coder_gym.registry.entries import PLUGINS, Entry
-from o1coder_gym.registry.kinds import KINDS, Kind
-from o1coder_gym.registry.making import arguments_of, bound, entry_of, make
-from o1coder_gym.registry.offers import PROJECT, BuiltIn, entries, find, misnamed, register, usable
+from o1coder_gym.specs.registry.entries import PLUGINS, Entry
+from o1coder_gym.specs.registry.kinds import KINDS, Kind
+from o1coder_gym.specs.registry.making import arguments_of, bound, entry_of, make
+from o1coder_gym.specs.registry.offers import PROJECT, BuiltIn, entries, find, misnamed, register, usable
 
 __all__ = [
     "KINDS",

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError, PluginError
-from o1coder_gym.parameters import NO_HINTS, Hints, Parameter, parameters
-from o1coder_gym.registry.kinds import KINDS, Kind
+from o1coder_gym.specs.parameters import NO_HINTS, Hints, Parameter, parameters
+from o1coder_gym.specs.registry.kinds import KINDS, Kind
 
 PLUGINS = "o1coder_gym.plugins"
 """Group of entry points under which packages offer things of any kind."""

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.importing.own_code import is_place, load_object
-from o1coder_gym.parameters import bind
-from o1coder_gym.registry.entries import PLUGINS, Entry
-from o1coder_gym.registry.kinds import KINDS
-from o1coder_gym.registry.offers import entries, find
 from o1coder_gym.specs import Spec
+from o1coder_gym.specs.own_code import is_place, load_object
+from o1coder_gym.specs.parameters import bind
+from o1coder_gym.specs.registry.entries import PLUGINS, Entry
+from o1coder_gym.specs.registry.kinds import KINDS
+from o1coder_gym.specs.registry.offers import entries, find
 
 
 def make(kind: str, spec: Spec, shown: str, **context: Any) -> Any:

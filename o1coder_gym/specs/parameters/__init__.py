@@ -1,7 +1,15 @@
 """Parameters: what a function or a dataclass takes by name, and how their values are written and read."""
 
-from o1coder_gym.parameters.ranges import AtLeastOne, Count, Meaning, NonNegative, Positive, Range, Share
-from o1coder_gym.parameters.signatures import (
+from o1coder_gym.specs.parameters.ranges import (
+    AtLeastOne,
+    Count,
+    Meaning,
+    NonNegative,
+    Positive,
+    Range,
+    Share,
+)
+from o1coder_gym.specs.parameters.signatures import (
     NO_HINTS,
     REQUIRED,
     Arguments,

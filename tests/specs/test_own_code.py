@@ -9,11 +9,11 @@ import pytest
 
 from o1coder_gym.agents import load_agent
 from o1coder_gym.errors import PluginError, UsageError
-from o1coder_gym.importing.own_code import file_of, is_place, load_object
 from o1coder_gym.policies import load_policy
 from o1coder_gym.rewards import Evidence, load_reward
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.specs import name_of
+from o1coder_gym.specs.own_code import file_of, is_place, load_object
 from tests.command_line import call
 
 CODE = """

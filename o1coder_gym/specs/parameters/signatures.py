@@ -16,8 +16,15 @@ from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias, get_args, get_type_hints
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.parameters.ranges import Meaning, Range
-from o1coder_gym.parameters.values import choices, expected, read_text, readable, short, without_metadata
+from o1coder_gym.specs.parameters.ranges import Meaning, Range
+from o1coder_gym.specs.parameters.values import (
+    choices,
+    expected,
+    read_text,
+    readable,
+    short,
+    without_metadata,
+)
 
 Arguments: TypeAlias = Iterable[tuple[str, str]]
 """(key, value) pairs as a spec has them."""
