@@ -62,6 +62,7 @@ MOVED = {
     "search_tree": "process_data.search_tree",
     "significance": "metrics.significance",
     "statistics": "metrics.estimates",
+    "steps.functions": "steps.formats.functions",
     "tcg.agreement": "tcg.checking.agreement",
     "tcg.dataset": "tcg.training.dataset",
     "tcg.pairs": "tcg.reading.io_pairs",

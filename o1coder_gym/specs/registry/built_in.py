@@ -42,7 +42,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "embedding": {"hash": "o1coder_gym.steps.choices:hashed_words"},
     "format": {
-        "functions": "o1coder_gym.steps.functions:FUNCTIONS",
+        "functions": "o1coder_gym.steps.formats.functions:FUNCTIONS",
         "pseudocode": "o1coder_gym.steps.formats:PSEUDOCODE",
         "vanilla": "o1coder_gym.steps.formats:VANILLA",
     },

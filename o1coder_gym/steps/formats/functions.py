@@ -7,7 +7,8 @@ all helpers and the main function, in their order. A repair may change one of th
 
 from __future__ import annotations
 
-from o1coder_gym.steps.formats import PseudocodeFormat, StepFormat, Words
+from o1coder_gym.steps.formats.format import StepFormat
+from o1coder_gym.steps.formats.pseudocode import PseudocodeFormat, Words
 from o1coder_gym.steps.prompts import EXAMPLE_QUESTION
 from o1coder_gym.types import ActionType
 

@@ -15,7 +15,7 @@ from o1coder_gym.prm.heuristic import HeuristicScorer
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.choices import PROPOSAL_FEATURES, STATE_FEATURES, Features, Offer
 from o1coder_gym.steps.formats import PSEUDOCODE, load_format, split_chain
-from o1coder_gym.steps.functions import FUNCTIONS
+from o1coder_gym.steps.formats.functions import FUNCTIONS
 from o1coder_gym.types import ActionType, CallTest, Problem, Proposal, State, Step
 
 SQUARES = Problem("squares", "Sum the squares of a list.", "total", (CallTest("[[1, 2]]", "5"),))
