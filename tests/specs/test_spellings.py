@@ -8,8 +8,8 @@ import pytest
 from o1coder_gym import rewards
 from o1coder_gym.agents.registry import AGENTS, agent_spec, load_agent
 from o1coder_gym.agents.search.selection import uct
-from o1coder_gym.cli.tools.serve import offered
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.experiments.serving.offers import offered
 from o1coder_gym.experiments.suite import contestants
 from o1coder_gym.models.lookup import KNOWN_MODELS, parameters_of
 from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy, ScriptedPolicy, load_policy

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from o1coder_gym.cli.serving.chat import Asked, ChatRequest, refuse
+from o1coder_gym.experiments.serving.chat import Asked, ChatRequest, refuse
 
 _UNSUPPORTED = ("logprobs", "logit_bias", "suffix", "echo", "prompt_logprobs")
 

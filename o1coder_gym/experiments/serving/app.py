@@ -19,12 +19,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from o1coder_gym.agents import TaskResult
-from o1coder_gym.cli.serving import chat
-from o1coder_gym.cli.serving.completions import CompletionRequest, text_chunk, text_completion
-from o1coder_gym.cli.serving.desk import Desk, Event, Full, Order
-from o1coder_gym.cli.serving.questions import question
-from o1coder_gym.cli.serving.responses import ResponseRequest, response
 from o1coder_gym.errors import CalledOff, O1CoderError
+from o1coder_gym.experiments.serving import chat
+from o1coder_gym.experiments.serving.completions import CompletionRequest, text_chunk, text_completion
+from o1coder_gym.experiments.serving.desk import Desk, Event, Full, Order
+from o1coder_gym.experiments.serving.questions import question
+from o1coder_gym.experiments.serving.responses import ResponseRequest, response
 from o1coder_gym.protocols import Policy
 from o1coder_gym.queries import Agent
 from o1coder_gym.runs.budget import Budget

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from o1coder_gym.cli.serving.chat import Asked, ChatRequest, refuse
+from o1coder_gym.experiments.serving.chat import Asked, ChatRequest, refuse
 
 _UNSUPPORTED = (
     "tools",

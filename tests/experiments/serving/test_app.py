@@ -7,9 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from o1coder_gym.agents import greedy
-from o1coder_gym.cli.serving.app import IGNORED, make_app
-from o1coder_gym.cli.serving.desk import Desk
 from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.experiments.serving.app import IGNORED, make_app
+from o1coder_gym.experiments.serving.desk import Desk
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.sandbox import SandboxWarning, default_judge
 from o1coder_gym.types import Problem

@@ -1,6 +1,6 @@
 import pytest
 
-from o1coder_gym.cli.serving.questions import called_by, question
+from o1coder_gym.experiments.serving.questions import called_by, question
 from o1coder_gym.types import AssertTest, CallTest
 
 HUMAN_EVAL = '''Complete this function:
