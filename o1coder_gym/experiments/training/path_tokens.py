@@ -1,4 +1,4 @@
-"""Steps as the tokens that a policy samples: trainers learn these, not the text that the format inserts.
+"""Paths as the tokens that a policy samples: SFT learns these, not the text that the format inserts.
 
 A policy is given the header of a step, or its beginning, and writes until the text shows the end of the
 step: ``### Step`` of the next header, or the closing fence. Those tokens are learned too, as in RL.
@@ -10,42 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from o1coder_gym.models.trainers import NOT_LEARNED
-from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.policies.token_text import TokenText, step_tokens
 from o1coder_gym.process_data.dataset import ProcessData
 from o1coder_gym.process_data.rows import PathRow
-from o1coder_gym.steps.formats import StepFormat, load_format
-from o1coder_gym.types import ActionType, Problem, State, Step
-
-
-def step_tokens(
-    text: TokenText, step_format: StepFormat, problem: Problem, state: State, step: Step
-) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Returns the tokens that a policy samples for a step, and those that are put in before the next one.
-
-    Args:
-        text: Of the policy's tokenizer.
-        step_format: How steps are written.
-        problem: The question.
-        state: Where the step is taken.
-        step: The step.
-
-    Returns:
-        None for a step that cannot follow the opening that the format gives.
-    """
-    opening = step_format.prompt(problem, state).opening
-    action = step_format.render(step, state.depth + 1)
-    if step.type is not ActionType.CODE:
-        action = f"{action.rstrip()}\n\n{step_format.prompt(problem, state.then(step)).opening}"
-    if not action.startswith(opening):
-        return None
-    ids = text.encode_more(action.removeprefix(opening))
-    written = opening
-    # The first token at which sampling would have stopped; what lies behind it the format inserts.
-    for count, token in enumerate(ids, start=1):
-        written += text.piece(token)
-        if step_format.boundary(written) is not None:
-            return ids[:count], ids[count:]
-    return ids, ()
+from o1coder_gym.steps.formats import load_format
+from o1coder_gym.types import State
 
 
 def path_encoder(data: ProcessData) -> Callable[[Any, PathRow], Mapping[str, list[int]] | None]:
