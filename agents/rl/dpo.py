@@ -26,9 +26,8 @@ from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.projection import project_completions_only
 from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 from o1coder_gym.models.trainers import begin, lora, provenance
-from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.policies.token_text import TokenText, step_tokens
 from o1coder_gym.process_data import PairRow, ProcessData
-from o1coder_gym.process_data.learned_tokens import step_tokens
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat

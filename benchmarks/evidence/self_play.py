@@ -25,10 +25,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.main import main_of
+from o1coder_gym.metrics.estimates import estimate_mean
 from o1coder_gym.process_data.store import FILES
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.settings import Checked, Flag
-from o1coder_gym.statistics import estimate_mean
 
 CONFIG = Path(__file__).parents[1] / "selfplay" / "tiny.toml"
 SEEDS = 5

@@ -24,6 +24,7 @@ from typing import Any
 
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.main import main_of
+from o1coder_gym.metrics.estimates import estimate_share
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_problems, load_rows
@@ -32,7 +33,6 @@ from o1coder_gym.runs.progress import tracked
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.settings import Checked
-from o1coder_gym.statistics import estimate_share
 from o1coder_gym.tcg.checking.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator

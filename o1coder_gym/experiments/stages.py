@@ -16,6 +16,7 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import HeldOut
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
+from o1coder_gym.experiments.training.path_tokens import path_encoder
 from o1coder_gym.experiments.training.rl import Train, Training, train
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import hf_spec, load_policy
@@ -27,7 +28,6 @@ from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_te
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.harvest import harvest
-from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.sources import search_source
 from o1coder_gym.process_data.store import data_hash

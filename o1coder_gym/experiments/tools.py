@@ -14,7 +14,6 @@ from typing import Any, cast
 from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.envs.acting import ActingPolicy, Process
 from o1coder_gym.errors import UsageError
-from o1coder_gym.importing.own_code import load_object
 from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.loading import prepare
@@ -27,6 +26,7 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import package_versions
 from o1coder_gym.sandbox import Judge as Sandbox
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.specs.own_code import load_object
 from o1coder_gym.tcg.checking.solutions import sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest

@@ -27,10 +27,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from o1coder_gym import registry
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS
-from o1coder_gym.parameters import Count, bind_fields
 from o1coder_gym.policies.engine import Engine
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings
 from o1coder_gym.policies.hf.engine import HFEngine, HFSettings
@@ -40,7 +38,8 @@ from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.policies.server.abilities import Abilities
 from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
 from o1coder_gym.protocols import Policy
-from o1coder_gym.specs import Spec, parse
+from o1coder_gym.specs import Spec, parse, registry
+from o1coder_gym.specs.parameters import Count, bind_fields
 from o1coder_gym.steps.formats import StepFormat, load_format
 
 _LOG = logging.getLogger(__name__)

@@ -18,11 +18,10 @@ import importlib.util
 import logging
 from functools import lru_cache
 
-from o1coder_gym import registry
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.prm.public import ScorerSettings
 from o1coder_gym.protocols import StepScorer
-from o1coder_gym.specs import parse
+from o1coder_gym.specs import parse, registry
 
 _LOG = logging.getLogger(__name__)
 

@@ -12,9 +12,10 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from o1coder_gym.errors import ScorerError, UsageError
+from o1coder_gym.metrics.calibration import UNCALIBRATED, Calibration
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies.loading import read_settings
-from o1coder_gym.prm.calibration import UNCALIBRATED, Calibration, read_calibration
+from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.model import HEADS, StepModel, load_backbone
 from o1coder_gym.prm.public import PUBLIC, ScorerSettings, kind_of
 from o1coder_gym.prm.step_text import EncodedSteps, StepText

@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.results import ORACLE, ResultRow, Setting, group, labels
-from o1coder_gym.significance import (
+from o1coder_gym.metrics.estimates import ROUGH, Estimate, estimate_difference
+from o1coder_gym.metrics.significance import (
     LEVEL,
     detectable_difference,
     fewest_differing,
     holm,
     permutation_test,
 )
+from o1coder_gym.reporting.results import ORACLE, ResultRow, Setting, group, labels
 from o1coder_gym.specs import name_of
-from o1coder_gym.statistics import ROUGH, Estimate, estimate_difference
 
 NOTHING_SHOWN = "no difference shown"
 TOO_FEW = f"{NOTHING_SHOWN}, too few to tell"

@@ -23,10 +23,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from o1coder_gym import registry
 from o1coder_gym.errors import MissingExtraError, UsageError
-from o1coder_gym.parameters import AtLeastOne
-from o1coder_gym.specs import Spec, parse
+from o1coder_gym.specs import Spec, parse, registry
+from o1coder_gym.specs.parameters import AtLeastOne
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")

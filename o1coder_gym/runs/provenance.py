@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.importing.own_code import file_of
 from o1coder_gym.runs.files import write_whole
+from o1coder_gym.specs.own_code import file_of
 
 FILE = "provenance.json"
 """Lies in the folder of a finished artefact, written last."""

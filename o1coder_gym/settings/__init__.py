@@ -6,7 +6,6 @@ commands are read from there. A field that is a settings class itself is a group
 section of a file; its flags stay flat.
 """
 
-from o1coder_gym.parameters import AtLeastOne, Count, NonNegative, Positive, Range, Share, check_fields
 from o1coder_gym.settings.fields import (
     FILE_ONLY,
     Checked,
@@ -21,6 +20,7 @@ from o1coder_gym.settings.fields import (
 )
 from o1coder_gym.settings.reading import parse_words, read
 from o1coder_gym.settings.writing import shown, to_toml
+from o1coder_gym.specs.parameters import AtLeastOne, Count, NonNegative, Positive, Range, Share, check_fields
 
 __all__ = [
     "FILE_ONLY",

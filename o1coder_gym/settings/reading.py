@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.parameters import REQUIRED
-from o1coder_gym.parameters.values import choices, convert, expected, item_of, members, read_text
 from o1coder_gym.settings.fields import Section, Setting, Without, all_settings, own_settings
+from o1coder_gym.specs.parameters import REQUIRED
+from o1coder_gym.specs.parameters.values import choices, convert, expected, item_of, members, read_text
 
 S = TypeVar("S")
 NONE = "none"

@@ -9,7 +9,7 @@ pytest.importorskip("transformers", exc_type=ImportError)
 
 from o1coder_gym.envs.conformance import check_scorer  # noqa: E402
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError  # noqa: E402
-from o1coder_gym.prm.calibration import Calibration, sigmoid  # noqa: E402
+from o1coder_gym.metrics.calibration import Calibration, sigmoid  # noqa: E402
 from o1coder_gym.prm.model import ScalarHead, StepModel, load_backbone  # noqa: E402
 from o1coder_gym.prm.scorer import ModelScorer, scorer_from_name  # noqa: E402
 from o1coder_gym.prm.step_text import StepText, separated  # noqa: E402

@@ -26,11 +26,11 @@ from o1coder_gym.experiments.measures.reproduction import (
     stored_figures,
 )
 from o1coder_gym.experiments.tools import Plan
+from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson, Resume
-from o1coder_gym.statistics import ROUGH_LEGEND
 
 _VERDICTS = {True: "same", False: "differs", None: "–"}
 

@@ -17,11 +17,11 @@ from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.cli.training import rl_policy
 from o1coder_gym.experiments.training.choice import ChoiceSettings, train_choice
+from o1coder_gym.metrics.estimates import ROUGH
 from o1coder_gym.models.checkpoints import export_policy
 from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
 from o1coder_gym.settings.groups import AsJson, RunSettings
-from o1coder_gym.statistics import ROUGH
 
 
 def choice(settings: ChoiceSettings, run: RunSettings) -> None:

@@ -22,11 +22,11 @@ from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.experiments.measures.aspr import measure_aspr
 from o1coder_gym.experiments.suite import ProblemChoice, RunPlan, Suite, parts, run_suite
 from o1coder_gym.experiments.training.tcg import GeneratorSettings, Track, measure_generator, untracked
+from o1coder_gym.metrics.estimates import UNDEFINED, Estimate
 from o1coder_gym.reporting.results import summarize
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.settings.groups import DEFAULT_POLICY
 from o1coder_gym.specs import name_of
-from o1coder_gym.statistics import UNDEFINED, Estimate
 from o1coder_gym.tcg.quality.measures import summarize as summarize_tests
 
 Scale: TypeAlias = Literal["quick", "full"]

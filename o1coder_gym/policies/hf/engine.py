@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.parameters import Count, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
+from o1coder_gym.specs.parameters import Count, check_fields
 from o1coder_gym.steps.formats import Prompt
 
 if TYPE_CHECKING:

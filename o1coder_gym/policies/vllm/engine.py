@@ -24,9 +24,9 @@ from typing import Any, TypeVar
 from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
 from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.parameters import AtLeastOne, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.specs.parameters import AtLeastOne, check_fields
 from o1coder_gym.steps.formats import Prompt
 
 BLOCK = 32

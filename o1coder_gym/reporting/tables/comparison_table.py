@@ -8,11 +8,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from o1coder_gym.metrics.estimates import ROUGH, ROUGH_LEGEND
+from o1coder_gym.metrics.significance import fewest_differing
 from o1coder_gym.reporting.comparison import Comparison
 from o1coder_gym.reporting.tables.places import Pair
 from o1coder_gym.reporting.tables.terminal_table import name_lines
-from o1coder_gym.significance import fewest_differing
-from o1coder_gym.statistics import ROUGH, ROUGH_LEGEND
 
 LEGEND = (
     "+ solves more, − solves less, = no difference shown, ? too few problems differ to tell\n"

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from o1coder_gym.metrics.estimates import Estimate, estimate_difference, estimate_mean, estimate_share
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.statistics import Estimate, estimate_difference, estimate_mean, estimate_share
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
 from o1coder_gym.tcg.inputs.known import shown_by

@@ -19,7 +19,7 @@ from o1coder_gym.experiments.measures.reproduction import (
 )
 from o1coder_gym.experiments.suite import ProblemChoice, Suite
 from o1coder_gym.experiments.training.tcg import untracked
-from o1coder_gym.statistics import UNDEFINED, estimate_share
+from o1coder_gym.metrics.estimates import UNDEFINED, estimate_share
 
 HALF = estimate_share([0.0, 1.0] * 30)
 MORE = replace(HALF, value=0.9, low=0.8, high=0.95)
