@@ -204,19 +204,19 @@ def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) ->
     import torch
     from peft import get_peft_model
 
-    from o1coder_gym.agents.rl.actor import Actor
+    from o1coder_gym.agents.rl.sampling.hf import HFActor
     from o1coder_gym.models.checkpoints import load_weights
     from o1coder_gym.models.trainers import lora
 
     model, tokenizer = load_weights(weights, "float32")
-    actor = Actor(model, tokenizer, PSEUDOCODE)
+    actor = HFActor(model, tokenizer, PSEUDOCODE)
     adapted = get_peft_model(model, lora(2))
     with torch.no_grad():
         for name, weight in adapted.named_parameters():
             if "lora_B" in name:
                 weight.normal_(std=0.3)
     ids = torch.tensor([[5, 6, 7, 8]])
-    actor.refresh(adapted)
+    actor.refresh(adapted, 1)
     with torch.no_grad():
         assert torch.allclose(actor._model(ids).logits, adapted.eval()(ids).logits, atol=1e-5)
         with adapted.disable_adapter():
@@ -325,12 +325,12 @@ def test_a_success_is_worth_what_it_adds_to_the_reward(
 
 
 def test_a_batch_is_shown_no_tokens_of_earlier_ones(weights: Path, process: Any) -> None:
-    from o1coder_gym.agents.rl.actor import Actor
+    from o1coder_gym.agents.rl.sampling.hf import HFActor
     from o1coder_gym.models.checkpoints import load_weights
     from o1coder_gym.types import State
 
     model, tokenizer = load_weights(weights, "float32")
-    actor = Actor(model, tokenizer, PSEUDOCODE)
+    actor = HFActor(model, tokenizer, PSEUDOCODE)
     problem, state = process.problem("one"), State("one")
     usual = actor.policy.prompt_ids(problem, state)
     actor.policy.forget()
@@ -338,7 +338,7 @@ def test_a_batch_is_shown_no_tokens_of_earlier_ones(weights: Path, process: Any)
     for number in range(5000):  # a batch is remembered whole
         actor.policy._remember(problem, State(f"{number}"), (3,))
     assert actor.policy.prompt_ids(problem, state) == (1, 2)
-    actor.refresh(model)
+    actor.refresh(model, 1)
     assert actor.policy.prompt_ids(problem, state) == usual
 
 
