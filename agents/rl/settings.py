@@ -46,10 +46,11 @@ class RLSettings(Checked):
         reward: Your own function of an episode in place of φ, FILE.py:NAME or package.module:NAME; see
             `rewards.load_reward`. One advantage per episode.
         sampler: What samples: hf, vllm?kv_gib=1, openai:URL,URL?draws=own (docs/self_play.md).
-        staleness: Batches that are sampled ahead, at most, while the trainer learns from earlier ones; 0 samples
-            each with the newest weights. Needs an importance cap.
+        staleness: Batches that are sampled ahead at most, while the trainer learns from earlier ones; 0
+            samples each with the newest weights. Needs an importance cap.
         importance_cap: Upper bound of π_trainer / π_sampler of a token, by which its advantage is multiplied,
-            ≥ 1, where sampler and trainer round differently or the sampler is ahead; 0 takes them for equal and saves a forward pass.
+            ≥ 1, where sampler and trainer round differently or the sampler is ahead; 0 takes them for equal
+            and saves a forward pass.
         alpha: α(t): 0.5, linear?start=1&end=0.1&horizon=90, …; t counts optimizer steps.
         gamma: γ of φ.
         tau_pass: R of a program that passes all tests.
@@ -99,9 +100,7 @@ class RLSettings(Checked):
         if self.importance_cap and (self.importance_cap < 1 or self.temperature != 1.0):
             raise UsageError("an importance cap is 0 or at least 1, and needs a temperature of 1")
         if self.staleness and not self.importance_cap:
-            raise UsageError(
-                "a sampler that is ahead needs an importance cap, --importance-cap 2 for instance"
-            )
+            raise UsageError("a sampler that is ahead needs an importance cap, e.g. --importance-cap 2")
         read_sampler(self.sampler)
         RewardConstants(gamma=self.gamma, tau_pass=self.tau_pass, tau_fail=self.tau_fail)
         load_schedule(self.alpha)

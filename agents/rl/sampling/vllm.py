@@ -79,8 +79,8 @@ def make_vllm_actor(start: Start, chosen: Chosen, *, sleeps: bool) -> VLLMActor:
 
     if (count := start.processes.num_processes) > 1:
         raise UsageError(
-            f"sampler vllm in {count} processes: start a vLLM server for each GPU that is to sample, and give "
-            "--sampler openai:URL,URL"
+            f"sampler vllm in {count} processes: start a vLLM server for each GPU that is to sample, and "
+            "give --sampler openai:URL,URL"
         )
     assert isinstance(chosen.settings, VLLMSettings)
     own = {

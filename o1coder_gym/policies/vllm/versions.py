@@ -28,9 +28,8 @@ class KnowsItsWeights:
 
         self.held_weights = "incomplete"
         with safe_open(file, "pt") as weights:
-            self.reload_weights(
-                weights_iterator=((name, weights.get_tensor(name)) for name in weights.keys())
-            )  # noqa: SIM118 - no dict
+            names = weights.keys()
+            self.reload_weights(weights_iterator=((name, weights.get_tensor(name)) for name in names))
         return self.note_weights(version)
 
     def note_weights(self: Any, version: str) -> str:
