@@ -14,29 +14,12 @@ from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.policies import HFEngine, LanguageModelPolicy
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, Transition, Verdict
-from tests.agents.rl.trainers import trainer_for
+from tests.agents.rl.trainers import log_probabilities, trainer_for
 
 pytest.importorskip("trl")
 
 
 INPUTS = [{"prompt": slot} for slot in ("0", "1") for _ in range(4)]
-
-
-def log_probabilities(model: Any, row: Any) -> list[float]:
-    """Returns the log-probability of each token of a completion, each by a pass over what it follows."""
-    import torch
-
-    found = []
-    for place, token in enumerate(row.completion_ids):
-        path = []
-        before = row.parents[place]
-        while before >= 0:
-            path.append(row.completion_ids[before])
-            before = row.parents[before]
-        with torch.no_grad():
-            logits = model(torch.tensor([[*row.prompt_ids, *path[::-1]]])).logits[0, -1]
-        found.append(logits.log_softmax(-1)[token].item())
-    return found
 
 
 def test_the_loss_is_that_of_a_plain_loop(

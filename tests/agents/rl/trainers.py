@@ -37,3 +37,20 @@ def give(trainer: Any, episodes: Sequence[Episode]) -> None:
     """Has a trainer find these episodes sampled."""
     rows = [token_row(trainer._sampler.policy, episode) for episode in episodes]
     trainer._sampler.sample = lambda *_: Round(episodes, rows)
+
+
+def log_probabilities(model: Any, row: Any) -> list[float]:
+    """Returns the log-probability of each token of a completion, each by a pass over what it follows."""
+    import torch
+
+    found = []
+    for place, token in enumerate(row.completion_ids):
+        path = []
+        before = row.parents[place]
+        while before >= 0:
+            path.append(row.completion_ids[before])
+            before = row.parents[before]
+        with torch.no_grad():
+            logits = model(torch.tensor([[*row.prompt_ids, *path[::-1]]])).logits[0, -1]
+        found.append(logits.log_softmax(-1)[token].item())
+    return found
