@@ -6,9 +6,9 @@
 
 Each side is a process of its own with the same model, problems, batch and LoRA adapters, asked for programs
 directly (format vanilla): one answer an episode. An update is timed from the end of one sampling to the end
-of the next; the first sampling, which loads engines, does not count. ``trl`` is TRL's GRPOTrainer as it comes,
-with generation by transformers and this project's judge as its reward function. ``earlier`` is a checkout of
-an earlier commit, hf. ``openai`` needs --server. ``raw:SAMPLER`` records the requests of a batch that is
+of the next; the first sampling, which loads engines, does not count. ``trl`` is TRL's GRPOTrainer as it
+comes, with generation by transformers and this project's judge as its reward function. ``earlier`` is a
+checkout of an earlier commit, hf. ``openai`` needs --server. ``raw:SAMPLER`` records the requests of a batch that is
 sampled without judging, and replays them on the engine alone, in turns: tokens per second of both.
 
 With --out a side that is measured already is not measured again, so that the command can be stopped and
@@ -106,7 +106,7 @@ def trl(options: argparse.Namespace) -> Row:
 
     model, tokenizer = load_weights(model_path(options.model), options.dtype)
     count = (options.updates + 1) * options.problems
-    problems = [one for one in _problems() for _ in range(1)][:count]
+    problems = _problems()[:count]
     at_once = min(16, batch)
     with tempfile.TemporaryDirectory() as out, quiet():
         GRPOTrainer(
@@ -158,16 +158,8 @@ def raw(options: argparse.Namespace, sampler: str) -> Row:
     folder, batch = str(model_path(options.model)), options.problems * options.episodes
     model, tokenizer = load_weights(Path(folder), options.dtype)
     process = _process(options, NoJudge())
-    start = Start(
-        folder,
-        model,
-        tokenizer,
-        process.format,
-        options.dtype,
-        0,
-        batch,
-        PartialState(cpu=not torch.cuda.is_available()),
-    )
+    state = PartialState(cpu=not torch.cuda.is_available())
+    start = Start(folder, model, tokenizer, process.format, options.dtype, 0, batch, state)
     actor = make_actor(sampler, start)
     actor.refresh(model, 0)
     engine: Any = actor.policy.engine
