@@ -8,8 +8,8 @@ Each side is a process of its own with the same model, problems, batch and LoRA 
 directly (format vanilla): one answer an episode. An update is timed from the end of one sampling to the end
 of the next; the first sampling, which loads engines, does not count. ``trl`` is TRL's GRPOTrainer as it
 comes, with generation by transformers and this project's judge as its reward function. ``earlier`` is a
-checkout of an earlier commit, hf. ``openai`` needs --server. ``raw:SAMPLER`` records the requests of a batch that is
-sampled without judging, and replays them on the engine alone, in turns: tokens per second of both.
+checkout of an earlier commit, hf. ``openai`` needs --server. ``raw:SAMPLER`` records the requests of a batch
+that is sampled without judging, and replays them on the engine alone, in turns: tokens per second of both.
 
 With --out a side that is measured already is not measured again, so that the command can be stopped and
 given again; the table has all sides so far. Timings need a quiet machine.
