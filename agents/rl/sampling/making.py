@@ -27,7 +27,9 @@ def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
     if isinstance(chosen.settings, HFSettings):
         from o1coder_gym.agents.rl.sampling.hf import HFActor
 
-        settings = replace(chosen.settings, max_rows=start.rows)
+        settings = chosen.settings
+        if "max_rows" not in chosen.set:
+            settings = replace(settings, max_rows=start.rows)
         return HFActor(start.model, start.tokenizer, start.step_format, settings)
     if isinstance(chosen.settings, VLLMSettings):
         from o1coder_gym.agents.rl.sampling.vllm import make_vllm_actor

@@ -90,6 +90,8 @@ class Sampler:
         fresh = partial(self._fresh, batch, slots, learner, process)
         found = waiting.result() if waiting is not None else fresh()
         if self._drop_late(found, batch):
+            self._give_up_ahead()
+            self._thread.call(lambda: None)  # what has begun samples to its end, with the weights of now
             found = fresh()
             if self._drop_late(found, batch):
                 raise PolicyError(
@@ -103,10 +105,13 @@ class Sampler:
 
     def close(self) -> None:
         """Gives up what is ahead, and closes the actor."""
+        self._give_up_ahead()
+        self._actor.close()
+
+    def _give_up_ahead(self) -> None:
         for waiting in self._ahead.values():
             waiting.cancel()
         self._ahead.clear()
-        self._actor.close()
 
     def _fresh(self, batch: int, slots: Sequence[int], learner: Any, process: int) -> Round:
         """Samples a batch with the weights of now."""

@@ -59,8 +59,15 @@ class ServersActor:
         self._version = version
 
     def sample(self, draw: Draw) -> list[Episode]:
-        """Samples a batch; of an unknown version, if a server had other weights at its end."""
+        """Samples a batch; of an unknown version, if a server had other weights at its end.
+
+        Raises:
+            PolicyError: When the servers do not tell what a training needs of tokens.
+        """
         episodes = draw(self.policy)
+        drawn = (proposal for episode in episodes for proposal in episode.proposals)
+        if any(len(one.sampled_logprobs) != one.tokens for one in drawn):
+            raise PolicyError("the servers return no log-probabilities of the tokens that they sample")
         # No server can have come by the right weights after it answered with wrong ones.
         if not self._processes.is_main_process or self._transfer.arrived():
             return tagged(episodes, self._version)

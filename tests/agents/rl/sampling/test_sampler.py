@@ -106,6 +106,11 @@ def test_late_episodes_are_dropped_and_counted(watched: Watched, process: Any, s
     assert {one.version for one in found.episodes} == {2}
     assert sampler.figures == {"sampling/versions_behind": 0.0, "sampling/late_episodes": 4.0}
     assert watched.asked == [2, "batch", 2, "batch"]  # the weights were sent again
+    ahead = sampler_of(watched, process, settings, 2)
+    watched.versions = [0, -7]
+    rounds = [ahead.sample(SLOTS, 2 * batch, watched.learner, 0) for batch in range(3)]
+    assert [one.episodes[0].version for one in rounds] == [0, 1, 1]  # all that was ahead is given up
+    assert ahead.figures["sampling/late_episodes"] == 4.0
     watched.versions = [-7, -7]
     with pytest.raises(PolicyError, match="batch 3 was sampled twice"):
         sampler.sample(SLOTS, 6, watched.learner, 0)
