@@ -16,6 +16,7 @@ from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Sampling
 from tests.agents.rl.sampling.weight_server import serving
 from tests.agents.rl.trainers import log_probabilities
+from tests.policies.vllm.loopback import serving_vllm
 
 pytest.importorskip("trl")
 
@@ -33,17 +34,29 @@ KINDS = [
     ("openai?transfer=adapters", 2),
     pytest.param("vllm?kv_gib=1", 0, marks=VLLM),
     pytest.param("vllm?kv_gib=1", 2, marks=VLLM),
+    pytest.param("openai?draws=own&model=vllm", 2, marks=VLLM),
+    pytest.param("openai?transfer=adapters&model=vllm", 2, marks=VLLM),
 ]
+FLAGS = (
+    "--worker-extension-cls=o1coder_gym.policies.vllm.versions:KnowsItsWeights",
+    "--logits-processors=o1coder_gym.policies.vllm.draws:OwnDraws",
+)
+OPEN = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
 
 
 @pytest.fixture
-def address(request: pytest.FixtureRequest) -> Iterator[str]:
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """What stands between ``openai`` and its options: a server, where one is needed."""
-    if not request.node.callspec.params["sampler"].startswith("openai"):
+    sampler, folder = request.node.callspec.params["sampler"], model_path("tiny")
+    if not sampler.startswith("openai"):
         yield ""
-        return
-    with serving(model_path("tiny")) as server:
-        yield f":{server.url}"
+    elif "model=vllm" in sampler:
+        adapters = ("--enable-lora", "--max-lora-rank=8") if "adapters" in sampler else ()
+        with serving_vllm(folder, "vllm", tmp_path / "log", *FLAGS, *adapters, **OPEN) as (_, url):
+            yield f":{url}"
+    else:
+        with serving(folder) as server:
+            yield f":{server.url}"
 
 
 def learner_of(model: Any, lora_rank: int) -> Any:
