@@ -116,7 +116,7 @@ def _transfer(servers: Sequence[WeightServer], settings: ServerSettings, start: 
     if settings.transfer == "adapters":
         if not start.lora_rank:
             raise UsageError("transfer=adapters: this training has no adapters; give --lora-rank")
-        return AdapterTransfer(servers, start.folder, settings.folder)
+        return AdapterTransfer(servers, start.folder, start.model, settings.folder)
     model = model_name(servers, settings)
     if settings.transfer == "nccl":
         return NCCLTransfer(servers, model, settings.timeout_s)

@@ -58,7 +58,7 @@ class FileTransfer:
     def send(self, learner: Any, version: int) -> str:
         """Sends weights; the servers read them at the same time."""
         self._sent = f"{self._run}-{version}"
-        with passing_folder(self._folder) as folder:
+        with passing_folder(learner, self._folder) as folder:
             file = folder / "weights.safetensors"
             write_weights(merged_weights(learner), file)
             _at_once(self._servers, lambda server: server.take_weights(str(file), self._sent))
@@ -75,12 +75,13 @@ class FileTransfer:
 class AdapterTransfer:
     """A `Transfer` of LoRA adapters alone, under a new name for each version."""
 
-    def __init__(self, servers: Sequence[WeightServer], base: str, folder: str) -> None:
+    def __init__(self, servers: Sequence[WeightServer], base: str, model: Any, folder: str) -> None:
         """Sends nothing yet.
 
         Args:
             servers: All that sample.
             base: Folder of the model that the training starts from, which they serve.
+            model: That model.
             folder: One that all see; "" takes memory of this machine.
 
         Raises:
@@ -97,7 +98,7 @@ class AdapterTransfer:
         self._servers = servers
         self._run, self._sends, self._sent = uuid4().hex[:8], 0, ""
         self._files = ExitStack()
-        self._folder = self._files.enter_context(passing_folder(folder))
+        self._folder = self._files.enter_context(passing_folder(model, folder))
 
     def send(self, learner: Any, version: int) -> str:
         """Sends adapters, and takes the ones before back."""

@@ -45,7 +45,7 @@ class VLLMActor:
         self._refreshed += 1
         if self._adapters:
             # vLLM reads adapters from files alone; these are in memory, and a few MB.
-            with passing_folder() as folder:
+            with passing_folder(learner) as folder:
                 save_adapter(learner, folder)
                 self._engine.take_adapter(folder, self._refreshed)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -73,12 +74,15 @@ def save_adapter(learner: Any, folder: Path) -> None:
 
 
 @contextmanager
-def passing_folder(where: str = "") -> Iterator[Path]:
+def passing_folder(learner: Any, where: str = "") -> Iterator[Path]:
     """Yields a folder that is gone afterwards.
 
     Args:
-        where: Below which folder; "" takes memory where the system has such a file system.
+        learner: The model in training, for all of whose weights there has to be room.
+        where: Below which folder; "" takes memory where the system has such a file system, with room.
     """
-    root = where or (str(MEMORY) if MEMORY.is_dir() else None)
+    size = sum(weight.numel() * weight.element_size() for weight in learner.parameters())
+    fits = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * size
+    root = where or (str(MEMORY) if fits else None)
     with tempfile.TemporaryDirectory(prefix="o1coder-weights-", dir=root) as folder:
         yield Path(folder)
