@@ -27,6 +27,11 @@ BORROWED = {
     "vllm.v1.sample.logits_processor.LogitsProcessor": "own draws (policies/vllm/draws.py)",
     "vllm.v1.sample.logits_processor.builtin.process_dict_updates": "own draws (policies/vllm/draws.py)",
     "vllm.LLM.reset_prefix_cache": "counted prefixes (policies/vllm/engine.py)",
+    "vllm.LLM.collective_rpc": "weights in training (policies/vllm/trained.py)",
+    "vllm.LLM.wake_up": "memory for the trainer (policies/vllm/trained.py)",
+    "vllm.lora.request.LoRARequest": "adapters in training (policies/vllm/trained.py)",
+    "vllm.v1.worker.gpu_worker.Worker.reload_weights": "weights in training (policies/vllm/versions.py)",
+    "trl.generation.vllm_client.VLLMClient.weight_update": "weights by NCCL (agents/rl/sampling)",
 }
 """Dotted names, and what stops working without them."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from o1coder_gym.agents.rl.advantages import divergence
 from o1coder_gym.agents.rl.credit import Scored, weight_of_outcome
@@ -58,13 +59,20 @@ class Monitor:
         self._pass_rate = [row.get("episodes/pass_rate", math.nan) for row in batches]
         self._without_code = int(batches[-1].get(_WITHOUT_CODE, 0)) if batches else 0
 
-    def watch(self, scored: Sequence[Scored], t: int, policy: Policy) -> dict[str, float]:
+    def watch(
+        self,
+        scored: Sequence[Scored],
+        t: int,
+        policy: Policy,
+        further: Mapping[str, float] = MappingProxyType({}),
+    ) -> dict[str, float]:
         """Returns what is logged of a batch.
 
         Args:
             scored: Its episodes.
             t: Optimizer steps so far.
             policy: What has sampled them.
+            further: Figures of the sampler, logged beside.
 
         Raises:
             O1CoderError: When the policy has not written a program in `PATIENCE` batches.
@@ -72,7 +80,7 @@ class Monitor:
         found = metrics([one.episode for one in scored])
         self._require_code(scored)
         log = {f"episodes/{name}": value for name, value in found.items()}
-        log |= self._reward_terms(scored, t)
+        log |= self._reward_terms(scored, t) | further
         log[_WITHOUT_CODE] = float(self._without_code)
         log["monitor/divergence"] = self._divergence(found["process"], found["pass_rate"], t)
         # t counts optimizer steps; a batch takes `iterations` of them.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import o1coder_gym
+from o1coder_gym.agents.rl.sampling.making import check_sampler
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
@@ -130,6 +131,7 @@ class RealStages:
         self._train = found.of_split(section.train)[: section.limit or None]
         if isinstance(config.rl, RLSettings):
             config.rl.check_problems(len(self._train))
+            check_sampler(config.rl.sampler)
         limit = section.held_out_limit or None
         validation, test = (found.of_split(name)[:limit] for name in (section.validation, section.test))
         self.validation, self.test = self._held_out(validation), self._held_out(test)

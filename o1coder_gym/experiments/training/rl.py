@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from o1coder_gym.agents.rl.sampling.making import check_sampler
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
@@ -180,11 +181,13 @@ def train_policy(
         UsageError: When there are fewer problems than a batch needs.
         JournalError: When `out` holds a run and `resume` is false, or a run of another plan.
         WeightsError: When the model cannot be found.
-        MissingExtraError: When torch or TRL is not installed.
+        MissingExtraError: When torch or TRL is not installed, or what the sampler needs.
+        PolicyError: When a server that is to sample does not answer.
     """
     rows = rows or planned_rows(plan.problems, plan.task_ids)
     plan.settings.check_problems(len(rows))
     check_start(plan.model, plan.settings, "trl", "peft")
+    check_sampler(plan.settings.sampler)
     scorer = load_scorer(plan.scorer) if plan.scorer else None
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         measured = _held_out(plan, held_out, samples) if held_out else None

@@ -14,29 +14,12 @@ from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.policies import HFEngine, LanguageModelPolicy
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, Transition, Verdict
-from tests.agents.rl.trainers import trainer_for
+from tests.agents.rl.trainers import log_probabilities, trainer_for
 
 pytest.importorskip("trl")
 
 
 INPUTS = [{"prompt": slot} for slot in ("0", "1") for _ in range(4)]
-
-
-def log_probabilities(model: Any, row: Any) -> list[float]:
-    """Returns the log-probability of each token of a completion, each by a pass over what it follows."""
-    import torch
-
-    found = []
-    for place, token in enumerate(row.completion_ids):
-        path = []
-        before = row.parents[place]
-        while before >= 0:
-            path.append(row.completion_ids[before])
-            before = row.parents[before]
-        with torch.no_grad():
-            logits = model(torch.tensor([[*row.prompt_ids, *path[::-1]]])).logits[0, -1]
-        found.append(logits.log_softmax(-1)[token].item())
-    return found
 
 
 def test_the_loss_is_that_of_a_plain_loop(
@@ -204,19 +187,19 @@ def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) ->
     import torch
     from peft import get_peft_model
 
-    from o1coder_gym.agents.rl.actor import Actor
+    from o1coder_gym.agents.rl.sampling.hf import HFActor
     from o1coder_gym.models.checkpoints import load_weights
     from o1coder_gym.models.trainers import lora
 
     model, tokenizer = load_weights(weights, "float32")
-    actor = Actor(model, tokenizer, PSEUDOCODE)
+    actor = HFActor(model, tokenizer, PSEUDOCODE)
     adapted = get_peft_model(model, lora(2))
     with torch.no_grad():
         for name, weight in adapted.named_parameters():
             if "lora_B" in name:
                 weight.normal_(std=0.3)
     ids = torch.tensor([[5, 6, 7, 8]])
-    actor.refresh(adapted)
+    actor.refresh(adapted, 1)
     with torch.no_grad():
         assert torch.allclose(actor._model(ids).logits, adapted.eval()(ids).logits, atol=1e-5)
         with adapted.disable_adapter():
@@ -325,12 +308,12 @@ def test_a_success_is_worth_what_it_adds_to_the_reward(
 
 
 def test_a_batch_is_shown_no_tokens_of_earlier_ones(weights: Path, process: Any) -> None:
-    from o1coder_gym.agents.rl.actor import Actor
+    from o1coder_gym.agents.rl.sampling.hf import HFActor
     from o1coder_gym.models.checkpoints import load_weights
     from o1coder_gym.types import State
 
     model, tokenizer = load_weights(weights, "float32")
-    actor = Actor(model, tokenizer, PSEUDOCODE)
+    actor = HFActor(model, tokenizer, PSEUDOCODE)
     problem, state = process.problem("one"), State("one")
     usual = actor.policy.prompt_ids(problem, state)
     actor.policy.forget()
@@ -338,7 +321,7 @@ def test_a_batch_is_shown_no_tokens_of_earlier_ones(weights: Path, process: Any)
     for number in range(5000):  # a batch is remembered whole
         actor.policy._remember(problem, State(f"{number}"), (3,))
     assert actor.policy.prompt_ids(problem, state) == (1, 2)
-    actor.refresh(model)
+    actor.refresh(model, 1)
     assert actor.policy.prompt_ids(problem, state) == usual
 
 
