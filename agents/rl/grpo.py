@@ -27,27 +27,26 @@ from o1coder_gym.agents.rl.sampler import Sampler
 from o1coder_gym.agents.rl.settings import RLSettings, common_arguments
 from o1coder_gym.agents.rl.token_rows import TokenRow, parent_table
 from o1coder_gym.errors import MissingExtraError, UsageError
+from o1coder_gym.models.batches.projection import project_completions_only
+from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.card import write_card
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
     last_checkpoint,
     load_weights,
-    quiet,
     save_merged,
 )
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.projection import project_completions_only
-from o1coder_gym.models.shared_prefixes import share_prefixes
-from o1coder_gym.models.trainers import lora, provenance
+from o1coder_gym.models.trainers import PEAK, lora, passes, provenance, run
 from o1coder_gym.protocols import Model
+from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 
 try:
     import torch
-    from accelerate import PartialState
     from accelerate.utils import gather_object
     from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
@@ -291,14 +290,37 @@ def train_policy(
         WeightsError: When the model cannot be found.
     """
     settings.check_problems(len(task_ids))
-    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+    made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
+    with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
+        checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+        monitor = Monitor(settings, validate=validate, on_update=on_update if ranks.is_first() else None)
+        trainer = _trainer(weights, model, task_ids, out, settings, step_format, monitor, checkpoint)
+        metrics = run(trainer, checkpoint)
+        if ranks.is_first():
+            save_merged(trainer.model, trainer.processing_class, out / MODEL)
+            shown = _last(trainer.state.log_history) | {PEAK: metrics[PEAK]}
+            write_card(out / MODEL, made, shown, trainer.model)
+    return out / MODEL
+
+
+def _trainer(
+    weights: str,
+    model: Model,
+    task_ids: Sequence[str],
+    out: Path,
+    settings: RLSettings,
+    step_format: StepFormat,
+    monitor: Monitor,
+    checkpoint: str | None,
+) -> StepGRPOTrainer:
+    """Assembles the trainer over a policy in training and its actor."""
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     actor = Actor(loaded, tokenizer, step_format, settings.batch)
     project_completions_only()
     trainer = StepGRPOTrainer(
         settings,
         Sampler(settings, model, task_ids, actor),
-        Monitor(settings, validate=validate, on_update=on_update if processes().is_main_process else None),
+        monitor,
         model=loaded,
         args=GRPOConfig(**_arguments(out, settings)),
         train_dataset=slots(settings),
@@ -306,26 +328,7 @@ def train_policy(
         peft_config=lora(settings.lora_rank, checkpoint),
     )
     trainer.remove_callback(PrinterCallback)
-    with quiet():
-        trainer.train(resume_from_checkpoint=checkpoint)
-    # The other processes wait: they would return a folder that is not there yet.
-    with trainer.accelerator.main_process_first():
-        if trainer.accelerator.is_main_process:
-            _save(trainer, weights, task_ids, out, settings)
-    return out / MODEL
-
-
-def _save(trainer: Any, weights: str, task_ids: Sequence[str], out: Path, settings: RLSettings) -> None:
-    """Saves the trained model with its card."""
-    save_merged(trainer.model, trainer.processing_class, out / MODEL)
-    made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
-    write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
-
-
-def processes() -> PartialState:
-    """Returns what there is of processes, of which this is one."""
-    # Without a word about the CPU accelerate takes each process of a machine without GPUs for the only one.
-    return PartialState(cpu=not torch.cuda.is_available())
+    return trainer
 
 
 def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -334,12 +337,7 @@ def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
-    count, rows = processes().num_processes, settings.rows_at_once
-    at_once = rows * count
-    if settings.batch % at_once:
-        raise UsageError(
-            f"a batch of {settings.batch} episodes cannot be shared by {count} processes, {rows} at once"
-        )
+    parts = passes(settings.batch, settings.rows_at_once, "episodes")
     return {
         **common_arguments(out, settings),
         # `iterations` optimizer steps on each of `updates` batches.
@@ -349,8 +347,8 @@ def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
         "shuffle_dataset": False,
         # One optimizer step per batch, whatever fits into a forward pass; so results do not depend on
         # rows_at_once.
-        "gradient_accumulation_steps": settings.batch // at_once,
-        "steps_per_generation": settings.batch // at_once,
+        "gradient_accumulation_steps": parts,
+        "steps_per_generation": parts,
         "num_iterations": settings.iterations,
         "epsilon": settings.clip,
         "temperature": settings.temperature,
