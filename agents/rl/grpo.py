@@ -265,8 +265,8 @@ def train_policy(
 ) -> Path:
     """Trains a policy on φ by GRPO (Algorithm 1, step 5) and saves it.
 
-    Processes of ``torchrun`` or ``accelerate launch`` share each batch of episodes; episodes, advantages and
-    curve are those of one process.
+    Ranks, the processes of ``torchrun`` or ``accelerate launch``, share each batch of episodes; episodes,
+    advantages and curve are those of one process.
 
     Args:
         weights: Known name, Hub id or folder of the model to start from; the reference of the KL term too.
@@ -277,14 +277,14 @@ def train_policy(
         step_format: How steps are written.
         resume: Go on from the last checkpoint, if there is one.
         validate: Measures the policy every `validate_every` batches.
-        on_update: Called with each batch, in the main process.
+        on_update: Called with each batch, in the first rank.
 
     Returns:
-        The folder of the trained model.
+        The folder of the trained model, which is there when the first rank has returned.
 
     Raises:
-        UsageError: When there are fewer problems than a batch needs, or a batch cannot be shared by the
-            processes.
+        UsageError: When there are fewer problems than a batch needs, a batch cannot be shared by the ranks,
+            or they were given different things.
         O1CoderError: When `out` holds checkpoints and `resume` is false; when policy, scorer or judge fail;
             when the policy never writes a program. Checkpoints stay.
         WeightsError: When the model cannot be found.

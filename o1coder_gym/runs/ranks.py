@@ -86,14 +86,15 @@ def require_equal(given: Mapping[str, Any]) -> None:
     Raises:
         UsageError: On all ranks; names the first difference.
     """
-    first, *others = map(leaves, gathered(dict(given)))
+    first, *others = gathered(dict(given))
     for number, other in enumerate(others, start=1):
-        for name in sorted({*first, *other}):
-            if first.get(name) != other.get(name):
-                raise UsageError(
-                    f"rank {number} was started with {name} {other.get(name)!r}, rank 0 with "
-                    f"{first.get(name)!r}; start all ranks with the same model, data and settings"
-                )
+        if other != first:
+            mine, its = leaves(first), leaves(other)
+            name = next((name for name in sorted({*mine, *its}) if mine.get(name) != its.get(name)), "")
+            raise UsageError(
+                f"rank {number} was started with {name} {its.get(name)!r}, rank 0 with {mine.get(name)!r}; "
+                "start all ranks with the same model, data and settings"
+            )
 
 
 @contextlib.contextmanager
