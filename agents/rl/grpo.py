@@ -290,6 +290,11 @@ def train_policy(
         WeightsError: When the model cannot be found.
     """
     settings.check_problems(len(task_ids))
+    if ranks.are_sharded():
+        raise UsageError(
+            "rl policy samples with all weights on each device, and FSDP spreads them; launch it by torchrun, or "
+            "with zero2.yaml"
+        )
     made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
     with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
         checkpoint = last_checkpoint(out / CHECKPOINTS, resume)

@@ -145,6 +145,38 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def whole(model: Any) -> Any:
+    """Returns a trained model with all of its weights; all ranks call it.
+
+    FSDP2 spreads weights over the ranks, and what is saved of a rank would be a part. They are gathered in the
+    first one, into a model without contents; the others get what they have, which is not to be saved.
+    """
+    from torch.distributed.fsdp import FSDPModule
+
+    if not any(isinstance(module, FSDPModule) for module in model.modules()):
+        return model
+    import torch
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights = get_model_state_dict(model, options=options)
+    if not weights:  # in all ranks but the first
+        return model
+    adapters = getattr(model, "peft_config", {}).get("default")
+    inner = model.get_base_model() if adapters is not None else model
+    # Sharding has made a class of its own of each module's, on top of it.
+    kind = next(one for one in type(inner).__mro__ if not issubclass(one, FSDPModule))
+    with torch.device("meta"):
+        bare = kind(inner.config)
+        if adapters is not None:
+            from peft import get_peft_model
+
+            bare = get_peft_model(bare, adapters)
+    bare.load_state_dict(weights, assign=True, strict=False)
+    bare.tie_weights() if adapters is None else bare.get_base_model().tie_weights()
+    return bare
+
+
 def save_merged(model: Any, tokenizer: Any, folder: Path) -> Any:
     """Saves a trained model, adapters merged in, in place of an earlier one; returns what was saved.
 

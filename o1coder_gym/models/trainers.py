@@ -23,6 +23,7 @@ from o1coder_gym.models.checkpoints import (
     last_checkpoint,
     quiet,
     weight_type,
+    whole,
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.memory import check_memory, gib, peak_memory
@@ -305,7 +306,7 @@ PEAK = "peak_memory_gib"
 
 
 def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
-    """Trains, and tells what memory that took.
+    """Trains, and tells what memory that took; the first rank's trainer then has all weights.
 
     Args:
         trainer: Of transformers.
@@ -317,6 +318,7 @@ def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
     with quiet(), peak_memory() as peak:
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
         metrics = dict(outcome.metrics) | last_evaluation(trainer)
+        trainer.model = whole(trainer.model)
     taken = max(ranks.gathered(peak.size))
     each = f" on each of {ranks.count()} ranks at most" if ranks.count() > 1 else ""
     notes().print(f"peak memory: {gib(taken)}{each}", highlight=False)

@@ -45,6 +45,11 @@ def leader() -> int:
     return rank() - int(os.environ.get("LOCAL_RANK", "0")) if count() > 1 else 0
 
 
+def are_sharded() -> bool:
+    """Whether FSDP is to spread the weights over the ranks, as ``accelerate launch`` says."""
+    return count() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+
+
 def join() -> None:
     """Makes a group of all ranks; does nothing for one, or a second time."""
     if count() > 1:

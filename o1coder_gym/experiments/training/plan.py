@@ -80,8 +80,8 @@ class PlanSettings(Checked):
         model: Known name, Hub id or folder; its configuration is read, its weights are not.
         machine: Of what a device is: here (measured now), rtx4090, l40s, a100-40, a100-80, h100, h200, b200.
         devices: Ranks that share a batch, one a device.
-        shard: none: each rank has all (DDP); zero2: gradients and optimizer are spread over the ranks;
-            fsdp2: weights too.
+        shard: none: each rank has all (DDP); zero2: gradients and AdamW are spread over the ranks, by
+            DeepSpeed. Weights are not spread: a policy samples with all of them.
         prompt_tokens: Tokens of a question with its instructions.
         episode_tokens: Tokens that an episode writes, all steps together.
         training: How it is trained.
@@ -90,7 +90,7 @@ class PlanSettings(Checked):
     model: str = DEFAULT_MODEL
     machine: str = HERE
     devices: AtLeastOne = 1
-    shard: Literal["none", "zero2", "fsdp2"] = "none"
+    shard: Literal["none", "zero2"] = "none"
     prompt_tokens: AtLeastOne = 400
     episode_tokens: AtLeastOne = 400
     training: RLSettings = RLSettings()
@@ -193,17 +193,17 @@ def memory_of(settings: PlanSettings, sizes: Sizes, dtype: str) -> dict[str, flo
     size = 4 if dtype == "float32" else 2
     all_weights = sizes.parameters * size
     learned = sizes.learned * (4 if training.lora_rank else size)  # PEFT keeps adapters in float32
-    parts = {"none": (1, 1), "zero2": (1, devices), "fsdp2": (devices, devices)}[settings.shard]
+    spread = devices if settings.shard == "zero2" else 1
     # A full training holds its reference beside it; adapters can be taken off instead.
     has_reference = bool(training.beta) and not training.lora_rank
     rows, episode = training.rows_at_once, settings.episode_tokens
     at_once = -(-rows // training.episodes) * settings.prompt_tokens + rows * episode
     sampled_at_once = training.batch // devices * (settings.prompt_tokens + episode)
     return {
-        "weights": (all_weights + (learned if training.lora_rank else 0)) / parts[0],
+        "weights": all_weights + (learned if training.lora_rank else 0),
         "copy that samples": all_weights,
-        "reference": has_reference * all_weights / parts[0],
-        "gradients and AdamW": 3 * learned / parts[1],
+        "reference": has_reference * all_weights,
+        "gradients and AdamW": 3 * learned / spread,
         "activations": at_once * _kept(sizes) * size,
         "logits": min(_TILE, rows * episode * sizes.vocabulary * 4),
         "keys and values": sampled_at_once * sizes.cached * size,
@@ -212,7 +212,7 @@ def memory_of(settings: PlanSettings, sizes: Sizes, dtype: str) -> dict[str, flo
 
 
 def _kept(sizes: Sizes) -> int:
-    """Returns the numbers a token leaves behind; where blocks are computed again, their inputs and one block."""
+    """Returns the numbers that a token leaves: all, or inputs and one block where blocks are redone."""
     again = any(activation_checkpointing().values())
     return sizes.layers * sizes.width + sizes.kept_by_layer if again else sizes.kept
 
