@@ -292,8 +292,8 @@ def train_policy(
     settings.check_problems(len(task_ids))
     if ranks.are_sharded():
         raise UsageError(
-            "rl policy samples with all weights on each device, and FSDP spreads them; launch it by torchrun, or "
-            "with zero2.yaml"
+            "rl policy samples with all weights on each device, and FSDP spreads them; launch it by "
+            "torchrun, or with zero2.yaml"
         )
     made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
     with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):

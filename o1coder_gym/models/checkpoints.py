@@ -148,8 +148,8 @@ def _first_line(error: Exception) -> str:
 def whole(model: Any) -> Any:
     """Returns a trained model with all of its weights; all ranks call it.
 
-    FSDP2 spreads weights over the ranks, and what is saved of a rank would be a part. They are gathered in the
-    first one, into a model without contents; the others get what they have, which is not to be saved.
+    FSDP2 spreads weights over the ranks, and what is saved of a rank would be a part. The first one gets a
+    model into which they are gathered; the others get what they have, which is not to be saved.
     """
     from torch.distributed.fsdp import FSDPModule
 
