@@ -104,7 +104,7 @@ def require_equal(given: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def together(given: Mapping[str, Any]) -> Iterator[None]:
-    """Runs a training on all ranks: where one fails, all end, and one of them says why.
+    """Runs a training on all ranks: where one fails, all end, and one of them says why. May be nested.
 
     Args:
         given: What the training depends on, see `require_equal`.
@@ -113,7 +113,8 @@ def together(given: Mapping[str, Any]) -> Iterator[None]:
         UsageError: When ranks were given different things.
         SystemExit: In a rank that ends because another has failed.
     """
-    if count() == 1:
+    if count() == 1 or _Alarm.is_heard:
+        require_equal(given)
         yield
         return
     join()
@@ -135,6 +136,7 @@ def together(given: Mapping[str, Any]) -> Iterator[None]:
 class _Alarm:
     """A word of one rank to all others, by the store that they found each other through."""
 
+    is_heard = False
     _made = 0
 
     def __init__(self) -> None:
@@ -152,9 +154,11 @@ class _Alarm:
         """Ends this process if another rank raises the alarm meanwhile."""
         listener = threading.Thread(target=self._listen, name="alarm", daemon=True)
         listener.start()
+        _Alarm.is_heard = True
         try:
             yield
         finally:
+            _Alarm.is_heard = False
             self._done.set()
             listener.join()  # before the store is used here: a connection serves one thread at a time
 
