@@ -15,20 +15,25 @@ from typing import Any
 
 from o1coder_gym.agents.rl.settings import DPOSettings, common_arguments
 from o1coder_gym.errors import MissingExtraError, O1CoderError
+from o1coder_gym.models.batches.projection import project_completions_only
+from o1coder_gym.models.batches.row_order import filled, order_rows
+from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.card import write_card
-from o1coder_gym.models.checkpoints import (
-    MODEL,
-    load_weights,
-    quiet,
-    save_merged,
-)
+from o1coder_gym.models.checkpoints import MODEL, load_weights, save_merged
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.projection import project_completions_only
-from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
-from o1coder_gym.models.trainers import begin, lora, provenance
+from o1coder_gym.models.trainers import (
+    WeighedByPair,
+    begin,
+    better_and_worse,
+    lora,
+    passes,
+    provenance,
+    run,
+)
 from o1coder_gym.policies.token_text import TokenText, step_tokens
 from o1coder_gym.process_data import PairRow, ProcessData
-from o1coder_gym.runs.provenance import content_hash
+from o1coder_gym.runs import ranks
+from o1coder_gym.runs.provenance import Provenance, content_hash
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.types import Problem
@@ -41,7 +46,7 @@ except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
 
-class StepDPOTrainer(DPOTrainer):
+class StepDPOTrainer(WeighedByPair, DPOTrainer):
     """DPOTrainer for pairs that are tokens already, with the likelihood of the better step in its loss."""
 
     def __init__(self, imitation: float, **arguments: Any) -> None:
@@ -70,7 +75,8 @@ class StepDPOTrainer(DPOTrainer):
         # The policy comes before the reference, which may be the same model without adapters; the better
         # sides are the first half of the rows, and prompts have a log-probability of 0, [P, T].
         chosen, mask = (rows.chunk(2)[0] for rows in (seen[0].log_probs, inputs["completion_mask"]))
-        return loss - self._imitation * (chosen.sum(1) / mask.sum(1)).mean()
+        means = chosen.sum(1) / mask.sum(1)
+        return loss - self._imitation * (means * better_and_worse(inputs)).mean()
 
 
 def train_dpo(
@@ -102,6 +108,26 @@ def train_dpo(
     """
     chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
     made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), to_row(settings))
+    with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
+        trainer, checkpoint = _trainer(made, weights, data, chosen, out, settings, step_format, resume)
+        metrics = run(trainer, checkpoint)
+        if ranks.is_first():
+            save_merged(trainer.model, trainer.processing_class, out / MODEL)
+            write_card(out / MODEL, made, metrics, trainer.model)
+    return out / MODEL
+
+
+def _trainer(
+    made: Provenance,
+    weights: str,
+    data: ProcessData,
+    chosen: Sequence[PairRow],
+    out: Path,
+    settings: DPOSettings,
+    step_format: StepFormat,
+    resume: bool,
+) -> tuple[StepDPOTrainer, str | None]:
+    """Returns the trainer of a round, and the checkpoint to go on from."""
     checkpoint = begin(made, out, resume)
     folder = model_path(weights)
     loaded, tokenizer = load_weights(folder, settings.dtype, settings.template_arguments)
@@ -125,18 +151,13 @@ def train_dpo(
         model=loaded,
         ref_model=reference,
         args=DPOConfig(**_arguments(out, settings)),
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=Dataset.from_list([*filled(rows, settings.rows_at_once)]),
         processing_class=tokenizer,
         peft_config=adapters,
     )
-    if settings.group_prefixes:
-        keep_neighbours_together(trainer)
+    order_rows(trainer, len(rows), neighbours=settings.group_prefixes)
     trainer.remove_callback(PrinterCallback)
-    with quiet():
-        outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    save_merged(trainer.model, tokenizer, out / MODEL)
-    write_card(out / MODEL, made, outcome.metrics, trainer.model)
-    return out / MODEL
+    return trainer, checkpoint
 
 
 def pair_tokens(
@@ -167,7 +188,7 @@ def _arguments(out: Path, settings: DPOSettings) -> dict[str, Any]:
     return {
         **common_arguments(out, settings),
         "num_train_epochs": settings.epochs,
-        "gradient_accumulation_steps": settings.batch_size // settings.rows_at_once,
+        "gradient_accumulation_steps": passes(settings.batch_size, settings.rows_at_once, "pairs"),
         "max_length": settings.max_length,
         "save_steps": settings.save_steps,
     }

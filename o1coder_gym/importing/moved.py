@@ -48,6 +48,8 @@ MOVED = {
     "finetuning": "models.finetuning",
     "formats": "steps.formats",
     "journal": "runs.journal",
+    "models.projection": "models.batches.projection",
+    "models.shared_prefixes": "models.batches.shared_prefixes",
     "parameters": "specs.parameters",
     "policies.http": "policies.server.http",
     "policies.openai": "policies.openai_server",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.runs.files import write_whole
-from o1coder_gym.runs.provenance import Provenance
+from o1coder_gym.runs.provenance import Provenance, leaves
 
 
 def write_card(folder: Path, made: Provenance, metrics: Mapping[str, Any], trained: Any = None) -> None:
@@ -28,13 +28,6 @@ def write_card(folder: Path, made: Provenance, metrics: Mapping[str, Any], train
         rows = "".join(f"| {key} | {value} |\n" for key, value in cells.items())
         parts.append(f"| {name} | |\n|---|---|\n{rows}")
     write_whole(folder / "README.md", "\n".join(parts))
-
-
-def leaves(value: Any, name: str = "") -> dict[str, Any]:
-    """Returns the values of nested dicts by their own names."""
-    if not isinstance(value, dict):
-        return {name: value}
-    return {key: leaf for part in value for key, leaf in leaves(value[part], part).items()}
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

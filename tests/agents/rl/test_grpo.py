@@ -337,3 +337,39 @@ def test_every_problem_comes_once_before_one_comes_again() -> None:
     batches = [batch_problems(tasks, 2, batch, seed=5) for batch in range(4)]
     assert sorted(batches[0] + batches[1]) == sorted(batches[2] + batches[3]) == tasks
     assert batches != [batch_problems(tasks, 2, batch, seed=6) for batch in range(4)]
+
+
+def test_shared_prefixes_have_the_gradients_of_rows_alone(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    import torch
+
+    settings = replace(settings, iterations=2, beta=0.0)
+    trainer = trainer_for(weights, process, settings, tmp_path)
+    batch = trainer._generate_and_score_completions(INPUTS)
+    seen: list[int] = []
+    trainer.model.base_model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].numel())
+    )
+    trainer.model.zero_grad()
+    trainer._compute_loss(trainer.model, batch).backward()
+    mine = {name: weight.grad.clone() for name, weight in trainer.model.named_parameters()}
+    tokens = int(batch["prompt_mask"].sum() + batch["completion_mask"].sum())
+    assert seen[-1] < 0.6 * tokens  # four episodes have one prompt
+
+    # ρ is 1 where nothing was learned yet: the gradient of a token's loss is −A ∇log π.
+    trainer.model.zero_grad()
+    learned = sum(step >= 0 for one in trainer.scored for step in one.row.step_of)
+    for number, one in enumerate(trainer.scored):
+        for place, token in enumerate(one.row.completion_ids):
+            if one.row.step_of[place] >= 0:
+                path, before = [], one.row.parents[place]
+                while before >= 0:
+                    path.append(one.row.completion_ids[before])
+                    before = one.row.parents[before]
+                ids = torch.tensor([[*one.row.prompt_ids, *path[::-1]]])
+                found = trainer.model(ids).logits[0, -1].log_softmax(-1)[token]
+                (-batch["advantages"][number, place] * found / learned).backward()
+    for name, weight in trainer.model.named_parameters():
+        apart = (mine[name] - weight.grad).abs().max()
+        assert apart <= 1e-4 * weight.grad.abs().max() + 1e-7, name

@@ -81,7 +81,7 @@ def test_prompts_that_were_encoded_anew_are_branches() -> None:
 def test_a_token_attends_to_what_it_was_sampled_after() -> None:
     import torch
 
-    from o1coder_gym.models.shared_prefixes import grow
+    from o1coder_gym.models.batches.shared_prefixes import grow
 
     row = joined(([1, 9], [1, 3]), ([5], [5]))  # prompt 7 8, then 1 9* 3 5
     ids = torch.tensor([[0, *row.prompt_ids, *row.completion_ids, 0]])  # one place of padding on each side

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 import torch
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.models.shared_prefixes import NeighbourOrder, grow, share_prefixes
+from o1coder_gym.models.batches.shared_prefixes import NeighbourOrder, grow, share_prefixes
 
 VOCABULARY = 97
 SIZES = {
