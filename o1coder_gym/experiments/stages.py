@@ -13,12 +13,12 @@ import o1coder_gym
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments.measures.held_out import HeldOut
+from o1coder_gym.experiments.measures.held_out import HeldOut, means
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
 from o1coder_gym.experiments.training.rl import Train, Training, train
 from o1coder_gym.models.finetuning import finetune
-from o1coder_gym.policies import hf_spec, load_policy
+from o1coder_gym.policies import hf_spec
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.overlap import overlaps
 from o1coder_gym.problems.likeness.trained_on import keys_of, write_trained_on
@@ -226,11 +226,13 @@ class RealStages:
     def measure(self, learned: Learned) -> Mapping[str, Any]:
         """Measures the policy on the validation split, with the same draws after every stage."""
         seed = self._derive(self._config.run.seed, "validation")
-        return self.validation.measure(self._policy(learned.policy), seed)
+        executor, policy = self._config.run.executor, self._spec(learned.policy)
+        return means(self.validation.by_problem_on(executor, policy, seed))
 
     def tested(self, model: str) -> Mapping[str, dict[str, float]]:
         """Returns how the policy does on each problem of the test split, with the same draws each time."""
-        return self.test.by_problem(self._policy(model), self._derive(self._config.run.seed, "test"))
+        seed = self._derive(self._config.run.seed, "test")
+        return self.test.by_problem_on(self._config.run.executor, self._spec(model), seed)
 
     def _grpo(self, learned: Learned, iteration: int, folder: Path, settings: RLSettings) -> Path:
         run = self._config.run
@@ -272,12 +274,11 @@ class RealStages:
     @cached_property
     def _tests(self) -> dict[str, tuple[TestCase, ...]]:
         section = self._config.synthesis
-        tests = generated_tests(section.generator, self._train, section.tests, self._out)
+        tests = generated_tests(
+            section.generator, self._train, section.tests, self._out, self._config.run.executor
+        )
         warn_of(self._warn, without_visible_tests(self._train, tests))
         return tests
-
-    def _policy(self, model: str) -> Any:
-        return load_policy(self._spec(model), format=self._config.run.format)
 
     def _spec(self, model: str) -> str:
         run = self._config.run
@@ -287,7 +288,6 @@ class RealStages:
         run = self._config.run
         return HeldOut(
             rows,
-            default_judge(),
             step_format=load_format(run.format),
             max_steps=run.max_steps,
             sampling=Sampling(1.0, top_p=1.0, top_k=0, max_tokens=run.max_tokens),
