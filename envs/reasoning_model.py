@@ -6,6 +6,7 @@ B is the batch: the pairs (state, action) of one call.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -100,6 +101,12 @@ class ReasoningModel:
         }
         self._verdicts: dict[tuple[str, str], tuple[Verdict, str]] = {}
         self._process: dict[State, tuple[float, ...]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def parallel(self) -> int:
+        """Calls of `advance` that may usefully be in progress at the same time: those that its judge merges."""
+        return int(getattr(self._judge, "parallel", 1))
 
     def forget_scores(self) -> None:
         """Clears cached scores and the scorer's own cache, on which later scores depend by rounding."""
@@ -142,7 +149,8 @@ class ReasoningModel:
         """
         states = [self._append(state, action) for state, action in pairs]
         verdicts = self._judged(states)
-        process = self._scored(states)
+        with self._lock:  # scorers are for one thread
+            process = self._scored(states)
         return [
             self._transition(state, action, judged, rewards)
             for state, (_, action), judged, rewards in zip(states, pairs, verdicts, process, strict=True)
@@ -219,7 +227,10 @@ class ReasoningModel:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_verdicts": {}, "_process": {}}
+        return {**self.__dict__, "_verdicts": {}, "_process": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     def _append(self, state: State, action: str) -> State:
         if state.code is not None or len(state.steps) >= self.max_steps:
@@ -232,19 +243,20 @@ class ReasoningModel:
         """Returns verdict and feedback of each state that committed code; new programs in one batch."""
         keys = [(state.problem_id, code) if (code := state.code) is not None else None for state in states]
         # Each distinct program once, whatever rollouts came to it: judging is what a step costs.
-        new = [key for key in dict.fromkeys(keys) if key is not None and key not in self._verdicts]
+        # Kept here at once: a batch larger than the cache, and other threads, evict what is in it.
+        known = {key: self._verdicts.get(key) for key in keys if key is not None}
+        new = [key for key, judged in known.items() if judged is None]
         fresh: dict[tuple[str, str], tuple[Verdict, str]] = {}
         if new:
             verdicts = self._judge.evaluate([self._submission(*key) for key in new])
             for key, verdict in zip(new, verdicts, strict=True):
                 fresh[key] = verdict, feedback.describe(self._problems[key[0]], verdict)
-        # Read before the cache is written: a batch larger than the cache would evict its own verdicts.
-        answers = [None if key is None else fresh.get(key) or self._verdicts[key] for key in keys]
-        for key, judged in fresh.items():
-            # A failure of the judge may pass: the next call tries again.
-            if judged[0].outcome is not Outcome.INFRASTRUCTURE:
-                _remember(self._verdicts, key, judged)
-        return answers
+        with self._lock:
+            for key, judged in fresh.items():
+                # A failure of the judge may pass: the next call tries again.
+                if judged[0].outcome is not Outcome.INFRASTRUCTURE:
+                    _remember(self._verdicts, key, judged)
+        return [None if key is None else fresh.get(key) or known[key] for key in keys]
 
     def _submission(self, task_id: str, code: str) -> Submission:
         return submission(self._problems[task_id], code, self._tests[task_id], self._limits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,10 +32,11 @@ from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.sources import search_source
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.runs.seeds import SeedRule, added_seed, derive_stream
-from o1coder_gym.sandbox import default_judge
+from o1coder_gym.sandbox import default_judge, shared_judge
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
@@ -238,7 +239,7 @@ class RealStages:
         run = self._config.run
         process = ReasoningModel(
             [row.problem for row in self._train],
-            default_judge(),
+            shared_judge(),
             format=load_format(run.format),
             max_steps=run.max_steps,
             scorer=load_scorer(learned.scorer) if learned.scorer is not None else None,
@@ -294,3 +295,39 @@ class RealStages:
             samples=run.samples,
             seed_rule=self._derive,
         )
+
+
+class StagesOnGPUs(RealStages):
+    """The real stages, whose trainings run in a process of the executor, which has GPUs.
+
+    Run folder, models and problem files have to be seen there under the same paths.
+    """
+
+    def fine_tune(self, learned: Learned, folder: Path) -> str:
+        """Trains as `RealStages` does, there."""
+        return self._there("fine_tune", learned, folder)
+
+    def train_scorer(self, learned: Learned, folder: Path) -> str:
+        """Trains as `RealStages` does, there."""
+        return self._there("train_scorer", learned, folder)
+
+    def reinforce(self, learned: Learned, iteration: int, folder: Path) -> str:
+        """Trains as `RealStages` does, there."""
+        return self._there("reinforce", learned, iteration, folder)
+
+    def _there(self, stage: str, *arguments: Any) -> str:
+        run, _ = load_executor(self._config.run.executor)
+        (artefact,) = run(partial(_stage, self._config, self._out), [(stage, arguments)])
+        if not Path(artefact.removeprefix("prm:")).exists():
+            raise O1CoderError(
+                f"{artefact} was trained on another machine and is not to be seen here; "
+                "put the run folder on a file system that all machines share"
+            )
+        return artefact
+
+
+def _stage(config: SelfPlayConfig, out: Path, piece: tuple[str, tuple[Any, ...]]) -> str:
+    """Does a stage in a process of an executor; one that was lost there goes on from its checkpoints."""
+    name, arguments = piece
+    here = replace(config, run=replace(config.run, executor="serial"))
+    return getattr(RealStages(here, out, on_warning=lambda line: None), name)(*arguments)

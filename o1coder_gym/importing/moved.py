@@ -57,6 +57,7 @@ MOVED = {
     "provenance": "runs.provenance",
     "rewards.terms": "rewards",
     "rewards.trl": "envs.trl",
+    "sandbox.concurrent_judge": "sandbox.callers.concurrent_judge",
     "search_tree": "process_data.search_tree",
     "tcg.agreement": "tcg.checking.agreement",
     "tcg.dataset": "tcg.training.dataset",

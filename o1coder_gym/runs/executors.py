@@ -125,6 +125,11 @@ def load_executor(spec: str) -> tuple[Executor, int]:
     return (partial(executor, **arguments) if arguments else executor), int(arguments.get("workers", 1))
 
 
+def has_gpus(spec: str) -> bool:
+    """Whether each process of an executor has a GPU, or a part of one."""
+    return float(dict(_spec(spec).arguments).get("gpus", 0)) > 0
+
+
 def cut(items: Sequence[Piece], workers: int) -> list[Sequence[Piece]]:
     """Cuts items into pieces for an executor: in order, and about `PIECES_PER_WORKER` for each worker."""
     size = max(1, -(-len(items) // (workers * PIECES_PER_WORKER)))  # rounded up: never more pieces

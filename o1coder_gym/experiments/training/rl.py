@@ -25,7 +25,7 @@ from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import PICTURE, draw_updates
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
-from o1coder_gym.sandbox import default_judge
+from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
@@ -194,7 +194,7 @@ def train_policy(
         write_trained_on(out, asked, plan.model)  # for `rl export`, should this run be stopped
         process = ReasoningModel(
             asked,
-            default_judge(),
+            shared_judge(),
             format=load_format(plan.format),
             max_steps=plan.max_steps,
             scorer=scorer,
@@ -265,7 +265,6 @@ def update_log(folder: RunFolder) -> OnUpdate:
 def _held_out(plan: RLPlan, rows: Sequence[ProblemRow], samples: int) -> HeldOut:
     return HeldOut(
         rows,
-        default_judge(),
         step_format=load_format(plan.format),
         max_steps=plan.max_steps,
         sampling=plan.settings.sampling,
