@@ -70,7 +70,7 @@ class JudgePool(AskedJudge):
 
     @property
     def usable(self) -> bool:
-        """Whether it takes programs: it is open, and not the copy of a fork, which has none of its threads."""
+        """Whether it takes programs: it is open, and no copy in a fork, where its threads are not."""
         return not self._closed and self._owner == os.getpid()
 
     @property
@@ -118,15 +118,19 @@ class JudgePool(AskedJudge):
         if not self.usable:
             return
         self._closed = True
+        self._call_off()
+        for _ in self._members:
+            self._asked.put(None)
+        for member in self._members:
+            member.join()
+        self._call_off()  # what callers had to wait with until there was room
+
+    def _call_off(self) -> None:
         with suppress(Empty):
             while True:
                 asked = self._asked.get_nowait()
                 if asked is not None and asked.answer.set_running_or_notify_cancel():
                     asked.answer.set_exception(CalledOff("the judge pool was closed"))
-        for _ in self._members:
-            self._asked.put(None)
-        for member in self._members:
-            member.join()
 
     def _put(self, asked: _Question) -> Future[Any]:
         if not self.usable:
