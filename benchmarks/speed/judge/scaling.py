@@ -286,9 +286,7 @@ def main() -> None:
     costs = recorded()
     workers_s, own_s = (sum(column) / len(costs.programs) for column in zip(*costs.programs, strict=True))
     told = f"{1000 * workers_s:.2f} ms of a zygote, {1000 * own_s:.2f} ms of the judging process"
-    print(
-        f"{len(costs.programs)} programs, on average {told}, {1000 * costs.asking_s:.2f} ms of who asks a pool"
-    )
+    print(f"{len(costs.programs)} programs, {told}, {1000 * costs.asking_s:.2f} ms of who asks, on average")
     many = costs.repeated(_REPEATS)
     alone, _ = replay(many, [1])
     title = f"pool of {WORKERS_PER_PROCESS}s"
