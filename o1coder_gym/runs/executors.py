@@ -28,7 +28,7 @@ from typing import Any, TypeAlias, TypeVar
 from o1coder_gym import registry
 from o1coder_gym.errors import UsageError
 from o1coder_gym.parameters import AtLeastOne, NonNegative, Positive
-from o1coder_gym.runs.ray_workers import Needs, connected, work_through
+from o1coder_gym.runs.ray_workers import Crew, Needs, connected
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.specs import Spec, parse
 
@@ -91,7 +91,9 @@ def ray(
     """
     needs = Needs(cpus, gpus)
     with connected(address, workers and math.ceil(workers * cpus)) as cluster:
-        yield from work_through(cluster, work, pieces, workers or _room(cluster, needs), needs)
+        count = min(workers or _room(cluster, needs), max(1, len(pieces)))
+        with Crew(cluster, count, needs) as crew:
+            yield from crew.results(work, pieces)
 
 
 def _room(cluster: Any, needs: Needs) -> int:

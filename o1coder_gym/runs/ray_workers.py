@@ -12,17 +12,17 @@ import importlib
 import importlib.util
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from o1coder_gym.errors import InfrastructureError, MissingExtraError, UsageError
 from o1coder_gym.sandbox import default_judge
 
 _LOSSES = 3
-"""Processes that may be lost over one piece, or one after another before they are ready."""
+"""Processes that may be lost over one piece; before they are ready, beside one in each place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +76,6 @@ def connected(address: str, cpus: int | None = None) -> Iterator[Any]:
             cluster.shutdown()
 
 
-def work_through(
-    cluster: Any, work: Callable[[Any], Any], pieces: Sequence[Any], workers: int, needs: Needs
-) -> Iterator[Any]:
-    """Yields the results of the pieces, in order.
-
-    Args:
-        cluster: The module ``ray``, connected.
-        work: What is done; picklable.
-        pieces: What it is done to; picklable.
-        workers: Processes at most, ≥ 1.
-        needs: What each of them has.
-
-    Raises:
-        InfrastructureError: When three processes are lost over one piece, or before they are ready.
-    """
-    crew = _Crew(cluster, work, pieces, needs)
-    try:
-        for _ in range(min(workers, len(pieces))):
-            crew.hire()
-        yield from crew.results()
-    finally:
-        crew.dismiss()
-
-
 class _Process:
     """What a process of the cluster does: a piece at a time; what the work loads once stays loaded."""
 
@@ -116,23 +92,67 @@ class _Process:
         return work(piece)
 
 
-class _Crew:
-    """The processes of one run of `work_through`, and what each has to do."""
+class Crew:
+    """Processes of a cluster that do one run of pieces after another; a context manager."""
 
-    def __init__(self, cluster: Any, work: Callable[[Any], Any], pieces: Sequence[Any], needs: Needs) -> None:
+    def __init__(self, cluster: Any, workers: int, needs: Needs) -> None:
+        """Asks for the processes; they start as soon as there is room.
+
+        Args:
+            cluster: The module ``ray``, connected.
+            workers: How many, ≥ 1.
+            needs: What each of them has.
+        """
+        self._cluster = cluster
+        kind = cluster.remote(_Process).options(num_cpus=needs.cpus, num_gpus=needs.gpus, max_restarts=0)
+        self._start = partial(kind.remote, os.getcwd(), max(1, int(needs.cpus)))
+        self._processes = [self._start() for _ in range(workers)]
+
+    def results(self, work: Callable[[Any], Any], pieces: Sequence[Any]) -> Iterator[Any]:
+        """Yields the results of pieces, in order. One run at a time.
+
+        Args:
+            work: What is done; picklable.
+            pieces: What it is done to; picklable.
+
+        Raises:
+            InfrastructureError: When three processes are lost over one piece, or before they are ready.
+        """
+        yield from _Run(self._cluster, work, pieces, self._processes, self._start).results()
+
+    def dismiss(self) -> None:
+        """Ends all processes, whatever they do."""
+        for process in self._processes:
+            self._cluster.kill(process)
+        self._processes.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dismiss()
+
+
+class _Run:
+    """A run of pieces: what waits, what each process does, what was lost. Mutable."""
+
+    def __init__(
+        self,
+        cluster: Any,
+        work: Callable[[Any], Any],
+        pieces: Sequence[Any],
+        processes: list[Any],
+        start: Callable[[], Any],
+    ) -> None:
+        """Args: as for `Crew`; the processes are replaced in their list."""
         self._cluster = cluster
         self._work = cluster.put(work)  # sent to each machine once
         self._pieces = pieces
+        self._processes, self._start = processes, start
         self._waiting = deque(range(len(pieces)))
         self._losses: Counter[int | None] = Counter()
         self._busy: dict[Any, tuple[Any, int | None]] = {}
-        kind = cluster.remote(_Process).options(num_cpus=needs.cpus, num_gpus=needs.gpus, max_restarts=0)
-        self._start = partial(kind.remote, os.getcwd(), max(1, int(needs.cpus)))
-
-    def hire(self) -> None:
-        """Asks for another process, which gets a piece when it is ready."""
-        process = self._start()
-        self._busy[process.ready.remote()] = process, None
+        self._call(processes)
 
     def results(self) -> Iterator[Any]:
         """Yields results in order, as soon as all before them are there."""
@@ -142,11 +162,9 @@ class _Crew:
                 self._advance(found)
             yield found.pop(place)
 
-    def dismiss(self) -> None:
-        """Ends all processes, whatever they do."""
-        for process, _ in self._busy.values():
-            self._cluster.kill(process)
-        self._busy.clear()
+    def _call(self, processes: Iterable[Any]) -> None:
+        """Asks processes whether they are there: those that answer get pieces."""
+        self._busy.update((process.ready.remote(), (process, None)) for process in processes)
 
     def _advance(self, found: dict[int, Any]) -> None:
         """Waits for one process, keeps its result, and gives it the next piece."""
@@ -156,31 +174,28 @@ class _Crew:
         try:
             result = self._cluster.get(reference)
         except errors.RayTaskError as error:
-            self._cluster.kill(process)
             raise getattr(error, "cause", error) from None
         except (errors.RayActorError, errors.ObjectLostError, errors.NodeDiedError) as error:
-            self._lost(piece, error)
+            self._lost(process, piece, error)
             return
-        self._losses[None] = 0
         if piece is not None:
             found[piece] = result
+            self._losses[None] = 0
         if self._waiting:
-            self._give(process, self._waiting.popleft())
-        else:
-            # Not kept idle: a process that replaces a lost one may need what this one holds.
-            self._cluster.kill(process)
+            piece = self._waiting.popleft()
+            self._busy[process.do.remote(self._work, self._pieces[piece])] = process, piece
 
-    def _give(self, process: Any, piece: int) -> None:
-        self._busy[process.do.remote(self._work, self._pieces[piece])] = process, piece
-
-    def _lost(self, piece: int | None, error: Exception) -> None:
+    def _lost(self, process: Any, piece: int | None, error: Exception) -> None:
+        """Puts a piece back, and another process in the place of a lost one."""
         self._losses[piece] += 1
-        if self._losses[piece] == _LOSSES:
+        if self._losses[piece] == _LOSSES + (len(self._processes) if piece is None else 0):
             what = "before it was ready" if piece is None else f"over piece {piece + 1}"
             first = str(error).strip().partition("\n")[0]
             raise InfrastructureError(
-                f"executor ray: a process was lost {what}, {_LOSSES} times: {first}"
+                f"executor ray: a process was lost {what}, {self._losses[piece]} times: {first}"
             ) from error
         if piece is not None:
             self._waiting.appendleft(piece)
-        self.hire()
+        self._processes[self._processes.index(process)] = self._start()
+        at_work = [one for one, _ in self._busy.values()]
+        self._call(one for one in self._processes if one not in at_work)
