@@ -70,6 +70,12 @@ class _Store(Generic[Q, A]):
             self.hits += len(keys)
         return [found[key] for key in keys]
 
+    def unknown(self, questions: Sequence[Q]) -> list[Q]:
+        """Returns the distinct questions that have no answer yet, in order."""
+        asked = {content_hash(self._describe(question), 16): question for question in questions}
+        with self._lock:
+            return [question for key, question in asked.items() if key not in self._answers]
+
     def _divide(self, asked: dict[str, Q]) -> tuple[dict[str, A], dict[str, Q], dict[str, Future[A]]]:
         """Returns known answers, questions for this thread, and futures of those other threads compute."""
         with self._lock:
@@ -160,9 +166,20 @@ class CachedScorer:
 
     def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
         """Scores states, or returns what equal ones got."""
-        return self._store.ask(
-            items, self._scorer.score, lambda score: isinstance(score, int | float) and 0 <= score <= 1
-        )
+        return self._store.ask(items, self._scorer.score, _is_score)
+
+    def unknown(self, items: Sequence[tuple[Problem, State]]) -> list[tuple[Problem, State]]:
+        """Returns the distinct states that have no score yet, in order."""
+        return self._store.unknown(items)
+
+    def keep(self, items: Sequence[tuple[Problem, State]], scores: Sequence[float]) -> None:
+        """Stores what states were scored elsewhere."""
+        known = dict(zip(items, scores, strict=True))
+        self._store.ask(items, lambda asked: [known[item] for item in asked], _is_score)
+
+
+def _is_score(score: object) -> bool:
+    return isinstance(score, int | float) and 0 <= score <= 1
 
 
 def _describe_state(item: tuple[Problem, State]) -> Any:

@@ -22,7 +22,7 @@ from o1coder_gym.errors import JournalError, O1CoderError, UsageError
 from o1coder_gym.experiments.measures.held_out import Gain, gains
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, search_all
-from o1coder_gym.experiments.stages import Learned, RealStages, Stages
+from o1coder_gym.experiments.stages import Learned, RealStages, Stages, StagesOnGPUs
 from o1coder_gym.experiments.training.rl import Train, train
 from o1coder_gym.models.lookup import find_model
 from o1coder_gym.models.trainers import check_start
@@ -30,7 +30,7 @@ from o1coder_gym.problems.likeness.overlap import Likeness
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
 from o1coder_gym.reporting.results import counted
-from o1coder_gym.runs.executors import load_executor
+from o1coder_gym.runs.executors import has_gpus, load_executor
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import config_hash
@@ -128,7 +128,8 @@ def self_play(
     load_agent(config.synthesis.agent)
     config = config.as_begun(_begun(out))
     with RunFolder.open(out, config.to_row(), resume=resume) as folder:
-        stages = RealStages(config, out, on_warning=on_warning, search=search, train=train)
+        kind = StagesOnGPUs if has_gpus(config.run.executor) else RealStages
+        stages = kind(config, out, on_warning=on_warning, search=search, train=train)
         start = Learned(_first_model(config))
         learned = run_stages(stages, start, _schedule(config), folder, tell or (lambda line: None))
         before = _tested(stages, "before", start.policy, folder)

@@ -28,7 +28,8 @@ class RunSection(Checked):
         max_steps: Steps per episode.
         max_tokens: Tokens per step.
         samples: Samples per held-out problem when a policy is measured.
-        executor: Where searches run: serial, processes?workers=N, …
+        executor: Where tests are made, problems searched and policies measured, and with GPUs all is
+            trained: serial, processes:N, ray:N, ray:ADDRESS?cpus=8&gpus=1.
         dtype: Of the policy when it searches and is measured; float32 makes results independent of batching.
         seed: Of everything.
         template_arguments: Variables of the chat template, for searches and all trainings that have none.

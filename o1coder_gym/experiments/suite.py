@@ -148,6 +148,7 @@ def run_suite(
     out: Path,
     *,
     shard: str = "",
+    executor: str = "serial",
     resume: bool = False,
     skip_bad: bool = False,
     on_row: Report | None = None,
@@ -160,6 +161,7 @@ def run_suite(
         suite: What is compared with what.
         out: The run folder, with a report over all plans if there are several.
         shard: ``i/n`` runs every n-th problem from the i-th on, in a folder below; empty runs all.
+        executor: Where problems are searched and judged, see `run_benchmark`; not for a `run` of your own.
         resume: Whether to go on with the run that `out` holds.
         skip_bad: Whether malformed rows of problem sets are left out; `on_warning` is called with each.
         on_row: Called with each new row as it comes.
@@ -174,7 +176,7 @@ def run_suite(
         UsageError: When the suite or the shard says what cannot be.
         JournalError: As by `run_benchmark`.
     """
-    run = run or partial(run_benchmark, on_row=on_row, on_warning=on_warning)
+    run = run or partial(run_benchmark, executor=executor, on_row=on_row, on_warning=on_warning)
     found = parts(suite, shard=shard, skip_bad=skip_bad)
     results: list[ResultRow] = []
     for part in found:

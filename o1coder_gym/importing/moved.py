@@ -61,6 +61,7 @@ MOVED = {
     "registry": "specs.registry",
     "rewards.terms": "rewards",
     "rewards.trl": "envs.trl",
+    "sandbox.concurrent_judge": "sandbox.callers.concurrent_judge",
     "search_tree": "process_data.search_tree",
     "significance": "metrics.significance",
     "statistics": "metrics.estimates",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.parameters import bind_fields
 from o1coder_gym.policies import HFSettings, OpenAISettings, VLLMSettings
 from o1coder_gym.specs import parse
+from o1coder_gym.specs.parameters import bind_fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import Checked, Flag, all_settings
-from o1coder_gym.settings.groups import FirstN, RunSettings, SkipBad
+from o1coder_gym.settings.groups import ExecutorSpec, FirstN, RunSettings, SkipBad
 from o1coder_gym.specs import name_of
 
 _OF_A_SUITE = ("suite", "split", "limit", "task", "problems_from")
@@ -45,6 +45,7 @@ class ShardSettings(RunSettings):
 
     shard: str = ""
     skip_bad: SkipBad = False
+    executor: ExecutorSpec = "serial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ def bench(settings: BenchSettings) -> None:
         suite_of(settings),
         run_folder("bench", run.out, resume=run.resume),
         run.shard,
+        executor=run.executor,
         resume=run.resume,
         skip_bad=run.skip_bad,
         as_json=run.as_json,
@@ -131,6 +133,7 @@ def show_suite(
     out: Path,
     shard: str = "",
     *,
+    executor: str = "serial",
     resume: bool = False,
     skip_bad: bool = False,
     as_json: bool = False,
@@ -141,7 +144,7 @@ def show_suite(
 
     def run(plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool) -> list[ResultRow]:
         folders.append(out)
-        return run_shown(plan, rows, out, resume=resume, quiet=as_json)
+        return run_shown(plan, rows, out, executor=executor, resume=resume, quiet=as_json)
 
     def told(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
@@ -163,7 +166,13 @@ def show_suite(
 
 
 def run_shown(
-    plan: Plan, rows: Sequence[ProblemRow], out: Path, *, resume: bool = False, quiet: bool = False
+    plan: Plan,
+    rows: Sequence[ProblemRow],
+    out: Path,
+    *,
+    executor: str = "serial",
+    resume: bool = False,
+    quiet: bool = False,
 ) -> list[ResultRow]:
     """Runs a plan with a progress bar, says where the report is, and prints the table unless `quiet`.
 
@@ -189,6 +198,7 @@ def run_shown(
                 plan,
                 out,
                 rows=rows,
+                executor=executor,
                 resume=resume,
                 on_start=started,
                 on_row=board.add,

@@ -16,8 +16,7 @@ from pathlib import Path
 from o1coder_gym.errors import InfrastructureError, O1CoderError
 from o1coder_gym.protocols import Judge
 from o1coder_gym.runs import ranks
-from o1coder_gym.sandbox import default_judge
-from o1coder_gym.sandbox.concurrent_judge import shared_judge
+from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.types import Submission, Verdict
 
 
@@ -28,7 +27,7 @@ def node_judge() -> Iterator[Judge]:
     All ranks open it together, and close it when no update is left, for which they wait for one another.
     """
     if ranks.count() == 1:
-        yield default_judge()
+        yield shared_judge()
         return
     hosts = ranks.leader() == ranks.rank()
     with _hosted() if hosts else contextlib.nullcontext() as address:

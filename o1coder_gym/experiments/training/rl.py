@@ -29,7 +29,6 @@ from o1coder_gym.reporting.figures import PICTURE, draw_updates
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, content_hash, input_hashes, package_versions
-from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
@@ -302,7 +301,6 @@ def update_log(folder: RunFolder) -> OnUpdate:
 def _held_out(plan: RLPlan, rows: Sequence[ProblemRow], samples: int) -> HeldOut:
     return HeldOut(
         rows,
-        default_judge(),
         step_format=load_format(plan.format),
         max_steps=plan.max_steps,
         sampling=plan.settings.sampling,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -16,15 +17,31 @@ from o1coder_gym.problems.likeness.trained_on import trained_on, write_trained_o
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import content_hash, input_hashes
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Without
-from o1coder_gym.settings.groups import FirstN, ModelName, PushToHub, Seed, SetName, SkipBad, Split
+from o1coder_gym.settings.groups import (
+    ExecutorSpec,
+    FirstN,
+    ModelName,
+    PushToHub,
+    Seed,
+    SetName,
+    SkipBad,
+    Split,
+)
 from o1coder_gym.tcg.checking.selection import choose, execute, load_score
 from o1coder_gym.tcg.checking.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
-from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
+from o1coder_gym.tcg.quality.evaluation import (
+    DatasetTests,
+    Evaluated,
+    EvaluationSettings,
+    evaluate_batch,
+    evaluate_batches,
+)
 from o1coder_gym.tcg.quality.measures import ProblemQuality
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.tcg.store import read_generated, read_tests
@@ -91,6 +108,7 @@ class GeneratorSettings(Checked):
     as_reward: bool = False
     mutants: Count = 40
     seed: Seed = 0
+    executor: ExecutorSpec = "serial"
     tried: ProgramSettings = ProgramSettings()
 
 
@@ -193,20 +211,37 @@ def measure_generator(
     found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
     rows = found.rows[: settings.limit]
     how = EvaluationSettings(settings.tests, settings.mode == "a", settings.mutants, _BATCH, settings.seed)
-    voters, generator, judge = settings.tried.voters, settings.generator, default_judge()
     config = _config(settings, rows, how)
     opened = contextlib.nullcontext() if out is None else RunFolder.open(out, config, resume=resume)
     with opened as folder:
         tried = _programs(settings, rows, folder, track)
         if settings.as_reward and not tried:
             raise UsageError("--as-reward compares programs: give --programs or --policy")
-        judged = {task_id: found[voters:] for task_id, found in tried.items()}
+        run, workers = load_executor(settings.executor)
+        work = partial(_evaluated, settings, how, tried)
+        measured = evaluate_batches(work, rows, how, folder, run, workers)
+        return list(track(measured, len(rows), f"tests of {settings.generator}"))
+
+
+def _sampled(policy: str, samples: int, seed: int, problems: Sequence[Problem]) -> dict[str, list[str]]:
+    """Samples programs of a batch of problems by the policy of this process."""
+    return sample_programs(load_policy(policy, format="vanilla"), problems, samples, seed=seed)
+
+
+def _evaluated(
+    settings: GeneratorSettings,
+    how: EvaluationSettings,
+    tried: Mapping[str, Sequence[str]],
+    rows: Sequence[ProblemRow],
+) -> Evaluated:
+    """Evaluates a batch of problems with the judge and the generator of this process."""
+    judge, voters = default_judge(), settings.tried.voters
+    samples = {task_id: found[voters:] for task_id, found in tried.items()}
+    made: TestGenerator = DatasetTests(rows)
+    if settings.generator != "dataset":
         source = source_of({task_id: found[:voters] for task_id, found in tried.items()})
-        made: TestGenerator = DatasetTests(rows)
-        if generator != "dataset":
-            made = load_generator(generator, judge, solutions=source, as_written=not settings.repair)
-        measured = evaluate_generator(judge, made, rows, how, samples=judged, folder=folder)
-        return list(track(measured, len(rows), f"tests of {generator}"))
+        made = load_generator(settings.generator, judge, solutions=source, as_written=not settings.repair)
+    return evaluate_batch(judge, made, how, samples, rows)
 
 
 def learned_problems(settings: GeneratorSettings) -> list[str]:
@@ -328,10 +363,10 @@ def _programs(
     for row in folder.rows(PROGRAMS) if folder else ():
         known.setdefault(row["task_id"], []).append(row["code"])
     waiting = [row.problem for row in rows if row.problem.task_id not in known]
-    sampler = load_policy(tried.policy, format="vanilla")
     batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
-    for batch in track(batches, len(batches), f"programs of {tried.policy}"):
-        written = sample_programs(sampler, batch, tried.samples, seed=settings.seed)
+    run, _ = load_executor(settings.executor)
+    sampled = run(partial(_sampled, tried.policy, tried.samples, settings.seed), batches)
+    for written in track(sampled, len(batches), f"programs of {tried.policy}"):
         known |= written
         if folder is not None:
             pairs = ((task_id, code) for task_id, codes in written.items() for code in codes)
