@@ -28,21 +28,13 @@ from o1coder_gym.agents.rl.settings import RLSettings, common_arguments
 from o1coder_gym.agents.rl.token_rows import TokenRow, parent_table
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.models.card import write_card
-from o1coder_gym.models.checkpoints import (
-    CHECKPOINTS,
-    MODEL,
-    last_checkpoint,
-    load_weights,
-    quiet,
-    save_merged,
-)
+from o1coder_gym.models.checkpoints import MODEL, load_weights, quiet, save_merged
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.projection import project_completions_only
 from o1coder_gym.models.shared_prefixes import share_prefixes
-from o1coder_gym.models.trainers import lora, provenance
+from o1coder_gym.models.trainers import begin, lora, provenance
 from o1coder_gym.protocols import Model
 from o1coder_gym.runs.provenance import content_hash
-from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 
 try:
@@ -286,12 +278,14 @@ def train_policy(
     Raises:
         UsageError: When there are fewer problems than a batch needs, or a batch cannot be shared by the
             processes.
-        O1CoderError: When `out` holds checkpoints and `resume` is false; when policy, scorer or judge fail;
-            when the policy never writes a program. Checkpoints stay.
+        O1CoderError: When `out` holds checkpoints and `resume` is false, or those of a training of another
+            model, on other problems or with other settings; when policy, scorer or judge fail; when the
+            policy never writes a program. Checkpoints stay.
         WeightsError: When the model cannot be found.
     """
     settings.check_problems(len(task_ids))
-    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+    made = provenance("rl policy", weights, content_hash(list(task_ids)), settings.to_row())
+    checkpoint = begin(made, out, resume, writes=processes().is_main_process)
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     actor = Actor(loaded, tokenizer, step_format, settings.batch)
     project_completions_only()
@@ -311,15 +305,9 @@ def train_policy(
     # The other processes wait: they would return a folder that is not there yet.
     with trainer.accelerator.main_process_first():
         if trainer.accelerator.is_main_process:
-            _save(trainer, weights, task_ids, out, settings)
+            save_merged(trainer.model, trainer.processing_class, out / MODEL)
+            write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
     return out / MODEL
-
-
-def _save(trainer: Any, weights: str, task_ids: Sequence[str], out: Path, settings: RLSettings) -> None:
-    """Saves the trained model with its card."""
-    save_merged(trainer.model, trainer.processing_class, out / MODEL)
-    made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
-    write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
 
 
 def processes() -> PartialState:

@@ -241,13 +241,14 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
     }
 
 
-def begin(made: Provenance, out: Path, resume: bool) -> str | None:
+def begin(made: Provenance, out: Path, resume: bool, *, writes: bool = True) -> str | None:
     """Starts or resumes a training, and records in ``started.json`` what its model is made of.
 
     Args:
         made: What it makes its model of.
         out: Run folder.
         resume: Whether to go on from the last checkpoint, if there is one.
+        writes: Whether this process records it; of several that train together one does.
 
     Returns:
         The checkpoint to go on from, None for a new training.
@@ -261,8 +262,9 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
     wanted = {"stage": made.stage, "config": dict(made.config), "inputs": dict(made.inputs)}
     if checkpoint is not None and started.exists():
         require_same(out, json.loads(started.read_text()), wanted)
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(started, json.dumps(wanted, indent=2) + "\n")
+    if writes:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(started, json.dumps(wanted, indent=2) + "\n")
     return checkpoint
 
 
