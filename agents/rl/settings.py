@@ -105,11 +105,8 @@ class RLSettings(Checked):
             )
 
     def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict; without what is new that of earlier versions, whose runs go on."""
-        row = to_row(self)
-        if not self.importance_cap:
-            del row["importance_cap"]
-        return row
+        """Returns a JSON-able dict."""
+        return to_row(self)
 
     @property
     def batch(self) -> int:
