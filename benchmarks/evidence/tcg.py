@@ -282,7 +282,7 @@ def training(asked: TrainingSettings) -> None:
 
 
 def rewarded(asked: RewardedSettings) -> None:
-    """Base → SFT on the tests that earn most → DPO on what earns against what earns nothing; then measured."""
+    """Base → SFT on tests that earn most → DPO on what earns against what earns nothing; then measured."""
     out, engine = asked.out, asked.engine
     ask = f"o1coder tcg eval {asked.problems} --mutants 0 --resume"
     train = f"{ask} --split {asked.learned} --limit {asked.limit} --tests {asked.written}"
@@ -295,11 +295,12 @@ def rewarded(asked: RewardedSettings) -> None:
     for stage, base, options in (("sft", "base", asked.sft), ("dpo", "sft", asked.dpo)):
         own, data = out / f"own-{base}", out / f"data-{stage}"
         programs = asked.programs or out / "own-base" / "programs.jsonl"
+        trained = f"--model {models[base]} {options} --out {out}/{stage} --resume"
         commands += [
             f"{train} --generator {engine}:{models[base]} {told['learned']} --out {own}",
             f"o1coder tcg data {asked.problems} --split {asked.learned} --written {own}/tests.jsonl "
             f"--programs {programs} --out {data}",
-            f"o1coder tcg {stage} --data {data} --model {models[base]} {options} --out {out / stage} --resume",
+            f"o1coder tcg {stage} --data {data} {trained}",
         ]
         told["learned"] = f"--programs {programs}"  # the policy's programs are sampled once
     for name, model in models.items():
