@@ -33,7 +33,7 @@ from o1coder_gym.models.trainers import (
 from o1coder_gym.policies.token_text import TokenText, step_tokens
 from o1coder_gym.process_data import PairRow, ProcessData
 from o1coder_gym.runs import ranks
-from o1coder_gym.runs.provenance import Provenance, content_hash
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.types import Problem
@@ -87,16 +87,18 @@ def train_dpo(
     *,
     step_format: StepFormat,
     resume: bool = False,
+    reference: str | None = None,
 ) -> Path:
     """Trains one round of iterative DPO and saves the policy.
 
     Args:
-        weights: Known name, Hub id or folder of the model to start from; the reference too.
+        weights: Known name, Hub id or folder of the model to start from.
         data: Its training pairs are learned from.
         out: Run folder: ``checkpoints/`` and ``model/``.
         settings: See `DPOSettings`.
         step_format: How steps are written.
         resume: Go on from the last checkpoint, if there is one.
+        reference: Model that is π_ref, which moves with the rounds if it is None: then training starts at it.
 
     Returns:
         The folder of the trained model.
@@ -107,9 +109,11 @@ def train_dpo(
         WeightsError: When the model cannot be found.
     """
     chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
-    made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), to_row(settings))
+    told = to_row(settings) | ({"reference": reference} if reference else {})
+    made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), told)
     with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
-        trainer, checkpoint = _trainer(made, weights, data, chosen, out, settings, step_format, resume)
+        checkpoint = begin(made, out, resume)
+        trainer = _trainer(weights, data, chosen, out, settings, step_format, reference, checkpoint)
         metrics = run(trainer, checkpoint)
         if ranks.is_first():
             save_merged(trainer.model, trainer.processing_class, out / MODEL)
@@ -118,19 +122,18 @@ def train_dpo(
 
 
 def _trainer(
-    made: Provenance,
     weights: str,
     data: ProcessData,
     chosen: Sequence[PairRow],
     out: Path,
     settings: DPOSettings,
     step_format: StepFormat,
-    resume: bool,
-) -> tuple[StepDPOTrainer, str | None]:
-    """Returns the trainer of a round, and the checkpoint to go on from."""
+    reference: str | None,
+    checkpoint: str | None,
+) -> StepDPOTrainer:
+    """Assembles the trainer of a round."""
     checkpoint = begin(made, out, resume)
-    folder = model_path(weights)
-    loaded, tokenizer = load_weights(folder, settings.dtype, settings.template_arguments)
+    loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     problems = {problem.task_id: problem for problem in data.problems}
     rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
     # Left out, not cut: half a step is no action of the policy.
@@ -142,14 +145,15 @@ def _trainer(
         )
     adapters = lora(settings.lora_rank, checkpoint)
     project_completions_only()
-    # With LoRA the base without adapters is the reference; TRL needs no second model.
-    reference = None if adapters else load_weights(folder, settings.dtype)[0]
-    for one in filter(None, (loaded, reference)):
+    # With LoRA the base without adapters is where training starts; TRL needs no second model for that.
+    second = reference or (None if adapters else weights)
+    held_to = load_weights(model_path(second), settings.dtype)[0] if second else None
+    for one in filter(None, (loaded, held_to)):
         share_prefixes(one)
     trainer = StepDPOTrainer(
         settings.imitation,
         model=loaded,
-        ref_model=reference,
+        ref_model=held_to,
         args=DPOConfig(**_arguments(out, settings)),
         train_dataset=Dataset.from_list([*filled(rows, settings.rows_at_once)]),
         processing_class=tokenizer,
@@ -157,7 +161,7 @@ def _trainer(
     )
     order_rows(trainer, len(rows), neighbours=settings.group_prefixes)
     trainer.remove_callback(PrinterCallback)
-    return trainer, checkpoint
+    return trainer
 
 
 def pair_tokens(

@@ -32,19 +32,16 @@ from o1coder_gym.models.batches.projection import project_completions_only
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.card import write_card
 from o1coder_gym.models.checkpoints import (
-    CHECKPOINTS,
     MODEL,
-    last_checkpoint,
     load_weights,
     save_merged,
     weight_type,
 )
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import PEAK, lora, passes, provenance, run
+from o1coder_gym.models.trainers import PEAK, begin, lora, passes, provenance, run
 from o1coder_gym.protocols import Model
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import content_hash
-from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 
 try:
@@ -306,8 +303,9 @@ def train_policy(
     Raises:
         UsageError: When there are fewer problems than a batch needs, a batch cannot be shared by the ranks,
             or they were given different things.
-        O1CoderError: When `out` holds checkpoints and `resume` is false; when policy, scorer or judge fail;
-            when the policy never writes a program. Checkpoints stay.
+        O1CoderError: When `out` holds checkpoints and `resume` is false, or those of a training of another
+            model, on other problems or with other settings; when policy, scorer or judge fail; when the
+            policy never writes a program. Checkpoints stay.
         WeightsError: When the model cannot be found.
     """
     settings.check_problems(len(task_ids))
@@ -316,9 +314,9 @@ def train_policy(
             "rl policy samples with all weights on each device, and FSDP spreads them; launch it by "
             "torchrun, or with zero2.yaml"
         )
-    made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
+    made = provenance("rl policy", weights, content_hash(list(task_ids)), settings.to_row())
     with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
-        checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+        checkpoint = begin(made, out, resume)
         monitor = Monitor(settings, validate=validate, on_update=on_update if ranks.is_first() else None)
         trainer = _trainer(weights, model, task_ids, out, settings, step_format, monitor, checkpoint)
         try:

@@ -82,6 +82,9 @@ class SynthesisSection(Checked):
         scored: Whether searches after the first iteration have the PRM as their scorer.
         margin: Least difference of a pair's values.
         validation: Share of the problems whose rows are held out from training.
+        rollouts: How often each prefix is completed after its search, outside of the budget; the mean is its
+            value. 0: the search's own W / N.
+        credit_kept: Do not blame a step of a failing program that a passing one keeps.
     """
 
     agent: str = "mcts:simulations=32,width=4"
@@ -92,6 +95,8 @@ class SynthesisSection(Checked):
     scored: bool = False
     margin: float = 0.2
     validation: Annotated[float, Range(0, 0.9)] = 0.1
+    rollouts: Count = 0
+    credit_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

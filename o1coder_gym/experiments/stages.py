@@ -160,6 +160,7 @@ class RealStages:
             tests=section.tests,
             scorer=scorer,
             inputs=input_hashes(policy, scorer, section.agent),
+            rollouts=section.rollouts,
         )
         problems = [row.problem for row in rows]
         with RunFolder.open(folder, plan.to_row(), resume=True) as journal:
@@ -168,7 +169,7 @@ class RealStages:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
         earlier = [read_data(learned.data)] if learned.data is not None else []
         # a run of an earlier version goes on with the rule that it began with
-        rule = earlier[0].label_rule if earlier else LabelRule()
+        rule = earlier[0].label_rule if earlier else LabelRule(credit_kept=section.credit_kept)
         data = self._harvested(plan, iteration, folder, rule)
         # D ∪ D' (Algorithm 1, step 6), the newest first, as `merged` weighs them.
         write_data(folder, merged([data, *earlier]))

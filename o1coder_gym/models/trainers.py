@@ -326,12 +326,14 @@ def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
 
 
 def begin(made: Provenance, out: Path, resume: bool) -> str | None:
+def begin(made: Provenance, out: Path, resume: bool) -> str | None:
     """Starts or resumes a training, and records in ``started.json`` what its model is made of.
 
     Args:
         made: What it makes its model of.
         out: Run folder.
         resume: Whether to go on from the last checkpoint, if there is one.
+        writes: Whether this process records it; of several that train together one does.
 
     Returns:
         The checkpoint to go on from, None for a new training.

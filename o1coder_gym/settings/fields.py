@@ -67,6 +67,9 @@ _LATER = {
     "template_arguments": None,
     "reward": None,
     "group_prefixes": False,
+    "importance_cap": 0.0,
+    "rollouts": 0,
+    "credit_kept": False,
     "sampler": "hf",
     "staleness": 0,
 }

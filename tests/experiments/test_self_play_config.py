@@ -33,6 +33,21 @@ def test_sections_become_settings_and_stages_may_be_skipped(tmp_path: Path) -> N
     assert plan.to_row()["rl"]["beta"] == 0.3
 
 
+def test_a_run_of_an_earlier_version_has_the_same_configuration(tmp_path: Path) -> None:
+    row = read_config(write(tmp_path, LEAST)).to_row()
+    # as revision 268bfca wrote it
+    assert set(row["synthesis"]) == {
+        "agent", "tokens", "generator", "tests", "problems", "scored", "margin", "validation",
+    }  # fmt: skip
+    assert set(row["rl"]) == {
+        "credit", "updates", "problems", "episodes", "iterations", "rows_at_once", "learning_rate", "beta",
+        "clip", "alpha", "gamma", "tau_pass", "tau_fail", "fractional", "lora_rank", "temperature",
+        "max_tokens", "save_every", "validate_every", "dtype", "seed",
+    }  # fmt: skip
+    told = read_config(write(tmp_path, LEAST + "[synthesis]\nrollouts = 8\ncredit_kept = true\n")).to_row()
+    assert (told["synthesis"]["rollouts"], told["synthesis"]["credit_kept"]) == (8, True)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -130,6 +130,33 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
     assert any(not after[name].equal(start[name]) for name in start)
 
 
+@pytest.mark.parametrize(
+    ("changed", "task_ids", "told"),
+    [
+        ({"learning_rate": 1e-4}, ("one", "two", "three"), "a training with learning_rate 0.001, not 0.0001"),
+        ({"updates": 9}, ("one", "two", "three"), "a training with updates 2, not 9"),
+        ({}, ("one", "two"), "a training with data '"),
+    ],
+)
+def test_a_training_of_another_kind_is_refused(
+    weights: Path,
+    process: Any,
+    settings: RLSettings,
+    tmp_path: Path,
+    changed: dict[str, Any],
+    task_ids: tuple[str, ...],
+    told: str,
+) -> None:
+    from o1coder_gym.agents.rl.grpo import train_policy
+
+    train_policy(str(weights), process, process.task_ids, tmp_path, settings, step_format=PSEUDOCODE)
+    again: dict[str, Any] = {"step_format": PSEUDOCODE, "resume": True}
+    with pytest.raises(O1CoderError, match=told):
+        train_policy(str(weights), process, task_ids, tmp_path, replace(settings, **changed), **again)
+    (tmp_path / "started.json").unlink()  # an earlier version wrote none; its runs go on
+    train_policy(str(weights), process, process.task_ids, tmp_path, settings, **again)
+
+
 def test_a_resumed_monitor_remembers(settings: RLSettings) -> None:
     from o1coder_gym.agents.rl.monitor import HACKING, Monitor
 
@@ -156,20 +183,21 @@ def test_a_stopped_run_ends_for_want_of_programs_where_one_run_would(
 ) -> None:
     from o1coder_gym.agents.rl.grpo import train_policy
 
-    settings = replace(settings, updates=2, beta=0.0)
-    start = str(weights), silent, silent.task_ids
-    train_policy(*start, tmp_path, settings, step_format=PSEUDOCODE)
-    seen: list[int] = []
-    with pytest.raises(O1CoderError, match="wrote no program in 3 batches"):
-        train_policy(
-            *start,
-            tmp_path,
-            replace(settings, updates=5),
-            step_format=PSEUDOCODE,
-            resume=True,
-            on_update=lambda t, _: seen.append(t),
-        )
-    assert seen == []  # the third batch ends it before it is told
+    settings = replace(settings, updates=5, beta=0.0)
+    for resume, batches in ((False, [0, 1]), (True, [])):  # the third batch ends it before it is told
+        seen: list[int] = []
+        with pytest.raises(O1CoderError, match="wrote no program in 3 batches"):
+            train_policy(
+                str(weights),
+                silent,
+                silent.task_ids,
+                tmp_path,
+                settings,
+                step_format=PSEUDOCODE,
+                resume=resume,
+                on_update=lambda t, _, seen=seen: seen.append(t),
+            )
+        assert seen == batches
 
 
 def test_a_batch_leans_on_no_scores_of_earlier_ones(
