@@ -27,6 +27,7 @@ from o1coder_gym.experiments.measures.reproduction import (
 )
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.protocols import Policy
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson, Resume
@@ -75,8 +76,10 @@ def run(settings: ReproductionSettings) -> None:
         return
     out = settings.out or Path("runs", "reproduce", f"{name}-{scale}")
 
-    def shown(plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool) -> list[ResultRow]:
-        return run_shown(plan, rows, out, resume=resume, quiet=True)
+    def shown(
+        plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool, policy: Policy | None = None
+    ) -> list[ResultRow]:
+        return run_shown(plan, rows, out, resume=resume, quiet=True, policy=policy)
 
     figures = reproduce(name, out, scale=scale, resume=settings.resume, run=shown, track=tracked)
     before = stored_figures(name, scale)
