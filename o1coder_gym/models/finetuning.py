@@ -40,6 +40,9 @@ from o1coder_gym.models.trainers import (
 from o1coder_gym.problems.likeness.trained_on import keys_of, write_keys
 from o1coder_gym.settings import to_row
 
+ADAPTER = "adapter"
+"""Folder of the adapters alone, as PEFT loads them."""
+
 Row: TypeAlias = Mapping[str, Any]
 Encode: TypeAlias = Callable[[Any, Any], Row | None]
 """Makes a row of tokens of what a caller has, given the tokenizer; None leaves it out."""
@@ -61,7 +64,8 @@ def finetune(
 ) -> TrainingResult:
     """Trains a model by SFT (Eq. 2) or DPO (Eq. 1) and saves it; what is finished is returned as it is.
 
-    Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``.
+    Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``, of LoRA also the
+    adapters alone in ``out/adapter``.
 
     Args:
         stage: ``"sft"``, or ``"dpo"`` with the given model as the reference.
@@ -110,6 +114,9 @@ def finetune(
     metrics = dict(outcome.metrics) | last_evaluation(trainer)
     left_out = len(train_rows) + len(validation_rows) - len(train_part) - len(validation_part)
     metrics["rows_left_out"] = left_out
+    if settings.lora_rank:
+        with quiet():
+            trainer.model.save_pretrained(out / ADAPTER)
     trained = save_merged(trainer.model, tokenizer, target)
     result = write_result(out, stage, model, settings, metrics, trainer.model)
     write_card(target, made, metrics, trainer.model)
