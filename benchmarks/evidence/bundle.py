@@ -6,7 +6,8 @@ Commands, from nothing::
     python benchmarks/evidence/bundle.py          # o1coder_gym/data: micro.jsonl.gz, tiny, tiny-selfplay
     python benchmarks/evidence/bundle.py adapter runs/expert-steps/iteration-02/sft --name steps \
         --license Apache-2.0 --results runs/thinking-trained --agent best_of_n     # hf:BASE+steps
-    python benchmarks/evidence/bundle.py adapter runs/thinking-prm/soft --name steps --role prm --license Apache-2.0
+    python benchmarks/evidence/bundle.py adapter runs/thinking-prm/soft --name steps --role prm \
+        --license Apache-2.0                                                      # prm:steps
 
 What is written is what the runs hold; nothing is typed by hand. Weights made elsewhere differ by rounding;
 ``recipe.json`` and the problems do not, and tests compare those.
@@ -35,7 +36,6 @@ from o1coder_gym.models.finetuning import ADAPTER
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
 from o1coder_gym.models.sources.adapters import ADAPTERS, CARD, LORA, Role
 from o1coder_gym.prm.calibration import FILE as CALIBRATION
-from o1coder_gym.prm.step_text import DESCRIPTION
 from o1coder_gym.reporting.results import read_results, summarize
 from o1coder_gym.reporting.run_report import command_line
 from o1coder_gym.runs.journal import read_rows
@@ -159,6 +159,8 @@ def _write_head(source: Path, target: Path) -> None:
     """Writes the head of a model whose backbone is the base's: the only weights that are its own."""
     from safetensors import safe_open
     from safetensors.torch import save_file
+
+    from o1coder_gym.prm.scorer import DESCRIPTION
 
     with safe_open(source / "model.safetensors", framework="pt") as file:
         names = [name for name in file.keys() if name.startswith("score.")]  # noqa: SIM118 (no mapping)

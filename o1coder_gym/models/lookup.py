@@ -3,8 +3,8 @@
 A bundled name stands for a folder of this package. A known name stands for one pinned file of bytes (see
 `sources/weights.py`). It is converted once into a dense model folder under the cache (see
 `sources/conversion.py`), and ``BASE+NAME``, a base model with an adapter of this package
-(`sources/adapters.py`), is merged once: atomically and under a lock, so that a folder that exists is whole, whatever was interrupted and however many
-processes asked at once.
+(`sources/adapters.py`), is merged once: atomically and under a lock, so that a folder that exists is whole,
+whatever was interrupted and however many processes asked at once.
 
 How many weights the model behind a policy has, read without loading it.
 """
@@ -176,8 +176,8 @@ def find_model(name: str) -> Path | None:
     """Returns the folder of a model that is on this machine already, else None.
 
     Args:
-        name: A known or bundled name, also with a shipped adapter (``BASE+NAME``), a local folder, or a Hugging
-            Face id that the Hub's cache may hold.
+        name: A known or bundled name, also with a shipped adapter (``BASE+NAME``), a local folder, or a
+            Hugging Face id that the Hub's cache may hold.
 
     Raises:
         WeightsError: When `name` is a folder without a model.

@@ -63,7 +63,7 @@ class Checked:
         check_fields(self)
 
 
-_LATER = ("template_arguments", "reward", "group_prefixes")
+_LATER = ("template_arguments", "reward", "group_prefixes", "expert")
 
 
 def to_row(settings: Any) -> dict[str, Any]:
