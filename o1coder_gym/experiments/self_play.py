@@ -3,8 +3,8 @@
     synthesize → (SFT, in the first iteration) → PRM → RL → synthesize with the new policy → …
 
 With expert iteration SFT comes in every iteration, of the first policy on all paths so far (STaR, Zelikman et
-al. 2022; ReST-EM, Singh et al. 2023): what was learned is one small adapter beside that policy, and what a bad
-iteration has taught is not kept.
+al. 2022; ReST-EM, Singh et al. 2023): what was learned is one small adapter beside that policy, and what a
+bad iteration has taught is not kept.
 
 `self_play` does all of it in a folder. `run_stages` is the loop alone: which stage comes when, what is done
 already, when to stop; what a stage does is in stages.py. A stage that ended has ``stage.json`` in its folder,

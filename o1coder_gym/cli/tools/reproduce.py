@@ -41,7 +41,7 @@ class ReproductionSettings(Checked):
     """What is measured anew.
 
     Attributes:
-        name: search, table1 or tcg; without a name the results are listed.
+        name: codet, prm, search, table1, tcg or thinking; without a name the results are listed.
         quick: The tiny model that the package ships, minutes: the default.
         full: The default model, hours.
         out: Run folder; default: runs/reproduce/NAME-quick or NAME-full.
@@ -72,7 +72,7 @@ def run(settings: ReproductionSettings) -> None:
     if not name:
         for known, result in RESULTS.items():
             row = {"name": known, "question": result.question}
-            print(to_json(row) if settings.as_json else f"{known:8}{result.question}")
+            print(to_json(row) if settings.as_json else f"{known:9}{result.question}")
         return
     out = settings.out or Path("runs", "reproduce", f"{name}-{scale}")
 
