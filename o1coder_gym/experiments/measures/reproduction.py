@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import o1coder_gym
 from o1coder_gym.errors import UnknownNameError
+from o1coder_gym.experiments.benchmark import RANDOM_PICK
 from o1coder_gym.experiments.measures import codet
 from o1coder_gym.experiments.measures.aspr import measure_aspr
 from o1coder_gym.experiments.shards import SynthesisPlan
@@ -27,14 +28,15 @@ from o1coder_gym.experiments.synthesis import HarvestRules, synthesize
 from o1coder_gym.experiments.training.prm import HeadSettings, MeasurementSettings, fit_heads, measure_scorer
 from o1coder_gym.experiments.training.tcg import GeneratorSettings, Track, measure_generator, untracked
 from o1coder_gym.problems.loading import load_rows
-from o1coder_gym.reporting.comparison import comparisons
-from o1coder_gym.reporting.results import summarize
+from o1coder_gym.reporting.comparison import changes, comparisons, partner
+from o1coder_gym.reporting.results import ORACLE, group, summarize
+from o1coder_gym.reporting.tables.failures import count_failures
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings.groups import DEFAULT_POLICY
 from o1coder_gym.specs import name_of, parse
-from o1coder_gym.statistics import UNDEFINED, Estimate
+from o1coder_gym.statistics import UNDEFINED, Estimate, estimate_share
 from o1coder_gym.tcg.quality.measures import summarize as summarize_tests
 
 Scale: TypeAlias = Literal["quick", "full"]
@@ -43,6 +45,9 @@ Figures: TypeAlias = Mapping[str, Estimate]
 
 FIGURES_FILE = Path(str(files("o1coder_gym.data"))) / "figures.json"
 """Figures of this version: written by ``o1coder reproduce NAME --store``, never by hand."""
+
+DIRECT, LOST = "beyond direct", "lost"
+"""Names of figures: what steps solve beyond direct answers; of the problems that they lose, what is wrong."""
 
 _TINY = "hf:tiny?dtype=float32"
 _DRAWN = "temperature=1.0,top_p=1.0,top_k=0,max_tokens=96"
@@ -229,9 +234,17 @@ def _thinking(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, tra
         f"{one.setting.format}: {name_of(one.setting.agent)} @ {one.setting.budget.tokens}": one.share
         for one in summarize(rows)
     }
+    groups = group(rows)
     for setting, one in comparisons(rows, "greedy", "vanilla").items():
-        name = f"{setting.format} − direct: {name_of(setting.agent)} @ {setting.budget.tokens}"
-        found[name] = one.difference
+        agent, tokens = name_of(setting.agent), setting.budget.tokens
+        found[f"{setting.format} {DIRECT}: {agent} @ {tokens}"] = one.difference
+        if tokens != max(suite.tokens) or agent in (RANDOM_PICK, ORACLE):
+            continue
+        lost = changes(groups[setting], groups[partner(setting, groups, "greedy", "vanilla")]).lost
+        counts = count_failures(groups[setting], lost)
+        for rule, count in counts.items():
+            shares = [1.0] * count + [0.0] * (sum(counts.values()) - count)
+            found[f"{setting.format}: {agent} {LOST}: {rule}"] = estimate_share(shares)
     return found
 
 
@@ -246,8 +259,8 @@ def _prm(
     track: Track,
 ) -> Figures:
     """How a scorer fitted to searches of training problems ranks steps of problems held out."""
-    data = {}
-    for split, seed in (("train", 0), ("test", 1)):
+    data: dict[str, Path] = {}
+    for split, seed in (("train", 0), ("validation", 1)):
         rows = load_rows(problems.name, split=split)[: problems.limit]
         plan = SynthesisPlan(
             problems=problems.name,

@@ -109,8 +109,8 @@ def test_formats_are_compared_with_direct_answers(tmp_path):
     suite = reproduction._formats(ProblemChoice("starter", limit=1), "fake:", "best_of_n:n=2", tokens=(64,))
     found = reproduction._thinking(suite, tmp_path, resume=False, run=None, track=untracked)
     assert {"vanilla: greedy @ 64", "functions: best_of_n @ 64"} <= found.keys()
-    assert "pseudocode − direct: best_of_n @ 64" in found
-    assert not any(name.startswith("vanilla − direct") for name in found)
+    assert "pseudocode beyond direct: best_of_n @ 64" in found
+    assert not any(name.startswith("vanilla beyond") for name in found)
 
 
 def test_unknown_names_are_refused(tmp_path):
