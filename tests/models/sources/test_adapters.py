@@ -1,12 +1,15 @@
 """Adapters of this package: found by their cards, merged once into the cache, loaded by name."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from o1coder_gym.errors import WeightsError
+from o1coder_gym.errors import UsageError, WeightsError
 from o1coder_gym.models.lookup import find_model, model_path, parameters_of
 from o1coder_gym.models.sources import adapters
 from o1coder_gym.models.sources.adapters import shipped_adapters, shipped_prm
@@ -139,3 +142,33 @@ def test_what_does_not_ship_is_told_with_what_does(monkeypatch: pytest.MonkeyPat
         model_path("tiny+more")
     monkeypatch.setattr(adapters, "ADAPTERS", tmp_path / "none")
     assert shipped_adapters() == {}
+
+
+def test_a_training_becomes_an_adapter_that_ships(
+    shelf: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    import_file: Callable[[Path], ModuleType],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bundle = import_file(Path(__file__).parents[3] / "benchmarks" / "evidence" / "bundle.py")
+    run, out = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(shelf / "tiny+steps", run / "adapter")
+    (run / "model").mkdir()
+    config = {"model": str(model_path("tiny")), "settings": {"lora_rank": 2}}
+    made = {"stage": "sft", "config": config, "inputs": {"data": "d"}, "versions": {"peft": "1"}, "hash": "h"}
+    (run / "model" / "provenance.json").write_text(json.dumps(made))
+    bundle.adapter(bundle.AdapterSettings(run=run, name="again", license="MIT", out=out))
+    assert str(out / "tiny+again") in capsys.readouterr().out
+    monkeypatch.setattr(adapters, "ADAPTERS", out)
+    (one,) = shipped_adapters().values()
+    assert (one.name, one.base, one.title) == ("tiny+again", "tiny", "tiny after sft")
+    assert one.card["settings"] == {"lora_rank": 2}
+    assert json.loads((one.folder / adapters.LORA[0]).read_text())["base_model_name_or_path"] == "tiny"
+    assert model_path("tiny+again").name.startswith("tiny+again-")
+    monkeypatch.setattr(bundle, "LARGEST", 10)
+    with pytest.raises(UsageError, match="smaller rank"):
+        bundle.adapter(bundle.AdapterSettings(run=run, name="large", license="MIT", out=out))
+    assert not (out / "tiny+large").exists()
+    with pytest.raises(UsageError, match="an adapter ships for a model with a name"):
+        bundle.known_name(str(tmp_path))
