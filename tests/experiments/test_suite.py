@@ -172,7 +172,7 @@ def test_a_second_axis_needs_a_run_that_tokens_alone_limit(limits: dict[str, Any
 
 
 CELLS = """
-policies: fake:seed=3
+policies: "fake:tokens=20"
 tokens: 64
 share_samples: true
 cells:
