@@ -132,7 +132,6 @@ def _trainer(
     checkpoint: str | None,
 ) -> StepDPOTrainer:
     """Assembles the trainer of a round."""
-    checkpoint = begin(made, out, resume)
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     problems = {problem.task_id: problem for problem in data.problems}
     rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))

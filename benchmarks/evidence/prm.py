@@ -28,11 +28,11 @@ from typing import Annotated
 
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.main import main_of
+from o1coder_gym.metrics.estimates import estimate_share
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.settings import Checked, Flag
-from o1coder_gym.statistics import estimate_share
 
 OBJECTIVES = ("soft", "hard", "pairwise")
 

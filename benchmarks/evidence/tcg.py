@@ -26,7 +26,7 @@ from typing import Annotated, Any
 
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.main import main_of
-from o1coder_gym.metrics.estimates import estimate_share
+from o1coder_gym.metrics.estimates import estimate_difference, estimate_share
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_problems, load_rows

@@ -23,6 +23,7 @@ class RunSection(Checked):
     Attributes:
         model: Known name, Hub id or folder of the first policy.
         iterations: Turns of the loop at most.
+        expert: SFT in every iteration, each time of the first policy on all paths so far: expert iteration.
         patience: Ends after so many iterations without a gain on validation; 0: never.
         format: Step format.
         max_steps: Steps per episode.
@@ -37,6 +38,7 @@ class RunSection(Checked):
 
     model: str
     iterations: AtLeastOne = 2
+    expert: bool = False
     patience: Count = 0
     format: str = "pseudocode"
     max_steps: AtLeastOne = 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -163,7 +164,7 @@ class RealStages:
             rollouts=section.rollouts,
         )
         problems = [row.problem for row in rows]
-        with RunFolder.open(folder, plan.to_row(), resume=True) as journal:
+        with RunFolder.open(folder, self._portable(plan.to_row()), resume=True) as journal:
             errors = self._search(plan, problems, self._tests, journal, run.executor, lambda tree: None)
         if errors:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
@@ -237,6 +238,12 @@ class RealStages:
         """Returns how the policy does on each problem of the test split, with the same draws each time."""
         seed = self._derive(self._config.run.seed, "test")
         return self.test.by_problem_on(self._config.run.executor, self._spec(model), seed)
+
+    def _portable(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Returns a plan without the place of this run, where the run may be carried elsewhere."""
+        if not self._config.run.expert:  # runs of earlier versions go on with what they wrote
+            return row
+        return json.loads(json.dumps(row).replace(f"{self._out}/", "RUN/"))
 
     def _grpo(self, learned: Learned, iteration: int, folder: Path, settings: RLSettings) -> Path:
         run = self._config.run

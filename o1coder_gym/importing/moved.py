@@ -72,7 +72,9 @@ MOVED = {
     "tcg.reference_tests": "tcg.store",
     "tcg.selection": "tcg.checking.selection",
     "tcg.solutions": "tcg.checking.solutions",
-    "weights": "models.weights",
+    "models.conversion": "models.sources.conversion",
+    "models.weights": "models.sources.weights",
+    "weights": "models.sources.weights",
 }
 """Earlier name -> name of today, both below `o1coder_gym`."""
 

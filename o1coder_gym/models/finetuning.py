@@ -42,6 +42,9 @@ from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import Provenance
 from o1coder_gym.settings import to_row
 
+ADAPTER = "adapter"
+"""Folder of the adapters alone, as PEFT loads them."""
+
 Row: TypeAlias = Mapping[str, Any]
 Encode: TypeAlias = Callable[[Any, Any], Row | None]
 """Makes a row of tokens of what a caller has, given the tokenizer; None leaves it out."""
@@ -63,7 +66,8 @@ def finetune(
 ) -> TrainingResult:
     """Trains a model by SFT (Eq. 2) or DPO (Eq. 1) and saves it; what is finished is returned as it is.
 
-    Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``.
+    Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``, of LoRA also the
+    adapters alone in ``out/adapter``.
 
     Args:
         stage: ``"sft"``, or ``"dpo"`` with the given model as the reference.
@@ -93,6 +97,9 @@ def finetune(
         trained, tokenizer, metrics = found
         if not ranks.is_first():
             return TrainingResult(out / MODEL, numbers(metrics))
+        if settings.lora_rank:
+            with quiet():
+                trained.save_pretrained(out / ADAPTER)
         merged = save_merged(trained, tokenizer, out / MODEL)
         result = write_result(out, stage, model, settings, metrics, trained)
         write_card(out / MODEL, made, metrics, trained)

@@ -326,7 +326,6 @@ def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
 
 
 def begin(made: Provenance, out: Path, resume: bool) -> str | None:
-def begin(made: Provenance, out: Path, resume: bool) -> str | None:
     """Starts or resumes a training, and records in ``started.json`` what its model is made of.
 
     Args:

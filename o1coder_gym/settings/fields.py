@@ -70,6 +70,7 @@ _LATER = {
     "importance_cap": 0.0,
     "rollouts": 0,
     "credit_kept": False,
+    "expert": None,
     "sampler": "hf",
     "staleness": 0,
 }

@@ -82,3 +82,9 @@ def test_template_arguments_of_a_run_reach_all_of_its_trainings(tmp_path: Path) 
     assert dict(told.rl.template_arguments or {}) == {"date": "1 May"}
     assert plan.to_row()["run"]["template_arguments"] == {"enable_thinking": False}
     assert "template_arguments" not in str(read_config(write(tmp_path, LEAST)).to_row())
+
+
+def test_expert_iteration_is_no_part_of_runs_begun_before_it(tmp_path: Path) -> None:
+    assert "expert" not in read_config(write(tmp_path, LEAST)).to_row()["run"]
+    plan = read_config(write(tmp_path, LEAST.replace("[problems]", "expert = true\n[problems]")))
+    assert plan.to_row()["run"]["expert"] is True
