@@ -29,7 +29,7 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.statistics import Estimate, estimate_share
+from o1coder_gym.metrics.estimates import Estimate, estimate_share
 from o1coder_gym.tcg.checking.selection import by_dual_agreement_sqrt, matrix_of
 from o1coder_gym.types import AssertTest, Limits, Outcome, Submission
 
