@@ -17,6 +17,7 @@ from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.envs.conformance import check_agent, check_policy, check_scorer
 from o1coder_gym.errors import BudgetExhausted, O1CoderError
 from o1coder_gym.metrics import pass_at_k
+from o1coder_gym.metrics.estimates import estimate_share
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import load_problems
 from o1coder_gym.protocols import Policy, StepScorer
@@ -27,7 +28,6 @@ from o1coder_gym.rewards import linear
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.statistics import estimate_share
 from o1coder_gym.types import (
     CallTest,
     Limits,

@@ -17,8 +17,8 @@ from pathlib import Path
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.main import main_of
 from o1coder_gym.experiments.measures.reproduction import DIRECT, LOST, Stored, stored_figures
+from o1coder_gym.metrics.estimates import ROUGH, Estimate
 from o1coder_gym.settings import Checked
-from o1coder_gym.statistics import ROUGH, Estimate
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, RESULTS = ROOT / "docs" / "thinking.md", ROOT / "benchmarks" / "README.md"

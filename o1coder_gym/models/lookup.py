@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from o1coder_gym.errors import MissingExtraError, WeightsError
+from o1coder_gym.errors import WeightsError, require
 from o1coder_gym.models.sources.adapters import ShippedAdapter, shipped_adapters, write_merged
 from o1coder_gym.models.sources.weights import (
     HubFile,
@@ -233,9 +233,9 @@ def _merged_place(adapter: ShippedAdapter) -> Path:
 
 def _merge(adapter: ShippedAdapter, on_progress: Progress) -> Path:
     """Merges a shipped adapter into its base, once for all processes."""
-    _require("torch", "transformers")
-    if adapter.has_lora and importlib.util.find_spec("peft") is None:
-        raise MissingExtraError("peft", "train")
+    require("hf", "torch", "transformers")
+    if adapter.has_lora:
+        require("train", "peft")
     base, target = model_path(adapter.base, on_progress=on_progress), _merged_place(adapter)
     with _writing(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -249,7 +249,7 @@ def _merge(adapter: ShippedAdapter, on_progress: Progress) -> Path:
 
 def _fetch_known(model: KnownModel, on_progress: Progress) -> Path:
     """Fetches, verifies and converts a known model, once for all processes."""
-    _require("torch", "transformers", "gguf")
+    require("hf", "torch", "transformers", "gguf")
     cache = cache_folder()
     target, downloads = cache / "models" / model.name, cache / "downloads" / model.name
     with _writing(cache):
@@ -306,7 +306,7 @@ def _find_snapshot(name: str) -> Path | None:
 
 def _fetch_from_hub(name: str, on_progress: Progress) -> Path:
     """Downloads a model from the Hub into the Hub's own cache."""
-    _require("huggingface_hub")
+    require("hf", "huggingface_hub")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -332,13 +332,6 @@ def _is_model(folder: Path) -> bool:
     else:
         shards = {"model.safetensors"}
     return all((folder / file).is_file() for file in ("config.json", *shards))
-
-
-def _require(*packages: str) -> None:
-    """Says what is missing before anything large is downloaded."""
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "hf")
 
 
 def _check_space(model: KnownModel, cache: Path) -> None:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-from o1coder_gym.errors import MissingExtraError, O1CoderError, UnknownNameError, UsageError
+from o1coder_gym.errors import O1CoderError, UnknownNameError, UsageError, require
 from o1coder_gym.models.batches.row_order import NOT_LEARNED
 from o1coder_gym.models.card import alpha_of, numbers
 from o1coder_gym.models.checkpoints import (
@@ -147,13 +147,6 @@ def provenance(stage: str, model: str, data: str, settings: Mapping[str, Any]) -
     return Provenance(stage, {"model": model, "settings": dict(settings)}, inputs, versions)
 
 
-def require_packages(*packages: str) -> None:
-    """Raises `MissingExtraError` for the first package of the extra ``train`` that is not installed."""
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "train")
-
-
 class Trained(Protocol):
     """Settings of a training that say how weights are kept."""
 
@@ -181,7 +174,7 @@ def check_start(model: str, settings: Trained, *packages: str) -> Path:
         UsageError: When a reporter is not, or the weights have no room, with what AdamW keeps of each.
         WeightsError: When the model cannot be found.
     """
-    require_packages("torch", *packages)
+    require("train", "torch", *packages)
     report_to()
     folder = model_path(model)
     # a gradient and two moments for each weight that is learned; of LoRA's they are next to nothing

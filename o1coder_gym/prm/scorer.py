@@ -15,7 +15,6 @@ from o1coder_gym.errors import ScorerError, UsageError
 from o1coder_gym.metrics.calibration import UNCALIBRATED, Calibration
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.sources.adapters import shipped_prm
-from o1coder_gym.policies.loading import read_settings
 from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.model import HEADS, StepModel, load_backbone
 from o1coder_gym.prm.public import PUBLIC, ScorerSettings, kind_of
@@ -151,12 +150,6 @@ class ModelScorer:
                 batches.append([])
             batches[-1].append(index)
         return batches
-
-
-def scorer_from_name(rest: str) -> ModelScorer:
-    """Returns the scorer that ``prm:REST`` names, see `model_scorer`."""
-    name, _, options = rest.partition("?")
-    return model_scorer(name, read_settings(ScorerSettings, options))
 
 
 def model_scorer(name: str, settings: ScorerSettings) -> ModelScorer:

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from o1coder_gym.experiments.measures.reproduction import DIRECT, LOST, Stored
-from o1coder_gym.statistics import estimate_difference, estimate_share
+from o1coder_gym.metrics.estimates import estimate_difference, estimate_share
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -200,7 +200,7 @@ def test_a_disk_too_small_is_told_before_anything_is_fetched(tiny, cache, monkey
 
 
 def test_a_missing_extra_is_told_before_anything_is_fetched(cache, monkeypatch):
-    monkeypatch.setattr(lookup.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
         MissingExtraError, match=r"torch is not installed; run: pip install 'o1coder-gym\[hf\]'"
     ):

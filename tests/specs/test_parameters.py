@@ -22,7 +22,6 @@ from o1coder_gym.specs.parameters import (
     Range,
     Share,
     bind,
-    bind_fields,
     check_fields,
     parameters,
 )
@@ -192,9 +191,7 @@ def test_unknown_missing_and_repeated_arguments_are_named() -> None:
         bind(KNOWN, (("n", "1"), ("n", "2")), "sample: ")
 
 
-def test_dataclasses_are_read_and_checked() -> None:
-    assert bind_fields(Draw, (("kinds", '["a"]'),), "") == Draw(kinds=["a"])
-    assert bind_fields(Draw, (), "") == Draw()
+def test_fields_are_checked() -> None:
     with pytest.raises(UsageError, match=r"heat must be in \[0, 2\], got -1"):
         Draw(heat=-1)
 
@@ -203,6 +200,7 @@ def test_a_dataclass_without_a_default_is_made() -> None:
     def needs(*, draw: Draw) -> Draw:
         return draw
 
+    assert bind(parameters(needs), (("kinds", '["a"]'),), "") == {"draw": Draw(kinds=["a"])}
     assert bind(parameters(needs), (), "") == {"draw": Draw()}
 
 

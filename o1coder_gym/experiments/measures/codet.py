@@ -23,13 +23,13 @@ from typing import Any
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.experiments.training.tcg import Track
 from o1coder_gym.metrics import pass_at_k
+from o1coder_gym.metrics.estimates import Estimate, estimate_share
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.metrics.estimates import Estimate, estimate_share
 from o1coder_gym.tcg.checking.selection import by_dual_agreement_sqrt, matrix_of
 from o1coder_gym.types import AssertTest, Limits, Outcome, Submission
 

@@ -196,16 +196,13 @@ def parameters(
     return tuple(found)
 
 
-def bind(
-    known: Sequence[Parameter], arguments: Arguments, where: str, *, noun: str = "argument"
-) -> dict[str, Any]:
+def bind(known: Sequence[Parameter], arguments: Arguments, where: str) -> dict[str, Any]:
     """Parses and checks arguments; returns keyword arguments for the function.
 
     Args:
         known: What it takes.
         arguments: As a spec has them.
         where: What messages start with, the spec for instance.
-        noun: What messages call an argument.
 
     Raises:
         UsageError: When one is malformed, out of range, given twice or missing.
@@ -216,7 +213,7 @@ def bind(
     for key, text in arguments:
         if key not in by_name:
             readable = [name for name, parameter in by_name.items() if parameter.readable]
-            raise UnknownNameError(noun, key, readable, where=where)
+            raise UnknownNameError("argument", key, readable, where=where)
         if key in values:
             raise UsageError(f"{where}{key} is given twice")
         values[key] = by_name[key].read(text, where)
@@ -224,15 +221,6 @@ def bind(
         if parameter.default is REQUIRED and name not in values:
             raise UsageError(f"{where}{name} is missing: {parameter.meaning or expected(parameter.type)}")
     return _assembled(by_name, values, where)
-
-
-def bind_fields(kind: type, arguments: Arguments, where: str, *, noun: str = "argument") -> Any:
-    """Reads arguments into a dataclass.
-
-    Raises:
-        UsageError, UnknownNameError: As `bind` does.
-    """
-    return bind(_fields(kind, Whole("", kind, REQUIRED), NO_HINTS), arguments, where, noun=noun)[""]
 
 
 def check_fields(settings: Any) -> None:

@@ -43,6 +43,23 @@ def test_idle_rows_make_the_passes_of_all_ranks_equal_in_number(
     assert filled([], 2) == []
 
 
+def test_neighbours_stand_in_one_pass_in_an_order_of_each_epoch() -> None:
+    rows = [[row % 5, row % 5, row] for row in range(40)]
+    order = NeighbourOrder(rows, run=4, seed=3)
+    found = []
+    for epoch in range(3):
+        order.set_epoch(epoch)
+        found.append(list(order))
+        assert sorted(found[-1]) == list(range(40))
+        assert list(order) == found[-1]  # a training that is resumed asks again
+    assert found[0] != found[1] != found[2]
+    alike = [
+        len({row % 5 for row in epoch[start : start + 4]}) for epoch in found for start in range(0, 40, 4)
+    ]
+    assert sum(alike) / len(alike) < 1.6  # of 8 rows that begin alike; 4 in an order without neighbours
+    assert list(NeighbourOrder([], 4, 0)) == []
+
+
 def test_idle_rows_come_last_in_each_epoch() -> None:
     order = FilledOrder(NeighbourOrder([[n] for n in range(5)], run=2, seed=0), idle=3)
     epochs = []
