@@ -124,16 +124,16 @@ def read_samples(folder: Path, tasks: Iterable[str]) -> dict[str, Samples]:
         if any(task_id not in kind for kind in written.values()):
             raise ProblemFileError(f"{folder}: has no samples of {task_id}")
         prompt, entry_point, texts = written["programs"][task_id]
-        tests = [tests_in(text, entry_point)[:_TESTS_A_SAMPLE] for text in written["tests"][task_id][2]]
+        tests = [asserts_in(text, entry_point)[:_TESTS_A_SAMPLE] for text in written["tests"][task_id][2]]
         programs = tuple(prompt + _STOPS.split(text)[0] for text in texts)
         found[task_id] = Samples(programs, Counter(itertools.chain.from_iterable(tests)))
     return found
 
 
-def tests_in(text: str, entry_point: str) -> list[str]:
+def asserts_in(text: str, entry_point: str) -> list[str]:
     """Returns the assert statements that a model went on with after ``assert``, those of the function."""
     pieces = (piece for piece in f"assert {text}".split("assert ") if entry_point in piece)
-    tests = (_STOPS.split(f"assert {piece}".strip())[0].strip() for piece in pieces)
+    tests = (_STOPS.split(f"assert {piece.strip()}")[0].strip() for piece in pieces)
     return [test for test in tests if _is_statement(test)]
 
 

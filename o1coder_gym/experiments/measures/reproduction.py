@@ -363,7 +363,7 @@ RESULTS: Mapping[str, Result] = {
         partial(
             _thinking,
             _formats(
-                ProblemChoice("mbpp-sanitized", "test", 48), DEFAULT_POLICY, "best_of_n", tokens=(512, 1024)
+                ProblemChoice("mbpp-sanitized", "test", 32), DEFAULT_POLICY, "best_of_n", tokens=(512, 1024)
             ),
         ),
     ),

@@ -7,7 +7,7 @@ import pytest
 
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.experiments.measures import codet
-from o1coder_gym.experiments.measures.codet import chosen_pass_rate, download_folder, read_samples, tests_in
+from o1coder_gym.experiments.measures.codet import asserts_in, chosen_pass_rate, download_folder, read_samples
 from o1coder_gym.experiments.training.tcg import untracked
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import default_judge
@@ -38,8 +38,8 @@ def test_one_program_is_drawn_from_each_of_the_best_sets(scores: list[float], k:
 
 def test_tests_are_the_statements_that_name_the_function() -> None:
     text = " double(1) == 2\nassert double(\nassert other(3) == 4\nassert double(2) == 4\n# and\nassert x"
-    assert tests_in(text, "double") == ["assert double(1) == 2", "assert double(2) == 4"]
-    assert tests_in("double(1) == 2\nprint(double(1))", "double") == ["assert double(1) == 2"]
+    assert asserts_in(text, "double") == ["assert double(1) == 2", "assert double(2) == 4"]
+    assert asserts_in("double(1) == 2\nprint(double(1))", "double") == ["assert double(1) == 2"]
 
 
 @pytest.fixture
