@@ -48,6 +48,8 @@ MOVED = {
     "finetuning": "models.finetuning",
     "formats": "steps.formats",
     "journal": "runs.journal",
+    "models.projection": "models.batches.projection",
+    "models.shared_prefixes": "models.batches.shared_prefixes",
     "parameters": "specs.parameters",
     "policies.http": "policies.server.http",
     "policies.openai": "policies.openai_server",
@@ -59,6 +61,7 @@ MOVED = {
     "registry": "specs.registry",
     "rewards.terms": "rewards",
     "rewards.trl": "envs.trl",
+    "sandbox.concurrent_judge": "sandbox.callers.concurrent_judge",
     "search_tree": "process_data.search_tree",
     "significance": "metrics.significance",
     "statistics": "metrics.estimates",
@@ -69,7 +72,9 @@ MOVED = {
     "tcg.reference_tests": "tcg.store",
     "tcg.selection": "tcg.checking.selection",
     "tcg.solutions": "tcg.checking.solutions",
-    "weights": "models.weights",
+    "models.conversion": "models.sources.conversion",
+    "models.weights": "models.sources.weights",
+    "weights": "models.sources.weights",
 }
 """Earlier name -> name of today, both below `o1coder_gym`."""
 

@@ -138,6 +138,10 @@ class OpenAIEngine:
         self._pool.shutdown(cancel_futures=True)
         self._servers.close()
 
+    def ask_for(self, model: str) -> None:
+        """Asks for another model of the servers from now on: LoRA adapters of the same one, for instance."""
+        self._model = model
+
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Returns the prompt's ids from the server's tokenizer; empty in chat mode.
 

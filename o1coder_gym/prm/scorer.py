@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 from o1coder_gym.errors import ScorerError, UsageError
 from o1coder_gym.metrics.calibration import UNCALIBRATED, Calibration
 from o1coder_gym.models.lookup import model_path
+from o1coder_gym.models.sources.adapters import shipped_prm
 from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.model import HEADS, StepModel, load_backbone
 from o1coder_gym.prm.public import PUBLIC, ScorerSettings, kind_of
@@ -152,7 +153,7 @@ class ModelScorer:
 
 
 def model_scorer(name: str, settings: ScorerSettings) -> ModelScorer:
-    """Returns the scorer of a folder, a public model's name, or a Hub id.
+    """Returns the scorer of a folder, a public model's name, one that ships with this package, or a Hub id.
 
     Raises:
         UsageError: When the folder does not say what kind of model it is, and `kind` does not either.
@@ -160,7 +161,7 @@ def model_scorer(name: str, settings: ScorerSettings) -> ModelScorer:
         WeightsError: When it cannot be found.
     """
     public = PUBLIC.get(name)
-    folder = model_path(public.hub if public else name)
+    folder = model_path(public.hub if public else shipped_prm(name) or name)
     told = _description(folder)
     kind = settings.kind or told.get("kind") or (public.kind if public else _kind_of_hub_id(name))
     if not kind:

@@ -41,6 +41,10 @@ class Provenance:
         """SHA-256 of all of it, in hex."""
         return config_hash(asdict(self))
 
+    def to_row(self) -> dict[str, Any]:
+        """Returns what the work is and what it is made of, without versions, which may differ; JSON-able."""
+        return {"stage": self.stage, "config": dict(self.config), "inputs": dict(self.inputs)}
+
     def write(self, folder: Path) -> None:
         """Writes ``provenance.json``, which marks the artefact as finished."""
         write_whole(folder / FILE, json.dumps({"hash": self.hash, **asdict(self)}, indent=2) + "\n")
@@ -62,6 +66,13 @@ def content_hash(value: Any, size: int | None = None) -> str:
         value = text.encode("utf-8", "surrogatepass")  # a program may hold half a surrogate pair
     made = hashlib.sha256(value) if size is None else hashlib.blake2b(value, digest_size=size)
     return made.hexdigest()
+
+
+def leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """Returns the values of nested dicts by their own names."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {key: leaf for part in value for key, leaf in leaves(value[part], part).items()}
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from o1coder_gym.settings.fields import (
     to_row,
     with_run,
 )
-from o1coder_gym.settings.reading import parse_words, read
+from o1coder_gym.settings.reading import parse_words, read, read_each
 from o1coder_gym.settings.writing import shown, to_toml
 from o1coder_gym.specs.parameters import AtLeastOne, Count, NonNegative, Positive, Range, Share, check_fields
 
@@ -40,6 +40,7 @@ __all__ = [
     "check_fields",
     "parse_words",
     "read",
+    "read_each",
     "shown",
     "to_row",
     "to_toml",

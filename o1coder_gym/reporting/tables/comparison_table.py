@@ -62,6 +62,13 @@ def change_lines(pairs: Sequence[Pair]) -> Iterator[str]:
         yield f"  − {', '.join(pair.changes.lost) or 'none'}"
 
 
+def failure_lines(pairs: Sequence[Pair]) -> Iterator[str]:
+    """Yields what is wrong with the first's answers to the problems that only the second of a pair solves."""
+    for pair in pairs:
+        yield f"{pair.name}, where only {pair.against} solves" + (f" @ {pair.budget}" if pair.budget else "")
+        yield from (f"  {count:3} {name}" for name, count in pair.failures.items())
+
+
 def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
     """Returns the pairs by what stands second and the budget."""
     found: dict[tuple[str, str], list[Pair]] = {}

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 import torch
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.models.shared_prefixes import NeighbourOrder, grow, share_prefixes
+from o1coder_gym.models.batches.shared_prefixes import grow, share_prefixes
 
 VOCABULARY = 97
 SIZES = {
@@ -162,20 +162,3 @@ def test_a_tree_has_each_shared_token_once() -> None:
 def test_rows_with_little_in_common_stay_as_they_are() -> None:
     assert grow(torch.tensor([[5, 6, 7, 8], [5, 1, 2, 3]])) is None
     assert grow(torch.tensor([[5, 6, 7, 8]])) is None
-
-
-def test_neighbours_stand_in_one_pass_in_an_order_of_each_epoch() -> None:
-    rows = [[row % 5, row % 5, row] for row in range(40)]
-    order = NeighbourOrder(rows, run=4, seed=3)
-    found = []
-    for epoch in range(3):
-        order.set_epoch(epoch)
-        found.append(list(order))
-        assert sorted(found[-1]) == list(range(40))
-        assert list(order) == found[-1]  # a training that is resumed asks again
-    assert found[0] != found[1] != found[2]
-    alike = [
-        len({row % 5 for row in epoch[start : start + 4]}) for epoch in found for start in range(0, 40, 4)
-    ]
-    assert sum(alike) / len(alike) < 1.6  # of 8 rows that begin alike; 4 in an order without neighbours
-    assert list(NeighbourOrder([], 4, 0)) == []

@@ -12,7 +12,7 @@ import torch
 from trl.kernels import chunked_logprob
 from trl.trainer import utils
 
-from o1coder_gym.models.projection import project_completions_only
+from o1coder_gym.models.batches.projection import project_completions_only
 
 
 @pytest.fixture

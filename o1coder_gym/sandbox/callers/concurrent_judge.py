@@ -11,14 +11,13 @@ import os
 import selectors
 import threading
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
-from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import TypeAlias
 
 from o1coder_gym.errors import CalledOff, InfrastructureError, O1CoderError
 from o1coder_gym.sandbox.batch import Batch
+from o1coder_gym.sandbox.callers.asking import AskedJudge
 from o1coder_gym.sandbox.judge import Judge, default_judge
 from o1coder_gym.sandbox.trial import ObservedTrial, Output, Trial
 from o1coder_gym.sandbox.workers.pool import Pool
@@ -28,13 +27,18 @@ from o1coder_gym.types import Submission, Verdict
 _Asked: TypeAlias = tuple[Trial, "Future[Verdict]"]
 
 
-class ConcurrentJudge:
-    """A judge that merges the calls of all threads and tasks (implements `protocols.Judge`)."""
+class ConcurrentJudge(AskedJudge):
+    """A judge of one process, for all its threads and tasks."""
 
     def __init__(self, judge: Judge | None = None) -> None:
         """Args: the judge whose zygotes to use, `default_judge()` if None; its own batches wait meanwhile."""
         self._judge = judge
         self._feed = _Feed()
+
+    @property
+    def workers(self) -> int:
+        """Zygotes of the judge at most."""
+        return self._inner.workers
 
     @property
     def waiting(self) -> int:
@@ -63,39 +67,9 @@ class ConcurrentJudge:
         found.add_done_callback(lambda told: told.cancelled() and verdict.cancel())
         return found
 
-    def evaluate(
-        self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
-    ) -> list[Verdict]:
-        """Judges a batch, interleaved with other callers; arguments and errors as for `Judge.evaluate`."""
-        futures = [self.submit(one, stop_at_failure=stop_at_failure) for one in submissions]
-        try:
-            return [future.result() for future in futures]
-        finally:
-            _cancel(futures)
-
-    async def evaluate_async(
-        self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
-    ) -> list[Verdict]:
-        """Judges a batch without blocking the event loop; cancelling the task withdraws its programs."""
-        import asyncio  # here, for every program that judges imports this module
-
-        futures = [self.submit(one, stop_at_failure=stop_at_failure) for one in submissions]
-        try:
-            return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
-        finally:
-            _cancel(futures)
-
     def close(self) -> None:
         """Cancels queued programs and stops the thread; the underlying judge and its zygotes stay open."""
         self._feed.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def _inner(self) -> Judge:
@@ -107,11 +81,6 @@ class ConcurrentJudge:
         future: Future[Verdict] = Future()
         self._feed.put((trial, future), self._inner)
         return future
-
-
-def _cancel(futures: Sequence[Future[Any]]) -> None:
-    for future in futures:
-        future.cancel()
 
 
 def _tell_outputs(trial: ObservedTrial, found: Future[tuple[Output, ...]], verdict: Future[Verdict]) -> None:
@@ -270,14 +239,3 @@ class _Stream(Batch):
             del self._live[number]
             self.futures.pop(number).set_result(verdict)
         self._verdicts.clear()
-
-
-_shared: ConcurrentJudge | None = None
-
-
-def shared_judge() -> ConcurrentJudge:
-    """Returns the concurrent judge that this process shares, over the zygotes of `default_judge()`."""
-    global _shared
-    if _shared is None:
-        _shared = ConcurrentJudge()
-    return _shared

@@ -10,8 +10,7 @@ B rows of T tokens, padded anywhere; G trees of at most N nodes; D hidden size; 
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -285,61 +284,3 @@ def _agrees(backbone: Any, hooks: SharedPrefixes) -> bool:
             for handle in handles:
                 handle.remove()
     return bool((packed - plain).abs().max() <= _TOLERANCE * plain.std())
-
-
-class NeighbourOrder:
-    """An order of rows for training in which those that begin alike stand in one forward pass.
-
-    Rows are sorted by their tokens and cut into runs; the runs are shuffled, anew in each epoch, as is where
-    the first cut is.
-    """
-
-    def __init__(self, rows: Sequence[Sequence[int]], run: int, seed: int) -> None:
-        """Sorts the rows.
-
-        Args:
-            rows: Tokens of each row.
-            run: Rows of a forward pass, ≥ 1.
-            seed: Of the orders, one per epoch.
-        """
-        self._sorted = sorted(range(len(rows)), key=lambda row: list(rows[row]))
-        self._run = run
-        self._seed = seed
-        self._epoch = 0
-
-    def __len__(self) -> int:
-        """Returns the number of rows."""
-        return len(self._sorted)
-
-    def __iter__(self) -> Iterator[int]:
-        """Yields the rows of an epoch; all but the last pass are whole runs."""
-        generator = random.Random(f"{self._seed} {self._epoch}")
-        turn = generator.randrange(len(self._sorted)) if self._sorted else 0
-        # Rotated first, so that the cuts between runs fall elsewhere in each epoch.
-        order = self._sorted[turn:] + self._sorted[:turn]
-        # Runs, not rows, are shuffled: neighbours stay in one forward pass, and the order still differs by
-        # epoch.
-        runs = [order[start : start + self._run] for start in range(0, len(order), self._run)]
-        last = [runs.pop()] if len(order) % self._run else []
-        generator.shuffle(runs)
-        for run in runs + last:
-            yield from run
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the order; trainers call it before each epoch."""
-        self._epoch = epoch
-
-
-_BEGINNINGS = ("prompt_ids", "input_ids", "chosen_ids")
-"""Columns that a row of any trainer begins with, in order."""
-
-
-def keep_neighbours_together(trainer: Any) -> None:
-    """Has a trainer of transformers take its rows in `NeighbourOrder`."""
-
-    def order(rows: Any = None) -> NeighbourOrder:
-        found = trainer.train_dataset if rows is None else rows
-        tokens = [[token for name in _BEGINNINGS if name in row for token in row[name]] for row in found]
-        return NeighbourOrder(tokens, trainer.args.per_device_train_batch_size, trainer.args.seed)
-
-    trainer._get_train_sampler = order

@@ -1,7 +1,7 @@
 """Turns one verified GGUF file into a folder that any transformers code can load and train.
 
-Runs as ``python -m o1coder_gym.models.conversion GGUF FOLDER`` in a process of its own, so that its progress
-bars and its memory (the dense weights twice) do not stay with the caller.
+Runs as ``python -m o1coder_gym.models.sources.conversion GGUF FOLDER`` in a process of its own, so that its
+progress bars and its memory (the dense weights twice) do not stay with the caller.
 """
 
 from __future__ import annotations

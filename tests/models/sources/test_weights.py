@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import WeightsError
-from o1coder_gym.models import weights
-from o1coder_gym.models.weights import HubFile, WeightFile, Wheel, fetch_weights
+from o1coder_gym.models.sources import weights
+from o1coder_gym.models.sources.weights import HubFile, WeightFile, Wheel, fetch_weights
 from o1coder_gym.runs.hub import hub_reachable
 
 CONTENT = bytes(range(256)) * 300
@@ -218,7 +218,7 @@ def hub():
 FETCH = """
 import sys
 from pathlib import Path
-from o1coder_gym.models.weights import HubFile, WeightFile, Wheel, fetch_weights
+from o1coder_gym.models.sources.weights import HubFile, WeightFile, Wheel, fetch_weights
 
 weights = WeightFile({size}, {sha256!r}, HubFile("o1coder/test", "0" * 40, "weights.gguf"), ())
 print(fetch_weights(weights, Path(sys.argv[1]), lambda *progress: print(*progress)))

@@ -4,7 +4,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from o1coder_gym.agents.rl.grpo import processes, train_policy
+from o1coder_gym.agents.rl.grpo import train_policy
+from o1coder_gym.runs import ranks
 from o1coder_gym.steps.formats import PSEUDOCODE
 from tests.agents.rl.conftest import SETTINGS, LetterModel
 
@@ -19,4 +20,4 @@ train_policy(
     step_format=PSEUDOCODE,
     on_update=lambda t, metrics: told.append((t, metrics["episodes/process"])),
 )
-(out / f"told-{processes().process_index}.txt").write_text(repr(told))
+(out / f"told-{ranks.rank()}.txt").write_text(repr(told))
