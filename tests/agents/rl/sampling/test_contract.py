@@ -45,9 +45,15 @@ OPEN = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
 
 
 @pytest.fixture
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def folder(request: pytest.FixtureRequest, weights: Path) -> Path:
+    """A model of a few thousand weights; vLLM needs larger heads."""
+    return model_path("tiny") if "vllm" in request.node.callspec.params["sampler"] else weights
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Iterator[str]:
     """What stands between ``openai`` and its options: a server, where one is needed."""
-    sampler, folder = request.node.callspec.params["sampler"], model_path("tiny")
+    sampler = request.node.callspec.params["sampler"]
     if not sampler.startswith("openai"):
         yield ""
     elif "model=vllm" in sampler:
@@ -75,15 +81,14 @@ def learn(learner: Any) -> None:
     with torch.no_grad():
         for name, weight in learner.named_parameters():
             if weight.requires_grad:
-                weight.add_(torch.randn_like(weight) * (0.3 if "lora_" in name else 0.05))
+                weight.add_(torch.randn_like(weight) * (0.3 if "lora_" in name else 0.1))
 
 
 def sampled(actor: Actor, process: Any, version: int) -> list[Any]:
     """Returns the rows of a few episodes, which have the version of their weights."""
 
     def draw(policy: Any) -> Any:
-        tasks = ["one", "two", "one"]
-        return sample_episodes(process, policy, tasks, sampling=Sampling(1.0, 1.0, 0, 6), seed=5)
+        return sample_episodes(process, policy, ["one", "two"], sampling=Sampling(1.0, 1.0, 0, 4), seed=5)
 
     episodes = actor.sample(draw)
     assert {episode.version for episode in episodes} == {version}
@@ -97,18 +102,18 @@ def apart(model: Any, rows: list[Any]) -> float:
         for mine, theirs, step in zip(log_probabilities(model, row), row.logprobs, row.step_of, strict=True):
             if step >= 0:
                 found.append(abs(mine - theirs))
-    assert len(found) > 20
+    assert len(found) > 12
     return max(found)
 
 
 @pytest.mark.parametrize(("sampler", "lora_rank"), KINDS)
 def test_after_an_update_samples_come_from_the_new_weights(
-    sampler: str, lora_rank: int, address: str, process: Any
+    sampler: str, lora_rank: int, folder: Path, address: str, process: Any
 ) -> None:
     from o1coder_gym.models.checkpoints import load_weights
 
-    model, tokenizer = load_weights(model_path("tiny"), "float32")
-    start = Start(str(model_path("tiny")), model, tokenizer, PSEUDOCODE, "float32", lora_rank, 3)
+    model, tokenizer = load_weights(folder, "float32")
+    start = Start(str(folder), model, tokenizer, PSEUDOCODE, "float32", lora_rank, 2)
     name, _, options = sampler.partition("?")
     actor = make_actor(f"{name}{address}?{options}", start)
     try:

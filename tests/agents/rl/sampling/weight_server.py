@@ -64,6 +64,8 @@ class WeightedServer:
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.block_on_close = False  # connections of a test that failed stay open
+        self.http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,))
         self.thread.start()
@@ -108,7 +110,7 @@ class WeightedServer:
         if "messages" not in body:
             return list(self.text.encode_more(body["prompt"]))
         turns = tuple((one["role"], one["content"]) for one in body["messages"])
-        return list(self.text.encode(Prompt(turns)))
+        return list(self.text.encode(Prompt(turns, "", "")))
 
     def take_weights(self, file: str, version: str) -> str:
         from safetensors.torch import load_file
@@ -145,7 +147,9 @@ class WeightedServer:
             places = [place for stop in body["stop"] if (place := text.find(stop)) >= 0]
             return min(places, default=None)
 
-        asked = Generate(Prompt(()), tuple(body["prompt"]), body["n"], sampling, body["seed"], boundary)
+        asked = Generate(
+            Prompt((), "", ""), tuple(body["prompt"]), body["n"], sampling, body["seed"], boundary
+        )
         (found,) = self.engines[body["model"]].generate([asked])
         choices = [
             {
