@@ -1,7 +1,6 @@
-"""Small trainings of all kinds, run by the tests with one rank and with two: MODEL DATA OUT."""
+"""Small trainings of all kinds, run by the tests with one rank and with two."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +76,7 @@ def curve(folder: Path) -> list[dict[str, float]]:
     return [{key: row[key] for key in wanted if key in row} for row in rows]
 
 
-if __name__ == "__main__":
-    for training in TRAININGS:
-        train(training, sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+def train_all(model: str, data: Path, out: Path) -> None:
+    """Runs all of them."""
+    for name in TRAININGS:
+        train(name, model, data, out)
