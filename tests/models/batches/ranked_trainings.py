@@ -69,10 +69,12 @@ def train(name: str, model: str, data: Path, out: Path) -> None:
 
 
 def curve(folder: Path) -> list[dict[str, float]]:
-    """Returns what a training logged at each step, of what may not depend on the ranks."""
+    """Returns what a training logged at each step and in the end, of what may not depend on the ranks."""
     (state,) = (folder / "checkpoints").glob("*/trainer_state.json")
-    wanted = ("step", "loss", "grad_norm", "learning_rate", "eval_loss", "accuracy", "eval_accuracy")
     rows = json.loads(state.read_text())["log_history"]
+    if (result := folder / "training.json").exists():
+        rows.append(json.loads(result.read_text())["metrics"])
+    wanted = ("step", "loss", "grad_norm", "learning_rate", "eval_loss", "accuracy", "eval_accuracy")
     return [{key: row[key] for key in wanted if key in row} for row in rows]
 
 

@@ -59,7 +59,7 @@ def trained(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     """The folders of all trainings, by one rank and by two."""
     pytest.importorskip("trl")
     data, one, two = (tmp_path_factory.mktemp(name) for name in ("data", "one", "two"))
-    write_data(data, synthetic(7))
+    write_data(data, synthetic(12))
     for count, out in ((1, one), (2, two)):
         for rank in run(count, ranked_trainings.train_all, str(model), data, out):
             assert rank.status == 0, rank.stderr[-3000:]
