@@ -149,8 +149,9 @@ class _Member:
         self._command = [sys.executable, *warnings, "-m", "o1coder_gym.sandbox.callers.judge_process"]
         self._arguments = [str(workers), settings]
         self._away: dict[int, _Question] = {}
-        # Twice as many as run, so that none of its workers waits for the way here and back.
-        self._slots = threading.Semaphore(2 * workers)
+        # More than run, so that none of its workers waits for the way here and back; but none that could only
+        # run behind one certain other, which may be slow.
+        self._slots = threading.Semaphore(2 * workers - 1)
         self._ending = False
         self._lock = threading.Lock()
         self._start()
