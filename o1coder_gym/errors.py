@@ -50,6 +50,15 @@ class MissingExtraError(O1CoderError):
         super().__init__(f"{package} is not installed; run: pip install 'o1coder-gym[{extra}]'")
 
 
+def require(extra: str, *packages: str) -> None:
+    """Raises `MissingExtraError` for the first package of an extra that is not installed, importing none."""
+    from importlib.util import find_spec
+
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, extra)
+
+
 class ProblemFileError(O1CoderError):
     """Raised when a problem file cannot be read; names file, line and field."""
 

@@ -15,7 +15,7 @@ BORROWED = {
     "transformers.PreTrainedModel.set_attn_implementation": "attention (policies/hf/causal_model.py)",
     "transformers.LlamaConfig._attn_implementation": "attention, and masks in RL (agents/rl/grpo.py)",
     "transformers.LlamaConfig.get_text_config": "sizes of models (policies/hf)",
-    "trl.trainer.utils._use_triton": "speed of trainings on a CPU (models/projection.py)",
+    "trl.trainer.utils._use_triton": "speed of trainings on a CPU (models/batches/projection.py)",
     "trl.kernels.chunked_logprob._forward_tile": "the same",
     "trl.kernels.chunked_logprob._backward_tile": "the same",
     "trl.GRPOTrainer._generate_and_score_completions": "advantages of steps (agents/rl/grpo.py)",
@@ -27,6 +27,11 @@ BORROWED = {
     "vllm.v1.sample.logits_processor.LogitsProcessor": "own draws (policies/vllm/draws.py)",
     "vllm.v1.sample.logits_processor.builtin.process_dict_updates": "own draws (policies/vllm/draws.py)",
     "vllm.LLM.reset_prefix_cache": "counted prefixes (policies/vllm/engine.py)",
+    "vllm.LLM.collective_rpc": "weights in training (policies/vllm/trained.py)",
+    "vllm.LLM.wake_up": "memory for the trainer (policies/vllm/trained.py)",
+    "vllm.lora.request.LoRARequest": "adapters in training (policies/vllm/trained.py)",
+    "vllm.v1.worker.gpu_worker.Worker.reload_weights": "weights in training (policies/vllm/versions.py)",
+    "trl.generation.vllm_client.VLLMClient.weight_update": "weights by NCCL (agents/rl/sampling)",
 }
 """Dotted names, and what stops working without them."""
 

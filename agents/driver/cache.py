@@ -116,6 +116,7 @@ class CachedPolicy:
     """A policy that answers an equal request (problem, state, n, sampling, seed) from its cache.
 
     Attributes:
+        policy: The policy inside.
         parallel: That of the policy inside.
         batch_tokens: Likewise.
     """
@@ -127,7 +128,7 @@ class CachedPolicy:
             policy: Answers new requests.
             folder: Stores the answers; open it with a config that names the policy.
         """
-        self._policy = policy
+        self.policy = policy
         self.parallel: int = getattr(policy, "parallel", 1)
         self.batch_tokens: int | None = getattr(policy, "batch_tokens", None)
         self._store: _Store[PolicyRequest, tuple[Proposal, ...]] = _Store(
@@ -141,7 +142,7 @@ class CachedPolicy:
 
     def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
         """Samples actions, or returns what was sampled for an equal request."""
-        return self._store.ask(requests, self._policy.propose, lambda answer: True)
+        return self._store.ask(requests, self.policy.propose, lambda answer: True)
 
 
 class CachedScorer:

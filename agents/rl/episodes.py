@@ -30,12 +30,14 @@ class Episode:
         proposals: What the policy wrote, one per step, m of them.
         transitions: What each led to.
         prose: Whether the last text, judged as a program, holds none (`is_prose`).
+        version: Batches that the weights which sampled it had learned from.
     """
 
     problem: Problem
     proposals: tuple[Proposal, ...]
     transitions: tuple[Transition, ...]
     prose: bool = False
+    version: int = 0
 
     @property
     def last(self) -> Transition:

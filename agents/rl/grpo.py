@@ -17,37 +17,35 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from o1coder_gym.agents.rl.actor import Actor
 from o1coder_gym.agents.rl.advantages import step_advantages
 from o1coder_gym.agents.rl.credit import Scored, score_episodes, worth_of_success
 from o1coder_gym.agents.rl.data_order import slots
-from o1coder_gym.agents.rl.episodes import Episode
 from o1coder_gym.agents.rl.monitor import Monitor, OnUpdate, Validate
-from o1coder_gym.agents.rl.sampler import Sampler
+from o1coder_gym.agents.rl.sampling.actors import Start
+from o1coder_gym.agents.rl.sampling.making import make_actor
+from o1coder_gym.agents.rl.sampling.mismatch import KL, importance_weights, mismatch
+from o1coder_gym.agents.rl.sampling.sampler import Round, Sampler
 from o1coder_gym.agents.rl.settings import RLSettings, common_arguments
-from o1coder_gym.agents.rl.token_rows import TokenRow, parent_table
+from o1coder_gym.agents.rl.token_rows import parent_table
 from o1coder_gym.errors import MissingExtraError, UsageError
+from o1coder_gym.models.batches.projection import project_completions_only
+from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.card import write_card
 from o1coder_gym.models.checkpoints import (
-    CHECKPOINTS,
     MODEL,
-    last_checkpoint,
     load_weights,
-    quiet,
     save_merged,
+    weight_type,
 )
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.projection import project_completions_only
-from o1coder_gym.models.shared_prefixes import share_prefixes
-from o1coder_gym.models.trainers import lora, provenance
+from o1coder_gym.models.trainers import PEAK, begin, lora, passes, provenance, run
 from o1coder_gym.protocols import Model
+from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import content_hash
-from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 
 try:
     import torch
-    from accelerate import PartialState
     from accelerate.utils import gather_object
     from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
@@ -97,8 +95,8 @@ class StepGRPOTrainer(GRPOTrainer):
         self._settings = settings
         self._sampler = sampler
         self._monitor = monitor
-        self._episodes: list[Episode] = []
-        self._rows: list[TokenRow] = []
+        self._round = Round((), ())
+        self._likely = torch.empty(0, 0)
         self._parents = torch.empty(0, 0, dtype=torch.long)
         os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
         super().__init__(rollout_func=self.sample, reward_funcs=[self.reward], **arguments)
@@ -142,7 +140,11 @@ class StepGRPOTrainer(GRPOTrainer):
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Computes TRL's loss of a part of the batch."""
         self._parents = inputs["parents"]
-        return super()._compute_loss(model, inputs)
+        loss = super()._compute_loss(model, inputs)
+        # Later ones of the `iterations` steps on a batch see a policy that has learned from it.
+        if self.state.global_step % self._settings.iterations == 0:
+            self._note_mismatch(self._likely, inputs)
+        return loss
 
     def _get_per_token_logps_and_entropies(self, model: Any, *arguments: Any, **named: Any) -> Any:
         """Computes likelihoods as TRL does, of each token after those that it was sampled after."""
@@ -151,25 +153,31 @@ class StepGRPOTrainer(GRPOTrainer):
         plain = torch.arange(-1, parents.shape[1] - 1, device=parents.device)
         if not torch.equal(parents, plain.expand_as(parents)):
             model = PathModel(model, parents)
-        return super()._get_per_token_logps_and_entropies(model, *arguments, **named)
+        found = super()._get_per_token_logps_and_entropies(model, *arguments, **named)
+        self._likely = found[0].detach()
+        return found
 
     def sample(self, prompts: Sequence[str], trainer: Any = None) -> dict[str, Any]:
         """Samples an episode for each prompt, which is the number of a slot (TRL's ``rollout_func``)."""
         learner = self.accelerator.unwrap_model(self.model)
         slots = [int(slot) for slot in prompts]
-        self._episodes = self._sampler.sample(
+        self._round = self._sampler.sample(
             slots, self.state.global_step, learner, self.accelerator.process_index
         )
-        self._rows = self._sampler.rows(self._episodes)
-        width = max(len(row.completion_ids) for row in self._rows)
-        self._parents = parent_table(self._rows, width).to(self.accelerator.device)
+        rows = self._round.rows
+        width = max(len(row.completion_ids) for row in rows)
+        self._parents = parent_table(rows, width).to(self.accelerator.device)
         return {
-            "prompt_ids": [list(row.prompt_ids) for row in self._rows],
-            "completion_ids": [list(row.completion_ids) for row in self._rows],
-            "logprobs": [list(row.logprobs) for row in self._rows],
+            "prompt_ids": [list(row.prompt_ids) for row in rows],
+            "completion_ids": [list(row.completion_ids) for row in rows],
+            "logprobs": [list(row.logprobs) for row in rows],
             # 0 for text that the format put in: no loss, for the policy did not choose it.
-            "env_mask": [[int(step >= 0) for step in row.step_of] for row in self._rows],
+            "env_mask": [[int(step >= 0) for step in row.step_of] for row in rows],
         }
+
+    def close_sampler(self) -> None:
+        """Gives up episodes that were sampled ahead, and what the sampler holds on servers."""
+        self._sampler.close()
 
     def reward(self, completions: Sequence[str], log_metric: Any, **columns: Any) -> list[float | None]:
         """Returns φ or R of each episode, None where the judge failed (a reward function of TRL)."""
@@ -177,9 +185,10 @@ class StepGRPOTrainer(GRPOTrainer):
         if not self.scored:
             # First batch of this process: a resumed run reads the log of its checkpoint first.
             self._monitor.recall(self.state.log_history)
-        self.scored = score_episodes(self._episodes, self._rows, self._settings, t)
+        self.scored = score_episodes(self._round.episodes, self._round.rows, self._settings, t)
         whole = gather_object(self.scored)  # what is logged is of the batch, whichever process sampled it
-        for name, value in self._monitor.watch(whole, t, self._sampler.policy).items():
+        watched = self._monitor.watch(whole, t, self._sampler.policy, self._sampler.figures)
+        for name, value in watched.items():
             if not math.isnan(value):
                 log_metric(name, value)
         return [one.reward if one.judged else None for one in self.scored]
@@ -206,20 +215,28 @@ class StepGRPOTrainer(GRPOTrainer):
         return table
 
     def importance(self, batch: dict[str, Any]) -> torch.Tensor:
-        """Returns min(π_trainer / π_sampler, cap) of each token, [B, T]: truncated importance sampling.
+        """Returns the weights of `importance_weights`, [B, T].
 
-        Engine and trainer round differently, most of all in bfloat16 or on other hardware, so that the
-        samples are not quite of the policy in training; the weight corrects for it (as the ρ of
-        V-trace does, arXiv 1802.01561).
+        Engine and trainer round differently, most of all in bfloat16 or on other hardware, and a sampler that
+        is ahead has older weights, so that the samples are not quite of the policy in training.
         """
         if "old_per_token_logps" not in batch:
             with torch.no_grad():
                 batch["old_per_token_logps"] = self._likelihoods(batch)
-        # [B, T], the log of the ratio; exp(0) = 1 for text that was put in and for padding.
-        apart = (batch["old_per_token_logps"] - batch["sampling_per_token_logps"]).detach()
+        likely, sampled, mask = self._sides(batch["old_per_token_logps"], batch)
+        return importance_weights(likely, sampled, mask, self._settings.importance_cap)
+
+    def _note_mismatch(self, likely: torch.Tensor, batch: dict[str, Any]) -> None:
+        """Logs how far the sampler of a batch is from the policy in training."""
+        for name, value in mismatch(*self._sides(likely, batch)).items():
+            logged, parts = self._metrics["train"][name], self.accelerator.gather(value)
+            # TRL logs the mean of what is here, once an optimizer step.
+            logged[:] = [*logged, parts.mean().item()] if name == KL else [max([*logged, parts.max().item()])]
+
+    def _sides(self, likely: torch.Tensor, batch: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+        """Returns log-probabilities of trainer and sampler, and which tokens were sampled, [B, T] each."""
         mask = batch["completion_mask"] * batch["tool_mask"]
-        self._metrics["train"]["sampling/logprob_difference"].append((apart.abs() * mask).max().item())
-        return (apart * mask).exp().clamp(max=self._settings.importance_cap)
+        return likely, batch["sampling_per_token_logps"], mask
 
     def _likelihoods(self, batch: dict[str, Any]) -> torch.Tensor:
         """Returns the log-probability of each token under the policy in training, [B, T]."""
@@ -266,8 +283,8 @@ def train_policy(
 ) -> Path:
     """Trains a policy on φ by GRPO (Algorithm 1, step 5) and saves it.
 
-    Processes of ``torchrun`` or ``accelerate launch`` share each batch of episodes; episodes, advantages and
-    curve are those of one process.
+    Ranks, the processes of ``torchrun`` or ``accelerate launch``, share each batch of episodes; episodes,
+    advantages and curve are those of one process.
 
     Args:
         weights: Known name, Hub id or folder of the model to start from; the reference of the KL term too.
@@ -278,27 +295,69 @@ def train_policy(
         step_format: How steps are written.
         resume: Go on from the last checkpoint, if there is one.
         validate: Measures the policy every `validate_every` batches.
-        on_update: Called with each batch, in the main process.
+        on_update: Called with each batch, in the first rank.
 
     Returns:
-        The folder of the trained model.
+        The folder of the trained model, which is there when the first rank has returned.
 
     Raises:
-        UsageError: When there are fewer problems than a batch needs, or a batch cannot be shared by the
-            processes.
-        O1CoderError: When `out` holds checkpoints and `resume` is false; when policy, scorer or judge fail;
-            when the policy never writes a program. Checkpoints stay.
+        UsageError: When there are fewer problems than a batch needs, a batch cannot be shared by the ranks,
+            or they were given different things.
+        O1CoderError: When `out` holds checkpoints and `resume` is false, or those of a training of another
+            model, on other problems or with other settings; when policy, scorer or judge fail; when the
+            policy never writes a program. Checkpoints stay.
         WeightsError: When the model cannot be found.
     """
     settings.check_problems(len(task_ids))
-    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+    if ranks.are_sharded():
+        raise UsageError(
+            "rl policy samples with all weights on each device, and FSDP spreads them; launch it by "
+            "torchrun, or with zero2.yaml"
+        )
+    made = provenance("rl policy", weights, content_hash(list(task_ids)), settings.to_row())
+    with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
+        checkpoint = begin(made, out, resume)
+        monitor = Monitor(settings, validate=validate, on_update=on_update if ranks.is_first() else None)
+        trainer = _trainer(weights, model, task_ids, out, settings, step_format, monitor, checkpoint)
+        try:
+            metrics = run(trainer, checkpoint)
+        finally:
+            trainer.close_sampler()
+        if ranks.is_first():
+            save_merged(trainer.model, trainer.processing_class, out / MODEL)
+            shown = _last(trainer.state.log_history) | {PEAK: metrics[PEAK]}
+            write_card(out / MODEL, made, shown, trainer.model)
+    return out / MODEL
+
+
+def _trainer(
+    weights: str,
+    model: Model,
+    task_ids: Sequence[str],
+    out: Path,
+    settings: RLSettings,
+    step_format: StepFormat,
+    monitor: Monitor,
+    checkpoint: str | None,
+) -> StepGRPOTrainer:
+    """Assembles the trainer over a policy in training and its actor."""
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
-    actor = Actor(loaded, tokenizer, step_format, settings.batch)
+    start = Start(
+        folder=str(model_path(weights)),
+        model=loaded,
+        tokenizer=tokenizer,
+        step_format=step_format,
+        dtype=weight_type(settings.dtype),
+        lora_rank=settings.lora_rank,
+        rows=settings.batch,
+    )
+    actor = make_actor(settings.sampler, start, sleeps=not settings.staleness)
+    sampler = Sampler(settings, model, task_ids, actor)
     project_completions_only()
     trainer = StepGRPOTrainer(
         settings,
-        Sampler(settings, model, task_ids, actor),
-        Monitor(settings, validate=validate, on_update=on_update if processes().is_main_process else None),
+        sampler,
+        monitor,
         model=loaded,
         args=GRPOConfig(**_arguments(out, settings)),
         train_dataset=slots(settings),
@@ -306,26 +365,7 @@ def train_policy(
         peft_config=lora(settings.lora_rank, checkpoint),
     )
     trainer.remove_callback(PrinterCallback)
-    with quiet():
-        trainer.train(resume_from_checkpoint=checkpoint)
-    # The other processes wait: they would return a folder that is not there yet.
-    with trainer.accelerator.main_process_first():
-        if trainer.accelerator.is_main_process:
-            _save(trainer, weights, task_ids, out, settings)
-    return out / MODEL
-
-
-def _save(trainer: Any, weights: str, task_ids: Sequence[str], out: Path, settings: RLSettings) -> None:
-    """Saves the trained model with its card."""
-    save_merged(trainer.model, trainer.processing_class, out / MODEL)
-    made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
-    write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
-
-
-def processes() -> PartialState:
-    """Returns what there is of processes, of which this is one."""
-    # Without a word about the CPU accelerate takes each process of a machine without GPUs for the only one.
-    return PartialState(cpu=not torch.cuda.is_available())
+    return trainer
 
 
 def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -334,12 +374,7 @@ def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
-    count, rows = processes().num_processes, settings.rows_at_once
-    at_once = rows * count
-    if settings.batch % at_once:
-        raise UsageError(
-            f"a batch of {settings.batch} episodes cannot be shared by {count} processes, {rows} at once"
-        )
+    parts = passes(settings.batch, settings.rows_at_once, "episodes")
     return {
         **common_arguments(out, settings),
         # `iterations` optimizer steps on each of `updates` batches.
@@ -349,8 +384,8 @@ def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
         "shuffle_dataset": False,
         # One optimizer step per batch, whatever fits into a forward pass; so results do not depend on
         # rows_at_once.
-        "gradient_accumulation_steps": settings.batch // at_once,
-        "steps_per_generation": settings.batch // at_once,
+        "gradient_accumulation_steps": parts,
+        "steps_per_generation": parts,
         "num_iterations": settings.iterations,
         "epsilon": settings.clip,
         "temperature": settings.temperature,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from o1coder_gym.agents.rl.advantages import divergence
 from o1coder_gym.agents.rl.credit import Scored, weight_of_outcome
@@ -13,6 +14,7 @@ from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.protocols import Policy
 from o1coder_gym.rewards import process_return
+from o1coder_gym.runs import ranks
 
 PATIENCE = 3
 """Batches in a row without a single program, after which training ends."""
@@ -58,13 +60,20 @@ class Monitor:
         self._pass_rate = [row.get("episodes/pass_rate", math.nan) for row in batches]
         self._without_code = int(batches[-1].get(_WITHOUT_CODE, 0)) if batches else 0
 
-    def watch(self, scored: Sequence[Scored], t: int, policy: Policy) -> dict[str, float]:
+    def watch(
+        self,
+        scored: Sequence[Scored],
+        t: int,
+        policy: Policy,
+        further: Mapping[str, float] = MappingProxyType({}),
+    ) -> dict[str, float]:
         """Returns what is logged of a batch.
 
         Args:
             scored: Its episodes.
             t: Optimizer steps so far.
             policy: What has sampled them.
+            further: Figures of the sampler, logged beside.
 
         Raises:
             O1CoderError: When the policy has not written a program in `PATIENCE` batches.
@@ -72,13 +81,15 @@ class Monitor:
         found = metrics([one.episode for one in scored])
         self._require_code(scored)
         log = {f"episodes/{name}": value for name, value in found.items()}
-        log |= self._reward_terms(scored, t)
+        log |= self._reward_terms(scored, t) | further
         log[_WITHOUT_CODE] = float(self._without_code)
         log["monitor/divergence"] = self._divergence(found["process"], found["pass_rate"], t)
         # t counts optimizer steps; a batch takes `iterations` of them.
         every = self._settings.validate_every * self._settings.iterations
-        if self._validate is not None and every and t % every == 0:
-            log |= {f"validation/{name}": value for name, value in self._validate(policy).items()}
+        validate = self._validate
+        if validate is not None and every and t % every == 0:
+            measured = ranks.from_first(lambda: validate(policy))
+            log |= {f"validation/{name}": value for name, value in measured.items()}
         if self._on_update is not None:
             self._on_update(t, log)
         return log
@@ -97,7 +108,7 @@ class Monitor:
         self._process.append(process)
         self._pass_rate.append(pass_rate)
         apart = divergence(self._process, self._pass_rate)
-        if apart > HACKING:
+        if apart > HACKING and ranks.is_first():
             warnings.warn(
                 f"update {t}: the process reward rises while the pass rate falls, by {apart:.2f}: "
                 "the policy may be exploiting the PRM; train the PRM anew or raise α",

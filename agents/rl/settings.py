@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from o1coder_gym.agents.rl.sampling.choice import read_sampler
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.checkpoints import CHECKPOINTS, activation_checkpointing
 from o1coder_gym.models.trainers import check_batch, report_to, that_divides
@@ -23,6 +24,7 @@ from o1coder_gym.settings import (
     to_row,
 )
 from o1coder_gym.settings.groups import Dtype, TemplateArguments
+from o1coder_gym.specs import parse
 from o1coder_gym.types import Sampling
 
 
@@ -43,8 +45,12 @@ class RLSettings(Checked):
         clip: ε of PPO.
         reward: Your own function of an episode in place of φ, FILE.py:NAME or package.module:NAME; see
             `rewards.load_reward`. One advantage per episode.
+        sampler: What samples: hf, vllm?kv_gib=1, openai:URL,URL?draws=own (docs/self_play.md).
+        staleness: Batches that are sampled ahead at most, while the trainer learns from earlier ones; 0
+            samples each with the newest weights. Needs an importance cap.
         importance_cap: Upper bound of π_trainer / π_sampler of a token, by which its advantage is multiplied,
-            ≥ 1, where sampler and trainer round differently; 0 takes them for equal and saves a forward pass.
+            ≥ 1, where sampler and trainer round differently or the sampler is ahead; 0 takes them for equal
+            and saves a forward pass.
         alpha: α(t): 0.5, linear?start=1&end=0.1&horizon=90, …; t counts optimizer steps.
         gamma: γ of φ.
         tau_pass: R of a program that passes all tests.
@@ -70,6 +76,8 @@ class RLSettings(Checked):
     reward: str | None = None
     beta: NonNegative = 0.02
     clip: Positive = 0.2
+    sampler: str = "hf"
+    staleness: Count = 0
     importance_cap: NonNegative = 0.0
     alpha: str = "0.5"
     gamma: float = 0.9
@@ -91,6 +99,9 @@ class RLSettings(Checked):
         check_batch(self.batch, self.rows_at_once, "episodes")
         if self.importance_cap and (self.importance_cap < 1 or self.temperature != 1.0):
             raise UsageError("an importance cap is 0 or at least 1, and needs a temperature of 1")
+        if self.staleness and not self.importance_cap:
+            raise UsageError("a sampler that is ahead needs an importance cap, e.g. --importance-cap 2")
+        read_sampler(self.sampler)
         RewardConstants(gamma=self.gamma, tau_pass=self.tau_pass, tau_fail=self.tau_fail)
         load_schedule(self.alpha)
         if self.reward is not None:
@@ -105,10 +116,10 @@ class RLSettings(Checked):
             )
 
     def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict; without what is new that of earlier versions, whose runs go on."""
+        """Returns a JSON-able dict."""
         row = to_row(self)
-        if not self.importance_cap:
-            del row["importance_cap"]
+        if "sampler" in row:  # a run goes on with servers at other addresses
+            row["sampler"] = parse(self.sampler).name
         return row
 
     @property

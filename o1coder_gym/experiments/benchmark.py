@@ -42,7 +42,7 @@ from o1coder_gym.problems.likeness.trained_on import trained_on
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
-from o1coder_gym.protocols import Judge
+from o1coder_gym.protocols import Judge, Policy
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import (
     FAILURES,
@@ -95,6 +95,7 @@ def run_benchmark(
     on_start: Callable[[], None] | None = None,
     on_row: Report | None = None,
     on_warning: Warn = warnings.warn,
+    policy: Policy | None = None,
 ) -> list[ResultRow]:
     """Runs a plan in a folder and writes its report: what ``o1coder bench`` does, without printing.
 
@@ -109,6 +110,7 @@ def run_benchmark(
         on_start: Called when all that the plan names is loaded, before the first problem.
         on_row: Called with each new row of the whole budget as it comes.
         on_warning: Called with a line about problems that lack tests.
+        policy: That of the plan, where it is open already: a `CachedPolicy` that other plans ask too.
 
     Returns:
         All rows, those that the folder had before too.
@@ -121,7 +123,7 @@ def run_benchmark(
     rows = rows or planned_rows(plan.problems, plan.task_ids, plan.split)
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         report = on_row or (lambda row: None)
-        tools = open_tools(plan, rows, folder) if executor == "serial" else None
+        tools = open_tools(plan, rows, folder, policy) if executor == "serial" else None
         visible = tools.tests or {} if tools is not None else {}
         warn_of(on_warning, without_visible_tests(rows, visible), without_hidden_tests(rows))
         folder.append(SESSIONS, session_row())
@@ -183,7 +185,8 @@ def run_plan(
     """
     agents = {spec: load_agent(spec) for spec in plan.agents}
     acting = acting_agents(plan.agents)
-    policy = CachedPolicy(tools.policy) if plan.share_samples else tools.policy
+    shared = isinstance(tools.policy, CachedPolicy)
+    policy = CachedPolicy(tools.policy) if plan.share_samples and not shared else tools.policy
     evaluation = Evaluation(rows, tools.judge, log=folder)
     results = [ResultRow.from_row(row) for row in folder.rows(RESULTS)]
     done = {(result.agent, result.seed, result.task_id) for result in results}

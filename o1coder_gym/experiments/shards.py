@@ -232,6 +232,7 @@ def synthesize_trees(
         driver = Driver(model, policy, scorer, seed=seed, journal=folder, observer=recorder)
         tasks = [Task(task, agent, plan.budget, name=plan.agent, seed=seed, policy=own) for task in waiting]
         trees: list[SearchTree] = []
+        sampling = Sampling()
         for finished in driver.stream(tasks):
             recording = recorder.recordings.pop(finished.task.key, Recording())
             if _failed(finished, folder, errors):
@@ -242,11 +243,12 @@ def synthesize_trees(
             # empty.
             if plan.rollouts:
                 trees.append(tree)
+                sampling = recording.sampling  # of all searches alike: one agent made them
                 continue
             folder.append(TREES, tree.to_row())
             report(tree)
         completing = Driver(model, policy, scorer, seed=seed, journal=folder)
-        for finished, tree in completed(trees, plan.rollouts, completing, own):
+        for finished, tree in completed(trees, plan.rollouts, completing, sampling, own):
             if _failed(finished, folder, errors):
                 continue
             folder.append(TREES, tree.to_row())
@@ -265,7 +267,11 @@ def _failed(finished: TaskResult, folder: RunFolder, errors: list[O1CoderError])
 
 
 def completed(
-    trees: Sequence[SearchTree], rollouts: int, driver: Driver, policy: Policy | None = None
+    trees: Sequence[SearchTree],
+    rollouts: int,
+    driver: Driver,
+    sampling: Sampling = Sampling(),
+    policy: Policy | None = None,
 ) -> Iterator[tuple[TaskResult, SearchTree]]:
     """Completes each evaluated prefix of finished searches by the policy, all at once.
 
@@ -273,6 +279,7 @@ def completed(
         trees: Of one run.
         rollouts: K, completions of each prefix.
         driver: Runs them; its journal keeps what a kill would lose.
+        sampling: How steps are drawn. As in the search, or values would be those of another policy.
         policy: Completes them; None is the driver's.
 
     Yields:
@@ -288,7 +295,7 @@ def completed(
         ]
         runs: list[Rollout] = []
         starts = [tree.state(place) for place in places for _ in range(rollouts)]
-        agent = partial(complete, starts=starts, sampling=Sampling(), found=runs)
+        agent = partial(complete, starts=starts, sampling=sampling, found=runs)
         name = f"{tree.agent} completions"
         tasks.append(Task(tree.problem.task_id, agent, name=name, seed=tree.seed, policy=policy))
         found[tasks[-1].key] = tree, places, runs

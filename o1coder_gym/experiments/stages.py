@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import o1coder_gym
+from o1coder_gym.agents.rl.sampling.making import check_sampler
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import HeldOut, means
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
+from o1coder_gym.experiments.training.path_tokens import path_encoder
 from o1coder_gym.experiments.training.rl import Train, Training, train
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.policies import hf_spec
@@ -27,7 +30,6 @@ from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_te
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.harvest import harvest
-from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.sources import search_source
 from o1coder_gym.process_data.store import data_hash
@@ -131,6 +133,7 @@ class RealStages:
         self._train = found.of_split(section.train)[: section.limit or None]
         if isinstance(config.rl, RLSettings):
             config.rl.check_problems(len(self._train))
+            check_sampler(config.rl.sampler)
         limit = section.held_out_limit or None
         validation, test = (found.of_split(name)[:limit] for name in (section.validation, section.test))
         self.validation, self.test = self._held_out(validation), self._held_out(test)
@@ -158,15 +161,16 @@ class RealStages:
             tests=section.tests,
             scorer=scorer,
             inputs=input_hashes(policy, scorer, section.agent),
+            rollouts=section.rollouts,
         )
         problems = [row.problem for row in rows]
-        with RunFolder.open(folder, plan.to_row(), resume=True) as journal:
+        with RunFolder.open(folder, self._portable(plan.to_row()), resume=True) as journal:
             errors = self._search(plan, problems, self._tests, journal, run.executor, lambda tree: None)
         if errors:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
         earlier = [read_data(learned.data)] if learned.data is not None else []
         # a run of an earlier version goes on with the rule that it began with
-        rule = earlier[0].label_rule if earlier else LabelRule()
+        rule = earlier[0].label_rule if earlier else LabelRule(credit_kept=section.credit_kept)
         data = self._harvested(plan, iteration, folder, rule)
         # D ∪ D' (Algorithm 1, step 6), the newest first, as `merged` weighs them.
         write_data(folder, merged([data, *earlier]))
@@ -234,6 +238,12 @@ class RealStages:
         """Returns how the policy does on each problem of the test split, with the same draws each time."""
         seed = self._derive(self._config.run.seed, "test")
         return self.test.by_problem_on(self._config.run.executor, self._spec(model), seed)
+
+    def _portable(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Returns a plan without the place of this run, where the run may be carried elsewhere."""
+        if not self._config.run.expert:  # runs of earlier versions go on with what they wrote
+            return row
+        return json.loads(json.dumps(row).replace(f"{self._out}/", "RUN/"))
 
     def _grpo(self, learned: Learned, iteration: int, folder: Path, settings: RLSettings) -> Path:
         run = self._config.run

@@ -25,12 +25,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from o1coder_gym import registry
 from o1coder_gym.errors import UsageError
-from o1coder_gym.parameters import AtLeastOne, NonNegative, Positive
 from o1coder_gym.runs.ray_workers import Crew, Needs, connected
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.specs import Spec, parse
+from o1coder_gym.specs import Spec, parse, registry
+from o1coder_gym.specs.parameters import AtLeastOne, NonNegative, Positive
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")

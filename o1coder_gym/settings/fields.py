@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, is_dataclass, make_dataclass, replace
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from o1coder_gym.parameters import REQUIRED, Parameter, check_fields, field_parameters
-from o1coder_gym.parameters.values import item_of, members
+from o1coder_gym.specs.parameters import REQUIRED, Parameter, check_fields, field_parameters
+from o1coder_gym.specs.parameters.values import item_of, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,18 @@ class Checked:
         check_fields(self)
 
 
-_LATER = ("template_arguments", "reward", "group_prefixes")
+_LATER = {
+    "template_arguments": None,
+    "reward": None,
+    "group_prefixes": False,
+    "importance_cap": 0.0,
+    "rollouts": 0,
+    "credit_kept": False,
+    "expert": None,
+    "sampler": "hf",
+    "staleness": 0,
+}
+"""Fields that came later, and their defaults."""
 
 
 def to_row(settings: Any) -> dict[str, Any]:
@@ -72,7 +83,11 @@ def to_row(settings: Any) -> dict[str, Any]:
 
 
 def _without_unset(row: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ((name, value) for name, value in row.items() if value or name not in _LATER)
+    kept = (
+        (name, value)
+        for name, value in row.items()
+        if name not in _LATER or (value and value != _LATER[name])
+    )
     return {name: _without_unset(value) if isinstance(value, dict) else value for name, value in kept}
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from o1coder_gym.parameters import AtLeastOne, Count, Meaning, NonNegative
 from o1coder_gym.settings.fields import Checked, Flag
+from o1coder_gym.specs.parameters import AtLeastOne, Count, Meaning, NonNegative
 
 DEFAULT_POLICY = "hf:qwen2.5-coder-0.5b"
 

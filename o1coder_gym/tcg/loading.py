@@ -16,15 +16,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from o1coder_gym import registry
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.importing.own_code import is_place
-from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
 from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.specs import name_of, parse
+from o1coder_gym.specs import name_of, parse, registry
+from o1coder_gym.specs.own_code import is_place
+from o1coder_gym.specs.parameters import AtLeastOne
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.language_model import LanguageModelGenerator
 from o1coder_gym.tcg.mutation import MutationGenerator

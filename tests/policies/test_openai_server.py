@@ -48,6 +48,9 @@ def test_ids_and_logprobs_are_trimmed_to_the_step(serve):
     assert proposal.text == "### Step 1 (define)\nplan"
     assert spelled(proposal.token_ids) == "plan"
     assert (proposal.tokens, proposal.logprob) == (18, -2.0)
+    # All that was sampled is kept beside: a training learns the end of a step too.
+    assert spelled(proposal.sampled_ids) == "plan\n\n### Step 2 ("
+    assert proposal.sampled_logprobs == (-0.5,) * 18
 
 
 @pytest.mark.parametrize(

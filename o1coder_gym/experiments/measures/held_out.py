@@ -18,6 +18,7 @@ from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.metrics import paired_difference
+from o1coder_gym.metrics.estimates import ROUGH, estimate_share
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.rows import ProblemRow
@@ -25,7 +26,6 @@ from o1coder_gym.protocols import Judge, Policy
 from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.runs.seeds import SeedRule, derive_stream
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.statistics import ROUGH, estimate_share
 from o1coder_gym.steps.formats import StepFormat, is_prose, load_format
 from o1coder_gym.types import ActionType, Outcome, Sampling, SearchResult
 
@@ -176,7 +176,7 @@ class Gain:
         gain: Mean of the paired differences, in [−1, 1].
         low: Lower end of its 95 % interval over problems.
         high: Upper end.
-        rough: Whether the interval is, see `statistics.Estimate`.
+        rough: Whether the interval is, see `metrics.Estimate`.
     """
 
     before: float

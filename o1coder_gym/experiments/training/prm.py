@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from o1coder_gym.agents.driver.cache import CachedScorer
+from o1coder_gym.errors import require
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingResult, TrainingSettings, require_packages
+from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingResult, TrainingSettings
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.evaluation import ScorerReport, evaluate_scorer
@@ -130,7 +131,7 @@ def train_scorer(settings: PRMSettings, out: Path, *, resume: bool = False) -> T
         MissingExtraError: When torch or transformers is not installed.
         O1CoderError: When the data has no rows, or `out` holds checkpoints and `resume` is false.
     """
-    require_packages("torch", "transformers")
+    require("train", "torch", "transformers")
     from o1coder_gym.prm.training.trainer import train_prm
 
     how = settings.training
@@ -143,7 +144,7 @@ def fit_heads(settings: HeadSettings, out: Path) -> list[TrainingResult]:
     Raises:
         MissingExtraError: When torch or transformers is not installed.
     """
-    require_packages("torch", "transformers")
+    require("train", "torch", "transformers")
     from o1coder_gym.prm.training.head_only import FitSettings, fit_prm
     from o1coder_gym.prm.training.trainer import OBJECTIVES
 

@@ -48,6 +48,7 @@ from o1coder_gym.tcg.store import read_generated, read_tests
 from o1coder_gym.tcg.training.corrections import build_corrections
 from o1coder_gym.tcg.training.data_card import write_dataset
 from o1coder_gym.tcg.training.dataset import DatasetSettings, build_dataset
+from o1coder_gym.tcg.training.separation import build_separating
 from o1coder_gym.tcg.training.training import train
 from o1coder_gym.types import GeneratedTests, Problem, TestCase
 
@@ -125,7 +126,8 @@ class RowsSettings(Checked):
         mode: a: question and reference; b: question only.
         augment: Further cases per problem, by the mutation generator.
         written: Tests of a model, as of tcg eval: pairs are its mistakes, corrected.
-        programs: JSONL rows with task_id and code: right or wrong programs.
+        programs: JSONL rows with task_id and code: right or wrong programs. With --written, pairs are tests
+            that reject some of them against tests that do not.
     """
 
     problems: Annotated[tuple[str, ...], Flag("SET")]
@@ -284,7 +286,7 @@ def make_rows(settings: RowsSettings, out: Path, *, track: Track = untracked) ->
         The files written.
 
     Raises:
-        UsageError: When a model's tests are given together with what only the data sets' need.
+        UsageError: When a model's tests are given together with further cases.
     """
     split, skip_bad = settings.split, settings.skip_bad
     sets = [load_rows(name, split=split, skip_bad=skip_bad).rows for name in settings.problems]
@@ -292,22 +294,28 @@ def make_rows(settings: RowsSettings, out: Path, *, track: Track = untracked) ->
     how = DatasetSettings(
         settings.cases, settings.rows, settings.validation, settings.mode == "a", settings.seed
     )
+    programs = read_programs(settings.programs) if settings.programs else None
     if settings.written is not None:
-        if settings.augment or settings.programs:
-            raise UsageError("--written takes neither --augment nor --programs")
-        dataset = build_corrections(judge, rows, read_tests(settings.written), how)
+        if settings.augment:
+            raise UsageError("--written takes no --augment")
+        written = read_tests(settings.written)
+        dataset = (
+            build_corrections(judge, rows, written, how)
+            if programs is None
+            else build_separating(judge, rows, written, programs, how)
+        )
     else:
         dataset = build_dataset(
             judge,
             rows,
-            solutions=read_programs(settings.programs) if settings.programs else None,
+            solutions=programs,
             further_tests=_augmented(judge, rows, settings, track) if settings.augment else None,
             settings=how,
         )
-    written = list(write_dataset(out, dataset, settings.problems))
+    files = list(write_dataset(out, dataset, settings.problems))
     learned = {row["task_id"] for row in (*dataset.sft, *dataset.dpo) if row["split"] == "train"}
     write_trained_on(out, [row.problem for row in rows if row.problem.task_id in learned])
-    return written
+    return files
 
 
 def train_generator(

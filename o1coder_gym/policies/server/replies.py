@@ -145,6 +145,7 @@ def continued(said: Said, tokens: int, request: Generate, skipped: int = 0) -> C
     spelled = "".join(said.pieces[:kept])
     # Ids are kept only where they spell the text exactly: a prompt extended by wrong ids would be another
     # one.
+    known = len(said.ids) == len(said.logprobs or ()) == tokens
     aligned = 0 < len(said.ids) == len(said.pieces) and spelled.rstrip() == text.rstrip()
     return Completion(
         text=spelled if aligned else text,
@@ -152,6 +153,8 @@ def continued(said: Said, tokens: int, request: Generate, skipped: int = 0) -> C
         tokens=tokens,
         logprob=_sum(said, kept),
         finish="length" if said.cut and text == behind else "stop",
+        sampled_ids=said.ids if known else (),
+        sampled_logprobs=said.logprobs or () if known else (),
     )
 
 

@@ -3,30 +3,26 @@
 Importing this module is light; vLLM and the weights are loaded by the first request. On a CPU it runs with
 one thread per core and blocks of 32 tokens; preloading tcmalloc and Intel's OpenMP makes it faster still,
 which only the caller of Python can do (docs/policies.md).
-
-`OwnThread` is a single-thread executor, for libraries that bind the calling thread to a core.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
-from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
+from o1coder_gym.errors import PolicyError, PromptTooLongError, require
 from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.parameters import AtLeastOne, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.policies.vllm.own_thread import OwnThread
+from o1coder_gym.specs.parameters import AtLeastOne, Share, check_fields
 from o1coder_gym.steps.formats import Prompt
 
 BLOCK = 32
@@ -41,7 +37,8 @@ class VLLMSettings:
         dtype: Of weights and cache, as vLLM takes it.
         context: Longest sequence in tokens.
         max_rows: Continuations decoded together.
-        kv_gib: Memory for keys and values in GiB; on a CPU only, a GPU gives what it has.
+        kv_gib: Memory for keys and values in GiB; on a CPU only.
+        gpu_share: Share of a GPU's memory that weights, keys and values take.
         template_arguments: Variables of the chat template, ``{"enable_thinking": false}`` for instance.
     """
 
@@ -49,6 +46,7 @@ class VLLMSettings:
     context: AtLeastOne = 4096
     max_rows: AtLeastOne = 64
     kv_gib: AtLeastOne = 3
+    gpu_share: Share = 0.9
     template_arguments: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -78,8 +76,7 @@ class VLLMEngine:
         Raises:
             MissingExtraError: When vllm is not installed.
         """
-        if importlib.util.find_spec("vllm") is None:
-            raise MissingExtraError("vllm", "vllm")
+        require("vllm", "vllm")
         self._name = name
         self._settings = settings
         self._meter = Meter()
@@ -88,6 +85,7 @@ class VLLMEngine:
         self._lock = threading.Lock()
         self._loaded: tuple[Any, TokenText] | None = None
         self._broken = False
+        self._adapter: Any = None  # vLLM's LoRARequest
 
     @property
     def counters(self) -> Counters:
@@ -141,7 +139,8 @@ class VLLMEngine:
         ends = sorted(end_tokens(None, self._ready()[1].tokenizer))
         samplings = [_sampling(one, sample, ends) for one in requests for sample in range(one.n)]
         try:
-            outputs = iter(engine.generate(prompts, samplings, use_tqdm=False))
+            answers = engine.generate(prompts, samplings, use_tqdm=False, lora_request=self._adapter)
+            outputs = iter(answers)
         except (failure, RuntimeError, ValueError) as error:
             raise PolicyError(f"vLLM failed: {error}") from error
         finally:
@@ -171,18 +170,22 @@ class VLLMEngine:
         cached = output.num_cached_tokens or 0
         return replace(found, prompt_tokens=len(request.prompt_ids) - cached, cached_tokens=cached)
 
+    def _arguments(self) -> dict[str, Any]:
+        """Returns further arguments of `vllm.LLM`."""
+        return {}
+
     def _ready(self) -> tuple[Any, TokenText]:
         with self._lock:
             if self._loaded is None:
                 folder = str(model_path(self._name))
-                engine = self._thread.call(lambda: _load(folder, self._settings))
+                engine = self._thread.call(lambda: _load(folder, self._settings, self._arguments()))
                 tokenizer = engine.get_tokenizer()
                 with_template_arguments(tokenizer, self._settings.template_arguments)
                 self._loaded = engine, TokenText(tokenizer)
             return self._loaded
 
 
-def _load(folder: str, settings: VLLMSettings) -> Any:
+def _load(folder: str, settings: VLLMSettings, further: Mapping[str, Any]) -> Any:
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", all_cores())
@@ -190,6 +193,7 @@ def _load(folder: str, settings: VLLMSettings) -> Any:
     import torch
 
     on_cpu = {"enforce_eager": True, "block_size": BLOCK}
+    on_gpu = {"gpu_memory_utilization": settings.gpu_share}
     try:
         return importlib.import_module("vllm").LLM(
             model=folder,
@@ -200,7 +204,8 @@ def _load(folder: str, settings: VLLMSettings) -> Any:
             logits_processors=["o1coder_gym.policies.vllm.draws:OwnDraws"],
             async_scheduling=False,
             use_tqdm_on_load=False,
-            **({} if torch.cuda.is_available() else on_cpu),
+            **(on_gpu if torch.cuda.is_available() else on_cpu),
+            **further,
         )
     except (RuntimeError, ValueError, OSError) as error:
         raise PolicyError(f"vLLM cannot load {folder}: {' '.join(str(error).split())[:300]}") from error
@@ -221,35 +226,3 @@ def _sampling(request: Generate, sample: int, ends: list[int]) -> Any:
         logprobs=0,
         extra_args=request.draw_args(sample),
     )
-
-
-T = TypeVar("T")
-
-
-class OwnThread:
-    """A single-thread executor on a daemon thread, which does not delay the end of the process."""
-
-    def __init__(self, name: str) -> None:
-        """Starts with the first function."""
-        self._name = name
-        self._inbox: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Runs `function` on the thread; returns its result, or raises its exception."""
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-                self._thread.start()
-        future: Future[T] = Future()
-        self._inbox.put((future, function))
-        return future.result()
-
-    def _work(self) -> None:
-        while True:
-            future, function = self._inbox.get()
-            try:
-                future.set_result(function())
-            except BaseException as error:  # it belongs to the caller's thread, whatever it is
-                future.set_exception(error)

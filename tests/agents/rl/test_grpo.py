@@ -14,29 +14,12 @@ from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.policies import HFEngine, LanguageModelPolicy
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, Transition, Verdict
-from tests.agents.rl.trainers import trainer_for
+from tests.agents.rl.trainers import log_probabilities, trainer_for
 
 pytest.importorskip("trl")
 
 
 INPUTS = [{"prompt": slot} for slot in ("0", "1") for _ in range(4)]
-
-
-def log_probabilities(model: Any, row: Any) -> list[float]:
-    """Returns the log-probability of each token of a completion, each by a pass over what it follows."""
-    import torch
-
-    found = []
-    for place, token in enumerate(row.completion_ids):
-        path = []
-        before = row.parents[place]
-        while before >= 0:
-            path.append(row.completion_ids[before])
-            before = row.parents[before]
-        with torch.no_grad():
-            logits = model(torch.tensor([[*row.prompt_ids, *path[::-1]]])).logits[0, -1]
-        found.append(logits.log_softmax(-1)[token].item())
-    return found
 
 
 def test_the_loss_is_that_of_a_plain_loop(
@@ -147,6 +130,33 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
     assert any(not after[name].equal(start[name]) for name in start)
 
 
+@pytest.mark.parametrize(
+    ("changed", "task_ids", "told"),
+    [
+        ({"learning_rate": 1e-4}, ("one", "two", "three"), "a training with learning_rate 0.001, not 0.0001"),
+        ({"updates": 9}, ("one", "two", "three"), "a training with updates 2, not 9"),
+        ({}, ("one", "two"), "a training with data '"),
+    ],
+)
+def test_a_training_of_another_kind_is_refused(
+    weights: Path,
+    process: Any,
+    settings: RLSettings,
+    tmp_path: Path,
+    changed: dict[str, Any],
+    task_ids: tuple[str, ...],
+    told: str,
+) -> None:
+    from o1coder_gym.agents.rl.grpo import train_policy
+
+    train_policy(str(weights), process, process.task_ids, tmp_path, settings, step_format=PSEUDOCODE)
+    again: dict[str, Any] = {"step_format": PSEUDOCODE, "resume": True}
+    with pytest.raises(O1CoderError, match=told):
+        train_policy(str(weights), process, task_ids, tmp_path, replace(settings, **changed), **again)
+    (tmp_path / "started.json").unlink()  # an earlier version wrote none; its runs go on
+    train_policy(str(weights), process, process.task_ids, tmp_path, settings, **again)
+
+
 def test_a_resumed_monitor_remembers(settings: RLSettings) -> None:
     from o1coder_gym.agents.rl.monitor import HACKING, Monitor
 
@@ -173,20 +183,21 @@ def test_a_stopped_run_ends_for_want_of_programs_where_one_run_would(
 ) -> None:
     from o1coder_gym.agents.rl.grpo import train_policy
 
-    settings = replace(settings, updates=2, beta=0.0)
-    start = str(weights), silent, silent.task_ids
-    train_policy(*start, tmp_path, settings, step_format=PSEUDOCODE)
-    seen: list[int] = []
-    with pytest.raises(O1CoderError, match="wrote no program in 3 batches"):
-        train_policy(
-            *start,
-            tmp_path,
-            replace(settings, updates=5),
-            step_format=PSEUDOCODE,
-            resume=True,
-            on_update=lambda t, _: seen.append(t),
-        )
-    assert seen == []  # the third batch ends it before it is told
+    settings = replace(settings, updates=5, beta=0.0)
+    for resume, batches in ((False, [0, 1]), (True, [])):  # the third batch ends it before it is told
+        seen: list[int] = []
+        with pytest.raises(O1CoderError, match="wrote no program in 3 batches"):
+            train_policy(
+                str(weights),
+                silent,
+                silent.task_ids,
+                tmp_path,
+                settings,
+                step_format=PSEUDOCODE,
+                resume=resume,
+                on_update=lambda t, _, seen=seen: seen.append(t),
+            )
+        assert seen == batches
 
 
 def test_a_batch_leans_on_no_scores_of_earlier_ones(
@@ -204,19 +215,19 @@ def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) ->
     import torch
     from peft import get_peft_model
 
-    from o1coder_gym.agents.rl.actor import Actor
+    from o1coder_gym.agents.rl.sampling.hf import HFActor
     from o1coder_gym.models.checkpoints import load_weights
     from o1coder_gym.models.trainers import lora
 
     model, tokenizer = load_weights(weights, "float32")
-    actor = Actor(model, tokenizer, PSEUDOCODE)
+    actor = HFActor(model, tokenizer, PSEUDOCODE)
     adapted = get_peft_model(model, lora(2))
     with torch.no_grad():
         for name, weight in adapted.named_parameters():
             if "lora_B" in name:
                 weight.normal_(std=0.3)
     ids = torch.tensor([[5, 6, 7, 8]])
-    actor.refresh(adapted)
+    actor.refresh(adapted, 1)
     with torch.no_grad():
         assert torch.allclose(actor._model(ids).logits, adapted.eval()(ids).logits, atol=1e-5)
         with adapted.disable_adapter():
@@ -325,12 +336,12 @@ def test_a_success_is_worth_what_it_adds_to_the_reward(
 
 
 def test_a_batch_is_shown_no_tokens_of_earlier_ones(weights: Path, process: Any) -> None:
-    from o1coder_gym.agents.rl.actor import Actor
+    from o1coder_gym.agents.rl.sampling.hf import HFActor
     from o1coder_gym.models.checkpoints import load_weights
     from o1coder_gym.types import State
 
     model, tokenizer = load_weights(weights, "float32")
-    actor = Actor(model, tokenizer, PSEUDOCODE)
+    actor = HFActor(model, tokenizer, PSEUDOCODE)
     problem, state = process.problem("one"), State("one")
     usual = actor.policy.prompt_ids(problem, state)
     actor.policy.forget()
@@ -338,7 +349,7 @@ def test_a_batch_is_shown_no_tokens_of_earlier_ones(weights: Path, process: Any)
     for number in range(5000):  # a batch is remembered whole
         actor.policy._remember(problem, State(f"{number}"), (3,))
     assert actor.policy.prompt_ids(problem, state) == (1, 2)
-    actor.refresh(model)
+    actor.refresh(model, 1)
     assert actor.policy.prompt_ids(problem, state) == usual
 
 
@@ -354,3 +365,39 @@ def test_every_problem_comes_once_before_one_comes_again() -> None:
     batches = [batch_problems(tasks, 2, batch, seed=5) for batch in range(4)]
     assert sorted(batches[0] + batches[1]) == sorted(batches[2] + batches[3]) == tasks
     assert batches != [batch_problems(tasks, 2, batch, seed=6) for batch in range(4)]
+
+
+def test_shared_prefixes_have_the_gradients_of_rows_alone(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    import torch
+
+    settings = replace(settings, iterations=2, beta=0.0)
+    trainer = trainer_for(weights, process, settings, tmp_path)
+    batch = trainer._generate_and_score_completions(INPUTS)
+    seen: list[int] = []
+    trainer.model.base_model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].numel())
+    )
+    trainer.model.zero_grad()
+    trainer._compute_loss(trainer.model, batch).backward()
+    mine = {name: weight.grad.clone() for name, weight in trainer.model.named_parameters()}
+    tokens = int(batch["prompt_mask"].sum() + batch["completion_mask"].sum())
+    assert seen[-1] < 0.6 * tokens  # four episodes have one prompt
+
+    # ρ is 1 where nothing was learned yet: the gradient of a token's loss is −A ∇log π.
+    trainer.model.zero_grad()
+    learned = sum(step >= 0 for one in trainer.scored for step in one.row.step_of)
+    for number, one in enumerate(trainer.scored):
+        for place, token in enumerate(one.row.completion_ids):
+            if one.row.step_of[place] >= 0:
+                path, before = [], one.row.parents[place]
+                while before >= 0:
+                    path.append(one.row.completion_ids[before])
+                    before = one.row.parents[before]
+                ids = torch.tensor([[*one.row.prompt_ids, *path[::-1]]])
+                found = trainer.model(ids).logits[0, -1].log_softmax(-1)[token]
+                (-batch["advantages"][number, place] * found / learned).backward()
+    for name, weight in trainer.model.named_parameters():
+        apart = (mine[name] - weight.grad).abs().max()
+        assert apart <= 1e-4 * weight.grad.abs().max() + 1e-7, name

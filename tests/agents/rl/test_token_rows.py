@@ -26,7 +26,7 @@ from o1coder_gym.types import (
     Verdict,
 )
 from tests.agents.rl.conftest import LetterModel
-from tests.agents.rl.trainers import trainer_for
+from tests.agents.rl.trainers import give, trainer_for
 
 pytest.importorskip("trl")
 
@@ -81,7 +81,7 @@ def test_prompts_that_were_encoded_anew_are_branches() -> None:
 def test_a_token_attends_to_what_it_was_sampled_after() -> None:
     import torch
 
-    from o1coder_gym.models.shared_prefixes import grow
+    from o1coder_gym.models.batches.shared_prefixes import grow
 
     row = joined(([1, 9], [1, 3]), ([5], [5]))  # prompt 7 8, then 1 9* 3 5
     ids = torch.tensor([[0, *row.prompt_ids, *row.completion_ids, 0]])  # one place of padding on each side
@@ -123,7 +123,7 @@ def test_the_loss_of_a_batch_token_by_token(
     trainer = trainer_for(weights, process, settings, tmp_path)
     bodies = [["bd", "ab", "bdf"], ["ac", "b", "ace"], ["ab\n\n", "cc", "bb"], ["b", "aab", "ca"]]
     episodes = [by_hand(process, trainer, task, texts, end) for task in ("one", "two") for texts in bodies]
-    trainer._sampler.sample = lambda *_: episodes
+    give(trainer, episodes)
     batch = trainer._generate_and_score_completions(INPUTS)
 
     total, count = 0.0, 0
@@ -174,7 +174,7 @@ def test_the_reference_sees_what_each_token_was_sampled_after(
     trainer = trainer_for(weights, process, replace(settings, beta=0.1), tmp_path)
     texts = ["bd", "ab", "bdf"]  # each but the last ended by an end of the text: two branches
     episodes = [by_hand(process, trainer, task, texts, True) for task in ("one", "two") for _ in range(4)]
-    trainer._sampler.sample = lambda *_: episodes
+    give(trainer, episodes)
     batch = trainer._generate_and_score_completions(INPUTS)
     learned = batch["completion_mask"] * batch["tool_mask"] == 1
     with torch.no_grad():
@@ -191,7 +191,7 @@ def test_a_reward_of_your_own_is_one_advantage_an_episode(
     trainer = trainer_for(weights, process, replace(settings, reward=f"{own}:pay"), tmp_path)
     texts = [["b", "a", "b"], ["b", "a"], ["b"], ["a", "b", "b"]]
     episodes = [by_hand(process, trainer, task, one, True) for task in ("one", "two") for one in texts]
-    trainer._sampler.sample = lambda *_: episodes
+    give(trainer, episodes)
     batch = trainer._generate_and_score_completions(INPUTS)
     found = [
         {value for value, step in zip(row, one.row.step_of, strict=False) if step >= 0}
@@ -234,8 +234,11 @@ def test_sampler_and_trainer_may_differ_within_a_cap(
     settings = replace(settings, importance_cap=cap, credit="phi")
     trainer = trainer_for(weights, process, settings, tmp_path)
     batch = trainer._generate_and_score_completions(INPUTS)
-    apart = trainer._metrics["train"]["sampling/logprob_difference"][-1]
-    assert apart < 1e-3  # in float32 both are one policy
+    trainer._compute_loss(trainer.model, batch)
+    logged = {name: value for name, (value,) in trainer._metrics["train"].items() if "sampling/" in name}
+    assert logged["sampling/logprob_difference"] < 1e-3  # in float32 both are one policy
+    assert logged["sampling/kl"] == pytest.approx(0.0, abs=1e-6)
+    assert logged["sampling/max_ratio"] == pytest.approx(1.0, abs=1e-3)
     plain = trainer.advantages(batch["completion_ids"])
     assert torch.allclose(batch["advantages"], plain, atol=1e-3)
     # a sampler that thought each token half, or a tenth as likely
@@ -311,13 +314,21 @@ def test_an_end_at_once_is_learned_in_every_format(
     policy, model = trainer._sampler.policy, trainer.model
     end = policy.engine._ready()[0].text.tokenizer.eos_token_id
     episodes = [ended(process, policy, task, said, end) for task in ("one", "two") for said in ("", "b") * 2]
-    trainer._sampler.sample = lambda *_: episodes
+    give(trainer, episodes)
     batch = trainer._generate_and_score_completions(INPUTS)
     assert [one.row.completion_ids for one in trainer.scored[::2]] == [(end,)] * 4
     assert [one.row.step_of for one in trainer.scored[::2]] == [(0,)] * 4
+    # of a problem's four half pass; σ of all eight is √(8·¼ / 7), that of a problem, GRPO's, √(4·¼ / 3)
+    sigma = math.sqrt(1 / 3) if credit == "outcome" else math.sqrt(2 / 7)
+    a = 0.5 / (sigma + STABILISER)
+    first = batch["advantages"].view(8, -1)[:, 0]  # one a token, or one an episode
+    assert torch.allclose(first, torch.tensor([-a, a] * 4), atol=1e-4)
     prompts = [torch.tensor([trainer.scored[place].row.prompt_ids]) for place in (0, 4)]
     before = first_end(model, prompts, end)
-    trainer._compute_loss(model, batch).backward()
+    loss = trainer._compute_loss(model, batch)
+    # four ends alone at −a and four "b" with an end at a, a token: −(−4a + 8a) / 12
+    assert loss.item() == pytest.approx(-a / 3, abs=1e-4)
+    loss.backward()
     torch.optim.SGD(model.parameters(), lr=0.1).step()
     assert first_end(model, prompts, end) < before
 

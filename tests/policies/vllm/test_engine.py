@@ -3,13 +3,6 @@
 import importlib.util
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 
 import pytest
 
@@ -25,6 +18,7 @@ from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import GREEDY, ActionType, PolicyRequest, Problem, Sampling, State
 from tests.command_line import call
+from tests.policies.vllm.loopback import serving_vllm, stop
 
 pytestmark = [
     pytest.mark.vllm,
@@ -54,43 +48,10 @@ def policy():
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A server on loopback: its process and its policy's spec."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--model", str(model_path(MODEL)), "--served-model-name", MODEL]
-    command += ["--dtype", "float32", "--max-model-len", "2048", "--max-num-seqs", "16", "--enforce-eager"]
-    command += ["--logits-processors", "o1coder_gym.policies.vllm.draws:OwnDraws"]
-    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
-    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": cores}
+    flags = "--max-model-len", "2048", "--logits-processors", "o1coder_gym.policies.vllm.draws:OwnDraws"
     log = tmp_path_factory.mktemp("server") / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health", process, log)
-        yield process, f"openai:http://127.0.0.1:{port}/v1?tries=2&backoff_s=0.1&timeout_s=60#{MODEL}"
-    finally:
-        stop(process)
-
-
-def wait_for(url, process, log):
-    deadline = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail(f"the server did not start: {log.read_text()[-2000:]}")
-
-
-def stop(process):
-    """Kills the server and the processes that it started; they are a session of their own."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(30)
+    with serving_vllm(model_path(MODEL), MODEL, log, *flags) as (process, url):
+        yield process, f"openai:{url}?tries=2&backoff_s=0.1&timeout_s=60#{MODEL}"
 
 
 def ask(policy, state=ROOT, n=1, sampling=Sampling(max_tokens=32), seed=0):

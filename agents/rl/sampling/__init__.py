@@ -1,0 +1,1 @@
+"""Who samples the episodes of a training: transformers, vLLM in this process, or servers."""

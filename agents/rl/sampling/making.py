@@ -1,0 +1,57 @@
+"""From the string that names a sampler to the actor."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+
+from o1coder_gym.agents.rl.sampling.actors import Actor, Start
+from o1coder_gym.agents.rl.sampling.choice import ServerSettings, read_sampler
+from o1coder_gym.errors import MissingExtraError
+from o1coder_gym.policies import HFSettings, VLLMSettings
+
+
+def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
+    """Returns who samples.
+
+    Args:
+        sampler: What `choice.read_sampler` reads.
+        start: What the training starts from.
+        sleeps: Whether the device's memory is the trainer's alone between two batches.
+
+    Raises:
+        UsageError: When it cannot sample for this training.
+    """
+    # Each is imported where it is chosen: they need torch, vLLM or httpx.
+    chosen = read_sampler(sampler)
+    if isinstance(chosen.settings, HFSettings):
+        from o1coder_gym.agents.rl.sampling.hf import HFActor
+
+        settings = chosen.settings
+        if "max_rows" not in chosen.set:
+            settings = replace(settings, max_rows=start.rows)
+        return HFActor(start.model, start.tokenizer, start.step_format, settings)
+    if isinstance(chosen.settings, VLLMSettings):
+        from o1coder_gym.agents.rl.sampling.vllm import make_vllm_actor
+
+        return make_vllm_actor(start, chosen, sleeps=sleeps)
+    from o1coder_gym.agents.rl.sampling.servers import ServersActor
+
+    return ServersActor(chosen.urls, chosen.settings, start)
+
+
+def check_sampler(sampler: str) -> None:
+    """Finds out before a run folder is made whether a sampler is there.
+
+    Raises:
+        UsageError: When the spec makes no sense.
+        MissingExtraError: When a package is not installed.
+        PolicyError: When a server does not answer, or takes no weights.
+    """
+    chosen = read_sampler(sampler)
+    if isinstance(chosen.settings, VLLMSettings) and importlib.util.find_spec("vllm") is None:
+        raise MissingExtraError("vllm", "vllm")
+    if isinstance(chosen.settings, ServerSettings):
+        from o1coder_gym.agents.rl.sampling.servers import check_servers
+
+        check_servers(chosen.urls, chosen.settings)

@@ -1,0 +1,115 @@
+"""Samples with vLLM servers, which get the weights after each update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from o1coder_gym.agents.rl.episodes import Episode
+from o1coder_gym.agents.rl.sampling.actors import Draw, Start, tagged
+from o1coder_gym.agents.rl.sampling.choice import ServerSettings
+from o1coder_gym.agents.rl.sampling.server import WeightServer
+from o1coder_gym.agents.rl.sampling.transfers import AdapterTransfer, FileTransfer, NCCLTransfer, Transfer
+from o1coder_gym.errors import PolicyError, UsageError
+from o1coder_gym.policies import LanguageModelPolicy, OpenAIEngine
+from o1coder_gym.runs import ranks
+
+UNKNOWN = -(2**31)
+"""Version of weights that are not this run's."""
+
+
+class ServersActor:
+    """An `Actor` without weights of its own. Problems are spread over the servers, each with its prompts.
+
+    Attributes:
+        policy: Samples steps by the servers.
+    """
+
+    def __init__(self, urls: Sequence[str], settings: ServerSettings, start: Start) -> None:
+        """Finds the model on the servers; no weights are sent yet.
+
+        Args:
+            urls: Of the servers, each with ``/v1`` at its end.
+            settings: How they are spoken to, and how weights get there.
+            start: What the training starts from.
+
+        Raises:
+            UsageError: When they serve several models, or another one than adapters need.
+            PolicyError: When one does not answer.
+        """
+        servers = [WeightServer(url, settings.timeout_s) for url in urls]
+        self._transfer = _transfer(servers, settings, start)
+        self._engine = OpenAIEngine(urls, model_name(servers, settings), settings)
+        self._version = UNKNOWN
+        # All prompts of a batch: its rows are made of the tokens that were shown.
+        self.policy = LanguageModelPolicy(self._engine, start.step_format, remembered=None)
+
+    def refresh(self, learner: Any, version: int) -> None:
+        """Sends the weights of the policy in training; one rank does, the others wait for it."""
+        self._engine.ask_for(ranks.from_first(lambda: self._transfer.send(learner, version)))
+        self.policy.forget()
+        self._version = version
+
+    def sample(self, draw: Draw) -> list[Episode]:
+        """Samples a batch; of an unknown version, if a server had other weights at its end.
+
+        Raises:
+            PolicyError: When the servers do not tell what a training needs of tokens.
+        """
+        episodes = draw(self.policy)
+        drawn = (proposal for episode in episodes for proposal in episode.proposals)
+        if any(len(one.sampled_logprobs) != one.tokens for one in drawn):
+            raise PolicyError("the servers return no log-probabilities of the tokens that they sample")
+        # No server can have come by the right weights after it answered with wrong ones.
+        if not ranks.is_first() or self._transfer.arrived():
+            return tagged(episodes, self._version)
+        if ranks.count() > 1:
+            raise PolicyError("a server has lost the weights that it was sent; the run goes on with --resume")
+        return tagged(episodes, UNKNOWN)
+
+    def close(self) -> None:
+        """Takes back what the servers hold, and closes the connections."""
+        if ranks.is_first():
+            self._transfer.close()
+        self._engine.close()
+
+
+def check_servers(urls: Sequence[str], settings: ServerSettings) -> None:
+    """Asks each server for what a training will need of it.
+
+    Raises:
+        PolicyError: When one does not answer, or was started without what it needs.
+        UsageError: When they serve several models.
+    """
+    servers = [WeightServer(url, settings.timeout_s) for url in urls]
+    model_name(servers, settings)
+    for server in servers if settings.transfer != "adapters" else ():
+        server.which_weights()
+
+
+def model_name(servers: Sequence[WeightServer], settings: ServerSettings) -> str:
+    """Returns what the model is called on all servers.
+
+    Raises:
+        PolicyError: When one does not answer.
+        UsageError: When it is not told which of several is meant, or one serves no such model.
+    """
+    names = [set(server.models()) for server in servers]
+    common = set.intersection(*names)
+    if settings.model in common or (not settings.model and len(common) == 1):
+        return settings.model or common.pop()
+    listed = "; ".join(
+        f"{server.url} serves {', '.join(sorted(mine))}" for server, mine in zip(servers, names, strict=True)
+    )
+    raise UsageError(f"{listed}: name one that all have, openai:URL,…?model=NAME")
+
+
+def _transfer(servers: Sequence[WeightServer], settings: ServerSettings, start: Start) -> Transfer:
+    if settings.transfer == "adapters":
+        if not start.lora_rank:
+            raise UsageError("transfer=adapters: this training has no adapters; give --lora-rank")
+        return AdapterTransfer(servers, start.folder, start.model, settings.folder)
+    model = model_name(servers, settings)
+    if settings.transfer == "nccl":
+        return NCCLTransfer(servers, model, settings.timeout_s)
+    return FileTransfer(servers, model, settings.folder)

@@ -1,0 +1,88 @@
+"""The weights of a policy in training, as those who sample take them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from o1coder_gym.errors import PolicyError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MEMORY = Path("/dev/shm")
+"""A file system in memory."""
+
+
+def merged_weights(learner: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yields weights by their names in the model that training started from, LoRA adapters added.
+
+    One layer is in memory at a time; weights that are tied come once. Every process of a training must
+    consume it whole: parts of a sharded weight are gathered on the way.
+
+    Args:
+        learner: The model in training, plain or wrapped by PEFT.
+    """
+    # PEFT wraps layers: a weight is called …base_layer.weight there, and BA·α/r comes on top of it.
+    peft = hasattr(learner, "get_base_model")
+    source = learner.get_base_model() if peft else learner
+    added = {
+        f"{name}.weight": module.get_delta_weight
+        for name, module in source.named_modules()
+        if peft and hasattr(module, "get_delta_weight")
+    }
+    seen: set[int] = set()
+    for inner, value in source.state_dict().items():
+        if "lora_" in inner or value.data_ptr() in seen:
+            continue
+        seen.add(value.data_ptr())
+        name = inner.replace(".base_layer.", ".")
+        whole = value.full_tensor() if hasattr(value, "full_tensor") else value
+        yield name, whole + added[name]("default") if name in added else whole
+
+
+def write_weights(weights: Iterable[tuple[str, Tensor]], file: Path) -> None:
+    """Writes weights to a safetensors file.
+
+    Raises:
+        PolicyError: When there is no room for it.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    held = {name: value.detach().cpu().contiguous() for name, value in weights}
+    try:
+        save_file(held, file)
+    except (OSError, SafetensorError) as error:
+        raise PolicyError(f"the weights for the samplers cannot be written: {error}") from error
+
+
+def save_adapter(learner: Any, folder: Path) -> None:
+    """Writes the LoRA adapters of a model in training, a few MB.
+
+    Raises:
+        PolicyError: When there is no room for them.
+    """
+    try:
+        learner.save_pretrained(folder)
+    except OSError as error:
+        raise PolicyError(f"the adapters for the samplers cannot be written: {error}") from error
+
+
+@contextmanager
+def passing_folder(learner: Any, where: str = "") -> Iterator[Path]:
+    """Yields a folder that is gone afterwards.
+
+    Args:
+        learner: The model in training, for all of whose weights there has to be room.
+        where: Below which folder; "" takes memory where the system has such a file system, with room.
+    """
+    size = sum(weight.numel() * weight.element_size() for weight in learner.parameters())
+    fits = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * size
+    root = where or (str(MEMORY) if fits else None)
+    with tempfile.TemporaryDirectory(prefix="o1coder-weights-", dir=root) as folder:
+        yield Path(folder)
