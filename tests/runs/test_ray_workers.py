@@ -16,12 +16,16 @@ from o1coder_gym.errors import InfrastructureError, UnknownNameError, UsageError
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.ray_workers import Crew, Needs
 
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the ray extra")
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own
+
+def needs_ray(test: Any) -> Any:
+    """Marks a test that starts a cluster."""
+    there = importlib.util.find_spec("ray") is not None
+    skips = pytest.mark.skipif(not there, reason="needs the ray extra")
+    return pytest.mark.slow(skips(pytest.mark.filterwarnings("ignore")(test)))  # Ray's own warnings
 
 
 class FakeRay:
-    """What `Crew` uses of Ray, in this process: a process answers at once, or is lost where `lose` says so."""
+    """What `Crew` uses of Ray, in this process: processes answer at once, or are lost where `lose` says."""
 
     class exceptions:
         """The errors by their names in Ray."""
@@ -86,9 +90,8 @@ def test_the_last_piece_goes_to_a_process_that_had_nothing_left_to_do() -> None:
 
     def wait(references: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
         placed = [one for one in references if one[0] < 3]
-        last = max(
-            placed, key=lambda one: (one[1] is None, one[0])
-        )  # who is there before who works, 2 before 1
+        # who is there before who works, the second before the first
+        last = max(placed, key=lambda one: (one[1] is None, one[0]))
         order.append(last[0])
         return [last], [one for one in references if one is not last]
 
