@@ -49,11 +49,14 @@ TESTS: Mapping[str, tuple[str, ...]] = {
     "agents.rl.advantages": ("tests/agents/rl/test_advantages.py",),
 }
 """By module of `o1coder_gym`, the files that test it, with options of pytest."""
+_NUMPY = "numpy takes any number below 0 for the length that it works out"
 _MEMORY = "the size of a block bounds memory alone: the draws are the same in blocks of any size"
 EQUIVALENT: Mapping[str, str] = {
     "- block = max(1, 4000000 // len(numbers))": _MEMORY,
     "- block = max(1, 4000000 // len(sizes))": _MEMORY,
     "- steps = range(max(map(len, valid), default=0))": "where no episode is valid nothing is compared",
+    "area_under_curve: - return float(heights[0])": "where there is one budget, there is one height",
+    "area_under_curve: - found = np.array(list(points), dtype=float).reshape(-1, 2)": _NUMPY,
     "_deviation: - return 0.0": "a single value is its own mean: it differs by 0, whatever it is divided by",
 }
 """By the line that is changed, as it is printed, or that with the function before it: why no test can find a
