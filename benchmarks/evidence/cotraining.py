@@ -129,21 +129,22 @@ def cotrain(settings: CotrainingSettings) -> None:
     train = load_rows(settings.problems, split="train").rows[: settings.train]
     test = load_rows(settings.problems, split="test").rows[: settings.held_out]
     generator = _first_generator(settings)
-    taught = [play(row, settings.model, generator, settings) for row in train]
+    taught = [play(row, sampled(row, settings.model, settings), generator, settings) for row in train]
     policy = _taught_policy(settings, taught)
     better = _taught_generator(settings, generator, taught)
     _keep_hard_tests(out / "hard.jsonl", taught)
-    before = [play(row, settings.model, generator, settings) for row in test]
-    after = [play(row, policy, better, settings) for row in test]
+    old = [sampled(row, settings.model, settings) for row in test]
+    new = [sampled(row, policy, settings) for row in test]
+    before = [play(row, states, generator, settings) for row, states in zip(test, old, strict=True)]
+    after = [play(row, states, better, settings) for row, states in zip(test, new, strict=True)]
     # The new generator on the old programs: rewards on other programs would not be comparable.
-    against_same = [play(row, settings.model, better, settings) for row in test]
+    against_same = [play(row, states, better, settings) for row, states in zip(test, old, strict=True)]
     print(_table(before, after, against_same))
 
 
-def play(row: ProblemRow, policy: str, generator: str, settings: CotrainingSettings) -> Played:
-    """Samples programs, drafts tests and attacks."""
+def play(row: ProblemRow, states: tuple[State, ...], generator: str, settings: CotrainingSettings) -> Played:
+    """Drafts tests and attacks samples with them."""
     problem, judge = row.problem, default_judge()
-    states = _sampled(row, policy, settings)
     tests = (*problem.public_tests, *row.tests)
     public = len(problem.public_tests)
     distinct = list(dict.fromkeys(states))
@@ -177,7 +178,7 @@ def play(row: ProblemRow, policy: str, generator: str, settings: CotrainingSetti
     return Played(row, states, right, ends, drafts, found, tuple(ruled))
 
 
-def _sampled(row: ProblemRow, policy: str, settings: CotrainingSettings) -> tuple[State, ...]:
+def sampled(row: ProblemRow, policy: str, settings: CotrainingSettings) -> tuple[State, ...]:
     """Returns the samples of a policy that end in a program."""
     form = load_format(settings.format)
     recorder = Recorder()
@@ -224,11 +225,13 @@ def _first_generator(settings: CotrainingSettings) -> str:
 
 
 def _taught_policy(settings: CotrainingSettings, taught: Sequence[Played]) -> str:
-    """Trains the policy on programs that survive over programs that fall."""
+    """Trains the policy on programs that survive over programs that fall; without a pair it stays."""
     from o1coder_gym.agents.rl.dpo import train_dpo
 
     pairs = [pair for one in taught for pair in _pairs(one)]
     print(f"{len(pairs)} pairs of {len({pair.state.problem_id for pair in pairs})} problems for the policy")
+    if not pairs:
+        return settings.model
     problems = tuple(one.row.problem for one in taught)
     data = ProcessData(
         settings.format, problems, (), (), tuple(pairs), LabelRule(), PairRule(), 0.0, {"attack": {}}, {}
@@ -246,9 +249,11 @@ def _pairs(one: Played) -> list[PairRow]:
 
 
 def _taught_generator(settings: CotrainingSettings, generator: str, taught: Sequence[Played]) -> str:
-    """Trains the generator on drafts of more reward over drafts of less."""
+    """Trains the generator on drafts of more reward over drafts of less; without a pair it stays."""
     rows = [row for one in taught if (row := _preferred(one)) is not None]
     print(f"{len(rows)} pairs for the generator")
+    if not rows:
+        return generator
     folder = settings.out / "generator" / "pairs"
     dataset = Dataset(dpo=rows, rejected="fewer of the policy's programs fall")
     write_dataset(folder, dataset, [settings.problems])
