@@ -199,6 +199,6 @@ class _Teller:
 
 def _served(query: Query, answer: Answer) -> bool:
     """Whether an answer has anything for the agent."""
-    if isinstance(answer, Transition):
+    if isinstance(answer, Transition) and isinstance(query, Advance):
         return answer.state is not query.state
     return bool(answer.results if isinstance(answer, Executed) else answer)

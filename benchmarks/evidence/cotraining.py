@@ -17,6 +17,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -159,17 +160,14 @@ def play(row: ProblemRow, states: tuple[State, ...], generator: str, settings: C
         return Played(row, states, right, ends, drafts, None, ())
     codes = [one.code or "" for one in ends]
     count = [one.code for one in states]
-    written = written_inputs(problem, drafts)
-
-    def batches() -> Any:
-        yield written
-        yield from by_mutation(problem, codes, settings.seed)
-
+    batches = chain(
+        filter(None, [written_inputs(problem, drafts)]), by_mutation(problem, codes, settings.seed)
+    )
     found = attacked(
         judge,
         problem,
         codes,
-        batches(),
+        batches,
         same=same_of(problem),
         weights=[float(count.count(code)) for code in codes],
         executions=_RUNS * len(codes),

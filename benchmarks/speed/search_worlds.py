@@ -118,6 +118,7 @@ class RandomTree:
             )
         if isinstance(query, Advance):
             return self._advance(query.state, query.action)
+        assert isinstance(query, Score), f"{query} has no answer in this world"
         return self.true_value(query.state)
 
     def _advance(self, state: State, action: str) -> Transition:
