@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.queries import Advance, Answer, Propose, Query, Search
+from o1coder_gym.queries import Advance, Answer, Propose, Query, Score, Search
 from o1coder_gym.runs.seeds import derive_seed
 from o1coder_gym.types import (
     ActionType,
