@@ -87,7 +87,7 @@ class SelectionSettings(ProblemsToAttack):
 
     Attributes:
         programs: JSON lines with task_id and code, in the order of sampling; without it: synthetic samples.
-        sizes: Samples per problem.
+        sizes: Samples per problem; a problem of fewer programs has all of them.
         executions: Runs of a program on an input, per problem and size, for the adversary.
         first_test: Shows selectors the first public test alone.
         scorer: Process reward model, beside the others and combined with them.
@@ -143,11 +143,13 @@ def choose(settings: SelectionSettings) -> None:
         states = stored.get(task_id) or [
             _state(task_id, code) for code in synthetic(row, max(settings.sizes), settings.seed)
         ]
-        sizes = [size for size in settings.sizes if len(states) >= size] or [len(states)]
-        drawn = states[: max(sizes)]
+        drawn = states[: max(settings.sizes)]
         scores = scorer.score([(row.problem, state) for state in drawn]) if scorer else None
-        # One row a size, written together: a run that was killed in between would leave sizes out.
-        folder.append(ROWS, *(_chosen(judge, row, drawn[:n], scores and scores[:n], settings) for n in sizes))
+        found = [
+            _chosen(judge, row, drawn[:n], scores and scores[:n], settings) | {"n": n} for n in settings.sizes
+        ]
+        # Written together: a run that was killed in between would leave sizes out.
+        folder.append(ROWS, *found)
     print(_selection_table(list(folder.rows(ROWS)), "stored" if settings.programs else "synthetic"))
 
 
@@ -185,7 +187,7 @@ def _chosen(
         tuple(merged.codes[place] for place in best), tuple(merged.members[place] for place in best)
     )
     solved = [right[place] for place in best]
-    found: dict[str, Any] = {"task_id": problem.task_id, "n": len(states), "distinct": len(best)}
+    found: dict[str, Any] = {"task_id": problem.task_id, "distinct": len(best)}
     found["blind"] = _mean(right, merged.weights)
     found["oracle"] = float(any(right))
     found["public"] = _mean(solved, kept.weights)
