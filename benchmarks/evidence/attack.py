@@ -11,6 +11,7 @@ Limits of a problem are those of the judge, 2 s a test, also on the plus sets, w
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import time
@@ -109,9 +110,11 @@ class SpeedSettings(Checked):
 
     Attributes:
         programs: Programs that are attacked.
+        executions: Runs of a program on an input, of each of three attacks.
     """
 
     programs: AtLeastOne = 24
+    executions: AtLeastOne = 20_000
 
 
 def synthetic(row: ProblemRow, n: int, seed: int) -> list[str]:
@@ -242,26 +245,37 @@ def _agreement(
 
 
 def speed(settings: SpeedSettings) -> None:
-    """Time the attack on small programs: runs of a program on an input per second."""
+    """Time the attack on small programs: runs of a program on an input, per second and per CPU second."""
     row = load_rows("starter")[0]
     found = [one.code for one in mutants(row.reference or "", entry_point=row.problem.entry_point)]
     found = found[: settings.programs]
-    with Judge() as judge:
+    runs = wall = 0.0
+    before = _cpu()
+    with Judge(2) as judge:
         attacked(judge, row.problem, found[:2], by_mutation(row.problem, found, 0), same=same_of(row.problem))
         for seed in range(3):
-            started, cpu = time.perf_counter(), time.process_time()
+            started = time.perf_counter()
             made = attacked(
                 judge,
                 row.problem,
                 found,
                 by_mutation(row.problem, found, seed),
                 same=same_of(row.problem),
-                executions=20_000,
+                executions=settings.executions,
                 patience=1 << 20,
             )
-            wall = time.perf_counter() - started
-            print(f"{made.executions / wall:8.0f} runs/s  ({made.executions} in {wall:.2f} s,", end=" ")
-            print(f"{time.process_time() - cpu:.2f} s of CPU here, {judge.workers} workers)")
+            wall += time.perf_counter() - started
+            runs += made.executions
+    # After the judge has ended, for its processes count once they were waited for; their start counts too.
+    cpu = _cpu() - before
+    print(
+        f"{runs:.0f} runs in {wall:.1f} s: {runs / wall:.0f} a second; {runs / cpu:.0f} a second of CPU time"
+    )
+
+
+def _cpu() -> float:
+    """Returns the CPU seconds of this process and of its ended children."""
+    return sum(os.times()[:4])
 
 
 def _pairs_table(rows: Sequence[Mapping[str, Any]], settings: PairsSettings) -> str:
