@@ -14,7 +14,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 from o1coder_gym.agents.rl.advantages import step_advantages
@@ -229,7 +229,8 @@ class StepGRPOTrainer(GRPOTrainer):
     def _note_mismatch(self, likely: torch.Tensor, batch: dict[str, Any]) -> None:
         """Logs how far the sampler of a batch is from the policy in training."""
         for name, value in mismatch(*self._sides(likely, batch)).items():
-            logged, parts = self._metrics["train"][name], self.accelerator.gather(value)
+            logged = self._metrics["train"][name]
+            parts = cast(torch.Tensor, self.accelerator.gather(value))  # [ranks]
             # TRL logs the mean of what is here, once an optimizer step.
             logged[:] = [*logged, parts.mean().item()] if name == KL else [max([*logged, parts.max().item()])]
 

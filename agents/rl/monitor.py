@@ -81,7 +81,7 @@ class Monitor:
         found = metrics([one.episode for one in scored])
         self._require_code(scored)
         log = {f"episodes/{name}": value for name, value in found.items()}
-        log |= self._reward_terms(scored, t) | further
+        log |= {**self._reward_terms(scored, t), **further}
         log[_WITHOUT_CODE] = float(self._without_code)
         log["monitor/divergence"] = self._divergence(found["process"], found["pass_rate"], t)
         # t counts optimizer steps; a batch takes `iterations` of them.

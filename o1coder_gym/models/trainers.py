@@ -237,19 +237,21 @@ class WeighedByPair:
 
     _per_pass: float | None = None
 
-    def get_batch_samples(self: Any, *given: Any) -> Any:
+    def get_batch_samples(self: Any, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
         """Returns the forward passes of an optimizer step; counts their pairs, of all ranks."""
-        batches, items = super().get_batch_samples(*given)  # pyright: ignore[reportAttributeAccessIssue]
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)  # pyright: ignore
         pairs = sum(int(better_and_worse(batch).sum()) for batch in batches)
         self._per_pass = sum(ranks.gathered(pairs)) / (max(1, len(batches)) * ranks.count())
         return batches, items
 
-    def compute_loss(self: Any, model: Any, inputs: Any, return_outputs: bool = False, **named: Any) -> Any:
+    def compute_loss(
+        self: Any, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """Returns the loss of a forward pass: its pairs' sum, in units of the mean number of pairs a pass."""
         real = better_and_worse(inputs)
         idle = len(real) - int(real.sum())
         per_pass = (model.training and self._per_pass) or len(real) * self._share
-        found = super().compute_loss(model, inputs, return_outputs, **named)  # pyright: ignore
+        found = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # pyright: ignore
         loss = found[0] if return_outputs else found
         weighed = loss * (len(real) / per_pass) - idle * math.log(2) / per_pass
         return (weighed, found[1]) if return_outputs else weighed

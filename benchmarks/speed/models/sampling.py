@@ -59,7 +59,7 @@ def ours(options: argparse.Namespace, sampler: str) -> Row:
     from o1coder_gym.agents.rl.grpo import train_policy
     from o1coder_gym.agents.rl.settings import RLSettings
 
-    chosen = {"sampler": sampler} if sampler != "earlier" else {}
+    chosen: dict[str, Any] = {"sampler": sampler} if sampler != "earlier" else {}
     settings = RLSettings(
         credit="outcome",
         updates=options.updates + 1,
@@ -139,9 +139,6 @@ def trl(options: argparse.Namespace) -> Row:
 
 def raw(options: argparse.Namespace, sampler: str) -> Row:
     """Measures sampling beside the engine alone."""
-    import torch
-    from accelerate import PartialState
-
     from o1coder_gym.agents.rl.episodes import sample_episodes
     from o1coder_gym.agents.rl.sampling.actors import Start
     from o1coder_gym.agents.rl.sampling.making import make_actor
@@ -158,8 +155,7 @@ def raw(options: argparse.Namespace, sampler: str) -> Row:
     folder, batch = str(model_path(options.model)), options.problems * options.episodes
     model, tokenizer = load_weights(Path(folder), options.dtype)
     process = _process(options, NoJudge())
-    state = PartialState(cpu=not torch.cuda.is_available())
-    start = Start(folder, model, tokenizer, process.format, options.dtype, 0, batch, state)
+    start = Start(folder, model, tokenizer, process.format, options.dtype, 0, batch)
     actor = make_actor(sampler, start)
     actor.refresh(model, 0)
     engine: Any = actor.policy.engine

@@ -82,7 +82,7 @@ class FilledOrder:
         self._order.set_epoch(epoch)
 
 
-def filled(rows: Sequence[Mapping[str, Any]], at_once: int) -> list[Mapping[str, Any]]:
+def filled(rows: Sequence[dict[str, Any]], at_once: int) -> list[dict[str, Any]]:
     """Returns rows of tokens and as many idle ones as make the forward passes of all ranks equal in number.
 
     Args:

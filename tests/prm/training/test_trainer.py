@@ -345,7 +345,7 @@ def test_shared_prefixes_have_the_losses_and_gradients_of_rows_alone(
             if not shared:
                 patched.setattr(trainer_module, "share_prefixes", lambda _: False)
             parts = [Examples(rows, 0), Examples([], 0)]
-            trainer = step_trainer(loaded, tokenizer, parts, objective, tmp_path / str(shared), settings)
+            trainer: Any = step_trainer(loaded, tokenizer, parts, objective, tmp_path / str(shared), settings)
         tokens: list[int] = []
         embedding = trainer.model.base_model.get_input_embeddings()
         embedding.register_forward_pre_hook(lambda _, given, seen=tokens: seen.append(given[0].numel()))
