@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import UsageError
+from o1coder_gym.metrics import Estimate
 from o1coder_gym.reporting.comparison import (
     NOTHING_SHOWN,
     TOO_FEW,
@@ -26,7 +27,6 @@ from o1coder_gym.reporting.results import (
 )
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.statistics import Estimate
 from o1coder_gym.types import Outcome, Usage
 
 
