@@ -1,5 +1,6 @@
 """Imports by earlier names work, and say what to write instead."""
 
+import ast
 import importlib
 import subprocess
 import sys
@@ -47,6 +48,14 @@ def test_programs_written_for_earlier_versions_run(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+@pytest.mark.parametrize("folder", ["o1coder_gym", "agents", "envs", "tests", "benchmarks"])
+def test_this_project_imports_by_names_of_today(folder: str) -> None:
+    earlier = {f"o1coder_gym.{name}" for name in MOVED}
+    for path in (Path(__file__).parents[2] / folder).rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text()))
+        assert earlier.isdisjoint(node.module for node in nodes if isinstance(node, ast.ImportFrom)), path
 
 
 def test_an_unknown_name_stays_unknown() -> None:

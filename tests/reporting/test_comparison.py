@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.metrics.estimates import Estimate
+from o1coder_gym.metrics import Estimate
 from o1coder_gym.reporting.comparison import (
     NOTHING_SHOWN,
     TOO_FEW,
