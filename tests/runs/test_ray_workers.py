@@ -155,6 +155,7 @@ def machines() -> Iterator[TwoMachines]:
         # Its token and its sessions, elsewhere than at home and in a folder of all users; short, for sockets.
         patch.setenv("HOME", folder)
         patch.setenv("RAY_TMPDIR", folder)
+        patch.setenv("RAY_worker_niceness", "0")  # else a busy machine leaves them nothing
         try:
             machines = TwoMachines()
         except Exception as error:
