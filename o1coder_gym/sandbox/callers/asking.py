@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future
 from itertools import islice
 from queue import SimpleQueue
@@ -83,7 +83,7 @@ class AskedJudge:
         *,
         stop_at_failure: bool = False,
         room: int | None = None,
-    ) -> Iterator[tuple[int, Verdict]]:
+    ) -> Generator[tuple[int, Verdict], None, None]:
         """Yields verdicts as they come, each with the place of its program: a slow one holds up no other.
 
         Args:
