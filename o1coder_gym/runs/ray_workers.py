@@ -9,6 +9,7 @@ for that again, and a cluster of fixed size may never have any.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -64,7 +65,7 @@ def connected(address: str, cpus: int | None = None) -> Iterator[Any]:
     if started:
         where = {"address": address} if address else {"num_cpus": cpus, "include_dashboard": False}
         try:
-            cluster.init(log_to_driver=False, **where)
+            cluster.init(log_to_driver=False, logging_level=logging.WARNING, **where)
         except ConnectionError as error:
             raise UsageError(f"executor ray: no cluster at {address}; ray start --head begins one") from error
     try:

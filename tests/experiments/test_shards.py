@@ -64,6 +64,7 @@ def folder_of_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # short, for sockets lie in it
         monkeypatch.setenv("HOME", folder)
         monkeypatch.setenv("RAY_TMPDIR", folder)
+        monkeypatch.setenv("RAY_worker_niceness", "0")  # else a busy machine leaves them nothing
         yield
 
 
