@@ -13,7 +13,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(shell nproc) --maxprocesses 8 --dist lo
 QUICK := tests/agents/driver tests/agents/search tests/problems tests/process_data tests/reporting tests/runs \
   tests/sandbox/values tests/settings tests/steps tests/tcg/inputs tests/tcg/reading
 
-.PHONY: demo test test-quick test-all lint type docs bench selfplay vllm adapters clean
+.PHONY: demo test test-quick test-all coverage lint type docs docs-versions bench selfplay vllm adapters clean
 .DELETE_ON_ERROR:
 
 demo: $(if $(wildcard $(READY)),$(READY),$(MODELS))
@@ -31,6 +31,11 @@ test-all: $(READY)
 	$(BIN)/python benchmarks/speed/judge/stability.py
 	$(MAKE) adapters
 
+# The suite with every line and branch counted; what the tests reach is printed, and too little of it fails.
+coverage: $(READY)
+	$(PYTEST) --cov --cov-report=json:build/coverage.json
+	$(BIN)/python .ci/coverage.py build/coverage.json
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,6 +47,10 @@ docs: $(READY)
 	$(BIN)/codespell --dictionary - --dictionary docs/spelling.txt docs/*.md README.md CONTRIBUTING.md
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 	@echo build/docs/index.html
+
+# The pages of every released version, with a menu.
+docs-versions: $(READY)
+	$(BIN)/python docs/versions.py --out build/versions
 
 bench: $(READY)
 	$(BIN)/python benchmarks/speed/judge_speed.py

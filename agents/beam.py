@@ -14,9 +14,9 @@ from typing import TypeAlias
 from o1coder_gym.agents.search.expansion import reach
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted, UsageError
-from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.queries import Part, Search, score
 from o1coder_gym.runs.context import ALONE, SearchContext
+from o1coder_gym.specs.parameters import AtLeastOne, Share
 from o1coder_gym.types import Problem, Sampling, State
 
 Rank: TypeAlias = Callable[[Sequence[Node]], Part[list[float]]]

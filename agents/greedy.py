@@ -12,9 +12,9 @@ from o1coder_gym.agents.beam import Rank, beam, by_likelihood
 from o1coder_gym.agents.search.rollouts import Rollout, follow
 from o1coder_gym.agents.search.tree import Node
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.parameters import AtLeastOne, Share
 from o1coder_gym.queries import Part, Search
 from o1coder_gym.runs.context import ALONE, SearchContext
+from o1coder_gym.specs.parameters import AtLeastOne, Share
 from o1coder_gym.types import GREEDY, Problem, Sampling, SearchResult, State
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from o1coder_gym import registry
 from o1coder_gym.agents.beam import by_likelihood, by_scorer
 from o1coder_gym.agents.choosing import choosing, choosing_by_scorer
 from o1coder_gym.agents.choosing.adversary import ATTACKERS, against
@@ -27,10 +26,10 @@ from o1coder_gym.agents.search.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.search.selection import puct as select_by_puct
 from o1coder_gym.agents.search.selection import uct, uct_virtual_loss
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.importing.own_code import is_place
-from o1coder_gym.parameters import Hints, Range
 from o1coder_gym.queries import Agent, Search
-from o1coder_gym.specs import Spec, parse
+from o1coder_gym.specs import Spec, parse, registry
+from o1coder_gym.specs.own_code import is_place
+from o1coder_gym.specs.parameters import Hints, Range
 from o1coder_gym.tcg.adversary.inputs import Attacker
 from o1coder_gym.tcg.checking.selection import SCORES, Score
 from o1coder_gym.types import Problem, State

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 FLOORS = (
-    {"types", "errors", "specs", "parameters", "settings", "registry", "importing", "data"},
-    {"protocols", "queries", "rewards", "metrics", "statistics", "significance"},
+    {"types", "errors", "specs", "settings", "importing", "data"},
+    {"protocols", "queries", "rewards", "metrics"},
     {"runs", "steps", "sandbox"},
     {"problems", "models"},
     {"policies", "process_data"},
@@ -48,10 +48,10 @@ def modules(root: Path) -> dict[str, Path]:
 def imported(path: Path, known: Mapping[str, Path]) -> Iterator[str]:
     """Yields the modules that a file imports: of `from a import b` a.b if that is one, else a."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("o1coder_gym."):
-            module = str(node.module).removeprefix("o1coder_gym.")
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("o1coder_gym."):
+            module = str(node.module).removeprefix("o1coder_gym").removeprefix(".")
             for alias in node.names:
-                full = f"{module}.{alias.name}"
+                full = f"{module}.{alias.name}".removeprefix(".")
                 package = module in known and known[module].name == "__init__.py"
                 yield (
                     full if full in known and not (package and _shows(known[module], alias.name)) else module

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from typing import Any
 
@@ -34,6 +36,13 @@ napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = "o1coder-gym"
+if "O1CODER_DOC_VERSIONS" in os.environ:  # docs/versions.py builds several
+    html_context = {"versions": json.loads(os.environ["O1CODER_DOC_VERSIONS"])}
+    templates_path = ["templates"]
+    above = ("brand", "search", "scroll-start", "navigation")
+    below = ("scroll-end", "variant-selector")
+    above, below = ([f"sidebar/{part}.html" for part in parts] for parts in (above, below))
+    html_sidebars = {"**": [*above, "versions.html", *below]}
 
 
 def plain_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

@@ -6,7 +6,9 @@ B is the batch: the pairs (state, action) of one call.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from o1coder_gym.envs import feedback
@@ -100,6 +102,13 @@ class ReasoningModel:
         }
         self._verdicts: dict[tuple[str, str], tuple[Verdict, str]] = {}
         self._process: dict[State, tuple[float, ...]] = {}
+        self._away: dict[tuple[str, str], Future[tuple[Verdict, str]]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def parallel(self) -> int:
+        """Calls of `advance` that may usefully be in progress at the same time: what its judge merges."""
+        return int(getattr(self._judge, "parallel", 1))
 
     def forget_scores(self) -> None:
         """Clears cached scores and the scorer's own cache, on which later scores depend by rounding."""
@@ -142,7 +151,8 @@ class ReasoningModel:
         """
         states = [self._append(state, action) for state, action in pairs]
         verdicts = self._judged(states)
-        process = self._scored(states)
+        with self._lock:  # scorers are for one thread
+            process = self._scored(states)
         return [
             self._transition(state, action, judged, rewards)
             for state, (_, action), judged, rewards in zip(states, pairs, verdicts, process, strict=True)
@@ -183,7 +193,9 @@ class ReasoningModel:
         Returns:
             B rewards, in order; that of an empty chain is the reward of no evidence.
         """
-        return [self._reward(Evidence(process, None, truncated=True)) for process in self._scored(states)]
+        with self._lock:
+            scored = self._scored(states)
+        return [self._reward(Evidence(process, None, truncated=True)) for process in scored]
 
     def first_reward_terms(self) -> dict[str, float]:
         """Returns the reward terms of an episode in which nothing has been done yet."""
@@ -219,7 +231,10 @@ class ReasoningModel:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_verdicts": {}, "_process": {}}
+        return {**self.__dict__, "_verdicts": {}, "_process": {}, "_away": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     def _append(self, state: State, action: str) -> State:
         if state.code is not None or len(state.steps) >= self.max_steps:
@@ -232,19 +247,38 @@ class ReasoningModel:
         """Returns verdict and feedback of each state that committed code; new programs in one batch."""
         keys = [(state.problem_id, code) if (code := state.code) is not None else None for state in states]
         # Each distinct program once, whatever rollouts came to it: judging is what a step costs.
-        new = [key for key in dict.fromkeys(keys) if key is not None and key not in self._verdicts]
-        fresh: dict[tuple[str, str], tuple[Verdict, str]] = {}
+        wanted = [key for key in dict.fromkeys(keys) if key is not None]
+        with self._lock:
+            # Kept here at once: a batch larger than the cache, or another thread, evicts what is in it.
+            found = {key: self._verdicts[key] for key in wanted if key in self._verdicts}
+            others = {key: self._away[key] for key in wanted if key in self._away}
+            new = [key for key in wanted if key not in found and key not in others]
+            self._away.update((key, Future()) for key in new)
         if new:
-            verdicts = self._judge.evaluate([self._submission(*key) for key in new])
-            for key, verdict in zip(new, verdicts, strict=True):
-                fresh[key] = verdict, feedback.describe(self._problems[key[0]], verdict)
-        # Read before the cache is written: a batch larger than the cache would evict its own verdicts.
-        answers = [None if key is None else fresh.get(key) or self._verdicts[key] for key in keys]
-        for key, judged in fresh.items():
-            # A failure of the judge may pass: the next call tries again.
-            if judged[0].outcome is not Outcome.INFRASTRUCTURE:
-                _remember(self._verdicts, key, judged)
-        return answers
+            found |= self._judged_now(new)
+        # After the own ones: two threads that wait for each other first would deadlock.
+        found |= {key: future.result() for key, future in others.items()}
+        return [None if key is None else found[key] for key in keys]
+
+    def _judged_now(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[Verdict, str]]:
+        """Judges programs, for this thread and for those that wait for the same."""
+        try:
+            verdicts = self._judge.evaluate([self._submission(*key) for key in keys])
+            told = {
+                key: (verdict, feedback.describe(self._problems[key[0]], verdict))
+                for key, verdict in zip(keys, verdicts, strict=True)
+            }
+        except BaseException as error:
+            for key in keys:
+                self._away.pop(key).set_exception(error)
+            raise
+        with self._lock:
+            for key, judged in told.items():
+                # A failure of the judge may pass: the next call tries again.
+                if judged[0].outcome is not Outcome.INFRASTRUCTURE:
+                    _remember(self._verdicts, key, judged)
+                self._away.pop(key).set_result(judged)
+        return told
 
     def _submission(self, task_id: str, code: str) -> Submission:
         return submission(self._problems[task_id], code, self._tests[task_id], self._limits)

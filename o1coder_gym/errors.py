@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class O1CoderError(Exception):
     """Root of the project's errors; the command line prints its message and exits with 1."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the message: Python would call a subclass with it that has parameters of its own."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[O1CoderError], arguments: tuple[Any, ...], state: Mapping[str, Any]) -> O1CoderError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(O1CoderError):
@@ -37,6 +48,15 @@ class MissingExtraError(O1CoderError):
     def __init__(self, package: str, extra: str) -> None:
         """Args: the import that failed, the extra of this project that brings it."""
         super().__init__(f"{package} is not installed; run: pip install 'o1coder-gym[{extra}]'")
+
+
+def require(extra: str, *packages: str) -> None:
+    """Raises `MissingExtraError` for the first package of an extra that is not installed, importing none."""
+    from importlib.util import find_spec
+
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, extra)
 
 
 class ProblemFileError(O1CoderError):

@@ -24,11 +24,10 @@ from functools import partial
 from types import MappingProxyType
 from typing import TypeAlias
 
-from o1coder_gym import registry
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.importing.own_code import is_place, load_object
-from o1coder_gym.parameters import AtLeastOne, Share
-from o1coder_gym.specs import Spec, parse
+from o1coder_gym.specs import Spec, parse, registry
+from o1coder_gym.specs.own_code import is_place, load_object
+from o1coder_gym.specs.parameters import AtLeastOne, Share
 from o1coder_gym.types import Outcome, Transition, Verdict
 
 __path__: list[str] = []  # Python looks for `rewards.trl` in what has a path only; see importing/moved.py

@@ -15,7 +15,7 @@ BORROWED = {
     "transformers.PreTrainedModel.set_attn_implementation": "attention (policies/hf/causal_model.py)",
     "transformers.LlamaConfig._attn_implementation": "attention, and masks in RL (agents/rl/grpo.py)",
     "transformers.LlamaConfig.get_text_config": "sizes of models (policies/hf)",
-    "trl.trainer.utils._use_triton": "speed of trainings on a CPU (models/projection.py)",
+    "trl.trainer.utils._use_triton": "speed of trainings on a CPU (models/batches/projection.py)",
     "trl.kernels.chunked_logprob._forward_tile": "the same",
     "trl.kernels.chunked_logprob._backward_tile": "the same",
     "trl.GRPOTrainer._generate_and_score_completions": "advantages of steps (agents/rl/grpo.py)",

@@ -70,6 +70,12 @@ class _Store(Generic[Q, A]):
             self.hits += len(keys)
         return [found[key] for key in keys]
 
+    def unknown(self, questions: Sequence[Q]) -> list[Q]:
+        """Returns the distinct questions that have no answer yet, in order."""
+        asked = {content_hash(self._describe(question), 16): question for question in questions}
+        with self._lock:
+            return [question for key, question in asked.items() if key not in self._answers]
+
     def _divide(self, asked: dict[str, Q]) -> tuple[dict[str, A], dict[str, Q], dict[str, Future[A]]]:
         """Returns known answers, questions for this thread, and futures of those other threads compute."""
         with self._lock:
@@ -110,6 +116,7 @@ class CachedPolicy:
     """A policy that answers an equal request (problem, state, n, sampling, seed) from its cache.
 
     Attributes:
+        policy: The policy inside.
         parallel: That of the policy inside.
         batch_tokens: Likewise.
     """
@@ -121,7 +128,7 @@ class CachedPolicy:
             policy: Answers new requests.
             folder: Stores the answers; open it with a config that names the policy.
         """
-        self._policy = policy
+        self.policy = policy
         self.parallel: int = getattr(policy, "parallel", 1)
         self.batch_tokens: int | None = getattr(policy, "batch_tokens", None)
         self._store: _Store[PolicyRequest, tuple[Proposal, ...]] = _Store(
@@ -135,7 +142,7 @@ class CachedPolicy:
 
     def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
         """Samples actions, or returns what was sampled for an equal request."""
-        return self._store.ask(requests, self._policy.propose, lambda answer: True)
+        return self._store.ask(requests, self.policy.propose, lambda answer: True)
 
 
 class CachedScorer:
@@ -160,9 +167,20 @@ class CachedScorer:
 
     def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
         """Scores states, or returns what equal ones got."""
-        return self._store.ask(
-            items, self._scorer.score, lambda score: isinstance(score, int | float) and 0 <= score <= 1
-        )
+        return self._store.ask(items, self._scorer.score, _is_score)
+
+    def unknown(self, items: Sequence[tuple[Problem, State]]) -> list[tuple[Problem, State]]:
+        """Returns the distinct states that have no score yet, in order."""
+        return self._store.unknown(items)
+
+    def keep(self, items: Sequence[tuple[Problem, State]], scores: Sequence[float]) -> None:
+        """Stores what states were scored elsewhere."""
+        known = dict(zip(items, scores, strict=True))
+        self._store.ask(items, lambda asked: [known[item] for item in asked], _is_score)
+
+
+def _is_score(score: object) -> bool:
+    return isinstance(score, int | float) and 0 <= score <= 1
 
 
 def _describe_state(item: tuple[Problem, State]) -> Any:

@@ -60,7 +60,8 @@ class Driver:
         """Sets the driver up; nothing runs yet.
 
         Args:
-            model: Takes steps and judges code; called from one thread.
+            model: Takes steps and judges code; called from one thread, or as often at a time as its attribute
+                `parallel` says, then with one step a call.
             policy: Proposes steps; called from one thread, or from `concurrency` threads.
             scorer: Scores states; needed only by agents that ask for scores; called from one thread.
             seed: Seed of the run.

@@ -49,6 +49,11 @@ class Recording:
         return tuple(proposal for drawn in self.samples.values() for proposal in drawn)
 
     @property
+    def sampling(self) -> Sampling:
+        """How samples were drawn, at the first place that is not greedy; the default where there was none."""
+        return next((drawn for _, drawn in self.samples if drawn.temperature), Sampling())
+
+    @property
     def cut(self) -> list[tuple[State, Proposal]]:
         """The samples that the budget cut, and where they were drawn."""
         return [

@@ -76,9 +76,16 @@ class Parts:
         score = self.scorer.score if self.scorer is not None else _no_scorer
         return (
             policy_lane(self.policy, done, self.concurrency, self.batch_tokens, self.timeout_s),
-            Lane("model", partial(_advance_or_execute, self.model), done, timeout_s=self.timeout_s),
+            self._model_lane(done),
             Lane("scorer", score, done, timeout_s=self.timeout_s),
         )
+
+    def _model_lane(self, done: SimpleQueue[Batch | None]) -> Lane:
+        """Returns the lane of the model; where its calls may overlap, a slow program holds up no other."""
+        threads = int(getattr(self.model, "parallel", 1))
+        serve = partial(_advance_or_execute, self.model)
+        size = None if threads == 1 else 1
+        return Lane("model", serve, done, threads=threads, batch_size=size, timeout_s=self.timeout_s)
 
 
 def policy_lane(

@@ -27,13 +27,13 @@ from o1coder_gym.errors import (
     UnknownNameError,
     UsageError,
 )
+from o1coder_gym.metrics.estimates import estimate_share
 from o1coder_gym.models.trainers import require_same
 from o1coder_gym.queries import Advance, Part, Propose, Search, advance, propose
 from o1coder_gym.rewards import Schedule, end_value, standing
 from o1coder_gym.runs.files import replacing, write_whole
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.runs.seeds import derive_stream
-from o1coder_gym.statistics import estimate_share
 from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer
 from o1coder_gym.types import Outcome, Problem, Sampling, SearchResult, State, Transition
@@ -118,7 +118,7 @@ class Evaluation:
         successes: Episodes whose program passed all tests, the public ones unless told otherwise.
         mean_return: Mean sum of rewards.
         interval: 95 % interval of the share of successes; the episodes of one problem stay together.
-        rough: Whether the interval is, see `statistics.Estimate`.
+        rough: Whether the interval is, see `metrics.Estimate`.
     """
 
     episodes: int

@@ -15,20 +15,24 @@ from typing import Any
 
 from o1coder_gym.agents.rl.settings import DPOSettings, common_arguments
 from o1coder_gym.errors import MissingExtraError, O1CoderError
+from o1coder_gym.models.batches.projection import project_completions_only
+from o1coder_gym.models.batches.row_order import filled, order_rows
+from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.card import write_card
-from o1coder_gym.models.checkpoints import (
-    MODEL,
-    load_weights,
-    quiet,
-    save_merged,
-)
+from o1coder_gym.models.checkpoints import MODEL, load_weights, save_merged
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.projection import project_completions_only
-from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
-from o1coder_gym.models.trainers import begin, lora, provenance
-from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.models.trainers import (
+    WeighedByPair,
+    begin,
+    better_and_worse,
+    lora,
+    passes,
+    provenance,
+    run,
+)
+from o1coder_gym.policies.token_text import TokenText, step_tokens
 from o1coder_gym.process_data import PairRow, ProcessData
-from o1coder_gym.process_data.learned_tokens import step_tokens
+from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
@@ -42,7 +46,7 @@ except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
 
-class StepDPOTrainer(DPOTrainer):
+class StepDPOTrainer(WeighedByPair, DPOTrainer):
     """DPOTrainer for pairs that are tokens already, with the likelihood of the better step in its loss."""
 
     def __init__(self, imitation: float, **arguments: Any) -> None:
@@ -71,7 +75,8 @@ class StepDPOTrainer(DPOTrainer):
         # The policy comes before the reference, which may be the same model without adapters; the better
         # sides are the first half of the rows, and prompts have a log-probability of 0, [P, T].
         chosen, mask = (rows.chunk(2)[0] for rows in (seen[0].log_probs, inputs["completion_mask"]))
-        return loss - self._imitation * (chosen.sum(1) / mask.sum(1)).mean()
+        means = chosen.sum(1) / mask.sum(1)
+        return loss - self._imitation * (means * better_and_worse(inputs)).mean()
 
 
 def train_dpo(
@@ -82,16 +87,18 @@ def train_dpo(
     *,
     step_format: StepFormat,
     resume: bool = False,
+    reference: str | None = None,
 ) -> Path:
     """Trains one round of iterative DPO and saves the policy.
 
     Args:
-        weights: Known name, Hub id or folder of the model to start from; the reference too.
+        weights: Known name, Hub id or folder of the model to start from.
         data: Its training pairs are learned from.
         out: Run folder: ``checkpoints/`` and ``model/``.
         settings: See `DPOSettings`.
         step_format: How steps are written.
         resume: Go on from the last checkpoint, if there is one.
+        reference: Model that is π_ref, which moves with the rounds if it is None: then training starts at it.
 
     Returns:
         The folder of the trained model.
@@ -102,10 +109,30 @@ def train_dpo(
         WeightsError: When the model cannot be found.
     """
     chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
-    made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), to_row(settings))
-    checkpoint = begin(made, out, resume)
-    folder = model_path(weights)
-    loaded, tokenizer = load_weights(folder, settings.dtype, settings.template_arguments)
+    told = to_row(settings) | ({"reference": reference} if reference else {})
+    made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), told)
+    with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
+        checkpoint = begin(made, out, resume)
+        trainer = _trainer(weights, data, chosen, out, settings, step_format, reference, checkpoint)
+        metrics = run(trainer, checkpoint)
+        if ranks.is_first():
+            save_merged(trainer.model, trainer.processing_class, out / MODEL)
+            write_card(out / MODEL, made, metrics, trainer.model)
+    return out / MODEL
+
+
+def _trainer(
+    weights: str,
+    data: ProcessData,
+    chosen: Sequence[PairRow],
+    out: Path,
+    settings: DPOSettings,
+    step_format: StepFormat,
+    reference: str | None,
+    checkpoint: str | None,
+) -> StepDPOTrainer:
+    """Assembles the trainer of a round."""
+    loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     problems = {problem.task_id: problem for problem in data.problems}
     rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
     # Left out, not cut: half a step is no action of the policy.
@@ -117,27 +144,23 @@ def train_dpo(
         )
     adapters = lora(settings.lora_rank, checkpoint)
     project_completions_only()
-    # With LoRA the base without adapters is the reference; TRL needs no second model.
-    reference = None if adapters else load_weights(folder, settings.dtype)[0]
-    for one in filter(None, (loaded, reference)):
+    # With LoRA the base without adapters is where training starts; TRL needs no second model for that.
+    second = reference or (None if adapters else weights)
+    held_to = load_weights(model_path(second), settings.dtype)[0] if second else None
+    for one in filter(None, (loaded, held_to)):
         share_prefixes(one)
     trainer = StepDPOTrainer(
         settings.imitation,
         model=loaded,
-        ref_model=reference,
+        ref_model=held_to,
         args=DPOConfig(**_arguments(out, settings)),
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=Dataset.from_list([*filled(rows, settings.rows_at_once)]),
         processing_class=tokenizer,
         peft_config=adapters,
     )
-    if settings.group_prefixes:
-        keep_neighbours_together(trainer)
+    order_rows(trainer, len(rows), neighbours=settings.group_prefixes)
     trainer.remove_callback(PrinterCallback)
-    with quiet():
-        outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    save_merged(trainer.model, tokenizer, out / MODEL)
-    write_card(out / MODEL, made, outcome.metrics, trainer.model)
-    return out / MODEL
+    return trainer
 
 
 def pair_tokens(
@@ -168,7 +191,7 @@ def _arguments(out: Path, settings: DPOSettings) -> dict[str, Any]:
     return {
         **common_arguments(out, settings),
         "num_train_epochs": settings.epochs,
-        "gradient_accumulation_steps": settings.batch_size // settings.rows_at_once,
+        "gradient_accumulation_steps": passes(settings.batch_size, settings.rows_at_once, "pairs"),
         "max_length": settings.max_length,
         "save_steps": settings.save_steps,
     }

@@ -28,28 +28,24 @@ from o1coder_gym.agents.rl.sampling.sampler import Round, Sampler
 from o1coder_gym.agents.rl.settings import RLSettings, common_arguments
 from o1coder_gym.agents.rl.token_rows import parent_table
 from o1coder_gym.errors import MissingExtraError, UsageError
+from o1coder_gym.models.batches.projection import project_completions_only
+from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.card import write_card
 from o1coder_gym.models.checkpoints import (
-    CHECKPOINTS,
     MODEL,
-    last_checkpoint,
     load_weights,
-    quiet,
     save_merged,
     weight_type,
 )
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.projection import project_completions_only
-from o1coder_gym.models.shared_prefixes import share_prefixes
-from o1coder_gym.models.trainers import lora, provenance
+from o1coder_gym.models.trainers import PEAK, begin, lora, passes, provenance, run
 from o1coder_gym.protocols import Model
+from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import content_hash
-from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 
 try:
     import torch
-    from accelerate import PartialState
     from accelerate.utils import gather_object
     from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
@@ -179,6 +175,10 @@ class StepGRPOTrainer(GRPOTrainer):
             "env_mask": [[int(step >= 0) for step in row.step_of] for row in rows],
         }
 
+    def close_sampler(self) -> None:
+        """Gives up episodes that were sampled ahead, and what the sampler holds on servers."""
+        self._sampler.close()
+
     def reward(self, completions: Sequence[str], log_metric: Any, **columns: Any) -> list[float | None]:
         """Returns φ or R of each episode, None where the judge failed (a reward function of TRL)."""
         t = self.state.global_step
@@ -283,8 +283,8 @@ def train_policy(
 ) -> Path:
     """Trains a policy on φ by GRPO (Algorithm 1, step 5) and saves it.
 
-    Processes of ``torchrun`` or ``accelerate launch`` share each batch of episodes; episodes, advantages and
-    curve are those of one process.
+    Ranks, the processes of ``torchrun`` or ``accelerate launch``, share each batch of episodes; episodes,
+    advantages and curve are those of one process.
 
     Args:
         weights: Known name, Hub id or folder of the model to start from; the reference of the KL term too.
@@ -295,20 +295,52 @@ def train_policy(
         step_format: How steps are written.
         resume: Go on from the last checkpoint, if there is one.
         validate: Measures the policy every `validate_every` batches.
-        on_update: Called with each batch, in the main process.
+        on_update: Called with each batch, in the first rank.
 
     Returns:
-        The folder of the trained model.
+        The folder of the trained model, which is there when the first rank has returned.
 
     Raises:
-        UsageError: When there are fewer problems than a batch needs, or a batch cannot be shared by the
-            processes.
-        O1CoderError: When `out` holds checkpoints and `resume` is false; when policy, scorer or judge fail;
-            when the policy never writes a program. Checkpoints stay.
+        UsageError: When there are fewer problems than a batch needs, a batch cannot be shared by the ranks,
+            or they were given different things.
+        O1CoderError: When `out` holds checkpoints and `resume` is false, or those of a training of another
+            model, on other problems or with other settings; when policy, scorer or judge fail; when the
+            policy never writes a program. Checkpoints stay.
         WeightsError: When the model cannot be found.
     """
     settings.check_problems(len(task_ids))
-    checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
+    if ranks.are_sharded():
+        raise UsageError(
+            "rl policy samples with all weights on each device, and FSDP spreads them; launch it by "
+            "torchrun, or with zero2.yaml"
+        )
+    made = provenance("rl policy", weights, content_hash(list(task_ids)), settings.to_row())
+    with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
+        checkpoint = begin(made, out, resume)
+        monitor = Monitor(settings, validate=validate, on_update=on_update if ranks.is_first() else None)
+        trainer = _trainer(weights, model, task_ids, out, settings, step_format, monitor, checkpoint)
+        try:
+            metrics = run(trainer, checkpoint)
+        finally:
+            trainer.close_sampler()
+        if ranks.is_first():
+            save_merged(trainer.model, trainer.processing_class, out / MODEL)
+            shown = _last(trainer.state.log_history) | {PEAK: metrics[PEAK]}
+            write_card(out / MODEL, made, shown, trainer.model)
+    return out / MODEL
+
+
+def _trainer(
+    weights: str,
+    model: Model,
+    task_ids: Sequence[str],
+    out: Path,
+    settings: RLSettings,
+    step_format: StepFormat,
+    monitor: Monitor,
+    checkpoint: str | None,
+) -> StepGRPOTrainer:
+    """Assembles the trainer over a policy in training and its actor."""
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     start = Start(
         folder=str(model_path(weights)),
@@ -318,7 +350,6 @@ def train_policy(
         dtype=weight_type(settings.dtype),
         lora_rank=settings.lora_rank,
         rows=settings.batch,
-        processes=processes(),
     )
     actor = make_actor(settings.sampler, start, sleeps=not settings.staleness)
     sampler = Sampler(settings, model, task_ids, actor)
@@ -326,7 +357,7 @@ def train_policy(
     trainer = StepGRPOTrainer(
         settings,
         sampler,
-        Monitor(settings, validate=validate, on_update=on_update if processes().is_main_process else None),
+        monitor,
         model=loaded,
         args=GRPOConfig(**_arguments(out, settings)),
         train_dataset=slots(settings),
@@ -334,29 +365,7 @@ def train_policy(
         peft_config=lora(settings.lora_rank, checkpoint),
     )
     trainer.remove_callback(PrinterCallback)
-    try:
-        with quiet():
-            trainer.train(resume_from_checkpoint=checkpoint)
-    finally:
-        sampler.close()
-    # The other processes wait: they would return a folder that is not there yet.
-    with trainer.accelerator.main_process_first():
-        if trainer.accelerator.is_main_process:
-            _save(trainer, weights, task_ids, out, settings)
-    return out / MODEL
-
-
-def _save(trainer: Any, weights: str, task_ids: Sequence[str], out: Path, settings: RLSettings) -> None:
-    """Saves the trained model with its card."""
-    save_merged(trainer.model, trainer.processing_class, out / MODEL)
-    made = provenance("rl policy", weights, content_hash(list(task_ids)), to_row(settings))
-    write_card(out / MODEL, made, _last(trainer.state.log_history), trainer.model)
-
-
-def processes() -> PartialState:
-    """Returns what there is of processes, of which this is one."""
-    # Without a word about the CPU accelerate takes each process of a machine without GPUs for the only one.
-    return PartialState(cpu=not torch.cuda.is_available())
+    return trainer
 
 
 def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -365,12 +374,7 @@ def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
-    count, rows = processes().num_processes, settings.rows_at_once
-    at_once = rows * count
-    if settings.batch % at_once:
-        raise UsageError(
-            f"a batch of {settings.batch} episodes cannot be shared by {count} processes, {rows} at once"
-        )
+    parts = passes(settings.batch, settings.rows_at_once, "episodes")
     return {
         **common_arguments(out, settings),
         # `iterations` optimizer steps on each of `updates` batches.
@@ -380,8 +384,8 @@ def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
         "shuffle_dataset": False,
         # One optimizer step per batch, whatever fits into a forward pass; so results do not depend on
         # rows_at_once.
-        "gradient_accumulation_steps": settings.batch // at_once,
-        "steps_per_generation": settings.batch // at_once,
+        "gradient_accumulation_steps": parts,
+        "steps_per_generation": parts,
         "num_iterations": settings.iterations,
         "epsilon": settings.clip,
         "temperature": settings.temperature,

@@ -14,6 +14,7 @@ from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.protocols import Policy
 from o1coder_gym.rewards import process_return
+from o1coder_gym.runs import ranks
 
 PATIENCE = 3
 """Batches in a row without a single program, after which training ends."""
@@ -85,8 +86,10 @@ class Monitor:
         log["monitor/divergence"] = self._divergence(found["process"], found["pass_rate"], t)
         # t counts optimizer steps; a batch takes `iterations` of them.
         every = self._settings.validate_every * self._settings.iterations
-        if self._validate is not None and every and t % every == 0:
-            log |= {f"validation/{name}": value for name, value in self._validate(policy).items()}
+        validate = self._validate
+        if validate is not None and every and t % every == 0:
+            measured = ranks.from_first(lambda: validate(policy))
+            log |= {f"validation/{name}": value for name, value in measured.items()}
         if self._on_update is not None:
             self._on_update(t, log)
         return log
@@ -105,7 +108,7 @@ class Monitor:
         self._process.append(process)
         self._pass_rate.append(pass_rate)
         apart = divergence(self._process, self._pass_rate)
-        if apart > HACKING:
+        if apart > HACKING and ranks.is_first():
             warnings.warn(
                 f"update {t}: the process reward rises while the pass rate falls, by {apart:.2f}: "
                 "the policy may be exploiting the PRM; train the PRM anew or raise α",

@@ -116,10 +116,8 @@ class RLSettings(Checked):
             )
 
     def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict; without what is new that of earlier versions, whose runs go on."""
+        """Returns a JSON-able dict."""
         row = to_row(self)
-        if not self.importance_cap:
-            del row["importance_cap"]
         if "sampler" in row:  # a run goes on with servers at other addresses
             row["sampler"] = parse(self.sampler).name
         return row

@@ -13,7 +13,7 @@ from o1coder_gym.agents.search.leaf_values import Evaluate
 from o1coder_gym.agents.search.priors import Prior
 from o1coder_gym.agents.search.selection import Select
 from o1coder_gym.agents.search.tree import Tree
-from o1coder_gym.parameters import AtLeastOne, Count, Meaning, NonNegative, Share
+from o1coder_gym.specs.parameters import AtLeastOne, Count, Meaning, NonNegative, Share
 from o1coder_gym.types import Sampling
 
 Simulations: TypeAlias = Annotated[

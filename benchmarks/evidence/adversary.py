@@ -31,6 +31,7 @@ from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.main import main_of
 from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.metrics.estimates import Estimate, estimate, estimate_share
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.loading import load_rows
@@ -49,7 +50,6 @@ from o1coder_gym.settings.groups import (
     SetName,
     Split,
 )
-from o1coder_gym.statistics import Estimate, estimate, estimate_share
 from o1coder_gym.steps.formats import FORMATS
 from o1coder_gym.tcg.adversary.attack import Attack, attacked, parted
 from o1coder_gym.tcg.adversary.choosing import by_class, by_rulings

@@ -34,6 +34,7 @@ from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.main import main_of
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.metrics import calibration_error
+from o1coder_gym.metrics.estimates import ROUGH, Estimate, estimate
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
@@ -45,7 +46,6 @@ from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.settings import AtLeastOne, Checked
-from o1coder_gym.statistics import ROUGH, Estimate, estimate
 from o1coder_gym.tcg.checking.agreement import Agreed, Agreement, Outputs, Same, consensus, uncalibrated
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.solutions import read_programs, source_of

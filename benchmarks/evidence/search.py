@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from o1coder_gym.agents import Driver, Task, load_agent
+from o1coder_gym.metrics.significance import LEVEL, permutation_test
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.significance import LEVEL, permutation_test
 from o1coder_gym.types import (
     ActionType,
     CaseResult,

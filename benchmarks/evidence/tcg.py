@@ -6,8 +6,10 @@ Commands, in the order in which the results in README.md were made::
     python benchmarks/evidence/tcg.py programs --out FILE         # samples programs of the default model
     python benchmarks/evidence/tcg.py reward --programs FILE      # agreement of the reward with hidden tests
     python benchmarks/evidence/tcg.py training --out runs/tcg     # base → SFT → DPO: the commands
+    python benchmarks/evidence/tcg.py rewarded --out runs/rewarded    # the same on what tests earn
 
-`training` prints the commands it would run; with ``--run`` it runs them (hours on a CPU, minutes on a GPU).
+`training` and `rewarded` print the commands they would run; with ``--run`` they run them (hours on a CPU,
+minutes on a GPU) and, called again, go on where they were. `compare` pairs two `tcg eval` of one set.
 """
 
 from __future__ import annotations
@@ -20,22 +22,28 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.main import main_of
+from o1coder_gym.metrics.estimates import estimate_difference, estimate_share
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_problems, load_rows
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.trial import Output
-from o1coder_gym.settings import Checked
-from o1coder_gym.statistics import estimate_share
+from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.tcg.checking.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.mutation import MutationGenerator
-from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
+from o1coder_gym.tcg.quality.evaluation import (
+    QUALITY,
+    DatasetTests,
+    EvaluationSettings,
+    evaluate_generator,
+)
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
 from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.types import Submission, Verdict
@@ -98,6 +106,60 @@ class RewardSettings(SetsSettings):
     programs: Path
     tests: int = 20
     voters: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardedSettings(Checked):
+    """Rewarded.
+
+    Attributes:
+        out: Folder for data, runs and results.
+        problems: Set with splits.
+        learned: Split to learn from.
+        measured: Split to measure on.
+        limit: First N problems of the split to learn from.
+        held_out: First N problems of the other.
+        model: To start from.
+        engine: Who writes tests: hf or vllm.
+        policy: Who writes programs, in the vanilla format.
+        programs: Programs of both splits instead of --policy, as rows with task_id and code.
+        samples: Programs per problem.
+        written: Tests per problem to choose from.
+        asked: Tests per problem to measure.
+        sft: Further options of SFT.
+        dpo: Further options of DPO.
+        run: Run the commands instead of printing them.
+    """
+
+    out: Path
+    problems: str = "mbpp"
+    learned: str = "train"
+    measured: str = "test"
+    limit: int = 374
+    held_out: int = 150
+    model: str = DEFAULT_MODEL
+    engine: str = "hf"
+    policy: str = f"hf:{DEFAULT_MODEL}"
+    programs: Path | None = None
+    samples: int = 8
+    written: int = 24
+    asked: int = 6
+    sft: str = "--lora-rank 16 --lr 1e-4 --epochs 2"
+    dpo: str = "--lora-rank 16 --lr 2e-5"
+    run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareSettings(Checked):
+    """Compare.
+
+    Attributes:
+        after: Folder of `tcg eval`.
+        before: Folder of another one on the same problems.
+    """
+
+    after: Annotated[Path, Flag("AFTER")]
+    before: Annotated[Path, Flag("BEFORE")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,9 +278,75 @@ def training(asked: TrainingSettings) -> None:
             f"o1coder tcg eval mbpp --split test --limit 120 --generator {engine}:{spec} --tests 3 "
             f"--out {out}/eval-{name} --json"
         )
+    _run(commands, asked.run)
+
+
+def rewarded(asked: RewardedSettings) -> None:
+    """Base → SFT on tests that earn most → DPO on what earns against what earns nothing; then measured."""
+    out, engine = asked.out, asked.engine
+    ask = f"o1coder tcg eval {asked.problems} --mutants 0 --resume"
+    train = f"{ask} --split {asked.learned} --limit {asked.limit} --tests {asked.written}"
+    test = f"{ask} --split {asked.measured} --limit {asked.held_out} --tests {asked.asked}"
+    sampled = f"--policy {asked.policy} --samples {asked.samples}"
+    models = {"base": asked.model, "sft": f"{out}/sft/model", "dpo": f"{out}/dpo/model"}
+    commands, told = [], {"learned": sampled, "measured": sampled}
+    if asked.programs is not None:
+        told = dict.fromkeys(told, f"--programs {asked.programs}")
+    for stage, base, options in (("sft", "base", asked.sft), ("dpo", "sft", asked.dpo)):
+        own, data = out / f"own-{base}", out / f"data-{stage}"
+        programs = asked.programs or out / "own-base" / "programs.jsonl"
+        trained = f"--model {models[base]} {options} --out {out}/{stage} --resume"
+        commands += [
+            f"{train} --generator {engine}:{models[base]} {told['learned']} --out {own}",
+            f"o1coder tcg data {asked.problems} --split {asked.learned} --written {own}/tests.jsonl "
+            f"--programs {programs} --out {data}",
+            f"o1coder tcg {stage} --data {data} {trained}",
+        ]
+        told["learned"] = f"--programs {programs}"  # the policy's programs are sampled once
+    for name, model in models.items():
+        commands.append(f"{test} --generator {engine}:{model} {told['measured']} --out {out}/eval-{name}")
+        told["measured"] = f"--programs {asked.programs or out / 'eval-base' / 'programs.jsonl'}"
+    script = shlex.quote(__file__)
+    for after, before in (("sft", "base"), ("dpo", "base"), ("dpo", "sft")):
+        commands.append(f"{sys.executable} {script} compare {out}/eval-{after} {out}/eval-{before}")
+    _run(commands, asked.run)
+
+
+def compare(asked: CompareSettings) -> None:
+    """Rates of two generators on the same problems, and their differences problem by problem."""
+    found = [
+        {row["task_id"]: ProblemQuality(**row) for row in read_rows(folder / f"{QUALITY}.jsonl")}
+        for folder in (asked.after, asked.before)
+    ]
+    both = sorted(found[0].keys() & found[1].keys())
+    print(f"{asked.after} less {asked.before}, {len(both)} problems")
+    for name, (part, whole) in _RATES.items():
+        shares = [
+            [(getattr(one[task], part) or 0) / getattr(one[task], whole) for one in found]
+            for task in both
+            if all(getattr(one[task], whole) for one in found)
+        ]
+        after, before = (estimate_share([pair[side] for pair in shares]) for side in (0, 1))
+        apart = estimate_difference([one - other for one, other in shares])
+        ends = f"{100 * apart.value:+.1f} [{100 * apart.low:+.1f}, {100 * apart.high:+.1f}]"
+        print(f"{name}: {before.percent()} → {after.percent()}, {ends} points, {len(shares)} problems")
+
+
+_RATES = {
+    "new valid tests of asked": ("new", "asked"),
+    "shown tests of asked": ("shown", "asked"),
+    "tests that pass, of asked": ("passed", "asked"),
+    "wrong programs that new tests reject": ("wrong_killed", "wrong"),
+    "right programs accepted": ("right_accepted", "right"),
+}
+"""Counts of `ProblemQuality`: part and whole."""
+
+
+def _run(commands: Sequence[str], really: bool) -> None:
+    """Prints commands, and runs them if so asked."""
     for line in commands:
         print(line, flush=True)
-        if asked.run:
+        if really:
             subprocess.run(shlex.split(line), check=True)
 
 
@@ -267,4 +395,6 @@ if __name__ == "__main__":
     app.command(command(ProgramsSettings, programs, name="programs"))
     app.command(command(RewardSettings, reward, name="reward"))
     app.command(command(TrainingSettings, training, name="training"))
+    app.command(command(RewardedSettings, rewarded, name="rewarded"))
+    app.command(command(CompareSettings, compare, name="compare"))
     sys.exit(main_of(app))

@@ -21,8 +21,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from o1coder_gym.prm.metrics import accuracy, auc
-from o1coder_gym.statistics import (
+from o1coder_gym.metrics.estimates import (
     Estimate,
     estimate,
     estimate_difference,
@@ -30,6 +29,7 @@ from o1coder_gym.statistics import (
     estimate_share,
     wilson_interval,
 )
+from o1coder_gym.prm.metrics import accuracy, auc
 
 PROBLEMS = (2, 5, 10, 20, 30, 50, 100, 200, 500)
 SEEDS = (1, 3, 10)

@@ -33,9 +33,10 @@ from o1coder_gym.tcg.quality.mutants import mutants
 ROOT = Path(__file__).parents[2]
 _NUMBERS = ("-k", "not cover")  # the simulations of coverage take minutes, and say what single cases say too
 TESTS: Mapping[str, tuple[str, ...]] = {
-    "statistics": ("tests/test_statistics.py", "tests/test_metrics.py", *_NUMBERS),
-    "significance": ("tests/test_significance.py", *_NUMBERS),
-    "metrics": ("tests/test_metrics.py",),
+    "metrics.estimates": ("tests/metrics/test_estimates.py", "tests/metrics/test_rates.py", *_NUMBERS),
+    "metrics.significance": ("tests/metrics/test_significance.py", *_NUMBERS),
+    "metrics.rates": ("tests/metrics/test_rates.py",),
+    "metrics.reliability": ("tests/prm/test_metrics.py",),
     "rewards": ("tests/test_rewards.py",),
     "runs.budget": ("tests/runs/test_budget.py",),
     "agents.search.selection": ("tests/agents/search/test_selection.py",),

@@ -29,7 +29,7 @@ CORE = (
     "tests/runs/test_journal.py",
     "tests/steps/test_answers.py",
     "tests/cli/test_commands.py",
-    "tests/test_statistics.py",
+    "tests/metrics/test_estimates.py",
 )
 JUDGE = (
     "tests/sandbox/test_honest.py",

@@ -93,7 +93,7 @@ def score(
     prelude: str = "",
     limits: Limits = Limits(),
 ) -> Score:
-    """Judges one program; calls of many threads are merged, see `sandbox.concurrent_judge`.
+    """Judges one program; calls of many threads are merged, see `sandbox.callers`.
 
     Args:
         code: Python source, untrusted; None where an answer holds none, see `program_in`.

@@ -9,9 +9,9 @@ from typing import Annotated, Any, TypeVar
 
 from cyclopts import App, Group, Parameter
 
-from o1coder_gym.parameters import REQUIRED
-from o1coder_gym.parameters.values import choices, item_of, members
 from o1coder_gym.settings import Setting, all_settings, parse_words, read, shown, to_toml, with_run
+from o1coder_gym.specs.parameters import REQUIRED
+from o1coder_gym.specs.parameters.values import choices, item_of, members
 
 S = TypeVar("S")
 FILES = "Settings file"

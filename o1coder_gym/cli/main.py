@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from cyclopts import App, CycloptsError
@@ -15,6 +16,7 @@ from cyclopts.exceptions import RepeatArgumentError, UnknownCommandError, Unused
 from o1coder_gym import __version__
 from o1coder_gym.cli.commands import new_app
 from o1coder_gym.errors import O1CoderError, UnknownNameError, UsageError
+from o1coder_gym.runs import ranks
 from o1coder_gym.runs.progress import silence
 
 COMMANDS = {
@@ -101,7 +103,8 @@ def main_of(command: App, words: Sequence[str] | None = None) -> int:
     if loud:
         _log()
     try:
-        return run([word for word in given if word not in _EVERYWHERE], command)
+        with _first_rank_prints():
+            return run([word for word in given if word not in _EVERYWHERE], command)
     except BrokenPipeError:  # whoever reads the output has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - Python flushes it when it ends
         return 141
@@ -112,6 +115,16 @@ def main_of(command: App, words: Sequence[str] | None = None) -> int:
         if loud:
             traceback.print_exception(error)
         return report(error)
+
+
+@contextlib.contextmanager
+def _first_rank_prints() -> Iterator[None]:
+    """Keeps the results of other ranks, which are the same, off standard output."""
+    if ranks.is_first():
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
 
 
 _EVERYWHERE = ("--quiet", "-q", "--verbose", "-v")

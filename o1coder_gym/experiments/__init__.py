@@ -13,7 +13,7 @@ from o1coder_gym.experiments.micro.make import Micro, make_micro
 from o1coder_gym.experiments.self_play import SelfPlayResult, self_play
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig, read_config
 from o1coder_gym.experiments.shards import SynthesisPlan
-from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_suite, run_suite
+from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_cells, read_suite, run_suite
 from o1coder_gym.experiments.synthesis import FailedSearchesError, HarvestRules, synthesize
 from o1coder_gym.experiments.tools import Plan, Tools
 from o1coder_gym.experiments.training.choice import ChoiceSettings, ChoiceTraining, train_choice
@@ -45,6 +45,7 @@ __all__ = [
     "measure_aspr",
     "parts",
     "policy_quality",
+    "read_cells",
     "read_config",
     "read_suite",
     "reproduce",

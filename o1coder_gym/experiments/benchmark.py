@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import o1coder_gym
 from o1coder_gym.agents import load_agent
@@ -34,12 +36,13 @@ from o1coder_gym.experiments.tools import (
     planned_rows,
     session_row,
 )
+from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
 from o1coder_gym.problems.likeness.trained_on import trained_on
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
-from o1coder_gym.protocols import Judge
+from o1coder_gym.protocols import Judge, Policy
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import (
     FAILURES,
@@ -51,6 +54,7 @@ from o1coder_gym.reporting.results import (
     counted,
 )
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.specs import name_of
@@ -86,10 +90,12 @@ def run_benchmark(
     out: Path,
     *,
     rows: Sequence[ProblemRow] = (),
+    executor: str = "serial",
     resume: bool = False,
     on_start: Callable[[], None] | None = None,
     on_row: Report | None = None,
     on_warning: Warn = warnings.warn,
+    policy: Policy | None = None,
 ) -> list[ResultRow]:
     """Runs a plan in a folder and writes its report: what ``o1coder bench`` does, without printing.
 
@@ -97,10 +103,14 @@ def run_benchmark(
         plan: What to run.
         out: The run folder: results.jsonl, trees.jsonl, report.html, report.md, and the journal.
         rows: The problems of `plan.task_ids`, where they are read already or are your own.
+        executor: Where problems are searched and judged: ``serial``, ``processes:2``, …; the rows are the
+            same, up to their seconds. Elsewhere some problems are searched at a time, and those at which a
+            run was interrupted are searched again.
         resume: Whether to go on with the run that `out` holds; nothing paid for is paid again.
         on_start: Called when all that the plan names is loaded, before the first problem.
         on_row: Called with each new row of the whole budget as it comes.
         on_warning: Called with a line about problems that lack tests.
+        policy: That of the plan, where it is open already: a `CachedPolicy` that other plans ask too.
 
     Returns:
         All rows, those that the folder had before too.
@@ -112,12 +122,17 @@ def run_benchmark(
     """
     rows = rows or planned_rows(plan.problems, plan.task_ids, plan.split)
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
-        tools = open_tools(plan, rows, folder)
-        warn_of(on_warning, without_visible_tests(rows, tools.tests or {}), without_hidden_tests(rows))
+        report = on_row or (lambda row: None)
+        tools = open_tools(plan, rows, folder, policy) if executor == "serial" else None
+        visible = tools.tests or {} if tools is not None else {}
+        warn_of(on_warning, without_visible_tests(rows, visible), without_hidden_tests(rows))
         folder.append(SESSIONS, session_row())
         if on_start is not None:
             on_start()
-        results = run_plan(plan, rows, tools, folder, on_row or (lambda row: None))
+        if tools is not None:
+            results = run_plan(plan, rows, tools, folder, report)
+        else:
+            results = run_shards(plan, rows, folder, executor, report)
     write_report(out, results, f"{plan.set_name}: {', '.join(plan.agents)}", report_facts(plan, rows))
     if any(result.error for result in results):
         raise NoAnswersError(results, out)
@@ -170,7 +185,8 @@ def run_plan(
     """
     agents = {spec: load_agent(spec) for spec in plan.agents}
     acting = acting_agents(plan.agents)
-    policy = CachedPolicy(tools.policy) if plan.share_samples else tools.policy
+    shared = isinstance(tools.policy, CachedPolicy)
+    policy = CachedPolicy(tools.policy) if plan.share_samples and not shared else tools.policy
     evaluation = Evaluation(rows, tools.judge, log=folder)
     results = [ResultRow.from_row(row) for row in folder.rows(RESULTS)]
     done = {(result.agent, result.seed, result.task_id) for result in results}
@@ -214,6 +230,56 @@ def run_plan(
             PROFILE, {"agent": spec, "seed": seed, "seconds": seconds | {"hidden_tests": round(judging_s, 3)}}
         )
     return results
+
+
+def run_shards(
+    plan: Plan, rows: Sequence[ProblemRow], folder: RunFolder, executor: str, report: Report
+) -> list[ResultRow]:
+    """Runs what the folder does not have yet by an executor, some problems at a time; see `run_plan`.
+
+    What a shard leaves in a folder of its own is appended to that of the run.
+    """
+    load_policy(plan.policy, format=plan.format)
+    for spec in plan.agents:
+        load_agent(spec)
+    run, workers = load_executor(executor)
+    results = [ResultRow.from_row(row) for row in folder.rows(RESULTS)]
+    done = {(result.agent, result.seed, result.task_id) for result in results}
+    every = [(spec, seed) for spec in plan.agents for seed in plan.seeds]
+    waiting = [row for row in rows if any((*one, row.problem.task_id) not in done for one in every)]
+    shards = [(_part(plan, some), some) for some in cut(waiting, workers)]
+    for files in run(_run_shard, shards):
+        found = [_of_run(plan, row) for name in (RESULTS, FAILURES) for row in files.pop(name, ())]
+        found = [one for one in found if (one.agent, one.seed, one.task_id) not in done]
+        for name, some in files.items():
+            folder.append(name, *some)
+        # Last: a problem whose rows are there is not searched again.
+        for one in found:
+            folder.append(FAILURES if one.error else RESULTS, one.to_row())
+            if one.agent in plan.agents and one.budget == plan.budget:
+                report(one)
+        results += found
+    return results
+
+
+def _part(plan: Plan, rows: Sequence[ProblemRow]) -> Plan:
+    return replace(plan, task_ids=tuple(row.problem.task_id for row in rows))
+
+
+def _of_run(plan: Plan, row: Mapping[str, Any]) -> ResultRow:
+    """Reads a shard's row as one of the whole run."""
+    return replace(ResultRow.from_row(row), run=config_hash(plan.to_row())[:12])
+
+
+def _run_shard(shard: tuple[Plan, Sequence[ProblemRow]]) -> dict[str, list[dict[str, Any]]]:
+    """Runs a plan in a folder of this process; returns the rows of its files by name."""
+    plan, rows = shard
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        RunFolder.open(Path(temporary), plan.to_row()) as folder,
+    ):
+        run_plan(plan, rows, open_tools(plan, rows, folder), folder, lambda row: None)
+        return {file.stem: list(folder.rows(file.stem)) for file in folder.path.glob("*.jsonl")}
 
 
 def warm_up(judge: Judge) -> None:

@@ -2,6 +2,10 @@
 
     synthesize → (SFT, in the first iteration) → PRM → RL → synthesize with the new policy → …
 
+With expert iteration SFT comes in every iteration, of the first policy on all paths so far (STaR, Zelikman et
+al. 2022; ReST-EM, Singh et al. 2023): what was learned is one small adapter beside that policy, and what a
+bad iteration has taught is not kept.
+
 `self_play` does all of it in a folder. `run_stages` is the loop alone: which stage comes when, what is done
 already, when to stop; what a stage does is in stages.py. A stage that ended has ``stage.json`` in its folder,
 written last; a run that was killed does the stage it was in again, from that stage's own checkpoints, and
@@ -22,15 +26,15 @@ from o1coder_gym.errors import JournalError, O1CoderError, UsageError
 from o1coder_gym.experiments.measures.held_out import Gain, gains
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, search_all
-from o1coder_gym.experiments.stages import Learned, RealStages, Stages
+from o1coder_gym.experiments.stages import Learned, RealStages, Stages, StagesOnGPUs
 from o1coder_gym.experiments.training.rl import Train, train
-from o1coder_gym.models.lookup import find_model
+from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
 from o1coder_gym.models.trainers import check_start
 from o1coder_gym.problems.likeness.overlap import Likeness
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
 from o1coder_gym.reporting.results import counted
-from o1coder_gym.runs.executors import load_executor
+from o1coder_gym.runs.executors import has_gpus, load_executor
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import config_hash
@@ -51,6 +55,7 @@ class Schedule:
         iterations: At most.
         patience: k: end after k iterations without a gain of the pass rate; 0 never ends early.
         fine_tune: Whether the first iteration has SFT; without it this is the RFT variant.
+        expert: Whether every iteration has SFT, of the first policy.
         train_scorer: Whether the PRM is trained, anew in every iteration.
         reinforce: Whether there is RL.
     """
@@ -58,6 +63,7 @@ class Schedule:
     iterations: int = 2
     patience: int = 0
     fine_tune: bool = True
+    expert: bool = False
     train_scorer: bool = True
     reinforce: bool = True
 
@@ -123,12 +129,15 @@ def self_play(
     load_executor(config.run.executor)
     if config.sft is None and config.rl is None:
         raise UsageError("sft and rl are both skipped, so nothing would be learned")
+    if config.run.expert and config.sft is None:
+        raise UsageError("expert iteration is SFT in every iteration, and sft is skipped")
     for stage in filter(None, (config.sft, config.prm, config.rl)):
         check_start(config.run.model, stage, "trl", "peft", "datasets")
     load_agent(config.synthesis.agent)
     config = config.as_begun(_begun(out))
     with RunFolder.open(out, config.to_row(), resume=resume) as folder:
-        stages = RealStages(config, out, on_warning=on_warning, search=search, train=train)
+        kind = StagesOnGPUs if has_gpus(config.run.executor) else RealStages
+        stages = kind(config, out, on_warning=on_warning, search=search, train=train)
         start = Learned(_first_model(config))
         learned = run_stages(stages, start, _schedule(config), folder, tell or (lambda line: None))
         before = _tested(stages, "before", start.policy, folder)
@@ -164,10 +173,9 @@ def run_stages(stages: Stages, start: Learned, schedule: Schedule, folder: RunFo
             return str(stages.synthesize(now, number, into))
 
         learned = replace(learned, data=Path(work.done(place / "data", learned, synthesize)))
-        if schedule.fine_tune and iteration == 0:
-            learned = _with_policy(
-                learned, work.done(place / "sft", learned, _bound(stages.fine_tune, learned))
-            )
+        if schedule.fine_tune and (iteration == 0 or schedule.expert):
+            begun = _with_policy(learned, start.policy) if schedule.expert else learned
+            learned = _with_policy(learned, work.done(place / "sft", begun, _bound(stages.fine_tune, begun)))
             work.measured(stages, learned, iteration, "sft")
         if schedule.train_scorer:
             scorer = work.done(place / "prm", learned, _bound(stages.train_scorer, learned))
@@ -238,9 +246,14 @@ class _Work:
         """Returns the pass rate of the policy, measured now unless it was measured before."""
         row = self._curve.get((iteration, stage))
         if row is None:
-            self._tell(f"measuring {learned.policy}")
-            found = dict(stages.measure(learned))
-            row = {"iteration": iteration, "stage": stage, "policy": self._relative(learned.policy), **found}
+            policy = self._relative(learned.policy)
+            # The draws are the same each time: a policy that no stage has changed is not measured again.
+            row = next((dict(known) for known in self._curve.values() if known["policy"] == policy), None)
+            if row is None:
+                self._tell(f"measuring {learned.policy}")
+                row = dict(stages.measure(learned))
+            row = {**row, "iteration": iteration, "stage": stage, "policy": policy}
+            self._curve[iteration, stage] = row
             self._folder.append(CURVE, row)
         self._tell(f"pass rate {row['pass_rate']:.1%} after iteration {iteration}, {stage}")
         return float(row["pass_rate"])
@@ -287,7 +300,12 @@ def _read_mark(place: Path) -> dict[str, Any] | None:
 
 
 def _first_model(config: SelfPlayConfig) -> str:
-    """Returns the model, as an absolute folder where it is one: the run may be resumed from elsewhere."""
+    """Returns the model, as an absolute folder where it is one: the run may be resumed from elsewhere.
+
+    Expert iteration keeps a name as it is, since its run folder may be carried to another machine.
+    """
+    if config.run.expert and (config.run.model in KNOWN_MODELS or config.run.model in BUNDLED_MODELS):
+        return config.run.model
     folder = find_model(config.run.model)
     return str(folder.resolve()) if folder is not None else config.run.model
 
@@ -297,6 +315,7 @@ def _schedule(config: SelfPlayConfig) -> Schedule:
         iterations=config.run.iterations,
         patience=config.run.patience,
         fine_tune=config.sft is not None,
+        expert=config.run.expert,
         train_scorer=config.prm is not None,
         reinforce=config.rl is not None,
     )

@@ -23,12 +23,14 @@ class RunSection(Checked):
     Attributes:
         model: Known name, Hub id or folder of the first policy.
         iterations: Turns of the loop at most.
+        expert: SFT in every iteration, each time of the first policy on all paths so far: expert iteration.
         patience: Ends after so many iterations without a gain on validation; 0: never.
         format: Step format.
         max_steps: Steps per episode.
         max_tokens: Tokens per step.
         samples: Samples per held-out problem when a policy is measured.
-        executor: Where searches run: serial, processes?workers=N, …
+        executor: Where tests are made, problems searched and policies measured, and with GPUs all is
+            trained: serial, processes:N, ray:N, ray:ADDRESS?cpus=8&gpus=1.
         dtype: Of the policy when it searches and is measured; float32 makes results independent of batching.
         seed: Of everything.
         template_arguments: Variables of the chat template, for searches and all trainings that have none.
@@ -36,6 +38,7 @@ class RunSection(Checked):
 
     model: str
     iterations: AtLeastOne = 2
+    expert: bool = False
     patience: Count = 0
     format: str = "pseudocode"
     max_steps: AtLeastOne = 8
@@ -81,6 +84,9 @@ class SynthesisSection(Checked):
         scored: Whether searches after the first iteration have the PRM as their scorer.
         margin: Least difference of a pair's values.
         validation: Share of the problems whose rows are held out from training.
+        rollouts: How often each prefix is completed after its search, outside of the budget; the mean is its
+            value. 0: the search's own W / N.
+        credit_kept: Do not blame a step of a failing program that a passing one keeps.
     """
 
     agent: str = "mcts:simulations=32,width=4"
@@ -91,6 +97,8 @@ class SynthesisSection(Checked):
     scored: bool = False
     margin: float = 0.2
     validation: Annotated[float, Range(0, 0.9)] = 0.1
+    rollouts: Count = 0
+    credit_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

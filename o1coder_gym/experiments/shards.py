@@ -26,17 +26,13 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.process_data.harvest import reason_to_drop
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
-from o1coder_gym.protocols import Judge as AnyJudge
-from o1coder_gym.protocols import Policy, StepScorer
+from o1coder_gym.protocols import Judge, Policy, StepScorer
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.runs.executors import load_executor
+from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.sandbox import Judge, default_judge
+from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem, Sampling, Tests
-
-_SHARDS_PER_WORKER = 4
-"""More than one, so that a slow shard at the end keeps few workers waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +128,7 @@ def search_all(
     """
     run, workers = load_executor(executor)
     if executor == "serial":
-        return _here(plan, problems, tests, default_judge(), folder, report)
+        return _here(plan, problems, tests, folder, report)
     errors: list[O1CoderError] = []
     shards = [
         shard
@@ -149,14 +145,13 @@ def search_all(
 
 
 def search_shard(shard: Shard) -> tuple[list[SearchTree], list[dict[str, object]]]:
-    """Searches the problems of a shard with a judge of its own; returns trees and rows of failures."""
+    """Searches the problems of a shard with the judge of its process; returns trees and rows of failures."""
     trees: list[SearchTree] = []
     with (
         tempfile.TemporaryDirectory() as temporary,
-        Judge(1) as judge,
         RunFolder.open(Path(temporary), shard.plan.to_row()) as folder,
     ):
-        _here(shard.plan, shard.problems, shard.tests, judge, folder, trees.append)
+        _here(shard.plan, shard.problems, shard.tests, folder, trees.append)
         return trees, list(folder.rows(FAILURES))
 
 
@@ -164,7 +159,6 @@ def _here(
     plan: SynthesisPlan,
     problems: Sequence[Problem],
     tests: Mapping[str, Tests],
-    judge: Judge,
     folder: RunFolder,
     report: Report,
 ) -> list[O1CoderError]:
@@ -172,7 +166,7 @@ def _here(
         return []
     policy = load_policy(plan.policy, format=plan.format)
     scorer = load_scorer(plan.scorer or "heuristic")
-    return synthesize_trees(plan, problems, tests, policy, scorer, judge, folder, report)
+    return synthesize_trees(plan, problems, tests, policy, scorer, default_judge(), folder, report)
 
 
 def _shards(
@@ -182,8 +176,6 @@ def _shards(
     tests: Mapping[str, Tests],
     workers: int,
 ) -> list[Shard]:
-    # Rounded up, so that there are at most workers · 4 shards.
-    size = max(1, -(-len(task_ids) // (workers * _SHARDS_PER_WORKER)))
     known = {problem.task_id: problem for problem in problems}
     return [
         Shard(
@@ -191,7 +183,7 @@ def _shards(
             tuple(known[task_id] for task_id in part),
             {task_id: tests[task_id] for task_id in part if task_id in tests},
         )
-        for part in (task_ids[start : start + size] for start in range(0, len(task_ids), size))
+        for part in cut(task_ids, workers)
     ]
 
 
@@ -208,7 +200,7 @@ def synthesize_trees(
     tests: Mapping[str, Tests],
     policy: Policy,
     scorer: StepScorer | None,
-    judge: AnyJudge,
+    judge: Judge,
     folder: RunFolder,
     report: Report,
 ) -> list[O1CoderError]:
@@ -240,6 +232,7 @@ def synthesize_trees(
         driver = Driver(model, policy, scorer, seed=seed, journal=folder, observer=recorder)
         tasks = [Task(task, agent, plan.budget, name=plan.agent, seed=seed, policy=own) for task in waiting]
         trees: list[SearchTree] = []
+        sampling = Sampling()
         for finished in driver.stream(tasks):
             recording = recorder.recordings.pop(finished.task.key, Recording())
             if _failed(finished, folder, errors):
@@ -250,11 +243,12 @@ def synthesize_trees(
             # empty.
             if plan.rollouts:
                 trees.append(tree)
+                sampling = recording.sampling  # of all searches alike: one agent made them
                 continue
             folder.append(TREES, tree.to_row())
             report(tree)
         completing = Driver(model, policy, scorer, seed=seed, journal=folder)
-        for finished, tree in completed(trees, plan.rollouts, completing, own):
+        for finished, tree in completed(trees, plan.rollouts, completing, sampling, own):
             if _failed(finished, folder, errors):
                 continue
             folder.append(TREES, tree.to_row())
@@ -273,7 +267,11 @@ def _failed(finished: TaskResult, folder: RunFolder, errors: list[O1CoderError])
 
 
 def completed(
-    trees: Sequence[SearchTree], rollouts: int, driver: Driver, policy: Policy | None = None
+    trees: Sequence[SearchTree],
+    rollouts: int,
+    driver: Driver,
+    sampling: Sampling = Sampling(),
+    policy: Policy | None = None,
 ) -> Iterator[tuple[TaskResult, SearchTree]]:
     """Completes each evaluated prefix of finished searches by the policy, all at once.
 
@@ -281,6 +279,7 @@ def completed(
         trees: Of one run.
         rollouts: K, completions of each prefix.
         driver: Runs them; its journal keeps what a kill would lose.
+        sampling: How steps are drawn. As in the search, or values would be those of another policy.
         policy: Completes them; None is the driver's.
 
     Yields:
@@ -296,7 +295,7 @@ def completed(
         ]
         runs: list[Rollout] = []
         starts = [tree.state(place) for place in places for _ in range(rollouts)]
-        agent = partial(complete, starts=starts, sampling=Sampling(), found=runs)
+        agent = partial(complete, starts=starts, sampling=sampling, found=runs)
         name = f"{tree.agent} completions"
         tasks.append(Task(tree.problem.task_id, agent, name=name, seed=tree.seed, policy=policy))
         found[tasks[-1].key] = tree, places, runs

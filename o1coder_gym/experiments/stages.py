@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,12 +15,13 @@ from o1coder_gym.agents.rl.sampling.making import check_sampler
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments.measures.held_out import HeldOut
+from o1coder_gym.experiments.measures.held_out import HeldOut, means
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
+from o1coder_gym.experiments.training.path_tokens import path_encoder
 from o1coder_gym.experiments.training.rl import Train, Training, train
 from o1coder_gym.models.finetuning import finetune
-from o1coder_gym.policies import hf_spec, load_policy
+from o1coder_gym.policies import hf_spec
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.overlap import overlaps
 from o1coder_gym.problems.likeness.trained_on import keys_of, write_trained_on
@@ -28,15 +30,15 @@ from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_te
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.harvest import harvest
-from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.sources import search_source
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.runs.seeds import SeedRule, added_seed, derive_stream
-from o1coder_gym.sandbox import default_judge
+from o1coder_gym.sandbox import default_judge, shared_judge
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
@@ -159,15 +161,16 @@ class RealStages:
             tests=section.tests,
             scorer=scorer,
             inputs=input_hashes(policy, scorer, section.agent),
+            rollouts=section.rollouts,
         )
         problems = [row.problem for row in rows]
-        with RunFolder.open(folder, plan.to_row(), resume=True) as journal:
+        with RunFolder.open(folder, self._portable(plan.to_row()), resume=True) as journal:
             errors = self._search(plan, problems, self._tests, journal, run.executor, lambda tree: None)
         if errors:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
         earlier = [read_data(learned.data)] if learned.data is not None else []
         # a run of an earlier version goes on with the rule that it began with
-        rule = earlier[0].label_rule if earlier else LabelRule()
+        rule = earlier[0].label_rule if earlier else LabelRule(credit_kept=section.credit_kept)
         data = self._harvested(plan, iteration, folder, rule)
         # D ∪ D' (Algorithm 1, step 6), the newest first, as `merged` weighs them.
         write_data(folder, merged([data, *earlier]))
@@ -228,17 +231,25 @@ class RealStages:
     def measure(self, learned: Learned) -> Mapping[str, Any]:
         """Measures the policy on the validation split, with the same draws after every stage."""
         seed = self._derive(self._config.run.seed, "validation")
-        return self.validation.measure(self._policy(learned.policy), seed)
+        executor, policy = self._config.run.executor, self._spec(learned.policy)
+        return means(self.validation.by_problem_on(executor, policy, seed))
 
     def tested(self, model: str) -> Mapping[str, dict[str, float]]:
         """Returns how the policy does on each problem of the test split, with the same draws each time."""
-        return self.test.by_problem(self._policy(model), self._derive(self._config.run.seed, "test"))
+        seed = self._derive(self._config.run.seed, "test")
+        return self.test.by_problem_on(self._config.run.executor, self._spec(model), seed)
+
+    def _portable(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Returns a plan without the place of this run, where the run may be carried elsewhere."""
+        if not self._config.run.expert:  # runs of earlier versions go on with what they wrote
+            return row
+        return json.loads(json.dumps(row).replace(f"{self._out}/", "RUN/"))
 
     def _grpo(self, learned: Learned, iteration: int, folder: Path, settings: RLSettings) -> Path:
         run = self._config.run
         process = ReasoningModel(
             [row.problem for row in self._train],
-            default_judge(),
+            shared_judge(),
             format=load_format(run.format),
             max_steps=run.max_steps,
             scorer=load_scorer(learned.scorer) if learned.scorer is not None else None,
@@ -274,12 +285,11 @@ class RealStages:
     @cached_property
     def _tests(self) -> dict[str, tuple[TestCase, ...]]:
         section = self._config.synthesis
-        tests = generated_tests(section.generator, self._train, section.tests, self._out)
+        tests = generated_tests(
+            section.generator, self._train, section.tests, self._out, self._config.run.executor
+        )
         warn_of(self._warn, without_visible_tests(self._train, tests))
         return tests
-
-    def _policy(self, model: str) -> Any:
-        return load_policy(self._spec(model), format=self._config.run.format)
 
     def _spec(self, model: str) -> str:
         run = self._config.run
@@ -289,10 +299,45 @@ class RealStages:
         run = self._config.run
         return HeldOut(
             rows,
-            default_judge(),
             step_format=load_format(run.format),
             max_steps=run.max_steps,
             sampling=Sampling(1.0, top_p=1.0, top_k=0, max_tokens=run.max_tokens),
             samples=run.samples,
             seed_rule=self._derive,
         )
+
+
+class StagesOnGPUs(RealStages):
+    """The real stages, whose trainings run in a process of the executor, which has GPUs.
+
+    Run folder, models and problem files have to be seen there under the same paths.
+    """
+
+    def fine_tune(self, learned: Learned, folder: Path) -> str:
+        """Trains as `RealStages` does, there."""
+        return self._there("fine_tune", learned, folder)
+
+    def train_scorer(self, learned: Learned, folder: Path) -> str:
+        """Trains as `RealStages` does, there."""
+        return self._there("train_scorer", learned, folder)
+
+    def reinforce(self, learned: Learned, iteration: int, folder: Path) -> str:
+        """Trains as `RealStages` does, there."""
+        return self._there("reinforce", learned, iteration, folder)
+
+    def _there(self, stage: str, *arguments: Any) -> str:
+        run, _ = load_executor(self._config.run.executor)
+        (artefact,) = run(partial(_stage, self._config, self._out), [(stage, arguments)])
+        if not Path(artefact.removeprefix("prm:")).exists():
+            raise O1CoderError(
+                f"{artefact} was trained on another machine and is not to be seen here; "
+                "put the run folder on a file system that all machines share"
+            )
+        return artefact
+
+
+def _stage(config: SelfPlayConfig, out: Path, piece: tuple[str, tuple[Any, ...]]) -> str:
+    """Does a stage in a process of an executor; one that was lost there goes on from its checkpoints."""
+    name, arguments = piece
+    here = replace(config, run=replace(config.run, executor="serial"))
+    return getattr(RealStages(here, out, on_warning=lambda line: None), name)(*arguments)

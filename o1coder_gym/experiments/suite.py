@@ -9,32 +9,50 @@ A suite is what the options of ``o1coder bench`` say, or a file with the same wo
     select: [tests, codet]
     tokens: [512, 1024, 2048]
     seeds: 3
+
+A file may hold several: ``cells`` has a name and such words for each, what stands beside it is meant for all.
+Cells of the same policy and format that share samples share them with each other.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, TypeAlias
 
 from o1coder_gym.agents import load_agent
+from o1coder_gym.agents.driver.cache import CachedPolicy
 from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.benchmark import RANDOM_PICK, NoAnswersError, Report, run_benchmark
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.models.lookup import parameters_of
+from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import ProblemSet, load_rows
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.protocols import Policy
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import ResultRow
-from o1coder_gym.runs.budget import UNITS, Budget
+from o1coder_gym.runs.budget import UNITS, Budget, ModelSizes
 from o1coder_gym.runs.provenance import input_hashes
-from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Heading, NonNegative, Positive, read
+from o1coder_gym.settings import (
+    AtLeastOne,
+    Checked,
+    Count,
+    Flag,
+    Heading,
+    NonNegative,
+    Positive,
+    read,
+    read_each,
+)
 from o1coder_gym.settings.groups import DEFAULT_POLICY, MaxSteps, ScorerSpec
 from o1coder_gym.specs import Spec, name_of
 from o1coder_gym.steps.formats import load_format
@@ -83,6 +101,7 @@ class Suite(Checked):
         prompt_tokens: Prompt tokens that the policy computes; a list likewise.
         scorer_tokens: Tokens that the step scorer reads; a list likewise.
         flops: FLOPs of policy and scorer, 2 per weight and token, e.g. 5e12; a list likewise.
+        within_flops: A second axis: answers within so many FLOPs are read off the run of the most tokens too.
         seconds: Wall-clock seconds.
         seed: The first run seed.
         seeds: Number of seeds, from seed up.
@@ -105,6 +124,7 @@ class Suite(Checked):
     prompt_tokens: Annotated[tuple[Count, ...], _BUDGET] = ()
     scorer_tokens: Annotated[tuple[Count, ...], _BUDGET] = ()
     flops: Annotated[tuple[NonNegative, ...], _BUDGET] = ()
+    within_flops: Annotated[tuple[NonNegative, ...], _BUDGET] = ()
     seconds: Annotated[NonNegative | None, _BUDGET] = None
     seed: int = 0
     seeds: AtLeastOne = 1
@@ -116,6 +136,10 @@ class Suite(Checked):
     voters: Annotated[Count, _TESTS] = 8
     share_samples: Annotated[bool, _SEARCH] = False
     timeout: Annotated[Positive | None, _SEARCH] = None
+
+
+Cells: TypeAlias = Mapping[str, Suite]
+"""Suites by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +162,25 @@ class Part:
 class RunPlan(Protocol):
     """Runs one plan of a suite in its folder; `run_benchmark` does, and so may a caller that shows it."""
 
-    def __call__(self, plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool) -> list[ResultRow]:
-        """Returns all rows, or raises `NoAnswersError` with them."""
+    def __call__(
+        self,
+        plan: Plan,
+        out: Path,
+        *,
+        rows: Sequence[ProblemRow],
+        resume: bool,
+        policy: Policy | None = None,
+    ) -> list[ResultRow]:
+        """Returns all rows, or raises `NoAnswersError` with them; `policy` is as in `run_benchmark`."""
         ...
 
 
 def run_suite(
-    suite: Suite,
+    suite: Suite | Cells,
     out: Path,
     *,
     shard: str = "",
+    executor: str = "serial",
     resume: bool = False,
     skip_bad: bool = False,
     on_row: Report | None = None,
@@ -157,9 +190,10 @@ def run_suite(
     """Runs all plans of a suite, each in a folder of its own below `out` if there are several.
 
     Args:
-        suite: What is compared with what.
+        suite: What is compared with what; several by name run one after the other in folders so called.
         out: The run folder, with a report over all plans if there are several.
         shard: ``i/n`` runs every n-th problem from the i-th on, in a folder below; empty runs all.
+        executor: Where problems are searched and judged, see `run_benchmark`; not for a `run` of your own.
         resume: Whether to go on with the run that `out` holds.
         skip_bad: Whether malformed rows of problem sets are left out; `on_warning` is called with each.
         on_row: Called with each new row as it comes.
@@ -174,15 +208,16 @@ def run_suite(
         UsageError: When the suite or the shard says what cannot be.
         JournalError: As by `run_benchmark`.
     """
-    run = run or partial(run_benchmark, on_row=on_row, on_warning=on_warning)
+    run = run or partial(run_benchmark, executor=executor, on_row=on_row, on_warning=on_warning)
     found = parts(suite, shard=shard, skip_bad=skip_bad)
     results: list[ResultRow] = []
+    samples = _Samples([part.plan for part in found])
     for part in found:
         for reason in part.skipped:
             on_warning(f"skipped: {reason}")
         folder = out / part.name / (f"shard-{shard.replace('/', '-of-')}" if shard else "")
         try:
-            results += run(part.plan, folder, rows=part.rows, resume=resume)
+            results += run(part.plan, folder, rows=part.rows, resume=resume, **samples.of(part.plan))
         except NoAnswersError as error:
             results += error.results
     if len(found) > 1:
@@ -192,8 +227,25 @@ def run_suite(
     return results
 
 
+class _Samples:
+    """Policies that several plans share, each with all that it was asked before. Mutable."""
+
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        self._uses = Counter((plan.policy, plan.format) for plan in plans if plan.share_samples)
+        self._kept: dict[tuple[str, str], CachedPolicy] = {}
+
+    def of(self, plan: Plan) -> dict[str, Policy]:
+        """Returns what `RunPlan` takes as `policy`, nothing where no other plan asks the same."""
+        key = plan.policy, plan.format
+        if not plan.share_samples or self._uses[key] < 2:
+            return {}
+        if key not in self._kept:
+            self._kept[key] = CachedPolicy(load_policy(plan.policy, format=plan.format))
+        return {"policy": self._kept[key]}
+
+
 def read_suite(path: Path) -> Suite:
-    """Reads a YAML or TOML file.
+    """Reads a YAML or TOML file of one suite.
 
     Raises:
         UsageError: When it cannot be read, or holds a key or a value that a suite does not have.
@@ -201,11 +253,20 @@ def read_suite(path: Path) -> Suite:
     return read(Suite, path)
 
 
-def parts(suite: Suite, *, shard: str = "", skip_bad: bool = False) -> list[Part]:
+def read_cells(path: Path) -> Cells:
+    """Reads a YAML or TOML file of several suites; that of one suite is a cell without a name.
+
+    Raises:
+        UsageError: As by `read_suite`.
+    """
+    return read_each(Suite, path, "cells")
+
+
+def parts(suite: Suite | Cells, *, shard: str = "", skip_bad: bool = False) -> list[Part]:
     """Returns the plans of a suite, checked as far as that costs nothing.
 
     Args:
-        suite: What to compare.
+        suite: What to compare; of several the parts lie in folders so called.
         shard: ``i/n``: only problems i, i + n, i + 2n, … of each set, counted from 1; empty: all.
         skip_bad: Leaves out rows of problem files that cannot be read.
 
@@ -213,11 +274,19 @@ def parts(suite: Suite, *, shard: str = "", skip_bad: bool = False) -> list[Part
         UsageError: When something in the suite makes no sense.
         ProblemFileError: When a problem set cannot be read.
     """
+    if isinstance(suite, Mapping):
+        found = {name: parts(one, shard=shard, skip_bad=skip_bad) for name, one in suite.items()}
+        _check_distinct(found)
+        return [
+            replace(part, name=f"{name}/{part.name}".strip("/"))
+            for name, cell in found.items()
+            for part in cell
+        ]
     budget, sweep = budgets(suite)
     agents = contestants(suite.agents, suite.select, suite.controls)
     for spec in agents:
         load_agent(spec)
-    if suite.flops:
+    if suite.flops or suite.within_flops:
         _check_sizes(suite)
     for name in suite.formats:
         load_format(name)
@@ -259,7 +328,8 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
     """Returns the budget to run with, and the smaller ones to read off that run, in falling order.
 
     Raises:
-        UsageError: When more than one unit has several values, or seconds would not compare.
+        UsageError: When more than one unit has several values, seconds would not compare, or answers within
+            FLOPs cannot be read off a run with such limits.
     """
     units = {unit: getattr(suite, unit) for unit in UNITS}
     several = [unit for unit, limits in units.items() if len(set(limits)) > 1]
@@ -273,6 +343,9 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
         for unit in several
         for limit in sorted(set(units[unit]), reverse=True)[1:]
     ]
+    if suite.within_flops and (whole.units != ("tokens",) or suite.seconds is not None):
+        raise UsageError("within_flops are read off a run that tokens alone limit")
+    smaller += [Budget(flops=limit) for limit in sorted(set(suite.within_flops), reverse=True)]
     if suite.share_samples and suite.seconds is not None:
         raise UsageError("shared samples take no time, so that a budget of seconds would not be equal")
     if smaller and suite.seconds is not None:
@@ -321,12 +394,31 @@ def _with(agent: str, items: Sequence[str]) -> str:
 
 
 def _check_sizes(suite: Suite) -> None:
-    """Refuses a budget of FLOPs that nobody can count."""
+    """Refuses a budget of FLOPs that nobody can count, or that the tokens of the run would end before."""
     unknown = [policy for policy in suite.policies if not parameters_of(policy)]
     if unknown:
         raise UsageError(f"a budget of FLOPs needs the number of weights, which is not known of {unknown[0]}")
     if acting := [agent for agent in suite.agents if name_of(agent) == "acting"]:
         raise UsageError(f"a budget of FLOPs needs the number of weights, which is not known of {acting[0]}")
+    if not suite.within_flops:
+        return
+    # all that is left out here, prompts and scores, makes a token dearer: fewer of them fit into the FLOPs
+    reach = min(ModelSizes(parameters_of(policy)).flops(max(suite.tokens)) for policy in suite.policies)
+    if max(suite.within_flops) > reach:
+        tokens = f"{max(suite.tokens):,} tokens"
+        raise UsageError(f"within_flops: a run of {tokens} may end before more than {reach:.3g} are spent")
+
+
+def _check_distinct(cells: Mapping[str, Sequence[Part]]) -> None:
+    """Refuses cells whose rows would be taken for seeds of one setting: rows name no scorer and no tests."""
+    known: dict[tuple[object, ...], str] = {}
+    for name, cell in cells.items():
+        for plan in (part.plan for part in cell):
+            for agent, budget in itertools.product(plan.agents, (plan.budget, *plan.sweep)):
+                place = plan.set_name, plan.policy, plan.format, agent, budget
+                if known.setdefault(place, name) != name:
+                    told = f"cells {known[place]} and {name} both run {agent} on {plan.set_name}"
+                    raise UsageError(f"{told}; name its selector or another argument, or set controls: false")
 
 
 def _load(choice: ProblemChoice, skip_bad: bool) -> ProblemSet:

@@ -98,7 +98,7 @@ def synthesize(
         rows: The problems of `plan.task_ids`, where they are read already or are your own.
         rules: How trees become rows; they may change when a run is resumed.
         add: Folders of earlier data to unite with (D ∪ D').
-        executor: Where searches run: ``serial``, ``processes?workers=2``, …; the trees are the same.
+        executor: Where tests are made and searches run: ``serial``, ``processes:2``, …; same rows.
         resume: Whether to go on with the run that `out` holds; no search is paid for twice.
         on_tree: Called with each new tree as it comes.
         on_warning: Called with a line about problems without public tests.
@@ -122,7 +122,7 @@ def synthesize(
         if missing(plan, folder):  # otherwise neither tests nor weights are needed
             if not folder.resumed:
                 _load_tools(plan, executor)
-            tests = generated_tests(plan.generator, rows, plan.tests, folder.path)
+            tests = generated_tests(plan.generator, rows, plan.tests, folder.path, executor)
             warn_of(on_warning, without_visible_tests(rows, tests))
             problems = [row.problem for row in rows]
             errors = search(plan, problems, tests, folder, executor, on_tree or (lambda tree: None))

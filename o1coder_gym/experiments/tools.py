@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from o1coder_gym.agents.driver.cache import CachedPolicy
 from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.envs.acting import ActingPolicy, Process
 from o1coder_gym.errors import UsageError
-from o1coder_gym.importing.own_code import load_object
 from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.loading import prepare
@@ -27,6 +27,7 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import package_versions
 from o1coder_gym.sandbox import Judge as Sandbox
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.specs.own_code import load_object
 from o1coder_gym.tcg.checking.solutions import sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest
@@ -136,18 +137,20 @@ def planned_rows(problems: str, task_ids: Sequence[str], split: str | None = Non
     return [found.row(task_id) for task_id in task_ids]
 
 
-def open_tools(plan: Plan, rows: Sequence[ProblemRow], folder: RunFolder) -> Tools:
-    """Loads what a plan names, and makes the generated tests that the folder does not have.
+def open_tools(
+    plan: Plan, rows: Sequence[ProblemRow], folder: RunFolder, policy: Policy | None = None
+) -> Tools:
+    """Loads what a plan names, its policy unless it is given, and makes tests that the folder does not have.
 
     Raises:
         O1CoderError: When something cannot be loaded; the message says what.
     """
     judge = default_judge()
     problems = [row.problem for row in rows]
-    policy = load_policy(plan.policy, format=plan.format)
+    policy = policy or load_policy(plan.policy, format=plan.format)
     # a run that goes on may need no more than its journal has, and agents that act bring models of their own
     if not folder.resumed and {*plan.agents} - {*acting_agents(plan.agents)}:
-        prepare(policy)
+        prepare(policy.policy if isinstance(policy, CachedPolicy) else policy)
     return Tools(
         policy=policy,
         judge=judge,

@@ -1,1 +1,1 @@
-"""What is imported otherwise than by its name: earlier names, environments, code of users."""
+"""What is imported otherwise than by its name: earlier names, environments."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from o1coder_gym.runs.files import write_whole
-from o1coder_gym.runs.provenance import Provenance
+from o1coder_gym.runs.provenance import Provenance, leaves
 
 
 def write_card(folder: Path, made: Provenance, metrics: Mapping[str, Any], trained: Any = None) -> None:
@@ -23,18 +23,22 @@ def write_card(folder: Path, made: Provenance, metrics: Mapping[str, Any], train
     settings = leaves(dict(made.config)) | alpha_of(trained)
     figures = {name: f"{value:.6g}" for name, value in numbers(metrics).items()}
     tables = {"setting": settings, "input": made.inputs, "package": made.versions, "figure": figures}
-    parts = [f"# A model of `{made.stage}`\n", "Trained by o1coder-gym.\n"]
-    for name, cells in tables.items():
-        rows = "".join(f"| {key} | {value} |\n" for key, value in cells.items())
-        parts.append(f"| {name} | |\n|---|---|\n{rows}")
+    parts = [f"# A model of `{made.stage}`\n", "Trained by o1coder-gym.\n", *_tables(tables)]
     write_whole(folder / "README.md", "\n".join(parts))
 
 
-def leaves(value: Any, name: str = "") -> dict[str, Any]:
-    """Returns the values of nested dicts by their own names."""
-    if not isinstance(value, dict):
-        return {name: value}
-    return {key: leaf for part in value for key, leaf in leaves(value[part], part).items()}
+def card_text(name: str, card: Mapping[str, Any]) -> str:
+    """Returns the card of a shipped adapter for people: what it is in lines, the rest in tables."""
+    told = {key: value for key, value in card.items() if not isinstance(value, Mapping)}
+    lines = "".join(f"- {key}: {value}\n" for key, value in told.items())
+    tables = {key: leaves(dict(value)) for key, value in card.items() if isinstance(value, Mapping)}
+    return "\n".join([f"# {name}\n", lines, *_tables(tables)])
+
+
+def _tables(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for name, cells in tables.items():
+        rows = "".join(f"| {key} | {value} |\n" for key, value in cells.items())
+        yield f"| {name} | |\n|---|---|\n{rows}"
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

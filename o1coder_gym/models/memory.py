@@ -1,7 +1,14 @@
-"""Whether a model has room: told in a sentence before it is loaded, for a kernel that runs out only kills."""
+"""Whether a model has room: told in a sentence before it is loaded, for a kernel that runs out only kills.
+
+And what memory was taken in the end.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from o1coder_gym.errors import UsageError
@@ -29,7 +36,7 @@ def check_memory(folder: Path, dtype: str, device: str = "auto", *, copies: int 
     free = free_bytes(device)
     if size > free:
         raise UsageError(
-            f"{folder.name} takes at least {_gib(size)} in {dtype}, and {_gib(free)} are free"
+            f"{folder.name} takes at least {gib(size)} in {dtype}, and {gib(free)} are free"
             + ("; LoRA takes less: --lora-rank 16" if copies > 1 else "")
         )
 
@@ -54,5 +61,47 @@ def _limit() -> int:
         return 1 << 62
 
 
-def _gib(size: int) -> str:
+def gib(size: float) -> str:
+    """Returns a size for people."""
     return f"{size / (1 << 30):.1f} GiB"
+
+
+@dataclass(slots=True)
+class Peak:
+    """The most memory that was taken. Mutable.
+
+    Attributes:
+        size: In bytes.
+    """
+
+    size: int = 0
+
+
+@contextlib.contextmanager
+def peak_memory() -> Iterator[Peak]:
+    """Measures what this process takes meanwhile: of the GPU where there is one, else of the machine."""
+    import torch
+
+    found, on_gpu = Peak(), torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        _forget_peak()
+    try:
+        yield found
+    finally:
+        found.size = torch.cuda.max_memory_reserved() if on_gpu else _peak_of_process()
+
+
+def _forget_peak() -> None:
+    """Makes the kernel measure from here on; where it must not, it measures from the start of the process."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_of_process() -> int:
+    try:
+        (line,) = (one for one in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in one)
+        return 1024 * int(line.split()[1])
+    except (OSError, ValueError):
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

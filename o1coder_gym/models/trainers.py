@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,24 +12,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-from o1coder_gym.errors import MissingExtraError, O1CoderError, UnknownNameError, UsageError
-from o1coder_gym.models.card import alpha_of, leaves, numbers
+from o1coder_gym.errors import O1CoderError, UnknownNameError, UsageError, require
+from o1coder_gym.models.batches.row_order import NOT_LEARNED
+from o1coder_gym.models.card import alpha_of, numbers
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
     STARTED,
+    activation_checkpointing,
     last_checkpoint,
+    quiet,
     weight_type,
+    whole,
 )
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.memory import check_memory
+from o1coder_gym.models.memory import check_memory, gib, peak_memory
+from o1coder_gym.runs import ranks
 from o1coder_gym.runs.files import write_whole
-from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
+from o1coder_gym.runs.progress import notes
+from o1coder_gym.runs.provenance import Provenance, input_hashes, leaves, package_versions
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields, to_row
 from o1coder_gym.settings.groups import Dtype, TemplateArguments
-
-NOT_LEARNED = -100
-"""Label of tokens without a loss, as trainers have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,21 @@ def that_divides(batch: int, at_once: int) -> int:
     return next(size for size in range(min(at_once, 1024), 0, -1) if batch % size == 0)
 
 
+def passes(batch: int, at_once: int, what: str = "rows") -> int:
+    """Returns the forward passes that each rank makes for an optimizer step.
+
+    Raises:
+        UsageError: When the ranks cannot share a batch; says how many rows at once would do, if any.
+    """
+    count = ranks.count()
+    if batch % (at_once * count):
+        fits = "" if batch % count else f"; give --rows-at-once {that_divides(batch // count, at_once)}"
+        raise UsageError(
+            f"a batch of {batch} {what} cannot be shared by {count} processes, {at_once} at once{fits}"
+        )
+    return batch // (at_once * count)
+
+
 PRM_SETTINGS = TrainingSettings(learning_rate=1e-5, epochs=2.0, batch_size=16, lora_rank=16, max_length=1536)
 """Defaults of a process reward model's training."""
 
@@ -128,13 +147,6 @@ def provenance(stage: str, model: str, data: str, settings: Mapping[str, Any]) -
     return Provenance(stage, {"model": model, "settings": dict(settings)}, inputs, versions)
 
 
-def require_packages(*packages: str) -> None:
-    """Raises `MissingExtraError` for the first package of the extra ``train`` that is not installed."""
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "train")
-
-
 class Trained(Protocol):
     """Settings of a training that say how weights are kept."""
 
@@ -162,7 +174,7 @@ def check_start(model: str, settings: Trained, *packages: str) -> Path:
         UsageError: When a reporter is not, or the weights have no room, with what AdamW keeps of each.
         WeightsError: When the model cannot be found.
     """
-    require_packages("torch", *packages)
+    require("train", "torch", *packages)
     report_to()
     folder = model_path(model)
     # a gradient and two moments for each weight that is learned; of LoRA's they are next to nothing
@@ -216,6 +228,46 @@ class MeasuredByLabel:
         return sum(int((one != NOT_LEARNED).sum()) for one in labels) / sum(map(len, labels))
 
 
+class WeighedByPair:
+    """Mixin of TRL's DPO trainer: its loss is the mean over the pairs of the optimizer's batch.
+
+    TRL averages a forward pass over its pairs, and then the passes: a pair in a smaller one weighs more.
+    A pair of equal sides is idle: it has no better side, so its loss is −log σ(0) = log 2 and its gradient 0.
+    """
+
+    _per_pass: float | None = None
+
+    def get_batch_samples(self: Any, *given: Any) -> Any:
+        """Returns the forward passes of an optimizer step; counts their pairs, of all ranks."""
+        batches, items = super().get_batch_samples(*given)  # pyright: ignore[reportAttributeAccessIssue]
+        pairs = sum(int(better_and_worse(batch).sum()) for batch in batches)
+        self._per_pass = sum(ranks.gathered(pairs)) / (max(1, len(batches)) * ranks.count())
+        return batches, items
+
+    def compute_loss(self: Any, model: Any, inputs: Any, return_outputs: bool = False, **named: Any) -> Any:
+        """Returns the loss of a forward pass: its pairs' sum, in units of the mean number of pairs a pass."""
+        real = better_and_worse(inputs)
+        idle = len(real) - int(real.sum())
+        per_pass = (model.training and self._per_pass) or len(real) * self._share
+        found = super().compute_loss(model, inputs, return_outputs, **named)  # pyright: ignore
+        loss = found[0] if return_outputs else found
+        weighed = loss * (len(real) / per_pass) - idle * math.log(2) / per_pass
+        return (weighed, found[1]) if return_outputs else weighed
+
+    @cached_property
+    def _share(self: Any) -> float:
+        """Share of the rows to be measured on that are not idle."""
+        rows = self.eval_dataset or ()
+        return sum(row["chosen_ids"] != row["rejected_ids"] for row in rows) / len(rows) if rows else 1.0
+
+
+def better_and_worse(inputs: Mapping[str, Any]) -> Any:
+    """Returns which pairs of a batch of TRL's DPO have a better side, [P] of bool; the others are idle."""
+    # With the mask, for padding may look like the end of a text.
+    tokens, seen = inputs["input_ids"].chunk(2), inputs["attention_mask"].chunk(2)
+    return ((tokens[0] != tokens[1]) | (seen[0] != seen[1])).any(1)
+
+
 def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool) -> dict[str, Any]:
     """Returns the arguments that all trainers of transformers take."""
     import torch
@@ -227,7 +279,7 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
         "max_steps": settings.max_steps or -1,
         "per_device_train_batch_size": settings.rows_at_once,
         "per_device_eval_batch_size": settings.rows_at_once,
-        "gradient_accumulation_steps": settings.batch_size // settings.rows_at_once,
+        "gradient_accumulation_steps": passes(settings.batch_size, settings.rows_at_once),
         # Below 1 transformers reads it as a share of all steps.
         "warmup_steps": 0.05,
         "logging_steps": 1,
@@ -238,7 +290,32 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
         "seed": settings.seed,
         "use_cpu": not torch.cuda.is_available(),
         "bf16": weight_type(settings.dtype) == "bfloat16",
+        **activation_checkpointing(),
     }
+
+
+PEAK = "peak_memory_gib"
+"""Figure of a training: the most memory that a rank has taken, in GiB."""
+
+
+def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
+    """Trains, and tells what memory that took; the first rank's trainer then has all weights.
+
+    Args:
+        trainer: Of transformers.
+        checkpoint: Folder of the checkpoint to go on from, None for a new training.
+
+    Returns:
+        What it measured, with `PEAK`.
+    """
+    with quiet(), peak_memory() as peak:
+        outcome = trainer.train(resume_from_checkpoint=checkpoint)
+        metrics = dict(outcome.metrics) | last_evaluation(trainer)
+        trainer.model = whole(trainer.model)
+    taken = max(ranks.gathered(peak.size))
+    each = f" on each of {ranks.count()} ranks at most" if ranks.count() > 1 else ""
+    notes().print(f"peak memory: {gib(taken)}{each}", highlight=False)
+    return metrics | {PEAK: taken / (1 << 30)}
 
 
 def begin(made: Provenance, out: Path, resume: bool) -> str | None:
@@ -248,6 +325,7 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
         made: What it makes its model of.
         out: Run folder.
         resume: Whether to go on from the last checkpoint, if there is one.
+        writes: Whether this process records it; of several that train together one does.
 
     Returns:
         The checkpoint to go on from, None for a new training.
@@ -258,11 +336,12 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
     """
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
     started = out / STARTED
-    wanted = {"stage": made.stage, "config": dict(made.config), "inputs": dict(made.inputs)}
+    wanted = made.to_row()
     if checkpoint is not None and started.exists():
         require_same(out, json.loads(started.read_text()), wanted)
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(started, json.dumps(wanted, indent=2) + "\n")
+    if ranks.is_first():
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(started, json.dumps(wanted, indent=2) + "\n")
     return checkpoint
 
 

@@ -14,8 +14,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.parameters import AtLeastOne, NonNegative, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
+from o1coder_gym.specs.parameters import AtLeastOne, NonNegative, check_fields
 from o1coder_gym.steps.formats import Prompt
 
 _STEP_NUMBER = re.compile(r"### Step (\d+)")

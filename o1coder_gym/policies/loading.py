@@ -25,12 +25,10 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from o1coder_gym import registry
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS
-from o1coder_gym.parameters import Count, bind_fields
 from o1coder_gym.policies.engine import Engine
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings
 from o1coder_gym.policies.hf.engine import HFEngine, HFSettings
@@ -40,7 +38,8 @@ from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.policies.server.abilities import Abilities
 from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
 from o1coder_gym.protocols import Policy
-from o1coder_gym.specs import Spec, parse
+from o1coder_gym.specs import Spec, parse, registry
+from o1coder_gym.specs.parameters import Count
 from o1coder_gym.steps.formats import StepFormat, load_format
 
 _LOG = logging.getLogger(__name__)
@@ -49,7 +48,6 @@ ENTRY_POINT_GROUP = registry.KINDS["policy"].group
 
 _FAKE, _HF, _OPENAI, _VLLM = FakeSettings(), HFSettings(), OpenAISettings(), VLLMSettings()
 
-Settings = TypeVar("Settings")
 
 _engines: dict[str, Engine] = {}
 _engines_lock = threading.Lock()
@@ -133,17 +131,6 @@ def shared_engine(key: str, make: Callable[[], Engine]) -> Engine:
         if key not in _engines:
             _engines[key] = make()
         return _engines[key]
-
-
-def read_settings(kind: type[Settings], options: str) -> Settings:
-    """Reads ``name=value&name=value`` into a dataclass.
-
-    Raises:
-        UsageError: When an option is unknown or is not of the field's type.
-    """
-    pairs = parse(f"?{options}").arguments
-    shown = ", ".join(f"{name}={text!r}" for name, text in pairs)
-    return bind_fields(kind, pairs, f"settings {shown}: ", noun="option")
 
 
 def hf(

@@ -20,7 +20,6 @@ from itertools import chain, islice
 from typing import Any, Literal
 
 from o1coder_gym.errors import PolicyError, PromptTooLongError, UsageError
-from o1coder_gym.parameters import AtLeastOne, Positive, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.server.abilities import CONTINUATIONS, PROBE, Abilities, Continuation
 from o1coder_gym.policies.server.http import Refused, Servers
@@ -37,6 +36,7 @@ from o1coder_gym.policies.server.replies import (
     shares,
 )
 from o1coder_gym.runs.seeds import derive_stream
+from o1coder_gym.specs.parameters import AtLeastOne, Positive, check_fields
 from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.steps.thinking import before_answer, opened_by
 

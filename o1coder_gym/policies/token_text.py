@@ -1,4 +1,4 @@
-"""Between token ids and text: exact decoding inside a turn, and trimming on ids."""
+"""Between token ids and text: exact decoding inside a turn, trimming on ids, the tokens of a step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from o1coder_gym.models.chat_template import encode_more, encode_prompt, render_thought
 from o1coder_gym.policies.engine import Completion, Generate
-from o1coder_gym.steps.formats import Prompt
+from o1coder_gym.steps.formats import Prompt, StepFormat
+from o1coder_gym.types import ActionType, Problem, State, Step
 
 
 class TokenText:
@@ -92,6 +93,37 @@ class TokenText:
 
     def _plain(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def step_tokens(
+    text: TokenText, step_format: StepFormat, problem: Problem, state: State, step: Step
+) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Returns the tokens that a policy samples for a step, and those that are put in before the next one.
+
+    Args:
+        text: Of the policy's tokenizer.
+        step_format: How steps are written.
+        problem: The question.
+        state: Where the step is taken.
+        step: The step.
+
+    Returns:
+        None for a step that cannot follow the opening that the format gives.
+    """
+    opening = step_format.prompt(problem, state).opening
+    action = step_format.render(step, state.depth + 1)
+    if step.type is not ActionType.CODE:
+        action = f"{action.rstrip()}\n\n{step_format.prompt(problem, state.then(step)).opening}"
+    if not action.startswith(opening):
+        return None
+    ids = text.encode_more(action.removeprefix(opening))
+    written = opening
+    # The first token at which sampling would have stopped; what lies behind it the format inserts.
+    for count, token in enumerate(ids, start=1):
+        written += text.piece(token)
+        if step_format.boundary(written) is not None:
+            return ids[:count], ids[count:]
+    return ids, ()
 
 
 def _turns(prompt: Prompt) -> list[dict[str, str]]:

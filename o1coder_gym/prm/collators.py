@@ -107,13 +107,16 @@ class PairwiseCollator:
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """Returns ``input_ids`` and ``attention_mask``, [2P, T], chosen ones first, and ``labels``, [2P].
 
-        A label is the position of the mark; the name is the one that trainers of transformers look for.
+        A label is the position of the mark; the name is the one that trainers of transformers look for. A
+        pair of equal sides is idle and has none.
         """
         import torch
 
         # [2P], all chosen before all rejected: `bradley_terry` halves the batch again.
         sides = [row[name] for name in ("chosen_ids", "rejected_ids") for row in rows]
-        return {**_padded(sides, self.pad), "labels": torch.tensor([len(side) - 1 for side in sides])}
+        idle = [row["chosen_ids"] == row["rejected_ids"] for row in rows] * 2
+        labels = [int(IGNORED) if none else len(side) - 1 for side, none in zip(sides, idle, strict=True)]
+        return {**_padded(sides, self.pad), "labels": torch.tensor(labels)}
 
 
 def _labels(trajectory: Trajectory, encoded: EncodedSteps, soft: bool) -> Iterator[tuple[int, float]]:

@@ -14,15 +14,13 @@ Packages add scorers as plug-ins, see `registry`. Scorers are shared: equal stri
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from functools import lru_cache
 
-from o1coder_gym import registry
-from o1coder_gym.errors import MissingExtraError, UsageError
+from o1coder_gym.errors import UsageError, require
 from o1coder_gym.prm.public import ScorerSettings
 from o1coder_gym.protocols import StepScorer
-from o1coder_gym.specs import parse
+from o1coder_gym.specs import parse, registry
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,9 +47,7 @@ def load_scorer(spec: str) -> StepScorer:
 
 def model_scorer(target: str, *, settings: ScorerSettings = _DEFAULTS) -> StepScorer:
     """Scores steps by a process reward model (PRM): a trained folder, or a public one by name."""
-    for package in ("torch", "transformers"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "hf")
+    require("hf", "torch", "transformers")
     from o1coder_gym.prm.scorer import model_scorer as make
 
     return make(target, settings)

@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from o1coder_gym.errors import UnknownNameError
-from o1coder_gym.parameters import AtLeastOne, Count, check_fields
 from o1coder_gym.prm import step_text
 from o1coder_gym.prm.step_text import Layout
+from o1coder_gym.specs.parameters import AtLeastOne, Count, check_fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from o1coder_gym.errors import ScorerError, UsageError
+from o1coder_gym.metrics.calibration import UNCALIBRATED, Calibration
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.policies.loading import read_settings
-from o1coder_gym.prm.calibration import UNCALIBRATED, Calibration, read_calibration
+from o1coder_gym.models.sources.adapters import shipped_prm
+from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.model import HEADS, StepModel, load_backbone
 from o1coder_gym.prm.public import PUBLIC, ScorerSettings, kind_of
 from o1coder_gym.prm.step_text import EncodedSteps, StepText
@@ -151,14 +152,8 @@ class ModelScorer:
         return batches
 
 
-def scorer_from_name(rest: str) -> ModelScorer:
-    """Returns the scorer that ``prm:REST`` names, see `model_scorer`."""
-    name, _, options = rest.partition("?")
-    return model_scorer(name, read_settings(ScorerSettings, options))
-
-
 def model_scorer(name: str, settings: ScorerSettings) -> ModelScorer:
-    """Returns the scorer of a folder, a public model's name, or a Hub id.
+    """Returns the scorer of a folder, a public model's name, one that ships with this package, or a Hub id.
 
     Raises:
         UsageError: When the folder does not say what kind of model it is, and `kind` does not either.
@@ -166,7 +161,7 @@ def model_scorer(name: str, settings: ScorerSettings) -> ModelScorer:
         WeightsError: When it cannot be found.
     """
     public = PUBLIC.get(name)
-    folder = model_path(public.hub if public else name)
+    folder = model_path(public.hub if public else shipped_prm(name) or name)
     told = _description(folder)
     kind = settings.kind or told.get("kind") or (public.kind if public else _kind_of_hub_id(name))
     if not kind:

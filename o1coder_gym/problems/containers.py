@@ -6,7 +6,6 @@ Rows are read one after the other, so that a set may be larger than the memory; 
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import io
 import json
 import re
@@ -19,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from o1coder_gym.errors import MissingExtraError, ProblemFileError
+from o1coder_gym.errors import ProblemFileError, require
 from o1coder_gym.problems.formats.row_format import Origin
 
 _TABLES = (".parquet", ".arrow", ".feather")
@@ -200,5 +199,4 @@ def _arrow() -> None:
     Raises:
         MissingExtraError: When it is not.
     """
-    if importlib.util.find_spec("pyarrow") is None:
-        raise MissingExtraError("pyarrow", "data")
+    require("data", "pyarrow")

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import overload
 
-from o1coder_gym import registry
 from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError
 from o1coder_gym.problems.answers.programs import limits_for
 from o1coder_gym.problems.containers import Line
@@ -33,6 +32,7 @@ from o1coder_gym.problems.rows import (
 )
 from o1coder_gym.problems.sources import KNOWN_SETS, KnownSet, find_files, open_source
 from o1coder_gym.runs.provenance import content_hash
+from o1coder_gym.specs import registry
 from o1coder_gym.types import Problem
 
 _LOG = logging.getLogger(__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.errors import MissingExtraError, ProblemFileError, UnknownNameError, UsageError
+from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError, require
 from o1coder_gym.problems.containers import SUFFIXES, Line, file_lines, folder_lines, stem
 from o1coder_gym.problems.formats.row_format import Origin
 from o1coder_gym.problems.known_sets import KNOWN_SETS, KnownSet, find_files
@@ -75,8 +74,7 @@ def _open_hub(
     wanted: HubSet, name: str, looked: str, streaming: bool
 ) -> tuple[str, Iterable[Iterable[Line]]]:
     """Loads a set from the Hugging Face cache or Hub; `looked` begins the message where that fails."""
-    if importlib.util.find_spec("datasets") is None:
-        raise MissingExtraError("datasets", "data")
+    require("data", "datasets")
     import datasets
     import datasets.config
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import WeightsError
-from o1coder_gym.importing.own_code import file_of
 from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
 from o1coder_gym.runs.provenance import artefact_path, config_hash, content_hash
+from o1coder_gym.specs.own_code import file_of
 
 _CONTENT = (
     "*.safetensors",

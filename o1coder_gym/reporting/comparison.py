@@ -7,22 +7,22 @@ corrected for the number of comparisons. A run says what it could have shown.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.results import ORACLE, ResultRow, Setting, group, labels
-from o1coder_gym.significance import (
+from o1coder_gym.metrics.estimates import ROUGH, Estimate, estimate_difference
+from o1coder_gym.metrics.significance import (
     LEVEL,
     detectable_difference,
     fewest_differing,
     holm,
     permutation_test,
 )
+from o1coder_gym.reporting.results import ORACLE, ResultRow, Setting, group, labels
 from o1coder_gym.specs import name_of
-from o1coder_gym.statistics import ROUGH, Estimate, estimate_difference
 
 NOTHING_SHOWN = "no difference shown"
 TOO_FEW = f"{NOTHING_SHOWN}, too few to tell"
@@ -210,25 +210,54 @@ def compare_with(rows: Sequence[ResultRow], baseline: str) -> list[Comparison]:
     return list(comparisons(rows, baseline).values())
 
 
-def comparisons(rows: Sequence[ResultRow], baseline: str) -> dict[Setting, Comparison]:
-    """Returns what `compare_with` does, by setting."""
+def comparisons(
+    rows: Sequence[ResultRow], baseline: str, format: str | None = None
+) -> dict[Setting, Comparison]:
+    """Returns what `compare_with` does, by setting.
+
+    Args:
+        rows: Of one run or several.
+        baseline: Agent spec.
+        format: Compares formats instead: every setting with that of this format (`partner`).
+
+    Raises:
+        UsageError: When no row is the baseline's, or of the format.
+    """
     groups = group(rows)
     names = labels(list(groups))
-    if not any(setting.agent == baseline for setting in groups):
-        known = ", ".join(dict.fromkeys(setting.agent for setting in groups))
-        raise UsageError(f"no rows of agent {baseline!r}; there are: {known}")
+    _check_known(groups, baseline, format)
     runs = {setting: _by_problem(found) for setting, found in groups.items()}
     found: dict[Setting, Comparison] = {}
     for setting in groups:
-        # The same policy, format and budget with the baseline's agent: nothing else differs in a pair.
-        other = replace(setting, agent=baseline)
-        if setting.agent != baseline and other in groups:
+        other = partner(setting, groups, baseline, format)
+        if other != setting and other in groups:
             found[setting] = _compared(runs[setting], runs[other], (names[setting], names[other]))
     for budget in {setting.budget for setting in found}:
         # Nobody asks whether the oracle is better, for it looks at the hidden tests: no part of the family.
         family = [one for one in found if one.budget == budget and name_of(one.agent) != ORACLE]
         found.update(zip(family, corrected([found[setting] for setting in family]), strict=True))
     return found
+
+
+def partner(setting: Setting, groups: Container[Setting], baseline: str, format: str | None) -> Setting:
+    """Returns the setting that one is compared with; it may not be there, or be the same.
+
+    It is the same problems, policy, format and budget with the baseline's agent; or, where a format is given,
+    the same agent in that format, and where that has no such agent the baseline's.
+    """
+    if format is None:
+        return replace(setting, agent=baseline)
+    same = replace(setting, format=format)
+    return same if same in groups else replace(same, agent=baseline)
+
+
+def _check_known(groups: Iterable[Setting], baseline: str, format: str | None) -> None:
+    agents = {setting.agent: setting for setting in groups}
+    formats = {setting.format: setting for setting in groups}
+    if format is None and baseline not in agents:
+        raise UsageError(f"no rows of agent {baseline!r}; there are: {', '.join(agents)}")
+    if format is not None and format not in formats:
+        raise UsageError(f"no rows of format {format!r}; there are: {', '.join(formats)}")
 
 
 def _of(gap: Estimate) -> str:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from o1coder_gym.errors import MissingExtraError
+from o1coder_gym.metrics.estimates import ROUGH
 from o1coder_gym.reporting.colours import (
     BAD,
     GOOD,
@@ -26,7 +27,6 @@ from o1coder_gym.reporting.colours import (
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, RunReport
 from o1coder_gym.reporting.search_reliability import ReliabilityBin
-from o1coder_gym.statistics import ROUGH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from o1coder_gym.reporting.pages.report_page import report_page
-from o1coder_gym.reporting.results import ResultRow, markdown_report
+from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import RunReport, read_run
+from o1coder_gym.reporting.tables.markdown import markdown_report
 from o1coder_gym.reporting.tables.measures import measures_markdown
 
 

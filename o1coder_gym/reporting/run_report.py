@@ -213,6 +213,8 @@ def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]
         spent = summary.mean(summary.usage.tokens)
         rate, interval = summary.rate, summary.interval
         limit = setting.budget.tokens
+        if swept and limit is None:
+            continue  # another axis: answers within FLOPs that were read off the same run
         point = (
             CurvePoint(spent, rate, interval) if limit is None else CurvePoint(limit, rate, interval, spent)
         )

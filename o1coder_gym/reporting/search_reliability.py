@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from o1coder_gym.metrics import Bin, by_score, reliability
+from o1coder_gym.metrics.estimates import Estimate, estimate_share
 from o1coder_gym.process_data.search_tree import SearchTree
-from o1coder_gym.statistics import Estimate, estimate_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class ReliabilityBin(Bin):
 
     Attributes:
         interval: 95 % interval of the target; the steps of one problem stay together.
-        rough: Whether the interval is, see `statistics.Estimate`.
+        rough: Whether the interval is, see `metrics.Estimate`.
     """
 
     interval: tuple[float, float]

@@ -21,6 +21,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from o1coder_gym.runs import ranks
+
 Item = TypeVar("Item")
 
 _SILENCE_S = 30.0
@@ -37,12 +39,12 @@ def silence(silent: bool) -> None:
 
 
 def notes(**options: Any) -> Console:
-    """Returns a console on standard error for progress and remarks, which ``--quiet`` leaves out.
+    """Returns a console on standard error for progress and remarks of the first rank; not with ``--quiet``.
 
     Args:
         options: Of `rich.console.Console`.
     """
-    return Console(stderr=True, quiet=_silent, **options)
+    return Console(stderr=True, quiet=_silent or not ranks.is_first(), **options)
 
 
 def progress_bars(console: Console, words: str = "{task.fields[told]}") -> Progress:
@@ -66,7 +68,7 @@ def tracked(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
 
 def warn(*lacks: str) -> None:
     """Says on one line of the standard error what is lacking, and nothing where nothing is."""
-    if told := "; ".join(filter(None, lacks)):
+    if (told := "; ".join(filter(None, lacks))) and ranks.is_first():
         Console(stderr=True, soft_wrap=True).print(f"warning: {told}", markup=False, highlight=False)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.importing.own_code import file_of
 from o1coder_gym.runs.files import write_whole
+from o1coder_gym.specs.own_code import file_of
 
 FILE = "provenance.json"
 """Lies in the folder of a finished artefact, written last."""
@@ -41,6 +41,10 @@ class Provenance:
         """SHA-256 of all of it, in hex."""
         return config_hash(asdict(self))
 
+    def to_row(self) -> dict[str, Any]:
+        """Returns what the work is and what it is made of, without versions, which may differ; JSON-able."""
+        return {"stage": self.stage, "config": dict(self.config), "inputs": dict(self.inputs)}
+
     def write(self, folder: Path) -> None:
         """Writes ``provenance.json``, which marks the artefact as finished."""
         write_whole(folder / FILE, json.dumps({"hash": self.hash, **asdict(self)}, indent=2) + "\n")
@@ -62,6 +66,13 @@ def content_hash(value: Any, size: int | None = None) -> str:
         value = text.encode("utf-8", "surrogatepass")  # a program may hold half a surrogate pair
     made = hashlib.sha256(value) if size is None else hashlib.blake2b(value, digest_size=size)
     return made.hexdigest()
+
+
+def leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """Returns the values of nested dicts by their own names."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {key: leaf for part in value for key, leaf in leaves(value[part], part).items()}
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

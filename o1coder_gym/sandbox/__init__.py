@@ -6,13 +6,15 @@ harm the machine or to starve the judge. Not covered: bugs of the kernel, side c
 written by models; it does not for running a stranger's code as a public service.
 """
 
-from o1coder_gym.sandbox.concurrent_judge import ConcurrentJudge, shared_judge
+from o1coder_gym.sandbox.callers.concurrent_judge import ConcurrentJudge
+from o1coder_gym.sandbox.callers.judge_pool import JudgePool, shared_judge
 from o1coder_gym.sandbox.judge import Judge, default_judge
 from o1coder_gym.sandbox.report import SandboxReport, SandboxWarning
 
 __all__ = [
     "ConcurrentJudge",
     "Judge",
+    "JudgePool",
     "SandboxReport",
     "SandboxWarning",
     "default_judge",

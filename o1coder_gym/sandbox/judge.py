@@ -237,10 +237,14 @@ _reports: dict[tuple[tuple[str, ...], tuple[str, ...], int], SandboxReport] = {}
 _default: Judge | None = None
 
 
-def default_judge() -> Judge:
-    """Returns the judge that this process shares, created on first use and closed at exit."""
+def default_judge(workers: int | None = None) -> Judge:
+    """Returns the judge that this process shares, created on first use and closed at exit.
+
+    Args:
+        workers: Most zygotes of one that is created now; None means one per usable core.
+    """
     global _default
     if _default is None:
-        _default = Judge()
+        _default = Judge(workers)
         atexit.register(_default.close)
     return _default

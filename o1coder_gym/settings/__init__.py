@@ -6,7 +6,6 @@ commands are read from there. A field that is a settings class itself is a group
 section of a file; its flags stay flat.
 """
 
-from o1coder_gym.parameters import AtLeastOne, Count, NonNegative, Positive, Range, Share, check_fields
 from o1coder_gym.settings.fields import (
     FILE_ONLY,
     Checked,
@@ -19,8 +18,9 @@ from o1coder_gym.settings.fields import (
     to_row,
     with_run,
 )
-from o1coder_gym.settings.reading import parse_words, read
+from o1coder_gym.settings.reading import parse_words, read, read_each
 from o1coder_gym.settings.writing import shown, to_toml
+from o1coder_gym.specs.parameters import AtLeastOne, Count, NonNegative, Positive, Range, Share, check_fields
 
 __all__ = [
     "FILE_ONLY",
@@ -40,6 +40,7 @@ __all__ = [
     "check_fields",
     "parse_words",
     "read",
+    "read_each",
     "shown",
     "to_row",
     "to_toml",

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, is_dataclass, make_dataclass, replace
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from o1coder_gym.parameters import REQUIRED, Parameter, check_fields, field_parameters
-from o1coder_gym.parameters.values import item_of, members
+from o1coder_gym.specs.parameters import REQUIRED, Parameter, check_fields, field_parameters
+from o1coder_gym.specs.parameters.values import item_of, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,10 @@ _LATER = {
     "template_arguments": None,
     "reward": None,
     "group_prefixes": False,
+    "importance_cap": 0.0,
+    "rollouts": 0,
+    "credit_kept": False,
+    "expert": None,
     "sampler": "hf",
     "staleness": 0,
 }

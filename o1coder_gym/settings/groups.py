@@ -7,14 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from o1coder_gym.parameters import AtLeastOne, Count, Meaning, NonNegative
 from o1coder_gym.settings.fields import Checked, Flag
+from o1coder_gym.specs.parameters import AtLeastOne, Count, Meaning, NonNegative
 
 DEFAULT_POLICY = "hf:qwen2.5-coder-0.5b"
 
 AsJson: TypeAlias = Annotated[bool, Flag("--json"), Meaning("Print JSON on standard output.")]
 DataFolder: TypeAlias = Annotated[Path, Meaning("Folder made by o1coder synthesize.")]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16"]
+ExecutorSpec: TypeAlias = Annotated[
+    str,
+    Meaning(
+        "Where it runs: serial, processes:N, ray:N, ray:ADDRESS?cpus=2&gpus=1 (o1coder list executors); "
+        "same rows."
+    ),
+]
 FirstN: TypeAlias = Annotated[AtLeastOne | None, Meaning("First N problems only.")]
 MaxSteps: TypeAlias = Annotated[AtLeastOne, Meaning("Steps per episode.")]
 ModelName: TypeAlias = Annotated[str, Meaning("Known name, Hub id or folder.")]

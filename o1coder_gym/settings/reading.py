@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.parameters import REQUIRED
-from o1coder_gym.parameters.values import choices, convert, expected, item_of, members, read_text
 from o1coder_gym.settings.fields import Section, Setting, Without, all_settings, own_settings
+from o1coder_gym.specs.parameters import REQUIRED
+from o1coder_gym.specs.parameters.values import choices, convert, expected, item_of, members, read_text
 
 S = TypeVar("S")
 NONE = "none"
@@ -32,6 +32,33 @@ def read(kind: type[S], file: Path | None = None, given: Mapping[str, Any] | Non
     """
     values = dict(_flattened(kind, _load(file), f"{file}") if file is not None else ())
     return _build(kind, (), values | dict(given or {}), None, f"{file}" if file else "")
+
+
+def read_each(kind: type[S], file: Path, key: str) -> dict[str, S]:
+    """Returns the settings of each entry of a table of a file; what stands beside the table is meant for all.
+
+    A file without the table is one entry without a name.
+
+    Args:
+        kind: Settings class.
+        file: TOML, YAML or JSON, by its suffix.
+        key: Of the table: names, each with settings.
+
+    Raises:
+        UsageError: As by `read`, or when `key` holds no such table.
+    """
+    table = dict(_load(file))
+    entries = table.pop(key, {"": {}})
+    if not isinstance(entries, Mapping) or not entries:
+        raise UsageError(f"{file}: {key} must be names with settings, got {entries!r}")
+    common = dict(_flattened(kind, table, f"{file}"))
+    found: dict[str, S] = {}
+    for name, entry in entries.items():
+        place = f"{file}, [{key}.{name}]" if name else f"{file}"
+        if not isinstance(entry, Mapping):
+            raise UsageError(f"{place}: expected keys and values, got {entry!r}")
+        found[f"{name}"] = _build(kind, (), common | dict(_flattened(kind, entry, place)), None, place)
+    return found
 
 
 def parse_words(setting: Setting, words: str | Sequence[str]) -> Any:

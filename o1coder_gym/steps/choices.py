@@ -22,10 +22,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from o1coder_gym import registry
 from o1coder_gym.errors import UsageError
-from o1coder_gym.parameters import AtLeastOne
-from o1coder_gym.specs import Spec, parse
+from o1coder_gym.specs import Spec, parse, registry
+from o1coder_gym.specs.parameters import AtLeastOne
 from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import ActionType, Outcome, Problem, Proposal, State, Step, Transition
 

@@ -13,18 +13,23 @@ functions ``(string, judge, solutions) -> TestGenerator`` that read the string t
 
 from __future__ import annotations
 
-from o1coder_gym import registry
+from collections.abc import Sequence
+from functools import partial
+
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.importing.own_code import is_place
-from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
 from o1coder_gym.protocols import TestGenerator
-from o1coder_gym.specs import name_of, parse
+from o1coder_gym.runs.executors import cut, load_executor
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.specs import name_of, parse, registry
+from o1coder_gym.specs.own_code import is_place
+from o1coder_gym.specs.parameters import AtLeastOne
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.language_model import LanguageModelGenerator
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.quality.agreement import packaged_calibration
-from o1coder_gym.tcg.requests import SolutionSource
+from o1coder_gym.tcg.requests import SolutionSource, TestRequest, generate_all
+from o1coder_gym.types import GeneratedTests, Problem
 
 ENTRY_POINT_GROUP = registry.KINDS["generator"].group
 
@@ -66,6 +71,30 @@ def load_generator(
             f"generator {spec!r} made a {type(generator).__name__}, which has no generate method"
         )
     return generator
+
+
+class SpreadGenerator:
+    """A generator whose requests are answered where an executor says, each process with one of its own."""
+
+    def __init__(self, spec: str, executor: str) -> None:
+        """Args: spec of the generator, spec of the executor."""
+        self._work = partial(_generated, spec)
+        self._executor = executor
+
+    def generate_batch(self, requests: Sequence[TestRequest], /) -> list[GeneratedTests]:
+        """Answers all requests, in order."""
+        run, workers = load_executor(self._executor)
+        return [made for piece in run(self._work, cut(requests, workers)) for made in piece]
+
+    def generate(
+        self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
+    ) -> GeneratedTests:
+        """Answers one request."""
+        return self.generate_batch([TestRequest(problem, n, reference, seed)])[0]
+
+
+def _generated(spec: str, requests: Sequence[TestRequest]) -> list[GeneratedTests]:
+    return generate_all(load_generator(spec, default_judge()), requests)
 
 
 def mutation(

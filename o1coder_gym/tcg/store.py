@@ -24,7 +24,7 @@ from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.provenance import content_hash, input_hashes
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.tcg.loading import load_generator
+from o1coder_gym.tcg.loading import SpreadGenerator, load_generator
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.types import GeneratedTests, TestCase, Tests
 
@@ -173,7 +173,7 @@ _BATCH = 16
 
 
 def generated_tests(
-    generator: str, rows: Sequence[ProblemRow], count: int, folder: Path
+    generator: str, rows: Sequence[ProblemRow], count: int, folder: Path, executor: str = "serial"
 ) -> dict[str, tuple[TestCase, ...]]:
     """Returns tests by task id, mode A where there is a reference; those made before come from the folder.
 
@@ -182,13 +182,16 @@ def generated_tests(
         rows: The problems.
         count: Tests per problem; 0 makes none.
         folder: Of the run.
+        executor: Where they are made, all at once unless here.
     """
     if not count:
         return {}
-    made_by = load_generator(generator, default_judge())
+    made_by, batch_size = load_generator(generator, default_judge()), _BATCH
+    if executor != "serial":
+        made_by, batch_size = SpreadGenerator(generator, executor), max(1, len(rows))
     store = TestStore(folder / FILE, made_by, f"{generator} {input_hashes(generator)}", earlier=generator)
     made: dict[str, tuple[TestCase, ...]] = {}
-    for start in range(0, len(rows), _BATCH):
-        batch = rows[start : start + _BATCH]
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
         made |= store.tests([TestRequest(row.problem, count, row.reference) for row in batch])
     return made

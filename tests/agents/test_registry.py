@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym import registry
 from o1coder_gym.agents import AGENTS, Driver, Task, load_agent
 from o1coder_gym.agents.beam import by_scorer
 from o1coder_gym.agents.registry import STRATEGIES
@@ -13,6 +12,7 @@ from o1coder_gym.agents.search.expansion import progressive
 from o1coder_gym.agents.search.leaf_values import scored
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.specs import registry
 from o1coder_gym.types import Sampling
 
 

@@ -15,16 +15,16 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from o1coder_gym import registry
 from o1coder_gym.cli.commands import command, settings_of, shown_settings
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.main import COMMANDS, SHELLS, app, main
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.self_play_config import SelfPlaySettings
-from o1coder_gym.parameters import REQUIRED
 from o1coder_gym.process_data.exports import EXPORTS
 from o1coder_gym.settings import Checked, Setting, all_settings, read, to_toml
 from o1coder_gym.settings.groups import FitRun, RunSettings
+from o1coder_gym.specs import registry
+from o1coder_gym.specs.parameters import REQUIRED
 from tests.command_line import call, find, names_of
 
 EARLIER = json.loads((Path(__file__).parent / "golden" / "flags.json").read_text())

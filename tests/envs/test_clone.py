@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from o1coder_gym import envs
 from o1coder_gym.errors import UsageError
+from tests.examples import examples
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +73,7 @@ def answers() -> dict[tuple[str, History], str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(
-    max_examples=200,
+    max_examples=examples(200),
     deadline=None,
     derandomize=True,
     suppress_health_check=(HealthCheck.too_slow,),

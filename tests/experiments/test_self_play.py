@@ -102,6 +102,34 @@ def test_stages_may_be_left_out(tmp_path: Path) -> None:
     assert notes.done == ["data 0 by start", "sft on iteration-00/data", "data 1 by sft"]
 
 
+def test_expert_iteration_trains_the_first_policy_on_all_data_each_time(tmp_path: Path) -> None:
+    class Begun(Notes):
+        def fine_tune(self, learned: Learned, folder: Path) -> str:
+            assert learned.policy == START.policy
+            return super().fine_tune(learned, folder)
+
+    schedule = Schedule(3, expert=True, train_scorer=False, reinforce=False)
+    notes = Begun(RISING)
+    learned, told = run(notes, tmp_path, schedule)
+    assert notes.done == [
+        "data 0 by start",
+        "sft on iteration-00/data",
+        "data 1 by sft",
+        "sft on iteration-01/data",
+        "data 2 by sft",
+        "sft on iteration-02/data",
+    ]
+    assert learned.policy == str(tmp_path / "iteration-02" / "sft" / "model")
+    # at the end of an iteration the policy is that of its SFT, which was measured
+    assert sum(line.startswith("measuring") for line in told) == 4
+    curve = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert [(row["iteration"], row["stage"], row["pass_rate"]) for row in curve[:3]] == [
+        (0, "start", 0.1),
+        (0, "sft", 0.2),
+        (0, "end", 0.2),
+    ]
+
+
 @pytest.mark.parametrize("die_at", ["data 0 by start", "sft on iteration-00/data", "rl 0", "rl 1"])
 def test_a_killed_run_does_the_rest_and_nothing_twice(tmp_path: Path, die_at: str) -> None:
     whole = Notes(RISING)

@@ -33,6 +33,21 @@ def test_sections_become_settings_and_stages_may_be_skipped(tmp_path: Path) -> N
     assert plan.to_row()["rl"]["beta"] == 0.3
 
 
+def test_a_run_of_an_earlier_version_has_the_same_configuration(tmp_path: Path) -> None:
+    row = read_config(write(tmp_path, LEAST)).to_row()
+    # as revision 268bfca wrote it
+    assert set(row["synthesis"]) == {
+        "agent", "tokens", "generator", "tests", "problems", "scored", "margin", "validation",
+    }  # fmt: skip
+    assert set(row["rl"]) == {
+        "credit", "updates", "problems", "episodes", "iterations", "rows_at_once", "learning_rate", "beta",
+        "clip", "alpha", "gamma", "tau_pass", "tau_fail", "fractional", "lora_rank", "temperature",
+        "max_tokens", "save_every", "validate_every", "dtype", "seed",
+    }  # fmt: skip
+    told = read_config(write(tmp_path, LEAST + "[synthesis]\nrollouts = 8\ncredit_kept = true\n")).to_row()
+    assert (told["synthesis"]["rollouts"], told["synthesis"]["credit_kept"]) == (8, True)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -67,3 +82,9 @@ def test_template_arguments_of_a_run_reach_all_of_its_trainings(tmp_path: Path) 
     assert dict(told.rl.template_arguments or {}) == {"date": "1 May"}
     assert plan.to_row()["run"]["template_arguments"] == {"enable_thinking": False}
     assert "template_arguments" not in str(read_config(write(tmp_path, LEAST)).to_row())
+
+
+def test_expert_iteration_is_no_part_of_runs_begun_before_it(tmp_path: Path) -> None:
+    assert "expert" not in read_config(write(tmp_path, LEAST)).to_row()["run"]
+    plan = read_config(write(tmp_path, LEAST.replace("[problems]", "expert = true\n[problems]")))
+    assert plan.to_row()["run"]["expert"] is True

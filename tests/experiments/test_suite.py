@@ -1,5 +1,7 @@
 """Suites: what a file or the options make of it."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,17 @@ import pytest
 
 from o1coder_gym.agents import load_agent
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.experiments.suite import ProblemChoice, Suite, budgets, contestants, parts, read_suite
+from o1coder_gym.experiments.suite import (
+    ProblemChoice,
+    Suite,
+    budgets,
+    contestants,
+    parts,
+    read_cells,
+    read_suite,
+    run_suite,
+)
+from o1coder_gym.policies.fake import FakeEngine
 from o1coder_gym.runs.budget import Budget
 
 SUITES = Path(__file__).parents[2] / "benchmarks" / "suites"
@@ -59,9 +71,9 @@ def test_a_bad_file_is_one_line(tmp_path: Path, text: str, message: str) -> None
 
 @pytest.mark.parametrize("path", sorted(SUITES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_suites_of_the_project_name_agents_that_there_are(path: Path) -> None:
-    suite = read_suite(path)
-    assert suite.controls
-    for agent in suite.agents:
+    cells = read_cells(path).values()
+    assert any(suite.controls for suite in cells)
+    for agent in (agent for suite in cells for agent in suite.agents):
         assert callable(load_agent(agent))
 
 
@@ -140,3 +152,87 @@ def test_flops_of_a_model_that_is_there_are_a_budget() -> None:
     (part,) = parts(Suite(policies=("hf:tiny",), agents=("mcts",), tokens=(), flops=(2e9, 1e9)))
     assert part.plan.budget == Budget(flops=2e9)
     assert part.plan.to_row()["budget"]["flops"] == 2e9
+
+
+def test_flops_are_a_second_axis_of_the_same_run() -> None:
+    reach = 2 * 1_472_512 * 512  # 2 FLOPs a weight and token
+    suite = Suite(policies=("hf:tiny",), agents=("mcts",), tokens=(512, 256), within_flops=(reach / 2, reach))
+    whole, sweep = budgets(suite)
+    assert whole == Budget(tokens=512)
+    assert sweep == (Budget(tokens=256), Budget(flops=reach), Budget(flops=reach / 2))
+    assert parts(suite)[0].plan.sweep == sweep
+    with pytest.raises(UsageError, match="512 tokens may end before"):
+        parts(replace(suite, within_flops=(reach + 1,)))
+
+
+@pytest.mark.parametrize("limits", [{"calls": (9,)}, {"tokens": ()}, {"seconds": 2.0}, {"flops": (1e9,)}])
+def test_a_second_axis_needs_a_run_that_tokens_alone_limit(limits: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="tokens alone"):
+        budgets(replace(Suite(within_flops=(1e9,)), **limits))
+
+
+CELLS = """
+policies: "fake:tokens=20"
+tokens: 64
+share_samples: true
+cells:
+  a: {agents: best_of_n, problems: [{name: starter, limit: 2}]}
+  b: {agents: 'best_of_n:select=codet', problems: [{name: starter, limit: 2}], controls: false}
+"""
+
+
+def test_a_file_may_hold_several_suites(tmp_path: Path) -> None:
+    path = tmp_path / "cells.yaml"
+    path.write_text(CELLS)
+    cells = read_cells(path)
+    assert [*cells] == ["a", "b"]
+    assert {suite.tokens for suite in cells.values()} == {(64,)}
+    assert [part.name for part in parts(cells)] == ["a", "b"]
+    assert [suite.controls for suite in cells.values()] == [True, False]
+    path.write_text("agents: mcts")
+    assert read_cells(path) == {"": read_suite(path)}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("cells: [mcts]", "cells must be names with settings"),
+        ("cells: {}", "cells must be names with settings"),
+        ("cells: {a: mcts}", "[cells.a]: expected keys and values"),
+        ("cells: {a: {agnets: mcts}}", "unknown key in"),
+        ("cells: {a: {tokens: many}}", "[cells.a]: tokens must be numbers"),
+    ],
+)
+def test_a_bad_cell_is_one_line(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "cells.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=re.escape(told)):
+        read_cells(path)
+
+
+def test_cells_that_a_report_would_take_for_one_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cells.yaml"
+    path.write_text(CELLS.replace(":select=codet", "").replace("controls: false", "tests: generated"))
+    with pytest.raises(UsageError, match="cells a and b both run greedy on starter"):
+        parts(read_cells(path))
+
+
+def test_cells_of_one_policy_share_their_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    propose = FakeEngine.generate
+
+    def counting(engine: FakeEngine, requests: Any, *rest: Any) -> Any:
+        asked.append(len(requests))
+        return propose(engine, requests, *rest)
+
+    monkeypatch.setattr(FakeEngine, "generate", counting)
+    path = tmp_path / "cells.yaml"
+    path.write_text(CELLS)
+    cells = read_cells(path)
+    alone = sum(len(run_suite(suite, tmp_path / name)) for name, suite in cells.items())
+    paid, asked[:] = sum(asked), []
+    rows = run_suite(cells, tmp_path / "both")
+    assert len(rows) == alone
+    assert sum(asked) < paid
+    told = [(row.task_id, row.agent, row.usage.tokens) for row in run_suite(cells["b"], tmp_path / "again")]
+    assert [(row.task_id, row.agent, row.usage.tokens) for row in rows[-len(told) :]] == told

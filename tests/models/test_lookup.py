@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import MissingExtraError, WeightsError
-from o1coder_gym.models import lookup, weights
+from o1coder_gym.models import lookup
 from o1coder_gym.models.lookup import KNOWN_MODELS, find_model, model_path
-from o1coder_gym.models.weights import HubFile, WeightFile, Wheel
+from o1coder_gym.models.sources import weights
+from o1coder_gym.models.sources.weights import HubFile, WeightFile, Wheel
 
 WIDTH, VOCABULARY = 32, 261
 TEMPLATE = "{% for message in messages %}<|im_start|>{{ message.content }}<|im_end|>{% endfor %}"
@@ -199,7 +200,7 @@ def test_a_disk_too_small_is_told_before_anything_is_fetched(tiny, cache, monkey
 
 
 def test_a_missing_extra_is_told_before_anything_is_fetched(cache, monkeypatch):
-    monkeypatch.setattr(lookup.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
         MissingExtraError, match=r"torch is not installed; run: pip install 'o1coder-gym\[hf\]'"
     ):

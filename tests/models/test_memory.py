@@ -80,3 +80,17 @@ def test_reporters_and_packages_are_looked_for_first(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(REPORT_TO, "nowhere")
     with pytest.raises(UsageError, match="nowhere"):
         check_start("no such model", TrainingSettings())
+
+
+def test_the_peak_is_of_what_is_done_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with memory.peak_memory() as before:
+        pass
+    with memory.peak_memory() as peak:
+        held = torch.ones(64 << 20, dtype=torch.uint8)
+    assert 48 << 20 < peak.size - before.size < 128 << 20
+    del held
+    with memory.peak_memory() as after:
+        pass
+    assert after.size < peak.size  # what was freed is forgotten

@@ -17,6 +17,8 @@ from o1coder_gym.policies import (
     loading,
 )
 from o1coder_gym.policies.loading import prepare
+from o1coder_gym.specs import parse, registry
+from o1coder_gym.specs.parameters import bind
 from o1coder_gym.steps.formats import VANILLA
 
 
@@ -32,13 +34,18 @@ def test_hf_policies_load_nothing_yet_and_share_their_engine():
     assert second.step_format is VANILLA
 
 
+def settings_of(spec: str) -> object:
+    """What the arguments of a policy's spec, without its target, set of the engine."""
+    asked = parse(spec)
+    return bind(registry.find("policy", asked.name).parameters(), asked.arguments, "")["settings"]
+
+
 def test_options_become_settings():
-    settings = loading.read_settings(HFSettings, "dtype=float32&max_rows=8")
-    assert settings == HFSettings(dtype="float32", max_rows=8)
-    with pytest.raises(UnknownNameError, match=r"unknown option 'rows'; known: .*max_rows"):
-        loading.read_settings(HFSettings, "rows=8")
+    assert settings_of("hf?dtype=float32&max_rows=8") == HFSettings(dtype="float32", max_rows=8)
+    with pytest.raises(UnknownNameError, match=r"unknown argument 'rows'; known: .*max_rows"):
+        settings_of("hf?rows=8")
     with pytest.raises(UsageError, match="max_rows='many'"):
-        loading.read_settings(HFSettings, "max_rows=many")
+        settings_of("hf?max_rows=many")
 
 
 def test_scripts_load_from_files(tmp_path):
@@ -91,11 +98,11 @@ def test_a_missing_vllm_says_what_to_install(monkeypatch):
 
 
 def test_vllm_settings_are_checked():
-    settings = loading.read_settings(VLLMSettings, "dtype=float32&context=2048&kv_gib=1")
-    assert settings == VLLMSettings(dtype="float32", context=2048, kv_gib=1)
+    expected = VLLMSettings(dtype="float32", context=2048, kv_gib=1)
+    assert settings_of("vllm?dtype=float32&context=2048&kv_gib=1") == expected
     for options in ("context=0", "max_rows=0", "kv_gib=0"):
         with pytest.raises(UsageError, match="at least 1"):
-            loading.read_settings(VLLMSettings, options)
+            settings_of(f"vllm?{options}")
 
 
 def test_template_arguments_and_thoughts_are_part_of_the_name():

@@ -12,15 +12,16 @@ pytest.importorskip("trl", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
 
+from peft import PeftModel
 from safetensors.torch import load_file
 
 from o1coder_gym.errors import O1CoderError
+from o1coder_gym.experiments.training.path_tokens import path_encoder
 from o1coder_gym.models import finetuning
 from o1coder_gym.models.checkpoints import export_policy, load_weights
 from o1coder_gym.models.trainers import TrainingSettings
 from o1coder_gym.problems.likeness.trained_on import trained_on
 from o1coder_gym.process_data import ProcessData, read_data
-from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.types import State
 from tests.command_line import call
 
@@ -132,6 +133,9 @@ def test_a_checkpoint_becomes_a_model(model: Path, process_data: ProcessData, tm
     )
     assert all(last[name].allclose(end[name], atol=1e-6) for name in end)
     assert any(not two[name].allclose(end[name], atol=1e-6) for name in end)
+    kept = PeftModel.from_pretrained(load_weights(model, "float32")[0], str(tmp_path / "adapter"))
+    alone = kept.merge_and_unload().state_dict()
+    assert all(alone[name].allclose(end[name], atol=1e-6) for name in end)
     assert json.loads((stopped / "provenance.json").read_text())["config"]["step"] == 2
     for step, told in ((3, "no checkpoint of step 3; it has: 2, 4"), (9, "of step 9")):
         with pytest.raises(O1CoderError, match=told):

@@ -9,8 +9,12 @@ import pytest
 torch = pytest.importorskip("torch", exc_type=ImportError)
 pytest.importorskip("transformers", exc_type=ImportError)
 
-from o1coder_gym.prm.public import KINDS, PUBLIC  # noqa: E402
-from o1coder_gym.prm.scorer import ModelScorer, scorer_from_name  # noqa: E402
+from o1coder_gym.prm.public import (  # noqa: E402
+    KINDS,
+    PUBLIC,
+    ScorerSettings,
+)
+from o1coder_gym.prm.scorer import ModelScorer, model_scorer  # noqa: E402
 from o1coder_gym.types import ActionType, Problem, State, Step  # noqa: E402
 
 PROBLEM = Problem("p", "Say x.")
@@ -49,7 +53,7 @@ def families(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 def load(families: dict[str, Path], kind: str) -> ModelScorer:
-    return scorer_from_name(f"{families[kind]}?kind={kind}&device=cpu")
+    return model_scorer(str(families[kind]), ScorerSettings(kind=kind, device="cpu"))
 
 
 def hidden(scorer: ModelScorer, ids: Any) -> Any:

@@ -9,9 +9,10 @@ pytest.importorskip("transformers", exc_type=ImportError)
 
 from o1coder_gym.envs.conformance import check_scorer  # noqa: E402
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError  # noqa: E402
-from o1coder_gym.prm.calibration import Calibration, sigmoid  # noqa: E402
+from o1coder_gym.metrics.calibration import Calibration, sigmoid  # noqa: E402
 from o1coder_gym.prm.model import ScalarHead, StepModel, load_backbone  # noqa: E402
-from o1coder_gym.prm.scorer import ModelScorer, scorer_from_name  # noqa: E402
+from o1coder_gym.prm.public import ScorerSettings  # noqa: E402
+from o1coder_gym.prm.scorer import ModelScorer, model_scorer  # noqa: E402
 from o1coder_gym.prm.step_text import StepText, separated  # noqa: E402
 from o1coder_gym.problems.loading import load_problems  # noqa: E402
 from o1coder_gym.steps.formats import PSEUDOCODE  # noqa: E402
@@ -149,10 +150,8 @@ def test_a_model_that_came_apart_is_named(scorer: ModelScorer) -> None:
 
 def test_a_folder_that_is_no_prm_is_named(model: Path) -> None:
     with pytest.raises(UsageError, match=r"has no prm\.json; say what it is"):
-        scorer_from_name(str(model))
+        model_scorer(str(model), ScorerSettings())
     with pytest.raises(ScorerError, match=r"has no tensor v_head\.summary\.weight"):
-        scorer_from_name(f"{model}?kind=skywork")
+        model_scorer(str(model), ScorerSettings(kind="skywork"))
     with pytest.raises(UnknownNameError, match="kind of process reward model 'orm'"):
-        scorer_from_name(f"{model}?kind=orm")
-    with pytest.raises(UnknownNameError, match="option 'batch'"):
-        scorer_from_name(f"{model}?batch=4")
+        model_scorer(str(model), ScorerSettings(kind="orm"))

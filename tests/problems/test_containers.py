@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from o1coder_gym.errors import MissingExtraError, ProblemFileError
-from o1coder_gym.problems import containers, load_rows, stream_rows
+from o1coder_gym.problems import load_rows, stream_rows
 from o1coder_gym.problems.containers import file_lines
 
 arrow = pytest.importorskip("pyarrow")
@@ -137,7 +137,7 @@ def test_broken_tables_are_named(tmp_path, name):
 
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     parquet(tmp_path / "a.parquet")
-    monkeypatch.setattr(containers.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="pyarrow"):
         load_rows(tmp_path / "a.parquet")
 

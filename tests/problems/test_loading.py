@@ -184,7 +184,7 @@ def test_a_set_without_a_hub_says_where_it_was_looked_for(monkeypatch):
 
 def test_without_datasets_the_extra_is_named(monkeypatch):
     monkeypatch.delenv("O1CODER_DATA", raising=False)
-    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
         MissingExtraError, match=r"datasets is not installed; run: pip install 'o1coder-gym\[data\]'"
     ):

@@ -11,11 +11,11 @@ from o1coder_gym.reporting.results import (
     ResultRow,
     budget_words,
     counted,
-    markdown_report,
     read_results,
     summarize,
 )
 from o1coder_gym.reporting.run_report import make_report
+from o1coder_gym.reporting.tables.markdown import markdown_report
 from o1coder_gym.reporting.tables.measures import areas, measures
 from o1coder_gym.reporting.tables.terminal_table import terminal_table
 from o1coder_gym.runs.budget import Budget

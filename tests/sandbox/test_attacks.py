@@ -75,9 +75,9 @@ def open_copy():
     folder.chmod(0o755)
     package = folder / "o1coder_gym"
     package.mkdir()
-    for name in ("types.py", "errors.py"):
-        shutil.copy(PACKAGE / name, package / name)
-    shutil.copytree(PACKAGE / "sandbox", package / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PACKAGE / "errors.py", package)
+    for name in ("types", "sandbox"):
+        shutil.copytree(PACKAGE / name, package / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ATTACKS, folder / "attacks")
     shutil.copy(Path(__file__).with_name("attack_corpus.py"), folder)
     subprocess.run(["chmod", "-R", "u+w,a+rX", folder], check=True)  # attacks may be read-only

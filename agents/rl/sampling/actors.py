@@ -55,7 +55,6 @@ class Start:
         dtype: Of the weights, ``"float32"`` or ``"bfloat16"``.
         lora_rank: r of the adapters to come; 0 where all weights are trained.
         rows: Episodes of a batch.
-        processes: What there is of processes (accelerate's ``PartialState``).
     """
 
     folder: str
@@ -65,7 +64,6 @@ class Start:
     dtype: str
     lora_rank: int
     rows: int
-    processes: Any
 
 
 def tagged(episodes: Sequence[Episode], version: int) -> list[Episode]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.parameters import bind_fields
 from o1coder_gym.policies import HFSettings, OpenAISettings, VLLMSettings
 from o1coder_gym.specs import parse
+from o1coder_gym.specs.parameters import bind, field_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +59,6 @@ def read_sampler(text: str) -> Chosen:
     urls = tuple(url for url in (spec.target or "").split(",") if url)
     if (spec.name == "openai") != bool(urls):
         raise UsageError(f"sampler {text!r}: write hf, vllm or openai:http://HOST:PORT/v1,…")
-    settings = bind_fields(KINDS[spec.name], spec.arguments, f"sampler {text!r}: ", noun="option")
-    return Chosen(settings, frozenset(name for name, _ in spec.arguments), urls)
+    kind = KINDS[spec.name]
+    given = bind(field_parameters(kind), spec.arguments, f"sampler {text!r}: ")
+    return Chosen(kind(**given), frozenset(name for name, _ in spec.arguments), urls)

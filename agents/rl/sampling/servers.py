@@ -12,6 +12,7 @@ from o1coder_gym.agents.rl.sampling.server import WeightServer
 from o1coder_gym.agents.rl.sampling.transfers import AdapterTransfer, FileTransfer, NCCLTransfer, Transfer
 from o1coder_gym.errors import PolicyError, UsageError
 from o1coder_gym.policies import LanguageModelPolicy, OpenAIEngine
+from o1coder_gym.runs import ranks
 
 UNKNOWN = -(2**31)
 """Version of weights that are not this run's."""
@@ -37,7 +38,6 @@ class ServersActor:
             PolicyError: When one does not answer.
         """
         servers = [WeightServer(url, settings.timeout_s) for url in urls]
-        self._processes = start.processes
         self._transfer = _transfer(servers, settings, start)
         self._engine = OpenAIEngine(urls, model_name(servers, settings), settings)
         self._version = UNKNOWN
@@ -45,16 +45,8 @@ class ServersActor:
         self.policy = LanguageModelPolicy(self._engine, start.step_format, remembered=None)
 
     def refresh(self, learner: Any, version: int) -> None:
-        """Sends the weights of the policy in training; one process does, the others wait for it."""
-        from accelerate.utils import broadcast_object_list
-
-        told = [""]
-        with self._processes.main_process_first():
-            if self._processes.is_main_process:
-                told = [self._transfer.send(learner, version)]
-        if self._processes.num_processes > 1:
-            broadcast_object_list(told)
-        self._engine.ask_for(told[0])
+        """Sends the weights of the policy in training; one rank does, the others wait for it."""
+        self._engine.ask_for(ranks.from_first(lambda: self._transfer.send(learner, version)))
         self.policy.forget()
         self._version = version
 
@@ -69,15 +61,15 @@ class ServersActor:
         if any(len(one.sampled_logprobs) != one.tokens for one in drawn):
             raise PolicyError("the servers return no log-probabilities of the tokens that they sample")
         # No server can have come by the right weights after it answered with wrong ones.
-        if not self._processes.is_main_process or self._transfer.arrived():
+        if not ranks.is_first() or self._transfer.arrived():
             return tagged(episodes, self._version)
-        if self._processes.num_processes > 1:
+        if ranks.count() > 1:
             raise PolicyError("a server has lost the weights that it was sent; the run goes on with --resume")
         return tagged(episodes, UNKNOWN)
 
     def close(self) -> None:
         """Takes back what the servers hold, and closes the connections."""
-        if self._processes.is_main_process:
+        if ranks.is_first():
             self._transfer.close()
         self._engine.close()
 

@@ -12,6 +12,7 @@ from o1coder_gym.agents.rl.sampling.weights import merged_weights, passing_folde
 from o1coder_gym.errors import UsageError
 from o1coder_gym.policies import LanguageModelPolicy, VLLMSettings
 from o1coder_gym.policies.vllm.trained import TrainedVLLM
+from o1coder_gym.runs import ranks
 from o1coder_gym.steps.formats import StepFormat
 
 GPU_SHARE = 0.45
@@ -77,7 +78,7 @@ def make_vllm_actor(start: Start, chosen: Chosen, *, sleeps: bool) -> VLLMActor:
     """
     import torch
 
-    if (count := start.processes.num_processes) > 1:
+    if (count := ranks.count()) > 1:
         raise UsageError(
             f"sampler vllm in {count} processes: start a vLLM server for each GPU that is to sample, and "
             "give --sampler openai:URL,URL"

@@ -30,10 +30,10 @@ from trl.kernels import chunked_logprob
 from trl.trainer import grpo_trainer
 from trl.trainer import utils as trl_utils
 
+from o1coder_gym.models.batches.projection import project_completions_only
+from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.checkpoints import load_weights, quiet
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.projection import project_completions_only
-from o1coder_gym.models.shared_prefixes import share_prefixes
 from o1coder_gym.models.trainers import lora
 from o1coder_gym.prm.collators import PointwiseCollator
 from o1coder_gym.prm.losses import IGNORED, pointwise_loss

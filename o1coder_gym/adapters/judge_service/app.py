@@ -32,7 +32,8 @@ from o1coder_gym.adapters.judge_service.sandbox_fusion import (
 )
 from o1coder_gym.adapters.scoring import Score
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.sandbox import ConcurrentJudge, shared_judge
+from o1coder_gym.sandbox import shared_judge
+from o1coder_gym.sandbox.callers.asking import AskedJudge
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -53,7 +54,7 @@ class JudgeBounds:
 
 
 def judge_app(
-    judge: ConcurrentJudge | None = None, bounds: JudgeBounds = JudgeBounds(), *, key: str | None = None
+    judge: AskedJudge | None = None, bounds: JudgeBounds = JudgeBounds(), *, key: str | None = None
 ) -> Starlette:
     """Returns the application.
 

@@ -19,16 +19,17 @@ from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.cli.search import aspr, compare
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark
-from o1coder_gym.experiments.suite import Suite, read_suite, run_suite
+from o1coder_gym.experiments.suite import Cells, Suite, read_cells, run_suite
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.protocols import Policy
 from o1coder_gym.reporting.results import RESULTS, ResultRow, budget_words, summarize
 from o1coder_gym.reporting.tables.terminal_table import terminal_table
 from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import Checked, Flag, all_settings
-from o1coder_gym.settings.groups import FirstN, RunSettings, SkipBad
+from o1coder_gym.settings.groups import ExecutorSpec, FirstN, RunSettings, SkipBad
 from o1coder_gym.specs import name_of
 
 _OF_A_SUITE = ("suite", "split", "limit", "task", "problems_from")
@@ -45,6 +46,7 @@ class ShardSettings(RunSettings):
 
     shard: str = ""
     skip_bad: SkipBad = False
+    executor: ExecutorSpec = "serial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,21 +76,22 @@ def bench(settings: BenchSettings) -> None:
         suite_of(settings),
         run_folder("bench", run.out, resume=run.resume),
         run.shard,
+        executor=run.executor,
         resume=run.resume,
         skip_bad=run.skip_bad,
         as_json=run.as_json,
     )
 
 
-def suite_of(settings: BenchSettings) -> Suite:
-    """Returns what is compared: the suite of a file, or that of the settings.
+def suite_of(settings: BenchSettings) -> Suite | Cells:
+    """Returns what is compared: the suites of a file, or that of the settings.
 
     Raises:
         UsageError: When both say something, for the file would silently overrule the other.
     """
     if settings.file is not None:
         _refuse_others(settings)
-        return read_suite(settings.file)
+        return read_cells(settings.file)
     tasks = chosen_tasks(settings.task, settings.problems_from)
     if tasks and len(settings.suite.problems) > 1:
         raise UsageError("tasks are chosen of one problem set; for several write tasks: into a --suite file")
@@ -127,10 +130,11 @@ def _refuse_others(settings: BenchSettings) -> None:
 
 
 def show_suite(
-    suite: Suite,
+    suite: Suite | Cells,
     out: Path,
     shard: str = "",
     *,
+    executor: str = "serial",
     resume: bool = False,
     skip_bad: bool = False,
     as_json: bool = False,
@@ -139,9 +143,11 @@ def show_suite(
     console = notes()
     folders: list[Path] = []
 
-    def run(plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool) -> list[ResultRow]:
+    def run(
+        plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool, policy: Policy | None = None
+    ) -> list[ResultRow]:
         folders.append(out)
-        return run_shown(plan, rows, out, resume=resume, quiet=as_json)
+        return run_shown(plan, rows, out, executor=executor, resume=resume, quiet=as_json, policy=policy)
 
     def told(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
@@ -163,7 +169,14 @@ def show_suite(
 
 
 def run_shown(
-    plan: Plan, rows: Sequence[ProblemRow], out: Path, *, resume: bool = False, quiet: bool = False
+    plan: Plan,
+    rows: Sequence[ProblemRow],
+    out: Path,
+    *,
+    executor: str = "serial",
+    resume: bool = False,
+    quiet: bool = False,
+    policy: Policy | None = None,
 ) -> list[ResultRow]:
     """Runs a plan with a progress bar, says where the report is, and prints the table unless `quiet`.
 
@@ -189,10 +202,12 @@ def run_shown(
                 plan,
                 out,
                 rows=rows,
+                executor=executor,
                 resume=resume,
                 on_start=started,
                 on_row=board.add,
                 on_warning=warned,
+                policy=policy,
             )
     except NoAnswersError as error:
         results, failure = error.results, error

@@ -14,7 +14,7 @@ from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UsageError
 from o1coder_gym.reporting.results import ResultRow
-from o1coder_gym.reporting.tables.comparison_table import change_lines, comparison_table
+from o1coder_gym.reporting.tables.comparison_table import change_lines, comparison_table, failure_lines
 from o1coder_gym.reporting.tables.export import write_grid
 from o1coder_gym.reporting.tables.places import Pair, Place, compare_places, read_place
 from o1coder_gym.reporting.tables.run_tables import comparison_grid
@@ -32,7 +32,10 @@ class CompareSettings(Checked):
         b: Another, which is compared with A; without it, A's agents with --baseline.
         others: More of them, each compared with A.
         baseline: Without B: the agent that the others are compared with.
+        baseline_format: Without B: compare formats instead, each agent with itself in this one, e.g. vanilla;
+            an agent that it does not have with the baseline.
         changed: Name the problems that one solves and the other does not.
+        why: Count by rule what is wrong with the answers to problems that only the other solves.
         export: Write the table to a file that ends in .csv, .tex (LaTeX), .parquet, or .html (a page with
             tables, curves and problems); may be repeated.
     """
@@ -41,7 +44,9 @@ class CompareSettings(Checked):
     b: Annotated[str | None, Flag("B")] = None
     others: Annotated[tuple[str, ...], Flag("MORE")] = ()
     baseline: str = "greedy"
+    baseline_format: str | None = None
     changed: bool = False
+    why: bool = False
     export: tuple[Path, ...] = ()
     as_json: AsJson = False
 
@@ -50,9 +55,11 @@ def compare(settings: CompareSettings) -> None:
     """Compare results problem by problem, paired, with 95 % intervals over problems."""
     names = (settings.a, *((settings.b,) if settings.b is not None else ()), *settings.others)
     places = [read_place(name) for name in names]
-    pairs = compare_places(places, settings.baseline)
+    pairs = compare_places(places, settings.baseline, settings.baseline_format)
     if not pairs:
-        raise UsageError(f"{settings.a} has no other agent than {settings.baseline} to compare")
+        named = settings.baseline_format or settings.baseline
+        kind = "format" if settings.baseline_format else "agent"
+        raise UsageError(f"{settings.a} has no other {kind} than {named} to compare")
     for path in settings.export:
         _export(path, places, pairs)
     if settings.as_json:
@@ -62,11 +69,14 @@ def compare(settings: CompareSettings) -> None:
     console.print(comparison_table(pairs, console.width))
     if settings.changed:
         console.print("\n".join(change_lines(pairs)), markup=False, highlight=False, soft_wrap=True)
+    if settings.why:
+        console.print("\n".join(failure_lines(pairs)), markup=False, highlight=False, soft_wrap=True)
 
 
 def _row(pair: Pair) -> dict[str, object]:
     one = pair.comparison
-    return asdict(one) | {"conclusion": one.conclusion, "budget": pair.budget, **asdict(pair.changes)}
+    told = {"conclusion": one.conclusion, "budget": pair.budget, "failures": dict(pair.failures)}
+    return asdict(one) | told | asdict(pair.changes)
 
 
 def _export(path: Path, places: Sequence[Place], pairs: Sequence[Pair]) -> None:

@@ -29,6 +29,7 @@ from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Share
 from o1coder_gym.settings.groups import (
     DEFAULT_POLICY,
     BudgetSettings,
+    ExecutorSpec,
     GeneratedTests,
     PolicySpec,
     ProblemSettings,
@@ -80,7 +81,6 @@ class SynthesizeSettings(Checked):
 
     Attributes:
         agent: The search.
-        executor: serial, processes?workers=N, ray?workers=N…; same rows.
         seeds: Searches per problem.
         rollouts: How often each prefix is completed after its search, outside of the budget; the mean is its
             value. 0: the search's own W / N.
@@ -89,7 +89,7 @@ class SynthesizeSettings(Checked):
     problems: ProblemSettings = ProblemSettings()
     agent: str = "mcts:simulations=32,width=4"
     policy: PolicySpec = DEFAULT_POLICY
-    executor: str = "serial"
+    executor: ExecutorSpec = "serial"
     seed: Seed = 0
     seeds: AtLeastOne = 1
     rollouts: Count = 0

@@ -14,12 +14,12 @@ from rich.progress import Progress
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UsageError
-from o1coder_gym.parameters import AtLeastOne
 from o1coder_gym.problems.answers.solutions import read_solutions
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.settings import Checked
 from o1coder_gym.settings.groups import AsJson, Seed, SetName, Split
+from o1coder_gym.specs.parameters import AtLeastOne
 from o1coder_gym.tcg.adversary.attack import EXECUTIONS
 from o1coder_gym.tcg.adversary.inputs import both, by_generator, by_mutation
 from o1coder_gym.tcg.adversary.report import AttackSettings, attack_row

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from rich.console import Console
 from rich.table import Table
 
-from o1coder_gym import registry
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.micro.problems import write_rows
@@ -25,6 +24,7 @@ from o1coder_gym.runs.progress import tracked, warn
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag, Range
 from o1coder_gym.settings.groups import AsJson, OutputSettings, Seed, SetName, SkipBad, Split
+from o1coder_gym.specs import registry
 from o1coder_gym.types import Limits
 
 

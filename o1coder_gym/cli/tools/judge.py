@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,12 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.progress import notes, warn
-from o1coder_gym.sandbox import Judge
+from o1coder_gym.sandbox import ConcurrentJudge, Judge, JudgePool
+from o1coder_gym.sandbox.callers.asking import AskedJudge
+from o1coder_gym.sandbox.callers.judge_pool import WORKERS_PER_PROCESS
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import JsonLines, SetName, SkipBad, Split
 from o1coder_gym.types import CaseResult, Submission, Verdict
-
-_BATCH = 256
-"""Solutions judged before their rows are printed; enough to keep every worker busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +59,27 @@ def judge(settings: JudgeSettings) -> None:
     found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
     rows = {row.problem.task_id: row for row in found}
     asked = list(read_solutions(settings.solutions, rows))
+    waiting = deque(asked)
     console = notes()
     warn(without_visible_tests(rows.values()), without_hidden_tests(list(rows.values())))
-    with (
-        Judge(settings.workers, require=settings.require or None, without=settings.without) as sandbox,
-        Progress(console=console, transient=True) as progress,
-    ):
+    with ExitStack() as stack, Progress(console=console, transient=True) as progress:
         bar = progress.add_task("judging", total=len(asked))
-        remaining = iter(asked)
-        while batch := list(islice(remaining, _BATCH)):
-            verdicts = sandbox.evaluate([_submission(one, rows[one.task_id]) for one in batch])
-            for solution, verdict in zip(batch, verdicts, strict=True):
-                print(to_json(_row(solution, verdict)))
-            progress.advance(bar, len(batch))
+        submissions = (_submission(one, rows[one.task_id]) for one in asked)
+        verdicts: dict[int, Verdict] = {}
+        for place, verdict in _opened(settings, stack).as_completed(submissions):
+            verdicts[place] = verdict
+            progress.advance(bar)
+            while (first := len(asked) - len(waiting)) in verdicts:  # rows are in the order of the file
+                print(to_json(_row(waiting.popleft(), verdicts.pop(first))))
+
+
+def _opened(settings: JudgeSettings, stack: ExitStack) -> AskedJudge:
+    """Opens a judge of one process, or of several where one would not keep all cores busy."""
+    told: dict[str, Any] = {"require": settings.require or None, "without": settings.without}
+    workers = settings.workers or len(os.sched_getaffinity(0))
+    if workers > WORKERS_PER_PROCESS:
+        return stack.enter_context(JudgePool(workers, **told))
+    return stack.enter_context(ConcurrentJudge(stack.enter_context(Judge(workers, **told))))
 
 
 def _submission(solution: Solution, row: ProblemRow) -> Submission:

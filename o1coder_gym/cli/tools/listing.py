@@ -11,15 +11,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from o1coder_gym import registry
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import O1CoderError, UnknownNameError
-from o1coder_gym.parameters import REQUIRED, Parameter
-from o1coder_gym.registry import Entry, Kind
 from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson
+from o1coder_gym.specs import registry
+from o1coder_gym.specs.parameters import REQUIRED, Parameter
+from o1coder_gym.specs.registry import Entry, Kind
 
 _PLURALS = {kind.plural: kind for kind in registry.KINDS.values()}
 

@@ -16,7 +16,9 @@ from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models import lookup
-from o1coder_gym.models.weights import Progress as OnProgress
+from o1coder_gym.models.card import card_text
+from o1coder_gym.models.sources.adapters import shipped_adapters
+from o1coder_gym.models.sources.weights import Progress as OnProgress
 from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson, OutputSettings
@@ -58,17 +60,19 @@ def fetch_progress() -> Iterator[OnProgress]:
 
 def list_models(settings: OutputSettings) -> None:
     """List the known models and where they are."""
-    known = {**lookup.BUNDLED_MODELS, **lookup.KNOWN_MODELS}
+    known = {**lookup.BUNDLED_MODELS, **lookup.KNOWN_MODELS, **shipped_adapters()}
     found = {name: lookup.find_model(name) for name in known}
     if settings.as_json:
         for name, model in known.items():
             row = {"name": name, "title": model.title, "license": model.license}
-            row |= {"parameters": model.parameters, "path": str(found[name]) if found[name] else None}
+            size = lookup.parameters_of(f"hf:{name}")
+            row |= {"parameters": size, "path": str(found[name]) if found[name] else None}
             print(to_json(row))
         return
     table = Table("name", "model", "licence", "size", box=None)
     for name, model in known.items():
-        table.add_row(name, model.title, model.license, f"{model.parameters / 1e6:.3g} M")
+        size = lookup.parameters_of(f"hf:{name}") or 0
+        table.add_row(name, model.title, model.license, f"{size / 1e6:.3g} M")
     Console().print(table)
     for name, folder in found.items():
         where = f"bundled, {folder}" if name in lookup.BUNDLED_MODELS else folder or "not fetched"
@@ -92,6 +96,19 @@ def path(settings: ModelSettings) -> None:
     _print_folder(folder, settings)
 
 
+def card(settings: ModelSettings) -> None:
+    """Print the card of a shipped adapter, or of a model that was trained here: data, settings, figures."""
+    adapter = shipped_adapters().get(settings.name)
+    folder = lookup.find_model(settings.name) if adapter is None else None
+    if adapter is not None:
+        print(to_json(dict(adapter.card)) if settings.as_json else card_text(adapter.name, adapter.card))
+    elif folder is not None and (folder / "README.md").is_file():
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        print(to_json({"name": settings.name, "card": text}) if settings.as_json else text)
+    else:
+        raise WeightsError(f"{settings.name} has no card: it is neither a shipped adapter nor trained here")
+
+
 def _print_folder(folder: Path, settings: ModelSettings) -> None:
     print(to_json({"name": settings.name, "path": str(folder)}) if settings.as_json else folder)
 
@@ -100,3 +117,4 @@ app = new_app("models", "Fetch and find model weights.")
 app.command(command(OutputSettings, list_models, name="list"))
 app.command(command(ModelSettings, fetch, name="fetch"))
 app.command(command(ModelSettings, path, name="path"))
+app.command(command(ModelSettings, card, name="card"))

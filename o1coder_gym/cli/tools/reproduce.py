@@ -26,11 +26,12 @@ from o1coder_gym.experiments.measures.reproduction import (
     stored_figures,
 )
 from o1coder_gym.experiments.tools import Plan
+from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.protocols import Policy
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson, Resume
-from o1coder_gym.statistics import ROUGH_LEGEND
 
 _VERDICTS = {True: "same", False: "differs", None: "–"}
 
@@ -40,7 +41,7 @@ class ReproductionSettings(Checked):
     """What is measured anew.
 
     Attributes:
-        name: search, table1 or tcg; without a name the results are listed.
+        name: codet, prm, search, table1, tcg or thinking; without a name the results are listed.
         quick: The tiny model that the package ships, minutes: the default.
         full: The default model, hours.
         out: Run folder; default: runs/reproduce/NAME-quick or NAME-full.
@@ -71,12 +72,14 @@ def run(settings: ReproductionSettings) -> None:
     if not name:
         for known, result in RESULTS.items():
             row = {"name": known, "question": result.question}
-            print(to_json(row) if settings.as_json else f"{known:8}{result.question}")
+            print(to_json(row) if settings.as_json else f"{known:9}{result.question}")
         return
     out = settings.out or Path("runs", "reproduce", f"{name}-{scale}")
 
-    def shown(plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool) -> list[ResultRow]:
-        return run_shown(plan, rows, out, resume=resume, quiet=True)
+    def shown(
+        plan: Plan, out: Path, *, rows: Sequence[ProblemRow], resume: bool, policy: Policy | None = None
+    ) -> list[ResultRow]:
+        return run_shown(plan, rows, out, resume=resume, quiet=True, policy=policy)
 
     figures = reproduce(name, out, scale=scale, resume=settings.resume, run=shown, track=tracked)
     before = stored_figures(name, scale)

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from o1coder_gym.agents import load_agent
 from o1coder_gym.cli.commands import command
-from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import MissingExtraError
-from o1coder_gym.experiments.tools import acting_agents, acting_policies
-from o1coder_gym.policies import load_policy
-from o1coder_gym.policies.loading import policy_spec, prepare
-from o1coder_gym.prm import load_scorer
-from o1coder_gym.queries import Agent
+from o1coder_gym.experiments.serving.offers import open_service
 from o1coder_gym.runs.progress import notes
-from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, NonNegative, Range
 from o1coder_gym.settings.groups import DEFAULT_POLICY, PolicySpec, StepSettings
-from o1coder_gym.steps.formats import load_format
-from o1coder_gym.types import Problem
 
 KEY = "O1CODER_API_KEY"
 """Environment variable with the key that clients must send; without it everyone is let in."""
@@ -84,29 +74,30 @@ def serve(settings: ServeSettings) -> None:
     try:
         import uvicorn
 
-        from o1coder_gym.cli.serving.app import Bounds, make_app
-        from o1coder_gym.cli.serving.desk import Desk
+        from o1coder_gym.experiments.serving.app import Bounds, make_app
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "fastapi", "serve") from error
     console, steps, endpoint = notes(), settings.steps, settings.endpoint
-    models, acting = offered(settings.agents, settings.policy), acting_agents(settings.agents)
     with console.status(f"loading {settings.policy}"):
-        proposer = load_policy(settings.policy, format=steps.format)
-        if len(acting) < len(settings.agents):
-            prepare(proposer)
-    model = ReasoningModel(
-        [Problem("", "?")], default_judge(), format=load_format(steps.format), max_steps=steps.max_steps
-    )
-    scorer = load_scorer(steps.scorer or "heuristic")
-    desk = Desk(model, proposer, scorer, live=endpoint.live, waiting=endpoint.waiting)
+        service = open_service(
+            settings.agents,
+            settings.policy,
+            format=steps.format,
+            max_steps=steps.max_steps,
+            scorer=steps.scorer,
+            live=endpoint.live,
+            waiting=endpoint.waiting,
+        )
     bounds = Bounds(tokens=endpoint.tokens, n=endpoint.most_n, seconds=endpoint.seconds)
-    own = acting_policies(acting, desk.questions)
-    named = names(settings.agents, settings.policy)
-    policies = {name: own[spec] for name, spec in named.items() if spec in own}
     served = make_app(
-        desk, models, bounds, policies=policies, key=os.environ.get(KEY), origins=endpoint.origins
+        service.desk,
+        service.agents,
+        bounds,
+        policies=service.policies,
+        key=os.environ.get(KEY),
+        origins=endpoint.origins,
     )
-    console.print(f"models: {', '.join(models)}", markup=False, soft_wrap=True)
+    console.print(f"models: {', '.join(service.agents)}", markup=False, soft_wrap=True)
     if endpoint.host not in LOOPBACK:
         console.print(
             "listening beyond this machine: the sandbox is made for programs of models, not of strangers"
@@ -117,29 +108,7 @@ def serve(settings: ServeSettings) -> None:
             served, host=endpoint.host, port=endpoint.port, log_level="info", timeout_graceful_shutdown=5
         )
     finally:
-        desk.close()
-
-
-def offered(agents: Sequence[str], policy: str) -> Mapping[str, Agent]:
-    """Returns the agents by the names of the models: ``AGENT:POLICY``, the policy in full and in short.
-
-    Raises:
-        UnknownNameError, UsageError: When there is no such agent, or it cannot be made so.
-    """
-    found = {spec: load_agent(spec) for spec in agents}
-    return {name: found[spec] for name, spec in names(agents, policy).items()}
-
-
-def names(agents: Sequence[str], policy: str) -> Mapping[str, str]:
-    """Returns the specs of agents by the names of the models.
-
-    A model that this project trained lies in a folder called model: the run's name stands before it.
-    """
-    asked = policy_spec(policy)
-    model = dict(asked.arguments).get("model", asked.target or "")
-    parts = [part for part in model.split("/") if part]
-    short = "/".join(parts[-2:] if parts and parts[-1].startswith("model") else parts[-1:]) or policy
-    return {f"{spec}:{called}": spec for called in (short, policy) for spec in agents}
+        service.desk.close()
 
 
 app = command(ServeSettings, serve, name="serve")

@@ -20,10 +20,10 @@ from o1coder_gym.experiments.training.prm import (
     PRMSettings,
     ScoreSettings,
 )
+from o1coder_gym.metrics.estimates import ROUGH_LEGEND, Estimate
 from o1coder_gym.prm.evaluation import Choice, ScorerReport
 from o1coder_gym.prm.public import PUBLIC
 from o1coder_gym.settings.groups import FitRun, JsonLines, OutputSettings, RunSettings, TrainingRun
-from o1coder_gym.statistics import ROUGH_LEGEND, Estimate
 
 
 def train(settings: PRMSettings, run: TrainingRun) -> None:

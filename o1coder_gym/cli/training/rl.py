@@ -17,11 +17,13 @@ from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.cli.training import rl_policy
 from o1coder_gym.experiments.training.choice import ChoiceSettings, train_choice
+from o1coder_gym.experiments.training.plan import PlanSettings, plan_run
+from o1coder_gym.metrics.estimates import ROUGH
 from o1coder_gym.models.checkpoints import export_policy
+from o1coder_gym.models.memory import gib
 from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
 from o1coder_gym.settings.groups import AsJson, RunSettings
-from o1coder_gym.statistics import ROUGH
 
 
 def choice(settings: ChoiceSettings, run: RunSettings) -> None:
@@ -79,8 +81,34 @@ def export(settings: ExportSettings) -> None:
     print(to_json({"model": str(model)}) if settings.as_json else f"hf:{model}")
 
 
+def plan(settings: PlanSettings) -> None:
+    """Say what a training of a policy takes before it starts: memory of a device, tokens, hours.
+
+    No weights are loaded. The flags are those of o1coder rl policy.
+    """
+    found = plan_run(settings)
+    if settings.as_json:
+        print(to_json(found.to_row()))
+        return
+    console, table = Console(), Table("memory of a device", "GiB", box=None)
+    for name, size in (*found.memory.items(), ("all", found.device_memory)):
+        table.add_row(name, f"{size / 2**30:.2f}")
+    console.print(table)
+    room = "has room" if found.fits else "has no room"
+    lines = (
+        f"{settings.machine}: {gib(found.there)}, {room}",
+        f"{found.parameters:,} parameters, {found.learned:,} learned",
+        f"{found.sampled:,} tokens sampled, {found.trained:,} computed in training",
+        ", ".join(f"{hours:.2g} h of {part}" for part, hours in found.hours.items())
+        + ", judging not counted",
+        found.launch,
+    )
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
 app = new_app("rl", "Reinforcement learning.")
 app.command(rl_policy.policy_app)
+app.command(command(PlanSettings, plan, name="plan"))
 app.command(rl_policy.dpo_app)
 app.command(command(ChoiceSettings, choice, "choice", RunSettings))
 app.command(command(ExportSettings, export, name="export"))

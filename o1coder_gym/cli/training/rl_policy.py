@@ -17,6 +17,7 @@ from o1coder_gym.experiments.training.rl import RLPlan, TrainedPolicy, train_on_
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.runs import ranks
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked
@@ -94,7 +95,7 @@ def policy(settings: RLPolicySettings) -> None:
         **asdict(settings.steps),
         **asdict(settings.tests),
     )
-    out = run_folder("rl-policy", run.out, resume=run.resume)
+    out = ranks.from_first(lambda: run_folder("rl-policy", run.out, resume=run.resume))
     with resumable(out):
         result = train_policy(
             plan,
@@ -122,7 +123,7 @@ def _held_out(settings: RLPolicySettings) -> Sequence[ProblemRow]:
 def dpo(settings: RLPairsSettings) -> None:
     """Train a policy on sibling pairs: one round of iterative DPO; synthesize anew for the next."""
     run = settings.run
-    out = run_folder("rl-dpo", run.out, resume=run.resume)
+    out = ranks.from_first(lambda: run_folder("rl-dpo", run.out, resume=run.resume))
     with resumable(out):
         trained = train_on_pairs(settings.model, settings.data, out, settings.training, resume=run.resume)
     _show(trained, run.as_json)

@@ -9,9 +9,9 @@ from rich.table import Table
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.training.sft import SFTSettings, fine_tune
+from o1coder_gym.metrics.estimates import ROUGH
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.settings.groups import TrainingRun
-from o1coder_gym.statistics import ROUGH
 
 
 def sft(settings: SFTSettings, run: TrainingRun) -> None:

@@ -20,9 +20,9 @@ from o1coder_gym.experiments.training.tcg import (
     RowsSettings,
     SelectionSettings,
 )
+from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.settings.groups import FitRun, JsonLines, RunSettings, TrainingRun
-from o1coder_gym.statistics import ROUGH_LEGEND
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
 
 

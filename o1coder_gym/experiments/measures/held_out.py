@@ -5,9 +5,10 @@ What a policy does on problems by itself: format, steps, and programs judged on 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from o1coder_gym.agents.best_of_n import best_of_n
@@ -17,11 +18,14 @@ from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.metrics import paired_difference
+from o1coder_gym.metrics.estimates import ROUGH, estimate_share
+from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge, Policy
+from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.runs.seeds import SeedRule, derive_stream
-from o1coder_gym.statistics import ROUGH, estimate_share
+from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import StepFormat, is_prose, load_format
 from o1coder_gym.types import ActionType, Outcome, Sampling, SearchResult
 
@@ -32,7 +36,7 @@ class HeldOut:
     def __init__(
         self,
         rows: Sequence[ProblemRow],
-        judge: Judge,
+        judge: Judge | None = None,
         *,
         step_format: StepFormat,
         max_steps: int,
@@ -44,7 +48,7 @@ class HeldOut:
 
         Args:
             rows: The problems.
-            judge: Runs programs.
+            judge: Runs programs; None is `default_judge`, that of whichever process measures.
             step_format: How steps are written.
             max_steps: Steps per episode.
             sampling: How steps are drawn in the sampled episodes.
@@ -57,26 +61,28 @@ class HeldOut:
         self._judge = judge
         self._samples = samples
         self._sampling = sampling
-        self._model = ReasoningModel(
-            [row.problem for row in rows], judge, format=step_format, max_steps=max_steps
-        )
+        self._max_steps = max_steps
 
     def measure(self, policy: Policy, seed: int = 0) -> dict[str, float]:
-        """Returns ``pass_rate`` (pass@1 of samples), ``greedy`` and ``format_compliance``, in [0, 1].
+        """Returns `means` of the policy on all problems."""
+        return means(self.by_problem(policy, seed))
 
-        The ends of their 95 % intervals over problems are ``pass_rate_low``, ``pass_rate_high`` and so on;
-        ``pass_rate_rough`` is 1 where the interval is rough.
+    def by_problem_on(self, executor: str, policy: str, seed: int = 0) -> Mapping[str, dict[str, float]]:
+        """Returns what `by_problem` does, measured where an executor says.
+
+        Args:
+            executor: Its spec; other processes have judges of their own.
+            policy: Spec of the policy.
+            seed: As for `by_problem`.
         """
-        rows = list(self.by_problem(policy, seed).values())
-        measured: dict[str, float] = {}
-        for name in rows[0]:
-            share = estimate_share([row[name] for row in rows])
-            measured |= {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
-            measured |= {f"{name}_rough": float(share.rough)}
-        return measured
+        run, workers = load_executor(executor)
+        if executor == "serial":
+            return self.by_problem(load_policy(policy, format=self._format.name), seed)
+        pieces = [(self._of(rows), policy, seed) for rows in cut(self._rows, workers)]
+        return {task_id: row for table in run(_measured, pieces) for task_id, row in table.items()}
 
     def by_problem(self, policy: Policy, seed: int = 0) -> Mapping[str, dict[str, float]]:
-        """Returns the same numbers for each problem, by task id."""
+        """Returns the measures of each problem, by task id."""
         greedy = Sampling(0.0, top_p=1.0, top_k=0, max_tokens=self._sampling.max_tokens)
         derive = self._seed_rule
         tasks = [
@@ -108,9 +114,22 @@ class HeldOut:
             for task_id, row in table.items()
         }
 
+    @cached_property
+    def _model(self) -> ReasoningModel:
+        """The process over the problems, whose public tests judge a program once for all measurements."""
+        problems, judge = [row.problem for row in self._rows], self._judge or default_judge()
+        return ReasoningModel(problems, judge, format=self._format, max_steps=self._max_steps)
+
+    def _of(self, rows: Sequence[ProblemRow]) -> HeldOut:
+        """Returns the same measurement of some problems, for another process."""
+        part = copy.copy(self)
+        part.__dict__.pop("_model", None)
+        part._rows, part._judge = rows, None
+        return part
+
     def _passed(self, tasks: Sequence[Task], found: Sequence[SearchResult | None]) -> list[bool]:
         """Asks the hidden tests about all programs in one batch."""
-        evaluation = Evaluation(self._rows, self._judge)
+        evaluation = Evaluation(self._rows, self._judge or default_judge())
         codes = [result.code if result is not None else None for result in found]
         pairs = [(task.task_id, code) for task, code in zip(tasks, codes, strict=True) if code is not None]
         verdicts = iter(evaluation.evaluate_batch(pairs))
@@ -123,6 +142,30 @@ class HeldOut:
         return not is_prose(self._format, state.code or "")
 
 
+def _measured(piece: tuple[HeldOut, str, int]) -> Mapping[str, dict[str, float]]:
+    """Measures in a process of an executor."""
+    held_out, policy, seed = piece
+    return held_out.by_problem_on("serial", policy, seed)
+
+
+def means(table: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Returns ``pass_rate`` (pass@1 of samples), ``greedy`` and ``format_compliance``, in [0, 1].
+
+    The ends of their 95 % intervals over problems are ``pass_rate_low``, ``pass_rate_high`` and so on;
+    ``pass_rate_rough`` is 1 where the interval is rough.
+
+    Args:
+        table: Measures by task id, as of `HeldOut.by_problem`.
+    """
+    rows = list(table.values())
+    measured: dict[str, float] = {}
+    for name in rows[0]:
+        share = estimate_share([row[name] for row in rows])
+        measured |= {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
+        measured |= {f"{name}_rough": float(share.rough)}
+    return measured
+
+
 @dataclass(frozen=True, slots=True)
 class Gain:
     """How a measure changed from one policy to another on the same problems.
@@ -133,7 +176,7 @@ class Gain:
         gain: Mean of the paired differences, in [−1, 1].
         low: Lower end of its 95 % interval over problems.
         high: Upper end.
-        rough: Whether the interval is, see `statistics.Estimate`.
+        rough: Whether the interval is, see `metrics.Estimate`.
     """
 
     before: float

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import partial
 from importlib.resources import files
@@ -19,14 +19,24 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import o1coder_gym
 from o1coder_gym.errors import UnknownNameError
+from o1coder_gym.experiments.benchmark import RANDOM_PICK
+from o1coder_gym.experiments.measures import codet
 from o1coder_gym.experiments.measures.aspr import measure_aspr
+from o1coder_gym.experiments.shards import SynthesisPlan
 from o1coder_gym.experiments.suite import ProblemChoice, RunPlan, Suite, parts, run_suite
+from o1coder_gym.experiments.synthesis import HarvestRules, synthesize
+from o1coder_gym.experiments.training.prm import HeadSettings, MeasurementSettings, fit_heads, measure_scorer
 from o1coder_gym.experiments.training.tcg import GeneratorSettings, Track, measure_generator, untracked
-from o1coder_gym.reporting.results import summarize
+from o1coder_gym.metrics.estimates import UNDEFINED, Estimate, estimate_share
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.reporting.comparison import changes, comparisons, partner
+from o1coder_gym.reporting.results import ORACLE, group, summarize
+from o1coder_gym.reporting.tables.failures import count_failures
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.files import write_whole
+from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings.groups import DEFAULT_POLICY
-from o1coder_gym.specs import name_of
-from o1coder_gym.statistics import UNDEFINED, Estimate
+from o1coder_gym.specs import name_of, parse
 from o1coder_gym.tcg.quality.measures import summarize as summarize_tests
 
 Scale: TypeAlias = Literal["quick", "full"]
@@ -35,6 +45,9 @@ Figures: TypeAlias = Mapping[str, Estimate]
 
 FIGURES_FILE = Path(str(files("o1coder_gym.data"))) / "figures.json"
 """Figures of this version: written by ``o1coder reproduce NAME --store``, never by hand."""
+
+DIRECT, LOST = "beyond direct", "lost"
+"""Names of figures: what steps solve beyond direct answers; of the problems that they lose, what is wrong."""
 
 _TINY = "hf:tiny?dtype=float32"
 _DRAWN = "temperature=1.0,top_p=1.0,top_k=0,max_tokens=96"
@@ -58,11 +71,15 @@ class Result:
         question: That it answers.
         quick: How to measure it in minutes.
         full: How to measure it with the default model.
+        published: What its authors found, which counts where nothing is stored; empty where it is our own.
+        source: Of what is published.
     """
 
     question: str
     quick: Measure
     full: Measure
+    published: Mapping[str, float] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +88,7 @@ class Stored:
 
     Attributes:
         figures: By what they are called.
-        made: The day, ISO 8601; empty where nothing is stored.
+        made: The day, ISO 8601, or the source of what was published; empty where nothing is stored.
         version: Of the package.
     """
 
@@ -145,8 +162,12 @@ def compare_figures(stored: Figures, measured: Figures) -> list[ComparedFigure]:
 
 
 def stored_figures(name: str, scale: Scale, path: Path = FIGURES_FILE) -> Stored:
-    """Returns what is stored of a result; no figures where nothing is."""
+    """Returns what is stored of a result, else what is published; no figures where nothing is."""
     row = _file(path).get(name, {}).get(scale)
+    if row is None and (known := RESULTS.get(name)) is not None and scale == "full" and known.published:
+        # A point without an interval agrees where ours holds it.
+        found = {label: Estimate(value, value, value, 0) for label, value in known.published.items()}
+        return Stored(found, known.source)
     if row is None:
         return Stored({})
     figures = {label: Estimate(**_numbers(found)) for label, found in row["figures"].items()}
@@ -206,6 +227,81 @@ def _tests(
     return found
 
 
+def _thinking(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
+    """Shares solved by format, agent and budget, and what steps solve beyond direct answers, in pairs."""
+    rows = run_suite(suite, out, resume=resume, run=run)
+    found = {
+        f"{one.setting.format}: {name_of(one.setting.agent)} @ {one.setting.budget.tokens}": one.share
+        for one in summarize(rows)
+    }
+    groups = group(rows)
+    for setting, one in comparisons(rows, "greedy", "vanilla").items():
+        agent, tokens = name_of(setting.agent), setting.budget.tokens
+        found[f"{setting.format} {DIRECT}: {agent} @ {tokens}"] = one.difference
+        if tokens != max(suite.tokens) or agent in (RANDOM_PICK, ORACLE):
+            continue
+        lost = changes(groups[setting], groups[partner(setting, groups, "greedy", "vanilla")]).lost
+        counts = count_failures(groups[setting], lost)
+        for rule, count in counts.items():
+            shares = [1.0] * count + [0.0] * (sum(counts.values()) - count)
+            found[f"{setting.format}: {agent} {LOST}: {rule}"] = estimate_share(shares)
+    return found
+
+
+def _prm(
+    problems: ProblemChoice,
+    model: str,
+    agent: str,
+    out: Path,
+    *,
+    resume: bool,
+    run: RunPlan | None,
+    track: Track,
+) -> Figures:
+    """How a scorer fitted to searches of training problems ranks steps of problems held out."""
+    data: dict[str, Path] = {}
+    for split, seed in (("train", 0), ("validation", 1)):
+        rows = load_rows(problems.name, split=split)[: problems.limit]
+        plan = SynthesisPlan(
+            problems=problems.name,
+            task_ids=tuple(row.problem.task_id for row in rows),
+            agent=agent,
+            policy=model,
+            format="pseudocode",
+            budget=Budget(tokens=2048),
+            seeds=(seed,),
+            tests=8,
+        )
+        data[split] = out / split
+        # no validation part: what is fitted to and what is measured on are whole splits
+        rules = HarvestRules(validation=0.0)
+        synthesize(plan, data[split], rows=rows, rules=rules, resume=resume)
+    (fitted,) = fit_heads(
+        HeadSettings(data=data["train"], model=parse(model).target or "", objectives=("soft",)), out / "heads"
+    )
+    found: dict[str, Estimate] = {}
+    for name, scorer in (("heuristic", "heuristic"), ("fitted head", f"prm:{fitted.model}")):
+        asked = MeasurementSettings(scorer=scorer, data=data["validation"], split="all")
+        report, _ = measure_scorer(asked, out / name.replace(" ", "-"), resume=resume)
+        found |= {f"{name}: AUC": report.auc, f"{name}: pairs in order": report.pair_accuracy}
+    return found
+
+
+def _codet(limit: int | None, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
+    return codet.replay(out, default_judge(), limit=limit, resume=resume, track=track)
+
+
+def _formats(problems: ProblemChoice, policy: str, agent: str, **rest: Any) -> Suite:
+    return Suite(
+        problems=(problems,),
+        policies=(policy,),
+        formats=("vanilla", "pseudocode", "functions"),
+        agents=(agent,),
+        share_samples=True,
+        **rest,
+    )
+
+
 def _suite(problems: ProblemChoice, policy: str, drawn: str, **rest: Any) -> Suite:
     agents = tuple(f"{name}:{drawn}" if drawn else name for name in _SEARCHES)
     return Suite(problems=(problems,), policies=(policy,), agents=agents, share_samples=True, **rest)
@@ -225,6 +321,18 @@ def _both_formats(problems: ProblemChoice, policy: str) -> Suite:
 _MICRO, _MBPP = ProblemChoice("micro", "test"), ProblemChoice("mbpp", "test", 100)
 
 RESULTS: Mapping[str, Result] = {
+    "codet": Result(
+        "CodeT's published samples of CodeGen 16B on HumanEval: pass@k, drawn and chosen by CodeT.",
+        partial(_codet, 10),
+        partial(_codet, None),
+        codet.PUBLISHED,
+        "arXiv 2207.10397",
+    ),
+    "prm": Result(
+        "Does a reward model whose head was fitted to searches rank the steps of other problems?",
+        partial(_prm, ProblemChoice("micro", limit=48), _TINY, f"mcts:simulations=16,width=4,{_DRAWN}"),
+        partial(_prm, ProblemChoice("mbpp", limit=100), DEFAULT_POLICY, "mcts:simulations=16,width=4"),
+    ),
     "search": Result(
         "Does a tree search solve more than best of n, at equal generated tokens?",
         partial(_solved, _suite(_MICRO, _TINY, _DRAWN, tokens=(256, 512, 1024), max_steps=5)),
@@ -239,6 +347,25 @@ RESULTS: Mapping[str, Result] = {
         "How many tests of mutated inputs are valid, and how many wrong programs do they kill?",
         partial(_tests, [("starter", None)]),
         partial(_tests, [("humaneval", None), ("mbpp-sanitized", "test")]),
+    ),
+    "thinking": Result(
+        "What do pseudocode and functions as steps solve beside direct answers, at equal generated tokens?",
+        partial(
+            _thinking,
+            _formats(
+                ProblemChoice("micro", "test", 64),
+                _TINY,
+                f"best_of_n:{_DRAWN}",
+                tokens=(256, 512),
+                max_steps=5,
+            ),
+        ),
+        partial(
+            _thinking,
+            _formats(
+                ProblemChoice("mbpp-sanitized", "test", 32), DEFAULT_POLICY, "best_of_n", tokens=(512, 1024)
+            ),
+        ),
     ),
 }
 """By name."""

@@ -9,7 +9,6 @@ Shapes: B traces, T tokens.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from o1coder_gym.errors import MissingExtraError, UsageError
+from o1coder_gym.errors import UsageError, require
 from o1coder_gym.experiments.micro.operations import Pipeline
 from o1coder_gym.experiments.micro.problems import MOST, draw_pipelines, micro_problem
 from o1coder_gym.experiments.micro.splits import TRACES, is_held_out
@@ -109,9 +108,7 @@ def train_tiny_model(
     Raises:
         MissingExtraError: When torch or transformers is not installed.
     """
-    for package in ("torch", "transformers"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "hf")
+    require("hf", "torch", "transformers")
     chats = training_chats(settings)
     tokenizer = train_tokenizer([prompt + answer for prompt, answer in chats], settings.vocabulary)
     model = new_model(tokenizer, settings)

@@ -6,12 +6,14 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from o1coder_gym.agents.driver.cache import CachedScorer
+from o1coder_gym.errors import require
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingResult, TrainingSettings, require_packages
+from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingResult, TrainingSettings
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.evaluation import ScorerReport, evaluate_scorer
@@ -21,14 +23,16 @@ from o1coder_gym.problems.likeness.trained_on import trained_on
 from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import draw_reliability
+from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import artefact_path, input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked, Flag, Range, Without
-from o1coder_gym.settings.groups import DataFolder, Dtype, TemplateArguments
+from o1coder_gym.settings.groups import DataFolder, Dtype, ExecutorSpec, TemplateArguments
 from o1coder_gym.types import Problem, State
 
 Objective: TypeAlias = Literal["soft", "hard", "pairwise"]
 Part: TypeAlias = Literal["validation", "train", "all"]
+Item: TypeAlias = tuple[Problem, State]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,7 @@ class MeasurementSettings(Checked):
     n: AtLeastOne = 8
     soft: bool = False
     resamples: Annotated[int, Range(10)] = 1000
+    executor: ExecutorSpec = "serial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +121,7 @@ class ScoreSettings(Checked):
     scorer: Annotated[str, Flag("SCORER")]
     data: DataFolder
     split: Part = "all"
+    executor: ExecutorSpec = "serial"
 
 
 def train_scorer(settings: PRMSettings, out: Path, *, resume: bool = False) -> TrainingResult:
@@ -125,7 +131,7 @@ def train_scorer(settings: PRMSettings, out: Path, *, resume: bool = False) -> T
         MissingExtraError: When torch or transformers is not installed.
         O1CoderError: When the data has no rows, or `out` holds checkpoints and `resume` is false.
     """
-    require_packages("torch", "transformers")
+    require("train", "torch", "transformers")
     from o1coder_gym.prm.training.trainer import train_prm
 
     how = settings.training
@@ -138,7 +144,7 @@ def fit_heads(settings: HeadSettings, out: Path) -> list[TrainingResult]:
     Raises:
         MissingExtraError: When torch or transformers is not installed.
     """
-    require_packages("torch", "transformers")
+    require("train", "torch", "transformers")
     from o1coder_gym.prm.training.head_only import FitSettings, fit_prm
     from o1coder_gym.prm.training.trainer import OBJECTIVES
 
@@ -168,6 +174,7 @@ def measure_scorer(
     opened = contextlib.nullcontext() if out is None else RunFolder.open(out, config, resume=resume)
     with opened as folder:
         cached = CachedScorer(asked, folder)
+        _read_elsewhere(cached, scorer, _items(part, part.prefixes), settings.executor)
         report = evaluate_scorer(cached, part, n=settings.n, soft=settings.soft, resamples=settings.resamples)
     row = {"scorer": scorer, "data": str(settings.data), "split": settings.split, **report.to_row()}
     if seen := trained_on(scorer, part.problems):
@@ -190,9 +197,27 @@ def calibrate(settings: CalibrationSettings) -> CalibrationReport:
 def scores(settings: ScoreSettings) -> Iterator[dict[str, Any]]:
     """Yields a row for every prefix of the data: its steps, score, value and hard label."""
     part = _part(settings.data, settings.split)
-    found = load_scorer(settings.scorer).score(_items(part, part.prefixes))
+    run, workers = load_executor(settings.executor)
+    items = _items(part, part.prefixes)
+    # one batch here: states that continue one another share a forward pass
+    pieces = [items] if settings.executor == "serial" else cut(items, workers)
+    found = (score for piece in run(partial(_scored, settings.scorer), pieces) for score in piece)
     for row, score in zip(part.prefixes, found, strict=True):
         yield {**row.state.to_row(), "score": score, "value": row.value, "hard": row.hard}
+
+
+def _read_elsewhere(cached: CachedScorer, scorer: str, items: Sequence[Item], executor: str) -> None:
+    """Fills a cache with what other processes score; nothing where there are none."""
+    run, workers = load_executor(executor)
+    if executor != "serial":
+        pieces = cut(cached.unknown(items), workers)
+        for piece, found in zip(pieces, run(partial(_scored, scorer), pieces), strict=True):
+            cached.keep(piece, found)
+
+
+def _scored(scorer: str, items: Sequence[Item]) -> list[float]:
+    """Scores states by the scorer of this process."""
+    return load_scorer(scorer).score(items)
 
 
 def _part(data: Path, split: str) -> ProcessData:
@@ -200,6 +225,6 @@ def _part(data: Path, split: str) -> ProcessData:
     return found if split == "all" else found.of_split(split)
 
 
-def _items(data: ProcessData, rows: Sequence[PrefixRow]) -> list[tuple[Problem, State]]:
+def _items(data: ProcessData, rows: Sequence[PrefixRow]) -> list[Item]:
     problems = {problem.task_id: problem for problem in data.problems}
     return [(problems[row.state.problem_id], row.state) for row in rows]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +16,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import Gain, HeldOut, gains
 from o1coder_gym.experiments.tools import planned_rows
+from o1coder_gym.experiments.training.node_judge import node_judge
 from o1coder_gym.models.trainers import check_start
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
@@ -24,12 +26,13 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import PICTURE, draw_updates
+from o1coder_gym.runs import ranks
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
-from o1coder_gym.sandbox import default_judge
+from o1coder_gym.runs.provenance import Provenance, content_hash, input_hashes, package_versions
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
+from o1coder_gym.types import Problem
 
 OnUpdate = Callable[[int, Mapping[str, float]], None]
 """Called with each batch of episodes: t in optimizer steps, and its metrics by name."""
@@ -96,7 +99,7 @@ class Training:
         model: Known name, Hub id or folder to start from.
         process: The process over the training problems.
         out: Where checkpoints and the model go.
-        folder: Keeps every batch's metrics in ``updates.jsonl``.
+        folder: Keeps every batch's metrics in ``updates.jsonl``; None in all ranks but the first.
         settings: Of GRPO.
         format: Step format.
         resume: Whether to go on from the last checkpoint.
@@ -106,7 +109,7 @@ class Training:
     model: str
     process: ReasoningModel
     out: Path
-    folder: RunFolder
+    folder: RunFolder | None
     settings: RLSettings
     format: str
     resume: bool
@@ -130,12 +133,12 @@ def train(training: Training, on_update: OnUpdate | None = None) -> Path:
     """
     from o1coder_gym.agents.rl import grpo
 
-    log, held_out = update_log(training.folder), training.held_out
+    held_out = training.held_out
+    logs = [] if training.folder is None else [update_log(training.folder)]
 
     def updated(t: int, metrics: Mapping[str, float]) -> None:
-        log(t, metrics)
-        if on_update is not None:
-            on_update(t, metrics)
+        for tell in (*logs, *filter(None, (on_update,))):
+            tell(t, metrics)
 
     trained = grpo.train_policy(
         training.model,
@@ -148,7 +151,8 @@ def train(training: Training, on_update: OnUpdate | None = None) -> Path:
         validate=held_out.measure if held_out is not None else None,
         on_update=updated,
     )
-    draw_updates(list(training.folder.rows("updates")), training.out / PICTURE)
+    if training.folder is not None:
+        draw_updates(list(training.folder.rows("updates")), training.out / PICTURE)
     return trained
 
 
@@ -189,29 +193,55 @@ def train_policy(
     check_start(plan.model, plan.settings, "trl", "peft")
     check_sampler(plan.settings.sampler)
     scorer = load_scorer(plan.scorer) if plan.scorer else None
-    with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
+    asked = [row.problem for row in rows]
+    given = {**plan.to_row(), "out": str(out), "resume": resume, "asked": _digest(asked)}
+    with ranks.together(given), _opened(out, plan.to_row(), resume) as folder:
         measured = _held_out(plan, held_out, samples) if held_out else None
-        further = generated_tests(plan.generator, rows, plan.tests, out)
-        warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out))
-        asked = [row.problem for row in rows]
-        write_trained_on(out, asked, plan.model)  # for `rl export`, should this run be stopped
-        process = ReasoningModel(
-            asked,
-            default_judge(),
-            format=load_format(plan.format),
-            max_steps=plan.max_steps,
-            scorer=scorer,
-            tests=further,
-        )
-        training = Training(plan.model, process, out, folder, plan.settings, plan.format, resume, measured)
-        train(training, on_update)
-        model = out / "model"
-        write_trained_on(model, asked, plan.model)
-        Provenance("rl policy", plan.to_row(), plan.inputs, package_versions("torch", "trl")).write(model)
-        result = _compared(measured, plan, model) if measured is not None else TrainedPolicy(model)
-        if row := result.to_row():
-            folder.append("evaluations", row)
+        further = ranks.from_first(lambda: generated_tests(plan.generator, rows, plan.tests, out))
+        if folder is not None:
+            warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out))
+            write_trained_on(out, asked, plan.model)  # for `rl export`, should this run be stopped
+        with node_judge() as judge:
+            process = ReasoningModel(
+                asked,
+                judge,
+                format=load_format(plan.format),
+                max_steps=plan.max_steps,
+                scorer=scorer,
+                tests=further,
+            )
+            training = Training(
+                plan.model, process, out, folder, plan.settings, plan.format, resume, measured
+            )
+            train(training, on_update)
+        return TrainedPolicy(out / "model") if folder is None else _finished(plan, asked, folder, measured)
+
+
+def _finished(
+    plan: RLPlan, asked: Sequence[Problem], folder: RunFolder, held_out: HeldOut | None
+) -> TrainedPolicy:
+    """Says beside the model what it was made of, and compares it with its start."""
+    model = folder.path / "model"
+    write_trained_on(model, asked, plan.model)
+    Provenance("rl policy", plan.to_row(), plan.inputs, package_versions("torch", "trl")).write(model)
+    result = _compared(held_out, plan, model) if held_out is not None else TrainedPolicy(model)
+    if row := result.to_row():
+        folder.append("evaluations", row)
     return result
+
+
+@contextlib.contextmanager
+def _opened(out: Path, config: Mapping[str, Any], resume: bool) -> Iterator[RunFolder | None]:
+    """Opens a run folder in the first rank; the others get None."""
+    if not ranks.is_first():
+        yield None
+        return
+    with RunFolder.open(out, config, resume=resume) as folder:
+        yield folder
+
+
+def _digest(problems: Sequence[Problem]) -> str:
+    return content_hash(repr(problems))
 
 
 def train_on_pairs(
@@ -243,12 +273,15 @@ def train_on_pairs(
 
     inputs = {"data": data_hash(data), **input_hashes(f"hf:{model}")}
     config = {"command": "rl dpo", "model": model, "settings": to_row(settings), "inputs": inputs}
-    with RunFolder.open(out, config, resume=resume):
+    given = {**config, "out": str(out), "resume": resume}
+    with ranks.together(given), _opened(out, config, resume) as folder:
         asked = found.of_split("train").problems
-        write_trained_on(out, asked, model)
+        if folder is not None:
+            write_trained_on(out, asked, model)
         train_dpo(model, found, out, settings, step_format=load_format(found.format), resume=resume)
-        write_trained_on(out / "model", asked, model)
-        Provenance("rl dpo", config, inputs, package_versions("torch", "trl")).write(out / "model")
+        if folder is not None:
+            write_trained_on(out / "model", asked, model)
+            Provenance("rl dpo", config, inputs, package_versions("torch", "trl")).write(out / "model")
     return TrainedPolicy(out / "model")
 
 
@@ -268,7 +301,6 @@ def update_log(folder: RunFolder) -> OnUpdate:
 def _held_out(plan: RLPlan, rows: Sequence[ProblemRow], samples: int) -> HeldOut:
     return HeldOut(
         rows,
-        default_judge(),
         step_format=load_format(plan.format),
         max_steps=plan.max_steps,
         sampling=plan.settings.sampling,

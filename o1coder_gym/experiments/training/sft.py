@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import compared, policy_quality
 from o1coder_gym.experiments.self_play_config import SFT
+from o1coder_gym.experiments.training.path_tokens import path_encoder
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import TrainingSettings
@@ -21,8 +22,8 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import read_data
-from o1coder_gym.process_data.learned_tokens import path_encoder
 from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.runs import ranks
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Without
 from o1coder_gym.settings.groups import DataFolder, ModelName, PushToHub
@@ -110,7 +111,7 @@ def fine_tune(
         push_to_hub=settings.push_to_hub,
     )
     row = result.to_row()
-    if problems:
+    if problems and ranks.is_first():
         told = settings.training.template_arguments
         specs = hf_spec(settings.model, told), hf_spec(str(result.model))
         tell = tell or (lambda line: None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -16,21 +17,38 @@ from o1coder_gym.problems.likeness.trained_on import trained_on, write_trained_o
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import content_hash, input_hashes
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Without
-from o1coder_gym.settings.groups import FirstN, ModelName, PushToHub, Seed, SetName, SkipBad, Split
+from o1coder_gym.settings.groups import (
+    ExecutorSpec,
+    FirstN,
+    ModelName,
+    PushToHub,
+    Seed,
+    SetName,
+    SkipBad,
+    Split,
+)
 from o1coder_gym.tcg.checking.selection import choose, execute, load_score
 from o1coder_gym.tcg.checking.solutions import read_programs, sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
-from o1coder_gym.tcg.quality.evaluation import DatasetTests, EvaluationSettings, evaluate_generator
+from o1coder_gym.tcg.quality.evaluation import (
+    DatasetTests,
+    Evaluated,
+    EvaluationSettings,
+    evaluate_batch,
+    evaluate_batches,
+)
 from o1coder_gym.tcg.quality.measures import ProblemQuality
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.tcg.store import read_generated, read_tests
 from o1coder_gym.tcg.training.corrections import build_corrections
 from o1coder_gym.tcg.training.data_card import write_dataset
 from o1coder_gym.tcg.training.dataset import DatasetSettings, build_dataset
+from o1coder_gym.tcg.training.separation import build_separating
 from o1coder_gym.tcg.training.training import train
 from o1coder_gym.types import GeneratedTests, Problem, TestCase
 
@@ -91,6 +109,7 @@ class GeneratorSettings(Checked):
     as_reward: bool = False
     mutants: Count = 40
     seed: Seed = 0
+    executor: ExecutorSpec = "serial"
     tried: ProgramSettings = ProgramSettings()
 
 
@@ -107,7 +126,8 @@ class RowsSettings(Checked):
         mode: a: question and reference; b: question only.
         augment: Further cases per problem, by the mutation generator.
         written: Tests of a model, as of tcg eval: pairs are its mistakes, corrected.
-        programs: JSONL rows with task_id and code: right or wrong programs.
+        programs: JSONL rows with task_id and code: right or wrong programs. With --written, pairs are tests
+            that reject some of them against tests that do not.
     """
 
     problems: Annotated[tuple[str, ...], Flag("SET")]
@@ -193,20 +213,37 @@ def measure_generator(
     found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
     rows = found.rows[: settings.limit]
     how = EvaluationSettings(settings.tests, settings.mode == "a", settings.mutants, _BATCH, settings.seed)
-    voters, generator, judge = settings.tried.voters, settings.generator, default_judge()
     config = _config(settings, rows, how)
     opened = contextlib.nullcontext() if out is None else RunFolder.open(out, config, resume=resume)
     with opened as folder:
         tried = _programs(settings, rows, folder, track)
         if settings.as_reward and not tried:
             raise UsageError("--as-reward compares programs: give --programs or --policy")
-        judged = {task_id: found[voters:] for task_id, found in tried.items()}
+        run, workers = load_executor(settings.executor)
+        work = partial(_evaluated, settings, how, tried)
+        measured = evaluate_batches(work, rows, how, folder, run, workers)
+        return list(track(measured, len(rows), f"tests of {settings.generator}"))
+
+
+def _sampled(policy: str, samples: int, seed: int, problems: Sequence[Problem]) -> dict[str, list[str]]:
+    """Samples programs of a batch of problems by the policy of this process."""
+    return sample_programs(load_policy(policy, format="vanilla"), problems, samples, seed=seed)
+
+
+def _evaluated(
+    settings: GeneratorSettings,
+    how: EvaluationSettings,
+    tried: Mapping[str, Sequence[str]],
+    rows: Sequence[ProblemRow],
+) -> Evaluated:
+    """Evaluates a batch of problems with the judge and the generator of this process."""
+    judge, voters = default_judge(), settings.tried.voters
+    samples = {task_id: found[voters:] for task_id, found in tried.items()}
+    made: TestGenerator = DatasetTests(rows)
+    if settings.generator != "dataset":
         source = source_of({task_id: found[:voters] for task_id, found in tried.items()})
-        made: TestGenerator = DatasetTests(rows)
-        if generator != "dataset":
-            made = load_generator(generator, judge, solutions=source, as_written=not settings.repair)
-        measured = evaluate_generator(judge, made, rows, how, samples=judged, folder=folder)
-        return list(track(measured, len(rows), f"tests of {generator}"))
+        made = load_generator(settings.generator, judge, solutions=source, as_written=not settings.repair)
+    return evaluate_batch(judge, made, how, samples, rows)
 
 
 def learned_problems(settings: GeneratorSettings) -> list[str]:
@@ -247,7 +284,7 @@ def make_rows(settings: RowsSettings, out: Path, *, track: Track = untracked) ->
         The files written.
 
     Raises:
-        UsageError: When a model's tests are given together with what only the data sets' need.
+        UsageError: When a model's tests are given together with further cases.
     """
     split, skip_bad = settings.split, settings.skip_bad
     sets = [load_rows(name, split=split, skip_bad=skip_bad).rows for name in settings.problems]
@@ -255,22 +292,28 @@ def make_rows(settings: RowsSettings, out: Path, *, track: Track = untracked) ->
     how = DatasetSettings(
         settings.cases, settings.rows, settings.validation, settings.mode == "a", settings.seed
     )
+    programs = read_programs(settings.programs) if settings.programs else None
     if settings.written is not None:
-        if settings.augment or settings.programs:
-            raise UsageError("--written takes neither --augment nor --programs")
-        dataset = build_corrections(judge, rows, read_tests(settings.written), how)
+        if settings.augment:
+            raise UsageError("--written takes no --augment")
+        written = read_tests(settings.written)
+        dataset = (
+            build_corrections(judge, rows, written, how)
+            if programs is None
+            else build_separating(judge, rows, written, programs, how)
+        )
     else:
         dataset = build_dataset(
             judge,
             rows,
-            solutions=read_programs(settings.programs) if settings.programs else None,
+            solutions=programs,
             further_tests=_augmented(judge, rows, settings, track) if settings.augment else None,
             settings=how,
         )
-    written = list(write_dataset(out, dataset, settings.problems))
+    files = list(write_dataset(out, dataset, settings.problems))
     learned = {row["task_id"] for row in (*dataset.sft, *dataset.dpo) if row["split"] == "train"}
     write_trained_on(out, [row.problem for row in rows if row.problem.task_id in learned])
-    return written
+    return files
 
 
 def train_generator(
@@ -328,10 +371,10 @@ def _programs(
     for row in folder.rows(PROGRAMS) if folder else ():
         known.setdefault(row["task_id"], []).append(row["code"])
     waiting = [row.problem for row in rows if row.problem.task_id not in known]
-    sampler = load_policy(tried.policy, format="vanilla")
     batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
-    for batch in track(batches, len(batches), f"programs of {tried.policy}"):
-        written = sample_programs(sampler, batch, tried.samples, seed=settings.seed)
+    run, _ = load_executor(settings.executor)
+    sampled = run(partial(_sampled, tried.policy, tried.samples, settings.seed), batches)
+    for written in track(sampled, len(batches), f"programs of {tried.policy}"):
         known |= written
         if folder is not None:
             pairs = ((task_id, code) for task_id, codes in written.items() for code in codes)

@@ -6,7 +6,6 @@ first request.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import threading
@@ -16,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
+from o1coder_gym.errors import PolicyError, PromptTooLongError, require
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.parameters import Count, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
+from o1coder_gym.specs.parameters import Count, check_fields
 from o1coder_gym.steps.formats import Prompt
 
 if TYPE_CHECKING:
@@ -89,9 +88,7 @@ class HFEngine:
         Raises:
             MissingExtraError: When torch or transformers is not installed.
         """
-        for package in ("torch", "transformers"):
-            if importlib.util.find_spec(package) is None:
-                raise MissingExtraError(package, "hf")
+        require("hf", "torch", "transformers")
         self._load = load
         self._settings = settings
         self._meter = Meter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import random
@@ -12,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
+from o1coder_gym.errors import PolicyError, UsageError, require
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,8 +63,7 @@ class Servers:
         for url in urls:
             if not url.startswith(("http://", "https://")):
                 raise UsageError(f"{url!r} is no address of a server; did you mean http://{url}?")
-        if importlib.util.find_spec("httpx") is None:
-            raise MissingExtraError("httpx", "openai")
+        require("openai", "httpx")
         import httpx
 
         self._urls = [url.rstrip("/") for url in urls]

@@ -8,7 +8,6 @@ which only the caller of Python can do (docs/policies.md).
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import itertools
 import os
 import threading
@@ -17,13 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError
+from o1coder_gym.errors import PolicyError, PromptTooLongError, require
 from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.parameters import AtLeastOne, Share, check_fields
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.policies.vllm.own_thread import OwnThread
+from o1coder_gym.specs.parameters import AtLeastOne, Share, check_fields
 from o1coder_gym.steps.formats import Prompt
 
 BLOCK = 32
@@ -77,8 +76,7 @@ class VLLMEngine:
         Raises:
             MissingExtraError: When vllm is not installed.
         """
-        if importlib.util.find_spec("vllm") is None:
-            raise MissingExtraError("vllm", "vllm")
+        require("vllm", "vllm")
         self._name = name
         self._settings = settings
         self._meter = Meter()

@@ -10,7 +10,8 @@ import numpy as np
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.metrics import calibration_error, reliability
-from o1coder_gym.prm.calibration import UNCALIBRATED, Calibration, fit
+from o1coder_gym.metrics.calibration import UNCALIBRATED, Calibration, fit
+from o1coder_gym.prm.calibration import write_calibration
 from o1coder_gym.prm.loading import load_scorer
 from o1coder_gym.prm.metrics import auc
 from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
@@ -68,7 +69,7 @@ def calibrate(
     if fitted != UNCALIBRATED:  # what is fitted to nothing can be measured on everything
         fitted_on = {"data": data_hash(data), "split": split, "problems": sorted(chosen)}
         fitted = replace(fitted, fitted_on=fitted_on)
-    fitted.write(model)
+    write_calibration(model, fitted)
     load_scorer.cache_clear()  # scorers of this model that are loaded have the calibration before
     hard = np.asarray([row.hard for row in part.prefixes], float)[~inside]
     scores = [np.asarray([one(logit) for logit in logits[~inside]]) for one in (UNCALIBRATED, fitted)]

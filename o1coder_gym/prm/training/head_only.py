@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from o1coder_gym.errors import require
 from o1coder_gym.models.card import write_card
 from o1coder_gym.models.checkpoints import MODEL
 from o1coder_gym.models.lookup import model_path
@@ -19,7 +20,6 @@ from o1coder_gym.models.trainers import (
     TrainingResult,
     provenance,
     read_result,
-    require_packages,
     write_result,
 )
 from o1coder_gym.prm.training.hidden_states import open_reading
@@ -90,7 +90,7 @@ def fit_prm(
     """
     for objective in objectives:
         require_objective(objective)
-    require_packages("peft", "accelerate")
+    require("train", "peft", "accelerate")
     rows = read_data(data)
     folder = model_path(model)
     made = {

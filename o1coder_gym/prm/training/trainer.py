@@ -17,11 +17,12 @@ from torch import Tensor
 from transformers.utils import logging
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError
-from o1coder_gym.models.card import write_card
+from o1coder_gym.models.batches.row_order import filled, order_rows
+from o1coder_gym.models.batches.shared_prefixes import share_prefixes
+from o1coder_gym.models.card import numbers, write_card
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.checkpoints import MODEL, make_paddable, quiet, save_merged, try_saving
 from o1coder_gym.models.progress import show_progress
-from o1coder_gym.models.shared_prefixes import keep_neighbours_together, share_prefixes
 from o1coder_gym.models.trainers import (
     PRM_SETTINGS,
     MeasuredByLabel,
@@ -29,10 +30,10 @@ from o1coder_gym.models.trainers import (
     TrainingSettings,
     begin,
     check_start,
-    last_evaluation,
     lora,
     provenance,
     read_result,
+    run,
     trainer_arguments,
     write_result,
 )
@@ -58,6 +59,8 @@ from o1coder_gym.prm.training.hidden_states import Reading, open_reading
 from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.runs import ranks
+from o1coder_gym.runs.provenance import Provenance
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 
@@ -102,11 +105,33 @@ def train_prm(
         WeightsError: When the model cannot be found.
     """
     require_objective(objective)
-    target = out / MODEL
     made = provenance(STAGE, model, data_hash(data), {"objective": objective, **to_row(settings)})
-    if made.made(target):
-        return read_result(out)
-    rows = read_data(data)
+    with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
+        if made.made(out / MODEL):
+            return read_result(out)
+        rows = read_data(data)
+        trainer, text, metrics = _trained(made, data, rows, out, objective, settings, resume)
+        if not ranks.is_first():
+            return TrainingResult(out / MODEL, numbers(metrics))
+        save_prm(trainer.model, text, out / MODEL, rows.format, objective)
+        result = write_result(out, f"{STAGE} {objective}", model, settings, metrics, trainer.model)
+        write_card(out / MODEL, made, metrics, trainer.model)
+        write_trained_on(out / MODEL, rows.of_split("train").problems, model)
+        made.write(out / MODEL)
+        return result
+
+
+def _trained(
+    made: Provenance,
+    data: Path,
+    rows: ProcessData,
+    out: Path,
+    objective: str,
+    settings: TrainingSettings,
+    resume: bool,
+) -> tuple[StepTrainer, StepText, dict[str, Any]]:
+    """Fits the head, then trains all; returns the trainer, how the model reads, and what was measured."""
+    model = made.config["model"]
     folder = check_start(model, settings, "peft", "accelerate")
     checkpoint = begin(made, out, resume)
     loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed, settings.template_arguments)
@@ -115,20 +140,21 @@ def train_prm(
     parts = [learned[objective], examples(rows.of_split("validation"), text, objective)]
     require_rows(parts[0], data, objective, settings.max_length)
     if fresh and checkpoint is None:
-        with open_reading(model, settings.dtype, out) as reading:
-            set_head(loaded, first_heads(reading, learned)[objective])
+        set_head(loaded, ranks.from_first(lambda: _first_head(model, settings, out, learned, objective)))
     with quiet():
         trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings, checkpoint)
         show_progress(trainer)
-        outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    metrics = dict(outcome.metrics) | last_evaluation(trainer)
+    metrics = run(trainer, checkpoint)
     metrics["rows_left_out"] = parts[0].left_out + parts[1].left_out
-    save_prm(trainer.model, text, target, rows.format, objective)
-    result = write_result(out, f"{STAGE} {objective}", model, settings, metrics, trainer.model)
-    write_card(target, made, metrics, trainer.model)
-    write_trained_on(target, rows.of_split("train").problems, model)
-    made.write(target)
-    return result
+    return trainer, text, metrics
+
+
+def _first_head(
+    model: str, settings: TrainingSettings, out: Path, learned: Mapping[str, Examples], objective: str
+) -> FittedHead:
+    """Reads the rows with the frozen backbone and fits the head of an objective."""
+    with open_reading(model, settings.dtype, out) as reading:
+        return first_heads(reading, learned)[objective]
 
 
 def require_objective(name: str) -> None:
@@ -259,13 +285,12 @@ def step_trainer(
         loss=bradley_terry if pairwise else pointwise_loss,
         model=model,
         args=arguments,
-        train_dataset=parts[0].rows,
-        eval_dataset=parts[1].rows or None,
+        train_dataset=filled(parts[0].rows, settings.rows_at_once),
+        eval_dataset=filled(parts[1].rows, settings.rows_at_once) or None,
         data_collator=PairwiseCollator(pad) if pairwise else PointwiseCollator(pad),
         processing_class=tokenizer,
     )
-    if settings.group_prefixes:
-        keep_neighbours_together(trainer)
+    order_rows(trainer, len(parts[0].rows), neighbours=settings.group_prefixes)
     return trainer
 
 
@@ -276,11 +301,14 @@ def bradley_terry(
 
     Args:
         logits: Of all tokens.
-        labels: Marks.
+        labels: Marks; `IGNORED` for both sides of an idle pair.
         sides: Marks of the whole batch that this is a part of, two a pair; None takes it for whole.
     """
+    (known,) = (labels != IGNORED).nonzero(as_tuple=True)
+    if not len(known):
+        return logits.sum() * 0.0, {}
     # [2P]: the logit at the mark of each side.
-    rewards = logits[torch.arange(len(labels), device=logits.device), labels]
+    rewards = logits[known, labels[known]]
     chosen, rejected = rewards.chunk(2)
     return pairwise_loss(chosen, rejected, None if sides is None else sides / 2)
 
@@ -296,7 +324,7 @@ class StepTrainer(MeasuredByLabel, transformers.Trainer):
         """Args: the loss, and the arguments of `transformers.Trainer`."""
         super().__init__(compute_loss_func=self._measured, **arguments)
         self._loss = loss
-        self._seen: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        self._seen: dict[str, list[tuple[float, int]]] = {}
         self.model_accepts_loss_kwargs = False  # the number of labels is for the loss, not for the model
 
     def _measured(self, output: Any, labels: Tensor, num_items_in_batch: Tensor | float | None) -> Tensor:
@@ -304,14 +332,18 @@ class StepTrainer(MeasuredByLabel, transformers.Trainer):
         loss, metrics = self._loss(output.logits[..., 0], labels, num_items_in_batch)
         prefix = "" if self.model.training else "eval_"  # pyright: ignore[reportOptionalMemberAccess]
         for name, value in metrics.items():
-            self._seen.setdefault(prefix + name, []).append((value.detach(), (labels != IGNORED).sum()))
+            known = int((labels != IGNORED).sum())
+            self._seen.setdefault(prefix + name, []).append((float(value), known))
         return loss
 
     def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
         """Adds the means over labels of the metrics since the last log."""
-        # Training metrics wait for the next training log, those of an evaluation for its own.
+        # Training metrics wait for the next training log, those of an evaluation for its own. Each rank has
+        # seen its part of the rows, and may have seen none.
         wanted = {name for name in self._seen if name.startswith("eval_") == ("eval_loss" in logs)}
-        for name in wanted:
-            values, counts = map(torch.stack, zip(*self._seen.pop(name), strict=True))
-            logs[name] = ((values * counts).sum() / counts.sum()).item()
+        own = {name: torch.tensor(self._seen.pop(name), dtype=torch.float64) for name in wanted}
+        parts = ranks.gathered({name: (seen.prod(1).sum(), seen[:, 1].sum()) for name, seen in own.items()})
+        for name in sorted({name for part in parts for name in part}):
+            total, count = map(sum, zip(*(part[name] for part in parts if name in part), strict=True))
+            logs[name] = float(total / count)
         super().log(logs, *arguments, **named)

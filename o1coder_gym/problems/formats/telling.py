@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from o1coder_gym import registry
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.formats.row_format import Converter, Origin, RowFormat
 from o1coder_gym.problems.rows import LEFT_OUT, ProblemRow, problem_row_from_json
+from o1coder_gym.specs import registry
 
 _NATIVE_FIELDS = frozenset({"task_id", "prompt", "tests"})
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from o1coder_gym.metrics.estimates import ROUGH
 from o1coder_gym.reporting.colours import SERIES, line_dashes, series_places
 from o1coder_gym.reporting.pages.page import spec_words
 from o1coder_gym.reporting.run_report import Curve, CurvePoint
 from o1coder_gym.reporting.search_reliability import ReliabilityBin
-from o1coder_gym.statistics import ROUGH
 
 WIDTH, HEIGHT = 1080, 430
 LEFT, RIGHT, TOP, BOTTOM = 56, 345, 16, 52

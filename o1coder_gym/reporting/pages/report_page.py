@@ -8,6 +8,7 @@ from html import escape
 
 from o1coder_gym import __version__
 from o1coder_gym.metrics import calibration_error
+from o1coder_gym.metrics.estimates import ROUGH, ROUGH_LEGEND
 from o1coder_gym.reporting.colours import UNKNOWN, series_places, value_colour
 from o1coder_gym.reporting.comparison import Comparison
 from o1coder_gym.reporting.pages.charts import (
@@ -33,7 +34,6 @@ from o1coder_gym.reporting.results import (
 )
 from o1coder_gym.reporting.run_report import RunReport, agent_names
 from o1coder_gym.specs import name_of
-from o1coder_gym.statistics import ROUGH, ROUGH_LEGEND
 
 BIBTEX = f"""@software{{o1coder_gym,
   title = {{o1coder-gym}},

@@ -8,11 +8,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from o1coder_gym.metrics.estimates import ROUGH, ROUGH_LEGEND
+from o1coder_gym.metrics.significance import fewest_differing
 from o1coder_gym.reporting.comparison import Comparison
 from o1coder_gym.reporting.tables.places import Pair
 from o1coder_gym.reporting.tables.terminal_table import name_lines
-from o1coder_gym.significance import fewest_differing
-from o1coder_gym.statistics import ROUGH, ROUGH_LEGEND
 
 LEGEND = (
     "+ solves more, − solves less, = no difference shown, ? too few problems differ to tell\n"
@@ -60,6 +60,13 @@ def change_lines(pairs: Sequence[Pair]) -> Iterator[str]:
         yield f"{pair.name} against {pair.against}" + (f" @ {pair.budget}" if pair.budget else "")
         yield f"  + {', '.join(pair.changes.gained) or 'none'}"
         yield f"  − {', '.join(pair.changes.lost) or 'none'}"
+
+
+def failure_lines(pairs: Sequence[Pair]) -> Iterator[str]:
+    """Yields what is wrong with the first's answers to the problems that only the second of a pair solves."""
+    for pair in pairs:
+        yield f"{pair.name}, where only {pair.against} solves" + (f" @ {pair.budget}" if pair.budget else "")
+        yield from (f"  {count:3} {name}" for name, count in pair.failures.items())
 
 
 def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:

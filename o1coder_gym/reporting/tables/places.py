@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from o1coder_gym.errors import UsageError
@@ -15,8 +15,10 @@ from o1coder_gym.reporting.comparison import (
     compare_rows,
     comparisons,
     corrected,
+    partner,
 )
 from o1coder_gym.reporting.results import ResultRow, Setting, budget_words, group, labels, read_results
+from o1coder_gym.reporting.tables.failures import count_failures
 from o1coder_gym.runs.budget import UNLIMITED
 from o1coder_gym.specs import name_of
 
@@ -51,6 +53,8 @@ class Pair:
         name: Of the first, as short as the budget beside it allows.
         against: Of the second, likewise.
         budget: What both were allowed, in words; empty where the names say it.
+        failures: What is wrong with the first's answers to the problems that it lost, counted
+            (`failures.RULES`).
     """
 
     comparison: Comparison
@@ -58,6 +62,7 @@ class Pair:
     name: str
     against: str
     budget: str = ""
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_place(name: str) -> Place:
@@ -98,7 +103,7 @@ def _of_budget(folder: str, rows: Sequence[ResultRow], limit: int) -> list[Resul
     return chosen
 
 
-def compare_places(places: Sequence[Place], baseline: str) -> list[Pair]:
+def compare_places(places: Sequence[Place], baseline: str, format: str | None = None) -> list[Pair]:
     """Compares one place's agents with a baseline among them, or all other places with the first.
 
     Where two places have several settings, those of the same agent and budget are compared. The tests are
@@ -107,35 +112,44 @@ def compare_places(places: Sequence[Place], baseline: str) -> list[Pair]:
     Args:
         places: At least one.
         baseline: Agent spec, or its name; of one place alone.
+        format: Compares the formats of one place instead, each with this one.
 
     Raises:
         UsageError: When it is not plain what to compare, or there is nothing in common.
     """
     if len(places) == 1:
-        return _within(places[0], baseline)
+        return _within(places[0], baseline, format)
     first, *others = places
     pairs = [pair for other in others for pair in _across(other, first)]
     values = corrected([pair.comparison for pair in pairs])
     return [replace(pair, comparison=one) for pair, one in zip(pairs, values, strict=True)]
 
 
-def _within(place: Place, baseline: str) -> list[Pair]:
+def _within(place: Place, baseline: str, format: str | None) -> list[Pair]:
     groups = place.groups
     agents = list(dict.fromkeys(setting.agent for setting in groups))
     meant = [one for one in agents if one == baseline] or [one for one in agents if name_of(one) == baseline]
     agent = meant[0] if len(meant) == 1 else baseline
-    found = comparisons(place.rows, agent)
+    found = comparisons(place.rows, agent, format)
     names = labels([replace(setting, budget=UNLIMITED) for setting in groups])
-    return [
-        Pair(
-            one,
-            changes(groups[setting], groups[replace(setting, agent=agent)]),
-            names[replace(setting, budget=UNLIMITED)],
-            names[replace(setting, agent=agent, budget=UNLIMITED)],
-            budget_words(setting.budget),
-        )
-        for setting, one in found.items()
-    ]
+    pairs: list[Pair] = []
+    for setting, one in found.items():
+        other = partner(setting, groups, agent, format)
+        name, against = (names[replace(side, budget=UNLIMITED)] for side in (setting, other))
+        pairs.append(_pair(one, groups[setting], groups[other], name, against, budget_words(setting.budget)))
+    return pairs
+
+
+def _pair(
+    one: Comparison,
+    a: Sequence[ResultRow],
+    b: Sequence[ResultRow],
+    name: str,
+    against: str,
+    budget: str = "",
+) -> Pair:
+    found = changes(a, b)
+    return Pair(one, found, name, against, budget, count_failures(a, found.lost))
 
 
 def _across(a: Place, b: Place) -> list[Pair]:
@@ -143,7 +157,7 @@ def _across(a: Place, b: Place) -> list[Pair]:
     groups_a, groups_b = a.groups, b.groups
     if len(groups_a) == len(groups_b) == 1:
         found = compare_rows(a.rows, b.rows, (a.name, b.name))
-        return [Pair(found, changes(a.rows, b.rows), a.name, b.name)]
+        return [_pair(found, a.rows, b.rows, a.name, b.name)]
     same = [
         (one, other)
         for one in groups_a
@@ -156,9 +170,10 @@ def _across(a: Place, b: Place) -> list[Pair]:
         )
     titles = [f"{x.agent} @ {budget_words(x.budget)}" for x, _ in same]
     return [
-        Pair(
+        _pair(
             compare_rows(groups_a[x], groups_b[y], (f"{a.name}#{title}", f"{b.name}#{title}")),
-            changes(groups_a[x], groups_b[y]),
+            groups_a[x],
+            groups_b[y],
             f"{a.name}#{x.agent}",
             b.name,
             budget_words(x.budget),

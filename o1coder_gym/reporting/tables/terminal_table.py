@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.reporting.results import (
     AgentSummary,
     Setting,
@@ -21,7 +22,6 @@ from o1coder_gym.reporting.results import (
     share_words,
 )
 from o1coder_gym.runs.budget import UNLIMITED, Budget
-from o1coder_gym.statistics import ROUGH_LEGEND
 
 HEADINGS = ("solved", "% (95 %)", "tests", "tokens", "spent", "runs", "latency")
 LEGEND = (

@@ -15,11 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.metrics import Bin, reliability
-from o1coder_gym.prm.calibration import Calibration as Fitted
-from o1coder_gym.prm.calibration import fit
+from o1coder_gym.metrics import Bin, Estimate, estimate_share, reliability
+from o1coder_gym.metrics.calibration import Calibration as Fitted
+from o1coder_gym.metrics.calibration import fit
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.statistics import Estimate, estimate_share
 from o1coder_gym.tcg.checking.agreement import Calibration
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from o1coder_gym.problems.rows import ProblemRow, case_to_json
 from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.runs.executors import Executor, serial
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.quality.measures import MUTANTS, ProblemQuality, measure
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.types import GeneratedTests, Problem
+
+Evaluated: TypeAlias = tuple[list[GeneratedTests], list[ProblemQuality]]
+"""Tests of a batch of problems, and their quality."""
 
 QUALITY, TESTS = "quality", "tests"
 """Names of the files in a run folder: counts, and the tests themselves with what the generator wrote."""
@@ -73,25 +79,63 @@ def evaluate_generator(
         JournalError: When the folder cannot be read or written.
         PolicyError: When the generator's engine fails.
     """
+    work = partial(evaluate_batch, judge, generator, settings, samples)
+    yield from evaluate_batches(work, rows, settings, folder)
+
+
+def evaluate_batches(
+    work: Callable[[Sequence[ProblemRow]], Evaluated],
+    rows: Sequence[ProblemRow],
+    settings: EvaluationSettings,
+    folder: RunFolder | None = None,
+    run: Executor = serial,
+    workers: int = 1,
+) -> Iterator[ProblemQuality]:
+    """Yields what `evaluate_generator` does, by any function that evaluates a batch, wherever it runs.
+
+    Args:
+        work: `evaluate_batch` with its tools; picklable where `run` needs that.
+        rows: Problems.
+        settings: Of which the batch counts here.
+        folder: Where results are appended.
+        run: Maps `work` over batches.
+        workers: Batches at a time.
+
+    Raises:
+        JournalError: When the folder cannot be read or written.
+        PolicyError: When the generator's engine fails.
+    """
     done = {row["task_id"]: ProblemQuality(**row) for row in folder.rows(QUALITY)} if folder else {}
     yield from (done[row.problem.task_id] for row in rows if row.problem.task_id in done)
     waiting = [row for row in rows if row.problem.task_id not in done]
-    for start in range(0, len(waiting), settings.batch):
-        batch = waiting[start : start + settings.batch]
-        generated = generate_all(generator, [_request(row, settings) for row in batch])
-        measured = measure(
-            judge,
-            batch,
-            generated,
-            samples=samples,
-            mutants_per_problem=settings.mutants,
-            seed=settings.seed,
-        )
+    size = max(1, min(settings.batch, -(-len(waiting) // workers)))
+    batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
+    for batch, (generated, measured) in zip(batches, run(work, batches), strict=True):
         if folder is not None:
             # Tests before counts: a problem is done when its counts are there, and then its tests are too.
             folder.append(TESTS, *map(_tests_row, batch, generated))
             folder.append(QUALITY, *(one.to_row() for one in measured))
         yield from measured
+
+
+def evaluate_batch(
+    judge: OutputJudge,
+    generator: TestGenerator,
+    settings: EvaluationSettings,
+    samples: Mapping[str, Sequence[str]] | None,
+    rows: Sequence[ProblemRow],
+) -> Evaluated:
+    """Returns the tests of a batch of problems and their quality; arguments as for `evaluate_generator`."""
+    generated = generate_all(generator, [_request(row, settings) for row in rows])
+    measured = measure(
+        judge,
+        rows,
+        generated,
+        samples=samples,
+        mutants_per_problem=settings.mutants,
+        seed=settings.seed,
+    )
+    return generated, measured
 
 
 def _request(row: ProblemRow, settings: EvaluationSettings) -> TestRequest:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from o1coder_gym.metrics.estimates import Estimate, estimate_difference, estimate_mean, estimate_share
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.statistics import Estimate, estimate_difference, estimate_mean, estimate_share
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
 from o1coder_gym.tcg.inputs.known import shown_by
@@ -22,6 +22,7 @@ from o1coder_gym.types import (
     GeneratedTests,
     Outcome,
     TestCase,
+    Tests,
 )
 
 MUTANTS = 40
@@ -52,6 +53,9 @@ class ProblemQuality:
         wrong_rejected: Of these, the ones that some generated test rejects.
         tokens: Tokens that the generator spent.
         measured: Whether there is a reference; without one nothing is known of `passed`, `valid` and mutants.
+        new: Passed tests whose input the question does not show; None in rows of earlier versions.
+        wrong_killed: Of the wrong programs, the ones that some of these rejects by what it answers; None
+            likewise.
     """
 
     task_id: str
@@ -72,6 +76,8 @@ class ProblemQuality:
     timeouts: int = 0
     equivalent: int = 0
     measured: bool = True
+    new: int | None = None
+    wrong_killed: int | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; `ProblemQuality(**row)` reads it."""
@@ -106,7 +112,8 @@ def measure(
         for one, found in zip(generated, standings, strict=True)
     ]
     kills = _kills(judge, rows, good, mutants_per_problem, seed)
-    votes = _sample_counts(judge, rows, generated, samples or {})
+    new = [_new(row, tests) for row, tests in zip(rows, good, strict=True)]
+    votes = _sample_counts(judge, rows, generated, new, samples or {})
     return [
         ProblemQuality(
             task_id=row.problem.task_id,
@@ -119,11 +126,12 @@ def measure(
             shown=_shown(row, one.tests),
             tokens=one.report.get("tokens", 0),
             measured=row.reference is not None,
+            new=len(fresh),
             **killed,
             **voted,
         )
-        for row, one, found, tests, killed, voted in zip(
-            rows, generated, standings, good, kills, votes, strict=True
+        for row, one, found, tests, fresh, killed, voted in zip(
+            rows, generated, standings, good, new, kills, votes, strict=True
         )
     ]
 
@@ -135,14 +143,17 @@ def summarize(qualities: Sequence[ProblemQuality]) -> dict[str, Estimate]:
     counts as failed there. ``pass_rate_of_parsed``, ``input_validity`` and ``shown_rate`` are shares of the
     parsed tests, ``duplicate_rate`` is one of the cases written. ``discrimination`` is the share of right
     programs accepted plus the share of wrong programs rejected, less 1 (Youden's J). ``kill_rate`` and
-    ``timeout_rate`` are shares of the mutants that are not held to be equivalent. What a reference has to
-    tell is not measured, and no 0 %, where there is none.
+    ``timeout_rate`` are shares of the mutants that are not held to be equivalent. ``new_rate`` is the share
+    of the tests asked for that pass and whose input the question does not show, ``wrong_kill_rate`` that of
+    the wrong programs that such tests reject. What a reference has to tell is not measured, and no 0 %, where
+    there is none.
     """
     measured = [one for one in qualities if one.measured]
     shares = {
         "parse_rate": [_ratio(one.parsed, one.asked) for one in qualities],
         "pass_rate_of_asked": [_ratio(one.passed, one.asked) for one in measured],
         "pass_rate_of_parsed": [_ratio(one.passed, one.parsed) for one in measured],
+        "new_rate": [_ratio(one.new, one.asked) for one in measured],
         "input_validity": [_ratio(one.valid, one.parsed) for one in measured],
         "duplicate_rate": [_ratio(one.duplicates, one.written) for one in qualities],
         "shown_rate": [_ratio(one.shown, one.parsed) for one in qualities],
@@ -151,6 +162,7 @@ def summarize(qualities: Sequence[ProblemQuality]) -> dict[str, Estimate]:
         "equivalent_rate": [_ratio(one.equivalent, one.mutants) for one in measured],
         "right_accepted": [_ratio(one.right_accepted, one.right) for one in qualities],
         "wrong_rejected": [_ratio(one.wrong_rejected, one.wrong) for one in qualities],
+        "wrong_kill_rate": [_ratio(one.wrong_killed, one.wrong) for one in measured],
     }
     return {
         **{name: estimate_share(_known(values)) for name, values in shares.items()},
@@ -281,29 +293,37 @@ def _sample_counts(
     judge: OutputJudge,
     rows: Sequence[ProblemRow],
     generated: Sequence[GeneratedTests],
+    new: Sequence[Tests],
     samples: Mapping[str, Sequence[str]],
 ) -> list[dict[str, int]]:
-    """Judges sampled programs by the hidden tests and by the generated ones."""
-    programs = [
-        (row, one, code) for row, one in zip(rows, generated, strict=True) for code in _of(samples, row)
+    """Judges sampled programs by the hidden tests, the generated ones, and those of these that are new."""
+    every = zip(rows, generated, new, strict=True)
+    programs = [(row, one, fresh, code) for row, one, fresh in every for code in _of(samples, row)]
+    # All batches are in order of (problem, program), so the verdicts pair up below.
+    batches = [
+        judge.evaluate([submission(row.problem, code, row.tests) for row, _, _, code in programs]),
+        judge.evaluate([submission(row.problem, code, one.tests) for row, one, _, code in programs]),
+        judge.evaluate([submission(row.problem, code, fresh) for row, _, fresh, code in programs]),
     ]
-    # Both batches are in order of (problem, program), so the verdicts pair up below.
-    hidden = judge.evaluate([submission(row.problem, code, row.tests) for row, _, code in programs])
-    by_generated = judge.evaluate([submission(row.problem, code, one.tests) for row, one, code in programs])
-    verdicts = iter(zip(hidden, by_generated, strict=True))
+    verdicts = iter(zip(*batches, strict=True))
     counts = []
     for row in rows:
-        pairs = [
-            (truth.outcome is Outcome.PASS, said.outcome in (Outcome.PASS, Outcome.NO_TESTS))  # none rejects
-            for truth, said in (next(verdicts) for _ in _of(samples, row))
+        found = [
+            (
+                truth.outcome is Outcome.PASS,
+                said.outcome in (Outcome.PASS, Outcome.NO_TESTS),  # none rejects
+                by_new.outcome.decided and by_new.outcome not in _NO_KILLS,
+            )
+            for truth, said, by_new in (next(verdicts) for _ in _of(samples, row))
             if truth.outcome.decided and (said.outcome.decided or said.outcome is Outcome.NO_TESTS)
         ]
         counts.append(
             {
-                "right": sum(truth for truth, _ in pairs),
-                "right_accepted": pairs.count((True, True)),
-                "wrong": sum(not truth for truth, _ in pairs),
-                "wrong_rejected": pairs.count((False, False)),
+                "right": sum(truth for truth, _, _ in found),
+                "right_accepted": sum(truth and accepted for truth, accepted, _ in found),
+                "wrong": sum(not truth for truth, _, _ in found),
+                "wrong_rejected": sum(not truth and not accepted for truth, accepted, _ in found),
+                "wrong_killed": sum(not truth and killed for truth, _, killed in found),
             }
         )
     return counts
@@ -313,13 +333,19 @@ def _of(samples: Mapping[str, Sequence[str]], row: ProblemRow) -> Sequence[str]:
     return samples.get(row.problem.task_id, ())
 
 
+def _new(row: ProblemRow, tests: Sequence[TestCase]) -> tuple[TestCase, ...]:
+    """Returns the tests whose input the question does not show."""
+    is_shown = shown_by(row.problem)
+    return tuple(test for test in tests if not is_shown(test))
+
+
 def _shown(row: ProblemRow, tests: Sequence[TestCase]) -> int:
     """Returns how many tests use an input that the question shows."""
     return sum(map(shown_by(row.problem), tests))
 
 
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
+def _ratio(part: int | None, whole: int) -> float:
+    return part / whole if whole and part is not None else math.nan
 
 
 def _youden(one: ProblemQuality) -> float:

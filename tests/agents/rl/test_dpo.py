@@ -125,6 +125,50 @@ def test_imitation_adds_the_likelihood_of_the_better_steps(
         replace(settings(), imitation=-1.0)
 
 
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_a_reference_of_its_own_is_what_the_policy_is_held_to(
+    weights: Path, tmp_path: Path, lora_rank: int
+) -> None:
+    from o1coder_gym.agents.rl.dpo import train_dpo
+
+    chosen = replace(settings(), lora_rank=lora_rank)
+    first = train_dpo(str(weights), DATA, tmp_path / "one", settings(), step_format=PSEUDOCODE)
+    margins = [margin_of(first, row) - margin_of(weights, row) for row in tokens_of(weights)]
+    assert min(margins) > 0  # it has learned
+    # −log σ(β m) of each pair, m = log π/π_ref of the better step less that of the worse, at the start
+    wanted = sum(math.log1p(math.exp(-chosen.beta * margin)) for margin in margins) / len(margins)
+    again: dict[str, Any] = {"step_format": PSEUDOCODE}
+    train_dpo(str(first), DATA, tmp_path / "fixed", chosen, reference=str(weights), **again)
+    train_dpo(str(first), DATA, tmp_path / "moving", chosen, **again)
+    assert losses_of(tmp_path / "fixed")[0] == pytest.approx(wanted, abs=1e-3) != math.log(2)
+    assert losses_of(tmp_path / "moving")[0] == pytest.approx(math.log(2), abs=1e-3)
+    with pytest.raises(O1CoderError, match="a training with reference"):
+        train_dpo(str(first), DATA, tmp_path / "fixed", chosen, resume=True, **again)
+
+
+def tokens_of(model: Path) -> list[dict[str, list[int]]]:
+    from o1coder_gym.agents.rl.dpo import pair_tokens
+    from o1coder_gym.models.checkpoints import load_weights
+    from o1coder_gym.policies.token_text import TokenText
+
+    return list(pair_tokens(TokenText(load_weights(model, "float32")[1]), PSEUDOCODE, {"p": PROBLEM}, PAIRS))
+
+
+def margin_of(model: Path, row: dict[str, list[int]]) -> float:
+    """Returns log π of the better step less that of the worse."""
+    import torch
+
+    from o1coder_gym.models.checkpoints import load_weights
+
+    loaded, sums = load_weights(model, "float32")[0], []
+    for side in ("chosen_ids", "rejected_ids"):
+        ids, start = row["prompt_ids"] + row[side], len(row["prompt_ids"])
+        with torch.no_grad():
+            table = loaded(torch.tensor([ids])).logits[0].log_softmax(-1)
+        sums.append(sum(table[place - 1, ids[place]].item() for place in range(start, len(ids))))
+    return sums[0] - sums[1]
+
+
 def losses_of(folder: Path) -> list[float]:
     state = json.loads((folder / "checkpoints" / "checkpoint-2" / "trainer_state.json").read_text())
     return [row["loss"] for row in state["log_history"] if "loss" in row]

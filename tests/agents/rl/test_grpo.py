@@ -130,6 +130,33 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
     assert any(not after[name].equal(start[name]) for name in start)
 
 
+@pytest.mark.parametrize(
+    ("changed", "task_ids", "told"),
+    [
+        ({"learning_rate": 1e-4}, ("one", "two", "three"), "a training with learning_rate 0.001, not 0.0001"),
+        ({"updates": 9}, ("one", "two", "three"), "a training with updates 2, not 9"),
+        ({}, ("one", "two"), "a training with data '"),
+    ],
+)
+def test_a_training_of_another_kind_is_refused(
+    weights: Path,
+    process: Any,
+    settings: RLSettings,
+    tmp_path: Path,
+    changed: dict[str, Any],
+    task_ids: tuple[str, ...],
+    told: str,
+) -> None:
+    from o1coder_gym.agents.rl.grpo import train_policy
+
+    train_policy(str(weights), process, process.task_ids, tmp_path, settings, step_format=PSEUDOCODE)
+    again: dict[str, Any] = {"step_format": PSEUDOCODE, "resume": True}
+    with pytest.raises(O1CoderError, match=told):
+        train_policy(str(weights), process, task_ids, tmp_path, replace(settings, **changed), **again)
+    (tmp_path / "started.json").unlink()  # an earlier version wrote none; its runs go on
+    train_policy(str(weights), process, process.task_ids, tmp_path, settings, **again)
+
+
 def test_a_resumed_monitor_remembers(settings: RLSettings) -> None:
     from o1coder_gym.agents.rl.monitor import HACKING, Monitor
 
@@ -156,20 +183,21 @@ def test_a_stopped_run_ends_for_want_of_programs_where_one_run_would(
 ) -> None:
     from o1coder_gym.agents.rl.grpo import train_policy
 
-    settings = replace(settings, updates=2, beta=0.0)
-    start = str(weights), silent, silent.task_ids
-    train_policy(*start, tmp_path, settings, step_format=PSEUDOCODE)
-    seen: list[int] = []
-    with pytest.raises(O1CoderError, match="wrote no program in 3 batches"):
-        train_policy(
-            *start,
-            tmp_path,
-            replace(settings, updates=5),
-            step_format=PSEUDOCODE,
-            resume=True,
-            on_update=lambda t, _: seen.append(t),
-        )
-    assert seen == []  # the third batch ends it before it is told
+    settings = replace(settings, updates=5, beta=0.0)
+    for resume, batches in ((False, [0, 1]), (True, [])):  # the third batch ends it before it is told
+        seen: list[int] = []
+        with pytest.raises(O1CoderError, match="wrote no program in 3 batches"):
+            train_policy(
+                str(weights),
+                silent,
+                silent.task_ids,
+                tmp_path,
+                settings,
+                step_format=PSEUDOCODE,
+                resume=resume,
+                on_update=lambda t, _, seen=seen: seen.append(t),
+            )
+        assert seen == batches
 
 
 def test_a_batch_leans_on_no_scores_of_earlier_ones(
@@ -337,3 +365,39 @@ def test_every_problem_comes_once_before_one_comes_again() -> None:
     batches = [batch_problems(tasks, 2, batch, seed=5) for batch in range(4)]
     assert sorted(batches[0] + batches[1]) == sorted(batches[2] + batches[3]) == tasks
     assert batches != [batch_problems(tasks, 2, batch, seed=6) for batch in range(4)]
+
+
+def test_shared_prefixes_have_the_gradients_of_rows_alone(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    import torch
+
+    settings = replace(settings, iterations=2, beta=0.0)
+    trainer = trainer_for(weights, process, settings, tmp_path)
+    batch = trainer._generate_and_score_completions(INPUTS)
+    seen: list[int] = []
+    trainer.model.base_model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].numel())
+    )
+    trainer.model.zero_grad()
+    trainer._compute_loss(trainer.model, batch).backward()
+    mine = {name: weight.grad.clone() for name, weight in trainer.model.named_parameters()}
+    tokens = int(batch["prompt_mask"].sum() + batch["completion_mask"].sum())
+    assert seen[-1] < 0.6 * tokens  # four episodes have one prompt
+
+    # ρ is 1 where nothing was learned yet: the gradient of a token's loss is −A ∇log π.
+    trainer.model.zero_grad()
+    learned = sum(step >= 0 for one in trainer.scored for step in one.row.step_of)
+    for number, one in enumerate(trainer.scored):
+        for place, token in enumerate(one.row.completion_ids):
+            if one.row.step_of[place] >= 0:
+                path, before = [], one.row.parents[place]
+                while before >= 0:
+                    path.append(one.row.completion_ids[before])
+                    before = one.row.parents[before]
+                ids = torch.tensor([[*one.row.prompt_ids, *path[::-1]]])
+                found = trainer.model(ids).logits[0, -1].log_softmax(-1)[token]
+                (-batch["advantages"][number, place] * found / learned).backward()
+    for name, weight in trainer.model.named_parameters():
+        apart = (mine[name] - weight.grad).abs().max()
+        assert apart <= 1e-4 * weight.grad.abs().max() + 1e-7, name

@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
@@ -55,10 +54,11 @@ def test_two_processes_learn_what_one_does(weights: Path, tmp_path: Path) -> Non
     assert (two / "told-1.txt").read_text() == "[]"
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(settings: RLSettings, tmp_path: Path) -> None:
+def test_a_batch_that_cannot_be_shared_is_refused(
+    settings: RLSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from o1coder_gym.agents.rl import grpo
 
-    with patch.object(grpo, "processes") as processes:
-        processes.return_value.num_processes = 3
-        with pytest.raises(UsageError, match="3 processes"):
-            grpo._arguments(tmp_path, settings)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UsageError, match="a batch of 8 episodes cannot be shared by 3 processes"):
+        grpo._arguments(tmp_path, settings)

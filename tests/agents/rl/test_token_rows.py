@@ -81,7 +81,7 @@ def test_prompts_that_were_encoded_anew_are_branches() -> None:
 def test_a_token_attends_to_what_it_was_sampled_after() -> None:
     import torch
 
-    from o1coder_gym.models.shared_prefixes import grow
+    from o1coder_gym.models.batches.shared_prefixes import grow
 
     row = joined(([1, 9], [1, 3]), ([5], [5]))  # prompt 7 8, then 1 9* 3 5
     ids = torch.tensor([[0, *row.prompt_ids, *row.completion_ids, 0]])  # one place of padding on each side
@@ -318,9 +318,17 @@ def test_an_end_at_once_is_learned_in_every_format(
     batch = trainer._generate_and_score_completions(INPUTS)
     assert [one.row.completion_ids for one in trainer.scored[::2]] == [(end,)] * 4
     assert [one.row.step_of for one in trainer.scored[::2]] == [(0,)] * 4
+    # of a problem's four half pass; σ of all eight is √(8·¼ / 7), that of a problem, GRPO's, √(4·¼ / 3)
+    sigma = math.sqrt(1 / 3) if credit == "outcome" else math.sqrt(2 / 7)
+    a = 0.5 / (sigma + STABILISER)
+    first = batch["advantages"].view(8, -1)[:, 0]  # one a token, or one an episode
+    assert torch.allclose(first, torch.tensor([-a, a] * 4), atol=1e-4)
     prompts = [torch.tensor([trainer.scored[place].row.prompt_ids]) for place in (0, 4)]
     before = first_end(model, prompts, end)
-    trainer._compute_loss(model, batch).backward()
+    loss = trainer._compute_loss(model, batch)
+    # four ends alone at −a and four "b" with an end at a, a token: −(−4a + 8a) / 12
+    assert loss.item() == pytest.approx(-a / 3, abs=1e-4)
+    loss.backward()
     torch.optim.SGD(model.parameters(), lr=0.1).step()
     assert first_end(model, prompts, end) < before
 

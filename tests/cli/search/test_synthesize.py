@@ -111,6 +111,21 @@ def test_each_prefix_is_completed_as_often_as_asked(o1coder, arguments, tmp_path
     assert {(row.visits, row.ends) for row in inner} == {(3, 3)}
 
 
+def test_prefixes_are_completed_as_the_search_samples(o1coder, problems, script, tmp_path, monkeypatch):
+    from o1coder_gym.policies.scripted import ScriptedPolicy
+
+    asked, propose = [], ScriptedPolicy.propose
+    monkeypatch.setattr(
+        ScriptedPolicy, "propose", lambda self, requests: asked.extend(requests) or propose(self, requests)
+    )
+    agent = "mcts:simulations=4,temperature=1.0,top_k=0,max_tokens=77"
+    words = ("--problems", problems, "--policy", f"scripted:{script}", "--agent", agent)
+    done = o1coder("synthesize", *words, "--rollouts", "3", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert {(one.sampling.temperature, one.sampling.top_k) for one in asked} == {(1.0, 0)}
+    assert max(one.sampling.max_tokens for one in asked) == 77
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

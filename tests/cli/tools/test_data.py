@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym import registry
 from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError
 from o1coder_gym.problems.loading import load_rows, with_splits
 from o1coder_gym.problems.rows import problem_row_to_json
 from o1coder_gym.problems.sources import KNOWN_SETS
+from o1coder_gym.specs import registry
 from o1coder_gym.types import AssertTest
 from tests.command_line import call
 

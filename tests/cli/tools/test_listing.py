@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from o1coder_gym import registry
 from o1coder_gym.errors import UnknownNameError
+from o1coder_gym.specs import registry
 from tests.command_line import call
 
 PLURALS = [kind.plural for kind in registry.KINDS.values()]

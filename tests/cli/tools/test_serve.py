@@ -19,12 +19,12 @@ import uvicorn
 
 from o1coder_gym.agents import best_of_n, greedy, mcts
 from o1coder_gym.agents.acting import acting as play
-from o1coder_gym.cli.serving.app import Bounds, make_app
-from o1coder_gym.cli.serving.desk import Desk
-from o1coder_gym.cli.tools.serve import offered
 from o1coder_gym.envs.acting import ActingPolicy
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import MissingExtraError, PolicyError, UnknownNameError
+from o1coder_gym.experiments.serving.app import Bounds, make_app
+from o1coder_gym.experiments.serving.desk import Desk
+from o1coder_gym.experiments.serving.offers import offered
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Problem

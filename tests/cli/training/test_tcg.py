@@ -103,6 +103,9 @@ def test_data_turns_mistakes_into_pairs(tmp_path: Path) -> None:
     assert "| pair: all outputs are right | 4 |" in card
     with pytest.raises(UsageError, match="--written"):
         run(*command, "--augment", "2")
+    programs = write_programs(tmp_path / "programs.jsonl", 4)
+    card = Path(run(*command, "--programs", str(programs)).split()[-1]).read_text()
+    assert "reject no sampled program" in card
 
 
 def test_select_chooses_by_tests(tmp_path: Path) -> None:

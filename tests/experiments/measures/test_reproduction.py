@@ -19,7 +19,7 @@ from o1coder_gym.experiments.measures.reproduction import (
 )
 from o1coder_gym.experiments.suite import ProblemChoice, Suite
 from o1coder_gym.experiments.training.tcg import untracked
-from o1coder_gym.statistics import UNDEFINED, estimate_share
+from o1coder_gym.metrics.estimates import UNDEFINED, estimate_share
 
 HALF = estimate_share([0.0, 1.0] * 30)
 MORE = replace(HALF, value=0.9, low=0.8, high=0.95)
@@ -65,7 +65,7 @@ def test_what_one_side_lacks_is_shown():
 
 
 def test_every_quick_result_has_figures_of_this_package():
-    for name in RESULTS:
+    for name in RESULTS.keys() - {"codet"}:  # its samples are the user's download
         figures = stored_figures(name, "quick").figures
         assert figures
         assert any(one.count for one in figures.values())
@@ -94,6 +94,23 @@ def test_table_1_has_both_figures_of_both_formats(tmp_path):
         "pseudocode: Pass@1",
         "pseudocode: ASPR",
     ]
+
+
+def test_what_is_published_counts_where_nothing_is_stored(tmp_path):
+    found = stored_figures("codet", "full", tmp_path / "figures.json")
+    assert found.made == "arXiv 2207.10397"
+    point = found.figures["pass@10"]
+    (held,) = compare_figures({"pass@10": point}, {"pass@10": replace(point, low=0.4, high=0.6)})
+    assert held.agrees
+    assert stored_figures("codet", "quick", tmp_path / "figures.json").figures == {}
+
+
+def test_formats_are_compared_with_direct_answers(tmp_path):
+    suite = reproduction._formats(ProblemChoice("starter", limit=1), "fake:", "best_of_n:n=2", tokens=(64,))
+    found = reproduction._thinking(suite, tmp_path, resume=False, run=None, track=untracked)
+    assert {"vanilla: greedy @ 64", "functions: best_of_n @ 64"} <= found.keys()
+    assert "pseudocode beyond direct: best_of_n @ 64" in found
+    assert not any(name.startswith("vanilla beyond") for name in found)
 
 
 def test_unknown_names_are_refused(tmp_path):

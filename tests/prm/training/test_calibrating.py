@@ -9,9 +9,10 @@ pytest.importorskip("torch", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import UsageError
+from o1coder_gym.metrics.calibration import UNCALIBRATED
 from o1coder_gym.models.trainers import PRM_SETTINGS
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.prm.calibration import UNCALIBRATED, read_calibration
+from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.scorer import ModelScorer
 from o1coder_gym.prm.training.calibrating import calibrate, unseen
 from o1coder_gym.prm.training.trainer import train_prm

@@ -25,6 +25,7 @@ from o1coder_gym.prm.collators import (  # noqa: E402
 from o1coder_gym.prm.evaluation import evaluate_scorer  # noqa: E402
 from o1coder_gym.prm.losses import IGNORED, pointwise_loss  # noqa: E402
 from o1coder_gym.prm.step_text import StepText, separated  # noqa: E402
+from o1coder_gym.prm.training import trainer as trainer_module  # noqa: E402
 from o1coder_gym.prm.training.trainer import (  # noqa: E402
     bradley_terry,
     examples,
@@ -329,3 +330,31 @@ def test_bad_requests_are_one_line(model: Path, data: Path, tmp_path: Path) -> N
         train_prm(str(model), data, tmp_path, "sharp", SHORT)
     with pytest.raises(O1CoderError, match="longer than 16 tokens"):
         train_prm(str(model), data, tmp_path, "soft", replace(SHORT, max_length=16))
+
+
+@pytest.mark.parametrize("objective", ["soft", "pairwise"])
+def test_shared_prefixes_have_the_losses_and_gradients_of_rows_alone(
+    model: Path, process_data: ProcessData, text: StepText, tmp_path: Path, objective: str
+) -> None:
+    rows = sorted(examples(process_data, text, objective).rows, key=str)[:8]
+    settings = replace(SETTINGS, batch_size=8, rows_at_once=8, max_steps=1)
+    found = []
+    for shared in (True, False):
+        loaded, tokenizer, _ = load_model(model, "float32", seed=1)
+        with pytest.MonkeyPatch.context() as patched:
+            if not shared:
+                patched.setattr(trainer_module, "share_prefixes", lambda _: False)
+            parts = [Examples(rows, 0), Examples([], 0)]
+            trainer = step_trainer(loaded, tokenizer, parts, objective, tmp_path / str(shared), settings)
+        tokens: list[int] = []
+        embedding = trainer.model.base_model.get_input_embeddings()
+        embedding.register_forward_pre_hook(lambda _, given, seen=tokens: seen.append(given[0].numel()))
+        batch = trainer.data_collator(rows)
+        loss = trainer.compute_loss(trainer.model.train(), batch)
+        loss.backward()
+        found.append((loss.item(), tokens[0], {n: p.grad for n, p in trainer.model.named_parameters()}))
+    (mine, packed, my_gradients), (theirs, plain, their_gradients) = found
+    assert packed < 0.9 * plain
+    assert mine == pytest.approx(theirs, rel=1e-4)
+    for name, gradient in their_gradients.items():
+        assert (my_gradients[name] - gradient).abs().max() <= 1e-4 * gradient.abs().max() + 1e-7, name

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym import registry
 from o1coder_gym.problems import load_rows, problem_row_from_json, problem_row_to_json
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.formats.row_format import Origin
 from o1coder_gym.problems.formats.telling import converter_for, converter_named
 from o1coder_gym.sandbox import default_judge
+from o1coder_gym.specs import registry
 from o1coder_gym.types import Outcome
 
 ROWS = Path(__file__).parent / "rows"

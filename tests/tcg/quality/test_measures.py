@@ -64,6 +64,28 @@ def test_samples_are_accepted_or_rejected(judge: Judge) -> None:
     assert "TPR 100.0% (right programs accepted), TNR 25.0% (wrong programs rejected)" in str(agreement)
 
 
+def test_new_tests_that_pass_kill_and_copies_and_wrong_ones_do_not(judge: Judge) -> None:
+    row = ProblemRow(Problem("f", "The distance from zero.", "f", (CallTest("[3]", "3"),)), (
+        CallTest("[3]", "3"), CallTest("[-2]", "2"), CallTest("[9]", "9"),
+    ), "def f(n):\n    return abs(n)")  # fmt: skip
+    samples = {"f": ["def f(n):\n    return n", "def f(n):\n    return -n", "def f(n):\n    return abs(n)"]}
+    copy, wrong, new = CallTest("[3]", "3"), CallTest("[1]", "2"), CallTest("[-4]", "4")
+    asked = {"asked": 4}
+    for tests, found, killed in (
+        ((copy,), 0, 0),  # it rejects the second program, as everyone knows
+        ((copy, wrong), 0, 0),  # it rejects all, the right one too
+        ((copy, wrong, new), 1, 1),
+    ):
+        (one,) = measure(judge, [row], [GeneratedTests(tests, report=asked)], samples=samples)
+        assert (one.new, one.wrong, one.wrong_killed) == (found, 2, killed)
+        rates = summarize([one])
+        assert (rates["new_rate"].value, rates["wrong_kill_rate"].value) == (found / 4, killed / 2)
+    earlier = {name: value for name, value in one.to_row().items() if name not in ("new", "wrong_killed")}
+    rates = summarize([ProblemQuality(**earlier)])  # a row of an earlier version does not tell
+    assert math.isnan(rates["new_rate"].value)
+    assert math.isnan(rates["wrong_kill_rate"].value)
+
+
 def test_without_a_reference_only_samples_are_measured(judge: Judge) -> None:
     row = ProblemRow(ADD.problem, ADD.tests)
     samples = {"add": ["def add(a, b):\n    return a - b"]}

@@ -24,7 +24,7 @@ def test_a_sampler_is_read_with_its_options() -> None:
         ("trl", "unknown sampler 'trl'; known: hf, openai, vllm"),
         ("openai", "write hf, vllm or openai:http://HOST:PORT/v1"),
         ("vllm:tiny", "write hf, vllm or openai:http://HOST:PORT/v1"),
-        ("vllm?kv=1", "unknown option 'kv'"),
+        ("vllm?kv=1", "unknown argument 'kv'"),
         ("openai:http://a/v1?transfer=post", "transfer must be"),
         ("openai:http://a/v1?api=chat", "api must be"),
     ],

@@ -110,11 +110,10 @@ def apart(model: Any, rows: list[Any]) -> float:
 def test_after_an_update_samples_come_from_the_new_weights(
     sampler: str, lora_rank: int, folder: Path, address: str, process: Any
 ) -> None:
-    from o1coder_gym.agents.rl.grpo import processes
     from o1coder_gym.models.checkpoints import load_weights
 
     model, tokenizer = load_weights(folder, "float32")
-    start = Start(str(folder), model, tokenizer, PSEUDOCODE, "float32", lora_rank, 2, processes())
+    start = Start(str(folder), model, tokenizer, PSEUDOCODE, "float32", lora_rank, 2)
     name, _, options = sampler.partition("?")
     actor = make_actor(f"{name}{address}?{options}", start)
     try:

@@ -21,11 +21,10 @@ QUICK = "tries=2&backoff_s=0.001&timeout_s=20"
 
 
 def start_of(weights: Path, lora_rank: int = 0) -> Start:
-    from o1coder_gym.agents.rl.grpo import processes
     from o1coder_gym.models.checkpoints import load_weights
 
     model, tokenizer = load_weights(weights, "float32")
-    return Start(str(weights), model, tokenizer, PSEUDOCODE, "float32", lora_rank, 4, processes())
+    return Start(str(weights), model, tokenizer, PSEUDOCODE, "float32", lora_rank, 4)
 
 
 def spec(*servers: WeightedServer, options: str = "") -> str:

@@ -1,0 +1,46 @@
+"""What a reader of results is to know: rows that do not count, failed, or have no hidden tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from o1coder_gym.reporting.results.rows import ResultRow
+from o1coder_gym.reporting.results.summaries import AgentSummary
+
+
+def missing_note(rows: Iterable[ResultRow]) -> str:
+    """Says how many rows do not count; empty if all do."""
+    found = list(rows)
+    missing = sum(not row.counted for row in found)
+    return f"Left out: {missing} of {len(found)} rows, which the judge could not decide." if missing else ""
+
+
+def overdrawn_note(rows: Iterable[ResultRow]) -> str:
+    """Says how many searches spent more than they were given; empty if none did."""
+    found = list(rows)
+    overdrawn = sum(row.overdrawn for row in found)
+    if not overdrawn:
+        return ""
+    return (
+        f"Overdrawn: {overdrawn} of {len(found)} searches, by a server that sends more than max_tokens. "
+        "What it sent is counted, and what the budget did not pay for was not used."
+    )
+
+
+def failed_note(summaries: Iterable[AgentSummary]) -> str:
+    """Says how many rows of which agents failed; empty if none did."""
+    failed = [f"{one.failed} of {one.agent}" for one in summaries if one.failed]
+    return f"Failed, and counted as not solved: {', '.join(failed)}." if failed else ""
+
+
+def untested_note(rows: Iterable[ResultRow]) -> str:
+    """Says which problems have no hidden tests; empty if all have some, judged or not (`missing_note`)."""
+    found = list(rows)
+    lacking = list(dict.fromkeys(row.task_id for row in found if row.untested and row.counted))
+    if not lacking:
+        return ""
+    problems = len({row.task_id for row in found})
+    return (
+        f"No hidden tests: {len(lacking)} of {problems} problems ({', '.join(lacking)}). "
+        "They are counted, and never as solved."
+    )

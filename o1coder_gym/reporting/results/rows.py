@@ -1,0 +1,231 @@
+"""Result rows of a benchmark: what they say, and how they are read."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cache
+from operator import attrgetter, itemgetter
+from pathlib import Path
+from typing import Any
+
+from o1coder_gym.errors import JournalError, UsageError
+from o1coder_gym.runs.budget import UNLIMITED, Budget
+from o1coder_gym.runs.journal import read_rows
+from o1coder_gym.types import Outcome, Usage
+
+RESULTS = "results"
+"""Name of the file of result rows in a run folder."""
+
+FAILURES = "failures"
+"""Name of the file of rows without an answer: an engine, a judge or an agent failed. A resumed run tries them
+again."""
+
+PROFILE = "profile"
+"""Name of the file that says where the time of each agent went."""
+
+ORACLE = "oracle"
+"""Name of the control that chooses with the hidden tests: the most that choosing could be worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What was compared: rows of one setting differ in problem and seed only.
+
+    Attributes:
+        problems: Name or path of the problem set.
+        policy: Policy spec.
+        format: Step format.
+        agent: Agent spec, selector included.
+        budget: Limits per problem.
+    """
+
+    problems: str
+    policy: str
+    format: str
+    agent: str
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """One agent on one problem with one seed, judged on hidden tests.
+
+    Attributes:
+        task_id: The problem.
+        agent: The agent as it was named on the command line, parameters included.
+        seed: Run seed.
+        outcome: Of the chosen code on the hidden tests; None if the agent committed no code, or
+            if the run of it failed for a reason given in `error`. `NO_TESTS` where there are none.
+        passed: Hidden tests passed.
+        total: Hidden tests.
+        value: The agent's own estimate in [0, 1].
+        code: The chosen program, None without one.
+        steps: Reasoning steps of the chosen path, the code step included.
+        usage: What was spent.
+        error: Empty, or one line on why there is no answer.
+        problems: Name or path of the problem set.
+        policy: Policy spec.
+        format: Step format.
+        budget: Limits per problem.
+        parameters: Weights of the policy's model, None if not known.
+        timed: Whether `usage.seconds` is what the agent took; not where the answer was read off a run with a
+            larger budget, or samples were shared between agents.
+        run: Digest of the run's configuration, which its folder has in full.
+        version: Of this package.
+        cut: Whether the budget cut a sample before its end; the agent did not get it.
+        capped: Whether the agent ended by itself, at a cap of its own or after its only try, with some of the
+            budget left.
+    """
+
+    task_id: str
+    agent: str
+    seed: int
+    outcome: Outcome | None
+    passed: int
+    total: int
+    value: float
+    code: str | None
+    steps: int
+    usage: Usage
+    error: str = ""
+    problems: str = ""
+    policy: str = ""
+    format: str = ""
+    budget: Budget = UNLIMITED
+    parameters: int | None = None
+    timed: bool = True
+    run: str = ""
+    version: str = ""
+    cut: bool = False
+    capped: bool = False
+
+    @property
+    def missing(self) -> str:
+        """Says why there is no program, where there is none."""
+        if self.error:
+            return "error"
+        return "cut by the budget" if self.cut else "no program"
+
+    def __post_init__(self) -> None:
+        """Reads a pass of no tests, which the rows of earlier versions have, as `NO_TESTS`."""
+        if self.outcome is Outcome.PASS and not self.total:
+            object.__setattr__(self, "outcome", self.outcome.after(self.total))
+
+    @property
+    def solved(self) -> bool:
+        """Whether there are hidden tests and every one passed."""
+        return self.outcome is Outcome.PASS
+
+    @property
+    def counted(self) -> bool:
+        """Whether the row says something of the agent: it does not where the judge could not decide.
+
+        An agent that ends in an error, or without a program, has failed.
+        """
+        return self.outcome not in (Outcome.INFRASTRUCTURE, Outcome.UNSUPPORTED)
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether more tokens were sent than the budget allowed."""
+        return self.budget.tokens is not None and self.usage.tokens > self.budget.tokens
+
+    @property
+    def problem(self) -> tuple[str, str]:
+        """The problem: the file name of its set and its task id."""
+        return file_name(self.problems), self.task_id
+
+    @property
+    def untested(self) -> bool:
+        """Whether the problem has no hidden tests that can be judged, so that nothing solves it."""
+        return not self.total or self.outcome is Outcome.UNSUPPORTED
+
+    @property
+    def setting(self) -> Setting:
+        """What the row is an instance of."""
+        return Setting(self.problems, self.policy, self.format, self.agent, self.budget)
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict; `from_row` is its inverse."""
+        row = asdict(self) | {"usage": self.usage.to_row(), "solved": self.solved}
+        row["budget"] = self.budget.to_row()
+        return {name: value for name, value in row.items() if value or name not in ("cut", "capped")}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> ResultRow:
+        """Reads what `to_row` wrote."""
+        whole = {**_DEFAULTS, **row}
+        whole["outcome"] = _OUTCOMES[row["outcome"]] if row["outcome"] else None
+        whole["usage"] = Usage(**row["usage"])
+        whole["budget"] = _budget(tuple(row.get("budget", {}).items()))
+        return cls(*_values(whole))
+
+
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+_DEFAULTS = {field.name: field.default for field in fields(ResultRow) if field.default is not MISSING}
+_values = itemgetter(*(field.name for field in fields(ResultRow)))
+setting_key = attrgetter("agent", "problems", "policy", "format", "budget")
+
+
+@cache
+def file_name(problems: str) -> str:
+    """Returns the name of a problem set without its folder."""
+    return Path(problems).name
+
+
+@cache
+def _budget(limits: tuple[tuple[str, Any], ...]) -> Budget:
+    return Budget(**dict(limits))
+
+
+def read_results(folder: Path) -> list[ResultRow]:
+    """Reads the rows of a run: of the folder itself and of those in it (shards, parts of a suite).
+
+    Rows without an answer are among them, unless a resumed run has found one. A row that comes twice, as of a
+    shard that was copied or run again, is counted once: the first time.
+
+    Raises:
+        UsageError: When there are none.
+        JournalError: When a file is broken.
+    """
+    found = sorted(folder.rglob(f"{RESULTS}.jsonl"))
+    failures = [path.with_name(f"{FAILURES}.jsonl") for path in found]
+    try:
+        with _no_collection():
+            rows = _once(_rows(found))
+            failed = {(row.setting, row.seed, row.task_id): row for row in _rows(failures)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise JournalError(f"{folder}: holds a row that is no result: {error!r}") from error
+    if failed:
+        answered = {(row.setting, row.seed, row.task_id) for row in rows}
+        rows += (row for key, row in failed.items() if key not in answered)
+    if not rows:
+        raise UsageError(f"{folder}: no {RESULTS}.jsonl with rows; give the folder of a benchmark")
+    return rows
+
+
+def _once(rows: Iterable[ResultRow]) -> list[ResultRow]:
+    """Leaves out rows that are there already."""
+    found: dict[tuple[Any, ...], ResultRow] = {}
+    for row in rows:
+        found.setdefault((row.task_id, row.seed, row.run, setting_key(row)), row)
+    return list(found.values())
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keeps the garbage collector from looking through rows that grow by the thousand and hold no circles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _rows(paths: Iterable[Path]) -> Iterator[ResultRow]:
+    for path in paths:
+        yield from map(ResultRow.from_row, read_rows(path))

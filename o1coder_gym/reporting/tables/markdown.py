@@ -1,0 +1,95 @@
+"""Results as report.md: what was run, a row per setting, and a grid with a row per problem."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from o1coder_gym.metrics.estimates import ROUGH_LEGEND
+from o1coder_gym.reporting.results.notes import failed_note, missing_note, overdrawn_note, untested_note
+from o1coder_gym.reporting.results.rows import ResultRow, Setting
+from o1coder_gym.reporting.results.summaries import AgentSummary, group, summarize
+from o1coder_gym.reporting.results.words import share_words
+
+HEADINGS = ("agent", "solved", "%, 95 % int.", "tests", "code", "tokens", "spent", "calls", "runs", "latency")
+LEGEND = (
+    "solved: every hidden test passed; tests: % of hidden tests passed; code: programs committed; "
+    "spent: share of the budget; runs: programs judged; costs: means per problem; latency: seconds from a "
+    "problem's start to its answer"
+)
+
+
+def markdown_report(
+    title: str,
+    rows: Sequence[ResultRow],
+    config: Mapping[str, Any],
+    pages: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Writes report.md: what was run, a row per setting, and a grid with a row per problem.
+
+    Args:
+        title: First line.
+        rows: All rows.
+        config: What was run.
+        pages: Address of the tree page of a problem.
+    """
+    summaries = summarize(rows)
+    lines = [f"# {title}", ""]
+    lines += [f"- **{key}**: `{value}`" for key, value in config.items()]
+    lines += ["", f"{LEGEND.capitalize()}. Agents see public tests only.", ""]
+    lines += _markdown_table(HEADINGS, [_cells(summary) for summary in summaries])
+    if note := untested_note(rows):
+        lines += ["", f"\\* {note}"]
+    if any(summary.share.rough for summary in summaries):
+        lines += ["", f"{ROUGH_LEGEND}."]
+    for note in filter(None, (missing_note(rows), failed_note(summaries), overdrawn_note(rows))):
+        lines += ["", note]
+    if capped := [summary.agent for summary in summaries if summary.capped]:
+        lines += ["", f"Ended by themselves, at a cap of their own, with budget left: {', '.join(capped)}."]
+    lines += ["", "## By problem", ""]
+    lines += _markdown_table(
+        ("problem", *(summary.agent for summary in summaries)), _grid(rows, summaries, pages)
+    )
+    failed = [row for row in rows if row.error]
+    if failed:
+        lines += ["", "## Without an answer", ""]
+        lines += [f"- `{row.task_id}` · {row.agent}: {row.error}" for row in failed]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(summary: AgentSummary) -> tuple[str, ...]:
+    total, usage, mean = summary.total, summary.usage, summary.mean
+    return (
+        summary.agent,
+        f"{summary.solved}/{total}" + ("*" if summary.untested else ""),
+        summary.share.percent(),
+        "–" if math.isnan(summary.tests_passed) else f"{100 * summary.tests_passed:.0f}",
+        f"{summary.committed}/{total}",
+        f"{mean(usage.tokens):,.0f}",
+        share_words(summary.spent),
+        f"{mean(usage.calls):,.1f}",
+        f"{mean(usage.executions):,.1f}",
+        f"{mean(usage.seconds):,.1f}" if summary.timed else "",
+    )
+
+
+def _grid(
+    rows: Sequence[ResultRow], summaries: Sequence[AgentSummary], pages: Mapping[str, str]
+) -> list[tuple[str, ...]]:
+    columns: dict[Setting, dict[str, list[str]]] = {}
+    for setting, found in group(rows).items():
+        cells = columns.setdefault(setting, {})
+        for row in found:
+            cell = "solved" if row.solved else (row.outcome or row.missing).replace("_", " ")
+            cells.setdefault(row.task_id, []).append(cell)
+    shown = [columns[summary.setting] for summary in summaries]
+    tasks = dict.fromkeys(row.task_id for row in rows)
+    names = {task: f"[{task}]({pages[task]})" if task in pages else task for task in tasks}
+    return [(names[task], *(", ".join(cells.get(task, [])) for cells in shown)) for task in tasks]
+
+
+def _markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]

@@ -1,0 +1,130 @@
+"""The ways to ask a judge of many callers, all by its `submit`: a batch, a task, a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from itertools import islice
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Self
+
+from o1coder_gym.sandbox.trial import Output
+from o1coder_gym.types import Submission, Verdict
+
+ROOM_PER_WORKER = 4
+"""Programs that wait or run, for each worker: so many that none has to wait for a caller."""
+
+
+class AskedJudge:
+    """A judge that merges the calls of all threads and tasks (implements `protocols.Judge`)."""
+
+    @property
+    def workers(self) -> int:
+        """Programs that can run at the same time."""
+        raise NotImplementedError
+
+    @property
+    def parallel(self) -> int:
+        """Calls that may usefully be in progress at the same time."""
+        return ROOM_PER_WORKER * self.workers
+
+    def submit(self, submission: Submission, /, *, stop_at_failure: bool = False) -> Future[Verdict]:
+        """Queues one program and returns a future; cancelling it before a worker starts skips the run.
+
+        Raises:
+            UsageError: When a test cannot be run on any program.
+        """
+        raise NotImplementedError
+
+    def submit_run(self, submission: Submission, /) -> Future[tuple[Output, ...]]:
+        """Queues one program and returns a future of its outputs, one per test; see `Judge.outputs`.
+
+        Raises:
+            UsageError: When a test cannot be run on any program.
+        """
+        raise NotImplementedError
+
+    @property
+    def waiting(self) -> int:
+        """Number of queued programs that no worker has started."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Cancels queued programs and takes no more."""
+        raise NotImplementedError
+
+    def evaluate(
+        self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
+    ) -> list[Verdict]:
+        """Judges a batch, interleaved with other callers; arguments and errors as for `Judge.evaluate`."""
+        futures = [self.submit(one, stop_at_failure=stop_at_failure) for one in submissions]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            cancel(futures)
+
+    async def evaluate_async(
+        self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
+    ) -> list[Verdict]:
+        """Judges a batch without blocking the event loop; cancelling the task withdraws its programs."""
+        import asyncio  # here, for every program that judges imports this module
+
+        futures = [self.submit(one, stop_at_failure=stop_at_failure) for one in submissions]
+        try:
+            return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
+        finally:
+            cancel(futures)
+
+    def as_completed(
+        self,
+        submissions: Iterable[Submission],
+        /,
+        *,
+        stop_at_failure: bool = False,
+        room: int | None = None,
+    ) -> Iterator[tuple[int, Verdict]]:
+        """Yields verdicts as they come, each with the place of its program: a slow one holds up no other.
+
+        Args:
+            submissions: Programs; drawn only while fewer than `room` are in progress, so that whoever makes
+                them has to wait for the judge, and may never end.
+            stop_at_failure: As for `Judge.evaluate`.
+            room: Programs in progress at most, ≥ 1; None takes `parallel`.
+
+        Raises:
+            UsageError: When a test cannot be run on any program; the others are withdrawn.
+        """
+        done: SimpleQueue[Future[Verdict]] = SimpleQueue()
+        places: dict[Future[Verdict], int] = {}
+        waiting = enumerate(submissions)
+
+        def ask(count: int) -> None:
+            for place, submission in islice(waiting, count):
+                future = self.submit(submission, stop_at_failure=stop_at_failure)
+                places[future] = place
+                future.add_done_callback(done.put)
+
+        try:
+            ask(room or self.parallel)
+            while places:
+                future = done.get()
+                place = places.pop(future)
+                ask(1)  # before the caller has its turn, which may be long
+                yield place, future.result()
+        finally:
+            cancel(list(places))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def cancel(futures: Sequence[Future[Any]]) -> None:
+    """Cancels what has not begun."""
+    for future in futures:
+        future.cancel()

@@ -1,0 +1,48 @@
+"""`o1coder rl policy` by two ranks: one run folder, one line of output; a killed rank costs time alone."""
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command_line import call
+from tests.ranks import ended, start
+
+pytestmark = pytest.mark.slow
+
+RUN = ["rl", "policy", "--model", "tiny", "--problems", "micro", "--limit", "6", "--tests", "4", "--json"]
+BATCH = ["--batch-problems", "2", "--episodes", "4", "--rows-at-once", "4", "--updates", "4"]
+STEPS = ["--max-steps", "3", "--max-tokens", "24", "--save-every", "1", "--lr", "1e-4", "--quiet"]
+WORDS = [*RUN, *BATCH, *STEPS]
+
+
+def table(out: Path) -> list[dict[str, Any]]:
+    """Returns what was measured of each batch."""
+    return [json.loads(line) for line in (out / "updates.jsonl").read_text().splitlines()]
+
+
+def test_a_run_that_lost_a_rank_goes_on_to_the_same_table(tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    out, alone = tmp_path / "out", tmp_path / "alone"
+    ranks = start(2, ["-m", "o1coder_gym", *WORDS, "--out", out])
+    saved = out / "checkpoints" / "checkpoint-1" / "trainer_state.json"
+    while not saved.exists() and all(one.poll() is None for one in ranks):
+        time.sleep(0.02)
+    ranks[1].send_signal(signal.SIGKILL)
+    (first, _, told), (second, _, _) = ended(ranks)
+    assert (first, second) == (1, -9), told[-3000:]
+    assert "another rank has ended without a word; --resume goes on" in told
+    assert not (out / "model").exists()
+
+    found = ended(start(2, ["-m", "o1coder_gym", *WORDS, "--out", out, "--resume"]))
+    assert [status for status, _, _ in found] == [0, 0], found[0][2][-3000:]
+    assert json.loads(found[0][1])["model"] == str(out / "model")
+    assert found[1][1] == ""
+    assert call(*WORDS, "--out", alone).exit_code == 0
+    one, two = table(alone), table(out)
+    assert [row["t"] for row in two] == [0, 1, 2, 3]
+    for mine, theirs in zip(one, two, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-3, abs=1e-6, nan_ok=True)

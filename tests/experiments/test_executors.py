@@ -1,0 +1,209 @@
+"""Evaluation, PRM scores and test generation by executor: the same rows as in this process."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.experiments import NoAnswersError, Plan, run_benchmark
+from o1coder_gym.experiments.measures.held_out import HeldOut, means
+from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
+from o1coder_gym.experiments.self_play_config import (
+    ProblemSection,
+    RunSection,
+    SelfPlayConfig,
+    SynthesisSection,
+)
+from o1coder_gym.experiments.stages import Learned, RealStages, StagesOnGPUs
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.reporting.results import ResultRow, read_results
+from o1coder_gym.runs import executors
+from o1coder_gym.runs.budget import Budget
+from o1coder_gym.steps.formats import load_format
+from o1coder_gym.tcg.store import generated_tests
+from o1coder_gym.types import Sampling
+from tests.command_line import call
+from tests.experiments.elsewhere import NAME
+
+AGENTS = ("greedy", "best_of_n_random:n=2", "best_of_n:n=2")
+
+
+@pytest.fixture(scope="module")
+def problems(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("micro") / "problems.jsonl"
+    write_rows(micro_rows({"train": 4, "validation": 2, "test": 2}), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def plan(problems: Path) -> Plan:
+    names = tuple(row.problem.task_id for row in load_rows(str(problems)))[:5]
+    budget, smaller = Budget(tokens=400), (Budget(tokens=100),)
+    return Plan(
+        str(problems), names, AGENTS, "fake:depth=2", "pseudocode", budget, seeds=(0, 1), sweep=smaller
+    )
+
+
+def untimed(rows: list[ResultRow]) -> list[dict[str, Any]]:
+    found = [row.to_row() for row in rows]
+    for row in found:
+        row["usage"].pop("seconds")
+        row.pop("timed")
+    return sorted(found, key=json.dumps)
+
+
+@pytest.fixture(scope="module")
+def serial(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return untimed(run_benchmark(plan, tmp_path_factory.mktemp("serial") / "run"))
+
+
+def test_a_benchmark_has_the_same_rows(plan: Plan, serial: list[dict[str, Any]], tmp_path: Path) -> None:
+    told: list[ResultRow] = []
+    rows = run_benchmark(plan, tmp_path / "run", executor=NAME, on_row=told.append)
+    assert untimed(rows) == serial == untimed(read_results(tmp_path / "run"))
+    assert len(told) == len(plan.task_ids) * len(plan.seeds) * len(AGENTS)  # of the whole budget, no oracle
+    files = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"trees.jsonl", "evaluation.jsonl", "answers.jsonl", "report.html"} <= files
+
+
+@pytest.mark.parametrize("then", ["serial", NAME])
+def test_a_benchmark_goes_on_anywhere(
+    plan: Plan, serial: list[dict[str, Any]], tmp_path: Path, then: str
+) -> None:
+    class StopError(Exception):
+        pass
+
+    left = 4
+
+    def stop(row: ResultRow) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise StopError
+
+    with pytest.raises(StopError):
+        run_benchmark(plan, tmp_path / "run", executor=NAME, on_row=stop)
+    new: list[ResultRow] = []
+    rows = run_benchmark(plan, tmp_path / "run", executor=then, resume=True, on_row=new.append)
+    assert untimed(rows) == serial
+    assert 0 < len(new) < len(plan.task_ids) * len(plan.seeds) * len(AGENTS)
+
+
+def test_a_policy_that_fails_elsewhere_leaves_rows_to_try_again(plan: Plan, tmp_path: Path) -> None:
+    broken = replace(plan, policy="tests.experiments.test_executors:Broken", agents=("greedy",), sweep=())
+    with pytest.raises(NoAnswersError, match="10 of 10 rows have no answer, the first: no server"):
+        run_benchmark(broken, tmp_path / "run", executor=NAME)
+
+
+class Broken:
+    """A policy without its server."""
+
+    def propose(self, requests: Any, /) -> Any:
+        raise O1CoderError("no server")
+
+
+def test_held_out_measures_are_the_same(problems: Path) -> None:
+    held_out = HeldOut(
+        load_rows(str(problems)).rows[:5],
+        step_format=load_format("pseudocode"),
+        max_steps=3,
+        sampling=Sampling(max_tokens=32),
+        samples=2,
+    )
+    here, there = (held_out.by_problem_on(where, "fake:depth=2", 3) for where in ("serial", NAME))
+    assert here == there
+    assert list(here) == list(there)
+    assert means(here)["format_compliance"] == sum(row["format_compliance"] for row in here.values()) / 5
+
+
+def test_generated_tests_are_the_same(problems: Path, tmp_path: Path) -> None:
+    rows = load_rows(str(problems)).rows[:5]
+    here = generated_tests("mutation", rows, 6, tmp_path / "here")
+    there = generated_tests("mutation", rows, 6, tmp_path / "there", NAME)
+    assert here == there
+    assert [*map(len, here.values())] == [6] * 5
+    assert (tmp_path / "here/tests.jsonl").read_text() == (tmp_path / "there/tests.jsonl").read_text()
+
+
+@pytest.mark.parametrize("name", [NAME, "nowhere"])
+def test_a_generator_is_measured_the_same(problems: Path, name: str) -> None:
+    command = ["tcg", "eval", problems, "--limit", "4", "--tests", "5", "--mutants", "4", "--json"]
+    there = call(*command, "--executor", name)
+    if name == "nowhere":
+        assert "is none of serial" in str(there.exception)
+    else:
+        assert json.loads(there.stdout) == json.loads(call(*command).stdout)
+
+
+@pytest.fixture(scope="module")
+def data(problems: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "run"
+    options = ("--agent", "mcts:simulations=6,width=2", "--policy", "fake:depth=2", "--tests", "0")
+    done = call("synthesize", "--problems", problems, *options, "--validation", "0", "--out", out)
+    assert done.exit_code == 0, done.output
+    return out
+
+
+def test_prefixes_are_scored_the_same(data: Path, tmp_path: Path) -> None:
+    command = ("prm", "score", "heuristic", "--data", data)
+    here = call(*command).stdout
+    assert len(here.splitlines()) > 8
+    assert call(*command, "--executor", NAME).stdout == here
+    measure = ("prm", "eval", "heuristic", "--data", data, "--split", "all", "--resamples", "10", "--json")
+    reports = [
+        json.loads(call(*measure, "--out", tmp_path / str(place), *where).stdout)
+        for place, where in enumerate(((), ("--executor", NAME)))
+    ]
+    assert reports[0] == reports[1]
+    scores = [sorted((tmp_path / name / "scores.jsonl").read_text().splitlines()) for name in "01"]
+    assert scores[0] == scores[1]
+    kept = (tmp_path / "1/scores.jsonl").read_text()
+    again = call(*measure, "--out", tmp_path / "1", "--resume", "--executor", NAME)
+    assert json.loads(again.stdout) == reports[0]
+    assert (tmp_path / "1/scores.jsonl").read_text() == kept
+
+
+def config(problems: Path, executor: str) -> SelfPlayConfig:
+    run = RunSection("tiny", executor=executor, samples=1, max_steps=2, max_tokens=16)
+    return SelfPlayConfig(
+        run, ProblemSection(str(problems)), SynthesisSection(tests=0), None, None, "soft", None
+    )
+
+
+def test_trainings_go_where_the_gpus_are(
+    problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def there(work: Any, pieces: Any) -> Any:
+        asked.extend(pieces)
+        return iter([str(tmp_path / "model")])
+
+    monkeypatch.setattr("o1coder_gym.experiments.stages.load_executor", lambda spec: (there, 1))
+    stages = StagesOnGPUs(config(problems, "ray:2?gpus=1"), tmp_path)
+    learned = Learned("tiny", data=tmp_path)
+    with pytest.raises(O1CoderError, match="a file system that all machines share"):
+        stages.fine_tune(learned, tmp_path / "sft")
+    (tmp_path / "model").mkdir()
+    assert stages.reinforce(learned, 1, tmp_path / "rl") == str(tmp_path / "model")
+    assert asked == [("fine_tune", (learned, tmp_path / "sft")), ("reinforce", (learned, 1, tmp_path / "rl"))]
+
+
+def test_a_stage_elsewhere_is_the_stage_here(
+    problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RealStages, "fine_tune", lambda self, learned, folder: str(folder))
+    (tmp_path / "sft").mkdir()
+    stages = StagesOnGPUs(config(problems, NAME), tmp_path)
+    assert stages.fine_tune(Learned("tiny"), tmp_path / "sft") == str(tmp_path / "sft")
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [("serial", False), ("ray:8", False), ("ray:auto?gpus=0.5", True), ("ray?gpus=0", False)],
+)
+def test_which_executors_have_gpus(spec: str, expected: bool) -> None:
+    assert executors.has_gpus(spec) is expected

@@ -1,0 +1,53 @@
+"""Ranks of a machine share the judge of the first."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from o1coder_gym.errors import InfrastructureError, UsageError
+from o1coder_gym.experiments.training import node_judge
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.types import CallTest, Outcome, Submission
+
+RIGHT = Submission("def f(x):\n    return 2 * x", "f", (CallTest("[3]", "6"),))
+WRONG = Submission("def f(x):\n    return x", "f", (CallTest("[3]", "6"),))
+
+
+def test_a_process_alone_has_its_own_judge() -> None:
+    with node_judge.node_judge() as judge:
+        assert judge is default_judge()
+
+
+def test_ranks_have_the_verdicts_of_the_first_one() -> None:
+    with node_judge._hosted() as address, ThreadPoolExecutor(4) as pool:
+
+        def rank(_: int) -> list[Outcome]:
+            with node_judge._asked(address) as judge:
+                return [one.outcome for _ in range(3) for one in judge.evaluate([RIGHT, WRONG])]
+
+        wanted = [one.outcome for one in default_judge().evaluate([RIGHT, WRONG])]
+        assert wanted == [Outcome.PASS, Outcome.WRONG_ANSWER]
+        assert list(pool.map(rank, range(4))) == [wanted * 3] * 4
+
+
+def test_what_the_judge_raises_is_raised_in_the_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Judge:
+        def evaluate(self, submissions: object) -> None:
+            raise UsageError("no such test")
+
+    monkeypatch.setattr(node_judge, "shared_judge", Judge)
+    with node_judge._hosted() as address, node_judge._asked(address) as judge:
+        with pytest.raises(UsageError, match="no such test"):
+            judge.evaluate([RIGHT])
+        with pytest.raises(UsageError, match="no such test"):  # the line is as good as before
+            judge.evaluate([RIGHT])
+
+
+def test_a_rank_hears_that_the_judge_has_ended() -> None:
+    from multiprocessing.connection import Pipe
+
+    mine, other = Pipe()
+    other.close()
+    with pytest.raises(InfrastructureError, match="the rank that judges on this machine has ended"):
+        node_judge._Remote(mine).evaluate([RIGHT])
+    mine.close()

@@ -1,0 +1,133 @@
+"""What a run takes is told before it starts, and is what it takes."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents.rl.settings import RLSettings
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.experiments.training.plan import LAUNCH, MACHINES, PlanSettings, memory_of, plan_run
+from o1coder_gym.models.sizes import Sizes
+from tests.agents.rl.conftest import SETTINGS
+from tests.command_line import call
+from tests.ranks import ended, start
+
+pytest.importorskip("peft")
+
+SIZES = Sizes(1000, 10, layers=4, width=8, vocabulary=50, cached=64, kept=400, kept_by_layer=100)
+TRAINING = RLSettings(problems=2, episodes=8, rows_at_once=8, beta=0.02, lora_rank=2)
+PLAN = PlanSettings(prompt_tokens=100, episode_tokens=30, training=TRAINING)
+
+
+def test_memory_by_hand() -> None:
+    found = memory_of(PLAN, SIZES, "bfloat16")
+    del found["libraries"]
+    assert found == {
+        "weights": 2000 + 40,  # two bytes each; adapters have four
+        "copy that samples": 2000,
+        "reference": 0,  # adapters are taken off
+        "gradients and AdamW": 3 * 40,
+        "activations": (100 + 8 * 30) * 400 * 2,  # the prompt of a group once
+        "logits": 8 * 30 * 50 * 4,
+        "keys and values": 16 * 130 * 64 * 2,
+    }
+
+
+def test_a_full_training_holds_its_reference_and_spreads_what_is_sharded() -> None:
+    whole = replace(PLAN, devices=2, training=replace(TRAINING, lora_rank=0))
+    sizes = replace(SIZES, learned=1000)
+    plain, zero2 = (memory_of(replace(whole, shard=shard), sizes, "float32") for shard in ("none", "zero2"))
+    names = ("weights", "reference", "gradients and AdamW")
+    assert [plain[name] for name in names] == [4000, 4000, 12_000]
+    assert [zero2[name] for name in names] == [4000, 4000, 6000]
+    assert plain["keys and values"] == 8 * 130 * 64 * 4  # half of the batch
+
+
+def test_activations_computed_again_are_inputs_and_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("O1CODER_ACTIVATIONS", "again")
+    assert memory_of(PLAN, SIZES, "float32")["activations"] == (100 + 8 * 30) * (4 * 8 + 100) * 4
+    monkeypatch.setenv("O1CODER_ACTIVATIONS", "never")
+    with pytest.raises(UnknownNameError, match="value of O1CODER_ACTIVATIONS 'never'"):
+        memory_of(PLAN, SIZES, "float32")
+
+
+def test_tokens_and_hours_follow_batch_and_machine(model: Path) -> None:
+    asked = replace(PLAN, model=str(model), machine="h100")
+    found = plan_run(asked)
+    assert found.sampled == 40 * 16 * 30
+    assert found.trained == 40 * (2 * 100 + 16 * 30)
+    faster = plan_run(replace(asked, machine="b200"))
+    assert faster.hours["training"] == pytest.approx(found.hours["training"] * 989 / 2250)
+    assert faster.hours["sampling"] < found.hours["sampling"]
+    assert found.there == MACHINES["h100"].memory
+    assert found.fits
+    two = plan_run(replace(asked, devices=2))
+    assert two.hours["training"] == pytest.approx(found.hours["training"] / 2)
+    assert two.launch.startswith("torchrun --nproc-per-node 2 -m o1coder_gym rl policy")
+
+
+def test_a_plan_that_cannot_be_is_refused() -> None:
+    with pytest.raises(UsageError, match="16 episodes cannot be shared by 4 devices, 8 at once"):
+        replace(PLAN, devices=4)
+    with pytest.raises(UnknownNameError, match="did you mean 'h100'"):
+        replace(PLAN, machine="h10")
+
+
+def test_the_command_tells_a_table_or_json(model: Path) -> None:
+    words = ["rl", "plan", "--model", model, "--machine", "l40s", "--lora-rank", "2"]
+    told = json.loads(call(*words, "--json").stdout)
+    assert told["fits"]
+    assert told["memory"]["all"] == pytest.approx(
+        sum(size for name, size in told["memory"].items() if name != "all")
+    )
+    shown = call(*words).stdout
+    assert "l40s: 48.0 GiB, has room" in shown
+    assert "judging not counted" in shown
+
+
+@pytest.mark.parametrize("shard", ["fsdp2", "zero2"])
+def test_accelerate_reads_the_configurations(shard: str) -> None:
+    from accelerate.commands.config import load_config_from_file
+
+    found: Any = load_config_from_file(str(LAUNCH / f"{shard}.yaml"))
+    assert found.distributed_type.value == {"fsdp2": "FSDP", "zero2": "DEEPSPEED"}[shard]
+
+
+def test_a_plan_says_how_the_run_is_started(model: Path) -> None:
+    settings = replace(PLAN, model=str(model), machine="h100", devices=2, shard="zero2")
+    assert f"--config_file {LAUNCH / 'zero2.yaml'} --num_processes 2" in plan_run(settings).launch
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 4])
+def test_a_run_takes_what_was_planned_within_a_third(model: Path, tmp_path: Path, rank: int) -> None:
+    pytest.importorskip("trl")
+    import torch
+    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=300,
+        hidden_size=768,
+        intermediate_size=2048,
+        num_hidden_layers=8,
+        num_attention_heads=12,
+        num_key_value_heads=4,
+        tie_word_embeddings=True,
+    )
+    weights = tmp_path / "weights"
+    Qwen2ForCausalLM(config).save_pretrained(weights)
+    AutoTokenizer.from_pretrained(model).save_pretrained(weights)
+    ranks = start(1, [Path(__file__).with_name("measured_run.py"), weights, tmp_path / "out", rank])
+    training = replace(SETTINGS, lora_rank=rank, dtype="float32")
+    plan = plan_run(
+        PlanSettings(
+            model=str(weights), machine="h100", prompt_tokens=120, episode_tokens=30, training=training
+        )
+    )
+    ((status, told, error),) = ended(ranks)
+    assert status == 0, error[-3000:]
+    assert 3 / 4 < plan.device_memory / 2**30 / float(told) < 4 / 3

@@ -1,0 +1,164 @@
+"""Rows that begin alike are computed as one tree: likelihoods and gradients are those of the rows alone."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import torch
+
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.models.batches.shared_prefixes import grow, share_prefixes
+
+VOCABULARY = 97
+SIZES = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.3,
+}
+
+
+def tiny(architecture: str, **settings: Any) -> Any:
+    """Returns an untrained causal language model."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(architecture, **{**SIZES, **settings})
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+def batch(lengths: Sequence[int], shared: int, pad: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns ids and mask of rows that share a prefix, padded on one side."""
+    generator = torch.Generator().manual_seed(1)
+    prefix = torch.randint(1, VOCABULARY, (shared,), generator=generator)
+    width = max(lengths)
+    ids, mask = torch.zeros(len(lengths), width, dtype=torch.long), torch.zeros(len(lengths), width)
+    for row, length in enumerate(lengths):
+        tokens = torch.cat([prefix, torch.randint(1, VOCABULARY, (length - shared,), generator=generator)])
+        part = slice(0, length) if pad == "right" else slice(width - length, width)
+        ids[row, part], mask[row, part] = tokens, 1
+    return ids, mask.long()
+
+
+def likelihoods(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Returns log-probabilities of all tokens but the first of each row, 0 for padding, [B, T − 1]."""
+    states = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    logits = model.get_output_embeddings()(states[:, :-1])
+    found = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+    return found * mask[:, 1:] * mask[:, :-1]
+
+
+def gradients(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Returns the gradients of a sum in which each token has a weight of its own."""
+    model.zero_grad()
+    found = likelihoods(model, ids, mask)
+    (found * torch.linspace(-1, 1, found.numel()).view_as(found)).sum().backward()
+    return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pad", "attention"),
+    [
+        ("qwen2", "left", "sdpa"),
+        ("qwen2", "right", "eager"),
+        ("llama", "right", "sdpa"),
+        ("gemma", "left", "eager"),
+        ("qwen3_moe", "right", "sdpa"),
+        ("opt", "left", "sdpa"),
+        ("opt", "right", "sdpa"),
+    ],
+)
+def test_packed_rows_have_their_own_likelihoods_and_gradients(
+    architecture: str, pad: str, attention: str
+) -> None:
+    plain = tiny(architecture, attn_implementation=attention)
+    packed = copy.deepcopy(plain)
+    assert share_prefixes(packed)
+    seen: list[tuple[int, ...]] = []
+    packed.base_model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, args: seen.append(tuple(args[0].shape))
+    )
+    ids, mask = batch([30, 26, 30, 22], 18, pad)
+    alone = torch.zeros(4, 29)
+    with torch.no_grad():
+        for row in range(4):  # without padding: each model's own positions
+            place = mask[row].bool()
+            alone[row][place[1:] & place[:-1]] = likelihoods(
+                plain, ids[row, place][None], mask[row, place][None]
+            )[0]
+    found = likelihoods(packed, ids, mask)
+    assert torch.allclose(found, alone, atol=1e-4)
+    rows = [ids[row, mask[row].bool()].tolist() for row in range(4)]
+    assert seen == [(1, len({tuple(row[:end]) for row in rows for end in range(1, len(row) + 1)}))]
+    if pad == "right":
+        mine, theirs = gradients(packed, ids, mask), gradients(plain, ids, mask)
+        assert mine.keys() == theirs.keys()
+        for name, gradient in theirs.items():
+            assert torch.allclose(mine[name], gradient, atol=1e-4 * float(gradient.abs().max()) + 1e-5), name
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "mamba": {"state_size": 8},
+    "bloom": {},
+    "qwen3_next": {
+        "head_dim": 8,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+        "shared_expert_intermediate_size": 16,
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+    },
+}
+
+
+@pytest.mark.parametrize("architecture", OTHERS)
+def test_models_that_take_no_such_mask_compute_row_by_row(architecture: str) -> None:
+    plain = tiny(architecture, **OTHERS[architecture])
+    packed = copy.deepcopy(plain)
+    assert not share_prefixes(packed)
+    ids, mask = batch([20, 20], 14, "right")
+    with torch.no_grad():
+        assert torch.allclose(likelihoods(packed, ids, mask), likelihoods(plain, ids, mask), atol=1e-4)
+
+
+def test_rows_longer_than_a_sliding_window_are_computed_alone() -> None:
+    plain = tiny("mistral", sliding_window=16)
+    packed = copy.deepcopy(plain)
+    assert share_prefixes(packed)
+    for lengths in ([15, 15], [40, 40]):
+        ids, mask = batch(lengths, 12, "right")
+        with torch.no_grad():
+            assert torch.allclose(likelihoods(packed, ids, mask), likelihoods(plain, ids, mask), atol=1e-4)
+    parents = torch.tensor([[-1, -1], [-1, 0]])
+    with pytest.raises(O1CoderError, match="window"):
+        packed.base_model(input_ids=ids, attention_mask=mask, parents=parents)
+
+
+def test_a_tree_has_each_shared_token_once() -> None:
+    ids = torch.tensor([[5, 6, 7, 8], [5, 6, 7, 9], [5, 6, 7, 8], [1, 2, 3, 4]])
+    forest = grow(ids)
+    assert forest is not None
+    assert forest.ids.tolist() == [[5, 6, 7, 8, 9], [1, 2, 3, 4, 0]]
+    assert forest.positions.tolist() == [[0, 1, 2, 3, 3], [0, 1, 2, 3, 0]]
+    assert forest.places.tolist() == [[0, 1, 2, 3], [0, 1, 2, 4], [0, 1, 2, 3], [5, 6, 7, 8]]
+    assert [[other for other in range(5) if forest.sees[0, node, other]] for node in range(5)] == [
+        [0], [0, 1], [0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 4],
+    ]  # fmt: skip
+    assert forest.sees[1, 4].tolist() == [False] * 4 + [True]
+
+
+def test_rows_with_little_in_common_stay_as_they_are() -> None:
+    assert grow(torch.tensor([[5, 6, 7, 8], [5, 1, 2, 3]])) is None
+    assert grow(torch.tensor([[5, 6, 7, 8]])) is None

@@ -1,0 +1,74 @@
+"""Ranks stop together, and one of them says why."""
+
+from pathlib import Path
+
+import pytest
+
+from o1coder_gym.errors import UsageError
+from o1coder_gym.models.trainers import passes
+from o1coder_gym.runs import ranks
+from tests.ranks import ended, start
+
+
+def test_a_process_alone_is_the_first_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    assert (ranks.count(), ranks.rank(), ranks.is_first(), ranks.leader()) == (1, 0, True, 0)
+    assert ranks.gathered("own") == ["own"]
+    assert ranks.from_first(lambda: 3) == 3
+    with ranks.together({"seed": 1}):
+        pass
+
+
+def test_the_leader_is_the_first_rank_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": "8", "RANK": "6", "LOCAL_RANK": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert (ranks.leader(), ranks.is_first()) == (4, False)
+
+
+@pytest.mark.parametrize(
+    ("count", "found"),
+    [
+        ("1", 4),
+        ("2", 2),
+        ("3", "a batch of 16 rows cannot be shared by 3 processes, 4 at once$"),
+        ("8", "a batch of 16 rows cannot be shared by 8 processes, 4 at once; give --rows-at-once 2"),
+    ],
+)
+def test_ranks_share_a_batch_or_say_what_would_do(
+    count: str, found: int | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", count)
+    if isinstance(found, int):
+        assert passes(16, 4) == found
+        return
+    with pytest.raises(UsageError, match=found):
+        passes(16, 4)
+
+
+OTHER = (
+    "rank 1 was started with seed 1, rank 0 with 0; start all ranks with the same model, data and settings"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("what", "told", "status"),
+    [
+        ("nothing", [], 0),
+        ("failure", ["error: rank 1: the judge failed"], 1),
+        ("usage error", ["a batch of 3 cannot be shared"], 2),
+        ("other data", [OTHER], 2),
+        ("kill", ["error: another rank has ended without a word; --resume goes on"], -9),
+    ],
+)
+def test_ranks_stop_together_and_one_says_why(what: str, told: list[str], status: int) -> None:
+    pytest.importorskip("accelerate")
+    found = ended(start(2, [Path(__file__).with_name("one_rank.py"), what]), timeout=60)
+    lines = [line for _, _, error in found for line in error.splitlines() if line]
+    assert len(lines) == len(told), lines
+    assert all(line.endswith(wanted) for line, wanted in zip(lines, told, strict=True))
+    statuses = [one for one, _, _ in found]
+    assert status in statuses
+    assert all(statuses) == bool(told)  # none goes on after another has failed
+    assert [out for _, out, _ in found] == ([""] * 2 if told else ["done\n"] * 2)

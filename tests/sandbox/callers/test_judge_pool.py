@@ -1,0 +1,131 @@
+"""Judges in several processes: the verdicts of one, a bounded queue, deaths, streams."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from o1coder_gym.errors import CalledOff, InfrastructureError, UsageError
+from o1coder_gym.sandbox import ConcurrentJudge, Judge, JudgePool
+from o1coder_gym.sandbox.callers.asking import ROOM_PER_WORKER
+from o1coder_gym.types import CallTest, StdioTest, Submission
+
+CALLS = (CallTest("[1]", "2"), CallTest("[2]", "3"))
+PROGRAMS = [Submission(f"def f(x):\n    return x + {i % 3}", "f", CALLS) for i in range(24)]
+EXPECTED = ["wrong_answer", "pass", "wrong_answer"] * 8
+SLEEPER = Submission("import time\ntime.sleep(1)\ndef f(x):\n    return x + 1", "f", CALLS)
+
+pytestmark = pytest.mark.filterwarnings("ignore::o1coder_gym.sandbox.SandboxWarning")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[JudgePool]:
+    with JudgePool(2, per_process=1) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def many() -> Iterator[ConcurrentJudge]:
+    with Judge(2) as judge, ConcurrentJudge(judge) as many:
+        many.evaluate(PROGRAMS[:2])
+        yield many
+
+
+def test_two_processes_give_the_verdicts_of_one(pool: JudgePool, many: ConcurrentJudge) -> None:
+    assert len(set(pool.pids)) == pool.workers == 2
+    found = pool.evaluate(PROGRAMS)
+    assert [one.outcome for one in found] == EXPECTED
+    assert [one.tests for one in found] == [one.tests for one in many.evaluate(PROGRAMS)]
+    assert [one.outcome for one in asyncio.run(pool.evaluate_async(PROGRAMS))] == EXPECTED
+    assert [one.value for one in pool.submit_run(PROGRAMS[1]).result()] == ["2", "3"]
+    assert pool.waiting == 0
+
+
+@pytest.mark.parametrize("kind", ["pool", "many"])
+def test_a_slow_program_holds_up_no_other(kind: str, request: pytest.FixtureRequest) -> None:
+    judge = request.getfixturevalue(kind)
+    found = list(judge.as_completed([SLEEPER, *PROGRAMS]))
+    assert found[-1][0] == 0
+    by_place = {place: verdict.outcome for place, verdict in found}
+    assert [by_place[place] for place in range(25)] == ["pass", *EXPECTED]
+
+
+@pytest.mark.parametrize("room", [1, 3, None])
+def test_programs_are_drawn_only_while_there_is_room(many: ConcurrentJudge, room: int | None) -> None:
+    drawn = judged = most = 0
+
+    def feed() -> Iterator[Submission]:
+        nonlocal drawn, most
+        for one in PROGRAMS:
+            drawn += 1
+            most = max(most, drawn - judged)
+            yield one
+
+    for _ in many.as_completed(feed(), room=room):
+        judged += 1
+    assert judged == drawn == len(PROGRAMS)
+    # one more than the room: the next is drawn before the caller sees the verdict that made room for it
+    assert most == (room or ROOM_PER_WORKER * many.workers) + 1
+
+
+def test_a_stream_that_is_left_takes_its_programs_back(many: ConcurrentJudge) -> None:
+    stream = many.as_completed([PROGRAMS[0], *[SLEEPER] * 40])
+    assert next(stream)[0] == 0
+    stream.close()
+    assert many.waiting <= ROOM_PER_WORKER * many.workers
+    assert many.evaluate(PROGRAMS[1:2])[0].outcome == "pass"
+
+
+def test_who_asks_waits_while_the_queue_is_full() -> None:
+    with JudgePool(1) as pool:
+        pool.evaluate(PROGRAMS[:1])
+        futures = []
+        feeder = threading.Thread(target=lambda: futures.extend(map(pool.submit, [SLEEPER] * 9)))
+        feeder.start()
+        while pool.waiting < ROOM_PER_WORKER:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert feeder.is_alive()  # one runs, one is at the process, four wait: the seventh finds no room
+        assert pool.waiting == ROOM_PER_WORKER
+    feeder.join(30)
+    assert not feeder.is_alive()
+    with pytest.raises(InfrastructureError, match="closed"):
+        pool.submit(PROGRAMS[0])
+
+
+def test_a_closed_pool_calls_off_what_waits() -> None:
+    pool = JudgePool(1)
+    running = pool.submit(SLEEPER)
+    while not running.running():
+        time.sleep(0.01)
+    later = [pool.submit(SLEEPER) for _ in range(4)]
+    pool.close()
+    assert running.result(0).outcome == "pass"
+    with pytest.raises(CalledOff):
+        later[-1].result(0)
+
+
+def test_a_process_that_dies_costs_no_verdict() -> None:
+    with JudgePool(2, per_process=1) as pool:
+        pool.evaluate(PROGRAMS[:2])
+        first, second = pool.pids
+        futures = [pool.submit(one) for one in [SLEEPER, SLEEPER, *PROGRAMS[:6]]]
+        time.sleep(0.2)
+        os.kill(first, signal.SIGKILL)
+        assert [one.result(60).outcome for one in futures] == ["pass", "pass", *EXPECTED[:6]]
+        assert pool.pids[0] != first
+        assert pool.pids[1] == second
+
+
+def test_what_cannot_be_is_told_to_who_asks(pool: JudgePool) -> None:
+    with pytest.raises(UsageError, match="entry point"):
+        pool.evaluate([Submission("", None, CALLS)])
+    with (
+        JudgePool(1, layers=["wishes"]) as wishing,
+        pytest.raises(UsageError, match="unknown sandbox"),
+    ):
+        wishing.evaluate([Submission("", None, (StdioTest("", ""),))])
