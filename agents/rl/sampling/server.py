@@ -7,6 +7,7 @@ from typing import Any
 from o1coder_gym.errors import PolicyError
 
 OPEN = "VLLM_SERVER_DEV_MODE=1 (vLLM 0.31 or newer)"
+TEACH = "--worker-extension-cls o1coder_gym.policies.vllm.repacking:Repacks"
 ALLOW = "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora"
 RESUME = "the run goes on with --resume"
 
@@ -37,6 +38,7 @@ class WeightServer:
         self._name_weights(f"half of {version}")  # whatever breaks off now
         body = {"method": "reload_weights", "kwargs": {"weights_path": folder}}
         self._ask("POST", "/collective_rpc", body)
+        self._ask("POST", "/collective_rpc", {"method": "repack_tied"}, needs=TEACH)
         self.note_weights(version)
 
     def note_weights(self, version: str) -> None:

@@ -37,7 +37,10 @@ KINDS = [
     pytest.param("openai?draws=own&model=vllm", 2, marks=VLLM),
     pytest.param("openai?transfer=adapters&model=vllm", 2, marks=VLLM),
 ]
-FLAGS = ("--logits-processors=o1coder_gym.policies.vllm.draws:OwnDraws",)
+FLAGS = (
+    "--worker-extension-cls=o1coder_gym.policies.vllm.repacking:Repacks",
+    "--logits-processors=o1coder_gym.policies.vllm.draws:OwnDraws",
+)
 OPEN = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
 
 

@@ -32,7 +32,7 @@ def spec(*servers: WeightedServer, options: str = "") -> str:
 
 
 def in_mid_update(status: int) -> Callable[[str, dict[str, Any]], int | None]:
-    return lambda path, body: status if path == "/collective_rpc" else None
+    return lambda path, body: status if body.get("method") == "reload_weights" else None
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_run_whose_server_died_goes_on_with_another(
         sent: list[str] = []
 
         def dying(path: str, body: dict[str, Any]) -> int | None:
-            if path == "/collective_rpc":
+            if body.get("method") == "reload_weights":
                 sent.append(path)
             return 0 if len(sent) == 2 else None
 

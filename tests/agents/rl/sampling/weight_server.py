@@ -15,6 +15,9 @@ from o1coder_gym.policies import Generate, HFEngine
 from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.types import Sampling
 
+LOADING = threading.Lock()
+"""transformers loads one model at a time: two at once leave weights untied."""
+
 Misbehaviour = Callable[[str, dict[str, Any]], int | None]
 """Is shown path and body of each request; a status is answered at once, 0 drops the connection."""
 
@@ -72,7 +75,8 @@ class WeightedServer:
 
     def restart(self) -> None:
         """Has the weights of its folder again, and no adapters."""
-        self.model, self.tokenizer = load_weights(self.folder, "float32")
+        with LOADING:
+            self.model, self.tokenizer = load_weights(self.folder, "float32")
         self.engines = {"tiny": HFEngine.from_model(self.model.eval(), self.tokenizer)}
         self.held = "default"
 
@@ -117,6 +121,8 @@ class WeightedServer:
     def reload(self, body: dict[str, Any]) -> Any:
         from safetensors.torch import load_file
 
+        if body["method"] == "repack_tied":
+            return {"results": [None]}
         assert body["method"] == "reload_weights"
         found = load_file(Path(body["kwargs"]["weights_path"]) / "model.safetensors")
         self.model.load_state_dict(found, strict=False)
@@ -129,8 +135,9 @@ class WeightedServer:
     def load_adapter(self, body: dict[str, Any]) -> Any:
         from peft import PeftModel
 
-        base, _ = load_weights(self.folder, "float32")
-        merged = PeftModel.from_pretrained(base, body["lora_path"]).merge_and_unload()  # pyright: ignore
+        with LOADING:
+            base, _ = load_weights(self.folder, "float32")
+            merged = PeftModel.from_pretrained(base, body["lora_path"]).merge_and_unload()  # pyright: ignore
         self.engines[body["lora_name"]] = HFEngine.from_model(merged.eval(), self.tokenizer)
         return {}
 
