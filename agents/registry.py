@@ -10,7 +10,7 @@ from typing import Any
 
 from o1coder_gym.agents.beam import by_likelihood, by_scorer
 from o1coder_gym.agents.choosing import choosing, choosing_by_scorer
-from o1coder_gym.agents.choosing.adversary import ATTACKERS, against
+from o1coder_gym.agents.choosing.adversary import ADVERSARIES, Adversary, against
 from o1coder_gym.agents.search.expansion import all_at_once, growing, progressive
 from o1coder_gym.agents.search.leaf_values import (
     AGGREGATES,
@@ -30,7 +30,6 @@ from o1coder_gym.queries import Agent, Search
 from o1coder_gym.specs import Spec, parse, registry
 from o1coder_gym.specs.own_code import is_place
 from o1coder_gym.specs.parameters import Hints, Range
-from o1coder_gym.tcg.adversary.inputs import Attacker
 from o1coder_gym.tcg.checking.selection import SCORES, Score
 from o1coder_gym.types import Problem, State
 
@@ -89,8 +88,9 @@ def load_agent(spec: str) -> Agent:
             (`tcg.checking.selection.SCORES`) says, for any agent, which of the programs found is the answer;
             a second one breaks ties, and ``select=["public","codet"]`` is both. ``select=prm_last``
             (``prm_min``, ``prm_product``, ``prm_mean``) lets the step scorer choose, after the
-            selectors given. ``adversary=mutation`` puts a second player beside any agent: it looks for inputs
-            on which programs part that pass all tests, and decides among them, after the selectors given.
+            selectors given. ``adversary=mutation`` (``policy``, ``both``) puts a second player beside any
+            agent: it looks for inputs on which programs part that pass all tests, and decides among them,
+            after the selectors given; with ``select=prm_last`` the step scorer weighs its votes.
             A tree search's own ``select=uct`` says which way down it takes.
             Both may stand in one spec.
 
@@ -102,11 +102,11 @@ def load_agent(spec: str) -> Agent:
     asked = agent_spec(spec)
     scores: list[Score] = []
     aggregates: list[Aggregate] = []
-    attackers: list[Attacker] = []
+    adversaries: list[Adversary] = []
     arguments: list[tuple[str, str]] = []
     for key, value in _single_selectors(asked):
         if key == "adversary":
-            attackers.append(_attacker(value, spec))
+            adversaries.append(_adversary(value, spec))
             continue
         if key == "select" and value in SCORES:
             scores.append(SCORES[value])
@@ -117,10 +117,8 @@ def load_agent(spec: str) -> Agent:
     # `select=` is a selector of any agent or an argument of tree searches; what is neither is refused here.
     _check_selectors(asked, arguments, spec)
     bound: Agent = registry.bound("agent", replace(asked, arguments=tuple(arguments)), spec)
-    if attackers and aggregates:
-        raise UsageError(f"agent {spec}: either the adversary decides or the step scorer, not both")
-    if attackers:
-        return against(bound, attackers[0], *scores)
+    if adversaries:
+        return against(bound, adversaries[0], *scores, aggregate=next(iter(aggregates), None))
     if aggregates:
         return choosing_by_scorer(bound, aggregates[0], *scores)
     return choosing(bound, *scores) if scores else bound
@@ -176,10 +174,10 @@ def _single_selectors(spec: Spec) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def _attacker(name: str, shown: str) -> Attacker:
-    if name not in ATTACKERS:
-        raise UnknownNameError("adversary", name, ATTACKERS, where=f"agent {shown}: ")
-    return ATTACKERS[name]
+def _adversary(name: str, shown: str) -> Adversary:
+    if name not in ADVERSARIES:
+        raise UnknownNameError("adversary", name, ADVERSARIES, where=f"agent {shown}: ")
+    return ADVERSARIES[name]
 
 
 def _check_selectors(asked: Spec, arguments: list[tuple[str, str]], shown: str) -> None:

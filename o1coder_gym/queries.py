@@ -30,6 +30,23 @@ class Propose:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Asks the policy's language model a question beside the process. Answer: as that of `Propose`.
+
+    The answers are plain text and no steps; they cost tokens and samples as steps do.
+
+    Attributes:
+        question: All that the model is shown; neither the problem nor a state is added to it.
+        n: Answers, ≥ 1.
+        sampling: Sampling parameters.
+    """
+
+    question: str
+    n: int = 1
+    sampling: Sampling = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
 class Advance:
     """Asks the model to take `action` in `state`. Answer: a `Transition`."""
 
@@ -75,7 +92,7 @@ class Score:
     state: State
 
 
-Query: TypeAlias = Propose | Advance | Score | Execute
+Query: TypeAlias = Propose | Ask | Advance | Score | Execute
 Answer: TypeAlias = tuple[Proposal, ...] | Transition | float | Executed
 Search: TypeAlias = Generator[Sequence[Query], list[Answer], SearchResult]
 
@@ -101,6 +118,11 @@ Turns: TypeAlias = Part[None]
 
 def propose(queries: Sequence[Propose]) -> Part[list[tuple[Proposal, ...]]]:
     """Asks the policy; the tuples are shorter than asked for only where the budget cut them."""
+    return cast("list[tuple[Proposal, ...]]", (yield queries))
+
+
+def ask(queries: Sequence[Ask]) -> Part[list[tuple[Proposal, ...]]]:
+    """Asks the policy's language model questions; as `propose`, fewer answers where the budget cut them."""
     return cast("list[tuple[Proposal, ...]]", (yield queries))
 
 

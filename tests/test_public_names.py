@@ -68,7 +68,7 @@ def first_program(problem: Problem, root: State, /) -> Search:
             state = transition.state
             if transition.done:
                 found = transition
-    return SearchResult(state if found else None, found.reward if found else None)
+    return SearchResult(state if found else None, found.reward if found else 0.0)
 
 
 def model() -> ReasoningModel:

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 
 from o1coder_gym import rewards
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.rewards import Evidence, RewardConstants
-from o1coder_gym.types import CaseResult, Outcome, Verdict
+from o1coder_gym.rewards import Evidence, Reward, RewardConstants
+from o1coder_gym.types import ActionType, CaseResult, Outcome, State, Step, Transition, Verdict
 
 
 def verdict(*outcomes: Outcome) -> Verdict:
@@ -97,6 +98,24 @@ def test_the_outcome_is_tau_and_not_a_fraction() -> None:
     assert rewards.outcome_reward(HALF, 0.9, 0.1) == 0.1
     assert rewards.outcome_reward(HALF, 0.9, 0.1) != HALF.pass_ratio
     assert rewards.outcome_reward(None, 0.9, 0.1) == 0.1
+    assert [rewards.outcome_reward(result) for result in (PASS, HALF, None)] == [1.0, 0.0, 0.0]
+
+
+def test_the_fractional_outcome_is_a_share_of_the_way_from_tau_fail_to_tau_pass() -> None:
+    # 0.1 + (0.9 − 0.1)·½ = 0.5
+    assert rewards.fractional_outcome(HALF, 0.9, 0.1) == pytest.approx(0.5)
+    assert rewards.fractional_outcome(None, 0.9, 0.1) == 0.1
+    assert [rewards.fractional_outcome(result) for result in (PASS, HALF, BROKEN, None)] == [
+        1.0,
+        0.5,
+        0.0,
+        0.0,
+    ]
+
+
+def test_only_the_share_of_passed_tests_counts_unless_told() -> None:
+    assert rewards.terminal_value(HALF) == 0.5
+    assert rewards.terminal_value(verdict(Outcome.TIMEOUT)) == 0.0  # though it compiles
 
 
 def test_phi_by_hand() -> None:
@@ -174,6 +193,78 @@ def test_all_terms_are_always_there_and_bounded(
         assert all(0.0 <= term <= 1.0 for term in terms.values())
 
 
+def test_before_the_first_step_and_without_a_verdict_terms_are_zero() -> None:
+    terms = rewards.reward_terms(Evidence(()), RewardConstants(alpha=0.4))
+    assert terms == dict.fromkeys(terms, 0.0) | {"alpha": 0.4}
+
+
+def test_a_reward_is_a_key_whatever_its_terms_are() -> None:
+    assert hash(Reward(0.5, {"own": 0.2})) == hash(Reward(0.5, {}))
+
+
+OWN = """
+from o1coder_gym.rewards import Reward
+def number(evidence): return 3
+def shaped(evidence): return Reward(0.25, {"own": 0.5, "alpha": 0.0})
+"""
+
+
+def test_a_reward_of_ones_own_has_the_usual_terms_beside_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    constants = RewardConstants(alpha=0.4)
+    evidence = Evidence((0.5,), HALF)
+    usual = rewards.reward_terms(evidence, constants)
+    assert rewards.load_reward(f"{file}:number", constants)(evidence) == Reward(3.0, usual)
+    paid = rewards.load_reward(f"{file}:shaped", constants)(evidence)
+    assert (paid.value, paid.terms) == (0.25, {**usual, "own": 0.5, "alpha": 0.0})
+    assert math.isnan(rewards.load_reward(f"{file}:number")(Evidence((), FAILED_JUDGE)).value)
+    assert rewards.load_reward(f"{file}:number")(Evidence((), Verdict(Outcome.NO_TESTS))).value == 3.0
+
+
+CODE = State("p", (Step(ActionType.CODE, "x = 1"),))
+
+
+@pytest.mark.parametrize(
+    ("judged", "reward", "value"),
+    [
+        (HALF, 0.0, 0.5),
+        (BROKEN, 0.0, 0.0),
+        (FAILED_JUDGE, 0.0, None),
+        (Verdict(Outcome.NO_TESTS), 0.0, None),
+        (None, 0.3, 0.0),  # it ended without code
+        (None, math.nan, None),  # the budget could not pay for a verdict
+    ],
+)
+def test_the_value_of_an_end(judged: Verdict | None, reward: float, value: float | None) -> None:
+    assert rewards.end_value(Transition(CODE, reward, True, False, verdict=judged)) == value
+
+
+def test_compiling_counts_at_an_end_where_it_is_told_to() -> None:
+    end = Transition(CODE, 0.0, True, False, verdict=HALF)
+    assert rewards.end_value(end, 0.2) == pytest.approx(0.6)
+
+
+def test_ends_are_ranked_by_value_and_what_was_not_judged_by_why() -> None:
+    assert rewards.standing(0.5, Outcome.WRONG_ANSWER) == 0.5
+    assert rewards.standing(None, Outcome.INFRASTRUCTURE) == rewards.standing(None, None) == -1.0
+    assert rewards.standing(None, Outcome.NO_TESTS) == rewards.standing(None, Outcome.UNSUPPORTED) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("judged", "passes"),
+    [
+        (PASS, True),
+        (verdict(Outcome.PASS), True),
+        (HALF, False),
+        (Verdict(Outcome.PASS), False),
+        (None, False),
+    ],
+)
+def test_an_end_passes_by_all_of_at_least_one_test(judged: Verdict | None, passes: bool) -> None:
+    assert rewards.passes(Transition(CODE, 0.0, True, False, verdict=judged)) is passes
+
+
 def test_a_truncated_chain_ends_with_tau_fail() -> None:
     constants = RewardConstants(alpha=0.4, tau_fail=0.1)
     assert rewards.phi_reward(Evidence((0.0,), None, truncated=True), constants).value == pytest.approx(0.04)
@@ -202,6 +293,38 @@ def test_schedules_by_name() -> None:
     for spec in ("steep:1,0,7", "linear:1,0", "linear:1,0,x", "half", "1.5", "linear:2,0,7", "linear:1,0,0"):
         with pytest.raises(UsageError):
             rewards.load_schedule(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        ("linear:1,0", "schedule 'linear:1,0' is not linear:START,END,HORIZON"),
+        ("logarithmic:1,0,7,8", "schedule 'logarithmic:1,0,7,8' is not logarithmic:START,END,HORIZON"),
+    ],
+)
+def test_a_schedule_of_other_numbers_is_refused_with_its_form(spec: str, complaint: str) -> None:
+    with pytest.raises(UsageError) as told:
+        rewards.load_schedule(spec)
+    assert str(told.value) == complaint
+
+
+def test_schedules_are_also_named_with_arguments() -> None:
+    assert rewards.load_schedule("linear?start=1&end=0.1&horizon=90")(45) == pytest.approx(0.55)
+    assert rewards.linear(1, start=1.0, end=0.2, horizon=1) == pytest.approx(0.2)
+    with pytest.raises(UsageError) as told:
+        rewards.linear(0, start=1.0, end=0.0, horizon=0)
+    assert str(told.value) == "a schedule needs t >= 0 and horizon >= 1, got t=0, horizon=0"
+
+
+def test_constants_at_the_edge_are_allowed() -> None:
+    assert RewardConstants(tau_pass=0.5, tau_fail=0.5).tau_fail == 0.5
+    with pytest.raises(UsageError, match="alpha must lie in"):
+        RewardConstants(alpha=-0.5)
+    with pytest.raises(UsageError) as told:
+        RewardConstants(tau_pass=0.2, tau_fail=0.5)
+    assert str(told.value) == "tau_fail (0.5) must not be above tau_pass (0.2)"
+    with pytest.raises(UnknownNameError, match="unknown reward mode 'sparse'"):
+        rewards.load_reward("sparse")
 
 
 def test_bad_constants_are_refused() -> None:

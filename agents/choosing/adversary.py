@@ -2,36 +2,66 @@
 
     for each turn of the first player:
         answer it
-        where its passing programs have become more: attack them
+        where its passing programs have become more: strike
     the answer is the program that stands highest on the inputs found
 
-Both players pay out of one budget: each process that runs a program on inputs is an execution.
+    strike: ask the policy's model for inputs                         # Ask
+            run the programs on these and on mutations, until they part or nothing parts them    # Execute
+            ask the policy's model for the output where they part     # Ask
+            rule which output is right
+
+Both players pay out of one budget: each process that runs a program on inputs is an execution, and what the
+model answers costs tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from types import MappingProxyType
 
 from o1coder_gym.agents.choosing.selectors import Program, choose_program, judged_programs
 from o1coder_gym.agents.driver.recordings import Recording
+from o1coder_gym.agents.search.leaf_values import Aggregate, scores_of_states
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.queries import MOST_INPUTS, Agent, Execute, Part, Search, execute
+from o1coder_gym.queries import MOST_INPUTS, Agent, Ask, Execute, Part, Search, ask, execute
 from o1coder_gym.runs.context import ALONE, SearchContext, begin
+from o1coder_gym.tcg import template
 from o1coder_gym.tcg.adversary.attack import Attack, attack
 from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, is_failure
 from o1coder_gym.tcg.adversary.choosing import by_class, by_rulings
-from o1coder_gym.tcg.adversary.inputs import Attacker, by_mutation
-from o1coder_gym.tcg.adversary.oracle import Ruling, rulings
+from o1coder_gym.tcg.adversary.inputs import Attacker, by_mutation, written_inputs
+from o1coder_gym.tcg.adversary.oracle import ANSWER, Ruling, output_question, read_output, rulings
 from o1coder_gym.tcg.checking.execution import Observation
 from o1coder_gym.tcg.checking.question_comparison import same_of
 from o1coder_gym.tcg.checking.selection import Score
+from o1coder_gym.tcg.language_model import SAMPLING
 from o1coder_gym.types import Outcome, Parting, Problem, SearchResult, State
 
-ATTACKERS: Mapping[str, Attacker] = MappingProxyType({"mutation": by_mutation})
+
+@dataclass(frozen=True, slots=True)
+class Adversary:
+    """How the second player plays.
+
+    Attributes:
+        attacker: Proposes inputs; None leaves that to the policy's model.
+        asks: Whether the policy's language model is asked, for inputs and for the outputs of those that part
+            programs.
+    """
+
+    attacker: Attacker | None
+    asks: bool = False
+
+
+ADVERSARIES: Mapping[str, Adversary] = MappingProxyType(
+    {
+        "mutation": Adversary(by_mutation),
+        "policy": Adversary(None, asks=True),
+        "both": Adversary(by_mutation, asks=True),
+    }
+)
 """By the name that ``adversary=`` of a spec may say."""
 
 _FEW, _GROWTH = 8, 1.25
@@ -40,6 +70,14 @@ _FEW, _GROWTH = 8, 1.25
 _RUNS = 128
 """Inputs per program that one attack may try, confirmations included."""
 _PATIENCE = 64
+_DRAFTS, _ANSWERS = 4, 4
+"""Answers of the model: with inputs, and with the output of one input."""
+_ASKED = 8
+"""Inputs whose outputs are asked for, in one attack."""
+_TRUST = 0.5
+"""What the model's answers count, as a share of all votes of the programs."""
+_LEAST = 1e-6
+"""What a sample weighs at least that the step scorer thinks nothing of."""
 
 
 @dataclass(slots=True)
@@ -47,11 +85,13 @@ class _Duel:
     """State of the second player in one search. Mutable."""
 
     problem: Problem
-    attacker: Attacker
+    adversary: Adversary
+    aggregate: Aggregate | None
     recording: Recording = field(default_factory=Recording)
     attacked: list[Program] = field(default_factory=list)
     found: Attack | None = None
     ruled: list[Ruling] = field(default_factory=list)
+    written: tuple[str, ...] | None = None
 
     def passing(self) -> list[Program]:
         """Returns the distinct programs that pass all known tests, each with all its samples."""
@@ -71,10 +111,45 @@ class _Duel:
         more = len(programs) > (1 if few else _GROWTH) * len(self.attacked)
         if len(programs) < 2 or not more:
             return
+        weights = yield from self._weights(programs)
+        written = yield from self._written()
+        found = yield from self._parted(programs, weights, written)
+        if found is None:
+            return  # a part that could not be paid says nothing of the whole
+        self.attacked, self.found = programs, found
+        self.ruled = rulings(self.problem, found)
+        if self.adversary.asks and self.ruled:
+            told = yield from self._told([one.input for one in self.ruled])
+            self.ruled = rulings(self.problem, found, ask=lambda *_: told, trust=_TRUST)
+
+    def _weights(self, programs: Sequence[Program]) -> Part[list[float]]:
+        """Returns the samples behind each program; with a step scorer each counts as much as its score."""
+        samples = [float(program.samples) for program in programs]
+        if self.aggregate is None:
+            return samples
+        scores = yield from scores_of_states([program.state for program in programs])
+        return [n * max(self.aggregate(one), _LEAST) for n, one in zip(samples, scores, strict=True)]
+
+    def _written(self) -> Part[tuple[str, ...]]:
+        """Returns the inputs that the policy's model writes, asked once in a search."""
+        if self.written is None:
+            self.written = ()
+            if self.adversary.asks:
+                question = Ask(template.instruction(self.problem, None), _DRAFTS, SAMPLING)
+                (drafts,) = yield from ask([question])
+                self.written = written_inputs(self.problem, [draft.text for draft in drafts])
+        return self.written
+
+    def _parted(
+        self, programs: Sequence[Program], weights: Sequence[float], written: tuple[str, ...]
+    ) -> Part[Attack | None]:
+        """Attacks the programs; returns None where the budget ends on the way."""
         sources = [program.state.code or "" for program in programs]
+        attacker = self.adversary.attacker
+        proposed = attacker(self.problem, sources, 0) if attacker else ()
         running = attack(
-            [float(program.samples) for program in programs],
-            _bounded(self.attacker(self.problem, sources, 0)),
+            weights,
+            _bounded(chain([written], proposed)),
             same=same_of(self.problem),
             executions=_RUNS * len(programs),
             patience=_PATIENCE,
@@ -85,12 +160,19 @@ class _Duel:
                 asked = [Execute(programs[one.program].state, one.inputs) for one in wanted]
                 answers = yield from execute(asked)
                 if not all(answer.results for answer in answers):
-                    return  # a part that could not be paid says nothing of the whole
+                    return None
                 seen = [[Observation(r.got, r.outcome, r.error) for r in a.results] for a in answers]
                 wanted = running.send(seen)
         except StopIteration as end:
-            self.attacked, self.found = programs, end.value
-            self.ruled = rulings(self.problem, end.value)
+            return end.value
+
+    def _told(self, inputs: Sequence[str]) -> Part[list[list[str]]]:
+        """Returns for each input the outputs that the policy's model says, each a vote."""
+        asked = inputs[:_ASKED]
+        answers = yield from ask([Ask(output_question(self.problem, one), _ANSWERS, ANSWER) for one in asked])
+        told = [[read_output(one.text, self.problem) for one in drafts] for drafts in answers]
+        found = [[one for one in outputs if one is not None] for outputs in told]
+        return [*found, *([] for _ in inputs[_ASKED:])]
 
     def opinions(self) -> dict[State, float]:
         """Returns the score of each attacked program: by rulings on the inputs found, then by class."""
@@ -115,17 +197,19 @@ class _Duel:
         )
 
 
-def against(agent: Agent, attacker: Attacker, *scores: Score) -> Agent:
+def against(agent: Agent, adversary: Adversary, *scores: Score, aggregate: Aggregate | None = None) -> Agent:
     """Returns the agent with an adversary that decides among programs passing all known tests.
 
     Args:
         agent: The first player.
-        attacker: Proposes inputs.
+        adversary: The second one.
         scores: Selectors, as in `choosing`; they come before the adversary.
+        aggregate: Has the step scorer weigh the votes: a sample counts as much as its score (weighted
+            self-consistency). From the scores of a path's steps to one number; None asks no scorer.
     """
 
     def search(problem: Problem, root: State, /, *, context: SearchContext = ALONE) -> Search:
-        duel = _Duel(problem, attacker)
+        duel = _Duel(problem, adversary, aggregate)
         found = SearchResult(None)
         with suppress(BudgetExhausted):
             found = yield from _fought(begin(agent, problem, root, context), duel)
@@ -166,7 +250,7 @@ def _fought(search: Search, duel: _Duel) -> Search:
         search.close()
 
 
-def _bounded(batches: Iterator[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+def _bounded(batches: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
     """Yields batches that fit one query; half its limit, because confirmations run each input twice."""
     for batch in batches:
         rest = iter(batch)

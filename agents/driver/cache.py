@@ -191,7 +191,8 @@ def _describe_state(item: tuple[Problem, State]) -> Any:
 
 def _describe_request(request: PolicyRequest) -> Any:
     drawn = [request.n, request.seed, asdict(request.sampling)]
-    return [*_describe_state((request.problem, request.state)), drawn]
+    asked = [] if request.question is None else [request.question]
+    return [*_describe_state((request.problem, request.state)), drawn, *asked]
 
 
 @lru_cache(maxsize=1024)

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, TypeAlias, TypeVar, get_args
 
 from o1coder_gym.errors import ConformanceError, O1CoderError, PolicyError, ScorerError
-from o1coder_gym.queries import MOST_INPUTS, Advance, Answer, Execute, Executed, Propose, Query, Score
+from o1coder_gym.queries import MOST_INPUTS, Advance, Answer, Ask, Execute, Executed, Propose, Query, Score
 from o1coder_gym.types import (
     CaseResult,
     Finish,
@@ -102,6 +102,9 @@ def _queries(problem_id: str, queries: Any) -> list[Query]:
 
 
 def _query(problem_id: str, query: Any) -> Query:
+    if isinstance(query, Ask):
+        _text("a question", query.question)
+        return Ask(query.question, _whole("n", query.n, 1), _sampling(query.sampling))
     if not isinstance(query, Propose | Advance | Score | Execute):
         raise _Odd(f"the agent asked for {query!r:.200}, which is no query")
     state = query.state

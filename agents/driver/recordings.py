@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.queries import Advance, Answer, Execute, Executed, Propose, Query
+from o1coder_gym.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query
 from o1coder_gym.types import Proposal, Sampling, State, Transition, Usage
 
 
@@ -16,12 +16,14 @@ class Recording:
     Attributes:
         samples: Drawn proposals by state and sampling, in order; those that the budget cut are among them.
         transitions: By state and action.
+        answers: Of the policy's language model, by question and sampling, in order.
         scores: By state, with the tokens that they cost.
         executions: By state and inputs, in order; a repeated query shows whether a result is noise.
     """
 
     samples: dict[tuple[State, Sampling], list[Proposal]] = field(default_factory=dict)
     transitions: dict[tuple[State, str], Transition] = field(default_factory=dict)
+    answers: dict[tuple[str, Sampling], list[Proposal]] = field(default_factory=dict)
     scores: dict[State, float] = field(default_factory=dict)
     executions: dict[tuple[State, tuple[str, ...]], list[Executed]] = field(default_factory=dict)
 
@@ -30,6 +32,9 @@ class Recording:
         if isinstance(query, Propose):
             assert isinstance(answer, tuple)
             self.samples.setdefault((query.state, query.sampling), []).extend(answer)
+        elif isinstance(query, Ask):
+            assert isinstance(answer, tuple)
+            self.answers.setdefault((query.question, query.sampling), []).extend(answer)
         elif isinstance(query, Advance):
             assert isinstance(answer, Transition)
             # A masked answer (the budget could not pay) returns the state itself; nothing was taken.

@@ -28,7 +28,7 @@ from o1coder_gym.errors import (
 )
 from o1coder_gym.protocols import Model, Policy, StepScorer
 from o1coder_gym.queries import Execute
-from o1coder_gym.runs.budget import UNKNOWN_SIZES, ModelSizes
+from o1coder_gym.runs.budget import ModelSizes
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import PolicyRequest, Problem, Proposal, State, Usage
 
@@ -205,7 +205,7 @@ class Run:
         recorded = self._recorded(task.key)
         try:
             problem, root = _question(self._parts.model, task.task_id)
-            check_price(task, self._parts.sizes)
+            task.check_price(self._parts.sizes)
         except O1CoderError as error:
             self._finish(TaskResult(task, None, Usage(), error=error))
             return
@@ -418,17 +418,9 @@ def check(tasks: Sequence[Task], model: Model, sizes: ModelSizes) -> None:
         if task.key in keys:
             raise _twice(task)
         keys.add(task.key)
-        check_price(task, sizes)
+        task.check_price(sizes)
     for task_id in dict.fromkeys(task.task_id for task in tasks):
         _question(model, task_id)
-
-
-def check_price(task: Task, sizes: ModelSizes) -> None:
-    """Raises UsageError for a budget of FLOPs that nobody can count: the policy's size is not known."""
-    try:  # the sizes are those of the driver's models: nobody knows that of a task's own policy
-        (sizes if task.policy is None else UNKNOWN_SIZES).check(task.budget)
-    except UsageError as error:
-        raise UsageError(f"{task.key}: {error}") from error
 
 
 def _question(model: Model, task_id: str) -> tuple[Problem, State]:

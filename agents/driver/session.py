@@ -26,9 +26,9 @@ from o1coder_gym.agents.driver.lanes import Request
 from o1coder_gym.agents.driver.replies import name_of, read_answer, write_answer
 from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, O1CoderError
-from o1coder_gym.queries import Advance, Answer, Execute, Executed, Propose, Query, Score, Search
+from o1coder_gym.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
 from o1coder_gym.runs.budget import UNKNOWN_SIZES, Grant, Meter, ModelSizes
-from o1coder_gym.runs.seeds import derive_seed
+from o1coder_gym.runs.seeds import derive_seed, derive_stream
 from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
 
 UNPAID_TURNS = 1000
@@ -46,7 +46,7 @@ class _Slot:
     @property
     def open(self) -> bool:
         """Whether the answer is incomplete."""
-        if isinstance(self.query, Propose):
+        if isinstance(self.query, Propose | Ask):
             return len(self.samples) < self.query.n
         return self.answer is None
 
@@ -109,7 +109,7 @@ class Session:
         self._recorded = recorded or {}
         self._observer = observer
         self._meter = Meter(task.budget, sizes=sizes)
-        self._counts: dict[State, int] = {}
+        self._counts: dict[State | str, int] = {}
         # How the samples of each state ended, by text: attributes a later Advance to the policy or the agent.
         self._sampled: dict[State, dict[str, Finish]] = {}
         # Numbers the requests of this search; the key of their journal rows, so it must not depend on timing.
@@ -218,16 +218,24 @@ class Session:
         grant = self._meter.reserve_samples(query.n - len(slot.samples), query.sampling.max_tokens)
         if grant is None:
             return None
-        # The n-th request in a state gets the n-th seed, whatever other tasks do: samples do not depend on
-        # batching.
-        count = self._counts.get(query.state, 0)
-        self._counts[query.state] = count + 1
-        sampling = query.sampling
+        payload = self._drawn(query, grant)
+        return self._issue(payload, weight=grant.n * grant.max_tokens, grant=grant)
+
+    def _drawn(self, query: Propose | Ask, grant: Grant) -> PolicyRequest:
+        """Returns what the policy is asked, as far as the budget pays."""
+        task_id, sampling = self._problem.task_id, query.sampling
         if grant.max_tokens != sampling.max_tokens:
             sampling = replace(sampling, max_tokens=grant.max_tokens)
+        # The n-th request in a state gets the n-th seed, whatever other tasks do: samples do not depend on
+        # batching. Questions are counted by themselves, so that asking one leaves the steps as they are.
+        place = query.question if isinstance(query, Ask) else query.state
+        count = self._counts.get(place, 0)
+        self._counts[place] = count + 1
+        if isinstance(query, Ask):
+            seed = derive_stream(self._seed, task_id, query.question, count)
+            return PolicyRequest(self._problem, State(task_id), grant.n, sampling, seed, query.question)
         seed = derive_seed(self._seed, query.state, count)
-        payload = PolicyRequest(self._problem, query.state, grant.n, sampling, seed)
-        return self._issue(payload, weight=grant.n * grant.max_tokens, grant=grant)
+        return PolicyRequest(self._problem, query.state, grant.n, sampling, seed)
 
     def _issue(self, payload: Payload, weight: int = 0, grant: Grant | int | None = None) -> Request:
         request = Request(self, payload, self.order, weight, serial=self._serial, grant=grant)
@@ -241,7 +249,7 @@ class Session:
             return
         slot = self._turn[request.slot]
         query = slot.query
-        if isinstance(query, Propose) and isinstance(answer, tuple):
+        if isinstance(query, Propose | Ask) and isinstance(answer, tuple):
             self._meter.settle_samples(
                 request.grant,
                 sum(proposal.tokens for proposal in answer),
@@ -262,13 +270,13 @@ class Session:
         assert not isinstance(answer, tuple)  # `check_reply` lets none through
         slot.answer = answer
 
-    def _remembered(self, query: Propose, grant: Grant, answer: Sequence[Proposal]) -> list[Proposal]:
+    def _remembered(self, query: Propose | Ask, grant: Grant, answer: Sequence[Proposal]) -> list[Proposal]:
         """Marks the samples that the budget cut, and remembers how the others ended."""
         # Cut at the limit the agent asked for: a long sample of the policy, which it gets. Cut earlier: the
         # budget.
         granted_less = grant.max_tokens < query.sampling.max_tokens
         samples = []
-        sampled = self._sampled.setdefault(query.state, {})
+        sampled = {} if isinstance(query, Ask) else self._sampled.setdefault(query.state, {})
         for proposal in answer:
             if granted_less and (proposal.finish == "length" or proposal.tokens > grant.max_tokens):
                 samples.append(replace(proposal, finish="budget"))
@@ -282,7 +290,7 @@ class Session:
     def _take_back_the_overlong(self) -> None:
         """Marks samples of the turn that exceed the requested length as cut by the budget."""
         for slot in self._turn:
-            if isinstance(slot.query, Propose):
+            if isinstance(slot.query, Propose | Ask):
                 most = slot.query.sampling.max_tokens
                 slot.samples = [
                     replace(sample, finish="budget") if sample.tokens > most else sample
@@ -339,7 +347,7 @@ class Session:
             return
         usage = self._meter.usage
         for slot in slots:
-            answer = tuple(slot.samples) if isinstance(slot.query, Propose) else _answer(slot)
+            answer = tuple(slot.samples) if isinstance(slot.query, Propose | Ask) else _answer(slot)
             self._observer(self.task, slot.query, answer, usage)
 
     def _exhaust(self, message: str) -> None:
@@ -405,7 +413,7 @@ class Session:
 
 def _answer(slot: _Slot) -> Answer:
     """Returns the agent's answer to a query; an `Advance` that the budget could not pay is masked."""
-    if isinstance(slot.query, Propose):
+    if isinstance(slot.query, Propose | Ask):
         return slot.whole
     if slot.answer is None and isinstance(slot.query, Execute):
         return Executed(())

@@ -16,7 +16,7 @@ from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.driver.session import UNPAID_TURNS
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
-from o1coder_gym.queries import Advance, Answer, Execute, Executed, Propose, Query, Score
+from o1coder_gym.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score
 from o1coder_gym.runs.budget import UNKNOWN_SIZES, Budget, Meter, ModelSizes
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
 
@@ -100,7 +100,7 @@ class _Teller:
         self._recording = recording
         self._unscored = False
         self._idle = 0
-        self._drawn: dict[tuple[State, Sampling], int] = {}
+        self._drawn: dict[tuple[State | str, Sampling], int] = {}
 
     def answer(self, queries: Sequence[Query]) -> list[Answer] | None:
         """Returns the answers of a turn, or None if nothing that costs could be paid."""
@@ -110,7 +110,7 @@ class _Teller:
         served = [
             _served(query, answer)
             for query, answer in zip(queries, answers, strict=True)
-            if isinstance(query, Propose | Advance | Execute)
+            if isinstance(query, Propose | Ask | Advance | Execute)
         ]
         unpaid = self._unscored or (bool(served) and not any(served))
         self.exhausted = unpaid or self._idle > UNPAID_TURNS
@@ -118,20 +118,26 @@ class _Teller:
 
     def _one(self, query: Query) -> Answer:
         if isinstance(query, Propose):
-            return self._samples(query)
+            recorded = self._recording.samples.get((query.state, query.sampling), [])
+            return self._samples(query.state, query, recorded)
+        if isinstance(query, Ask):
+            recorded = self._recording.answers.get((query.question, query.sampling), [])
+            return self._samples(query.question, query, recorded)
         if isinstance(query, Advance):
             return self._transition(query)
         if isinstance(query, Execute):
             return self._executed(query)
         return self._score(query)
 
-    def _samples(self, query: Propose) -> tuple[Proposal, ...]:
-        place = query.state, query.sampling
+    def _samples(
+        self, asked: State | str, query: Propose | Ask, recorded: Sequence[Proposal]
+    ) -> tuple[Proposal, ...]:
+        place = asked, query.sampling
         # The recording has all samples of a place in order; this replay takes the next n, as the driver drew
         # them.
         start = self._drawn.get(place, 0)
         taken: list[Proposal] = []
-        for proposal in self._recording.samples.get(place, [])[start : start + query.n]:
+        for proposal in recorded[start : start + query.n]:
             # Once a sample did not fit, none after it is drawn: the driver would have cut that one and
             # stopped.
             self.over = self.over or not self._pays(proposal, query.sampling.max_tokens)
@@ -193,6 +199,6 @@ class _Teller:
 
 def _served(query: Query, answer: Answer) -> bool:
     """Whether an answer has anything for the agent."""
-    if isinstance(answer, Transition):
+    if isinstance(answer, Transition) and isinstance(query, Advance):
         return answer.state is not query.state
     return bool(answer.results if isinstance(answer, Executed) else answer)

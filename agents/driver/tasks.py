@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.protocols import Policy
 from o1coder_gym.queries import Agent, Answer, Query, Search
-from o1coder_gym.runs.budget import UNLIMITED, Budget
+from o1coder_gym.runs.budget import UNKNOWN_SIZES, UNLIMITED, Budget, ModelSizes
 from o1coder_gym.runs.context import SearchContext, begin
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types import Problem, SearchResult, State, Usage
@@ -45,6 +45,17 @@ class Task:
     def key(self) -> str:
         """Names the task in a journal."""
         return f"{self.name} {self.task_id}" + ("" if self.seed is None else f" seed={self.seed}")
+
+    def check_price(self, sizes: ModelSizes) -> None:
+        """Raises UsageError for a budget of FLOPs that nobody can count: the policy's size is not known.
+
+        Args:
+            sizes: Of the driver's models; nobody knows that of a task's own policy.
+        """
+        try:
+            (sizes if self.policy is None else UNKNOWN_SIZES).check(self.budget)
+        except UsageError as error:
+            raise UsageError(f"{self.key}: {error}") from error
 
     def begin(self, problem: Problem, root: State, seed: int = 0) -> Search:
         """Starts the search; its context is the same whenever problem, name and seed are.

@@ -22,6 +22,7 @@ from o1coder_gym.settings import Checked
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, RESULTS = ROOT / "docs" / "thinking.md", ROOT / "benchmarks" / "README.md"
+UNKNOWN = "*Not measured yet: `o1coder reproduce thinking --full --store`.*"
 _SECTION = re.compile(r"(?P<begin><!-- table: (?P<name>[^>]+) -->\n).*?(?P<end><!-- /table -->)", flags=re.S)
 
 
@@ -48,7 +49,10 @@ def filled(page: str) -> str:
 
     def table(found: re.Match[str]) -> str:
         name = found["name"]
-        lines = made[name](stored) if name in made else first_table(name)
+        if name not in made:
+            lines: Iterable[str] = first_table(name)
+        else:
+            lines = made[name](stored) if stored.figures else (UNKNOWN,)
         return found["begin"] + "".join(f"{line}\n" for line in lines) + found["end"]
 
     return _SECTION.sub(table, page)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.queries import Advance, Answer, Propose, Query, Search
+from o1coder_gym.queries import Advance, Answer, Propose, Query, Score, Search
 from o1coder_gym.runs.seeds import derive_seed
 from o1coder_gym.types import (
     ActionType,
@@ -118,6 +118,7 @@ class RandomTree:
             )
         if isinstance(query, Advance):
             return self._advance(query.state, query.action)
+        assert isinstance(query, Score), f"{query} has no answer in this world"
         return self.true_value(query.state)
 
     def _advance(self, state: State, action: str) -> Transition:

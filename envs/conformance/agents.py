@@ -12,7 +12,7 @@ from typing import Any
 from o1coder_gym.envs.conformance.clauses import broken, require, require_nothing_hidden
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.protocols import Model, Policy, StepScorer
-from o1coder_gym.queries import Advance, Agent, Answer, Execute, Executed, Propose, Query, Score
+from o1coder_gym.queries import Advance, Agent, Answer, Ask, Execute, Executed, Propose, Query, Score
 from o1coder_gym.runs.context import ALONE, begin
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, SearchResult, State, Transition
 
@@ -139,7 +139,7 @@ class Game:
         if not short:
             return [self._answer(query, seen) for query in queries]
         first, *others = queries
-        if isinstance(first, Propose):
+        if isinstance(first, Propose | Ask):
             first = replace(first, n=1)
         return [self._answer(first, seen), *map(_unpaid, others)]
 
@@ -147,6 +147,10 @@ class Game:
         match query:
             case Propose(state, n, sampling):
                 request = PolicyRequest(self.problem, state, n, sampling, seed=len(seen.queries))
+                return self.policy.propose([request])[0]
+            case Ask(question, n, sampling):
+                root, seed = State(self.problem.task_id), len(seen.queries)
+                request = PolicyRequest(self.problem, root, n, sampling, seed, question)
                 return self.policy.propose([request])[0]
             case Advance(state, action):
                 return self._advance(state, action, seen)
@@ -169,14 +173,15 @@ def _checked(queries: Any, seen: Minutes) -> list[Query]:
     if not isinstance(queries, Sequence) or isinstance(queries, str):
         raise broken("agent.query", f"got {queries!r:.200}")
     for query in queries:
-        require(isinstance(query, Propose | Advance | Score | Execute), "agent.query", f"got {query!r:.200}")
-        if isinstance(query, Score):
+        known = isinstance(query, Propose | Ask | Advance | Score | Execute)
+        require(known, "agent.query", f"got {query!r:.200}")
+        require(not isinstance(query, Propose | Ask) or query.n >= 1, "agent.query", "asked for no proposals")
+        if isinstance(query, Score | Ask):
             continue
         if isinstance(query, Execute):
             require(query.state in seen.programs, "agent.state", f"got {query.state!r:.200}")
             continue
         require(_is_open(query.state, seen), "agent.state", f"got {query.state!r:.200}")
-        require(not isinstance(query, Propose) or query.n >= 1, "agent.query", "asked for no proposals")
     seen.queries.append(list(queries))
     return list(queries)
 
@@ -205,7 +210,7 @@ def _resume(step: Callable[[], Any]) -> Any:
 def _unpaid(query: Query) -> Answer:
     """Returns what a driver answers to a query that the budget cannot pay."""
     match query:
-        case Propose():
+        case Propose() | Ask():
             return ()
         case Advance(state):
             return Transition(state, math.nan, terminated=False, truncated=True)

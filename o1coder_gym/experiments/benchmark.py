@@ -253,9 +253,10 @@ def run_shards(
         found = [one for one in found if (one.agent, one.seed, one.task_id) not in done]
         for name, some in files.items():
             folder.append(name, *some)
-        # Last: a problem whose rows are there is not searched again.
+        # Last, and at once: a problem that has one of its rows is not searched again.
+        folder.append(FAILURES, *(one.to_row() for one in found if one.error))
+        folder.append(RESULTS, *(one.to_row() for one in found if not one.error))
         for one in found:
-            folder.append(FAILURES if one.error else RESULTS, one.to_row())
             if one.agent in plan.agents and one.budget == plan.budget:
                 report(one)
         results += found

@@ -217,7 +217,9 @@ def run_suite(
             on_warning(f"skipped: {reason}")
         folder = out / part.name / (f"shard-{shard.replace('/', '-of-')}" if shard else "")
         try:
-            results += run(part.plan, folder, rows=part.rows, resume=resume, **samples.of(part.plan))
+            run_part = partial(run, part.plan, folder, rows=part.rows, resume=resume)
+            policy = samples.of(part.plan)
+            results += run_part() if policy is None else run_part(policy=policy)
         except NoAnswersError as error:
             results += error.results
     if len(found) > 1:
@@ -234,14 +236,14 @@ class _Samples:
         self._uses = Counter((plan.policy, plan.format) for plan in plans if plan.share_samples)
         self._kept: dict[tuple[str, str], CachedPolicy] = {}
 
-    def of(self, plan: Plan) -> dict[str, Policy]:
-        """Returns what `RunPlan` takes as `policy`, nothing where no other plan asks the same."""
+    def of(self, plan: Plan) -> CachedPolicy | None:
+        """Returns what `RunPlan` takes as `policy`, None where no other plan asks the same."""
         key = plan.policy, plan.format
         if not plan.share_samples or self._uses[key] < 2:
-            return {}
+            return None
         if key not in self._kept:
             self._kept[key] = CachedPolicy(load_policy(plan.policy, format=plan.format))
-        return {"policy": self._kept[key]}
+        return self._kept[key]
 
 
 def read_suite(path: Path) -> Suite:

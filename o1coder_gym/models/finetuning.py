@@ -234,7 +234,7 @@ def _trainer(
         for rows in (train_rows, validation_rows)
     ]
     common = trainer_arguments(out, settings, evaluates=bool(validation_rows))
-    common["max_length"] = settings.max_length
+    common["max_length"] = None  # all rows fit; TRL would leave out idle ones, which have no label
     shared = {
         "model": model,
         "train_dataset": sets[0],

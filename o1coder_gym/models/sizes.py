@@ -120,9 +120,12 @@ def _kept(model: Any) -> int:
             saved[_storage(tensor)] = tensor  # held, so that no later one gets its place
         return tensor
 
-    ids = torch.zeros(1, _PROBED, dtype=torch.long, device="meta")
+    with torch.device("meta"):
+        ids, positions = torch.zeros(2, 1, _PROBED, dtype=torch.long)
+        # All four dimensions of the mask: transformers would look into a smaller one, or into none.
+        mask = torch.ones(1, 1, _PROBED, _PROBED, dtype=torch.bool)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        backbone(input_ids=ids, use_cache=False)
+        backbone(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
     return sum(tensor.untyped_storage().nbytes() // tensor.itemsize for tensor in saved.values()) // _PROBED
 
 

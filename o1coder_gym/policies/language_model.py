@@ -10,7 +10,7 @@ from functools import partial
 from o1coder_gym.errors import UsageError
 from o1coder_gym.policies.engine import Completion, Counters, Engine, Generate
 from o1coder_gym.policies.thoughts import LEAST_FOR_ACTION, think_a_step, think_first
-from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_answer
+from o1coder_gym.steps.formats import PSEUDOCODE, Prompt, StepFormat, read_answer
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State, Step
 
 _REMEMBERED_PROMPTS = 4096
@@ -89,6 +89,8 @@ class LanguageModelPolicy:
         return [found[index] for index in range(len(asked))]
 
     def _thinks(self, request: PolicyRequest) -> bool:
+        if request.question is not None:
+            return False
         if self.think_step:
             return not request.state.steps
         return self.think_tokens > 0 and request.sampling.max_tokens > LEAST_FOR_ACTION
@@ -114,6 +116,10 @@ class LanguageModelPolicy:
         return ids
 
     def _generate(self, request: PolicyRequest) -> Generate:
+        if request.question is not None:
+            asked = Prompt((("user", request.question),), "", "")
+            ids = self.engine.encode(asked)
+            return Generate(asked, ids, request.n, request.sampling, request.seed, _no_boundary)
         prompt = self.step_format.prompt(request.problem, request.state)
         ids = self.prompt_ids(request.problem, request.state)
         boundary, entry_point = self.step_format.boundary, request.problem.entry_point
@@ -123,7 +129,8 @@ class LanguageModelPolicy:
     def _proposal(self, request: PolicyRequest, generate: Generate, completion: Completion) -> Proposal:
         action = completion.text if completion.opened else generate.prompt.opening + completion.text
         # A text that ends at once has no tokens, and its child's prompt still extends these.
-        if completion.token_ids or (generate.prompt_ids and not completion.text):
+        has_ids = completion.token_ids or (generate.prompt_ids and not completion.text)
+        if has_ids and request.question is None:
             self._remember_child(request, generate, completion, action)
         return Proposal(
             action,
@@ -161,6 +168,10 @@ class LanguageModelPolicy:
             self._prompt_ids.setdefault((problem, state), ids)
             while self._remembered is not None and len(self._prompt_ids) > self._remembered:
                 self._prompt_ids.popitem(last=False)
+
+
+def _no_boundary(text: str) -> None:
+    """A plain answer ends where the model ends it."""
 
 
 def _has_define_steps(step_format: StepFormat) -> bool:

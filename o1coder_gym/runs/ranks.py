@@ -56,9 +56,13 @@ def join() -> None:
         import torch
         from accelerate import PartialState
 
+        on_gpu = torch.cuda.is_available()
+        if not on_gpu:
+            # accelerate would number the CPU, and torch loads no checkpoint onto a "cpu:0".
+            os.environ.setdefault("ACCELERATE_TORCH_DEVICE", "cpu")
         # Without a word about the CPU accelerate takes each process of a machine without GPUs for the only
         # one.
-        PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
+        PartialState(cpu=not on_gpu, timeout=_PATIENCE)
 
 
 def from_first(work: Callable[[], T]) -> T:

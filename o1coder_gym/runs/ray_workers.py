@@ -9,7 +9,6 @@ for that again, and a cluster of fixed size may never have any.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
-from o1coder_gym.errors import InfrastructureError, MissingExtraError, UsageError
+from o1coder_gym.errors import InfrastructureError, UsageError, require
 from o1coder_gym.sandbox import default_judge
 
 _LOSSES = 3
@@ -59,8 +58,7 @@ def connected(address: str, cpus: int | None = None) -> Iterator[Any]:
         MissingExtraError: When Ray is not installed.
         UsageError: When there is no cluster at the address.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise MissingExtraError("ray", "ray")
+    require("ray", "ray")
     cluster: Any = importlib.import_module("ray")
     started = not cluster.is_initialized()
     if started:

@@ -92,6 +92,8 @@ class PolicyRequest:
         n: Number of actions, ≥ 1; sampled in one call.
         sampling: Sampling parameters.
         seed: Determines the samples on exact backends, independently of the rest of the batch.
+        question: Asked in place of the next step (`queries.Ask`); the answers are plain text. None asks for
+            steps.
     """
 
     problem: Problem
@@ -99,3 +101,4 @@ class PolicyRequest:
     n: int = 1
     sampling: Sampling = Sampling()
     seed: int = 0
+    question: str | None = None

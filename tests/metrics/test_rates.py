@@ -9,10 +9,13 @@ from o1coder_gym.metrics import (
     area_under_curve,
     average_sampling_pass_rate,
     bootstrap_interval,
+    by_score,
+    calibration_error,
     estimate_pass_at_k,
     generation_flops,
     paired_difference,
     pass_at_k,
+    reliability,
     wilson_interval,
 )
 
@@ -55,8 +58,14 @@ def test_the_interval_of_pass_at_k_is_over_problems() -> None:
 
 @pytest.mark.parametrize(("n", "c", "k"), [(5, 6, 1), (5, -1, 1), (5, 1, 6), (5, 1, 0)])
 def test_pass_at_k_refuses_what_does_not_fit(n: int, c: int, k: int) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as told:
         pass_at_k(n, c, k)
+    assert str(told.value) == f"pass@k needs 1 ≤ k ≤ n and 0 ≤ c ≤ n, got n={n}, c={c}, k={k}"
+
+
+def test_pass_at_k_of_no_problem_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^pass@k needs at least one problem$"):
+        estimate_pass_at_k([], 1)
 
 
 def test_wilson_interval_by_hand() -> None:
@@ -128,8 +137,12 @@ def test_aspr_of_nothing_is_not_a_number() -> None:
     found = average_sampling_pass_rate({"p": []})
     assert math.isnan(found.rate)
     assert (found.samples, found.paths, found.solved) == (0, 0, 0)
-    with pytest.raises(UsageError):
-        average_sampling_pass_rate({"p": [[True], [True, False]]})
+    for paths, lengths in (([[True], [True, False]], "{1, 2}"), ([[]], "{0}")):
+        with pytest.raises(UsageError) as told:
+            average_sampling_pass_rate({"p": paths})
+        assert str(told.value) == (
+            f"ASPR needs the same number of samples, at least 1, for each path; got {lengths}"
+        )
 
 
 def test_area_by_hand() -> None:
@@ -145,6 +158,10 @@ def test_area_by_hand() -> None:
         (0.25 + 0.75) / 2
     )
     assert area_under_curve([(7, 0.5)] * 3) == pytest.approx(0.5)
+    assert area_under_curve([(0.5, 0.0), (1, 1.0)]) == pytest.approx(0.5)
+    with pytest.raises(UsageError) as told:
+        area_under_curve([(0, 1.0), (2, 1.0)])
+    assert str(told.value) == "a curve needs finite budgets above 0, at least one; got [0.0, 2.0]"
     for points in ([], [(0, 1.0), (2, 1.0)], [(1, 0.5), (math.inf, 0.5)], [(math.nan, 0.5)]):
         with pytest.raises(UsageError):
             area_under_curve(points)
@@ -153,3 +170,17 @@ def test_area_by_hand() -> None:
 def test_flops_by_hand() -> None:
     # 0.5 billion weights, 1,000 tokens: 2 · 0.5e9 · 1e3
     assert generation_flops(500_000_000, 1000) == 1e12
+
+
+def test_examples_are_grouped_into_ten_bins_of_equal_width() -> None:
+    # 0.05 and 0.09 are in the first; 0.95 and 1 in the last; 0.1 begins the second
+    scores, targets = [0.95, 0.05, 0.1, 0.09, 1.0], [1.0, 0.0, 1.0, 1.0, 0.0]
+    assert [group.tolist() for group in by_score(np.array(scores))] == [[1, 3], [2], [0, 4]]
+    found = reliability(scores, targets)
+    assert [(one.score, one.target, one.count) for one in found] == [
+        (pytest.approx(0.07), 0.5, 2), (0.1, 1.0, 1), (pytest.approx(0.975), 0.5, 2),
+    ]  # fmt: skip
+    assert [one.count for one in reliability(scores, targets, 2)] == [3, 2]
+    # 2/5 · 0.43 + 1/5 · 0.9 + 2/5 · 0.475
+    assert calibration_error(found) == pytest.approx(0.172 + 0.18 + 0.19)
+    assert math.isnan(calibration_error([]))

@@ -103,6 +103,15 @@ def tiny(tmp_path, cache, monkeypatch):
     return tensors
 
 
+@pytest.fixture
+def fetched(tiny, cache, tmp_path):
+    """Has the weight file of the small model lie where a download puts it; returns the folder."""
+    downloads = cache / "downloads" / "tiny"
+    downloads.mkdir(parents=True)
+    shutil.copy(tmp_path / "tiny.gguf", downloads / "weights.gguf")
+    return downloads
+
+
 @pytest.mark.model
 def test_a_known_model_is_fetched_converted_and_kept(tiny, cache):
     torch = pytest.importorskip("torch")
@@ -139,7 +148,8 @@ def test_a_known_model_is_fetched_converted_and_kept(tiny, cache):
     assert model_path("tiny") == find_model("tiny") == folder
 
 
-def test_two_askers_fetch_a_model_once(tiny, cache, monkeypatch):
+@pytest.mark.usefixtures("fetched")
+def test_two_askers_convert_a_model_once(cache, monkeypatch):
     converted = []
 
     def convert(model, gguf, target, on_progress):
@@ -157,10 +167,7 @@ def test_two_askers_fetch_a_model_once(tiny, cache, monkeypatch):
     assert len(converted) == 1
 
 
-def test_a_failed_conversion_leaves_the_verified_file_and_no_model(tiny, cache, tmp_path, monkeypatch):
-    downloads = cache / "downloads" / "tiny"
-    downloads.mkdir(parents=True)
-    shutil.copy(tmp_path / "tiny.gguf", downloads / "weights.gguf")
+def test_a_failed_conversion_leaves_the_verified_file_and_no_model(fetched, cache, tmp_path, monkeypatch):
     python = tmp_path / "python"
     python.write_text(
         "#!/bin/sh\necho 'ValueError: no such architecture' >&2\necho 'in a note' >&2\nexit 1\n"
@@ -170,12 +177,12 @@ def test_a_failed_conversion_leaves_the_verified_file_and_no_model(tiny, cache, 
     with pytest.raises(WeightsError, match=r"^cannot convert tiny: ValueError: no such architecture$"):
         model_path("tiny")
     assert {path.name for path in (cache / "models").iterdir()} == {"tiny.lock"}
-    assert [path.name for path in downloads.iterdir()] == ["weights.gguf"]
+    assert [path.name for path in fetched.iterdir()] == ["weights.gguf"]
     assert find_model("tiny") is None
 
 
-def test_leftovers_of_a_killed_process_are_swept_away(tiny, cache, monkeypatch):
-    leftovers = [cache / "models" / ".tiny-dead", cache / "downloads" / "tiny" / "partial-dead"]
+def test_leftovers_of_a_killed_process_are_swept_away(fetched, cache, monkeypatch):
+    leftovers = [cache / "models" / ".tiny-dead", fetched / "partial-dead"]
     for leftover in leftovers:
         leftover.mkdir(parents=True)
     monkeypatch.setattr(lookup, "_convert", lambda model, gguf, target, on_progress: target.mkdir())

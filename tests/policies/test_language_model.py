@@ -193,3 +193,14 @@ def test_a_format_without_steps_has_no_place_for_a_thought():
 def test_an_engine_that_cannot_think_says_so():
     with pytest.raises(UsageError, match="Spelling cannot open a thought"):
         LanguageModelPolicy(Spelling(), think_tokens=1)
+
+
+def test_a_question_is_all_that_the_model_is_shown_and_its_answer_is_no_step():
+    engine = Spelling("plan it\n\n")
+    policy = LanguageModelPolicy(engine)
+    proposal = policy.propose([PolicyRequest(PROBLEM, ROOT, 1, question="How?")])[0][0]
+    assert proposal.text == "plan it\n\n"
+    assert spelled(engine.asked[0].prompt_ids) == "How?"
+    assert engine.asked[0].boundary(proposal.text) is None
+    policy.propose([PolicyRequest(PROBLEM, ROOT, 1)])  # the prompt of the state is what it was
+    assert engine.asked[1].prompt_ids == engine.encode(PSEUDOCODE.prompt(PROBLEM, ROOT))

@@ -44,7 +44,7 @@ def test_options_become_settings():
     assert settings_of("hf?dtype=float32&max_rows=8") == HFSettings(dtype="float32", max_rows=8)
     with pytest.raises(UnknownNameError, match=r"unknown argument 'rows'; known: .*max_rows"):
         settings_of("hf?rows=8")
-    with pytest.raises(UsageError, match="max_rows='many'"):
+    with pytest.raises(UsageError, match="max_rows must be a whole number, got 'many'"):
         settings_of("hf?max_rows=many")
 
 

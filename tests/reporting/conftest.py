@@ -1,18 +1,15 @@
-"""A way to open a page in a real browser and ask it questions."""
+"""A way to open pages in a real browser and ask them questions."""
 
-import html
+import contextlib
 import json
-import re
 import shutil
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-OPENINGS = 3
-"""On a busy machine the browser may tell what a page holds before its frames were drawn."""
+from tests.reporting.browser import Browser
 
 Ask = Callable[[str, str], Any]
 
@@ -31,31 +28,29 @@ ANSWER = """<script>
 </script>"""
 
 
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless Chromium for all pages."""
+    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome", "chrome"))
+    program = next(filter(None, found), None)
+    if program is None:
+        pytest.skip("needs Chromium on the PATH")
+    with contextlib.closing(Browser(program, tmp_path_factory.mktemp("browser"))) as browser:
+        yield browser
+
+
 @pytest.fixture
-def ask(tmp_path: Path) -> Ask:
-    """Opens a page from file:// in headless Chromium; runs `question`, a function body; returns its answer.
+def ask(browser: Browser, tmp_path: Path) -> Ask:
+    """Opens a page from file://; runs `question`, a function body; returns its answer.
 
     Errors and warnings on the page's console fail the test.
     """
-    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome", "chrome"))
-    browser = next(filter(None, found), None)
-    if browser is None:
-        pytest.skip("needs Chromium on the PATH")
 
     def run(page: str, question: str) -> Any:
         file = tmp_path / "page.html"
         page = page.replace("<body>", "<body>" + CATCH, 1)
         file.write_text(page.replace("</body>", ANSWER.format(question=question) + "</body>", 1))
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000", "--dump-dom"]
-        for turn in range(OPENINGS):
-            place = [f"--user-data-dir={tmp_path / f'browser{turn}'}", "--window-size=1280,800"]
-            command = [browser, *options, *place, file.as_uri()]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-            if told := re.search(r'<output id="answer">(.*?)</output>', done.stdout, re.DOTALL):
-                break
-        else:
-            pytest.fail("the page gave no answer")
-        answer = json.loads(html.unescape(told[1]))
+        answer = json.loads(browser.text_of(file.as_uri(), "answer"))
         assert answer["problems"] == []
         return answer["answer"]
 

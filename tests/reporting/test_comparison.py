@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import UsageError
+from o1coder_gym.metrics.estimates import Estimate
 from o1coder_gym.reporting.comparison import (
     NOTHING_SHOWN,
     TOO_FEW,
+    Comparison,
+    changes,
     compare_rows,
     compare_with,
     corrected,
@@ -145,6 +148,89 @@ def test_several_agents_are_corrected_for_each_other() -> None:
     (alone,) = compare_with([one for one in rows if one.agent in ("base", "agent0")], "base")
     assert alone.shown
     assert corrected([alone]) == [alone]
+
+
+SHOWN = Comparison(
+    "a", "b", 0.5, 0.375, Estimate(0.125, 0.0312, 0.25, 80), 10.0, 20.0, 12, 0.01234, 0.0371, 0.1375, 3
+)
+
+
+def test_what_is_shown_is_one_sentence() -> None:
+    assert (SHOWN.shown, SHOWN.conclusion) == (True, "a solves more")
+    assert SHOWN.sentence() == "a solves more than b: 12.5 points [3.1, 25.0]."
+    less = replace(SHOWN, difference=Estimate(-0.125, -0.25, -0.0312, 80, rough=True))
+    assert (less.shown, less.conclusion) == (True, "b solves more")
+    assert less.sentence() == "b solves more than a: 12.5 points [3.1, 25.0]~."
+
+
+def test_what_is_not_shown_is_one_sentence() -> None:
+    unsure = replace(SHOWN, p_corrected=0.05)  # the level itself does not suffice
+    assert (unsure.shown, unsure.conclusion) == (False, NOTHING_SHOWN)
+    assert unsure.sentence() == (
+        "a against b: no difference shown, +12.5 points [+3.1, +25.0], "
+        "exact p = 0.012, 0.05 as one of 3 comparisons (Holm)."
+    )
+    alone = replace(SHOWN, difference=Estimate(0.125, -0.0312, 0.25, 80, rough=True), family=1)
+    assert alone.sentence() == (
+        "a against b: no difference shown, +12.5 points [-3.1, +25.0]~, exact p = 0.012."
+    )
+    assert replace(alone, differing=5).conclusion == "no difference shown, too few to tell"
+
+
+def test_the_evidence_is_one_line() -> None:
+    assert SHOWN.evidence == (
+        "12 of 80 problems differ; exact p = 0.0123, 0.0371 as one of 3 comparisons (Holm); "
+        "this run could show differences of ≥ 14 points"
+    )
+    rough = replace(SHOWN, difference=Estimate(0.125, 0.0312, 0.25, 8, rough=True), family=1)
+    assert rough.evidence == (
+        "12 of 8 problems differ; exact p = 0.0123; "
+        "this run could show differences of ≥ 14 points; the interval is rough"
+    )
+
+
+def test_problems_that_one_solves_more_often_are_told_in_order() -> None:
+    a = [row(3, "a", True), row(1, "a", True), row(2, "a", False), row(0, "a", True), row(8, "a", True)]
+    b = [row(0, "b", True), row(1, "b", False), row(2, "b", True), row(3, "b", False), row(9, "b", True)]
+    found = changes(a, b)
+    assert (found.gained, found.lost) == (("p/1", "p/3"), ("p/2",))
+
+
+def test_tokens_are_means_over_runs_of_shared_problems() -> None:
+    a = [row(0, "a", True, tokens=10), row(0, "a", False, seed=1, tokens=30), row(1, "a", True, tokens=50)]
+    found = compare_rows(a, [row(0, "b", False, tokens=7), row(1, "b", True, tokens=8)], ("a", "b"))
+    assert (found.tokens_a, found.tokens_b) == (30.0, 7.5)
+    assert (found.solved_a, found.solved_b, found.differing) == (0.75, 0.5, 1)
+    assert found.p == found.p_corrected
+
+
+def test_rows_that_do_not_count_are_left_out() -> None:
+    unjudged = replace(row(1, "a", False), outcome=Outcome.UNSUPPORTED)
+    assert not unjudged.counted
+    found = compare_rows([row(0, "a", True), unjudged], [row(0, "b", False), row(1, "b", True)], ("a", "b"))
+    assert found.difference.count == 1
+
+
+def test_settings_of_other_policies_have_no_baseline_here() -> None:
+    rows = [row(0, "greedy", True), row(0, "mcts", True)]
+    rows += [replace(row(0, "puct", True), policy="hf:other")]
+    (found,) = compare_with(rows, "greedy")
+    assert "mcts" in found.a
+    with pytest.raises(UsageError) as told:
+        compare_with([*rows, row(1, "mcts", True)], "beam")
+    assert str(told.value) == "no rows of agent 'beam'; there are: greedy, mcts, puct"
+
+
+def test_each_budget_is_a_family_of_its_own() -> None:
+    rows = [
+        row(task, agent, task < wins, limit=limit)
+        for task in range(40)
+        for agent, wins in (("base", 0), ("one", 7), ("two", 7))
+        for limit in (64, 128)
+    ]
+    found = compare_with(rows, "base")
+    assert [one.family for one in found] == [2] * 4
+    assert [one.p_corrected for one in found] == pytest.approx([4 / 2**7] * 4)
 
 
 def test_an_error_is_unsolved() -> None:

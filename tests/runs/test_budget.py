@@ -5,15 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.runs.budget import SMALLEST_SAMPLE, Budget, Grant, Meter
+from o1coder_gym.runs.budget import SMALLEST_SAMPLE, Budget, Grant, Meter, ModelSizes
 from o1coder_gym.types import Usage
 
 
 @pytest.mark.parametrize("field", ["tokens", "calls", "executions", "seconds"])
 def test_a_negative_limit_is_refused(field: str) -> None:
     limit: dict[str, Any] = {field: -1}
-    with pytest.raises(UsageError, match=field):
+    with pytest.raises(UsageError, match=f"^budget: {field} must be at least 0, got -1$"):
         Budget(**limit)
+    assert Budget(**{field: 0}) != Budget()
 
 
 def test_a_nan_limit_is_refused() -> None:
@@ -45,6 +46,8 @@ def test_a_sample_too_short_to_hold_an_action_is_refused() -> None:
     meter = Meter(Budget(tokens=SMALLEST_SAMPLE - 1))
     assert meter.reserve_samples(1, 384) is None
     assert Meter(Budget(tokens=SMALLEST_SAMPLE)).reserve_samples(1, 384) == Grant(1, SMALLEST_SAMPLE)
+    assert SMALLEST_SAMPLE == 16
+    assert Meter(Budget(tokens=9)).reserve_samples(1, 9) == Grant(1, 9)  # as long as was asked
 
 
 def test_what_was_not_used_is_given_back() -> None:
@@ -88,6 +91,170 @@ def test_the_clock_goes_on_where_a_journal_says() -> None:
     now[0] = 1.0
     meter.resume_at(2.0)
     assert meter.seconds == 5.0
+
+
+def test_a_row_has_what_earlier_versions_wrote_and_what_is_limited() -> None:
+    earlier = {"tokens": 5, "calls": None, "executions": None, "seconds": None}
+    assert Budget(tokens=5).to_row() == earlier
+    assert Budget(tokens=5, flops=2.5).to_row() == {**earlier, "flops": 2.5}
+    assert Budget(tokens=5, seconds=1.0, scorer_tokens=0).units == ("tokens", "scorer_tokens")
+
+
+def test_flops_are_two_a_weight_and_token() -> None:
+    # 2 · (3 · 7 + 5 · 2)
+    assert ModelSizes(3, 5).flops(7, 2) == 62
+    assert ModelSizes(3).flops(7, 2) == 42
+    assert ModelSizes().flops(7) == 0
+    for sizes in (ModelSizes(), ModelSizes(0)):
+        with pytest.raises(UsageError) as told:
+            Meter(Budget(flops=1.0), sizes=sizes)
+        assert str(told.value) == (
+            "a budget of FLOPs needs the number of the policy's weights, which is not known"
+        )
+
+
+def spent(budget: Budget) -> Meter:
+    """A meter on which 12 tokens, 2 calls, an execution, a prompt, a score and a retry are booked."""
+    meter = Meter(budget, clock=lambda: 0.0, sizes=ModelSizes(3, 5))
+    grant = meter.reserve_samples(2, 10)
+    assert grant is not None
+    meter.settle_samples(grant, tokens=12, calls=2, prompt_tokens=4, cached_tokens=6)
+    meter.settle_executions(meter.reserve_executions(1), executions=1)
+    granted = meter.reserve_score()
+    assert granted is not None
+    meter.settle_score(granted, tokens=7)
+    meter.count_retry()
+    return meter
+
+
+def test_all_that_is_spent_is_booked() -> None:
+    # 2 · (3 · (12 + 4) + 5 · 7) = 166
+    assert spent(Budget()).usage == Usage(
+        tokens=12, prompt_tokens=4, cached_tokens=6, calls=2, executions=1, scores=1, retries=1,
+        scorer_tokens=7, flops=166,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("budget", "paid"),
+    [
+        (Budget(), 13),
+        (Budget(seconds=9.0), 13),
+        (Budget(calls=9), 2),
+        (Budget(tokens=99, flops=999.0), 178),
+        (Budget(scorer_tokens=9, prompt_tokens=9), 11),
+    ],
+)
+def test_payments_are_those_towards_a_limit(budget: Budget, paid: int) -> None:
+    assert spent(budget).paid == paid
+
+
+@pytest.mark.parametrize(("tokens", "overdrawn"), [(20, False), (21, True)])
+def test_a_server_that_ignores_its_limit_overdraws(tokens: int, overdrawn: bool) -> None:
+    for budget, told in ((Budget(tokens=20), overdrawn), (Budget(calls=1), False)):
+        meter = Meter(budget)
+        grant = meter.reserve_samples(1, 20)
+        assert grant is not None
+        meter.settle_samples(grant, tokens, 1)
+        assert meter.overdrawn is told
+
+
+def sampled(meter: Meter, tokens: int, prompt_tokens: int) -> None:
+    """Spends one request."""
+    grant = meter.reserve_samples(1, max(tokens, 1))
+    assert grant is not None
+    meter.settle_samples(grant, tokens, 1, prompt_tokens=prompt_tokens)
+
+
+def test_a_prompt_reserves_the_length_of_the_longest_so_far() -> None:
+    meter = Meter(Budget(prompt_tokens=130))
+    first = meter.reserve_samples(1, 10)
+    assert first == Grant(1, 10, 0)
+    assert meter.reserve_samples(1, 10) is None  # how long prompts are is not known yet
+    meter.settle_samples(first, 10, 1, prompt_tokens=30)
+    sampled(meter, 10, 10)
+    # 90 are left: three more of 30
+    grants = [meter.reserve_samples(1, 10) for _ in range(4)]
+    assert grants == [Grant(1, 10, 30)] * 3 + [None]
+    assert grants[0] is not None
+    meter.settle_samples(grants[0], 10, 1, prompt_tokens=0)
+    assert meter.reserve_samples(1, 10) == Grant(1, 10, 30)
+    assert meter.reserve_samples(1, 10) is None
+    assert Meter(Budget(prompt_tokens=0)).reserve_samples(1, 10) is None
+    assert Meter(Budget(prompt_tokens=1)).reserve_samples(1, 10) == Grant(1, 10, 0)
+
+
+def test_a_prompt_that_was_computed_before_needs_nothing_but_a_token() -> None:
+    meter = Meter(Budget(prompt_tokens=1))
+    sampled(meter, 10, 0)
+    assert meter.reserve_samples(2, 10) == Grant(2, 10, 0)
+
+
+def test_flops_limit_tokens_behind_the_prompt() -> None:
+    # two weights: 4 FLOPs a token, so 400 are 100 tokens
+    meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2))
+    first = meter.reserve_samples(3, 40)
+    assert first == Grant(2, 40, 0)
+    assert meter.reserve_samples(1, 1) is None
+    meter.settle_samples(first, 50, 2, prompt_tokens=10)
+    # 40 tokens are left, 10 of them for the prompt
+    assert meter.reserve_samples(3, 15) == Grant(2, 15, 10)
+    assert meter.reserve_samples(1, 15) is None
+    meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2))
+    sampled(meter, 50, 10)
+    sampled(meter, 30, 10)
+    assert (meter.usage.flops, meter.reserve_samples(1, 1)) == (400, None)
+    assert Meter(Budget(tokens=20, flops=400.0), sizes=ModelSizes(2)).reserve_samples(1, 40) == Grant(1, 20)
+    assert Meter(Budget(tokens=200, flops=80.0), sizes=ModelSizes(2)).reserve_samples(1, 40) == Grant(1, 20)
+    endless = Meter(Budget(flops=float("inf")), sizes=ModelSizes(2))
+    assert endless.reserve_samples(3, 10**9) == Grant(3, 10**9)
+
+
+def test_where_flops_do_not_reach_to_the_prompt_nothing_is_granted() -> None:
+    meter = Meter(Budget(flops=100.0), sizes=ModelSizes(2))
+    sampled(meter, 5, 15)  # 80
+    assert meter.reserve_samples(1, 1) is None
+
+
+def test_what_is_away_to_the_scorer_is_taken_from_the_flops_of_the_policy() -> None:
+    meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2, 5))
+    meter.settle_score(meter.reserve_score() or 0, tokens=8)  # 80
+    assert meter.reserve_score() == 8
+    # 400 − 80 − 80 are 60 tokens of the policy
+    assert meter.reserve_samples(3, 25) == Grant(2, 25)
+
+
+def test_a_score_reserves_the_tokens_of_the_longest_so_far() -> None:
+    meter = Meter(Budget(scorer_tokens=24))
+    assert meter.reserve_score() == 0
+    assert meter.reserve_score() is None
+    meter.settle_score(0, tokens=8)
+    assert [meter.reserve_score() for _ in range(3)] == [8, 8, None]
+    meter.settle_score(8, tokens=6)
+    assert meter.reserve_score() is None  # 2 are left
+    meter.settle_score(8, tokens=0)
+    assert meter.reserve_score() == 8
+    assert Meter(Budget(scorer_tokens=0)).reserve_score() is None
+    assert Meter(Budget(scorer_tokens=1)).reserve_score() == 0
+
+
+def test_scores_are_paid_in_flops_where_these_are_limited() -> None:
+    def scored(flops: float, tokens: int, scorer: int = 5) -> list[int | None]:
+        meter = Meter(Budget(flops=flops), sizes=ModelSizes(1, scorer))
+        first = meter.reserve_score()
+        if first is None:
+            return [None]
+        meter.settle_score(first, tokens)
+        return [first, meter.reserve_score()]
+
+    # 10 a token
+    assert scored(9.0, 0) == [None]
+    assert scored(10.0, 0) == [0, 0]
+    assert scored(160.0, 8) == [0, 8]
+    assert scored(159.0, 8) == [0, None]
+    assert scored(0.0, 8, scorer=0) == [0, 8]  # a scorer without weights costs nothing
+    unlimited = Meter(Budget())
+    assert [unlimited.reserve_score() for _ in range(3)] == [0, 0, 0]
 
 
 request = st.tuples(st.integers(1, 6), st.integers(1, 400), st.floats(0, 1), st.booleans())

@@ -1,13 +1,15 @@
 """Ranks stop together, and one of them says why."""
 
-from pathlib import Path
+import os
+import signal
+import sys
 
 import pytest
 
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.models.trainers import passes
 from o1coder_gym.runs import ranks
-from tests.ranks import ended, start
+from tests.ranks import run
 
 
 def test_a_process_alone_is_the_first_rank(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +48,32 @@ def test_ranks_share_a_batch_or_say_what_would_do(
         passes(16, 4)
 
 
+def meet(what: str) -> int:
+    """Runs a training of no steps, in which something happens."""
+    try:
+        with ranks.together({"settings": {"seed": ranks.rank() if what == "other data" else 0}}):
+            assert ranks.gathered(ranks.rank()) == [0, 1]
+            assert ranks.from_first(lambda: f"of {ranks.rank()}") == "of 0"
+            with ranks.together({"nested": True}):
+                happen(what)
+            ranks.gathered(what)
+        print("done")
+    except O1CoderError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    return 0
+
+
+def happen(what: str) -> None:
+    """Fails in both ranks, or in one."""
+    if what == "usage error":
+        raise UsageError("a batch of 3 cannot be shared")
+    if ranks.rank() == 1 and what == "failure":
+        raise O1CoderError("the judge failed")
+    if ranks.rank() == 1 and what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 OTHER = (
     "rank 1 was started with seed 1, rank 0 with 0; start all ranks with the same model, data and settings"
 )
@@ -64,11 +92,12 @@ OTHER = (
 )
 def test_ranks_stop_together_and_one_says_why(what: str, told: list[str], status: int) -> None:
     pytest.importorskip("accelerate")
-    found = ended(start(2, [Path(__file__).with_name("one_rank.py"), what]), timeout=60)
-    lines = [line for _, _, error in found for line in error.splitlines() if line]
+    found = run(2, meet, what)
+    # torch's own log may have lines beside, of the store that a rank has closed
+    lines = [line for one in found for line in one.stderr.splitlines() if not line.startswith("[W")]
     assert len(lines) == len(told), lines
     assert all(line.endswith(wanted) for line, wanted in zip(lines, told, strict=True))
-    statuses = [one for one, _, _ in found]
+    statuses = [one.status for one in found]
     assert status in statuses
     assert all(statuses) == bool(told)  # none goes on after another has failed
-    assert [out for _, out, _ in found] == ([""] * 2 if told else ["done\n"] * 2)
+    assert [one.stdout for one in found] == ([""] * 2 if told else ["done\n"] * 2)

@@ -1,23 +1,117 @@
 """Work on a Ray cluster: placed by what it needs, done again where a machine is lost, told where it fails."""
 
 import importlib.util
-import os
-import signal
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from o1coder_gym.errors import InfrastructureError, UnknownNameError, UsageError
 from o1coder_gym.runs.executors import load_executor
-from o1coder_gym.runs.ray_workers import Needs
+from o1coder_gym.runs.ray_workers import Crew, Needs
 
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the ray extra")
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own
+
+def needs_ray(test: Any) -> Any:
+    """Marks a test that starts a cluster."""
+    there = importlib.util.find_spec("ray") is not None
+    skips = pytest.mark.skipif(not there, reason="needs the ray extra")
+    return pytest.mark.slow(skips(pytest.mark.filterwarnings("ignore")(test)))  # Ray's own warnings
+
+
+class FakeRay:
+    """What `Crew` uses of Ray, in this process: processes answer at once, or are lost where `lose` says."""
+
+    class exceptions:
+        """The errors by their names in Ray."""
+
+        class RayTaskError(Exception): ...
+
+        class RayActorError(Exception): ...
+
+        class ObjectLostError(Exception): ...
+
+        class NodeDiedError(Exception): ...
+
+    def __init__(self, lose: Callable[[int, Any], bool]) -> None:
+        """Args: whether process N is lost over a piece; over None, when it is asked whether it is there."""
+        self.lose = lose
+        self.begun = 0
+        self.killed: list[int] = []
+
+    def put(self, value: Any) -> Any:
+        return value
+
+    def get(self, reference: Any) -> Any:
+        number, piece, result = reference
+        if self.lose(number, piece):
+            raise self.exceptions.RayActorError(f"process {number} is gone\nand more")
+        return result
+
+    def wait(self, references: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
+        return references[:num_returns], references[num_returns:]
+
+    def kill(self, process: Any) -> None:
+        self.killed.append(process.number)
+
+    def remote(self, kind: type) -> Any:
+        def start(*arguments: Any) -> Any:
+            self.begun += 1
+            number = self.begun
+            ready = SimpleNamespace(remote=lambda: (number, None, None))
+            do = SimpleNamespace(remote=lambda work, piece: (number, piece, work(piece)))
+            return SimpleNamespace(number=number, ready=ready, do=do)
+
+        return SimpleNamespace(options=lambda **needs: SimpleNamespace(remote=start))
+
+    def crew(self, workers: int) -> Crew:
+        return Crew(self, workers, Needs())
+
+
+def test_what_a_lost_process_had_is_done_by_another() -> None:
+    ray = FakeRay(lambda number, piece: number == 1 and piece is not None)
+    with ray.crew(2) as crew:
+        assert list(crew.results(str, [5, 6, 7])) == ["5", "6", "7"]
+        assert ray.begun == 3  # the first was replaced, and the others stay for the next run
+        assert list(crew.results(str, [8])) == ["8"]
+        assert ray.begun == 3
+    assert sorted(ray.killed) == [2, 3]
+
+
+def test_the_last_piece_goes_to_a_process_that_had_nothing_left_to_do() -> None:
+    # process 3, in the place of 1, never gets room; 2 has done its piece when 1 is lost
+    ray = FakeRay(lambda number, piece: number == 1 and piece is not None)
+    order: list[int] = []
+
+    def wait(references: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
+        placed = [one for one in references if one[0] < 3]
+        # who is there before who works, the second before the first
+        last = max(placed, key=lambda one: (one[1] is None, one[0]))
+        order.append(last[0])
+        return [last], [one for one in references if one is not last]
+
+    ray.wait = wait
+    with ray.crew(2) as crew:
+        assert list(crew.results(str, [5, 6])) == ["5", "6"]
+    assert order.count(2) > order.count(1)
+
+
+@pytest.mark.parametrize(
+    ("over", "told"),
+    [
+        (7, "a process was lost over piece 2, 3 times: process 4 is gone"),
+        (None, "a process was lost before it was ready, 5 times: process 5 is gone"),
+    ],
+)
+def test_a_piece_that_takes_processes_with_it_ends_the_run(over: int | None, told: str) -> None:
+    ray = FakeRay(lambda number, piece: piece == over)
+    with ray.crew(2) as crew, pytest.raises(InfrastructureError, match=f"{told}$"):
+        list(crew.results(str, [5, 7]))
 
 
 def test_how_many_processes_fit() -> None:
@@ -83,12 +177,6 @@ def fail(piece: int) -> int:
     raise UnknownNameError("piece", str(piece), ["0"])
 
 
-def die(piece: int) -> int:
-    """Kills its process."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    return piece
-
-
 def meet(folder: Path, piece: int) -> tuple[int, str]:
     """Says that it has begun; on the second machine it never ends while that lives."""
     import ray
@@ -120,19 +208,10 @@ def test_gpus_are_where_they_are(machines: TwoMachines) -> None:
 
 
 @needs_ray
-@pytest.mark.parametrize(
-    ("work", "kind", "told"),
-    [
-        (fail, UnknownNameError, "unknown piece '0'"),
-        (die, InfrastructureError, "a process was lost over piece 1, 3 times"),
-    ],
-)
-def test_what_fails_says_why(
-    machines: TwoMachines, work: Callable[[int], int], kind: type[Exception], told: str
-) -> None:
+def test_what_fails_says_why(machines: TwoMachines) -> None:
     run, _ = load_executor("ray:1")
-    with pytest.raises(kind, match=told):
-        list(run(work, [0, 1]))
+    with pytest.raises(UnknownNameError, match="unknown piece '0'"):
+        list(run(fail, [0, 1]))
 
 
 @needs_ray

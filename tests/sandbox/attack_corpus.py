@@ -53,17 +53,18 @@ def survivors(users, before):
 
 def run(folder, layers, skipped):
     """Returns a row for each attack: what the header says, the outcomes, what was found afterwards."""
+    from o1coder_gym.sandbox.confinement.blueprint import LAYERS
     from o1coder_gym.sandbox.judge import Judge
     from o1coder_gym.types import CallTest, Limits, Submission
 
     tests = tuple(CallTest(repr(list(case)), repr(sum(case))) for case in CASES)
-    limits = Limits(cpu_s=0.6, wall_s=1.2)  # each attack that hangs costs one of them, on every set of layers
+    usual, short = Limits(cpu_s=0.6, wall_s=1.2), Limits(cpu_s=0.15, wall_s=0.4)
     before = {int(name) for name in os.listdir("/proc") if name.isdigit()}
     users = set() if os.geteuid() == 0 else {os.geteuid()}
     rows = []
     with Judge(1, layers=layers) as judge:
 
-        def outcome(source):
+        def outcome(source, limits=usual):
             (verdict,) = judge.evaluate([Submission(source, "add", tests, limits)])
             users.update(users_of(set(judge.pids)) - {0})
             return verdict.outcome.value
@@ -74,7 +75,10 @@ def run(folder, layers, skipped):
                 continue
             source = path.read_text()
             header = read_header(source)
-            outcomes = [outcome(source) for _ in range(int(header.get("runs", 1)))]
+            # What hangs is given up soon; what may time out has longer where all layers are in force.
+            accepted = header["expect"] + ("" if layers == LAYERS else header.get("also-ok", ""))
+            limits = short if "timeout" in accepted else usual
+            outcomes = [outcome(source, limits) for _ in range(int(header.get("runs", 1)))]
             after = header.get("after", "")
             file = re.search(r"no-file (\S+)", after)
             rows.append(

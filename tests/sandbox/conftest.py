@@ -6,7 +6,7 @@ import pytest
 from o1coder_gym.sandbox import Judge, SandboxWarning
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def judge() -> Iterator[Judge]:
     """A judge of one worker, whatever layers this machine has."""
     with warnings.catch_warnings():

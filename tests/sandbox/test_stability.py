@@ -129,7 +129,7 @@ def test_a_program_over_which_zygotes_die_twice_is_a_failure_of_ours():
 
 
 def test_a_stopped_zygote_is_replaced(monkeypatch):
-    for name, value in (("_GRACE_S", 1.0), ("_WALL_WINDOWS", 1), ("_MOST_STARVED", 1)):
+    for name, value in (("_GRACE_S", 1.0), ("_WALL_WINDOWS", 1), ("_MOST_STARVED", 1), ("_STOP_S", 0.1)):
         monkeypatch.setattr(f"o1coder_gym.sandbox.workers.worker.{name}", value)
     with Judge(1, layers=()) as judge:
         judge.evaluate([ADD])

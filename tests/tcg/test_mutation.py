@@ -7,6 +7,7 @@ from o1coder_gym.sandbox import Judge
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.types import AssertTest, CallTest, Outcome, Problem, StdioTest, Submission
+from tests.tcg.conftest import HastyJudge
 
 TOTAL = Problem("total", "Sum a list: total([1, 2]) is 3.", "total", (CallTest("[[1, 2]]", "3"),))
 TOTAL_CODE = "def total(values):\n    return sum(values)"
@@ -101,12 +102,10 @@ def test_bad_references_yield_no_tests_and_are_counted(judge: Judge, code: str, 
     assert made.report[count] > 0
 
 
-def test_a_reference_that_hangs_on_some_inputs_is_used_on_the_others(judge: Judge) -> None:
-    problem = Problem("count", "count_down(3) is 0.", "count_down", meta={"cpu_s": 0.2})
-    code = (
-        "def count_down(n):\n    while n != 0 and n % 7 != 5:\n        n -= 1 if n % 7 else 0\n    return n"
-    )
-    made = MutationGenerator(judge, pool=12).generate(problem, 3, code)
+def test_a_reference_that_hangs_on_some_inputs_is_used_on_the_others(hasty: HastyJudge) -> None:
+    problem = Problem("count", "count_down(3) is 0.", "count_down")
+    code = "def count_down(n):\n    while n > 0:\n        n -= n % 7 > 0\n    return n"
+    made = MutationGenerator(hasty, pool=12).generate(problem, 3, code)
     assert len(made.tests) == 3
     assert made.report["failed"] > 0
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 
 from o1coder_gym.agents.rl.sampling.actors import Actor, Start
 from o1coder_gym.agents.rl.sampling.choice import ServerSettings, read_sampler
-from o1coder_gym.errors import MissingExtraError
+from o1coder_gym.errors import require
 from o1coder_gym.policies import HFSettings, VLLMSettings
 
 
@@ -49,8 +48,8 @@ def check_sampler(sampler: str) -> None:
         PolicyError: When a server does not answer, or takes no weights.
     """
     chosen = read_sampler(sampler)
-    if isinstance(chosen.settings, VLLMSettings) and importlib.util.find_spec("vllm") is None:
-        raise MissingExtraError("vllm", "vllm")
+    if isinstance(chosen.settings, VLLMSettings):
+        require("vllm", "vllm")
     if isinstance(chosen.settings, ServerSettings):
         from o1coder_gym.agents.rl.sampling.servers import check_servers
 

@@ -18,7 +18,8 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+
+from cpu import cpu_s
 
 from o1coder_gym.sandbox import default_judge, shared_judge
 from o1coder_gym.types import CallTest, Submission
@@ -29,7 +30,6 @@ CODES = [f"def f(x):\n    return x + {number % 2}" for number in range(COUNT)]
 PROGRAMS = [
     Submission(code, "f", tuple(CallTest(test["args"], test["expected"]) for test in TESTS)) for code in CODES
 ]
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def tasks() -> None:
@@ -63,13 +63,6 @@ def over_http(port: int, size: int, connections: int) -> None:
         await asyncio.gather(*(talk() for _ in range(connections)))
 
     asyncio.run(all_of_them())
-
-
-def cpu_s(pid: int) -> float:
-    """CPU seconds of a process, of its children and of theirs, those that ended included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    children = " ".join(one.read_text() for one in Path(f"/proc/{pid}/task").glob("*/children")).split()
-    return sum(map(int, fields[11:15])) / TICKS + sum(cpu_s(int(child)) for child in children)
 
 
 def serve() -> tuple[subprocess.Popen[str], int]:

@@ -1,13 +1,13 @@
 """How the judge uses many cores: recorded costs of programs, replayed through its own queue and dispatch.
 
     python benchmarks/speed/judge/scaling.py            # the table, from costs.json beside this file
-    python benchmarks/speed/judge/scaling.py record     # measures the costs anew: minutes, a quiet machine
+    python benchmarks/speed/judge/scaling.py record     # measures the costs anew
 
 Of each program is recorded what a zygote needs for it and what the judging process does itself (it plans the
 runs, sends, reads, compares), of which it can do one thing at a time. The replay runs the judge's own batches
 (`_Stream`, `Batch`) over workers whose work is a clock that is set forward; programs come in as fast as the
 process that asks can send them to a pool. So it says what the judge's design allows; memory and caches that
-cores share are not in it.
+cores share are not in it. Costs are CPU seconds: other work on the machine makes all of them larger alike.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from o1coder_gym.sandbox import Judge, JudgePool
 from o1coder_gym.sandbox.callers.concurrent_judge import _Stream
@@ -36,8 +35,7 @@ _REPEATS = 10
 """The recorded programs, one after another, so often: the end, when workers run dry, weighs little."""
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(NamedTuple):
     """What was recorded.
 
     Attributes:
@@ -249,6 +247,7 @@ def recorded() -> Costs:
 
 def record() -> None:
     """Measures the costs of generated programs, and writes costs.json."""
+    from cpu import cpu_s
     from programs import generated
 
     asked = [
@@ -258,11 +257,13 @@ def record() -> None:
     ]
     with Judge(1) as judge:
         judge.evaluate(asked[:8])
+        began = sum(map(cpu_s, judge.pids))
         rounds = [[_measured(judge, one) for one in asked] for _ in range(_ROUNDS)]
-    programs = [
-        tuple(round(min(column), 6) for column in zip(*found, strict=True))
-        for found in zip(*rounds, strict=True)
-    ]
+        zygote_s = (sum(map(cpu_s, judge.pids)) - began) / _ROUNDS
+    least = [tuple(map(min, zip(*found, strict=True))) for found in zip(*rounds, strict=True)]
+    # What a zygote does beside the program itself (it forks, confines, reports) is the same for all.
+    beside_s = (zygote_s - sum(worker_s for worker_s, _ in least)) / len(least)
+    programs = [(round(worker_s + beside_s, 6), round(own_s, 6)) for worker_s, own_s in least]
     with JudgePool(2, per_process=1) as pool:
         pool.evaluate(asked[:16])
         spent = time.process_time()
@@ -272,11 +273,10 @@ def record() -> None:
 
 
 def _measured(judge: Judge, submission: Submission) -> tuple[float, float]:
-    """Returns what a zygote and this process need for a program, which do not work at the same time here."""
-    began, spent = time.perf_counter(), time.thread_time()
-    judge.evaluate([submission])
-    own_s = time.thread_time() - spent
-    return time.perf_counter() - began - own_s, own_s
+    """Returns the CPU seconds of a program, and of this process for it."""
+    spent = time.thread_time()
+    (verdict,) = judge.evaluate([submission])
+    return verdict.cpu_s, time.thread_time() - spent
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UsageError
+from o1coder_gym.policies import Engine, LanguageModelPolicy, load_policy
 from o1coder_gym.problems.answers.solutions import read_solutions
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.sandbox import Judge
@@ -22,6 +23,7 @@ from o1coder_gym.settings.groups import AsJson, Seed, SetName, Split
 from o1coder_gym.specs.parameters import AtLeastOne
 from o1coder_gym.tcg.adversary.attack import EXECUTIONS
 from o1coder_gym.tcg.adversary.inputs import both, by_generator, by_mutation
+from o1coder_gym.tcg.adversary.oracle import ask_model
 from o1coder_gym.tcg.adversary.report import AttackSettings, attack_row
 from o1coder_gym.tcg.loading import load_generator
 
@@ -37,6 +39,7 @@ class ProgramsToAttack(Checked):
         solutions: JSON lines: task_id, code, and a solution_id where there is one.
         executions: Runs of a program on an input, per problem at most.
         generator: Proposes inputs beside mutation: a language model, hf:NAME, …
+        oracle: A language model that is asked for outputs, beside the votes of the programs: hf:NAME, …
         minimise: Make the inputs found small.
         keep: File for the tests that part programs, with outputs that most of them agree on; bench --tests
             reads it.
@@ -48,6 +51,7 @@ class ProgramsToAttack(Checked):
     split: Split = None
     executions: AtLeastOne = EXECUTIONS
     generator: str | None = None
+    oracle: str | None = None
     minimise: bool = True
     keep: Path | None = None
     workers: AtLeastOne | None = None
@@ -76,6 +80,8 @@ def attack(settings: ProgramsToAttack) -> None:
         if settings.generator is not None:
             writer = load_generator(settings.generator, judge, as_written=True)
             plan = replace(plan, attacker=both(by_generator(writer), by_mutation))
+        if settings.oracle is not None:
+            plan = replace(plan, ask=ask_model(_engine(settings.oracle), seed=settings.seed))
         bar = progress.add_task("attacking", total=len(programs))
         for task_id, named in programs.items():
             row = attack_row(judge, rows[task_id].problem, named, plan)
@@ -83,6 +89,13 @@ def attack(settings: ProgramsToAttack) -> None:
             if settings.keep is not None:
                 _keep(settings.keep, row)
             progress.advance(bar)
+
+
+def _engine(spec: str) -> Engine:
+    policy = load_policy(spec)
+    if not isinstance(policy, LanguageModelPolicy):
+        raise UsageError(f"--oracle {spec} is no language model, so it cannot be asked")
+    return policy.engine
 
 
 def _keep(path: Path, row: Mapping[str, Any]) -> None:

@@ -353,10 +353,10 @@ RESULTS: Mapping[str, Result] = {
         partial(
             _thinking,
             _formats(
-                ProblemChoice("micro", "test", 64),
+                ProblemChoice("micro", "test", 32),
                 _TINY,
                 f"best_of_n:{_DRAWN}",
-                tokens=(256, 512),
+                tokens=(128, 256),
                 max_steps=5,
             ),
         ),

@@ -24,7 +24,7 @@ from o1coder_gym.settings.groups import AsJson
 
 _TILE = 4096 * 32_768 * 4
 """Bytes of the table of logits that TRL folds at once, at most: tokens by words, in float32."""
-_LIBRARIES = 700 << 20
+_LIBRARIES = 512 << 20
 """What torch, transformers and TRL take before there is a model."""
 _SUSTAINED = 0.4
 """Share of its peak arithmetic that an accelerator sustains in training."""

@@ -220,7 +220,7 @@ def measure_generator(
         if settings.as_reward and not tried:
             raise UsageError("--as-reward compares programs: give --programs or --policy")
         run, workers = load_executor(settings.executor)
-        work = partial(_evaluated, settings, how, tried)
+        work = partial(_evaluated, settings.generator, settings.repair, settings.tried.voters, how, tried)
         measured = evaluate_batches(work, rows, how, folder, run, workers)
         return list(track(measured, len(rows), f"tests of {settings.generator}"))
 
@@ -231,18 +231,20 @@ def _sampled(policy: str, samples: int, seed: int, problems: Sequence[Problem]) 
 
 
 def _evaluated(
-    settings: GeneratorSettings,
+    generator: str,
+    repair: bool,
+    voters: int,
     how: EvaluationSettings,
     tried: Mapping[str, Sequence[str]],
     rows: Sequence[ProblemRow],
 ) -> Evaluated:
     """Evaluates a batch of problems with the judge and the generator of this process."""
-    judge, voters = default_judge(), settings.tried.voters
+    judge = default_judge()
     samples = {task_id: found[voters:] for task_id, found in tried.items()}
     made: TestGenerator = DatasetTests(rows)
-    if settings.generator != "dataset":
+    if generator != "dataset":
         source = source_of({task_id: found[:voters] for task_id, found in tried.items()})
-        made = load_generator(settings.generator, judge, solutions=source, as_written=not settings.repair)
+        made = load_generator(generator, judge, solutions=source, as_written=not repair)
     return evaluate_batch(judge, made, how, samples, rows)
 
 

@@ -89,8 +89,8 @@ def filled(rows: Sequence[Mapping[str, Any]], at_once: int) -> list[Mapping[str,
         rows: Of tokens; with labels, a mask, or as pairs of sides.
         at_once: Rows of a forward pass.
     """
-    missing = -len(rows) % (at_once * ranks.count()) if rows and ranks.count() > 1 else 0
-    return [*rows, *[_idle(rows[0])] * missing]
+    missing = -len(rows) % (at_once * ranks.count()) if ranks.count() > 1 else 0
+    return [*rows, *(_idle(rows[0]) for _ in range(missing))]
 
 
 def _idle(row: Mapping[str, Any]) -> dict[str, Any]:

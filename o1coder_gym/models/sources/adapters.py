@@ -127,7 +127,15 @@ def _read(path: Path) -> ShippedAdapter:
         role = card["role"]
         if role not in get_args(Role) or card["base"] != name.partition("+")[0]:
             raise ValueError(f"it is a {role} of {card['base']}")
-        words = (str(card[key]) for key in ("title", "license", "dtype"))
-        return ShippedAdapter(name, card["base"], cast(Role, role), *words, card, path.parent)
+        return ShippedAdapter(
+            name=name,
+            base=card["base"],
+            role=cast(Role, role),
+            title=card["title"],
+            license=card["license"],
+            dtype=card["dtype"],
+            card=card,
+            folder=path.parent,
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path}: not the card of an adapter: {error!r}") from error

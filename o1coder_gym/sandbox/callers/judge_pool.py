@@ -1,8 +1,8 @@
 """A judge of several processes, for machines of more cores than one process keeps busy.
 
 What a judge does itself for each program (it plans the runs, encodes inputs, compares results) it does in one
-thread. So many workers wait for it; benchmarks/speed/judge/scaling.py says from how many on. Here a queue of
-bounded length feeds several judges, each with a few workers: whoever asks while it is full has to wait.
+thread, so many workers wait for it; benchmarks/speed/judge/scaling.py says from how many on. Here several
+judges, each with a few workers, get programs as they have room: whoever asks when none has room waits.
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from queue import Empty, Queue
 from typing import Any
 
-from o1coder_gym.errors import CalledOff, InfrastructureError
-from o1coder_gym.sandbox.callers.asking import ROOM_PER_WORKER, AskedJudge, cancel
+from o1coder_gym.errors import InfrastructureError
+from o1coder_gym.sandbox.callers.asking import AskedJudge
 from o1coder_gym.sandbox.callers.concurrent_judge import ConcurrentJudge
 from o1coder_gym.sandbox.judge import default_judge
 from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.types import Submission, Verdict
 
-WORKERS_PER_PROCESS = 8
+WORKERS_PER_PROCESS = 4
 """Workers that one process keeps busy, see benchmarks/README.md."""
 _DEATHS = 2
 """Processes that may die over one program."""
@@ -61,12 +60,12 @@ class JudgePool(AskedJudge):
             settings: Of the judges, see `Judge`; what cannot be met is told to who asks.
         """
         self._workers = workers or len(os.sched_getaffinity(0))
-        self._asked: Queue[_Question | None] = Queue(ROOM_PER_WORKER * self._workers)
+        self._room = threading.Condition()
         self._closed = False
         self._owner = os.getpid()
-        sizes = [min(per_process, self._workers - begun) for begun in range(0, self._workers, per_process)]
         told = json.dumps({name: _plain(value) for name, value in settings.items()})
-        self._members = [_Member(self._asked, size, told, number) for number, size in enumerate(sizes)]
+        sizes = [min(per_process, self._workers - begun) for begun in range(0, self._workers, per_process)]
+        self._members = [_Member(self._room, size, told, number) for number, size in enumerate(sizes)]
 
     @property
     def usable(self) -> bool:
@@ -79,94 +78,106 @@ class JudgePool(AskedJudge):
         return self._workers
 
     @property
+    def parallel(self) -> int:
+        """Programs that the processes take before one is judged."""
+        return sum(member.slots for member in self._members)
+
+    @property
     def pids(self) -> tuple[int, ...]:
         """Process ids of the judges."""
         return tuple(member.pid for member in self._members)
 
     @property
     def waiting(self) -> int:
-        """Number of queued programs that no process has taken."""
-        return self._asked.qsize()
+        """Number of programs beyond those that can run."""
+        return max(0, sum(len(member.away) for member in self._members) - self._workers)
 
     def submit(self, submission: Submission, /, *, stop_at_failure: bool = False) -> Future[Verdict]:
-        """Queues one program, as soon as there is room; a test that fits no program is told by the future."""
+        """Sends one program to a process, as soon as one has room; it cannot be cancelled then.
+
+        A test that cannot be run on any program is told by the future.
+        """
         return self._put(_Question("submit", submission, {"stop_at_failure": stop_at_failure}))
 
     def submit_run(self, submission: Submission, /) -> Future[tuple[Output, ...]]:
-        """Queues one program whose outputs are asked for, as `submit` does."""
+        """Sends one program whose outputs are asked for, as `submit` does."""
         return self._put(_Question("submit_run", submission, {}))
 
     async def evaluate_async(
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
     ) -> list[Verdict]:
-        """Judges a batch without blocking the event loop, also while the queue is full."""
+        """Judges a batch without blocking the event loop, also while no process has room."""
         import asyncio
 
-        futures: list[Future[Verdict]] = []
-
-        def submit() -> None:
-            futures.extend(self.submit(one, stop_at_failure=stop_at_failure) for one in submissions)
-
-        try:
-            await asyncio.to_thread(submit)
-            return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
-        finally:
-            cancel(futures)
+        return await asyncio.to_thread(self.evaluate, submissions, stop_at_failure=stop_at_failure)
 
     def close(self) -> None:
-        """Cancels queued programs, waits for those that run, and ends the processes."""
+        """Waits for the programs that processes have, and ends the processes; who waits for room is told."""
         if not self.usable:
             return
-        self._closed = True
-        self._call_off()
-        for _ in self._members:
-            self._asked.put(None)
+        with self._room:
+            self._closed = True
+            self._room.notify_all()
+            for member in self._members:
+                member.end()
         for member in self._members:
             member.join()
-        self._call_off()  # what callers had to wait with until there was room
-
-    def _call_off(self) -> None:
-        with suppress(Empty):
-            while True:
-                asked = self._asked.get_nowait()
-                if asked is not None and asked.answer.set_running_or_notify_cancel():
-                    asked.answer.set_exception(CalledOff("the judge pool was closed"))
 
     def _put(self, asked: _Question) -> Future[Any]:
-        if not self.usable:
-            raise InfrastructureError("the judge pool is closed, or belongs to another process")
-        self._asked.put(asked)
+        with self._room:
+            if self._owner == os.getpid():
+                self._room.wait_for(lambda: self._closed or any(one.free for one in self._members))
+            if not self.usable:
+                raise InfrastructureError("the judge pool is closed, or belongs to another process")
+            max(self._members, key=lambda one: one.free).take(asked)
         return asked.answer
 
 
 class _Member:
-    """One process of a pool: a thread that feeds it, and one that listens to it."""
+    """One process of a pool, and the thread that listens to it. Its state belongs to who holds `room`."""
 
-    def __init__(self, asked: Queue[_Question | None], workers: int, settings: str, number: int) -> None:
-        self._asked = asked
-        # sandbox warnings are those of all processes: the first one's are shown
+    def __init__(self, room: threading.Condition, workers: int, settings: str, number: int) -> None:
+        # More than run, so that none of its workers waits for the way here and back; but none that could only
+        # run behind one certain other, which may be slow.
+        self.slots = 2 * workers - 1
+        self.away: dict[int, _Question] = {}
+        self._room = room
+        # Sandbox warnings are those of all processes: the first one's are shown.
         warnings = [] if number == 0 else ["-W", "ignore"]
         self._command = [sys.executable, *warnings, "-m", "o1coder_gym.sandbox.callers.judge_process"]
         self._arguments = [str(workers), settings]
-        self._away: dict[int, _Question] = {}
-        # Twice as many as run, so that none of its workers waits for the way here and back.
-        self._slots = threading.Semaphore(2 * workers)
+        self._numbers = itertools.count()
         self._ending = False
-        self._lock = threading.Lock()
         self._start()
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._feed, self._listen)]
-        for thread in self._threads:
-            thread.start()
+        self._thread = threading.Thread(target=self._listen, name="judge pool", daemon=True)
+        self._thread.start()
 
     @property
     def pid(self) -> int:
         """Process id of the judge."""
         return self._process.pid
 
+    @property
+    def free(self) -> int:
+        """Programs that it has room for."""
+        return self.slots - len(self.away)
+
+    def take(self, asked: _Question) -> None:
+        """Sends a program to the process."""
+        number = next(self._numbers)
+        asked.answer.set_running_or_notify_cancel()
+        self.away[number] = asked
+        self._send(number, asked)
+
+    def end(self) -> None:
+        """Says that nothing more will come; after its last answer the process closes its end."""
+        self._ending = True
+        if not self.away:
+            self._hang_up()
+
     def join(self) -> None:
-        """Waits for the end of both threads and of the process."""
-        for thread in self._threads:
-            thread.join()
+        """Waits for the end of the thread and of the process."""
+        self._thread.join()
         self._process.wait()
 
     def _start(self) -> None:
@@ -180,24 +191,6 @@ class _Member:
             )
         self._channel = Connection(near.detach())
 
-    def _feed(self) -> None:
-        """Gives the process what is asked, as much as it has room for."""
-        for number in itertools.count():
-            self._slots.acquire()
-            asked = self._asked.get()
-            if asked is None:
-                break
-            if not asked.answer.set_running_or_notify_cancel():
-                self._slots.release()
-                continue
-            with self._lock:
-                self._away[number] = asked
-                self._send(number, asked)
-        with self._lock:
-            self._ending = True
-            if not self._away:
-                self._end()
-
     def _listen(self) -> None:
         """Passes answers on; a process that died is replaced."""
         while True:
@@ -207,49 +200,42 @@ class _Member:
                 if self._died():
                     return
                 continue
-            with self._lock:
-                asked = self._away.pop(number, None)
-                if self._ending and not self._away:
-                    self._end()
-            if asked is not None:
-                self._slots.release()
-                _resolve(asked, result)
+            with self._room:
+                asked = self.away.pop(number)
+                self._room.notify()
+                if self._ending and not self.away:
+                    self._hang_up()
+            if isinstance(result, BaseException):
+                asked.answer.set_exception(result)
+            else:
+                asked.answer.set_result(result)
 
     def _send(self, number: int, asked: _Question) -> None:
-        with suppress(OSError):  # it has died: `_listen` gives this to the next one
+        with suppress(OSError):  # it has died: `_died` gives this to the next one
             self._channel.send((number, asked.method, asked.submission, asked.keywords))
 
-    def _end(self) -> None:
-        """Says that nothing more will come; the process closes its end."""
+    def _hang_up(self) -> None:
         with suppress(OSError), socket.socket(fileno=os.dup(self._channel.fileno())) as near:
             near.shutdown(socket.SHUT_WR)
 
     def _died(self) -> bool:
         """Starts another process for what the dead one had; returns whether the end was asked for."""
         self._process.wait()
-        with self._lock:
+        with self._room:
             self._channel.close()
-            if self._ending and not self._away:
-                return True
-            lost = [number for number, asked in self._away.items() if asked.deaths + 1 >= _DEATHS]
-            given_up = [self._away.pop(number) for number in lost]
-            self._start()
-            for number, asked in self._away.items():
+            for asked in self.away.values():
                 asked.deaths += 1
+            over = [number for number, asked in self.away.items() if asked.deaths == _DEATHS]
+            given_up = [self.away.pop(number) for number in over]
+            self._room.notify(len(given_up))
+            done = self._ending and not self.away
+            if not done:
+                self._start()
+            for number, asked in self.away.items():
                 self._send(number, asked)
-            if self._ending and not self._away:
-                self._end()
         for asked in given_up:
-            self._slots.release()
             asked.answer.set_exception(InfrastructureError(f"{_DEATHS} processes of the judge died over it"))
-        return False
-
-
-def _resolve(asked: _Question, result: object) -> None:
-    if isinstance(result, BaseException):
-        asked.answer.set_exception(result)
-    else:
-        asked.answer.set_result(result)
+        return done
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from o1coder_gym.tcg.adversary.packed import packed, related
 from o1coder_gym.tcg.inputs.known import Arguments, compared_characters, constants
 from o1coder_gym.tcg.inputs.preconditions import find_preconditions
 from o1coder_gym.tcg.reading.literals import write_literal
@@ -44,11 +45,10 @@ def corner_inputs(
     mentioned, disputed = _mentioned(programs)
     preconditions = find_preconditions(calls, question)
     known: set[str] = set()
-    # Deterministic first: the least value of each argument, one at a time, before any draw.
-    least = [[*calls[0][:at], one, *calls[0][at + 1 :]] for at, v in enumerate(calls[0]) for one in _least(v)]
+    first = list(_first(calls[0], mentioned))
     for turn in range(_DRAWS):
-        call = least[turn] if turn < len(least) else list(rng.choice(calls))
-        places = range(len(call)) if turn >= len(least) else ()
+        call = first[turn] if turn < len(first) else list(rng.choice(calls))
+        places = range(len(call)) if turn >= len(first) else ()
         for place in rng.sample(places, min(len(places), 1 + (rng.random() < _TWO))):
             apart = disputed and rng.random() < _DISPUTED
             call[place] = rng.choice(_edges(call[place], disputed if apart else mentioned, rng))
@@ -64,6 +64,17 @@ def corner_inputs(
         if text not in known:
             known.add(text)
             yield text
+
+
+def _first(call: Arguments, mentioned: Sequence[Any]) -> Iterator[list[Any]]:
+    """Yields what comes before any draw: arguments at their least, packed, and related to each other."""
+    columns = [[*_least(one)[:1], *packed(one, mentioned), *_least(one)[1:]] for one in call]
+    rows = [
+        [[*call[:place], one, *call[place + 1 :]] for place, one in enumerate(row) if one is not None]
+        for row in zip_longest(*columns)
+    ]
+    # Round-robin over the arguments, so that a short attack has seen each of them at its least.
+    yield from chain(*rows[:1], related(call), *rows[1:])
 
 
 def _least(value: Any) -> list[Any]:
@@ -125,6 +136,7 @@ def _usual(value: Any, mentioned: Sequence[Any], rng: random.Random) -> Iterator
                 value + 1,
                 value - 1,
                 2 * value,
+                value * value if abs(value) < 1000 else value // 2,
                 10 * value,
                 rng.randrange(2, 30),
                 rng.randrange(2, 200),

@@ -13,7 +13,8 @@ from o1coder_gym.tcg.inputs.known import Arguments, known_arguments, known_stdin
 from o1coder_gym.tcg.inputs.proposals import propose_inputs, propose_wider_inputs
 from o1coder_gym.tcg.inputs.stdin import propose_stdin
 from o1coder_gym.tcg.reading.literals import read_literal, write_literal
-from o1coder_gym.types import Problem
+from o1coder_gym.tcg.reading.parsing import parse_tests
+from o1coder_gym.types import Problem, TestCase
 
 _HINTS = 8
 """Programs whose constants and signatures are used; more say little that is new."""
@@ -63,7 +64,7 @@ def by_generator(generator: TestGenerator, tests: int = 16) -> Attacker:
 
     def propose(problem: Problem, programs: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:
         made = generator.generate(problem, tests, None, seed)
-        if found := known_inputs(replace(problem, prompt="", public_tests=made.tests)):
+        if found := _inputs_of(problem, made.tests):
             yield found
 
     return propose
@@ -73,6 +74,17 @@ def known_inputs(problem: Problem) -> tuple[str, ...]:
     """Returns the inputs that a question and its public tests show, as texts."""
     calls = (write_literal(list(arguments)) for arguments in known_arguments(problem))
     return (*calls, *known_stdin(problem))
+
+
+def written_inputs(problem: Problem, drafts: Sequence[str]) -> tuple[str, ...]:
+    """Returns the inputs of the tests that a language model wrote; its outputs do not count."""
+    return _inputs_of(
+        problem, tuple(test for text in drafts for test in parse_tests(text, problem.entry_point).tests)
+    )
+
+
+def _inputs_of(problem: Problem, tests: tuple[TestCase, ...]) -> tuple[str, ...]:
+    return known_inputs(replace(problem, prompt="", public_tests=tests))
 
 
 def both(first: Attacker, second: Attacker) -> Attacker:

@@ -25,6 +25,8 @@ Ask: TypeAlias = Callable[[Problem, Sequence[str]], list[list[str]]]
 
 LACKING = 0.2
 """What a vote counts for an output that lacks a property of the question, for each property."""
+ANSWER = Sampling(temperature=0.8, top_p=0.95, top_k=50, max_tokens=128)
+"""How a language model's answers for the output of an input are drawn."""
 _HALF = 0.5
 
 
@@ -52,7 +54,13 @@ class Ruling:
 
 
 def rulings(
-    problem: Problem, found: Attack, *, power: float = 1.0, ask: Ask | None = None, trust: float = 1.0
+    problem: Problem,
+    found: Attack,
+    *,
+    power: float = 1.0,
+    ask: Ask | None = None,
+    trust: float = 1.0,
+    places: Sequence[int] | None = None,
 ) -> list[Ruling]:
     """Returns a ruling for each confirmed input of an attack, in order.
 
@@ -62,16 +70,18 @@ def rulings(
         power: A class of weight w has w^power votes: 1 is a vote a sample, 0 a vote a class.
         ask: Asked for outputs; None asks nobody.
         trust: Votes of all that was told of an input, as a share of those of the programs.
+        places: Of the inputs that are ruled on; None takes those that part programs.
     """
+    places = found.parting if places is None else places
     classes = found.partition
     # One voter a class: its members do the same on all confirmed inputs.
     voters = [members[0] for members in classes.classes]
     votes = {voter: weight**power for voter, weight in zip(voters, classes.weights, strict=True)}
-    inputs = [found.inputs[place] for place in found.parting]
+    inputs = [found.inputs[place] for place in places]
     told = ask(problem, inputs) if ask and inputs else [[] for _ in inputs]
     properties, same = properties_of(problem), same_of(problem)
     ruled = []
-    for place, given, outputs in zip(found.parting, inputs, told, strict=True):
+    for place, given, outputs in zip(places, inputs, told, strict=True):
         names = found.columns[place]
         counted: dict[str, float] = {}
         for program, vote in votes.items():
@@ -110,19 +120,24 @@ def ask_model(engine: Engine, *, samples: int = 4, seed: int = 0) -> Ask:
         samples: Answers per input, ≥ 1.
         seed: Fixes the draw.
     """
-    sampling = Sampling(temperature=0.8, top_p=0.95, top_k=50, max_tokens=128)
 
     def ask(problem: Problem, inputs: Sequence[str]) -> list[list[str]]:
-        shown = [_prompt(problem, given) for given in inputs]
-        requests = [Generate(one, engine.encode(one), samples, sampling, seed, _line_end) for one in shown]
-        answers = engine.generate(requests)
-        return [[out for one in told if (out := read_output(one.text)) is not None] for told in answers]
+        shown = [Prompt((("user", output_question(problem, given)),), "", "") for given in inputs]
+        end = _line_end if problem.entry_point is not None else _never
+        requests = [Generate(one, engine.encode(one), samples, ANSWER, seed, end) for one in shown]
+        told = [[read_output(one.text, problem) for one in drafts] for drafts in engine.generate(requests)]
+        return [[one for one in outputs if one is not None] for outputs in told]
 
     return ask
 
 
-def read_output(text: str) -> str | None:
-    """Returns the canonical literal on the first line of an answer, None if there is none."""
+def read_output(text: str, problem: Problem) -> str | None:
+    """Returns the output that an answer says, None if it says none.
+
+    Of a function it is the canonical literal on the first line, of a program all that is printed.
+    """
+    if problem.entry_point is None:
+        return text.strip().strip("`").strip() or None
     line = next((line for line in text.strip().splitlines() if line.strip()), "").strip().strip("`")
     line = line.rpartition("==")[2].strip()
     try:
@@ -131,10 +146,17 @@ def read_output(text: str) -> str | None:
         return None
 
 
-def _prompt(problem: Problem, given: str) -> Prompt:
+def output_question(problem: Problem, given: str) -> str:
+    """Returns the question for the output of one input; `read_output` reads the answer."""
+    asked = f"### Problem\n{prompts.question(problem)}\n### Question\nWhat does a right"
+    if problem.entry_point is None:
+        return f"{asked} program print for the input below? Answer with its output alone.\n{given}"
     call = f"{problem.entry_point}({given[1:-1]})"
-    asked = f"### Problem\n{prompts.question(problem)}\n### Question\nWhat does a right solution return for"
-    return Prompt((("user", f"{asked} {call}? Answer with the Python literal alone, on one line."),), "", "")
+    return f"{asked} solution return for {call}? Answer with the Python literal alone, on one line."
+
+
+def _never(text: str) -> None:
+    """An answer of several lines ends where the model ends it."""
 
 
 def _line_end(text: str) -> int | None:

@@ -6,6 +6,7 @@ examples have it, so that a question without examples has none. Hidden tests and
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,15 @@ def _is_not_negative(arguments: tuple[Any, ...], output: Any) -> bool:
     return output >= 0
 
 
+def _is_within(arguments: tuple[Any, ...], output: Any) -> bool:
+    return any(min(given) <= output <= max(given) for given in _collections(arguments) if given)
+
+
+def _undone(inverse: Callable[[Any], Any]) -> Holds:
+    """Returns whether a function that is easy to compute leads from the output back to an argument."""
+    return lambda arguments, output: inverse(output) in arguments
+
+
 _SPOKEN: Mapping[str, tuple[str, Holds]] = MappingProxyType(
     {
         "ascending": (r"\bsort|\border\b|ascending|increasing", _ascends),
@@ -72,6 +82,14 @@ _SPOKEN: Mapping[str, tuple[str, Holds]] = MappingProxyType(
             r"count|number of|length|area|distance|sum|how many|perimeter|volume",
             _is_not_negative,
         ),
+        "within": (r"average|\bmean|median|middle|clamp|between", _is_within),
+        "factors": (r"factor", _undone(math.prod)),
+        "parts": (r"partition|\bsum|add up", _undone(sum)),
+        "digits": (r"binary|base 2", _undone(lambda output: int(output, 2))),
+        "root": (r"\broot|sqrt", _undone(lambda output: output * output)),
+        "pieces": (r"split|chunk|characters|letters", _undone("".join)),
+        "mirrored": (r"revers|backward|mirror", _undone(lambda output: output[::-1])),
+        "swapped": (r"swap|toggle|flip|case", _undone(lambda output: output.swapcase())),
     }
 )
 """By name: words of a question that speak of a property, and whether an output has it."""
@@ -115,7 +133,7 @@ def has(holds: Holds, arguments: tuple[Any, ...], output: Any) -> bool:
     """Whether an output has a property; one that the property is not about has it not."""
     try:
         return holds(arguments, output)
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, ArithmeticError):
         return False
 
 

@@ -10,7 +10,6 @@ from itertools import islice, product
 
 from o1coder_gym.process_data.rows import PairRow
 from o1coder_gym.tcg.adversary.attack import Attack
-from o1coder_gym.tcg.adversary.behaviour import is_failure
 from o1coder_gym.tcg.adversary.choosing import by_rulings
 from o1coder_gym.tcg.adversary.oracle import Ruling
 from o1coder_gym.tcg.checking.question_comparison import comparison_of, expected_test
@@ -68,20 +67,22 @@ def generator_rewards(found: Attack, ruled: Sequence[Ruling], inputs: Sequence[s
     """Returns what each input of a test generator is worth: the share of programs that fall on it.
 
     After UTRL's reward for tests that fail wrong programs, times the confidence of the ruling. An input that
-    parts nobody, or on which most programs fail, is worth nothing, and so is one that was not confirmed.
+    parts nobody, or on which most programs fail, is worth nothing, and so is one without a ruling.
 
     Args:
         found: The attack.
-        ruled: Its rulings.
+        ruled: Its rulings. With rulings on all inputs (`oracle.rulings`) an input is worth as much wherever
+            it stands among the others; with those that part programs the first of two like ones has it all.
         inputs: Inputs of the generator, among those of the attack or not.
     """
+    places = {given: place for place, given in enumerate(found.inputs)}
     worth: dict[str, float] = {}
-    whole = sum(found.weights)
-    for place, one in zip(found.parting, ruled, strict=True):
-        names = found.columns[place]
-        falls = sum(weight for name, weight in zip(names, found.weights, strict=True) if name != one.right)
-        believed = one.right is not None and not is_failure(one.right)
-        worth[one.input] = one.confidence * falls / whole if believed else 0.0
+    for one in ruled:
+        cells = zip(found.columns[places[one.input]], found.weights, strict=True)
+        sound = [(name, weight) for place, (name, weight) in enumerate(cells) if place not in found.noisy]
+        falls = sum(weight for name, weight in sound if name != one.right)
+        whole = sum(weight for _, weight in sound)
+        worth[one.input] = one.confidence * falls / whole if one.right is not None and whole else 0.0
     return [worth.get(given, 0.0) for given in inputs]
 
 

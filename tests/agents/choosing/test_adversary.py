@@ -11,11 +11,12 @@ from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.agents.driver.tasks import TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
+from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import ConformanceError, UnknownNameError, UsageError
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.protocols import Judge as JudgeProtocol
-from o1coder_gym.queries import Execute, Executed, Search, execute
+from o1coder_gym.queries import Ask, Execute, Executed, Search, execute
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import Judge
@@ -47,13 +48,25 @@ class Script:
 
     def __init__(self) -> None:
         self.written = 0
+        self.requests: list[PolicyRequest] = []
 
     def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
-        return [tuple(self._one() for _ in range(request.n)) for request in requests]
+        self.requests += requests
+        return [tuple(self._one(request) for _ in range(request.n)) for request in requests]
 
-    def _one(self) -> Proposal:
+    def _one(self, request: PolicyRequest) -> Proposal:
+        if request.question is not None:
+            asks_output = "What does a right solution return for double(3)?" in request.question
+            return Proposal("6" if asks_output else "assert double(3) == 9", 10, -1.0)
         self.written += 1
         return Proposal(f"```python\n{CODES[self.written % len(CODES)]}\n```", 10, -1.0)
+
+
+class Fixed:
+    """Writes the programs in order, whatever the request."""
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        return [Script().propose([request])[0] for request in requests]
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +94,56 @@ def test_the_adversary_finds_what_public_tests_do_not_tell(judge: Judge) -> None
     assert parting.confidence == pytest.approx(2 / 3)  # 4 of 6 samples whose results do not change
 
 
+def test_the_policys_model_writes_inputs_and_says_what_is_right(judge: Judge) -> None:
+    found = run(judge, "best_of_n?n=10&adversary=policy")
+    assert found.error is None
+    assert found.result is not None
+    (parting,) = found.result.partings
+    assert (parting.input, parting.right) == ("[3]", "6")
+    # 4 of 6 votes of the programs, and as many as half of all six from the model: 7 of 9
+    assert parting.confidence == pytest.approx(7 / 9)
+    assert found.usage.tokens == 10 * (10 + 4 + 4)  # programs, drafts, answers
+    assert found.usage.calls > run(judge).usage.calls
+
+
+def test_questions_leave_the_first_players_samples_as_they_are(judge: Judge) -> None:
+    seeds = []
+    for spec in (SPEC, "best_of_n?n=10&adversary=both"):
+        policy = Script()
+        Driver(model(judge), policy).run([Task("p", load_agent(spec), name="a")])
+        seeds.append([one.seed for one in policy.requests if one.question is None])
+    assert seeds[0] == seeds[1]
+
+
+@pytest.mark.parametrize("tokens", [100, 120, 139, 140, 170, 1000])
+def test_the_second_player_pays_for_what_it_asks(judge: Judge, tokens: int) -> None:
+    found = run(judge, "best_of_n?n=10&adversary=both", Budget(tokens=tokens))
+    assert found.error is None
+    assert found.usage.tokens <= tokens
+    assert found.result is not None
+    assert found.result.code is not None
+
+
+def test_a_step_scorer_weighs_the_votes(judge: Judge) -> None:
+    class Squares:
+        def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
+            return [1.0 if "x * x" in (state.code or "") else 0.01 for _, state in items]
+
+    task = Task("p", load_agent(f"{SPEC}&select=prm_last"), name="a")
+    (found,) = Driver(model(judge), Script(), Squares()).run([task])
+    assert found.error is None
+    assert found.result is not None
+    assert found.result.code == CODES[0]  # 2 samples at 1 against 4 at 0.01
+    assert found.result.partings[0].confidence == pytest.approx(2 / 2.04)
+
+
+@pytest.mark.parametrize("name", ["mutation", "policy", "both"])
+def test_it_keeps_the_rules_of_agents(judge: Judge, name: str) -> None:
+    agent = load_agent(f"best_of_n?n=5&adversary={name}")
+    report = check_agent(agent, model(judge), Fixed(), task_ids=["p"])
+    assert report.searches > 2
+
+
 @pytest.mark.parametrize(
     "agent", ["best_of_n?n=10&select=tests", "greedy?", "self_repair?starts=3", "mcts?simulations=4"]
 )
@@ -100,9 +163,10 @@ def test_both_players_pay(judge: Judge, executions: int) -> None:
     assert found.result.code is not None
 
 
-def test_a_run_is_resumed_without_running_a_program(judge: Judge, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spec", [SPEC, "best_of_n?n=10&adversary=both"])
+def test_a_run_is_resumed_without_running_a_program(judge: Judge, spec: str, tmp_path: Path) -> None:
     with_folder = RunFolder.open(tmp_path / "run", {})
-    first = run(judge, journal=with_folder)
+    first = run(judge, spec, journal=with_folder)
     with_folder.close()
 
     class Dead:
@@ -111,7 +175,7 @@ def test_a_run_is_resumed_without_running_a_program(judge: Judge, tmp_path: Path
 
     again = RunFolder.open(tmp_path / "run", {}, resume=True)
     driver = Driver(model(Dead()), Script(), journal=again)  # pyright: ignore[reportArgumentType]
-    (second,) = driver.run([Task("p", load_agent(SPEC), name=SPEC)])
+    (second,) = driver.run([Task("p", load_agent(spec), name=spec)])
     again.close()
     assert first.result is not None
     assert second.result is not None
@@ -119,15 +183,16 @@ def test_a_run_is_resumed_without_running_a_program(judge: Judge, tmp_path: Path
     assert second.result.state == first.result.state
 
 
-def test_a_smaller_budget_is_read_off_the_run(judge: Judge) -> None:
+@pytest.mark.parametrize("spec", [SPEC, "best_of_n?n=10&adversary=both"])
+def test_a_smaller_budget_is_read_off_the_run(judge: Judge, spec: str) -> None:
     recorder = Recorder()
-    task = Task("p", load_agent(SPEC), name=SPEC)
+    task = Task("p", load_agent(spec), name=spec)
     Driver(model(judge), Script(), observer=recorder).run([task])
     recording = recorder.recordings[task.key]
     for executions in (2, 9, 30):
         budget = Budget(executions=executions)
         read = answer_within(task, PROBLEM, State("p"), recording, budget)
-        (run_alone,) = Driver(model(judge), Script()).run([Task("p", load_agent(SPEC), budget, name=SPEC)])
+        (run_alone,) = Driver(model(judge), Script()).run([Task("p", load_agent(spec), budget, name=spec)])
         assert run_alone.result is not None
         assert read.result.state == run_alone.result.state
         assert read.usage.executions == run_alone.usage.executions
@@ -147,8 +212,6 @@ def test_the_tree_says_which_input_parted_whom(judge: Judge) -> None:
 def test_a_spec_is_checked() -> None:
     with pytest.raises(UnknownNameError, match="adversary"):
         load_agent("mcts?adversary=nobody")
-    with pytest.raises(UsageError, match="not both"):
-        load_agent("mcts?adversary=mutation&select=prm_last")
 
 
 END = State("p", (Step(ActionType.CODE, CODES[1]),))
@@ -161,9 +224,11 @@ END = State("p", (Step(ActionType.CODE, CODES[1]),))
         Execute(END, ()),
         Execute(END, ("[1]",) * 65),
         Execute(END, (1,)),  # pyright: ignore[reportArgumentType]
+        Ask("How?", 0),
+        Ask(None),  # pyright: ignore[reportArgumentType]
     ],
 )
-def test_what_cannot_be_executed_ends_the_task(judge: Judge, query: Execute) -> None:
+def test_what_cannot_be_answered_ends_the_task(judge: Judge, query: Execute | Ask) -> None:
     def agent(problem: Problem, root: State) -> Search:
         yield [query]
         return SearchResult(None)

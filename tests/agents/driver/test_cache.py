@@ -48,6 +48,7 @@ def test_an_equal_request_is_answered_once(toy: ModuleType) -> None:
         {"problem": Problem("p", "q", "f")},
         {"problem": Problem("p", "q", meta={"split": "test"})},
         {"state": State("r")},
+        {"question": "Why?"},
     ],
     ids=str,
 )

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,17 +19,38 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Problem, SearchResult, State
 
 
+@dataclass
+class Clock:
+    """The driver's clock, which stands still but where a test sets it forward: no load makes a call late."""
+
+    now: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    fake = SimpleNamespace(monotonic=clock.monotonic, perf_counter=time.perf_counter, sleep=time.sleep)
+    for module in ("lanes", "run"):
+        monkeypatch.setattr(f"o1coder_gym.agents.driver.{module}.time", fake)
+    return clock
+
+
 class Slow:
     """Serves as what is inside does, but its first call for the guilty problem waits to be let go."""
 
     def __init__(self, serve: Any, problem_of: Any, guilty: str = "p1") -> None:
         self.serve, self.problem_of, self.guilty = serve, problem_of, guilty
         self.gate, self.asked, self.calls = threading.Event(), threading.Event(), 0
+        self.when_asked: Callable[[], None] = lambda: None
 
     def __call__(self, items: Sequence[Any], /) -> Any:
         self.calls += 1
         if any(self.problem_of(item) == self.guilty for item in items) and not self.asked.is_set():
             self.asked.set()
+            self.when_asked()
             assert self.gate.wait(20)
         return self.serve(items)
 
@@ -54,14 +76,18 @@ def slow(toy: ModuleType, request: pytest.FixtureRequest) -> Any:
     return (model, policy, scorer), call, ScorerError
 
 
-def test_a_slow_call_fails_its_own_requests_and_is_recorded_when_it_comes(slow: Any, tmp_path: Path) -> None:
+def test_a_slow_call_fails_its_own_requests_and_is_recorded_when_it_comes(
+    slow: Any, clock: Clock, tmp_path: Path
+) -> None:
     parts, call, error = slow
     tasks = [Task(f"p{i}", asking) for i in range(60)]
-    opener = threading.Timer(0.3, call.gate.set)
+    call.when_asked = lambda: setattr(clock, "now", 0.02)
     with RunFolder.open(tmp_path, {}) as folder:
-        driver = Driver(*parts, journal=folder, live=1, timeout_s=0.1)
-        opener.start()
-        found = {result.task.task_id: result.error for result in driver.stream(tasks)}
+        driver, found = Driver(*parts, journal=folder, live=1, timeout_s=0.01), {}
+        for result in driver.stream(tasks):
+            found[result.task.task_id] = result.error
+            if result.task.task_id == "p1":
+                call.gate.set()
         assert type(found.pop("p1")) is error
         assert set(found.values()) == {None}
         late = [row for row in folder.rows("answers") if row["task"] == "agent p1"]
@@ -69,20 +95,25 @@ def test_a_slow_call_fails_its_own_requests_and_is_recorded_when_it_comes(slow: 
     assert len(late) == kinds[error]
 
 
-def test_other_calls_of_a_server_go_on_meanwhile(toy: ModuleType) -> None:
+def test_other_calls_of_a_server_go_on_meanwhile(toy: ModuleType, clock: Clock) -> None:
     policy = toy.ToyPolicy(code=0.0)
     policy.parallel = 3
     call = policy.propose = Slow(policy.propose, lambda item: item.problem.task_id)
     tasks = [Task(f"p{i}", greedy) for i in range(100)]
-    found = Driver(toy.ToyModel(), policy, timeout_s=0.05, live=8).run(tasks)
+    found = []
+    for result in Driver(toy.ToyModel(), policy, timeout_s=0.01, live=8).stream(tasks):
+        found.append(result)
+        if len(found) == 99:
+            clock.now = 0.02
     assert not call.gate.is_set()  # it has not come back at all
     call.gate.set()
     assert [result.task.task_id for result in found if result.error is not None] == ["p1"]
 
 
-def test_a_call_that_never_comes_back_does_not_hold_the_run_for_ever(toy: ModuleType) -> None:
+def test_a_call_that_never_comes_back_does_not_hold_the_run_for_ever(toy: ModuleType, clock: Clock) -> None:
     policy = toy.ToyPolicy()
     call = policy.propose = Slow(policy.propose, lambda item: item.problem.task_id, "p0")
+    call.when_asked = lambda: setattr(clock, "now", 1.0)
     found = Driver(toy.ToyModel(), policy, timeout_s=0.02, live=1).run(
         [Task(f"p{i}", greedy) for i in range(5)]
     )

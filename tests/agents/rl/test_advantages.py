@@ -137,9 +137,27 @@ def test_no_advantage_leaves_its_bounds_and_noise_weighs_less_than_an_outcome(
         assert max(abs(value) for row in found for value in row) < 1.5
 
 
+def test_a_success_is_worth_one_unless_told() -> None:
+    returns = [(0.01,), (0.03,)]
+    assert step_advantages(returns, 2)[1] == pytest.approx([0.01 / (1 / math.sqrt(2) + STABILISER)])
+
+
+def test_a_lone_episode_is_its_own_mean() -> None:
+    assert step_advantages([(0.7,)], 1) == [[0.0]]
+    assert step_advantages([(math.nan, 0.2), (0.7, 0.3)], 2)[0] == [0.0, 0.0]  # its end was not judged
+
+
 def test_divergence_is_the_smaller_of_rise_and_fall() -> None:
     # process 0.2 → 0.5 rises by 0.3, pass rate 0.6 → 0.5 falls by 0.1
     assert divergence([0.2, 0.2, 0.5, 0.5], [0.6, 0.6, 0.5, 0.5], window=2) == pytest.approx(0.1)
+    assert divergence([0.2, 0.2, 0.25, 0.25], [0.6, 0.6, 0.3, 0.3], window=2) == pytest.approx(0.05)
+    # what was before both windows is of no account
+    process, verified = [0.9, 0.9, 0.2, 0.2, 0.5, 0.5], [0.1, 0.1, 0.6, 0.6, 0.5, 0.5]
+    assert divergence(process, verified, window=2) == pytest.approx(0.1)
+    assert divergence([0.2, 0.5, 0.5], [0.9, 0.1, 0.1], window=2) == 0.0  # one update less than two windows
+    assert divergence([0.2] * 10 + [0.5] * 10, [0.6] * 10 + [0.5] * 10) == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="shorter"):
+        divergence([0.2, 0.2, 0.5], [0.6, 0.5], window=1)
     assert divergence([0.2, 0.2, 0.5, 0.5], [0.5, 0.5, 0.6, 0.6], window=2) == 0.0
     assert divergence([0.2, 0.5], [0.6, 0.5], window=2) == 0.0
     nan = math.nan

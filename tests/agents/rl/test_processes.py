@@ -1,55 +1,42 @@
 """Processes that share a batch learn what one process learns."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import UsageError
+from tests.ranks import run
 
 pytest.importorskip("trl")
 pytestmark = pytest.mark.slow
 
 
-def free_port() -> int:
-    """Returns a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+@pytest.fixture(scope="module")
+def trained(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training in one process and the same in two, in folders named by the number."""
+    from tests.agents.rl import trainings
+
+    folder = tmp_path_factory.mktemp("trainings")
+    for count in (1, 2):
+        for rank in run(count, trainings.train, str(weights), folder / str(count), 2):
+            assert rank.status == 0, rank.stderr[-3000:]
+    return folder
 
 
-def run(processes: int, weights: Path, lora_rank: int, out: Path) -> Path:
-    """Trains with so many processes."""
-    out.mkdir()
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
-    launch += ["--master-port", str(free_port())]
-    script = Path(__file__).with_name("one_process.py")
-    root = Path(__file__).parents[3]
-    done = subprocess.run(
-        [*launch, str(script), str(weights), str(out), str(lora_rank)],
-        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return out
-
-
-def test_two_processes_learn_what_one_does(weights: Path, tmp_path: Path) -> None:
+def test_two_processes_learn_what_one_does(weights: Path, trained: Path) -> None:
     from safetensors.torch import load_file
 
-    one, two = (run(count, weights, 2, tmp_path / str(count)) for count in (1, 2))
+    one, two = trained / "1", trained / "2"
     mine, theirs = (load_file(out / "model" / "model.safetensors") for out in (one, two))
     start = load_file(weights / "model.safetensors")
     moved = max(float((mine[name] - start[name]).abs().max()) for name in mine)
     apart = max(float((mine[name] - theirs[name]).abs().max()) for name in mine)
     assert apart < 0.01 * moved
+
+
+def test_the_first_process_alone_tells_of_updates(trained: Path) -> None:
+    one, two = trained / "1", trained / "2"
     assert (one / "told-0.txt").read_text() == (two / "told-0.txt").read_text() != "[]"
     assert (two / "told-1.txt").read_text() == "[]"
 

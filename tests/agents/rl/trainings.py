@@ -1,6 +1,5 @@
-"""One process of a training, started by ``torchrun``: WEIGHTS OUT LORA_RANK."""
+"""A training that the tests run with one rank and with two."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +8,17 @@ from o1coder_gym.runs import ranks
 from o1coder_gym.steps.formats import PSEUDOCODE
 from tests.agents.rl.conftest import SETTINGS, LetterModel
 
-weights, out, rank = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-told = []
-train_policy(
-    weights,
-    LetterModel(),
-    LetterModel.task_ids,
-    out,
-    replace(SETTINGS, rows_at_once=4, lora_rank=rank),
-    step_format=PSEUDOCODE,
-    on_update=lambda t, metrics: told.append((t, metrics["episodes/process"])),
-)
-(out / f"told-{ranks.rank()}.txt").write_text(repr(told))
+
+def train(weights: str, out: Path, lora_rank: int) -> None:
+    """Trains as one of the ranks, and writes down what it was told of updates."""
+    told = []
+    train_policy(
+        weights,
+        LetterModel(),
+        LetterModel.task_ids,
+        out,
+        replace(SETTINGS, rows_at_once=4, lora_rank=lora_rank),
+        step_format=PSEUDOCODE,
+        on_update=lambda t, metrics: told.append((t, metrics["episodes/process"])),
+    )
+    (out / f"told-{ranks.rank()}.txt").write_text(repr(told))

@@ -115,6 +115,21 @@ def test_puct_counts_what_is_in_flight() -> None:
     assert chosen(puct, family((2, 1.0), (2, 1.0), unobserved=(1, 0), priors=(0.5, 0.5))) == 1
 
 
+@pytest.mark.parametrize("select", [uct, uct_virtual_loss, puct])
+def test_the_first_of_equals_is_chosen(select: Select) -> None:
+    assert chosen(select, family((2, 1.0), (2, 1.0), priors=(0.5, 0.5))) == 0
+
+
+@pytest.mark.parametrize("select", [uct, puct])
+@pytest.mark.parametrize(("mean", "choice"), [(0.5, 0), (-0.5, 1)])
+def test_under_a_node_without_visits_what_was_never_tried_is_worth_nothing(
+    select: Select, mean: float, choice: int
+) -> None:
+    node = family((1, mean), (0, 0.0), unobserved=(0, 1))
+    node.visits, node.total, node.unobserved = 0, 0.0, 1  # ln 1 = 0; no priors: exploration adds nothing
+    assert chosen(select, node) == choice
+
+
 def test_widening_by_hand() -> None:
     assert all_at_once(0, 4) == 4
     # ⌈√N⌉ for N = 0, 1, 2, 4, 5, 100, within 1 and 8

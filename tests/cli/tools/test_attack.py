@@ -43,6 +43,35 @@ def test_it_reads_for_people(o1coder, problems, solutions):
     assert "noisy: random" in done.stdout
 
 
+ORACLE = """
+from o1coder_gym.policies import Completion, Counters, LanguageModelPolicy
+
+class Engine:
+    parallel = 1
+    counters = Counters()
+
+    def encode(self, prompt):
+        return ()
+
+    def generate(self, requests):
+        return [(Completion("2", (), 1, None, "stop"),) * one.n for one in requests]
+
+def sure():
+    return LanguageModelPolicy(Engine())
+"""
+
+
+def test_a_language_model_may_be_asked_what_is_right(o1coder, problems, solutions, tmp_path):
+    (tmp_path / "oracle.py").write_text(ORACLE)
+    asked = ("--oracle", f"{tmp_path / 'oracle.py'}:sure", "--json")
+    done = o1coder("attack", "--problems", problems, "--solutions", solutions, *asked)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout.splitlines()[0])["attacks"]
+    assert (found["right"], found["confidence"]) == ("2", 0.6667)  # 1 program and 3 votes, of 6
+    scripted = o1coder("attack", "--problems", problems, "--solutions", solutions, "--oracle", "scripted")
+    assert scripted.returncode == 2
+
+
 def test_a_file_without_programs_is_refused(o1coder, problems, tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n")
     done = o1coder("attack", "--problems", problems, "--solutions", tmp_path / "empty.jsonl")

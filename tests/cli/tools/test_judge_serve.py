@@ -16,7 +16,7 @@ from tests.command_line import call
 from tests.crowd import crowd
 
 PRINT = {"code": "print(input())", "language": "python", "stdin": "5"}
-SLEEP = {"code": "import time\ntime.sleep(3)", "language": "python"}
+SLEEP = {"code": "import time\ntime.sleep(1)", "language": "python"}
 
 
 class Service:

@@ -1,15 +1,15 @@
 """`o1coder rl policy` by two ranks: one run folder, one line of output; a killed rank costs time alone."""
 
 import json
-import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from o1coder_gym.cli.main import main
 from tests.command_line import call
-from tests.ranks import ended, start
+from tests.ranks import run, started
 
 pytestmark = pytest.mark.slow
 
@@ -27,20 +27,20 @@ def table(out: Path) -> list[dict[str, Any]]:
 def test_a_run_that_lost_a_rank_goes_on_to_the_same_table(tmp_path: Path) -> None:
     pytest.importorskip("trl")
     out, alone = tmp_path / "out", tmp_path / "alone"
-    ranks = start(2, ["-m", "o1coder_gym", *WORDS, "--out", out])
     saved = out / "checkpoints" / "checkpoint-1" / "trainer_state.json"
-    while not saved.exists() and all(one.poll() is None for one in ranks):
-        time.sleep(0.02)
-    ranks[1].send_signal(signal.SIGKILL)
-    (first, _, told), (second, _, _) = ended(ranks)
-    assert (first, second) == (1, -9), told[-3000:]
-    assert "another rank has ended without a word; --resume goes on" in told
+    with started(2, main, [*WORDS, "--out", str(out)]) as ranks:
+        while not saved.exists() and ranks.run:
+            time.sleep(0.02)
+        ranks.kill(1)
+        first, second = ranks.ended()
+    assert (first.status, second.status) == (1, -9), first.stderr[-3000:]
+    assert "another rank has ended without a word; --resume goes on" in first.stderr
     assert not (out / "model").exists()
 
-    found = ended(start(2, ["-m", "o1coder_gym", *WORDS, "--out", out, "--resume"]))
-    assert [status for status, _, _ in found] == [0, 0], found[0][2][-3000:]
-    assert json.loads(found[0][1])["model"] == str(out / "model")
-    assert found[1][1] == ""
+    found = run(2, main, [*WORDS, "--out", str(out), "--resume"])
+    assert [one.status for one in found] == [0, 0], found[0].stderr[-3000:]
+    assert json.loads(found[0].stdout)["model"] == str(out / "model")
+    assert found[1].stdout == ""
     assert call(*WORDS, "--out", alone).exit_code == 0
     one, two = table(alone), table(out)
     assert [row["t"] for row in two] == [0, 1, 2, 3]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,9 @@ def test_a_missing_library_and_impossible_sizes_are_one_sentence(
 
 
 @needs_torch
-def test_the_command_makes_both_and_goes_on(tmp_path: Path) -> None:
+def test_the_command_makes_both_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {name: getattr(SETTINGS, name) for name in ("layers", "width", "heads", "vocabulary", "traces")}
+    monkeypatch.setattr("o1coder_gym.cli.training.micro.TinySettings", partial(TinySettings, **small))
     command = ["micro", "--out", str(tmp_path / "m"), "--train", "2", "--validation", "0", "--test", "1"]
     done = call(*command, "--steps", "1", "--json")
     assert done.exit_code == 0, done.output

@@ -11,9 +11,11 @@ from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.experiments.training.plan import LAUNCH, MACHINES, PlanSettings, memory_of, plan_run
 from o1coder_gym.models.sizes import Sizes
-from tests.agents.rl.conftest import SETTINGS
+from o1coder_gym.models.trainers import PEAK
+from o1coder_gym.steps.formats import PSEUDOCODE
+from tests.agents.rl.conftest import SETTINGS, LetterModel
 from tests.command_line import call
-from tests.ranks import ended, start
+from tests.ranks import run
 
 pytest.importorskip("peft")
 
@@ -101,6 +103,17 @@ def test_a_plan_says_how_the_run_is_started(model: Path) -> None:
     assert f"--config_file {LAUNCH / 'zero2.yaml'} --num_processes 2" in plan_run(settings).launch
 
 
+def train(weights: Path, out: Path, settings: RLSettings) -> None:
+    """Trains a policy and prints the peak of memory, in GiB."""
+    from o1coder_gym.agents.rl.grpo import train_policy
+
+    folder = train_policy(
+        str(weights), LetterModel(), LetterModel.task_ids, out, settings, step_format=PSEUDOCODE
+    )
+    (line,) = (one for one in (folder / "README.md").read_text().splitlines() if PEAK in one)
+    print(line.split("|")[2])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 4])
 def test_a_run_takes_what_was_planned_within_a_third(model: Path, tmp_path: Path, rank: int) -> None:
@@ -121,13 +134,12 @@ def test_a_run_takes_what_was_planned_within_a_third(model: Path, tmp_path: Path
     weights = tmp_path / "weights"
     Qwen2ForCausalLM(config).save_pretrained(weights)
     AutoTokenizer.from_pretrained(model).save_pretrained(weights)
-    ranks = start(1, [Path(__file__).with_name("measured_run.py"), weights, tmp_path / "out", rank])
-    training = replace(SETTINGS, lora_rank=rank, dtype="float32")
+    training = replace(SETTINGS, updates=1, lora_rank=rank, dtype="float32")
     plan = plan_run(
         PlanSettings(
             model=str(weights), machine="h100", prompt_tokens=120, episode_tokens=30, training=training
         )
     )
-    ((status, told, error),) = ended(ranks)
-    assert status == 0, error[-3000:]
-    assert 3 / 4 < plan.device_memory / 2**30 / float(told) < 4 / 3
+    (ended,) = run(1, train, weights, tmp_path / "out", training)
+    assert ended.status == 0, ended.stderr[-3000:]
+    assert 3 / 4 < plan.device_memory / 2**30 / float(ended.stdout) < 4 / 3

@@ -1,7 +1,6 @@
-"""Small trainings of all kinds, run by the tests with one rank and with two: MODEL DATA OUT."""
+"""Small trainings of all kinds, run by the tests with one rank and with two."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,13 +69,16 @@ def train(name: str, model: str, data: Path, out: Path) -> None:
 
 
 def curve(folder: Path) -> list[dict[str, float]]:
-    """Returns what a training logged at each step, of what may not depend on the ranks."""
+    """Returns what a training logged at each step and in the end, of what may not depend on the ranks."""
     (state,) = (folder / "checkpoints").glob("*/trainer_state.json")
-    wanted = ("step", "loss", "grad_norm", "learning_rate", "eval_loss", "accuracy", "eval_accuracy")
     rows = json.loads(state.read_text())["log_history"]
+    if (result := folder / "training.json").exists():
+        rows.append(json.loads(result.read_text())["metrics"])
+    wanted = ("step", "loss", "grad_norm", "learning_rate", "eval_loss", "accuracy", "eval_accuracy")
     return [{key: row[key] for key in wanted if key in row} for row in rows]
 
 
-if __name__ == "__main__":
-    for training in TRAININGS:
-        train(training, sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+def train_all(model: str, data: Path, out: Path) -> None:
+    """Runs all of them."""
+    for name in TRAININGS:
+        train(name, model, data, out)

@@ -9,7 +9,7 @@ from o1coder_gym.models.batches.row_order import NOT_LEARNED, FilledOrder, Neigh
 from o1coder_gym.process_data import write_data
 from tests.models.batches import ranked_trainings
 from tests.prm.conftest import synthetic
-from tests.ranks import ended, start
+from tests.ranks import run
 
 
 def test_one_process_has_no_idle_rows() -> None:
@@ -76,13 +76,10 @@ def trained(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     """The folders of all trainings, by one rank and by two."""
     pytest.importorskip("trl")
     data, one, two = (tmp_path_factory.mktemp(name) for name in ("data", "one", "two"))
-    write_data(data, synthetic(7))
-    words = [ranked_trainings.__file__, model, data]
-    ranks = start(2, [*words, two])
-    for name in ranked_trainings.TRAININGS:
-        ranked_trainings.train(name, str(model), data, one)
-    for status, _, told in ended(ranks):
-        assert status == 0, told[-3000:]
+    write_data(data, synthetic(12))
+    for count, out in ((1, one), (2, two)):
+        for rank in run(count, ranked_trainings.train_all, str(model), data, out):
+            assert rank.status == 0, rank.stderr[-3000:]
     return one, two
 
 

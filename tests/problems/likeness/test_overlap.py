@@ -132,7 +132,7 @@ def test_references_that_do_the_same_are_alike(judge: Judge) -> None:
 
 @pytest.mark.skipif("O1CODER_DATA" not in os.environ, reason="needs the data sets")
 def test_the_sets_that_are_known_to_overlap() -> None:
-    humaneval, plus = load_rows("humaneval"), load_rows("humaneval+")
+    humaneval, plus = load_rows("humaneval")[::4], load_rows("humaneval+")[::4]  # many tests
     found = {(one.a, one.b) for one in overlaps(humaneval, plus)}
     assert {(row.problem.task_id, row.problem.task_id) for row in humaneval} <= found
     mbpp, sanitized = load_rows("mbpp"), load_rows("mbpp-sanitized")

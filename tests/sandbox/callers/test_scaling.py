@@ -18,11 +18,11 @@ def scaling(import_file: Any) -> Any:
     [
         ([(1.0, 0.0)] * 10, 0.0, [1], 10.0),
         ([(1.0, 0.0)] * 10, 0.0, [5], 2.0),
-        ([(1.0, 0.0)] * 10, 0.0, [2, 3], 2.0),
+        ([(1.0, 0.0)] * 16, 0.0, [2, 2], 4.0),
         # one process: half of its second before each program, half after, all one after another
         ([(0.0, 1.0)] * 10, 0.0, [4], 10.0),
         # two halves of the load each
-        ([(0.0, 1.0)] * 10, 0.0, [4, 4], 5.0),
+        ([(0.0, 1.0)] * 16, 0.0, [4, 4], 8.0),
         # a slow program delays none but itself: five seconds, and the others beside it
         ([(5.0, 0.0), *[(1.0, 0.0)] * 5], 0.0, [2], 5.0),
         # who asks needs a second for each, so the last of four is there after four and done after five

@@ -6,7 +6,7 @@ import pytest
 
 from o1coder_gym.tcg.adversary.attack import Attack
 from o1coder_gym.tcg.adversary.choosing import by_class, by_rulings
-from o1coder_gym.tcg.adversary.oracle import LACKING, read_output, ruling, rulings
+from o1coder_gym.tcg.adversary.oracle import LACKING, output_question, read_output, ruling, rulings
 from o1coder_gym.tcg.adversary.properties import lacking, properties_of
 from o1coder_gym.tcg.adversary.signals import generator_rewards, hard_tests, preference_pairs
 from o1coder_gym.types import ActionType, AssertTest, CallTest, Problem, State, Step
@@ -72,7 +72,33 @@ def test_a_model_that_is_asked_agrees_within_rounding() -> None:
     [("[1, 2]\nbecause", "[1, 2]"), ("`3`", "3"), ("f(2) == 4", "4"), ("I think", None), ("", None)],
 )
 def test_an_answer_is_read(text: str, output: str | None) -> None:
-    assert read_output(text) == output
+    assert read_output(text, PLAIN) == output
+
+
+def test_of_a_program_the_answer_is_what_is_printed() -> None:
+    whole = Problem("p", "Print the numbers.")
+    assert "print for the input below" in output_question(whole, "1 2\n")
+    assert read_output("```\n1\n2\n```", whole) == "1\n2"
+    assert "f(3)?" in output_question(PLAIN, "[3]")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "shown", "given", "wrong", "name"),
+    [
+        ("The prime factors.", (("[6]", "[2, 3]"), ("[4]", "[2, 2]")), "[12]", "[2, 3]", "factors"),
+        ("In binary.", (("[2]", "'10'"), ("[3]", "'11'")), "[4]", "'10'", "digits"),
+        ("Reversed text.", (("['ab']", "'ba'"), ("['xy']", "'yx'")), "['abc']", "'bca'", "mirrored"),
+        ("The median.", (("[[1, 3, 2]]", "2"), ("[[5]]", "5")), "[[1, 2]]", "3", "within"),
+    ],
+)
+def test_an_output_that_does_not_lead_back_or_is_out_of_bounds_lacks_something(
+    prompt: str, shown: tuple[tuple[str, str], ...], given: str, wrong: str, name: str
+) -> None:
+    problem = Problem("p", prompt, "f", tuple(CallTest(*pair) for pair in shown))
+    found = properties_of(problem)
+    assert name in found
+    assert name in lacking(found, given, wrong)
+    assert all(lacking(found, *pair) == [] for pair in shown)
 
 
 def test_properties_come_from_examples_and_words() -> None:
@@ -120,3 +146,12 @@ def test_an_input_is_worth_who_falls_on_it() -> None:
     assert generator_rewards(found, ruled, ["[0]", "[9]"]) == [pytest.approx(0.75 * 0.25), 0.0]
     assert hard_tests(PLAIN, ruled).tests[0] == CallTest("[0]", "1")
     assert hard_tests(PLAIN, ruled).weights[0] == 0.75
+
+
+def test_an_input_is_worth_as_much_wherever_it_stands() -> None:
+    # the second input parts nobody whom the first leaves together, and yet programs fall on it
+    found = replace(board("1112", "1112", weights=(1.0, 1.0, 1.0, 1.0)), parting=(0,))
+    ruled = rulings(PLAIN, found, places=range(2))
+    assert generator_rewards(found, ruled, ["[1]", "[0]"]) == [pytest.approx(0.75 * 0.25)] * 2
+    noisy = replace(found, noisy={3: "noise"})
+    assert generator_rewards(noisy, rulings(PLAIN, noisy, places=range(2)), ["[1]"]) == [0.0]

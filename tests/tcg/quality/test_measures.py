@@ -8,6 +8,7 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.tcg.quality.measures import ProblemQuality, measure, reward_agreement, summarize
 from o1coder_gym.types import CallTest, GeneratedTests, Problem
+from tests.tcg.conftest import HastyJudge
 
 pytestmark = pytest.mark.slow
 
@@ -124,23 +125,24 @@ def slow(seconds: float) -> str:
     )
 
 
-def test_a_reference_has_the_limits_of_its_problem(judge: Judge) -> None:
-    """Six inputs of 0.35 s are within a test's limit each, not in all; 2.1 s at once need more room."""
+def test_a_reference_has_the_limits_of_its_problem(hasty: HastyJudge) -> None:
+    """Six inputs of 0.035 s are within a test's 0.2 s each, not in all; 0.25 s at once need more room."""
     tests = tuple(CallTest(f"[{n}, 1]", str(n + 1)) for n in range(6))
-    row = ProblemRow(ADD.problem, ADD.tests, slow(0.35))
-    (one,) = measure(judge, [row], [GeneratedTests(tests)], mutants_per_problem=0)
+    row = ProblemRow(ADD.problem, ADD.tests, slow(0.035))
+    (one,) = measure(hasty, [row], [GeneratedTests(tests)], mutants_per_problem=0)
     assert (one.passed, one.valid) == (6, 6)
     roomy = Problem("add", "add(1, 0) is 1.", "add", meta={"cpu_s": 6.0})
-    row = ProblemRow(roomy, ADD.tests, slow(2.1))
-    (one,) = measure(judge, [row], [GeneratedTests(tests[:1])], mutants_per_problem=0)
-    assert (one.passed, one.valid) == (1, 1)
+    for problem, passed in ((roomy, 1), (ADD.problem, 0)):
+        row = ProblemRow(problem, ADD.tests, slow(0.25))
+        (one,) = measure(hasty, [row], [GeneratedTests(tests[:1])], mutants_per_problem=0)
+        assert (one.passed, one.valid) == (passed, passed)
 
 
-def test_timeouts_are_no_kills_and_survivors_of_all_tests_are_held_equivalent(judge: Judge) -> None:
+def test_timeouts_are_no_kills_and_survivors_of_all_tests_are_held_equivalent(hasty: HastyJudge) -> None:
     code = "def count(n):\n    i = 0\n    while i < n:\n        i = i + 1\n    return i"
     problem = Problem("count", "Counts to n.", "count")
     row = ProblemRow(problem, (CallTest("[3]", "3"), CallTest("[0]", "0"), CallTest("[-2]", "0")), code)
-    (one,) = measure(judge, [row], [GeneratedTests((CallTest("[3]", "3"), CallTest("[5]", "5")))])
+    (one,) = measure(hasty, [row], [GeneratedTests((CallTest("[3]", "3"), CallTest("[5]", "5")))])
     assert one.timeouts >= 1  # i - 1 never ends
     assert one.killed + one.timeouts + one.equivalent <= one.mutants
     assert one.killed < one.mutants

@@ -92,7 +92,7 @@ def rated(*rejected: int) -> RatedTest:
     return RatedTest(CallTest(str(rejected), "0"), True, frozenset(rejected))
 
 
-@pytest.mark.parametrize("order", list(permutations([0, 1, 2, 3])))
+@pytest.mark.parametrize("order", [*permutations([0, 1, 2, 3])])
 def test_each_test_is_taken_for_what_it_adds(order: tuple[int, ...]) -> None:
     tests = [rated(0, 1, 2), rated(0, 1), rated(3), rated()]
     # the second best alone, {0, 1}, adds nothing to the best one
