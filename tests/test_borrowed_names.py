@@ -30,7 +30,7 @@ BORROWED = {
     "vllm.LLM.collective_rpc": "weights in training (policies/vllm/trained.py)",
     "vllm.LLM.wake_up": "memory for the trainer (policies/vllm/trained.py)",
     "vllm.lora.request.LoRARequest": "adapters in training (policies/vllm/trained.py)",
-    "vllm.v1.worker.gpu_worker.Worker.reload_weights": "weights in training (policies/vllm/versions.py)",
+    "vllm.v1.worker.gpu_worker.Worker.reload_weights": "weights in training (agents/rl/sampling)",
     "trl.generation.vllm_client.VLLMClient.weight_update": "weights by NCCL (agents/rl/sampling)",
 }
 """Dotted names, and what stops working without them."""

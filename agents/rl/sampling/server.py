@@ -6,7 +6,8 @@ from typing import Any
 
 from o1coder_gym.errors import PolicyError
 
-TEACH = "VLLM_SERVER_DEV_MODE=1 and --worker-extension-cls o1coder_gym.policies.vllm.versions:KnowsItsWeights"
+OPEN = "VLLM_SERVER_DEV_MODE=1 (vLLM 0.31 or newer)"
+TEACH = "--worker-extension-cls o1coder_gym.policies.vllm.repacking:Repacks"
 ALLOW = "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora"
 RESUME = "the run goes on with --resume"
 
@@ -32,20 +33,32 @@ class WeightServer:
         except (KeyError, TypeError, AttributeError) as error:
             raise PolicyError(f"{self.url}/models: the answer lacks {error}") from error
 
-    def take_weights(self, file: str, version: str) -> None:
-        """Makes all its workers read a file of weights, and drops its kept prefixes."""
-        self._held_after("take_weights", file, version)
-        self._ask("POST", "/reset_prefix_cache", None)
+    def take_weights(self, folder: str, version: str) -> None:
+        """Makes all its workers read a folder of weights, and drops its kept prefixes."""
+        self._name_weights(f"half of {version}")  # whatever breaks off now
+        body = {"method": "reload_weights", "kwargs": {"weights_path": folder}}
+        self._ask("POST", "/collective_rpc", body)
+        self._ask("POST", "/collective_rpc", {"method": "repack_tied"}, needs=TEACH)
+        self.note_weights(version)
 
     def note_weights(self, version: str) -> None:
-        """Tells its workers what the weights are called that they were sent."""
-        self._held_after("note_weights", version)
+        """Names the weights that it has been sent, and drops its kept prefixes.
+
+        Raises:
+            PolicyError: When it does not answer that it has them.
+        """
         self._ask("POST", "/reset_prefix_cache", None)
+        self._name_weights(version)
+        if (held := self.which_weights()) != version:
+            raise PolicyError(f"{self.url} was sent the weights {version!r} and has {held!r}; {RESUME}")
 
     def which_weights(self) -> str:
-        """Returns the version of its weights; "" for those of its start, and where its workers differ."""
-        held = self._call("which_weights")
-        return held[0] if len(set(held)) == 1 else ""
+        """Returns the version of its weights, another than any of ours for those that it was started with."""
+        answer = self._ask("GET", "/weight_info", None)
+        try:
+            return str(answer["weight_version"])
+        except (KeyError, TypeError) as error:
+            raise PolicyError(f"{self.url}: the answer to /weight_info has no version") from error
 
     def load_adapter(self, name: str, folder: str) -> None:
         """Makes it serve adapters under a name."""
@@ -56,23 +69,10 @@ class WeightServer:
         """Makes it forget adapters."""
         self._ask("POST", "/v1/unload_lora_adapter", {"lora_name": name}, needs=ALLOW)
 
-    def _held_after(self, method: str, *arguments: str) -> None:
-        """Calls a method of the workers whose last argument is a version, which they have to hold then."""
-        held = self._call(method, *arguments)
-        if set(held) != {arguments[-1]}:
-            has = ", ".join(map(repr, held))
-            raise PolicyError(f"{self.url} was sent the weights {arguments[-1]!r} and has {has}; {RESUME}")
+    def _name_weights(self, version: str) -> None:
+        self._ask("POST", "/update_weight_version", {"new_version": version})
 
-    def _call(self, method: str, *arguments: str) -> list[str]:
-        """Calls a method of all workers; returns their answers."""
-        body = {"method": method, "args": list(arguments)}
-        answer = self._ask("POST", "/collective_rpc", body, needs=TEACH)
-        try:
-            return [str(one) for one in answer["results"]]
-        except (KeyError, TypeError) as error:
-            raise PolicyError(f"{self.url}: the answer to {method} has no results") from error
-
-    def _ask(self, verb: str, path: str, body: Any, *, needs: str = "VLLM_SERVER_DEV_MODE=1") -> Any:
+    def _ask(self, verb: str, path: str, body: Any, *, needs: str = OPEN) -> Any:
         """Sends a request; returns the answer, read where it is JSON.
 
         Raises:

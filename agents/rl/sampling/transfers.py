@@ -59,9 +59,8 @@ class FileTransfer:
         """Sends weights; the servers read them at the same time."""
         self._sent = f"{self._run}-{version}"
         with passing_folder(learner, self._folder) as folder:
-            file = folder / "weights.safetensors"
-            write_weights(merged_weights(learner), file)
-            _at_once(self._servers, lambda server: server.take_weights(str(file), self._sent))
+            write_weights(merged_weights(learner), folder / "model.safetensors")
+            _at_once(self._servers, lambda server: server.take_weights(str(folder), self._sent))
         return self._model
 
     def arrived(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.policies.engine import Completion, Generate
 from o1coder_gym.policies.vllm.engine import DEFAULTS, VLLMEngine, VLLMSettings
+from o1coder_gym.policies.vllm.repacking import repack_tied
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks of LoRA that vLLM makes room for."""
@@ -57,9 +58,12 @@ class TrainedVLLM(VLLMEngine):
         Raises:
             PolicyError: When vLLM does not take them.
         """
-        self._change(
-            lambda engine: engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
-        )
+
+        def reload(engine: Any) -> None:
+            engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+            engine.collective_rpc(repack_tied)
+
+        self._change(reload)
 
     def take_adapter(self, folder: Path, number: int) -> None:
         """Replaces the LoRA adapters; the base stays.

@@ -24,9 +24,9 @@ def test_a_sampler_is_read_with_its_options() -> None:
         ("trl", "unknown sampler 'trl'; known: hf, openai, vllm"),
         ("openai", "write hf, vllm or openai:http://HOST:PORT/v1"),
         ("vllm:tiny", "write hf, vllm or openai:http://HOST:PORT/v1"),
-        ("vllm?kv=1", "unknown option 'kv'"),
-        ("openai:http://a/v1?transfer=post", "transfer must be"),
-        ("openai:http://a/v1?api=chat", "api must be"),
+        ("vllm?kv=1", "unknown argument 'kv'"),
+        ("openai:http://a/v1?transfer=post", "transfer is files, adapters or nccl, not"),
+        ("openai:http://a/v1?api=chat", "api is tokens, not"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_settings(sampler: str, told: str) -> None:

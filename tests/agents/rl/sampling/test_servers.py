@@ -32,13 +32,16 @@ def spec(*servers: WeightedServer, options: str = "") -> str:
 
 
 def in_mid_update(status: int) -> Callable[[str, dict[str, Any]], int | None]:
-    return lambda path, body: status if body.get("method") == "take_weights" else None
+    return lambda path, body: status if body.get("method") == "reload_weights" else None
 
 
 @pytest.mark.parametrize(
     ("break_it", "told"),
     [
-        (lambda server: setattr(server, "deaf", True), r"was sent the weights '\w+-2' and has ''; the run"),
+        (
+            lambda server: setattr(server, "deaf", True),
+            r"the weights '\w+-2' and has 'default'; the run",
+        ),
         (lambda server: setattr(server, "misbehave", in_mid_update(0)), "/collective_rpc: RemoteProtocol"),
         (lambda server: setattr(server, "misbehave", in_mid_update(500)), "HTTP 500: .*as it was told"),
         (lambda server: setattr(server, "misbehave", in_mid_update(503)), "HTTP 503"),
@@ -137,8 +140,8 @@ def test_adapters_are_taken_back(server: WeightedServer, weights: Path) -> None:
 
 def test_what_is_no_sampler_is_told_before_anything_begins(server: WeightedServer, weights: Path) -> None:
     check_sampler(spec(server))
-    server.misbehave = lambda path, body: 404 if path == "/collective_rpc" else None
-    with pytest.raises(PolicyError, match="start it with VLLM_SERVER_DEV_MODE=1 and --worker-extension-cls"):
+    server.misbehave = lambda path, body: 404 if path == "/weight_info" else None
+    with pytest.raises(PolicyError, match="has no /weight_info; start it with VLLM_SERVER_DEV_MODE=1"):
         check_sampler(spec(server))
     with pytest.raises(UsageError, match="serves tiny: name one that all have"):
         check_sampler(spec(server, options="&model=large"))
@@ -170,7 +173,7 @@ def test_a_run_whose_server_died_goes_on_with_another(
         sent: list[str] = []
 
         def dying(path: str, body: dict[str, Any]) -> int | None:
-            if body.get("method") == "take_weights":
+            if body.get("method") == "reload_weights":
                 sent.append(path)
             return 0 if len(sent) == 2 else None
 
@@ -226,7 +229,7 @@ def test_nccl_goes_through_trls_client(
         assert len({one.port for one in Client.made}) == 2
         for one in Client.made:
             assert all(torch.equal(one.got[name], value) for name, value in start.model.named_parameters())
-        assert server.held == other.held != ""
+        assert server.held == other.held != "default"
         assert "/reset_prefix_cache" in server.asked
         actor.close()
         broken = make_actor(spec(server, options="&transfer=nccl"), start)

@@ -15,6 +15,9 @@ from o1coder_gym.policies import Generate, HFEngine
 from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.types import Sampling
 
+LOADING = threading.Lock()
+"""transformers loads one model at a time: two at once leave weights untied."""
+
 Misbehaviour = Callable[[str, dict[str, Any]], int | None]
 """Is shown path and body of each request; a status is answered at once, 0 drops the connection."""
 
@@ -24,7 +27,7 @@ class WeightedServer:
 
     Attributes:
         misbehave: See `Misbehaviour`.
-        deaf: Whether it says yes to weights and keeps its own.
+        deaf: Whether it says yes to a version and keeps its own.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,9 +75,10 @@ class WeightedServer:
 
     def restart(self) -> None:
         """Has the weights of its folder again, and no adapters."""
-        self.model, self.tokenizer = load_weights(self.folder, "float32")
+        with LOADING:
+            self.model, self.tokenizer = load_weights(self.folder, "float32")
         self.engines = {"tiny": HFEngine.from_model(self.model.eval(), self.tokenizer)}
-        self.held = ""
+        self.held = "default"
 
     def close(self) -> None:
         """Ends it; a second time changes nothing."""
@@ -92,7 +96,9 @@ class WeightedServer:
             "/v1/completions": self.complete,
             "/v1/load_lora_adapter": self.load_adapter,
             "/v1/unload_lora_adapter": self.unload_adapter,
-            "/collective_rpc": lambda body: {"results": [getattr(self, body["method"])(*body["args"])]},
+            "/collective_rpc": self.reload,
+            "/update_weight_version": self.name_weights,
+            "/weight_info": lambda body: {"weight_version": self.held},
             "/reset_prefix_cache": lambda body: self.engines["tiny"].forget() or {},
             "/tokenize": lambda body: {"tokens": self.tokenize(body)},
             "/detokenize": lambda body: {"prompt": self.text.decode(body["tokens"])},
@@ -112,26 +118,26 @@ class WeightedServer:
         turns = tuple((one["role"], one["content"]) for one in body["messages"])
         return list(self.text.encode(Prompt(turns, "", "")))
 
-    def take_weights(self, file: str, version: str) -> str:
+    def reload(self, body: dict[str, Any]) -> Any:
         from safetensors.torch import load_file
 
-        if self.deaf:
-            return self.held
-        self.model.load_state_dict(load_file(file), strict=False)
-        return self.note_weights(version)
+        if body["method"] == "repack_tied":
+            return {"results": [None]}
+        assert body["method"] == "reload_weights"
+        found = load_file(Path(body["kwargs"]["weights_path"]) / "model.safetensors")
+        self.model.load_state_dict(found, strict=False)
+        return {"results": [None]}
 
-    def note_weights(self, version: str) -> str:
-        self.held = version
-        return version
-
-    def which_weights(self) -> str:
-        return self.held
+    def name_weights(self, body: dict[str, Any]) -> Any:
+        self.held = self.held if self.deaf else body["new_version"]
+        return {"success": True}
 
     def load_adapter(self, body: dict[str, Any]) -> Any:
         from peft import PeftModel
 
-        base, _ = load_weights(self.folder, "float32")
-        merged = PeftModel.from_pretrained(base, body["lora_path"]).merge_and_unload()  # pyright: ignore
+        with LOADING:
+            base, _ = load_weights(self.folder, "float32")
+            merged = PeftModel.from_pretrained(base, body["lora_path"]).merge_and_unload()  # pyright: ignore
         self.engines[body["lora_name"]] = HFEngine.from_model(merged.eval(), self.tokenizer)
         return {}
 
