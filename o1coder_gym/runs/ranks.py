@@ -168,7 +168,7 @@ class _Alarm:
             listener.join()  # before the store is used here: a connection serves one thread at a time
 
     def raised(self) -> bool | None:
-        """Raises the alarm; whether this rank is the one to say why, None where the store went with rank 0."""
+        """Raises the alarm; whether this rank is to say why; None where the store went with rank 0."""
         me = str(rank())
         try:
             return self._store.compare_set(self._key, "", me).decode() == me
