@@ -42,3 +42,5 @@ told=$(venv/bin/accelerate launch --use_fsdp --fsdp_version 2 --num_processes 2 
   --mixed_precision no --dynamo_backend no --main_process_port 29732 shards.py 2>/dev/null | sort -u)
 printf '%s\n' "$told"
 test "$told" = "asked ('true', '2'): ('MULTI_CPU', 'DistributedDataParallel'), 4096 of 4096 numbers; fully_shard: 2048"
+# Output seen:
+# asked ('true', '2'): ('MULTI_CPU', 'DistributedDataParallel'), 4096 of 4096 numbers; fully_shard: 2048

@@ -47,7 +47,7 @@ class Ranks:
         """Ends one, which hears nothing of it."""
         self._processes[rank].kill()
 
-    def ended(self, timeout: float = 200) -> list[Ended]:
+    def ended(self, timeout: float = 280) -> list[Ended]:
         """Waits for all; after the time those that are left are killed."""
         until = time.monotonic() + timeout
         for one in self._processes:

@@ -128,9 +128,10 @@ def together(given: Mapping[str, Any]) -> Iterator[None]:
             require_equal(given)
             yield
     except BaseException as error:
-        if not alarm.raised():
+        first, lost = alarm.raised(), isinstance(error, RuntimeError) and "onnection" in str(error)
+        if not first and not (first is None and lost):
             raise SystemExit(1) from error
-        if isinstance(error, RuntimeError) and "onnection" in str(error):
+        if lost:
             raise O1CoderError("another rank has ended without a word; --resume goes on") from error
         if isinstance(error, O1CoderError) and rank() > 0:
             error.args = (f"rank {rank()}: {error}",)
@@ -166,13 +167,13 @@ class _Alarm:
             self._done.set()
             listener.join()  # before the store is used here: a connection serves one thread at a time
 
-    def raised(self) -> bool:
-        """Raises the alarm; whether this rank is the one to say why."""
+    def raised(self) -> bool | None:
+        """Raises the alarm; whether this rank is to say why; None where the store went with rank 0."""
         me = str(rank())
         try:
             return self._store.compare_set(self._key, "", me).decode() == me
-        except RuntimeError:  # the store is gone, with the rank that has it
-            return False
+        except RuntimeError:
+            return None
 
     def _listen(self) -> None:
         try:

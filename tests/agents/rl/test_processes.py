@@ -6,6 +6,8 @@ import pytest
 
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import UsageError
+from o1coder_gym.steps.formats import PSEUDOCODE
+from tests.agents.rl.conftest import LetterModel
 from tests.ranks import run
 
 pytest.importorskip("trl")
@@ -49,3 +51,16 @@ def test_a_batch_that_cannot_be_shared_is_refused(
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UsageError, match="a batch of 8 episodes cannot be shared by 3 processes"):
         grpo._arguments(tmp_path, settings)
+
+
+def test_spread_weights_are_refused(
+    settings: RLSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from o1coder_gym.agents.rl.grpo import train_policy
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    model = LetterModel()
+    with pytest.raises(UsageError, match="launch it by torchrun, or with zero2"):
+        train_policy("any", model, model.task_ids, tmp_path / "out", settings, step_format=PSEUDOCODE)
+    assert not (tmp_path / "out").exists()

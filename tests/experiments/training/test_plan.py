@@ -12,7 +12,9 @@ from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.experiments.training.plan import LAUNCH, MACHINES, PlanSettings, memory_of, plan_run
 from o1coder_gym.models.sizes import Sizes
 from o1coder_gym.models.trainers import PEAK
+from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.types import State
 from tests.agents.rl.conftest import SETTINGS, LetterModel
 from tests.command_line import call
 from tests.ranks import run
@@ -133,11 +135,15 @@ def test_a_run_takes_what_was_planned_within_a_third(model: Path, tmp_path: Path
     )
     weights = tmp_path / "weights"
     Qwen2ForCausalLM(config).save_pretrained(weights)
-    AutoTokenizer.from_pretrained(model).save_pretrained(weights)
-    training = replace(SETTINGS, updates=1, lora_rank=rank, dtype="float32")
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.save_pretrained(weights)
+    prompt = PSEUDOCODE.prompt(LetterModel().problem("one"), State("one"))
+    tokens = len(TokenText(tokenizer).encode(prompt))  # some 2,000, each of a byte: most of the memory
+    # the second update has moments of AdamW beside its activations
+    training = replace(SETTINGS, updates=2, lora_rank=rank, dtype="float32")
     plan = plan_run(
         PlanSettings(
-            model=str(weights), machine="h100", prompt_tokens=120, episode_tokens=30, training=training
+            model=str(weights), machine="h100", prompt_tokens=tokens, episode_tokens=30, training=training
         )
     )
     (ended,) = run(1, train, weights, tmp_path / "out", training)
