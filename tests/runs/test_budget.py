@@ -169,6 +169,7 @@ def sampled(meter: Meter, tokens: int, prompt_tokens: int) -> None:
 def test_a_prompt_reserves_the_length_of_the_longest_so_far() -> None:
     meter = Meter(Budget(prompt_tokens=130))
     first = meter.reserve_samples(1, 10)
+    assert first is not None
     assert first == Grant(1, 10, 0)
     assert meter.reserve_samples(1, 10) is None  # how long prompts are is not known yet
     meter.settle_samples(first, 10, 1, prompt_tokens=30)
@@ -194,6 +195,7 @@ def test_flops_limit_tokens_behind_the_prompt() -> None:
     # two weights: 4 FLOPs a token, so 400 are 100 tokens
     meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2))
     first = meter.reserve_samples(3, 40)
+    assert first is not None
     assert first == Grant(2, 40, 0)
     assert meter.reserve_samples(1, 1) is None
     meter.settle_samples(first, 50, 2, prompt_tokens=10)
