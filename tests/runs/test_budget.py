@@ -63,6 +63,15 @@ def test_calls_count_samples() -> None:
     assert meter.reserve_samples(2, 10) == Grant(2, 10)
     assert meter.reserve_samples(2, 10) == Grant(1, 10)
     assert meter.reserve_samples(1, 10) is None
+    meter.settle_samples(Grant(2, 10), tokens=0, calls=0)
+    assert meter.reserve_samples(3, 10) == Grant(2, 10)
+
+
+def test_prompts_and_scores_cost_nothing_unless_told() -> None:
+    meter = Meter(Budget(), clock=lambda: 0.0, sizes=ModelSizes(3, 5))
+    meter.settle_samples(Grant(1, 10), tokens=2, calls=1)
+    meter.settle_score(0)
+    assert meter.usage == Usage(tokens=2, calls=1, scores=1, flops=12)
 
 
 def test_executions_that_did_not_happen_are_given_back() -> None:
@@ -202,6 +211,11 @@ def test_flops_limit_tokens_behind_the_prompt() -> None:
     # 40 tokens are left, 10 of them for the prompt
     assert meter.reserve_samples(3, 15) == Grant(2, 15, 10)
     assert meter.reserve_samples(1, 15) is None
+    meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2))
+    sampled(meter, 10, 10)
+    # 80 tokens are left: 10 and a prompt of 10 are away, 10 more for this one's prompt, so 50
+    assert meter.reserve_samples(1, 10) == Grant(1, 10, 10)
+    assert meter.reserve_samples(9, 25) == Grant(2, 25, 10)
     meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2))
     sampled(meter, 50, 10)
     sampled(meter, 30, 10)
