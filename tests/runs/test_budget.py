@@ -63,6 +63,15 @@ def test_calls_count_samples() -> None:
     assert meter.reserve_samples(2, 10) == Grant(2, 10)
     assert meter.reserve_samples(2, 10) == Grant(1, 10)
     assert meter.reserve_samples(1, 10) is None
+    meter.settle_samples(Grant(2, 10), tokens=0, calls=0)
+    assert meter.reserve_samples(3, 10) == Grant(2, 10)
+
+
+def test_prompts_and_scores_cost_nothing_unless_told() -> None:
+    meter = Meter(Budget(), clock=lambda: 0.0, sizes=ModelSizes(3, 5))
+    meter.settle_samples(Grant(1, 10), tokens=2, calls=1)
+    meter.settle_score(0)
+    assert meter.usage == Usage(tokens=2, calls=1, scores=1, flops=12)
 
 
 def test_executions_that_did_not_happen_are_given_back() -> None:
@@ -169,6 +178,7 @@ def sampled(meter: Meter, tokens: int, prompt_tokens: int) -> None:
 def test_a_prompt_reserves_the_length_of_the_longest_so_far() -> None:
     meter = Meter(Budget(prompt_tokens=130))
     first = meter.reserve_samples(1, 10)
+    assert first is not None
     assert first == Grant(1, 10, 0)
     assert meter.reserve_samples(1, 10) is None  # how long prompts are is not known yet
     meter.settle_samples(first, 10, 1, prompt_tokens=30)
@@ -194,12 +204,18 @@ def test_flops_limit_tokens_behind_the_prompt() -> None:
     # two weights: 4 FLOPs a token, so 400 are 100 tokens
     meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2))
     first = meter.reserve_samples(3, 40)
+    assert first is not None
     assert first == Grant(2, 40, 0)
     assert meter.reserve_samples(1, 1) is None
     meter.settle_samples(first, 50, 2, prompt_tokens=10)
     # 40 tokens are left, 10 of them for the prompt
     assert meter.reserve_samples(3, 15) == Grant(2, 15, 10)
     assert meter.reserve_samples(1, 15) is None
+    meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2))
+    sampled(meter, 10, 10)
+    # 80 tokens are left: 10 and a prompt of 10 are away, 10 more for this one's prompt, so 50
+    assert meter.reserve_samples(1, 10) == Grant(1, 10, 10)
+    assert meter.reserve_samples(9, 25) == Grant(2, 25, 10)
     meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2))
     sampled(meter, 50, 10)
     sampled(meter, 30, 10)
