@@ -243,12 +243,13 @@ def synthesize_trees(
             # empty.
             if plan.rollouts:
                 trees.append(tree)
-                sampling = recording.sampling  # of all searches alike: one agent made them
+                if recording.samples:
+                    sampling = recording.sampling  # of all searches alike: one agent made them
                 continue
             folder.append(TREES, tree.to_row())
             report(tree)
         completing = Driver(model, policy, scorer, seed=seed, journal=folder)
-        for finished, tree in completed(trees, plan.rollouts, completing, sampling, own):
+        for finished, tree in completed(trees, plan.rollouts, completing, own, sampling):
             if _failed(finished, folder, errors):
                 continue
             folder.append(TREES, tree.to_row())
@@ -270,8 +271,8 @@ def completed(
     trees: Sequence[SearchTree],
     rollouts: int,
     driver: Driver,
-    sampling: Sampling = Sampling(),
     policy: Policy | None = None,
+    sampling: Sampling = Sampling(),
 ) -> Iterator[tuple[TaskResult, SearchTree]]:
     """Completes each evaluated prefix of finished searches by the policy, all at once.
 
@@ -279,8 +280,8 @@ def completed(
         trees: Of one run.
         rollouts: K, completions of each prefix.
         driver: Runs them; its journal keeps what a kill would lose.
-        sampling: How steps are drawn. As in the search, or values would be those of another policy.
         policy: Completes them; None is the driver's.
+        sampling: How steps are drawn. As in the search, or values would be those of another policy.
 
     Yields:
         The result of a tree's completions, and the tree with them.
