@@ -15,7 +15,7 @@ WRONG = Submission("def f(x):\n    return x", "f", (CallTest("[3]", "6"),))
 
 def test_a_process_alone_has_its_own_judge() -> None:
     with node_judge.node_judge() as judge:
-        assert judge is default_judge()
+        assert judge is shared_judge()
 
 
 def test_ranks_have_the_verdicts_of_the_first_one() -> None:
