@@ -7,7 +7,7 @@ from typing import Any
 from o1coder_gym.errors import PolicyError
 
 OPEN = "VLLM_SERVER_DEV_MODE=1 (vLLM 0.31 or newer)"
-TEACH = "--worker-extension-cls o1coder_gym.policies.vllm.repacking:Repacks"
+TEACH = "--worker-extension-cls o1coder_gym.policies.vllm.repacking.Repacks"
 ALLOW = "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora"
 RESUME = "the run goes on with --resume"
 

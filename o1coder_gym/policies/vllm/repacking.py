@@ -2,7 +2,7 @@
 
 A CPU keeps matrices packed. The reload packs each layer anew that is sent weights; a tied output layer gets
 none, and would go on with what was packed of the weights before. A server takes the method by
-``--worker-extension-cls o1coder_gym.policies.vllm.repacking:Repacks``.
+``--worker-extension-cls o1coder_gym.policies.vllm.repacking.Repacks``.
 """
 
 from __future__ import annotations

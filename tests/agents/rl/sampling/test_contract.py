@@ -38,7 +38,7 @@ KINDS = [
     pytest.param("openai?transfer=adapters&model=vllm", 2, marks=VLLM),
 ]
 FLAGS = (
-    "--worker-extension-cls=o1coder_gym.policies.vllm.repacking:Repacks",
+    "--worker-extension-cls=o1coder_gym.policies.vllm.repacking.Repacks",
     "--logits-processors=o1coder_gym.policies.vllm.draws:OwnDraws",
 )
 OPEN = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
