@@ -307,12 +307,6 @@ def _text(seen: Observation) -> tuple[str | None, Outcome]:
     return seen.output, seen.outcome
 
 
-def survivors(found: Attack, place: int, right: str) -> list[bool]:
-    """Returns [S], whether each program does on an input what is right there; a noisy one does not."""
-    names = found.columns[place]
-    return [name == right and program not in found.noisy for program, name in enumerate(names)]
-
-
 def parted(found: Attack, one: int, other: int) -> tuple[str, ...]:
     """Returns the confirmed inputs on which two programs part."""
     if one in found.noisy or other in found.noisy:
