@@ -33,9 +33,6 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.tcg.checking.selection import by_dual_agreement_sqrt, matrix_of
 from o1coder_gym.types import AssertTest, Limits, Outcome, Submission
 
-PUBLISHED = {"pass@1": 0.297, "pass@10": 0.503, "CodeT, pass@1": 0.367, "CodeT, pass@10": 0.593}
-"""Table 2 of the paper, HumanEval, CodeGen-Mono 16B."""
-
 KS = (1, 10)
 _FILES = {
     "programs": ("dataset/*_for_code_generation.jsonl", "generated_data/*_codegen16B_*_code_solution.jsonl"),

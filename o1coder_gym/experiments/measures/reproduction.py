@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
 from importlib.resources import files
@@ -71,15 +71,11 @@ class Result:
         question: That it answers.
         quick: How to measure it in minutes.
         full: How to measure it with the default model.
-        published: What its authors found, which counts where nothing is stored; empty where it is our own.
-        source: Of what is published.
     """
 
     question: str
     quick: Measure
     full: Measure
-    published: Mapping[str, float] = field(default_factory=dict)
-    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ class Stored:
 
     Attributes:
         figures: By what they are called.
-        made: The day, ISO 8601, or the source of what was published; empty where nothing is stored.
+        made: The day, ISO 8601; empty where nothing is stored.
         version: Of the package.
     """
 
@@ -162,12 +158,8 @@ def compare_figures(stored: Figures, measured: Figures) -> list[ComparedFigure]:
 
 
 def stored_figures(name: str, scale: Scale, path: Path = FIGURES_FILE) -> Stored:
-    """Returns what is stored of a result, else what is published; no figures where nothing is."""
+    """Returns what is stored of a result; no figures where nothing is."""
     row = _file(path).get(name, {}).get(scale)
-    if row is None and (known := RESULTS.get(name)) is not None and scale == "full" and known.published:
-        # A point without an interval agrees where ours holds it.
-        found = {label: Estimate(value, value, value, 0) for label, value in known.published.items()}
-        return Stored(found, known.source)
     if row is None:
         return Stored({})
     figures = {label: Estimate(**_numbers(found)) for label, found in row["figures"].items()}
@@ -325,8 +317,6 @@ RESULTS: Mapping[str, Result] = {
         "CodeT's published samples of CodeGen 16B on HumanEval: pass@k, drawn and chosen by CodeT.",
         partial(_codet, 10),
         partial(_codet, None),
-        codet.PUBLISHED,
-        "arXiv 2207.10397",
     ),
     "prm": Result(
         "Does a reward model whose head was fitted to searches rank the steps of other problems?",

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 RUN = ["rl", "policy", "--model", "tiny", "--problems", "micro", "--limit", "6", "--tests", "4", "--json"]
 BATCH = ["--batch-problems", "2", "--episodes", "4", "--rows-at-once", "4", "--updates", "4"]
-STEPS = ["--max-steps", "3", "--max-tokens", "24", "--save-every", "1", "--lr", "1e-4", "--quiet"]
+STEPS = ["--max-steps", "3", "--max-tokens", "24", "--save-every", "1", "--lr", "1e-4"]
 WORDS = [*RUN, *BATCH, *STEPS]
 
 

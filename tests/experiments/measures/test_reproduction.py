@@ -96,12 +96,7 @@ def test_table_1_has_both_figures_of_both_formats(tmp_path):
     ]
 
 
-def test_what_is_published_counts_where_nothing_is_stored(tmp_path):
-    found = stored_figures("codet", "full", tmp_path / "figures.json")
-    assert found.made == "arXiv 2207.10397"
-    point = found.figures["pass@10"]
-    (held,) = compare_figures({"pass@10": point}, {"pass@10": replace(point, low=0.4, high=0.6)})
-    assert held.agrees
+def test_where_nothing_is_stored_there_are_no_figures(tmp_path):
     assert stored_figures("codet", "quick", tmp_path / "figures.json").figures == {}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from o1coder_gym.errors import InfrastructureError, UsageError
 from o1coder_gym.experiments.training import node_judge
-from o1coder_gym.sandbox import default_judge
+from o1coder_gym.sandbox import default_judge, shared_judge
 from o1coder_gym.types import CallTest, Outcome, Submission
 
 RIGHT = Submission("def f(x):\n    return 2 * x", "f", (CallTest("[3]", "6"),))

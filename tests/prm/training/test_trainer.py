@@ -42,7 +42,7 @@ from o1coder_gym.types import ActionType, Problem, State, Step  # noqa: E402
 pytestmark = pytest.mark.slow
 
 SETTINGS = replace(
-    PRM_SETTINGS, learning_rate=3e-3, epochs=3.0, lora_rank=0, batch_size=16, rows_at_once=16, max_length=256
+    PRM_SETTINGS, learning_rate=3e-3, epochs=5.0, lora_rank=0, batch_size=16, rows_at_once=16, max_length=256
 )
 SHORT = replace(SETTINGS, max_steps=4, save_steps=2)
 

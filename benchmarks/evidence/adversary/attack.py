@@ -1,8 +1,8 @@
 """What an attack is worth: pairs parted, agreement of its tests with the hidden ones, and its speed.
 
-    python benchmarks/evidence/attack.py pairs --problems mbpp+ --out runs/pairs
-    python benchmarks/evidence/attack.py plus --problems humaneval+ --out runs/plus
-    python benchmarks/evidence/attack.py speed
+    python benchmarks/evidence/adversary/attack.py pairs --problems mbpp+ --out runs/pairs
+    python benchmarks/evidence/adversary/attack.py plus --problems humaneval+ --out runs/plus
+    python benchmarks/evidence/adversary/attack.py speed
 
 Each goes on with what is in its folder. Where no stored programs are given they are the reference and its
 mutants: single slips, which do not go together as the mistakes of a model do.

@@ -1,6 +1,6 @@
 """One round of co-training: an attack teaches the policy, and the generator of its inputs.
 
-    python benchmarks/evidence/cotraining.py --out runs/cotraining
+    python benchmarks/evidence/adversary/cotraining.py --out runs/cotraining
 
 The generator is the policy's model, trained on test cases first (o1coder tcg sft). Then, on training
 problems: the policy samples programs, the generator drafts tests, and their inputs, then mutations, attack
