@@ -1,6 +1,7 @@
 """What selectors are worth among many samples of a problem: public tests, CodeT, behaviour, a PRM.
 
-    python benchmarks/evidence/adversary/selection.py samples --problems mbpp --split test --n 64 --out runs/samples
+    python benchmarks/evidence/adversary/selection.py samples --problems mbpp --split test --n 64 \
+        --out runs/samples
     python benchmarks/evidence/adversary/selection.py choose --programs runs/samples/programs.jsonl \
         --problems mbpp --split test --sizes 4,16,64 --out runs/selection
 
