@@ -50,6 +50,7 @@ class ServersActor:
         def send() -> tuple[str, str]:
             return self._transfer.send(learner, version), self._transfer.sent
 
+        ranks.gathered(version)  # a rank that samples ahead may not be done with the weights before
         name, self._transfer.sent = ranks.from_first(send)
         self._engine.ask_for(name)
         self.policy.forget()

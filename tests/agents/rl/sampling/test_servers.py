@@ -187,8 +187,11 @@ def test_each_rank_looks_for_the_weights_that_the_first_has_sent(
     # the second rank, on a machine where the address means another server
     monkeypatch.setattr(ranks, "is_first", lambda: False)
     monkeypatch.setattr(ranks, "count", lambda: 2)
-    monkeypatch.setattr(ranks, "from_first", lambda work: ("tiny", "of-rank-0"))
+    met: list[str] = []
+    monkeypatch.setattr(ranks, "gathered", lambda version: met.append(f"all are at {version}"))
+    monkeypatch.setattr(ranks, "from_first", lambda work: met.append("sent") or ("tiny", "of-rank-0"))
     actor.refresh(start.model, 3)
+    assert met == ["all are at 3", "sent"]  # no rank samples while weights change
     with pytest.raises(PolicyError, match="ranks on other machines reach other servers"):
         actor.sample(lambda policy: [])
     server.held = "of-rank-0"
