@@ -141,8 +141,10 @@ class StepGRPOTrainer(GRPOTrainer):
         """Computes TRL's loss of a part of the batch."""
         self._parents = inputs["parents"]
         loss = super()._compute_loss(model, inputs)
-        # Later ones of the `iterations` steps on a batch see a policy that has learned from it.
-        if self.state.global_step % self._settings.iterations == 0:
+        # Later ones of the `iterations` steps on a batch see a policy that has learned from it. Samplers tell
+        # log-probabilities at a temperature of 1, TRL computes those at the one of sampling.
+        first = self.state.global_step % self._settings.iterations == 0
+        if first and self._settings.temperature == 1.0:
             self._note_mismatch(self._likely, inputs)
         return loss
 
@@ -351,6 +353,7 @@ def _trainer(
         dtype=weight_type(settings.dtype),
         lora_rank=settings.lora_rank,
         rows=settings.batch,
+        template_arguments=settings.template_arguments,
     )
     actor = make_actor(settings.sampler, start, sleeps=not settings.staleness)
     sampler = Sampler(settings, model, task_ids, actor)

@@ -118,8 +118,11 @@ class RLSettings(Checked):
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
         row = to_row(self)
-        if "sampler" in row:  # a run goes on with servers at other addresses
-            row["sampler"] = parse(self.sampler).name
+        # A run goes on with servers at other addresses, and with other options that change no result.
+        if (kind := parse(self.sampler).name) == "hf":
+            row.pop("sampler", None)
+        else:
+            row["sampler"] = kind
         return row
 
     @property

@@ -140,6 +140,8 @@ class SelfPlayConfig:
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; runs of earlier versions have no `seed_rule` in theirs."""
         row = to_row(self)
+        if isinstance(self.rl, RLSettings):
+            row["rl"] = self.rl.to_row()  # without addresses of servers
         if self.seed_rule == "added":
             del row["seed_rule"]
         return row

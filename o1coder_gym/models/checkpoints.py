@@ -168,6 +168,8 @@ def whole(model: Any) -> Any:
     kind = next(one for one in type(inner).__mro__ if not issubclass(one, FSDPModule))
     with torch.device("meta"):
         bare = kind(inner.config)
+        if inner.can_generate():  # more tokens may end a text than the configuration of the model says
+            bare.generation_config = inner.generation_config
         if adapters is not None:
             from peft import get_peft_model
 

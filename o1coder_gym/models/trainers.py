@@ -327,7 +327,6 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
         made: What it makes its model of.
         out: Run folder.
         resume: Whether to go on from the last checkpoint, if there is one.
-        writes: Whether this process records it; of several that train together one does.
 
     Returns:
         The checkpoint to go on from, None for a new training.

@@ -8,7 +8,6 @@ into the last user message, no stop strings are sent, and the answer is read as 
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import time
@@ -22,7 +21,7 @@ from typing import Any, Literal
 from o1coder_gym.errors import PolicyError, PromptTooLongError, UsageError
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.server.abilities import CONTINUATIONS, PROBE, Abilities, Continuation
-from o1coder_gym.policies.server.http import Refused, Servers
+from o1coder_gym.policies.server.http import Refused, Servers, own_key
 from o1coder_gym.policies.server.replies import (
     CountTokens,
     Said,
@@ -108,13 +107,12 @@ class OpenAIEngine:
         Raises:
             MissingExtraError: When httpx is not installed.
         """
-        key = os.environ.get("OPENAI_API_KEY")
         self.parallel = settings.parallel
         self._settings = settings
         self._model = model
         self._servers = Servers(
             urls,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            headers=own_key(),
             connections=settings.parallel,
             timeout_s=settings.timeout_s,
             tries=settings.tries,

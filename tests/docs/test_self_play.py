@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.experiments.self_play_config import read_config
+from o1coder_gym.experiments.training.sft import SFTSettings
+from o1coder_gym.models.trainers import TrainingSettings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "self_play.md").read_text()
@@ -46,6 +49,19 @@ def test_the_python_on_the_page_runs(
 def test_all_sizes_are_on_the_page() -> None:
     assert len(CODE) == 3
     assert all(size in "".join(CODE) for size in SMALLER)
+
+
+def test_a_batch_of_the_page_s_commands_can_be_shared_by_their_ranks() -> None:
+    shared = re.findall(r"(?:per-node|num_processes|devices) (\d+)", PAGE)
+    commands = [one for one in re.findall(r"```\w*\n(.*?)```", PAGE, re.S) if "--rows-at-once" in one]
+    words = [line for one in commands for line in one.replace("\\\n", "").splitlines()]
+    assert len(shared) == len(words) == 3
+    for line in words:
+        settings = SFTSettings(data=Path("data")).training if " sft " in line else RLSettings()
+        batch = settings.batch_size if isinstance(settings, TrainingSettings) else settings.batch
+        (ranks,) = re.findall(r"(?:per-node|num_processes|devices) (\d+)", line)
+        (at_once,) = re.findall(r"--rows-at-once (\d+)", line)
+        assert batch % (int(ranks) * int(at_once)) == 0, line
 
 
 def test_the_config_that_the_page_names_can_be_read() -> None:

@@ -84,6 +84,15 @@ def test_template_arguments_of_a_run_reach_all_of_its_trainings(tmp_path: Path) 
     assert "template_arguments" not in str(read_config(write(tmp_path, LEAST)).to_row())
 
 
+def test_a_run_goes_on_with_servers_at_other_addresses(tmp_path: Path) -> None:
+    one, other = (
+        read_config(write(tmp_path, f'{LEAST}[rl]\nsampler = "openai:http://{host}:1/v1"\n')).to_row()
+        for host in ("a", "b")
+    )
+    assert one == other
+    assert one["rl"]["sampler"] == "openai"
+
+
 def test_expert_iteration_is_no_part_of_runs_begun_before_it(tmp_path: Path) -> None:
     assert "expert" not in read_config(write(tmp_path, LEAST)).to_row()["run"]
     plan = read_config(write(tmp_path, LEAST.replace("[problems]", "expert = true\n[problems]")))

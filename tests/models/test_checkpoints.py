@@ -1,5 +1,6 @@
 """Weights that FSDP2 has spread over ranks are saved as one model."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def spread_and_save(folder: Path, out: Path, rank: int) -> None:
 
     with ranks.together({}):
         model, tokenizer = load_weights(folder, "float32")
+        model.generation_config.eos_token_id = [1, 2]
         if rank:
             from peft import get_peft_model
 
@@ -48,6 +50,8 @@ def test_a_sharded_model_is_saved_in_one_piece(model: Path, tmp_path: Path, rank
 
     for one in run(2, spread_and_save, model, tmp_path, rank):
         assert one.status == 0, one.stderr[-3000:]
+    told = json.loads((tmp_path / "model" / "generation_config.json").read_text())
+    assert told["eos_token_id"] == [1, 2]
     before, after = torch.load(tmp_path / "before.pt"), load_file(tmp_path / "model" / "model.safetensors")
     place = "model.layers.0.self_attn.q_proj"
     if not rank:

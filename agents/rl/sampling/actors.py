@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -55,6 +55,7 @@ class Start:
         dtype: Of the weights, ``"float32"`` or ``"bfloat16"``.
         lora_rank: r of the adapters to come; 0 where all weights are trained.
         rows: Episodes of a batch.
+        template_arguments: Variables of the chat template, which the tokenizer has already.
     """
 
     folder: str
@@ -64,6 +65,7 @@ class Start:
     dtype: str
     lora_rank: int
     rows: int
+    template_arguments: Mapping[str, Any] | None = None
 
 
 def tagged(episodes: Sequence[Episode], version: int) -> list[Episode]:

@@ -59,6 +59,10 @@ def read_sampler(text: str) -> Chosen:
     urls = tuple(url for url in (spec.target or "").split(",") if url)
     if (spec.name == "openai") != bool(urls):
         raise UsageError(f"sampler {text!r}: write hf, vllm or openai:http://HOST:PORT/v1,…")
-    kind = KINDS[spec.name]
+    kind, named = KINDS[spec.name], frozenset(name for name, _ in spec.arguments)
+    if kind is HFSettings and (of_training := named & {"dtype", "device", "template_arguments"}):
+        raise UsageError(
+            f"sampler {text!r}: {min(of_training)} is that of the training, whose model is copied"
+        )
     given = bind(field_parameters(kind), spec.arguments, f"sampler {text!r}: ")
-    return Chosen(kind(**given), frozenset(name for name, _ in spec.arguments), urls)
+    return Chosen(kind(**given), named, urls)

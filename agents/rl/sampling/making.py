@@ -23,6 +23,9 @@ def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
     """
     # Each is imported where it is chosen: they need torch, vLLM or httpx.
     chosen = read_sampler(sampler)
+    if "template_arguments" not in chosen.set:
+        told = replace(chosen.settings, template_arguments=start.template_arguments)
+        chosen = replace(chosen, settings=told)
     if isinstance(chosen.settings, HFSettings):
         from o1coder_gym.agents.rl.sampling.hf import HFActor
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from o1coder_gym.errors import PolicyError
+from o1coder_gym.policies.server.http import own_key
 
 OPEN = "VLLM_SERVER_DEV_MODE=1 (vLLM 0.31 or newer)"
 TEACH = "--worker-extension-cls o1coder_gym.policies.vllm.repacking.Repacks"
@@ -25,11 +26,13 @@ class WeightServer:
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
 
-    def models(self) -> dict[str, str]:
-        """Returns the names of the models and adapters that it serves, each with where it comes from."""
+    def models(self, *, adapters: bool = True) -> dict[str, str]:
+        """Returns the names of models, and of adapters, that it serves, each with where it comes from."""
         answer = self._ask("GET", "/v1/models", None)
         try:
-            return {model["id"]: str(model.get("root") or "") for model in answer["data"]}
+            # Adapters name their model: those of a run that was killed are still there.
+            listed = (model for model in answer["data"] if adapters or not model.get("parent"))
+            return {model["id"]: str(model.get("root") or "") for model in listed}
         except (KeyError, TypeError, AttributeError) as error:
             raise PolicyError(f"{self.url}/models: the answer lacks {error}") from error
 
@@ -82,7 +85,7 @@ class WeightServer:
 
         root = self.url.removesuffix("/v1")
         try:
-            answer = httpx.request(verb, root + path, json=body, timeout=self._timeout_s)
+            answer = httpx.request(verb, root + path, json=body, headers=own_key(), timeout=self._timeout_s)
         except httpx.TransportError as error:
             raise PolicyError(f"{root}{path}: {type(error).__name__}: {error}; {RESUME}") from error
         if answer.status_code in (404, 405):

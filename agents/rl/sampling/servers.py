@@ -8,7 +8,7 @@ from typing import Any
 from o1coder_gym.agents.rl.episodes import Episode
 from o1coder_gym.agents.rl.sampling.actors import Draw, Start, tagged
 from o1coder_gym.agents.rl.sampling.choice import ServerSettings
-from o1coder_gym.agents.rl.sampling.server import WeightServer
+from o1coder_gym.agents.rl.sampling.server import RESUME, WeightServer
 from o1coder_gym.agents.rl.sampling.transfers import AdapterTransfer, FileTransfer, NCCLTransfer, Transfer
 from o1coder_gym.errors import PolicyError, UsageError
 from o1coder_gym.policies import LanguageModelPolicy, OpenAIEngine
@@ -46,7 +46,13 @@ class ServersActor:
 
     def refresh(self, learner: Any, version: int) -> None:
         """Sends the weights of the policy in training; one rank does, the others wait for it."""
-        self._engine.ask_for(ranks.from_first(lambda: self._transfer.send(learner, version)))
+
+        def send() -> tuple[str, str]:
+            return self._transfer.send(learner, version), self._transfer.sent
+
+        ranks.gathered(version)  # a rank that samples ahead may not be done with the weights before
+        name, self._transfer.sent = ranks.from_first(send)
+        self._engine.ask_for(name)
         self.policy.forget()
         self._version = version
 
@@ -60,11 +66,15 @@ class ServersActor:
         drawn = (proposal for episode in episodes for proposal in episode.proposals)
         if any(len(one.sampled_logprobs) != one.tokens for one in drawn):
             raise PolicyError("the servers return no log-probabilities of the tokens that they sample")
-        # No server can have come by the right weights after it answered with wrong ones.
-        if not ranks.is_first() or self._transfer.arrived():
+        # No server can have come by the right weights after it answered with wrong ones. Each rank looks: it
+        # may be done later than the first, and an address may mean another server on its machine.
+        if self._transfer.arrived():
             return tagged(episodes, self._version)
         if ranks.count() > 1:
-            raise PolicyError("a server has lost the weights that it was sent; the run goes on with --resume")
+            raise PolicyError(
+                "a server has other weights than it was sent: it was restarted, or ranks on other machines "
+                f"reach other servers by these addresses; {RESUME}"
+            )
         return tagged(episodes, UNKNOWN)
 
     def close(self) -> None:
@@ -94,7 +104,7 @@ def model_name(servers: Sequence[WeightServer], settings: ServerSettings) -> str
         PolicyError: When one does not answer.
         UsageError: When it is not told which of several is meant, or one serves no such model.
     """
-    names = [set(server.models()) for server in servers]
+    names = [set(server.models(adapters=False)) for server in servers]
     common = set.intersection(*names)
     if settings.model in common or (not settings.model and len(common) == 1):
         return settings.model or common.pop()

@@ -20,7 +20,12 @@ class Transfer(Protocol):
     """Brings the weights of a policy in training to servers.
 
     Versions have a name that no other run gives: servers outlive runs.
+
+    Attributes:
+        sent: The name of what the first rank sent last.
     """
+
+    sent: str
 
     def send(self, learner: Any, version: int) -> str:
         """Sends weights to all servers; returns the name of the model to ask for from now on.
@@ -53,19 +58,19 @@ class FileTransfer:
         self._servers = servers
         self._model = model
         self._folder = folder
-        self._run, self._sent = uuid4().hex[:8], ""
+        self._run, self.sent = uuid4().hex[:8], ""
 
     def send(self, learner: Any, version: int) -> str:
         """Sends weights; the servers read them at the same time."""
-        self._sent = f"{self._run}-{version}"
+        self.sent = f"{self._run}-{version}"
         with passing_folder(learner, self._folder) as folder:
             write_weights(merged_weights(learner), folder / "model.safetensors")
-            _at_once(self._servers, lambda server: server.take_weights(str(folder), self._sent))
+            _at_once(self._servers, lambda server: server.take_weights(str(folder), self.sent))
         return self._model
 
     def arrived(self) -> bool:
         """Whether every server still has what was sent last."""
-        return all(server.which_weights() == self._sent for server in self._servers)
+        return all(server.which_weights() == self.sent for server in self._servers)
 
     def close(self) -> None:
         """The servers keep the last weights."""
@@ -95,18 +100,18 @@ class AdapterTransfer:
                     "serve that, or send all weights (transfer=files)"
                 )
         self._servers = servers
-        self._run, self._sends, self._sent = uuid4().hex[:8], 0, ""
+        self._run, self._sends, self.sent = uuid4().hex[:8], 0, ""
         self._files = ExitStack()
         self._folder = self._files.enter_context(passing_folder(model, folder))
 
     def send(self, learner: Any, version: int) -> str:
         """Sends adapters, and takes the ones before back."""
         self._sends += 1  # the same version may come twice, to a server that has lost it
-        name, earlier = f"{self._run}-{version}-{self._sends}", self._sent
+        name, earlier = f"{self._run}-{version}-{self._sends}", self.sent
         folder = self._folder / name
         save_adapter(learner, folder)  # stays: a server may read it again
         _at_once(self._servers, lambda server: server.load_adapter(name, str(folder)))
-        self._sent = name
+        self.sent = name
         if earlier:
             self._take_back(earlier)
         return name
@@ -120,12 +125,12 @@ class AdapterTransfer:
 
     def arrived(self) -> bool:
         """Whether every server still has what was sent last."""
-        return all(self._sent in server.models() for server in self._servers)
+        return all(self.sent in server.models() for server in self._servers)
 
     def close(self) -> None:
         """Takes the adapters back."""
-        if self._sent:
-            self._take_back(self._sent)
+        if self.sent:
+            self._take_back(self.sent)
         self._files.close()
 
 
@@ -147,23 +152,23 @@ class NCCLTransfer:
         self._servers = servers
         self._model = model
         self._timeout_s = timeout_s
-        self._run, self._sent = uuid4().hex[:8], ""
+        self._run, self.sent = uuid4().hex[:8], ""
         self._clients: list[Any] = []
 
     def send(self, learner: Any, version: int) -> str:
         """Sends weights, to one server after the other."""
-        self._sent = f"{self._run}-{version}"
+        self.sent = f"{self._run}-{version}"
         device = next(learner.parameters()).device
         if not self._clients:
             self._clients = [self._client(server, device) for server in self._servers]
         for server, client in zip(self._servers, self._clients, strict=True):
             _asked(server, lambda client=client: _broadcast(client, learner))
-            server.note_weights(self._sent)
+            server.note_weights(self.sent)
         return self._model
 
     def arrived(self) -> bool:
         """Whether every server still has what was sent last."""
-        return all(server.which_weights() == self._sent for server in self._servers)
+        return all(server.which_weights() == self.sent for server in self._servers)
 
     def close(self) -> None:
         """Leaves the groups."""

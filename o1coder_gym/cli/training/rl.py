@@ -84,7 +84,7 @@ def export(settings: ExportSettings) -> None:
 def plan(settings: PlanSettings) -> None:
     """Say what a training of a policy takes before it starts: memory of a device, tokens, hours.
 
-    No weights are loaded. The flags are those of o1coder rl policy.
+    No weights are loaded. The flags of a training are those of o1coder rl policy.
     """
     found = plan_run(settings)
     if settings.as_json:

@@ -21,6 +21,7 @@ from o1coder_gym.models.memory import free_bytes
 from o1coder_gym.models.sizes import Sizes, sizes_of
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import AsJson
+from o1coder_gym.specs import parse
 
 _TILE = 4096 * 32_768 * 4
 """Bytes of the table of logits that TRL folds at once, at most: tokens by words, in float32."""
@@ -198,10 +199,12 @@ def memory_of(settings: PlanSettings, sizes: Sizes, dtype: str) -> dict[str, flo
     has_reference = bool(training.beta) and not training.lora_rank
     rows, episode = training.rows_at_once, settings.episode_tokens
     at_once = -(-rows // training.episodes) * settings.prompt_tokens + rows * episode
-    sampled_at_once = training.batch // devices * (settings.prompt_tokens + episode)
+    # Servers have weights, keys and values in devices of their own.
+    samples = parse(training.sampler).name != "openai"
+    sampled_at_once = samples * (training.batch // devices) * (settings.prompt_tokens + episode)
     return {
         "weights": all_weights + (learned if training.lora_rank else 0),
-        "copy that samples": all_weights,
+        "copy that samples": samples * all_weights,
         "reference": has_reference * all_weights,
         "gradients and AdamW": 3 * learned / spread,
         "activations": at_once * _kept(sizes) * size,
@@ -232,7 +235,8 @@ def _hours(settings: PlanSettings, sizes: Sizes, machine: Machine, trained: int)
     rows = training.batch // devices
     # All rows are decoded together: a token of each takes one reading of the weights, or its arithmetic.
     step = max(sizes.parameters * size / machine.bandwidth, rows * pass_of_token / machine.arithmetic)
-    prefill = training.problems * settings.prompt_tokens * pass_of_token / machine.arithmetic
+    prompts = -(-training.problems // devices)  # of a device; a group is decoded from one
+    prefill = prompts * settings.prompt_tokens * pass_of_token / machine.arithmetic
     sampling = training.updates * (settings.episode_tokens * step + prefill)
     # Forward, and backward to the activations; to all weights where they are learned; again where kept not.
     times = 2 + (not training.lora_rank) + any(activation_checkpointing().values()) + bool(training.beta)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 import time
 import zlib
@@ -33,6 +34,12 @@ def _trusted() -> ssl.SSLContext:
     import httpx
 
     return httpx.create_ssl_context()
+
+
+def own_key() -> dict[str, str]:
+    """Returns the header with the key of ``OPENAI_API_KEY``; empty without one."""
+    key = os.environ.get("OPENAI_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 class Refused(PolicyError):

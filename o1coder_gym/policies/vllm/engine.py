@@ -177,6 +177,8 @@ class VLLMEngine:
     def _ready(self) -> tuple[Any, TokenText]:
         with self._lock:
             if self._loaded is None:
+                if self._broken:  # by its end: a thread that still samples must not load it again
+                    raise PolicyError("vLLM has been closed")
                 folder = str(model_path(self._name))
                 engine = self._thread.call(lambda: _load(folder, self._settings, self._arguments()))
                 tokenizer = engine.get_tokenizer()

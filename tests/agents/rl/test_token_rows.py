@@ -249,6 +249,15 @@ def test_sampler_and_trainer_may_differ_within_a_cap(
         assert torch.allclose(trainer.importance(told)[mask], torch.tensor(weight), atol=1e-3)
 
 
+def test_figures_of_the_sampler_are_of_a_temperature_of_one(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    trainer = trainer_for(weights, process, replace(settings, temperature=2.0), tmp_path)
+    batch = trainer._generate_and_score_completions(INPUTS)
+    trainer._compute_loss(trainer.model, batch)
+    assert "sampling/kl" not in trainer._metrics["train"]
+
+
 @pytest.mark.parametrize("credit", ["step", "outcome"])
 def test_a_policy_that_ends_its_text_at_once_learns_not_to(
     weights: Path, process: Any, settings: RLSettings, tmp_path: Path, credit: str

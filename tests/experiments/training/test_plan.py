@@ -50,6 +50,13 @@ def test_a_full_training_holds_its_reference_and_spreads_what_is_sharded() -> No
     assert plain["keys and values"] == 8 * 130 * 64 * 4  # half of the batch
 
 
+def test_servers_sample_in_devices_of_their_own() -> None:
+    served = replace(PLAN, training=replace(TRAINING, sampler="openai:http://a:1/v1,http://b:1/v1"))
+    found, copied = memory_of(served, SIZES, "bfloat16"), memory_of(PLAN, SIZES, "bfloat16")
+    assert (found.pop("copy that samples"), found.pop("keys and values")) == (0, 0)
+    assert found.items() < copied.items()
+
+
 def test_activations_computed_again_are_inputs_and_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("O1CODER_ACTIVATIONS", "again")
     assert memory_of(PLAN, SIZES, "float32")["activations"] == (100 + 8 * 30) * (4 * 8 + 100) * 4
@@ -70,6 +77,10 @@ def test_tokens_and_hours_follow_batch_and_machine(model: Path) -> None:
     assert found.fits
     two = plan_run(replace(asked, devices=2))
     assert two.hours["training"] == pytest.approx(found.hours["training"] / 2)
+    # each reads the prompt of one of the two groups, and decodes its rows in the time of one reading
+    parameters = found.parameters
+    spared = 40 * 100 * 2 * parameters / MACHINES["h100"].arithmetic / 3600
+    assert found.hours["sampling"] - two.hours["sampling"] == pytest.approx(spared, rel=1e-6)
     assert two.launch.startswith("torchrun --nproc-per-node 2 -m o1coder_gym rl policy")
 
 

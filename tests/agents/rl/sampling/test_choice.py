@@ -25,6 +25,7 @@ def test_a_sampler_is_read_with_its_options() -> None:
         ("openai", "write hf, vllm or openai:http://HOST:PORT/v1"),
         ("vllm:tiny", "write hf, vllm or openai:http://HOST:PORT/v1"),
         ("vllm?kv=1", "unknown argument 'kv'"),
+        ("hf?dtype=bfloat16", "dtype is that of the training"),
         ("openai:http://a/v1?transfer=post", "transfer is files, adapters or nccl, not"),
         ("openai:http://a/v1?api=chat", "api is tokens, not"),
     ],
@@ -43,5 +44,6 @@ def test_a_sampler_ahead_needs_weights_for_its_episodes() -> None:
 def test_runs_of_earlier_versions_and_of_other_addresses_go_on() -> None:
     row = RLSettings().to_row()
     assert not {"sampler", "staleness"} & row.keys()
+    assert RLSettings(sampler="hf?max_rows=4").to_row() == RLSettings().to_row()
     one, other = (RLSettings(sampler=f"openai:http://a:{port}/v1") for port in (1, 2))
     assert one.to_row() == other.to_row() != row

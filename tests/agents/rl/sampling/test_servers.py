@@ -12,7 +12,8 @@ from o1coder_gym.agents.rl.sampling.making import check_sampler, make_actor
 from o1coder_gym.agents.rl.sampling.sampler import Sampler
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import O1CoderError, PolicyError, UsageError
-from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.runs import ranks
+from o1coder_gym.steps.formats import PSEUDOCODE, Prompt
 from tests.agents.rl.sampling.weight_server import WeightedServer, serving
 
 pytest.importorskip("trl")
@@ -136,6 +137,84 @@ def test_adapters_are_taken_back(server: WeightedServer, weights: Path) -> None:
         assert len(server.engines) == 2  # the model, and its newest adapters
     actor.close()
     assert list(server.engines) == ["tiny"]
+
+
+def test_adapters_of_a_run_that_was_killed_are_no_model_to_train(
+    server: WeightedServer, weights: Path
+) -> None:
+    from peft import get_peft_model
+
+    from o1coder_gym.models.trainers import lora
+
+    start, text = start_of(weights, 2), spec(server, options="&transfer=adapters")
+    make_actor(text, start).refresh(get_peft_model(start.model, lora(2)), 3)  # and is never closed
+    assert len(server.engines) == 2
+    resumed = make_actor(text, start_of(weights, 2))
+    assert resumed.policy.engine._model == "tiny"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_prompts_have_the_training_s_template_arguments(server: WeightedServer, weights: Path) -> None:
+    seen: list[Any] = []
+    server.misbehave = lambda path, body: seen.append(body.get("chat_template_kwargs"))
+    told = {"enable_thinking": False}
+    for text, wanted in (
+        (spec(server), told),
+        (spec(server, options='&template_arguments={"enable_thinking": true}'), {"enable_thinking": True}),
+    ):
+        actor = make_actor(text, replace(start_of(weights), template_arguments=told))
+        seen.clear()
+        actor.policy.engine.encode(Prompt((("user", "count"),), "", ""))
+        assert wanted in seen
+        actor.close()
+
+
+def test_vllm_in_process_has_the_training_s_template_arguments(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from o1coder_gym.agents.rl.sampling import vllm
+
+    monkeypatch.setattr(vllm, "TrainedVLLM", lambda folder, settings, **named: settings)
+    start = replace(start_of(weights), template_arguments={"enable_thinking": False})
+    engine: Any = make_actor("vllm?kv_gib=1", start).policy.engine
+    assert (engine.template_arguments, engine.kv_gib) == ({"enable_thinking": False}, 1)
+
+
+def test_each_rank_looks_for_the_weights_that_the_first_has_sent(
+    server: WeightedServer, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = start_of(weights)
+    actor = make_actor(spec(server), start)
+    # the second rank, on a machine where the address means another server
+    monkeypatch.setattr(ranks, "is_first", lambda: False)
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+    met: list[str] = []
+    monkeypatch.setattr(ranks, "gathered", lambda version: met.append(f"all are at {version}"))
+    monkeypatch.setattr(ranks, "from_first", lambda work: met.append("sent") or ("tiny", "of-rank-0"))
+    actor.refresh(start.model, 3)
+    assert met == ["all are at 3", "sent"]  # no rank samples while weights change
+    with pytest.raises(PolicyError, match="ranks on other machines reach other servers"):
+        actor.sample(lambda policy: [])
+    server.held = "of-rank-0"
+    assert actor.sample(lambda policy: []) == []
+    actor.close()
+
+
+def test_the_key_opens_the_routes_of_weights_too(
+    server: WeightedServer, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import httpx
+
+    keys: list[str | None] = []
+    ask = httpx.request
+
+    def watched(*words: Any, **named: Any) -> Any:
+        keys.append((named.get("headers") or {}).get("Authorization"))
+        return ask(*words, **named)
+
+    monkeypatch.setattr(httpx, "request", watched)
+    monkeypatch.setenv("OPENAI_API_KEY", "mine")
+    check_sampler(spec(server))
+    assert set(keys) == {"Bearer mine"}
 
 
 def test_what_is_no_sampler_is_told_before_anything_begins(server: WeightedServer, weights: Path) -> None:

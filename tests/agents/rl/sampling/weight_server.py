@@ -110,7 +110,12 @@ class WeightedServer:
         return self.engines["tiny"]._ready()[0].text
 
     def models(self, body: dict[str, Any]) -> Any:
-        return {"data": [{"id": name, "root": str(self.folder)} for name in self.engines]}
+        own = {"root": str(self.folder)}
+        return {
+            "data": [
+                {"id": name, **own, "parent": None if name == "tiny" else "tiny"} for name in self.engines
+            ]
+        }
 
     def tokenize(self, body: dict[str, Any]) -> list[int]:
         if "messages" not in body:
