@@ -56,6 +56,7 @@ MOVED = {
     "policies.vllm_draws": "policies.vllm.draws",
     "problem_rows": "problems.rows",
     "problem_sets": "problems.benchmarks",
+    "process_data.learned_tokens": "experiments.training.path_tokens",
     "prompts": "steps.prompts",
     "provenance": "runs.provenance",
     "registry": "specs.registry",

@@ -90,6 +90,8 @@ def ray(
     """
     needs = Needs(cpus, gpus)
     with connected(address, workers and math.ceil(workers * cpus)) as cluster:
+        if not address:
+            _room(cluster, needs)  # a cluster of this machine alone would be waited for in vain
         count = min(workers or _room(cluster, needs), max(1, len(pieces)))
         with Crew(cluster, count, needs) as crew:
             yield from crew.results(work, pieces)
