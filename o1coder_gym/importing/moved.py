@@ -56,6 +56,7 @@ MOVED = {
     "policies.vllm_draws": "policies.vllm.draws",
     "problem_rows": "problems.rows",
     "problem_sets": "problems.benchmarks",
+    "process_data.learned_tokens": "experiments.training.path_tokens",
     "prompts": "steps.prompts",
     "provenance": "runs.provenance",
     "registry": "specs.registry",
@@ -98,6 +99,9 @@ class _Finder:
         message = f"{module.__name__} has moved to {name}"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         sys.modules[module.__name__] = importlib.import_module(name)
+        # Or Python would find what lies in a package below its earlier name too, and load it a second time.
+        for inner in [inner for inner in sys.modules if inner.startswith(f"{name}.")]:
+            sys.modules[module.__name__ + inner.removeprefix(name)] = sys.modules[inner]
 
 
 def install() -> None:

@@ -12,7 +12,7 @@ spec                               or                     meaning
 
 An address is ``auto`` (the cluster of this machine, or of ``RAY_ADDRESS``), ``HOST:PORT`` or
 ``ray://HOST:PORT``. A piece of work is a picklable function and a picklable argument; results come back in
-order. A piece whose process is lost, with its machine or alone, is done again elsewhere.
+order. A piece whose process of a cluster is lost, with its machine or alone, is done again elsewhere.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ import math
 import multiprocessing
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import InfrastructureError, UsageError
 from o1coder_gym.runs.ray_workers import Crew, Needs, connected
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.specs import Spec, parse, registry
@@ -57,11 +58,19 @@ def processes(
         work: What is done; picklable.
         pieces: What it is done to; picklable.
         workers: Processes, ≥ 1.
+
+    Raises:
+        InfrastructureError: When a process is lost.
     """
     context = multiprocessing.get_context("spawn")
     one_core = {"initializer": default_judge, "initargs": (1,)}
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, **one_core) as pool:
-        yield from pool.map(work, pieces)
+    try:
+        with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, **one_core) as pool:
+            yield from pool.map(work, pieces)
+    except BrokenProcessPool as error:
+        raise InfrastructureError(
+            "executor processes: a process was lost, maybe for want of memory; --resume goes on"
+        ) from error
 
 
 def ray(
@@ -90,6 +99,8 @@ def ray(
     """
     needs = Needs(cpus, gpus)
     with connected(address, workers and math.ceil(workers * cpus)) as cluster:
+        if not address:
+            _room(cluster, needs)  # a cluster of this machine alone would be waited for in vain
         count = min(workers or _room(cluster, needs), max(1, len(pieces)))
         with Crew(cluster, count, needs) as crew:
             yield from crew.results(work, pieces)

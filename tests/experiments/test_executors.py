@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments import NoAnswersError, Plan, run_benchmark
+from o1coder_gym.experiments import NoAnswersError, Plan, benchmark, run_benchmark
 from o1coder_gym.experiments.measures.held_out import HeldOut, means
 from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
 from o1coder_gym.experiments.self_play_config import (
@@ -90,6 +90,27 @@ def test_a_benchmark_goes_on_anywhere(
     rows = run_benchmark(plan, tmp_path / "run", executor=then, resume=True, on_row=new.append)
     assert untimed(rows) == serial
     assert 0 < len(new) < len(plan.task_ids) * len(plan.seeds) * len(AGENTS)
+
+
+@pytest.mark.parametrize(("tests", "told"), [("public", ["5 of 5 problems"]), ("generated", [])])
+def test_tests_that_are_made_elsewhere_are_not_missed(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tests: str, told: list[str]
+) -> None:
+    class StartedError(Exception):
+        pass
+
+    def start(*_: Any) -> None:
+        raise StartedError
+
+    monkeypatch.setattr(benchmark, "run_shards", start)
+    rows = [row for row in load_rows(plan.problems) if row.problem.task_id in plan.task_ids]
+    bare = [replace(row, problem=replace(row.problem, public_tests=())) for row in rows]
+    found: list[str] = []
+    with pytest.raises(StartedError):
+        run_benchmark(
+            replace(plan, tests=tests), tmp_path / "run", rows=bare, executor=NAME, on_warning=found.append
+        )
+    assert [line[:15] for line in found if "public tests" in line] == told
 
 
 def test_a_policy_that_fails_elsewhere_leaves_rows_to_try_again(plan: Plan, tmp_path: Path) -> None:

@@ -28,6 +28,18 @@ def test_an_earlier_name_gives_the_module_of_today(name: str) -> None:
     assert new.__name__ == f"o1coder_gym.{MOVED[name]}"
 
 
+@pytest.mark.parametrize("inner", ["parameters.ranges", "registry.kinds"])
+def test_what_lies_in_a_package_is_the_same_by_its_earlier_name(
+    inner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = f"o1coder_gym.{inner.partition('.')[0]}"
+    for name in [name for name in sys.modules if name.startswith(package)]:
+        monkeypatch.delitem(sys.modules, name)
+    new = importlib.import_module(f"o1coder_gym.specs.{inner}")
+    with pytest.warns(DeprecationWarning, match=f"{package} has moved"):
+        assert importlib.import_module(f"o1coder_gym.{inner}") is new
+
+
 PROGRAM = """
 from o1coder_gym.problems import load_problems, load_rows
 from o1coder_gym.models import find_model

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from o1coder_gym.errors import MissingExtraError, UsageError
+from o1coder_gym.errors import InfrastructureError, MissingExtraError, UsageError
 from o1coder_gym.runs.executors import load_executor
 
 
@@ -25,6 +25,12 @@ def test_serial_and_processes_agree() -> None:
 def test_other_executors_are_refused(spec: str) -> None:
     with pytest.raises(UsageError, match="is none of serial, processes:N"):
         load_executor(spec)
+
+
+def test_a_process_that_is_lost_is_told_in_one_sentence() -> None:
+    run, _ = load_executor("processes:1")
+    with pytest.raises(InfrastructureError, match=r"a process was lost, .*--resume goes on$"):
+        list(run(os._exit, [1]))
 
 
 def test_without_ray_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.errors import InfrastructureError, UnknownNameError, UsageError
+from o1coder_gym.runs import executors
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.ray_workers import Crew, Needs
 
@@ -112,6 +114,16 @@ def test_a_piece_that_takes_processes_with_it_ends_the_run(over: int | None, tol
     ray = FakeRay(lambda number, piece: piece == over)
     with ray.crew(2) as crew, pytest.raises(InfrastructureError, match=f"{told}$"):
         list(crew.results(str, [5, 7]))
+
+
+def test_a_cluster_of_this_machine_alone_must_have_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without = SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
+    monkeypatch.setattr(executors, "connected", lambda *_: nullcontext(without))
+    run, _ = load_executor("ray:2?gpus=1")
+    with pytest.raises(UsageError, match="no machine of the cluster has 1 CPUs and 1 GPUs"):
+        list(run(len, [[1]]))
 
 
 def test_how_many_processes_fit() -> None:

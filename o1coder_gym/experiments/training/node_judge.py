@@ -41,17 +41,19 @@ class _Remote:
 
     def __init__(self, line: Connection) -> None:
         self._line = line
+        self._turn = threading.Lock()
 
     def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
-        """Judges a batch there, beside those of the other ranks.
+        """Judges a batch there, beside those of the other ranks; one of this rank at a time.
 
         Raises:
             InfrastructureError: When the other process has ended.
             O1CoderError: What its judge raises.
         """
         try:
-            self._line.send(list(submissions))
-            found = self._line.recv()
+            with self._turn:  # answers say nothing of what they answer
+                self._line.send(list(submissions))
+                found = self._line.recv()
         except (EOFError, OSError) as error:
             raise InfrastructureError("the rank that judges on this machine has ended") from error
         if isinstance(found, O1CoderError):

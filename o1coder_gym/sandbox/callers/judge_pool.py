@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -148,6 +149,9 @@ class _Member:
         self._arguments = [str(workers), settings]
         self._numbers = itertools.count()
         self._ending = False
+        self._wanted = threading.Event()  # whether a process that has died needs a successor
+        self._again: deque[int] = deque()
+        self._alone: int | None = None
         self._start()
         self._thread = threading.Thread(target=self._listen, name="judge pool", daemon=True)
         self._thread.start()
@@ -165,13 +169,15 @@ class _Member:
     def take(self, asked: _Question) -> None:
         """Sends a program to the process."""
         number = next(self._numbers)
+        self._send(number, asked)  # first, for what cannot be pickled must not take room
         asked.answer.set_running_or_notify_cancel()
         self.away[number] = asked
-        self._send(number, asked)
+        self._wanted.set()
 
     def end(self) -> None:
         """Says that nothing more will come; after its last answer the process closes its end."""
         self._ending = True
+        self._wanted.set()
         if not self.away:
             self._hang_up()
 
@@ -203,6 +209,8 @@ class _Member:
             with self._room:
                 asked = self.away.pop(number)
                 self._room.notify()
+                if number == self._alone:
+                    self._send_again()
                 if self._ending and not self.away:
                     self._hang_up()
             if isinstance(result, BaseException):
@@ -219,23 +227,39 @@ class _Member:
             near.shutdown(socket.SHUT_WR)
 
     def _died(self) -> bool:
-        """Starts another process for what the dead one had; returns whether the end was asked for."""
+        """Starts another process as soon as one is needed; returns whether the end was asked for."""
         self._process.wait()
+        for asked in self._given_up():
+            asked.answer.set_exception(InfrastructureError(f"{_DEATHS} processes of the judge died over it"))
+        self._wanted.wait()  # not at once: processes that cannot start would be started for ever
+        with self._room:
+            if not self.away:
+                return True
+            self._start()
+            # One after the other: the one that may have killed the process must not take the others with it
+            # again.
+            self._again = deque(self.away)
+            self._send_again()
+        return False
+
+    def _given_up(self) -> list[_Question]:
+        """Counts a death for each program that the dead process had; takes out those that had too many."""
         with self._room:
             self._channel.close()
-            for asked in self.away.values():
-                asked.deaths += 1
-            over = [number for number, asked in self.away.items() if asked.deaths == _DEATHS]
-            given_up = [self.away.pop(number) for number in over]
-            self._room.notify(len(given_up))
-            done = self._ending and not self.away
-            if not done:
-                self._start()
             for number, asked in self.away.items():
-                self._send(number, asked)
-        for asked in given_up:
-            asked.answer.set_exception(InfrastructureError(f"{_DEATHS} processes of the judge died over it"))
-        return done
+                asked.deaths += number not in self._again
+            over = [number for number, asked in self.away.items() if asked.deaths == _DEATHS]
+            self._room.notify(len(over))
+            given_up = [self.away.pop(number) for number in over]
+            if not self.away and not self._ending:
+                self._wanted.clear()
+        return given_up
+
+    def _send_again(self) -> None:
+        """Sends the next of the programs that a dead process had."""
+        self._alone = self._again.popleft() if self._again else None
+        if self._alone is not None:
+            self._send(self._alone, self.away[self._alone])
 
 
 def _plain(value: Any) -> Any:
@@ -244,6 +268,16 @@ def _plain(value: Any) -> Any:
 
 
 _shared: AskedJudge | None = None
+_making = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Replaces the lock in a forked child, where the thread that may have held it does not exist."""
+    global _making
+    _making = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def shared_judge() -> AskedJudge:
@@ -252,9 +286,10 @@ def shared_judge() -> AskedJudge:
     It has the zygotes of `default_judge`, or where these are too many for one process, those of a pool.
     """
     global _shared
-    if _shared is None or (isinstance(_shared, JudgePool) and not _shared.usable):
-        workers = default_judge().workers
-        _shared = ConcurrentJudge() if workers <= WORKERS_PER_PROCESS else JudgePool(workers)
-        if isinstance(_shared, JudgePool):
-            atexit.register(_shared.close)
-    return _shared
+    with _making:
+        if _shared is None or (isinstance(_shared, JudgePool) and not _shared.usable):
+            workers = default_judge().workers
+            _shared = ConcurrentJudge() if workers <= WORKERS_PER_PROCESS else JudgePool(workers)
+            if isinstance(_shared, JudgePool):
+                atexit.register(_shared.close)
+        return _shared

@@ -15,36 +15,58 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeAlias
 
-from o1coder_gym.errors import O1CoderError
+from o1coder_gym.errors import InfrastructureError, O1CoderError
 from o1coder_gym.sandbox.callers.concurrent_judge import ConcurrentJudge
 from o1coder_gym.sandbox.judge import Judge
+
+_Answers: TypeAlias = "SimpleQueue[tuple[int, object] | None]"
+"""Number and result or error, to be sent; None is the end."""
 
 
 def serve(channel: Connection, workers: int, settings: dict[str, Any]) -> None:
     """Answers until the other end has closed the connection."""
-    sending = threading.Lock()
+    answers: _Answers = SimpleQueue()
+    # Whoever reads questions must not wait until an answer is read: the other end reads none while it sends.
+    sender = threading.Thread(target=_send, args=(channel, answers), name="answers")
+    sender.start()
+    try:
+        _judge(channel, workers, settings, answers)
+    finally:
+        answers.put(None)
+        sender.join()
 
-    def answer(number: int, result: object) -> None:
-        with sending, suppress(OSError):  # nobody is there any more
-            channel.send((number, result))
+
+def _judge(channel: Connection, workers: int, settings: dict[str, Any], answers: _Answers) -> None:
+    """Queues an answer to each question, until there are no more."""
 
     def tell(number: int, future: Future[Any]) -> None:
-        answer(number, future.exception() or future.result())
+        answers.put((number, future.exception() or future.result()))
 
     try:
         judge = Judge(workers, **settings)
     except O1CoderError as error:  # the sandbox cannot be what was asked for: all who ask are told
         while True:
-            answer(channel.recv()[0], error)
+            answers.put((channel.recv()[0], error))
     with judge, ConcurrentJudge(judge) as many:
         while True:
             number, method, submission, keywords = channel.recv()
             try:
                 getattr(many, method)(submission, **keywords).add_done_callback(partial(tell, number))
             except O1CoderError as error:
-                answer(number, error)
+                answers.put((number, error))
+            except Exception as error:  # a fault of this judge: the other programs must not end with it
+                failure = InfrastructureError(f"the judge failed: {type(error).__name__}: {error}")
+                answers.put((number, failure))
+
+
+def _send(channel: Connection, answers: _Answers) -> None:
+    """Sends what is queued, until nothing more comes."""
+    while (one := answers.get()) is not None:
+        with suppress(OSError):  # nobody is there any more
+            channel.send(one)
 
 
 if __name__ == "__main__":

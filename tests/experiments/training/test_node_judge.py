@@ -1,6 +1,7 @@
 """Ranks of a machine share the judge of the first."""
 
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Pipe
 
 import pytest
 
@@ -43,9 +44,21 @@ def test_what_the_judge_raises_is_raised_in_the_rank(monkeypatch: pytest.MonkeyP
             judge.evaluate([RIGHT])
 
 
-def test_a_rank_hears_that_the_judge_has_ended() -> None:
-    from multiprocessing.connection import Pipe
+def test_threads_of_a_rank_get_the_verdicts_of_their_own_programs() -> None:
+    mine, other = Pipe()
+    judge = node_judge._Remote(mine)
+    with ThreadPoolExecutor(2) as pool:
+        found = {code: pool.submit(judge.evaluate, [Submission(code, None, ())]) for code in "ab"}
+        for _ in found:
+            (asked,) = other.recv()
+            assert not other.poll(0.2)  # or two threads would wait for whichever answer comes first
+            other.send([asked.code])
+        assert {code: one.result(10) for code, one in found.items()} == {"a": ["a"], "b": ["b"]}
+    mine.close()
+    other.close()
 
+
+def test_a_rank_hears_that_the_judge_has_ended() -> None:
     mine, other = Pipe()
     other.close()
     with pytest.raises(InfrastructureError, match="the rank that judges on this machine has ended"):

@@ -3,21 +3,28 @@
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from multiprocessing import Pipe
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Self, TypeAlias
 
 import pytest
 
 from o1coder_gym.errors import InfrastructureError, UsageError
 from o1coder_gym.sandbox import ConcurrentJudge, Judge, JudgePool
+from o1coder_gym.sandbox.callers import judge_pool, judge_process
 from o1coder_gym.sandbox.callers.asking import ROOM_PER_WORKER
 from o1coder_gym.types import CallTest, StdioTest, Submission, Verdict
 
 CALLS = (CallTest("[1]", "2"), CallTest("[2]", "3"))
 PROGRAMS = [Submission(f"def f(x):\n    return x + {i % 3}", "f", CALLS) for i in range(24)]
 EXPECTED = ["wrong_answer", "pass", "wrong_answer"] * 8
+StandIn: TypeAlias = Callable[[str], list[object]]
 SLEEPER = Submission("import time\ntime.sleep(1)\ndef f(x):\n    return x + 1", "f", CALLS)
 
 pytestmark = pytest.mark.filterwarnings("ignore::o1coder_gym.sandbox.SandboxWarning")
@@ -115,6 +122,129 @@ def test_a_process_that_dies_costs_no_verdict() -> None:
         assert [one.result(60).outcome for one in futures] == ["pass", "pass", *EXPECTED[:6]]
         assert pool.pids[0] != first
         assert pool.pids[1] == second
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """Has pools start a program of the test's own; gives the list of those that they have started."""
+
+    def put(program: str) -> list[object]:
+        path = tmp_path / "stand_in"
+        path.write_text(f"#!{sys.executable}\n{program}")
+        path.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(path))
+        started: list[object] = []
+        start = judge_pool._Member._start
+        monkeypatch.setattr(judge_pool._Member, "_start", lambda one: (started.append(one), start(one)))
+        return started
+
+    return put
+
+
+DIES_OVER_ONE = """
+import os, sys
+from multiprocessing.connection import Connection
+line = Connection(int(sys.argv[-3]))
+while True:
+    try:
+        number, method, submission, keywords = line.recv()
+    except EOFError:
+        break
+    if submission.code == "poison":
+        os._exit(1)
+    line.send((number, submission.code))
+"""
+
+
+def test_a_program_that_kills_its_process_takes_no_other_with_it(
+    stand_in: StandIn,
+) -> None:
+    stand_in(DIES_OVER_ONE)
+    codes = ["first", "poison", "second", "third", "fourth"]
+    with JudgePool(4) as pool:
+        futures = [pool.submit(Submission(code, None, ())) for code in codes]
+        with pytest.raises(InfrastructureError, match="2 processes of the judge died over it"):
+            futures.pop(1).result(60)
+        assert [one.result(60) for one in futures] == ["first", "second", "third", "fourth"]
+
+
+def test_a_process_that_cannot_start_is_not_started_for_ever(stand_in: StandIn) -> None:
+    started = stand_in("raise SystemExit(1)")
+    with JudgePool(1) as pool:
+        with pytest.raises(InfrastructureError, match="2 processes of the judge died over it"):
+            pool.submit(PROGRAMS[0]).result(60)
+        time.sleep(0.5)
+        assert len(started) <= 3  # one more where the first had died before it was asked
+
+
+def test_what_cannot_be_sent_takes_no_room() -> None:
+    with JudgePool(1, per_process=1) as pool:
+        assert pool.parallel == 1
+        with pytest.raises(TypeError, match="pickle"):
+            pool.submit(Submission("", None, (one for one in ())))  # pyright: ignore[reportArgumentType]
+        assert pool.evaluate(PROGRAMS[1:2])[0].outcome == "pass"
+
+
+def test_a_process_reads_on_while_nobody_reads_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AtOnce:
+        """A judge that has long outputs, and has them at once."""
+
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def submit(self, submission: Submission) -> Future[str]:
+            done: Future[str] = Future()
+            done.set_result(submission.code)
+            return done
+
+    monkeypatch.setattr(judge_process, "Judge", AtOnce)
+    monkeypatch.setattr(judge_process, "ConcurrentJudge", AtOnce)
+    near, far = Pipe()
+    long = Submission("x" * 2_000_000, None, ())
+
+    def answer() -> None:
+        with pytest.raises(EOFError):
+            judge_process.serve(far, 1, {})
+
+    def ask() -> None:
+        for number in range(3):
+            near.send((number, "submit", long, {}))
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (answer, ask)]
+    for thread in threads:
+        thread.start()
+    threads[1].join(10)
+    assert not threads[1].is_alive()
+    assert [near.recv() for _ in range(3)] == [(number, long.code) for number in range(3)]
+    near.close()
+    threads[0].join(10)
+    far.close()
+
+
+def test_threads_share_one_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        usable = True
+        made = 0
+
+        def __init__(self, workers: int) -> None:
+            Slow.made += 1
+            time.sleep(0.1)
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(judge_pool, "_shared", None)
+    monkeypatch.setattr(judge_pool, "JudgePool", Slow)
+    monkeypatch.setattr(judge_pool, "default_judge", lambda: SimpleNamespace(workers=64))
+    threads = [threading.Thread(target=judge_pool.shared_judge) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Slow.made == 1
 
 
 def test_what_cannot_be_is_told_to_who_asks(pool: JudgePool) -> None:
