@@ -33,7 +33,7 @@ _FEWEST_PIECES = 8
 _TELLING = 12
 """Characters of an encoded input from which it tells something even with a yes or no."""
 _NAMESAKES = 5
-"""Functions of one set that may have one name; a name that more of them have, like `solve`, proves nothing."""
+"""Functions of one set that may have one name; what more of them have, like `solve`, proves nothing."""
 _PROBES = 12
 _FEWEST_OUTPUTS = 3
 """Different results that two references must share to be alike: many functions return True and False."""
