@@ -203,8 +203,7 @@ def _differences(
 
 def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]:
     """Returns a curve per agent, and whether several token budgets were run."""
-    limits = {summary.setting.budget.tokens for summary in summaries} - {None}
-    swept = len(limits) > 1
+    swept = len({summary.setting.budget.tokens for summary in summaries} - {None}) > 1
     names = agent_names(summaries)
     points: dict[str, list[CurvePoint]] = {}
     capped: set[str] = set()
@@ -214,7 +213,7 @@ def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]
         spent = summary.mean(summary.usage.tokens)
         rate, interval = summary.rate, summary.interval
         limit = setting.budget.tokens
-        if limit is None and (swept or (limits and setting.budget.flops is not None)):
+        if swept and limit is None:
             continue  # another axis: answers within FLOPs that were read off the same run
         point = (
             CurvePoint(spent, rate, interval) if limit is None else CurvePoint(limit, rate, interval, spent)

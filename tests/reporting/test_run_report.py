@@ -46,15 +46,6 @@ def test_points_stand_at_the_budget_and_say_what_was_spent_of_it():
     assert (point.tokens, point.spent, point.cost, point.thrifty) == (300, None, "300 tokens", False)
 
 
-def test_answers_within_flops_are_no_points_of_a_curve_over_tokens():
-    whole = [one for one in ROWS if one.budget.tokens == 1024]
-    within = [replace(one, budget=Budget(flops=1e12), usage=Usage(tokens=100)) for one in whole]
-    report = make_report([*whole, *within])
-    assert not report.swept
-    assert [[point.tokens for point in curve.points] for curve in report.curves] == [[1024], [1024]]
-    assert [len(curve.points) for curve in make_report(within).curves] == [1, 1]
-
-
 def test_the_share_of_a_budget_is_that_of_the_limit_that_came_closest():
     def spent(usage: Usage, budget: Budget) -> float | None:
         two = [replace(one, usage=usage, budget=budget) for one in ROWS[:2]]
