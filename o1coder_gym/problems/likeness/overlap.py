@@ -33,7 +33,7 @@ _FEWEST_PIECES = 8
 _TELLING = 12
 """Characters of an encoded input from which it tells something even with a yes or no."""
 _NAMESAKES = 5
-"""Functions of one set that may have one name; what more of them have, like `solve`, proves nothing."""
+"""Functions of a set, or half of them, that may have one name; what more have (`solve`) proves nothing."""
 _PROBES = 12
 _FEWEST_OUTPUTS = 3
 """Different results that two references must share to be alike: many functions return True and False."""
@@ -169,7 +169,8 @@ def _cases(row: ProblemRow) -> set[Any]:
 def _usual_names(rows: Sequence[ProblemRow]) -> set[str | None]:
     """Returns the function names that do not tell a problem from the others of its set."""
     names = Counter(row.problem.entry_point for row in rows)
-    return {None, *(name for name, count in names.items() if count > _NAMESAKES)}
+    most = max(1, min(_NAMESAKES, len(rows) // 2))
+    return {None, *(name for name, count in names.items() if count > most)}
 
 
 def _named_calls(row: ProblemRow, usual: Collection[str | None]) -> set[Any]:
