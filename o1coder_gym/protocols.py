@@ -24,6 +24,9 @@ class Policy(Protocol):
     def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
         """Samples `request.n` actions for each request, in one batch.
 
+        A request with a `question` (`queries.Ask`) asks for plain text; a policy without a language model may
+        answer with a step.
+
         Returns:
             One tuple of exactly `request.n` proposals per request, in order. No proposal has more
             tokens than `request.sampling.max_tokens`.

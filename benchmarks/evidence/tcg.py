@@ -26,7 +26,7 @@ from typing import Annotated, Any
 
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.main import main_of
-from o1coder_gym.metrics.estimates import estimate_difference, estimate_share
+from o1coder_gym.metrics.estimates import ROUGH, estimate_difference, estimate_share
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.loading import load_problems, load_rows
@@ -322,14 +322,16 @@ def compare(asked: CompareSettings) -> None:
     print(f"{asked.after} less {asked.before}, {len(both)} problems")
     for name, (part, whole) in _RATES.items():
         shares = [
-            [(getattr(one[task], part) or 0) / getattr(one[task], whole) for one in found]
+            [getattr(one[task], part) / getattr(one[task], whole) for one in found]
             for task in both
-            if all(getattr(one[task], whole) for one in found)
+            # None: rows of earlier versions do not know it
+            if all(getattr(one[task], whole) and getattr(one[task], part) is not None for one in found)
         ]
         after, before = (estimate_share([pair[side] for pair in shares]) for side in (0, 1))
         apart = estimate_difference([one - other for one, other in shares])
-        ends = f"{100 * apart.value:+.1f} [{100 * apart.low:+.1f}, {100 * apart.high:+.1f}]"
-        print(f"{name}: {before.percent()} → {after.percent()}, {ends} points, {len(shares)} problems")
+        ends = f"[{100 * apart.low:+.1f}, {100 * apart.high:+.1f}]{ROUGH * apart.rough} points"
+        rates = f"{before.percent()} → {after.percent()}, {100 * apart.value:+.1f} {ends}"
+        print(f"{name}: {rates}, {len(shares)} problems")
 
 
 _RATES = {

@@ -11,7 +11,8 @@ A suite is what the options of ``o1coder bench`` say, or a file with the same wo
     seeds: 3
 
 A file may hold several: ``cells`` has a name and such words for each, what stands beside it is meant for all.
-Cells of the same policy and format that share samples share them with each other.
+Cells of the same policy and format that share samples share them with each other, in one process: what
+a cell drew before an interruption is drawn again for those after it.
 """
 
 from __future__ import annotations

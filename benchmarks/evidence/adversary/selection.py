@@ -305,14 +305,11 @@ def _selection_table(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
             lines.append(
                 f"| {name} | {rate} | {_gap(group, name, 'blind')} | {_gap(group, name, 'public')} |"
             )
-        ruled = [one for row in group for one in row.get("rulings_right", []) if one[1] is not None]
-        sure = [one for one in ruled if one[0] >= 0.5]
         attacked_rows = [row for row in group if "right_class" in row]
         lines.append(
             f"attacked: {len(attacked_rows)} problems; largest class right: "
             f"{_share([row['right_class'] for row in attacked_rows])}; rulings right: "
-            f"{_share([one[1] for one in ruled])} of {len(ruled)}, of those with confidence ≥ 0.5: "
-            f"{_share([one[1] for one in sure])} of {len(sure)}"
+            f"{_right_rulings(group)}, of those with confidence ≥ 0.5: {_right_rulings(group, 0.5)}"
         )
     return "\n".join(lines)
 
@@ -326,6 +323,17 @@ def _gap(rows: Sequence[Mapping[str, Any]], name: str, low: str) -> str:
 
     found = estimate({str(i): [i] for i in range(len(rows))}, closed)
     return found.percent(0)
+
+
+def _right_rulings(rows: Sequence[Mapping[str, Any]], confidence: float = 0.0) -> str:
+    """Says which share of the rulings is right, and of how many; problems are drawn, not rulings."""
+    known = [
+        [right for told, right in row.get("rulings_right", []) if right is not None and told >= confidence]
+        for row in rows
+    ]
+    ruled = [found for found in known if found]
+    share = estimate_share([sum(found) / len(found) for found in ruled], [len(found) for found in ruled])
+    return f"{share.percent(0)} of {sum(map(len, ruled))}"
 
 
 def _share(values: Sequence[bool]) -> str:

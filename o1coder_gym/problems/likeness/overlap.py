@@ -23,7 +23,7 @@ from o1coder_gym.sandbox.values.extraction import expectations
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, StdioTest, Submission
 
 WAYS = ("question", "tests", "text", "behaviour")
-"""Equal words; half of the smaller one's tests and two, or one and the name; near texts; equal results."""
+"""Equal words; half of the smaller one's tests and two, or one and a rare name; near texts; equal results."""
 NEAR = 0.6
 """Share of three-word pieces in common (Jaccard) from which texts are near."""
 _WITHIN = 0.9
@@ -32,6 +32,8 @@ _FEWEST_PIECES = 8
 """Pieces of a question that can stand within another one; what is shorter may be a part of anything."""
 _TELLING = 12
 """Characters of an encoded input from which it tells something even with a yes or no."""
+_NAMESAKES = 5
+"""Functions of a set, or half of them, that may have one name; what more have (`solve`) proves nothing."""
 _PROBES = 12
 _FEWEST_OUTPUTS = 3
 """Different results that two references must share to be alike: many functions return True and False."""
@@ -106,14 +108,16 @@ def _joined(a: Sequence[str | None], b: Sequence[str | None]) -> Pairs:
 
 def _shared_tests(a: Sequence[ProblemRow], b: Sequence[ProblemRow]) -> Iterator[tuple[int, int]]:
     cases_a, cases_b = ([_cases(row) for row in rows] for rows in (a, b))
+    usual = _usual_names(a) | _usual_names(b)
     for (one, other), shared in _in_common(cases_a, cases_b).items():
-        namesakes = a[one].problem.entry_point == b[other].problem.entry_point
-        # One equal test may be chance; with the same function name, or half of the smaller set's tests, it is
-        # not.
+        name = a[one].problem.entry_point
+        namesakes = name == b[other].problem.entry_point and name not in usual
+        # One equal test may be chance, an empty list say; with the same function name, or half of the smaller
+        # set's tests, it is not.
         if namesakes or (shared >= 2 and 2 * shared >= min(len(cases_a[one]), len(cases_b[other]))):
             yield one, other
     # What is expected was mended in some sets: two equal calls of one function are enough.
-    calls_a, calls_b = ([_named_calls(row) for row in rows] for rows in (a, b))
+    calls_a, calls_b = ([_named_calls(row, usual) for row in rows] for rows in (a, b))
     yield from (pair for pair, shared in _in_common(calls_a, calls_b).items() if shared >= 2)
 
 
@@ -162,8 +166,17 @@ def _cases(row: ProblemRow) -> set[Any]:
     return found
 
 
-def _named_calls(row: ProblemRow) -> set[Any]:
+def _usual_names(rows: Sequence[ProblemRow]) -> set[str | None]:
+    """Returns the function names that do not tell a problem from the others of its set."""
+    names = Counter(row.problem.entry_point for row in rows)
+    most = max(1, min(_NAMESAKES, len(rows) // 2))
+    return {None, *(name for name, count in names.items() if count > most)}
+
+
+def _named_calls(row: ProblemRow, usual: Collection[str | None]) -> set[Any]:
     """Returns the calls that the tests make, by the function's name without its spelling."""
+    if row.problem.entry_point in usual:
+        return set()
     name = (row.problem.entry_point or "").lower().replace("_", "")
     return {(name, given) for given in _arguments(row)} if name else set()
 

@@ -133,7 +133,7 @@ def has(holds: Holds, arguments: tuple[Any, ...], output: Any) -> bool:
     """Whether an output has a property; one that the property is not about has it not."""
     try:
         return holds(arguments, output)
-    except (TypeError, ValueError, AttributeError, ArithmeticError):
+    except (TypeError, ValueError, AttributeError, ArithmeticError, LookupError):
         return False
 
 

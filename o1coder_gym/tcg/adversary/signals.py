@@ -10,6 +10,7 @@ from itertools import islice, product
 
 from o1coder_gym.process_data.rows import PairRow
 from o1coder_gym.tcg.adversary.attack import Attack
+from o1coder_gym.tcg.adversary.behaviour import NOT_RUN
 from o1coder_gym.tcg.adversary.choosing import by_rulings
 from o1coder_gym.tcg.adversary.oracle import Ruling
 from o1coder_gym.tcg.checking.question_comparison import comparison_of, expected_test
@@ -53,11 +54,17 @@ def preference_pairs(
     ]
     values = by_rulings(found, ruled)
     sound = [program for program in range(len(ends)) if program not in found.noisy]
-    fallen = [program for program in sound if any(names[program] != right for names, right in believed)]
+    # Who hung before was not run on an input, and neither survives nor falls there.
+    survivors = [program for program in sound if all(names[program] == right for names, right in believed)]
+    fallen = [
+        program
+        for program in sound
+        if any(names[program] not in (right, NOT_RUN) for names, right in believed)
+    ]
     pairs = [
         _pair(ends[winner], ends[loser], values[winner], values[loser], split)
         # Same prefix: DPO compares two continuations of one prompt.
-        for winner, loser in product([program for program in sound if program not in fallen], fallen)
+        for winner, loser in product(survivors, fallen)
         if ends[winner].steps[:-1] == ends[loser].steps[:-1] and values[winner] > values[loser]
     ]
     return list(islice(sorted(pairs, key=lambda pair: -pair.margin), most)) if believed else []
@@ -67,7 +74,8 @@ def generator_rewards(found: Attack, ruled: Sequence[Ruling], inputs: Sequence[s
     """Returns what each input of a test generator is worth: the share of programs that fall on it.
 
     After UTRL's reward for tests that fail wrong programs, times the confidence of the ruling. An input that
-    parts nobody, or on which most programs fail, is worth nothing, and so is one without a ruling.
+    parts nobody, or on which most programs fail, is worth nothing, and so is one without a ruling. A program
+    that hung before an input was not run on it, and does not count there.
 
     Args:
         found: The attack.
@@ -79,9 +87,13 @@ def generator_rewards(found: Attack, ruled: Sequence[Ruling], inputs: Sequence[s
     worth: dict[str, float] = {}
     for one in ruled:
         cells = zip(found.columns[places[one.input]], found.weights, strict=True)
-        sound = [(name, weight) for place, (name, weight) in enumerate(cells) if place not in found.noisy]
-        falls = sum(weight for name, weight in sound if name != one.right)
-        whole = sum(weight for _, weight in sound)
+        ran = [
+            (name, weight)
+            for place, (name, weight) in enumerate(cells)
+            if place not in found.noisy and name != NOT_RUN
+        ]
+        falls = sum(weight for name, weight in ran if name != one.right)
+        whole = sum(weight for _, weight in ran)
         worth[one.input] = one.confidence * falls / whole if one.right is not None and whole else 0.0
     return [worth.get(given, 0.0) for given in inputs]
 

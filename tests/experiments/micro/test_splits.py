@@ -11,6 +11,7 @@ from o1coder_gym.experiments.micro.problems import draw_pipelines, micro_rows, q
 from o1coder_gym.experiments.micro.splits import SHARES, TRACES, is_held_out, split_of
 from o1coder_gym.experiments.micro.tiny_model import TinySettings, training_chats
 from o1coder_gym.experiments.micro.traces import trace
+from o1coder_gym.problems.likeness.overlap import overlaps
 from tests.experiments.micro.programs import code_of, outputs
 
 COUNTS = {"test": 24, "validation": 12, "train": 60, TRACES: 80}
@@ -61,6 +62,11 @@ def test_splits_share_no_function_and_no_text_and_repeat_none() -> None:
     assert len({outputs(program(pipeline)) for pipeline in pipelines}) == sum(COUNTS.values())
     assert len({question(pipeline) for pipeline in pipelines}) == sum(COUNTS.values())
     assert all(split_of(pipeline) == split for split, found in drawn.items() for pipeline in found)
+
+
+def test_problems_that_are_held_out_by_behaviour_are_not_reported_as_training_problems() -> None:
+    rows = micro_rows({"train": 60, "validation": 12, "test": 24})
+    assert overlaps(rows[:60], rows[60:], ways=("question", "tests")) == []  # all are `solve`, and take []
 
 
 def test_a_split_does_not_depend_on_the_seed_nor_on_other_splits() -> None:

@@ -90,6 +90,19 @@ def test_shared_tests_are_found_in_any_form_and_under_any_name() -> None:
     assert [one.way for one in overlaps(programs[:1], programs[1:])] == ["tests"]
 
 
+@pytest.mark.parametrize("problems", [4, 40])
+def test_a_name_that_all_functions_of_a_set_have_proves_nothing(problems: int) -> None:
+    def asked(name: str, seven: int) -> ProblemRow:
+        tests = (CallTest("[[]]", "0"), CallTest("[[7]]", str(seven)), CallTest("[[8]]", str(seven + 1)))
+        return row(name, f"Answer {name}.", *tests, entry_point="solve")
+
+    training = [asked(f"a/{n}", n) for n in range(problems)]
+    assert overlaps(training, [asked("b", 99)]) == []  # the same calls, and no more than an empty list alike
+    assert overlaps(training, [asked("b", 3)]) == [Likeness("a/3", "b", "tests")]
+    nameless = [row(name, name, StdioTest("1", "1"), entry_point=None) for name in "xy"]
+    assert overlaps(nameless[:1], nameless[1:]) == []
+
+
 def test_small_inputs_with_yes_or_no_prove_nothing() -> None:
     prime = [CallTest(f"[{n}]", str(n in (2, 3, 5, 7))) for n in range(2, 9)]
     a, b = (

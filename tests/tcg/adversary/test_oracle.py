@@ -7,7 +7,7 @@ import pytest
 from o1coder_gym.tcg.adversary.attack import Attack
 from o1coder_gym.tcg.adversary.choosing import by_class, by_rulings
 from o1coder_gym.tcg.adversary.oracle import LACKING, output_question, read_output, ruling, rulings
-from o1coder_gym.tcg.adversary.properties import lacking, properties_of
+from o1coder_gym.tcg.adversary.properties import has, lacking, properties_of
 from o1coder_gym.tcg.adversary.signals import generator_rewards, hard_tests, preference_pairs
 from o1coder_gym.types import ActionType, AssertTest, CallTest, Problem, State, Step
 
@@ -110,6 +110,14 @@ def test_properties_come_from_examples_and_words() -> None:
     assert lacking(found, "no literal", "[") == []
 
 
+def test_a_value_that_a_property_is_not_about_has_it_not() -> None:
+    for holds in (lambda _, output: output["key"], lambda _, output: output[2]):
+        assert not has(holds, (), {})
+        assert not has(holds, (), [])
+    reverse = Problem("p", "Reverse a dict.", "f", (CallTest("[{1: 2}]", "{2: 1}"),) * 2)
+    assert "mirrored" not in properties_of(reverse)  # slices may be keys since Python 3.12
+
+
 def test_one_example_shows_no_property() -> None:
     assert properties_of(replace(SORTED, public_tests=SORTED.public_tests[:1])) == {}
     asserts = (AssertTest("assert f([2, 1]) == [1, 2]"), AssertTest("assert f([1]) == [1]"))
@@ -155,3 +163,11 @@ def test_an_input_is_worth_as_much_wherever_it_stands() -> None:
     assert generator_rewards(found, ruled, ["[1]", "[0]"]) == [pytest.approx(0.75 * 0.25)] * 2
     noisy = replace(found, noisy={3: "noise"})
     assert generator_rewards(noisy, rulings(PLAIN, noisy, places=range(2)), ["[1]"]) == [0.0]
+
+
+def test_a_program_that_was_not_run_on_an_input_did_not_fall_there() -> None:
+    found = board(("1", "2", "not run"), weights=(2.0, 1.0, 1.0))
+    ruled = rulings(PLAIN, found)
+    assert generator_rewards(found, ruled, ["[0]"]) == [pytest.approx(2 / 3 * 1 / 3)]
+    pairs = preference_pairs(found, ruled, [end("a"), end("b"), end("c")], split="train")
+    assert [(pair.chosen.text, pair.rejected.text) for pair in pairs] == [("a", "b")]
