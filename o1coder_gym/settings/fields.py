@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, is_dataclass, make_dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, is_dataclass, make_dataclass, replace
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -63,32 +63,23 @@ class Checked:
         check_fields(self)
 
 
-_LATER = {
-    "template_arguments": None,
-    "reward": None,
-    "group_prefixes": False,
-    "importance_cap": 0.0,
-    "rollouts": 0,
-    "credit_kept": False,
-    "expert": None,
-    "sampler": "hf",
-    "staleness": 0,
-}
-"""Fields that came later, and their defaults."""
+_LATER = frozenset(
+    {"template_arguments", "reward", "group_prefixes", "importance_cap", "rollouts", "credit_kept"}
+    | {"expert", "sampler", "staleness"}
+)
+"""Names of fields that came later than the first runs whose configuration is kept."""
 
 
 def to_row(settings: Any) -> dict[str, Any]:
     """Returns a JSON-able dict, `_LATER` fields only if they are set: runs begun before them have none."""
-    return _without_unset(asdict(settings))
-
-
-def _without_unset(row: Mapping[str, Any]) -> dict[str, Any]:
-    kept = (
-        (name, value)
-        for name, value in row.items()
-        if name not in _LATER or (value and value != _LATER[name])
-    )
-    return {name: _without_unset(value) if isinstance(value, dict) else value for name, value in kept}
+    row = asdict(settings)
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if field.name in _LATER and (not value or value == field.default):
+            del row[field.name]
+        elif is_dataclass(value):
+            row[field.name] = to_row(value)
+    return row
 
 
 def with_run(kind: type, run: type) -> Any:

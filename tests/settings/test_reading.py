@@ -20,6 +20,7 @@ from o1coder_gym.settings import (
     all_settings,
     parse_words,
     read,
+    to_row,
     to_toml,
     with_run,
 )
@@ -237,3 +238,28 @@ def test_in_a_section_too_a_key_may_be_called_as_its_option(section: str, tmp_pa
     by = 'by = "heat"\n' if section == "top" else ""
     found = read(Cake, written(tmp_path, f'name = "n"\n[{section}]\n{by}heat = 90.0\n'))
     assert getattr(found, section).degrees == 90.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baked(Checked):
+    """A cake whose oven got fields later.
+
+    Attributes:
+        template_arguments: Words for the baker.
+        staleness: Days.
+        oven: Heat.
+    """
+
+    template_arguments: dict[str, object] | None = None
+    staleness: int = 0
+    oven: Oven = Oven()
+
+
+def test_rows_have_later_fields_only_where_they_are_set() -> None:
+    assert to_row(Baked()) == {"oven": to_row(Oven())}
+    assert to_row(Baked(staleness=2))["staleness"] == 2
+
+
+def test_keys_of_a_value_are_not_taken_for_fields() -> None:
+    words = {"staleness": 0, "reward": "", "heat": None}
+    assert to_row(Baked(template_arguments=words))["template_arguments"] == words
