@@ -47,7 +47,7 @@ except ImportError as error:
 
 
 class StepDPOTrainer(WeighedByPair, DPOTrainer):
-    """DPOTrainer for pairs that are tokens already, with the likelihood of the better step in its loss."""
+    """DPOTrainer of steps, with the likelihood of the better step in its loss."""
 
     def __init__(self, imitation: float, **arguments: Any) -> None:
         """Wires the trainer.
@@ -58,10 +58,6 @@ class StepDPOTrainer(WeighedByPair, DPOTrainer):
         """
         super().__init__(**arguments)
         self._imitation = imitation
-
-    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
-        """Leaves the data set as it is; TRL would end each step with an end-of-text token."""
-        return dataset
 
     def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
         """Adds the mean over pairs of −log π / |y| of the better step y (arXiv 2404.19733, section 2).

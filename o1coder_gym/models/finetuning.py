@@ -247,10 +247,7 @@ def _trainer(
         """SFTTrainer whose validation loss does not depend on the rows read at once."""
 
     class TokenDPOTrainer(WeighedByPair, DPOTrainer):
-        """DPOTrainer for pairs that are tokens already."""
-
-        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
-            return dataset
+        """DPOTrainer of whole answers."""
 
     if stage == "sft":
         trainer: Any = MeasuredSFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)

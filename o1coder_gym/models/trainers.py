@@ -229,13 +229,17 @@ class MeasuredByLabel:
 
 
 class WeighedByPair:
-    """Mixin of TRL's DPO trainer: its loss is the mean over the pairs of the optimizer's batch.
+    """Mixin of TRL's DPO trainer, for pairs that are tokens: the loss is the mean over the optimizer's batch.
 
     TRL averages a forward pass over its pairs, and then the passes: a pair in a smaller one weighs more.
     A pair of equal sides is idle: it has no better side, so its loss is −log σ(0) = log 2 and its gradient 0.
     """
 
     _per_pass: float | None = None
+
+    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+        """Leaves the data set as it is; TRL would end each answer with an end-of-text token."""
+        return dataset
 
     def get_batch_samples(self: Any, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
         """Returns the forward passes of an optimizer step; counts their pairs, of all ranks."""
