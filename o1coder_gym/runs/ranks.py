@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import O1CoderError, UsageError
-from o1coder_gym.runs.provenance import leaves
 
 T = TypeVar("T")
 
@@ -95,6 +94,8 @@ def require_equal(given: Mapping[str, Any]) -> None:
     Raises:
         UsageError: On all ranks; names the first difference.
     """
+    from o1coder_gym.runs.provenance import leaves  # here, for every command asks which rank it is
+
     first, *others = gathered(dict(given))
     for number, other in enumerate(others, start=1):
         if other != first:
