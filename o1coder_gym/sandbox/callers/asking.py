@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future
 from itertools import islice
@@ -16,43 +17,43 @@ ROOM_PER_WORKER = 4
 """Programs that wait or run, for each worker: so many that none has to wait for a caller."""
 
 
-class AskedJudge:
+class AskedJudge(ABC):
     """A judge that merges the calls of all threads and tasks (implements `protocols.Judge`)."""
 
     @property
+    @abstractmethod
     def workers(self) -> int:
         """Programs that can run at the same time."""
-        raise NotImplementedError
 
     @property
     def parallel(self) -> int:
         """Calls that may usefully be in progress at the same time."""
         return ROOM_PER_WORKER * self.workers
 
+    @abstractmethod
     def submit(self, submission: Submission, /, *, stop_at_failure: bool = False) -> Future[Verdict]:
         """Queues one program and returns a future; cancelling it before a worker starts skips the run.
 
         Raises:
             UsageError: When a test cannot be run on any program.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def submit_run(self, submission: Submission, /) -> Future[tuple[Output, ...]]:
         """Queues one program and returns a future of its outputs, one per test; see `Judge.outputs`.
 
         Raises:
             UsageError: When a test cannot be run on any program.
         """
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def waiting(self) -> int:
         """Number of queued programs that no worker has started."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Cancels queued programs and takes no more."""
-        raise NotImplementedError
 
     def evaluate(
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
