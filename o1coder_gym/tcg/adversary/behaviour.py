@@ -42,10 +42,6 @@ class Partition:
         shares = [weight / whole for weight in self.weights if weight > 0]
         return sum(share * -math.log2(share) for share in shares)
 
-    def class_of(self, program: int) -> int | None:
-        """Returns the place of a program's class; None if it is in none, for it is noisy."""
-        return next((place for place, members in enumerate(self.classes) if program in members), None)
-
 
 def partition(keys: Sequence[object | None], weights: Sequence[float]) -> Partition:
     """Puts programs of equal keys into one class.
