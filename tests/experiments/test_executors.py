@@ -11,13 +11,13 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments import NoAnswersError, Plan, benchmark, run_benchmark
 from o1coder_gym.experiments.measures.held_out import HeldOut, means
 from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
-from o1coder_gym.experiments.self_play_config import (
+from o1coder_gym.experiments.self_play.config import (
     ProblemSection,
     RunSection,
     SelfPlayConfig,
     SynthesisSection,
 )
-from o1coder_gym.experiments.stages import Learned, RealStages, StagesOnGPUs
+from o1coder_gym.experiments.self_play.stages import Learned, RealStages, StagesOnGPUs
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.reporting.results import ResultRow, read_results
 from o1coder_gym.runs import executors
@@ -203,7 +203,7 @@ def test_trainings_go_where_the_gpus_are(
         asked.extend(pieces)
         return iter([str(tmp_path / "model")])
 
-    monkeypatch.setattr("o1coder_gym.experiments.stages.load_executor", lambda spec: (there, 1))
+    monkeypatch.setattr("o1coder_gym.experiments.self_play.stages.load_executor", lambda spec: (there, 1))
     stages = StagesOnGPUs(config(problems, "ray:2?gpus=1"), tmp_path)
     learned = Learned("tiny", data=tmp_path)
     with pytest.raises(O1CoderError, match="a file system that all machines share"):

@@ -16,7 +16,7 @@ from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import HeldOut, means
-from o1coder_gym.experiments.self_play_config import SelfPlayConfig
+from o1coder_gym.experiments.self_play.config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
 from o1coder_gym.experiments.training.path_tokens import path_encoder
 from o1coder_gym.experiments.training.rl import Train, Training, train

@@ -6,7 +6,7 @@ import pytest
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.errors import UsageError
-from o1coder_gym.experiments.self_play_config import read_config
+from o1coder_gym.experiments.self_play.config import read_config
 
 LEAST = '[run]\nmodel = "m"\n[problems]\nset = "p"\n'
 

@@ -24,9 +24,9 @@ from typing import Any
 from o1coder_gym.agents import load_agent
 from o1coder_gym.errors import JournalError, O1CoderError, UsageError
 from o1coder_gym.experiments.measures.held_out import Gain, gains
-from o1coder_gym.experiments.self_play_config import SelfPlayConfig
+from o1coder_gym.experiments.self_play.config import SelfPlayConfig
+from o1coder_gym.experiments.self_play.stages import Learned, RealStages, Stages, StagesOnGPUs
 from o1coder_gym.experiments.shards import Search, search_all
-from o1coder_gym.experiments.stages import Learned, RealStages, Stages, StagesOnGPUs
 from o1coder_gym.experiments.training.rl import Train, train
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
 from o1coder_gym.models.trainers import check_start
