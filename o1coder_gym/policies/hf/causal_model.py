@@ -32,6 +32,7 @@ from o1coder_gym.errors import PolicyError
 from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
 from o1coder_gym.models.lookup import UNLOADABLE
 from o1coder_gym.models.memory import check_memory
+from o1coder_gym.policies.hf.packed_linear import pack_linear_layers
 from o1coder_gym.policies.hf.prefixes import forward
 from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache, as_argument
 from o1coder_gym.policies.token_text import TokenText
@@ -93,7 +94,10 @@ class CausalModel:
             raise PolicyError(f"cannot load {folder} on {chosen}: {told}") from error
         finally:
             logging.enable_progress_bar()
-        return cls(model, with_template_arguments(tokenizer, template_arguments), attention)
+        found = cls(model, with_template_arguments(tokenizer, template_arguments), attention)
+        if found.shape is not None:
+            pack_linear_layers(model)  # nobody else has this model, so nobody trains it
+        return found
 
 
 def context_of(config: Any) -> int:
