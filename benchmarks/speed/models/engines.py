@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -207,6 +208,15 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def vllm_environment(python: str) -> dict[str, str]:
+    """Returns what vLLM is started with on a CPU: all cores, Intel's OpenMP where its environment has it."""
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    found = {"VLLM_CPU_OMP_THREADS_BIND": cores, "VLLM_CPU_KVCACHE_SPACE": "2"}
+    found |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    openmp = Path(python).absolute().parents[1] / "lib" / "libiomp5.so"
+    return {**os.environ, **found} | ({"LD_PRELOAD": str(openmp)} if openmp.exists() else {})
+
+
 def run_apart(name: str, given: argparse.Namespace, folder: str) -> dict[str, Any] | None:
     """Runs an engine in a process of its own; returns its row, None if it fails."""
     python = {"hf, old": given.old, "vllm": given.vllm}.get(name, sys.executable)
@@ -217,7 +227,10 @@ def run_apart(name: str, given: argparse.Namespace, folder: str) -> dict[str, An
 
             log = given.out / "llama.cpp.log"
             folder = stack.enter_context(running("xllamacpp", given.xllamacpp, given.gguf, log))
-        done = subprocess.run([*command, folder], stdout=subprocess.PIPE, text=True, check=False)
+        environment = vllm_environment(python) if name == "vllm" else None
+        done = subprocess.run(
+            [*command, folder], stdout=subprocess.PIPE, text=True, check=False, env=environment
+        )
     if done.returncode:
         print(f"{name}: ended with status {done.returncode}", file=sys.stderr)
         return None
