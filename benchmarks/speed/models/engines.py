@@ -65,7 +65,7 @@ def record(model: str, problems: int, path: Path) -> None:
 def by_hf(folder: str) -> Callable[[Batch], int]:
     """The engine of this project, of the version that is installed."""
     from o1coder_gym.policies import Generate, HFEngine
-    from o1coder_gym.steps.formats import Prompt
+    from o1coder_gym.policies.engine import Prompt  # where all versions have it
     from o1coder_gym.types import Sampling
 
     engine = HFEngine.from_name(folder)
