@@ -129,7 +129,7 @@ def run_benchmark(
         known = tools is not None or plan.tests == "public"
         lacking = without_visible_tests(rows, visible) if known else ""
         warn_of(on_warning, lacking, without_hidden_tests(rows))
-        folder.append(SESSIONS, session_row())
+        folder.append(SESSIONS, session_row(plan.policy))
         if on_start is not None:
             on_start()
         if tools is not None:

@@ -17,6 +17,7 @@ from o1coder_gym.envs.acting import ActingPolicy, Process
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
+from o1coder_gym.policies.hf.engine import auto_dtype
 from o1coder_gym.policies.loading import prepare
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
@@ -24,7 +25,7 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import ActingAgent, Judge, Policy, StepScorer
 from o1coder_gym.runs.budget import Budget, ModelSizes
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.provenance import package_versions
+from o1coder_gym.runs.provenance import cpu_features, package_versions
 from o1coder_gym.sandbox import Judge as Sandbox
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.specs.own_code import load_object
@@ -188,8 +189,12 @@ def _maker(path: str, spec: str) -> Callable[[], ActingAgent]:
     return cast(Callable[[], ActingAgent], made)
 
 
-def session_row() -> dict[str, Any]:
-    """Returns when, where and by which command a run is being worked on."""
+def session_row(policy: str) -> dict[str, Any]:
+    """Returns when, where and by which command a run is being worked on.
+
+    Args:
+        policy: Its spec. What ``dtype=auto`` of ``hf:`` is depends on the machine, and so do its samples.
+    """
     return {
         "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": sys.argv[1:],
@@ -197,6 +202,8 @@ def session_row() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
+        "cpu": cpu_features(),
+        "auto_dtype": auto_dtype() if policy.startswith("hf:") else None,
     }
 
 

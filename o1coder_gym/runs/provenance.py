@@ -93,6 +93,13 @@ def package_versions(*packages: str) -> dict[str, str]:
     return found
 
 
+def cpu_features() -> tuple[str, ...]:
+    """Returns what this machine's cores have of what makes the same weights give other numbers."""
+    cpuinfo = Path("/proc/cpuinfo")
+    words = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
+    return tuple(name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "sve") if name in words)
+
+
 def artefact_hash(folder: Path) -> str | None:
     """Returns the hash that a finished artefact carries: a model's, or a data set's; None if it has none.
 

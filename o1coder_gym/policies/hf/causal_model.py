@@ -32,6 +32,7 @@ from o1coder_gym.errors import PolicyError
 from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
 from o1coder_gym.models.lookup import UNLOADABLE
 from o1coder_gym.models.memory import check_memory
+from o1coder_gym.policies.hf.packed_linear import pack_linear_layers
 from o1coder_gym.policies.hf.prefixes import forward
 from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache, as_argument
 from o1coder_gym.policies.token_text import TokenText
@@ -70,7 +71,7 @@ class CausalModel:
     def from_folder(
         cls,
         folder: Path,
-        dtype: str = "auto",
+        dtype: str,
         device: str = "auto",
         *,
         attention: Literal["auto", "model"] = "auto",
@@ -84,16 +85,20 @@ class CausalModel:
         chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         logging.disable_progress_bar()
         try:
-            precision = _native_precision(chosen) if dtype == "auto" else getattr(torch, dtype)
-            check_memory(folder, str(precision).removeprefix("torch."), chosen)
+            check_memory(folder, dtype, chosen)
             tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, device_map=chosen)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, dtype), device_map=chosen
+            )
         except UNLOADABLE as error:
             told = (str(error).splitlines() or [type(error).__name__])[0]
             raise PolicyError(f"cannot load {folder} on {chosen}: {told}") from error
         finally:
             logging.enable_progress_bar()
-        return cls(model, with_template_arguments(tokenizer, template_arguments), attention)
+        found = cls(model, with_template_arguments(tokenizer, template_arguments), attention)
+        if found.shape is not None:
+            pack_linear_layers(model)  # nobody else has this model, so nobody trains it
+        return found
 
 
 def context_of(config: Any) -> int:
@@ -101,16 +106,6 @@ def context_of(config: Any) -> int:
     names = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
     lengths = (getattr(config, name, None) for name in names)
     return next((int(length) for length in lengths if length), 1 << 20)
-
-
-def _native_precision(device: str) -> torch.dtype:
-    """bfloat16 on a GPU and on CPUs that multiply it in hardware."""
-    if torch.device(device).type != "cpu":
-        return torch.bfloat16
-    # Elsewhere a CPU emulates bfloat16, and is slower with it than in float32.
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
-    return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else torch.float32
 
 
 def has_plain_attention(model: Any) -> bool:

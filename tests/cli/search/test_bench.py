@@ -237,6 +237,7 @@ def test_controls_and_smaller_budgets_come_with_every_run(o1coder, problems, scr
     assert "10 tokens 25 tokens 1,000 tokens latency" in " ".join(done.stdout.split())
     (session,) = [json.loads(line) for line in (tmp_path / "run/sessions.jsonl").read_text().splitlines()]
     assert session["command"][0] == "bench"
+    assert session["auto_dtype"] is None  # no model was run
     again = o1coder("bench", "compare", tmp_path / "run", "--json")
     assert again.returncode == 0, again.stderr
     compared = json.loads(again.stdout)
