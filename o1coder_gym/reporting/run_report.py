@@ -235,17 +235,23 @@ def agent_names(summaries: Sequence[AgentSummary]) -> dict[Setting, str]:
     return {setting: whole[replace(setting, budget=UNLIMITED)] for setting in settings}
 
 
-def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+def row_facts(rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+    """Returns what was run as far as the rows say it, as (word, value)."""
     problems = len({(row.problems, row.task_id) for row in rows})
     sets = dict.fromkeys(row.problems for row in rows)
     seeds = sorted({row.seed for row in rows})
-    facts: list[tuple[str, str]] = [
+    facts = [
         ("problems", f"{problems} of {_names(Path(name).name for name in sets)}"),
         ("policy", _names(row.policy for row in rows)),
         ("format", _names(row.format for row in rows)),
         ("budget per problem", _names(map(budget_words, dict.fromkeys(row.budget for row in rows)))),
         ("seeds", ", ".join(map(str, seeds))),
     ]
+    return [(word, value) for word, value in facts if value]
+
+
+def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+    facts = row_facts(rows)
     config = folder / "config.json"
     if config.exists():
         found: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -41,7 +41,7 @@ _DISPENSABLE = ("tests", "runs", "tokens", "latency", "spent")
 """Columns that a terminal too narrow for all goes without, the first ones first; the report has them."""
 
 
-def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = WIDTH) -> RenderableType:
+def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = WIDTH) -> Group:
     """Builds the table that the terminal shows.
 
     It leaves out the programs committed and the samples drawn, which the report has.
@@ -59,11 +59,16 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = W
     parts[0].title = title
     timed = any(one.timed for one in summaries)
     failed = "\nfailed runs count as not solved" if any(one.failed for one in summaries) else ""
-    _caption(parts[-1], GRID_LEGEND + LATENCY_LEGEND * timed + _totals(summaries), failed, summaries)
-    return parts[0] if len(parts) == 1 else Group(*parts)
+    legend = GRID_LEGEND + LATENCY_LEGEND * timed + _totals(summaries)
+    return Group(*parts, legend_text(legend + _notes(summaries) + failed))
 
 
-def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Table:
+def legend_text(words: str) -> Text:
+    """Returns what stands below a table, as wide as the terminal: a caption is as narrow as its table."""
+    return Text(words, style="table.caption")
+
+
+def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Group:
     numbers: list[dict[str, str]] = [
         dict(zip(HEADINGS, _numbers(summary), strict=True)) for summary in summaries
     ]
@@ -77,8 +82,8 @@ def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Ta
     for summary, cells in zip(summaries, numbers, strict=True):
         table.add_row(_broken(names[_agent(summary)], room), *(Text(cells[one]) for one in shown))
     told = failed_note(summaries)
-    _caption(table, LEGEND, f"\n{told[0].lower()}{told[1:-1]}" if told else "", summaries)
-    return table
+    failed = f"\n{told[0].lower()}{told[1:-1]}" if told else ""
+    return Group(table, legend_text(LEGEND + _notes(summaries) + failed))
 
 
 def _grid(summaries: Sequence[AgentSummary], budgets: Sequence[Budget], width: int) -> Table:
@@ -154,20 +159,21 @@ def _numbers(summary: AgentSummary) -> tuple[str, ...]:
 
 
 def _table(headings: Sequence[str]) -> Table:
-    table = Table(caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("agent", no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
-def _caption(table: Table, legend: str, failed: str, summaries: Sequence[AgentSummary]) -> None:
+def _notes(summaries: Sequence[AgentSummary]) -> str:
+    """Says what the signs in the cells mean, and what is not in them."""
     counts = dict.fromkeys(f"{one.untested} of {one.total}" for one in summaries if one.untested)
     note = f"\n*: {', '.join(counts)} rows have no hidden tests and are never solved" if counts else ""
     note += f"\n{ROUGH_LEGEND}" if any(one.share.rough for one in summaries) else ""
     missing = sum(one.missing for one in summaries)
     note += f"\nleft out: {missing} rows that the judge could not decide" if missing else ""
-    table.caption = legend + note + failed
+    return note
 
 
 def _totals(summaries: Sequence[AgentSummary]) -> str:
