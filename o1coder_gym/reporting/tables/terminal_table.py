@@ -56,16 +56,19 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = W
     if len(budgets) == 1:
         return _one_budget(summaries, title, width)
     parts = [_grid(summaries, part, width) for part in _that_fit(summaries, budgets, width)]
-    parts[0].title = title
     timed = any(one.timed for one in summaries)
     failed = "\nfailed runs count as not solved" if any(one.failed for one in summaries) else ""
     legend = GRID_LEGEND + LATENCY_LEGEND * timed + _totals(summaries)
-    return Group(*parts, legend_text(legend + _notes(summaries) + failed))
+    return Group(_heading_text(title), *parts, legend_text(legend + _notes(summaries) + failed))
 
 
 def legend_text(words: str) -> Text:
     """Returns what stands below a table, as wide as the terminal: a caption is as narrow as its table."""
     return Text(words, style="table.caption")
+
+
+def _heading_text(title: str) -> Text:
+    return Text(title, style="table.title")  # a table's own title is folded to the width of the table
 
 
 def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Group:
@@ -77,13 +80,12 @@ def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Gr
         if _room(shown, numbers, width) < _LEAST and heading in shown:
             shown.remove(heading)
     table = _table(shown)
-    table.title = title
     room, names = max(_LEAST, _room(shown, numbers, width)), _names(summaries)
     for summary, cells in zip(summaries, numbers, strict=True):
         table.add_row(_broken(names[_agent(summary)], room), *(Text(cells[one]) for one in shown))
     told = failed_note(summaries)
     failed = f"\n{told[0].lower()}{told[1:-1]}" if told else ""
-    return Group(table, legend_text(LEGEND + _notes(summaries) + failed))
+    return Group(_heading_text(title), table, legend_text(LEGEND + _notes(summaries) + failed))
 
 
 def _grid(summaries: Sequence[AgentSummary], budgets: Sequence[Budget], width: int) -> Table:

@@ -85,6 +85,12 @@ def test_a_setting_without_rows_at_a_budget_has_an_empty_cell():
     assert cells(line) == ["greedy", "50 (9–91)~", "0.5"]
 
 
+def test_a_title_wider_than_the_table_is_one_line():
+    console, title = Console(width=80, record=True, file=io.StringIO()), "a policy and a budget " * 3
+    console.print(terminal_table(summarize([ROW]), title.rstrip(), 80))
+    assert title.rstrip() in [line.rstrip() for line in console.export_text().splitlines()]
+
+
 def test_a_narrow_terminal_goes_without_what_the_report_has():
     lines = lines_of([ROW, FAILED], width=44)
     assert any(cells(line)[:3] == ["greedy", "1/2", "50 (9–91)~"] for line in lines if line)
