@@ -25,17 +25,17 @@ class UsageError(O1CoderError):
 
 
 class UnknownNameError(UsageError):
-    """Raised when a name is not registered; the message lists the names that are, the nearest last."""
+    """Raised when a name is not registered; the message has the nearest name, then all that are."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str] = (), *, where: str = "") -> None:
         """Args: kind of thing ("agent"), the name asked for, the names known, how the message starts."""
         from difflib import get_close_matches  # here, for every program imports this module
 
         names = sorted(known)
-        listed = f"; known: {', '.join(names)}" if names else ""
         nearest = get_close_matches(name, names, n=1)
         guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        super().__init__(f"{where}unknown {kind} {name!r}{listed}{guess}")
+        listed = f"{' K' if guess else '; k'}nown: {', '.join(names)}" if names else ""
+        super().__init__(f"{where}unknown {kind} {name!r}{guess}{listed}")
 
 
 class PluginError(O1CoderError):

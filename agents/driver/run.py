@@ -245,7 +245,7 @@ class Run:
                     trial.recorded(request)
         except JournalError:
             warnings.warn(
-                f"{task.key}: another version began this run, and its agent asked otherwise; asked anew",
+                f"{task.key}: another version began this run, and its agent asked otherwise; asked again",
                 stacklevel=2,
             )
             return False

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from o1coder_gym.agents.driver.guards import Payload, check_queries, check_result
@@ -29,6 +30,7 @@ from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, 
 from o1coder_gym.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
 from o1coder_gym.runs.budget import UNKNOWN_SIZES, Grant, Meter, ModelSizes
 from o1coder_gym.runs.seeds import derive_seed, derive_stream
+from o1coder_gym.specs.own_code import last_frame
 from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
 
 UNPAID_TURNS = 1000
@@ -384,9 +386,16 @@ class Session:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a foreign agent's failure, an exit too, ends its own task only
-            failure = O1CoderError(f"{self.task.key}: the agent failed: {type(error).__name__}: {error}")
+            words = f"the agent failed: {type(error).__name__}: {error}{self._line(error)}"
+            failure = O1CoderError(f"{self.task.key}: {words}")
             failure.__cause__ = error
             self._finish(None, failure)
+
+    def _line(self, error: BaseException) -> str:
+        """Says in which line of the agent's file an error came up, if it did there."""
+        code = getattr(self._search, "gi_code", None)
+        frame = last_frame(error, code.co_filename) if code is not None else None
+        return f" ({Path(frame.filename).name}, line {frame.lineno})" if frame else ""
 
     def _finish(self, result: SearchResult | None, error: O1CoderError | None = None) -> None:
         error = error or self._error

@@ -30,7 +30,7 @@ COMMANDS = {
     "explain": ("tools.explain", "Show an answer of a run with every hidden test that it failed."),
     "report": (
         "search.report",
-        "Write the report of a run anew, with its figures and pages of search trees.",
+        "Write the report of a run: tables, figures and pages of search trees.",
     ),
     "tree": ("search.tree", "Look at search trees: steps, values, visits, tests; two agents side by side."),
     "synthesize": (
@@ -45,7 +45,7 @@ COMMANDS = {
     "micro": ("training.micro", "Make micro-problems and train a tiny model that solves some of them."),
     "reproduce": (
         "tools.reproduce",
-        "Measure a named result anew and compare it with its stored figures.",
+        "Measure a named result again and compare it with its stored figures.",
     ),
     "data": ("tools.data", "Look into problem sets and check them."),
     "models": ("tools.models", "Fetch and find model weights."),

@@ -83,7 +83,7 @@ def prepare(policy: Policy) -> None:
         O1CoderError: When it cannot be loaded.
     """
     engine = policy.engine if isinstance(policy, LanguageModelPolicy) else None
-    if isinstance(engine, HFEngine | VLLMEngine):
+    if isinstance(engine, HFEngine | VLLMEngine | OpenAIEngine):
         engine.prepare()
 
 

@@ -131,6 +131,14 @@ class OpenAIEngine:
         """A snapshot of what was done so far; cached tokens as far as the servers tell."""
         return self._meter.snapshot()
 
+    def prepare(self) -> None:
+        """Looks whether a server is there.
+
+        Raises:
+            PolicyError: When none is.
+        """
+        self._servers.check()
+
     def close(self) -> None:
         """Ends the threads and closes the connections."""
         self._pool.shutdown(cancel_futures=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from o1coder_gym.reporting.results import (
 )
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.search_reliability import ReliabilityBin, scored_steps, search_reliability
-from o1coder_gym.runs.budget import UNLIMITED
+from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.specs import name_of
 
@@ -235,17 +235,23 @@ def agent_names(summaries: Sequence[AgentSummary]) -> dict[Setting, str]:
     return {setting: whole[replace(setting, budget=UNLIMITED)] for setting in settings}
 
 
-def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+def row_facts(rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+    """Returns what was run as far as the rows say it, as (word, value)."""
     problems = len({(row.problems, row.task_id) for row in rows})
     sets = dict.fromkeys(row.problems for row in rows)
     seeds = sorted({row.seed for row in rows})
-    facts: list[tuple[str, str]] = [
+    facts = [
         ("problems", f"{problems} of {_names(Path(name).name for name in sets)}"),
         ("policy", _names(row.policy for row in rows)),
         ("format", _names(row.format for row in rows)),
-        ("budget per problem", _names(map(budget_words, dict.fromkeys(row.budget for row in rows)))),
+        ("budget per problem", _budgets({row.budget for row in rows})),
         ("seeds", ", ".join(map(str, seeds))),
     ]
+    return [(word, value) for word, value in facts if value]
+
+
+def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+    facts = row_facts(rows)
     config = folder / "config.json"
     if config.exists():
         found: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
@@ -254,6 +260,13 @@ def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
             (name, version) for name, version in found.get("versions", {}).items() if isinstance(version, str)
         ]
     return [(word, value) for word, value in facts if value]
+
+
+def _budgets(budgets: Iterable[Budget]) -> str:
+    """Says budgets, the smallest first; their unit once where it is the same of all."""
+    words = [budget_words(budget) for budget in sorted(budgets, key=lambda one: one.tokens or 0)]
+    numbers, units = zip(*(word.split(" ", 1) for word in words), strict=True)
+    return f"{' · '.join(numbers)} {units[0]}" if len(set(units)) == 1 else "; ".join(words)
 
 
 def _names(values: Any) -> str:

@@ -100,9 +100,13 @@ def _search(folder: Path) -> None:
 
 def _line(error: BaseException, where: str) -> str:
     """Says in which line of the user's code an error came up; nothing where the error says so itself."""
-    if isinstance(error, SyntaxError):
-        return ""
+    frame = None if isinstance(error, SyntaxError) else last_frame(error, where)
+    return f" ({frame.filename}, line {frame.lineno})" if frame else ""
+
+
+def last_frame(error: BaseException, where: str) -> traceback.FrameSummary | None:
+    """Returns where in a file, or a module, an error came up; None where it did not pass through it."""
     stem = Path(where).stem if where.endswith(".py") else where.rpartition(".")[2]
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if Path(frame.filename).stem == stem]
-    return f" ({inside[-1].filename}, line {inside[-1].lineno})" if inside else ""
+    return inside[-1] if inside else None

@@ -186,8 +186,8 @@ def test_of_an_option_that_is_given_again_the_last_counts() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("bech",), "unknown command 'bech'; known: attack, bench, .*did you mean 'bench'"),
-        (("bench", "cmopare"), "unknown command 'cmopare'; .*did you mean 'compare'"),
+        (("bech",), "unknown command 'bech'; did you mean 'bench'"),
+        (("bench", "cmopare"), "unknown command 'cmopare'; did you mean 'compare'"),
         (("bench", "--toknes", "3"), "--toknes.*--tokens"),
         (("bench", "--tokens", "-1"), "--tokens must be at least 0, got -1"),
         (("bench", "--seeds", "many"), "--seeds must be a whole number, got 'many'"),
@@ -211,9 +211,9 @@ def test_what_is_wrong_is_one_line(words: tuple[str, ...], told: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("toknes = 5", "unknown key in .*toml 'toknes'; .*did you mean 'tokens'"),
+        ("toknes = 5", "unknown key in .*toml 'toknes'; did you mean 'tokens'"),
         ("[suite]\ntoknes = 5", r"unknown key in .*toml, \[suite\] 'toknes'"),
-        ("[siute]\ntokens = 5", r"unknown section of .*toml 'siute'; .*did you mean 'suite'"),
+        ("[siute]\ntokens = 5", r"unknown section of .*toml 'siute'; did you mean 'suite'"),
         ("run = 3", "run must be a section, got 3"),
         ("suite = 3", "suite must be a path or none, got 3"),
         ("seeds = 0", "seeds must be at least 1, got 0"),

@@ -264,7 +264,7 @@ def test_importable_factories_take_arguments(install: Install) -> None:
     assert load_scorer("plugged_kit:scorer?level=0.75").score([(Problem("p", ""), State("p"))]) == [0.75]
     assert load_embedding("plugged_kit:embedding?scale=3")("ab") == 6.0
     with pytest.raises(
-        UnknownNameError, match="unknown argument 'levle'; known: level; did you mean 'level'"
+        UnknownNameError, match=r"unknown argument 'levle'; did you mean 'level'\? Known: level"
     ):
         load_scorer("plugged_kit:scorer?levle=1")
     with pytest.raises(UsageError, match="no function that can be asked"):

@@ -96,6 +96,26 @@ class Servers:
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         )
 
+    def check(self) -> None:
+        """Asks the servers whether they are there, until one is, whatever it says.
+
+        Raises:
+            PolicyError: When none can be connected to; names the last failure.
+        """
+        import httpx
+
+        failure = ""
+        for base in self._urls:
+            try:
+                self._client.get(f"{base}/models", timeout=10.0)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = f"{base}: {error}"
+            except httpx.TransportError:  # it is there, and slow
+                return
+            else:
+                return
+        raise PolicyError(f"no server answers at {failure}")
+
     def post(self, path: str, body: Mapping[str, Any], *, affinity: str = "") -> dict[str, Any]:
         """Posts `body` and returns the answer's JSON object.
 

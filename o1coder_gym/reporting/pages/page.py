@@ -75,11 +75,16 @@ def embedded(page: str, *, height: int) -> str:
     return f'<iframe srcdoc="{html.escape(page)}" style="{frame};height:{height}px"></iframe>'
 
 
-def spec_words(spec: str) -> str:
-    """Returns a spec as HTML: its name, and its arguments small below it."""
+def spec_words(text: str) -> str:
+    """Returns a spec as HTML: its name, and small below it its arguments, and what tells it from others.
+
+    Args:
+        text: A spec, or ``SPEC DETAIL`` such as ``mcts?width=4 hf:tiny``.
+    """
+    spec, _, detail = text.partition(" ")
     name = name_of(spec)
-    arguments = f"<small>{breakable(spec[len(name) + 1 :])}</small>" if len(name) < len(spec) else ""
-    return breakable(name) + arguments
+    below = filter(None, (spec[len(name) + 1 :], detail))
+    return breakable(name) + "".join(f"<small>{breakable(part)}</small>" for part in below)
 
 
 def breakable(name: str) -> str:

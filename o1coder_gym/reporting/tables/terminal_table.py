@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -41,7 +41,7 @@ _DISPENSABLE = ("tests", "runs", "tokens", "latency", "spent")
 """Columns that a terminal too narrow for all goes without, the first ones first; the report has them."""
 
 
-def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = WIDTH) -> RenderableType:
+def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = WIDTH) -> Group:
     """Builds the table that the terminal shows.
 
     It leaves out the programs committed and the samples drawn, which the report has.
@@ -56,14 +56,22 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = W
     if len(budgets) == 1:
         return _one_budget(summaries, title, width)
     parts = [_grid(summaries, part, width) for part in _that_fit(summaries, budgets, width)]
-    parts[0].title = title
     timed = any(one.timed for one in summaries)
     failed = "\nfailed runs count as not solved" if any(one.failed for one in summaries) else ""
-    _caption(parts[-1], GRID_LEGEND + LATENCY_LEGEND * timed + _totals(summaries), failed, summaries)
-    return parts[0] if len(parts) == 1 else Group(*parts)
+    legend = GRID_LEGEND + LATENCY_LEGEND * timed + _totals(summaries)
+    return Group(_heading_text(title), *parts, legend_text(legend + _notes(summaries) + failed))
 
 
-def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Table:
+def legend_text(words: str) -> Text:
+    """Returns what stands below a table, as wide as the terminal: a caption is as narrow as its table."""
+    return Text(words, style="table.caption")
+
+
+def _heading_text(title: str) -> Text:
+    return Text(title, style="table.title")  # a table's own title is folded to the width of the table
+
+
+def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Group:
     numbers: list[dict[str, str]] = [
         dict(zip(HEADINGS, _numbers(summary), strict=True)) for summary in summaries
     ]
@@ -72,13 +80,12 @@ def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Ta
         if _room(shown, numbers, width) < _LEAST and heading in shown:
             shown.remove(heading)
     table = _table(shown)
-    table.title = title
     room, names = max(_LEAST, _room(shown, numbers, width)), _names(summaries)
     for summary, cells in zip(summaries, numbers, strict=True):
         table.add_row(_broken(names[_agent(summary)], room), *(Text(cells[one]) for one in shown))
     told = failed_note(summaries)
-    _caption(table, LEGEND, f"\n{told[0].lower()}{told[1:-1]}" if told else "", summaries)
-    return table
+    failed = f"\n{told[0].lower()}{told[1:-1]}" if told else ""
+    return Group(_heading_text(title), table, legend_text(LEGEND + _notes(summaries) + failed))
 
 
 def _grid(summaries: Sequence[AgentSummary], budgets: Sequence[Budget], width: int) -> Table:
@@ -154,20 +161,21 @@ def _numbers(summary: AgentSummary) -> tuple[str, ...]:
 
 
 def _table(headings: Sequence[str]) -> Table:
-    table = Table(caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("agent", no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
-def _caption(table: Table, legend: str, failed: str, summaries: Sequence[AgentSummary]) -> None:
+def _notes(summaries: Sequence[AgentSummary]) -> str:
+    """Says what the signs in the cells mean, and what is not in them."""
     counts = dict.fromkeys(f"{one.untested} of {one.total}" for one in summaries if one.untested)
     note = f"\n*: {', '.join(counts)} rows have no hidden tests and are never solved" if counts else ""
     note += f"\n{ROUGH_LEGEND}" if any(one.share.rough for one in summaries) else ""
     missing = sum(one.missing for one in summaries)
     note += f"\nleft out: {missing} rows that the judge could not decide" if missing else ""
-    table.caption = legend + note + failed
+    return note
 
 
 def _totals(summaries: Sequence[AgentSummary]) -> str:

@@ -58,8 +58,8 @@ def named(name: str) -> Policy:
     policy = POLICIES.get(base)
     if policy is None:
         nearest = get_close_matches(base, POLICIES, n=1)
-        guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        raise ValueError(f"unknown comparison policy {name!r}; known: {', '.join(sorted(POLICIES))}{guess}")
+        guess = f"; did you mean {nearest[0]!r}? K" if nearest else "; k"
+        raise ValueError(f"unknown comparison policy {name!r}{guess}nown: {', '.join(sorted(POLICIES))}")
     if not numbers:
         return policy
     try:
