@@ -128,5 +128,6 @@ def _by_chance(nodes: Sequence[Node], *, dice: Random) -> Part[list[float]]:
 
 
 def _mixed(nodes: Sequence[Node], *, rank: Rank, epsilon: float, dice: Random) -> Part[list[float]]:
+    # Drawn once a depth, before any ranking: with ε = 1 no scorer is ever asked.
     by_chance = dice.random() < epsilon
     return (yield from (_by_chance(nodes, dice=dice) if by_chance else rank(nodes)))

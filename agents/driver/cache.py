@@ -57,6 +57,7 @@ class _Store(Generic[Q, A]):
         keys = [content_hash(self._describe(question), 16) for question in questions]
         asked = dict(zip(keys, questions, strict=True))
         found: dict[str, A] = {}
+        # Usually one round. Another, where a thread that computed some of these questions has failed.
         while left := {key: question for key, question in asked.items() if key not in found}:
             known, mine, others = self._divide(left)
             found |= known
@@ -99,12 +100,15 @@ class _Store(Generic[Q, A]):
             for future in futures:
                 future.cancel()
             raise
+        # What breaks the contract is returned, so that the driver names the fault, but it is not kept for
+        # later runs.
         kept = {key: answer for key, answer in fresh.items() if keep(answer)}
         with self._lock:
             if self._folder is not None:
                 rows = ({"key": key, "answer": self._write(answer)} for key, answer in kept.items())
                 self._folder.append(self._name, *rows)
             self._answers |= kept
+            # `ask` counts every key as a hit afterwards; those computed here are taken off in advance.
             self.hits -= len(mine)
             futures = {key: self._away.pop(key) for key in mine}
         for key, future in futures.items():
@@ -190,11 +194,13 @@ def _describe_state(item: tuple[Problem, State]) -> Any:
 
 
 def _describe_request(request: PolicyRequest) -> Any:
+    # With the seed: the same state asked twice in a search must give two different samples.
     drawn = [request.n, request.seed, asdict(request.sampling)]
     asked = [] if request.question is None else [request.question]
     return [*_describe_state((request.problem, request.state)), drawn, *asked]
 
 
+# Prompts with their tests are long, and every request of a search hashes the same one.
 @lru_cache(maxsize=1024)
 def _describe_problem(problem: Problem) -> str:
     tests = [case_to_json(test) for test in problem.public_tests]

@@ -95,6 +95,7 @@ def _guarded(error: type[O1CoderError], where: str, check: Callable[[], T]) -> T
 def _queries(problem_id: str, queries: Any) -> list[Query]:
     if not isinstance(queries, Iterable):
         raise _Odd(f"the agent failed: TypeError: a {_kind(queries)} is no list of queries")
+    # Read once, here: a lazy sequence could give other queries to whoever reads it a second time.
     turn = [_query(problem_id, query) for query in queries]
     if not turn:
         raise _Odd("the agent yielded an empty turn; a turn asks for something")
@@ -146,6 +147,7 @@ _EXACT = (float, float, int, int)
 def _sampling(sampling: Any) -> Sampling:
     if not isinstance(sampling, Sampling):
         raise _Odd(f"got a {_kind(sampling)}, expected a Sampling")
+    # Samplings go into the digests of requests, where 1 and 1.0 are written differently.
     numbers = (sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens)
     exact = sampling
     if tuple(map(type, numbers)) != _EXACT:
@@ -164,6 +166,8 @@ def _sampling(sampling: Any) -> Sampling:
 def _result(problem_id: str, result: Any) -> SearchResult:
     if not isinstance(result, SearchResult):
         raise _Odd(f"the agent returned a {_kind(result)}, expected a SearchResult")
+    # The answer is judged on hidden tests by this state: one of another problem would be judged as if it were
+    # its.
     state = result.state
     if state is not None and (type(state) is not State or state.problem_id != problem_id):
         raise _Odd(f"the agent returned {state!r:.200}, which is no state of this problem")
@@ -184,6 +188,8 @@ def _proposals(request: PolicyRequest, proposals: Any) -> tuple[Proposal, ...]:
 def _proposal(given: Any) -> Proposal:
     if not isinstance(given, Proposal):
         raise _Odd(f"got a {_kind(given)}, expected a Proposal")
+    # Proposals are written to the journal as JSON and read again: what JSON cannot carry would break a
+    # resume.
     _text("a proposal", given.text)
     tokens = _whole("tokens", given.tokens, 0)  # more than were asked for are settled as they are
     if given.finish not in _FINISHES:
@@ -234,6 +240,7 @@ def _transition(state: State, given: Any) -> Transition:
 def _terms(terms: Any) -> Mapping[str, float]:
     if not isinstance(terms, Mapping):
         raise _Odd(f"got a {_kind(terms)} of reward terms, expected a mapping")
+    # The fast path: all terms of our own model are floats already.
     if all(type(value) is float and not math.isinf(value) for value in terms.values()):
         return terms
     return {str(name): _reward(f"term {name}", value) for name, value in terms.items()}
@@ -280,6 +287,7 @@ def _share(value: Any) -> float:
 
 def _whole(name: str, value: Any, least: float) -> int:
     """Reads a whole number: also one of numpy or torch, and a float without a fraction."""
+    # Not isinstance: a bool is an int to Python, and True as a number of tokens would be written as true.
     if type(value) is not int:
         number = _real(name, value)
         if not number.is_integer():

@@ -31,6 +31,7 @@ class Recording:
         """Records an answer."""
         if isinstance(query, Propose):
             assert isinstance(answer, tuple)
+            # Equal requests continue one list: the order of drawing is what `sweep` needs to draw them again.
             self.samples.setdefault((query.state, query.sampling), []).extend(answer)
         elif isinstance(query, Ask):
             assert isinstance(answer, tuple)
@@ -42,6 +43,7 @@ class Recording:
                 self.transitions[query.state, query.action] = answer
         elif isinstance(query, Execute):
             assert isinstance(answer, Executed)
+            # Empty: the budget did not pay for it, so it says nothing of the program.
             if answer.results:
                 self.executions.setdefault((query.state, query.inputs), []).append(answer)
         else:

@@ -142,8 +142,11 @@ class Run:
         while True:
             started = time.perf_counter()
             more = self._feed is not None and self._feed.open  # read before the feed is emptied
+            # Before the dispatch: new sessions add their first requests to the batches that leave now.
             self._admit()
             self._call_off()
+            # The clock stops here: what the caller does with a result between two of ours is not the driver's
+            # time.
             if self._finished:
                 self._wall_s += time.perf_counter() - started
                 yield from self._take_finished()
@@ -151,6 +154,7 @@ class Run:
             if not self._live and not more:
                 return
             self._dispatch()
+            # With nothing in flight there is nothing to wait for, unless tasks may still arrive by the feed.
             if any(lane.busy for lane in self._lanes()) or self._feed is not None:
                 self._deliver(self._landed())
                 self._expire()
@@ -187,6 +191,7 @@ class Run:
             task = next(self._tasks, None) if self._feed is None else self._feed.take()
             if task is None:
                 return
+            # Keys name rows of the journal: two tasks of one key would read each other's answers.
             if task.key in self._keys:
                 raise _twice(task)
             self._keys.add(task.key)
@@ -197,6 +202,7 @@ class Run:
         """Ends the searches that the feed has cancelled."""
         tasks = self._feed.take_called_off() if self._feed is not None else ()
         for task in tasks:
+            # A list: `_pump` removes the session from the set that is walked through.
             for session in [session for session in self._live if session.task is task]:
                 session.fail(CalledOff(f"{task.key}: called off"))
                 self._pump(session)
@@ -236,6 +242,7 @@ class Run:
         Agents of another version may make other requests. Within one version a journal that does not fit is
         an error instead: something is not reproducible.
         """
+        # Without an observer and without a journal: the trial leaves no trace if it fails.
         trial = Session(
             task, problem, root, seed=self._parts.seed, recorded=recorded, sizes=self._parts.sizes
         )
@@ -257,6 +264,8 @@ class Run:
 
     def _pump(self, session: Session) -> None:
         """Advances a session until it waits for a lane or has ended."""
+        # A loop: waves that the journal answers in full lead to the next at once, so a resume costs no turn
+        # of a lane.
         while session.outcome is None and session.outstanding == 0:
             for request in session.wave():
                 if not session.recorded(request):
@@ -281,6 +290,7 @@ class Run:
             self._feed.over(outcome.task)
 
     def _lane(self, request: Request) -> Lane:
+        # The payload's type says where it goes: `Payload` is a closed union, and each member has one lane.
         if isinstance(request.payload, PolicyRequest):
             return self._policy_lane(request.owner.task.policy)
         if isinstance(request.payload, Execute):
@@ -312,6 +322,7 @@ class Run:
             return 0.0
         if not self._model.in_flight and not self._scorer.in_flight:
             return 0.0
+        # At worst the wait costs this share of a batch's time, at best it saves a whole batch.
         return policy.waiting_since + _PATIENCE * policy.mean_s - time.monotonic()
 
     def _landed(self) -> list[Batch]:
@@ -327,6 +338,7 @@ class Run:
         found += (self._done.get_nowait() for _ in range(self._done.qsize()))  # nobody else takes any
         landed = [batch for batch in found if batch is not None]
         for batch in landed:
+            # In the loop's thread: the lanes' books have no locks, because only this thread touches them.
             batch.lane.land(batch)
         return landed
 
@@ -343,6 +355,7 @@ class Run:
         if self._parts.timeout_s is None:
             return
         for lane in self._lanes():
+            # Again and again: several batches may be overdue at once, and `expire` returns one of them.
             while requests := lane.expire():
                 for request in requests:
                     request.owner.fail(_failure(lane, f"no answer within {self._parts.timeout_s} s"))
@@ -398,6 +411,8 @@ class Run:
         if isinstance(error, PromptTooLongError) and isinstance(request.payload, PolicyRequest):
             request.owner.receive(request, (Proposal("", 0, finish="length"),) * request.payload.n)
             return
+        # The user sees a typed error of this library, and the traceback of the foreign one below it as its
+        # cause.
         typed = error if isinstance(error, O1CoderError) else _failure(batch.lane, repr(error))
         typed.__cause__ = None if typed is error else error
         request.owner.fail(typed)
@@ -451,6 +466,8 @@ def _failure(lane: Lane, message: str) -> O1CoderError:
 
 def _advance_or_execute(model: Model, payloads: Sequence[Any]) -> Sequence[Any]:
     """Takes steps and runs programs on inputs, each kind in one batch."""
+    # `execute` is optional in the protocol Model, so a model without it serves all agents that never ask for
+    # it.
     runs = [payload for payload in payloads if isinstance(payload, Execute)]
     if not runs:
         return model.advance(payloads)

@@ -121,6 +121,7 @@ class Session:
         self._error: O1CoderError | None = None
         self._turn: list[_Slot] = []
         self._search: Search | None = None
+        # Up to the first turn, so that an agent that fails at once is an outcome like every other.
         self._resume(lambda: self._begin(root))
 
     def wave(self) -> list[Request]:
@@ -170,6 +171,7 @@ class Session:
 
     def _row(self, request: Request, answer: Answer) -> dict[str, Any]:
         """Returns the journal row of an answer; `q` names what was asked, to notice another search."""
+        # `task` comes first: the journal's index reads keys at a fixed place of each line.
         row = {"task": self.task.key, "k": request.serial, "q": name_of(request.payload)}
         row |= {"s": round(self._meter.seconds, 3), "a": write_answer(answer)}
         if isinstance(request.payload, PolicyRequest):
@@ -206,6 +208,8 @@ class Session:
             return None
         if isinstance(query, Score):
             reserved = self._meter.reserve_score()
+            # Requests carry what the meter reserved: it is given back when the answer is booked, whatever
+            # happened between.
             return None if reserved is None else self._issue((self._problem, query.state), grant=reserved)
         if isinstance(query, Advance):
             granted = self._meter.reserve_executions(1)
@@ -244,6 +248,7 @@ class Session:
 
     def _book(self, request: Request, answer: Answer) -> None:
         """Settles the grant and puts the answer into its slot."""
+        # Late answers to a session that has failed come here too: they are counted, and go into no slot.
         self.outstanding -= 1
         if self.outcome is not None:
             return
@@ -257,6 +262,7 @@ class Session:
                 prompt_tokens=sum(proposal.prompt_tokens for proposal in answer),
                 cached_tokens=sum(proposal.cached_tokens for proposal in answer),
             )
+            # Extended, not set: a slot may be filled by several waves, as far as each was paid.
             slot.samples.extend(self._remembered(query, request.grant, answer))
             return
         # Reserved as one execution; a step without code did not need it, and gives it back.
@@ -291,6 +297,8 @@ class Session:
         """Marks samples of the turn that exceed the requested length as cut by the budget."""
         for slot in self._turn:
             if isinstance(slot.query, Propose | Ask):
+                # By the agent's own limit, not the granted one: within it the sample is one the policy may
+                # write.
                 most = slot.query.sampling.max_tokens
                 slot.samples = [
                     replace(sample, finish="budget") if sample.tokens > most else sample
@@ -309,6 +317,8 @@ class Session:
 
         A score that was not paid ends the search as well: it cannot be masked, for no number says so.
         """
+        # An unpaid score ends the search by itself (`unscored`), so the turn is judged by what else it asks
+        # for.
         paid = [slot for slot in self._turn if not isinstance(slot.query, Score)] or self._turn
         unscored = any(isinstance(slot.query, Score) and slot.answer is None for slot in self._turn)
         # Nothing of what costs was served: the next turn could not be either.
@@ -325,6 +335,7 @@ class Session:
 
     def _idles(self) -> bool:
         """Whether the search has made more than `UNPAID_TURNS` turns in a row that cost nothing."""
+        # Counted in what the budget limits: an agent that only spends unlimited things would never end.
         if self._meter.paid > self._paid:
             self._paid, self._unpaid_turns = self._meter.paid, 0
         else:
@@ -337,6 +348,7 @@ class Session:
             name = self.task.key
             self._abandon(ConformanceError(f"{name}: the agent went on after its budget was exhausted"))
             return
+        # Set before the agent runs on: another query of its would come back here and must find the flag.
         self._exhausted = True
         self._observe([slot for slot in self._turn if slot.samples or slot.answer is not None])
         self._exhaust(f"{self.task.key}: {reason}")
@@ -345,6 +357,8 @@ class Session:
         """Calls the observer with each answer; for samples also with those that the budget cut."""
         if self._observer is None:
             return
+        # After settling and before the agent goes on: the observer sees what this turn has cost, and nothing
+        # later.
         usage = self._meter.usage
         for slot in slots:
             answer = tuple(slot.samples) if isinstance(slot.query, Propose | Ask) else _answer(slot)
@@ -389,6 +403,8 @@ class Session:
             self._finish(None, failure)
 
     def _finish(self, result: SearchResult | None, error: O1CoderError | None = None) -> None:
+        # A request's failure stays in the result although the agent has answered: its answer is one of a
+        # broken search.
         error = error or self._error
         self.outcome = TaskResult(self.task, result, self._meter.usage, self._exhausted, error)
 

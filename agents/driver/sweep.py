@@ -65,12 +65,16 @@ def answer_within(
     Raises:
         ConformanceError: When the agent makes further queries after `BudgetExhausted`.
     """
+    # The agent is run again, not simulated: it is deterministic given its answers, so it decides as it would
+    # have with the smaller budget.
     teller = _Teller(recording, budget, sizes)
     search = task.begin(problem, root, seed)
     try:
         queries = next(search)
         while (answers := teller.answer(queries)) is not None:
             queries = search.send(answers)
+        # An agent answers by returning (StopIteration) or lets the exception through; a further query breaks
+        # the contract.
         search.throw(BudgetExhausted(f"{task.key}: the budget is spent"))
     except StopIteration as end:
         found = end.value
@@ -94,6 +98,7 @@ class _Teller:
 
     def __init__(self, recording: Recording, budget: Budget, sizes: ModelSizes) -> None:
         """Starts with nothing spent."""
+        # A clock that stands still: replaying takes no time that a limit of seconds should count.
         self.meter = Meter(budget, lambda: 0.0, sizes)
         self.told = Recording()
         self.over = self.cut = self.exhausted = False
@@ -104,6 +109,7 @@ class _Teller:
 
     def answer(self, queries: Sequence[Query]) -> list[Answer] | None:
         """Returns the answers of a turn, or None if nothing that costs could be paid."""
+        # The same two ends as in `Session`: nothing paid in a turn, or too many turns without a payment.
         before = self.meter.paid
         answers = [self._one(query) for query in queries]
         self._idle = self._idle + 1 if self.meter.paid == before else 0
@@ -149,6 +155,8 @@ class _Teller:
 
     def _pays(self, proposal: Proposal, max_tokens: int) -> bool:
         """Pays for a sample; returns whether the budget reaches to its end."""
+        # One sample at a time: the driver may grant several at once, but pays for them in this order all the
+        # same.
         grant = self.meter.reserve_samples(1, max_tokens)
         if grant is None:
             return False
@@ -165,6 +173,8 @@ class _Teller:
         return not self.cut
 
     def _transition(self, query: Advance) -> Transition:
+        # Not recorded: the larger budget ended before it, so the smaller one would not have paid for it
+        # either.
         found = self._recording.transitions.get((query.state, query.action))
         if found is None or (found.verdict is not None and not self._execute()):
             return Transition(query.state, math.nan, False, True, "the budget is spent")

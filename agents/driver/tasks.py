@@ -66,6 +66,8 @@ class Task:
             seed: That of the run; the task's own comes first.
         """
         of_run = seed if self.seed is None else self.seed
+        # By name and not by place in the run: adding another agent to a comparison leaves this one's draws as
+        # they are.
         stream = derive_stream(of_run, "task", self.task_id, self.name)
         return begin(self.agent, problem, root, SearchContext(stream, self.budget != UNLIMITED))
 
@@ -169,12 +171,16 @@ class Feed:
         """Returns the next task, or None if none waits; for the driver."""
         with self._lock:
             task = self._waiting.popleft() if self._waiting else None
+            # A key that is running already is refused by the driver; the running task must stay the one to
+            # cancel.
             if task is not None and task.key not in self._running:
                 self._running[task.key] = task
             return task
 
     def take_called_off(self) -> list[Task]:
         """Returns the running tasks that were cancelled since the last call; for the driver."""
+        # Read without the lock, for the driver's loop asks at every turn; one that is just being added is
+        # seen at the next.
         if not self._called_off:
             return []
         with self._lock:

@@ -27,6 +27,7 @@ def tree_record(
     """
     found = finished.result
     root = State(problem.task_id)
+    # The agent's own tree has priors and visit counts; one rebuilt from its answers has only what was taken.
     tree = found.tree if found is not None and isinstance(found.tree, Tree) else observed(recording, root)
     record = tree.record(problem, found.state if found is not None else None)
     record = replace(record, nodes=(*record.nodes, *_cut_leaves(tree, recording, format)))
@@ -62,6 +63,8 @@ def observed(recording: Recording, root: State) -> Tree:
         if child is None:
             continue
         places[transition.state] = child
+        # As in `Tree.add`, but by `done` alone: for an agent without a tree a malformed step need not be an
+        # end.
         if transition.done:
             tree.end(child, transition)
             tree.simulations += 1

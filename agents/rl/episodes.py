@@ -96,7 +96,9 @@ def sample_episodes(
     Raises:
         O1CoderError: What made an episode impossible: the policy, the scorer or the judge failed.
     """
+    # Training samples as search and evaluation do, through the driver: the same prompts, parsing and judge.
     recorder = Recorder()
+    # An episode is one rollout of the policy: best of one.
     agent = partial(best_of_n, n=1, sampling=sampling)
     tasks = [
         # By place in the whole batch: equal problems get different episodes, on any number of processes the

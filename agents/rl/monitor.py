@@ -88,6 +88,7 @@ class Monitor:
         every = self._settings.validate_every * self._settings.iterations
         validate = self._validate
         if validate is not None and every and t % every == 0:
+            # One rank measures and the others wait for its result: they must not train on meanwhile.
             measured = ranks.from_first(lambda: validate(policy))
             log |= {f"validation/{name}": value for name, value in measured.items()}
         if self._on_update is not None:

@@ -63,9 +63,11 @@ def row_of(samples: Sequence[Sample]) -> TokenRow:
     Args:
         samples: One per step, ≥ 1.
     """
+    # Only what every prompt begins with is the prompt of the row; a token in it can have no branch.
     row = _Row(_shared(sample.shown for sample in samples))
     for step, sample in enumerate(samples):
         row.show(sample.shown[len(row.prompt_ids) :])
+        # What was sampled follows the last token of its own prompt, whichever branch that is on.
         row.add(sample.ids, step, sample.logprobs)
     ids, steps, parents = map(tuple, (row.ids, row.step_of, row.parents))
     return TokenRow(row.prompt_ids, ids, steps, parents, tuple(row.logprobs))
@@ -84,6 +86,8 @@ class _Row:
 
     def show(self, shown: Sequence[int]) -> None:
         """Goes back to where the path and a prompt part, and adds what the prompt has beyond."""
+        # Not the last token of the row but of the path: tokens of an abandoned branch stay in the row, and
+        # nothing more follows them.
         agree = _common([self.ids[place] for place in self.path], shown)
         del self.path[agree:]
         self.add(shown[agree:], -1, [0.0] * (len(shown) - agree))

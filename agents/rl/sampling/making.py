@@ -23,6 +23,7 @@ def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
     """
     # Each is imported where it is chosen: they need torch, vLLM or httpx.
     chosen = read_sampler(sampler)
+    # A policy must be shown prompts as the trainer encodes them, unless the user asked for others.
     if "template_arguments" not in chosen.set:
         told = replace(chosen.settings, template_arguments=start.template_arguments)
         chosen = replace(chosen, settings=told)

@@ -86,6 +86,7 @@ class Sampler:
         """
         # t counts optimizer steps, `iterations` of them on each batch.
         batch = t // self._settings.iterations
+        # Sampled ahead by an earlier call, or None: then the batch is sampled now.
         waiting = self._ahead.pop(batch, None)
         fresh = partial(self._fresh, batch, slots, learner, process)
         found = waiting.result() if waiting is not None else fresh()
@@ -99,6 +100,8 @@ class Sampler:
                     "does another training use the sampler?"
                 )
         self._lag = sum(batch - one.version for one in found.episodes) / len(found.episodes)
+        # The last batch that was ahead is taken, so nothing samples with the actor's weights any more: they
+        # may change.
         if not self._ahead:
             self._sample_ahead(batch, slots, learner, process)
         return found
@@ -124,10 +127,12 @@ class Sampler:
 
     def _sample_ahead(self, batch: int, slots: Sequence[int], learner: Any, process: int) -> None:
         """Begins the batches after one, with the weights of now."""
+        # No batch beyond the last update: nobody would learn from it.
         last = min(batch + self._settings.staleness, self._settings.updates - 1)
         if last > batch and self._held != batch:
             self._refresh(learner, batch)
         for later in range(batch + 1, last + 1):
+            # One thread, so the batches come in order, each with the same weights.
             self._ahead[later] = self._thread.submit(partial(self._draw, later, slots, process))
 
     def _draw(self, batch: int, slots: Sequence[int], process: int) -> Round:

@@ -85,6 +85,8 @@ class WeightServer:
 
         root = self.url.removesuffix("/v1")
         try:
+            # No retries: a second attempt could load weights over those of another version, or hide that a
+            # server was restarted.
             answer = httpx.request(verb, root + path, json=body, headers=own_key(), timeout=self._timeout_s)
         except httpx.TransportError as error:
             raise PolicyError(f"{root}{path}: {type(error).__name__}: {error}; {RESUME}") from error

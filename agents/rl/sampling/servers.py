@@ -52,6 +52,7 @@ class ServersActor:
 
         ranks.gathered(version)  # a rank that samples ahead may not be done with the weights before
         name, self._transfer.sent = ranks.from_first(send)
+        # Adapters have another name for each version, so a late request cannot be answered by older ones.
         self._engine.ask_for(name)
         self.policy.forget()
         self._version = version
@@ -63,6 +64,8 @@ class ServersActor:
             PolicyError: When the servers do not tell what a training needs of tokens.
         """
         episodes = draw(self.policy)
+        # Without them neither the mismatch nor importance weights could be told, and tokens would have to be
+        # encoded anew.
         drawn = (proposal for episode in episodes for proposal in episode.proposals)
         if any(len(one.sampled_logprobs) != one.tokens for one in drawn):
             raise PolicyError("the servers return no log-probabilities of the tokens that they sample")

@@ -112,6 +112,7 @@ class AdapterTransfer:
         save_adapter(learner, folder)  # stays: a server may read it again
         _at_once(self._servers, lambda server: server.load_adapter(name, str(folder)))
         self.sent = name
+        # After the new ones are there: a server never stands without adapters of this run.
         if earlier:
             self._take_back(earlier)
         return name
@@ -195,6 +196,7 @@ class NCCLTransfer:
 def _broadcast(client: Any, learner: Any) -> None:
     with client.weight_update():
         for name, value in merged_weights(learner):
+            # NCCL sends memory as it lies, so views and transposed weights are copied first.
             client.update_named_param(name, value.detach().contiguous())
 
 
@@ -220,5 +222,7 @@ def _at_once(servers: Sequence[WeightServer], ask: Any) -> None:
 def free_port() -> int:
     """Returns a port of this machine that nobody listens on."""
     with socket.socket() as found:
+        # Port 0 makes the system choose; another process may take the port before it is used, and then the
+        # connection fails with a message.
         found.bind(("", 0))
         return found.getsockname()[1]

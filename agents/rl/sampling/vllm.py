@@ -43,6 +43,8 @@ class VLLMActor:
 
     def refresh(self, learner: Any, version: int) -> None:
         """Takes over the weights of the policy in training."""
+        # A new number for each refresh: vLLM would answer from the adapters that it already holds under an
+        # old one.
         self._refreshed += 1
         if self._adapters:
             # vLLM reads adapters from files alone; these are in memory, and a few MB.
@@ -84,6 +86,7 @@ def make_vllm_actor(start: Start, chosen: Chosen, *, sleeps: bool) -> VLLMActor:
             "give --sampler openai:URL,URL"
         )
     assert isinstance(chosen.settings, VLLMSettings)
+    # Defaults that follow from the training; what the user asked for stays.
     own = {
         "dtype": start.dtype,
         "context": min(VLLMSettings().context, start.model.config.get_text_config().max_position_embeddings),

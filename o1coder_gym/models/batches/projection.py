@@ -24,7 +24,10 @@ def project_completions_only() -> None:
     from trl.kernels import chunked_logprob
     from trl.trainer import utils
 
+    # The flag that makes TRL project only tokens with a loss; the Triton kernels themselves ask another
+    # module for it.
     utils._use_triton = lambda device: True  # pyright: ignore[reportPrivateUsage]
+    # Replaced in the module, not in an object: TRL looks them up by name at each call.
     for name in ("_forward_tile", "_backward_tile"):
         setattr(chunked_logprob, name, _by_rows(getattr(chunked_logprob, name)))
 
@@ -38,6 +41,7 @@ def _by_rows(fold: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(fold)
     def folded(*given: Any, **flags: Any) -> None:
+        # [tokens, words] of the vocabulary: 4096 by 32,768 at most.
         tile = given[0]
         if tile.device.type != "cpu":  # no cache to stay in, and each operation has to be launched
             return fold(*given, **flags)

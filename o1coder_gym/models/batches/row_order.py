@@ -50,6 +50,7 @@ class NeighbourOrder:
         # Runs, not rows, are shuffled: neighbours stay in one forward pass, and the order still differs by
         # epoch.
         runs = [order[start : start + self._run] for start in range(0, len(order), self._run)]
+        # The short run stays last: in the middle it would shift the cuts of all runs behind it.
         last = [runs.pop()] if len(order) % self._run else []
         generator.shuffle(runs)
         for run in runs + last:
@@ -95,6 +96,7 @@ def filled(rows: Sequence[dict[str, Any]], at_once: int) -> list[dict[str, Any]]
 
 def _idle(row: Mapping[str, Any]) -> dict[str, Any]:
     """Returns two tokens of a row without a label; of a pair equal sides, which have no better one."""
+    # Two tokens are the least that a causal model can predict anything in.
     made = {name: list(value[:2]) for name, value in row.items()}
     for name, nothing in (("completion_mask", 0), ("labels", NOT_LEARNED)):
         if name in made:
