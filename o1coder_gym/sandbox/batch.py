@@ -68,6 +68,7 @@ class Batch:
 
     def _hear(self, worker: Worker, ready: object) -> None:
         """Handles one readable or writable socket of a worker."""
+        # Not greeted yet: whatever is ready belongs to its start, and it has no job.
         if worker.missing is None:
             worker.handle(ready)
             if worker.missing is not None:
@@ -112,6 +113,7 @@ class Batch:
         index = self._running.pop(worker, None)
         if index is not None:
             trial = self._trials[index]
+            # A death may be the program's doing or the machine's: one restart tells the two apart, mostly.
             trial.deaths += 1
             trial.restart()
             if trial.deaths < _DEATHS:

@@ -139,6 +139,7 @@ class Trial:
             case CallRun():
                 payload = pack_job(self._source, self._prelude, entry, run.inputs)
                 return Job(self._request, (payload,), answer_bytes=room + 2 * run.expected_bytes)
+            # The program has run, and what it printed is a checker's question: the second job of one run.
             case StdioRun() if self._output is not None:
                 payload = pack_job(run.checker, run.stdin, self._output, _utf8(run.stdout))
                 return Job(self._checker_request(), (payload,), answer_bytes=room)
@@ -153,8 +154,11 @@ class Trial:
 
     def accept(self, finished: Finished) -> Verdict | None:
         """Takes the outcome of the last job; returns the verdict if it is decided, else None."""
+        # One job at a time and in order: the CPU time that is left to the program decides the next one's
+        # limit.
         run = self._runs[self._position]
         if self._output is not None:
+            # A checker's CPU time is not the program's: nothing is charged.
             self._output = None
             self._results |= grade_checker(run.tests[0], finished.children[0], finished.answers[0])
         else:
@@ -215,10 +219,13 @@ class Trial:
         first = run.tests[0]
         if first in heard:
             believed[first] = found[first]
+        # Not believed yet: failures, and tests that the process did not come to.
         left = [one for one in run.alone if one.test not in believed]
         failed = [one for one in left if one.test in heard]
         if not doubted and not self._stop_at_failure and len(failed) > _FEW_FAILURES:
             self._doubted = {one.test: found[one.test] for one in failed}
+            # In reverse order: what an earlier test left behind is now left by a later one, so a failure of
+            # both orders is the test's own.
             self._runs.append(repeated(tuple(reversed(failed)), self._stdout_tolerance))
             left = [one for one in left if one.test not in heard]
         self._runs += left
@@ -283,6 +290,8 @@ class Trial:
         if self._request.mode == Mode.REPEAT:  # which had less time than the tests may take
             return
         self._timeouts += Ending.CPU in endings
+        # Sleep is paid for by nobody's CPU limit; without a sum of its own, a program could sleep in each of
+        # a thousand tests.
         if finished.wall_s > _SLEEPER_S and cpu_s < _SLEEPER_SHARE * finished.wall_s:
             self._slept_s += finished.wall_s
         self._gave_up = (
@@ -304,6 +313,7 @@ class Trial:
         program = self._results.pop(WHOLE, None)
         decided = (one.outcome for one in self._results.values() if one.outcome.decided)
         failed = next((one for one in decided if one is not Outcome.PASS), Outcome.INFRASTRUCTURE)
+        # They were not run, and the verdict is decided: to leave them out would raise the pass ratio.
         left_out = CaseResult(Outcome.TIMEOUT if self._gave_up else failed, None, "not run")
         results = [self._results.get(index, left_out) for index in range(len(self.submission.tests))]
         return combine(results, program, self._cpu_s)

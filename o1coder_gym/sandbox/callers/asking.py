@@ -63,6 +63,8 @@ class AskedJudge(ABC):
         try:
             return [future.result() for future in futures]
         finally:
+            # Also when one of them raised or the caller was interrupted: nobody waits for the others any
+            # more.
             cancel(futures)
 
     async def evaluate_async(
@@ -98,6 +100,8 @@ class AskedJudge(ABC):
         """
         done: SimpleQueue[Future[Verdict]] = SimpleQueue()
         places: dict[Future[Verdict], int] = {}
+        # Drawn lazily: a generator of programs, e.g. one that samples them, is slowed down to the judge's
+        # pace.
         waiting = enumerate(submissions)
 
         def ask(count: int) -> None:

@@ -130,6 +130,8 @@ class JudgePool(AskedJudge):
                 self._room.wait_for(lambda: self._closed or any(one.free for one in self._members))
             if not self.usable:
                 raise InfrastructureError("the judge pool is closed, or belongs to another process")
+            # The one with most room: with equal programs that is round robin, and a slow one fills up and is
+            # passed over.
             max(self._members, key=lambda one: one.free).take(asked)
         return asked.answer
 
@@ -224,6 +226,7 @@ class _Member:
 
     def _hang_up(self) -> None:
         with suppress(OSError), socket.socket(fileno=os.dup(self._channel.fileno())) as near:
+            # Half of the connection: answers that are on their way still arrive.
             near.shutdown(socket.SHUT_WR)
 
     def _died(self) -> bool:

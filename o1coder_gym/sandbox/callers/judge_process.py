@@ -54,6 +54,7 @@ def _judge(channel: Connection, workers: int, settings: dict[str, Any], answers:
         while True:
             number, method, submission, keywords = channel.recv()
             try:
+                # `method` comes from the pool alone, which names two of this project's own.
                 getattr(many, method)(submission, **keywords).add_done_callback(partial(tell, number))
             except O1CoderError as error:
                 answers.put((number, error))

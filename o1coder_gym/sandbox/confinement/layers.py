@@ -125,6 +125,7 @@ def _enter_namespaces(blueprint: Blueprint, uid: int | None, missing: dict[str, 
         packages=blueprint.package_files,
         owner=os.geteuid() if uid is None else uid,
     )
+    # In a child first: an attempt that fails half-way would leave this process in a place of neither kind.
     if reason := namespaces.probe(root):
         missing["namespaces"] = reason
         return False
@@ -144,11 +145,14 @@ def _open_library(blueprint: Blueprint, inside: bool, confined: bool) -> _Access
     for packages, files in ((blueprint.packages, blueprint.package_files), ({}, ())):
         folders = library.folders(packages.values())
         if library.for_all(folders):
+            # The new root shows every file at its path, with ways to it that all may go; outside of it the
+            # ways are those of the machine.
             if inside or all(map(privileges.open_to_all, (*blueprint.readable, *files))):
                 return _Access.DIRECT
             if library.can_be_held(folders):
                 library.hold(folders)
                 return _Access.HELD
+        # Root's eyes, but nothing to see: the namespaces or Landlock bound what can be named at all.
         if confined:
             return _Access.OF_ROOT
     return _Access.DIRECT if inside else _Access.OF_ROOT
@@ -229,6 +233,7 @@ def _without(paths: Iterable[str], hidden: tuple[str, ...]) -> Iterator[str]:
 
 def _adopt_orphans() -> None:
     """Has processes that a candidate leaves behind become children of the zygote."""
+    # Else they would go to process 1 of the machine, where nobody kills them.
     set_child_subreaper = 36
     prctl(set_child_subreaper, 1)
 

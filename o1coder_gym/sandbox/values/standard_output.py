@@ -49,6 +49,7 @@ def by_lines(got: str, expected: str, same_line: SameLine) -> bool:
     got, expected = got.strip(), expected.strip()
     if got == expected:
         return True
+    # Counted before they are cut: a program may print millions of lines where three are expected.
     if got.count("\n") != expected.count("\n"):
         return False
     return all(map(same_line, got.split("\n"), expected.split("\n")))
@@ -120,6 +121,7 @@ def _same_decimal(got: str, expected: str) -> bool:
         return False
     if _INTEGER.fullmatch(got) and _INTEGER.fullmatch(expected):
         return got == expected
+    # Decimal, not float: 0.1 and 0.10000000000000001 are two numbers.
     return Decimal(got) == Decimal(expected)
 
 

@@ -142,6 +142,7 @@ class Worker:
         self._lines: list[_Line] = []
         self._stop_sent = False
         self._started = 0.0
+        # A pair, not a listening socket: nobody else can connect, and each end notices the other's death.
         self._control, remote = map(_above_standard_streams, socket.socketpair())
         try:
             with remote:
@@ -150,6 +151,7 @@ class Worker:
             self._control.close()
             raise
         with contextlib.suppress(OSError):  # it is dead already, or the system has no such thing
+            # At once, so that its memory is built where its children will run; they inherit the core.
             os.sched_setaffinity(self._process.pid, cores)
         self._introduce(blueprint)
         # Only behind the blueprint: `sendall` on a socket that does not block may stop half-way.
@@ -174,12 +176,17 @@ class Worker:
         """
         self.jobs += 1
         self._started = time.monotonic()
+        # Longer than the supervisor's own limits can add up to: a zygote that is merely slow must not be
+        # taken for dead.
         most_s = max(_WALL_WINDOWS * job.request.wall_s, _MOST_STARVED * job.request.total_cpu_s)
         self.deadline = self._started + most_s + _GRACE_S
         self._stop_sent = False
         with contextlib.ExitStack() as remote:
+            # A socket of its own per child: the zygote passes its end on and reads nothing of it.
             descriptors = [self._open_line(payload, job.answer_bytes, remote) for payload in job.payloads]
             if job.request.mode == Mode.STDIO:
+                # A file, not a pipe: nobody has to feed it, and programs that seek in their input find what
+                # they expect.
                 stdin = remote.enter_context(_file_of(job.stdin))
                 stdout = self._open_line(b"", job.stdout_bytes, remote)
                 descriptors += [stdin.fileno(), stdout]
@@ -292,6 +299,7 @@ class Worker:
         self._greeting += data
         if not data:
             raise WorkerDied("the zygote ended before it was ready")
+        # The greeting may come in parts; what the zygote says before its first job is this one line.
         if self._greeting.endswith(b"\n"):
             greeting = json.loads(self._greeting)
             if "failed" in greeting:
@@ -311,6 +319,8 @@ class Worker:
     def _move(self, line: _Line) -> None:
         """Writes and reads what a line has room for."""
         more = line.read()
+        # All is written and more may come: from now on only reading is of interest, or the selector would
+        # wake at once.
         if line.write() and more and not line.overflown:
             self._watch(line)
             return
@@ -402,6 +412,7 @@ def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
     script = str(Path(__file__).parents[1] / "zygote" / "main.py")
     command = [
         os.path.realpath(sys.executable),
+        # Neither `site` nor user packages: what programs may import is decided by the blueprint alone.
         "-S",
         "-s",
         script,

@@ -40,6 +40,7 @@ def judge(source: bytes, given: str, output: str, expected: str) -> tuple[bool, 
     files: dict[str, str] = dict(zip(FILES, (given, expected, output), strict=True))
     printed = io.StringIO()
     sys.argv[1:] = FILES
+    # A script expects to be run, a module to be imported; which one it is shows in its text.
     name = "__main__" if b"__main__" in source or b"argv" in source else "checker"
     with _offered(files), contextlib.redirect_stdout(printed):
         try:
@@ -49,6 +50,8 @@ def judge(source: bytes, given: str, output: str, expected: str) -> tuple[bool, 
             if end.code not in (None, 0):
                 return False, f"checker left with status {end.code}".encode()
         check = namespace.get("check")
+        # Two forms are known: a function ``check``, or a script that prints its judgement; one that does both
+        # is a script.
         if callable(check) and not printed.getvalue().strip():
             return _accepts(check(given, output, expected)), b""
     said = printed.getvalue().split()
@@ -60,6 +63,7 @@ def _accepts(answer: Any) -> bool:
     if isinstance(answer, tuple) and answer:
         answer = answer[0]
     if not isinstance(answer, str):
+        # True is 1; other numbers are scores, of which only a full one accepts.
         return answer in (1, 100)
     try:
         return float(answer) in (1.0, 100.0)

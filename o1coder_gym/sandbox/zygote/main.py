@@ -34,6 +34,7 @@ _IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 
 def main() -> None:
     """Sets the zygote up, says what holds, and serves jobs until the trusted process is gone."""
+    # A fixed number: everything above it can be closed without asking which descriptors there are.
     os.dup2(int(sys.argv[1]), CONTROL, inheritable=False)
     # Descriptors that leak from the parent would be inherited by every candidate.
     os.closerange(CONTROL + 1, 1 << 16)
@@ -104,6 +105,8 @@ def _set_up(control: socket) -> Server:
     # collected once here, then kept out of all later collections.
     gc.freeze()
     gc.disable()  # children enable it again
+    # Modules stay alive by the functions that use them; only their names are gone, so a candidate imports
+    # none of them.
     _unlink_package()
     _announce(control, {"missing": surroundings.missing})
     return serving.Server(control, surroundings, tuple(blueprint.packages))
@@ -123,9 +126,12 @@ def _preload(blueprint: Blueprint) -> None:
 
     streams.prepare()
     random.seed(0)
+    # Programs of contests call exit() and quit(), which `site` would have defined; it was left out by ``-S``.
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D")
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D")
     sys.meta_path.append(PackageFinder(blueprint.packages))
+    # The folder of this script comes first on the path, and its modules would hide those of a program's own
+    # imports.
     sys.path[:] = [path for path in sys.path if path != os.path.dirname(__file__)]
     sys.argv[:] = ["solution.py"]
     sys.dont_write_bytecode = True

@@ -38,6 +38,7 @@ def load(source: bytes, name: str, prelude: bytes = b"", entry: str = "") -> dic
         BaseException: Whatever the program raises.
     """
     module = types.ModuleType(name)
+    # Registered before it runs: dataclasses and pickle look a class's module up by name.
     sys.modules[name] = module
     namespace = module.__dict__
     namespace["__file__"] = PLACE
@@ -78,6 +79,7 @@ def find_entry(namespace: dict[str, Any], name: str) -> Callable[..., Any]:
         return function
     solution = namespace.get("Solution")
     if isinstance(solution, type) and callable(getattr(solution, name, None)):
+        # A fresh object for each call, as the platforms do: state of an earlier test must not help or harm.
         return lambda *args, **kwargs: getattr(solution(), name)(*args, **kwargs)
     raise NameError(f"the program defines no function {name!r}")
 

@@ -58,6 +58,8 @@ class Service:
             NameError: When the program does not define it.
         """
         self._namespace = namespace
+        # Fixed at loading; every other name is looked up when it is asked for, as a test in the same module
+        # would.
         self._entries = {entry_point: find_entry(namespace, entry_point)} if entry_point else {}
         self._handles = HandleTable()
         self._port = port
@@ -164,6 +166,7 @@ class Service:
         def function(*args: Any, **kwargs: Any) -> Any:
             texts = [encode(part, self._handles, lazy=True).encode() for part in (args, kwargs)]
             self._port.send((b"back", str(number).encode(), *texts))
+            # The two sides take turns strictly, so a call back is a conversation within the open question.
             while (reply := self._port.receive())[0] not in (b"return", b"raise"):
                 self._port.send(self.answer(reply))  # the function calls the program in turn
             if reply[0] == b"raise":

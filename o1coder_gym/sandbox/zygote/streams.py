@@ -94,6 +94,8 @@ def content(file: int) -> bytes:
 def offer(source: bytes) -> None:
     """Gives a program what it names and the new root has not: streams by their paths, its own source."""
     if b"dev" in source or b"/proc/self/fd/" in source:
+        # Patched only where the source names such paths: all other programs keep the interpreter's own
+        # functions.
         io.open = builtins.open = _by_path(builtins.open)
         os.open = _by_path(os.open)
     if b"__file__" in source or b"argv" in source:
@@ -114,6 +116,7 @@ def _by_path(opener: Callable[..., Any]) -> Callable[..., Any]:
         number = _STREAMS.get(path) if isinstance(path, str) else None
         if number is None:
             return opener(file, *args, **kwargs)
+        # A copy: closing it must not close the standard stream.
         return os.dup(number) if opener.__module__ == "posix" else opener(os.dup(number), *args, **kwargs)
 
     open_file.__module__ = opener.__module__

@@ -220,6 +220,8 @@ class Line:
     def _exception_class(self, classes: str) -> type[Exception]:
         """Returns what stands for an exception class of the program, from its line of descent."""
         kind = builtin_kind(classes)
+        # Own classes become subclasses of the nearest builtin one, so that `except ValueError` of a test
+        # works on them.
         own = [name for name in classes.split()[:_MOST_CLASSES] if not hasattr(builtins, name)]
         for name in reversed(own):
             # One class a name: `except` finds classes by identity.
@@ -430,6 +432,7 @@ def judge(
         namespace = _run_code(test, entry, line, looks)
         if has_check:
             namespace["check"](namespace["candidate"])
+        # A test that calls nothing passes only if the program can be loaded at all.
         line.await_program()
     except CandidateGone:
         return FrameKind.GONE, b""
@@ -509,6 +512,8 @@ def _kept(olds: Iterable[Any], news: Iterable[Any]) -> list[Any]:
     items = [*news]
     if not left or len(left) > _MOST_KEPT:
         return items
+    # Two rounds: first objects that are equal to a new one keep their place, then the rest are paired by
+    # type.
     done: set[int] = set()
     for changes in (False, True):
         for place, new in enumerate(items):
