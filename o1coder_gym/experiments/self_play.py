@@ -126,6 +126,7 @@ def self_play(
         JournalError: When `out` holds a run and `resume` is false, or a run of another configuration.
         MissingExtraError: When torch or TRL is not installed.
     """
+    # What can be wrong in the configuration is found out first, before hours of search.
     load_executor(config.run.executor)
     if config.sft is None and config.rl is None:
         raise UsageError("sft and rl are both skipped, so nothing would be learned")
@@ -140,6 +141,7 @@ def self_play(
         stages = kind(config, out, on_warning=on_warning, search=search, train=train)
         start = Learned(_first_model(config))
         learned = run_stages(stages, start, _schedule(config), folder, tell or (lambda line: None))
+        # The test split is looked at twice, after everything: no stage and no stop depends on it.
         before = _tested(stages, "before", start.policy, folder)
         after = _tested(stages, "after", learned.policy, folder)
         result = SelfPlayResult(learned, out, len(before), gains(before, after))
@@ -165,6 +167,7 @@ def run_stages(stages: Stages, start: Learned, schedule: Schedule, folder: RunFo
     """
     learned = start
     work = _Work(folder, tell)
+    # Measured before anything is learned: gains are against this, and so is the patience.
     rates = [work.measured(stages, learned, 0, "start")]
     for iteration in range(schedule.iterations):
         place = folder.path / f"iteration-{iteration:02d}"
@@ -172,6 +175,7 @@ def run_stages(stages: Stages, start: Learned, schedule: Schedule, folder: RunFo
         def synthesize(into: Path, now: Learned = learned, number: int = iteration) -> str:
             return str(stages.synthesize(now, number, into))
 
+        # The newest data set holds all earlier ones (D ∪ D'), so the folder of the last iteration is enough.
         learned = replace(learned, data=Path(work.done(place / "data", learned, synthesize)))
         if schedule.fine_tune and (iteration == 0 or schedule.expert):
             begun = _with_policy(learned, start.policy) if schedule.expert else learned

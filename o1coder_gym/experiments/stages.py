@@ -144,6 +144,8 @@ class RealStages:
         """Searches this iteration's problems (Algorithm 1, steps 2 and 6); writes D ∪ D' into the folder."""
         run, section = self._config.run, self._config.synthesis
         rows = self._searched(iteration)
+        # Not scored by default: values of a tree would then carry the opinion of the PRM that is to learn
+        # from them.
         scorer = learned.scorer if section.scored else None
         policy = self._spec(learned.policy)
         plan = SynthesisPlan(
@@ -270,6 +272,7 @@ class RealStages:
 
     def _harvested(self, plan: SynthesisPlan, iteration: int, folder: Path, rule: LabelRule) -> ProcessData:
         place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
+        # In order of the plan, not of the end: data must not depend on which search was quicker.
         rows = sorted(tree_rows(folder), key=lambda row: place[row["task_id"]])
         versions = {"o1coder_gym": o1coder_gym.__version__}
         return harvest(

@@ -126,6 +126,7 @@ def synthesize(
             warn_of(on_warning, without_visible_tests(rows, tests))
             problems = [row.problem for row in rows]
             errors = search(plan, problems, tests, folder, executor, on_tree or (lambda tree: None))
+        # Also where searches failed: what the others have found is not lost, and the next resume adds to it.
         _harvest(plan, rules, earlier, out)
     data = read_data(out)
     if errors:

@@ -119,6 +119,7 @@ def estimate_mean(values: Numbers, *, confidence: float = 0.95) -> Estimate:
     mean = float(numbers.mean())
     if len(numbers) < 2:
         return Estimate(mean, math.nan, math.nan, 1, rough=True)
+    # t · s / √P.
     half = _critical(len(numbers), confidence) * float(numbers.std(ddof=1)) / math.sqrt(len(numbers))
     return Estimate(mean, mean - half, mean + half, len(numbers), _is_rough(_gaps(numbers, mean)))
 
@@ -191,8 +192,11 @@ def estimate(
         return Estimate(value, math.nan, math.nan, len(everything), rough=True)
     generator = np.random.default_rng(seed)
     # The cluster bootstrap: problems are drawn, and bring all of their examples along.
+    # [B, P]: problems with replacement.
     draws = generator.integers(len(members), size=(resamples, len(members)))
     drawn = [statistic(np.concatenate([members[place] for place in row]).tolist()) for row in draws]
+    # A resample may lack good or bad examples altogether: AUC is not defined there, and 0 would be a wrong
+    # number.
     known = np.asarray([number for number in drawn if not math.isnan(number)])
     low, high = np.quantile(known, _tails(known, value, len(members))) if len(known) else (math.nan, math.nan)
     # what each problem contributes: how far the statistic moves without it (the jackknife)
@@ -234,6 +238,7 @@ def bootstrap_interval(
     block = max(1, 4_000_000 // len(numbers))  # bounds memory
     sizes = [(min(block, resamples - start), len(numbers)) for start in range(0, resamples, block)]
     draws = (numbers[generator.integers(len(numbers), size=size)] for size in sizes)
+    # [B], from blocks of [b, P].
     means = np.concatenate([drawn.mean(axis=1) for drawn in draws])
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
@@ -242,6 +247,7 @@ def bootstrap_interval(
 
 def _wilson(share: float, trials: float, critical: float) -> tuple[float, float]:
     """Returns Wilson's limits of a share of `trials` ≥ 1 independent trials, whole or not."""
+    # z²/n of Wilson's formula; with it neither end leaves [0, 1], and a share of 0 or 1 still has a width.
     shrink = critical * critical / trials
     centre = (share + shrink / 2) / (1 + shrink)
     half = critical / (1 + shrink) * math.sqrt(share * (1 - share) / trials + shrink / (4 * trials))
@@ -275,6 +281,8 @@ def _critical(problems: int, confidence: float) -> float:
 
 def _trials(share: float, gaps: NDArray[Any], weight: NDArray[Any]) -> float:
     """Returns how many independent trials would spread as the problems do; what these weigh if none does."""
+    # With variance σ² of the weighted mean, n* = p(1 − p) / σ² independent trials would spread alike: the
+    # effective sample size of Korn and Graubard.
     spread = float((gaps**2).sum())
     if spread == 0:
         return float(weight.sum() ** 2 / (weight**2).sum())

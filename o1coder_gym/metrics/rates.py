@@ -88,6 +88,8 @@ def average_sampling_pass_rate(outcomes: Mapping[str, Sequence[Sequence[bool]]])
     samples = counts.pop() if counts else 0
     solved = [found for found in outcomes.values() if found]
     paths = [len(found) for found in solved]
+    # [solved]: the mean over a problem's paths; weighed by its number of paths that is the paper's mean over
+    # P.
     shares = [sum(map(sum, found)) / (samples * len(found)) for found in solved]
     return SamplingPassRate(
         estimate_share(shares, paths), estimate_share(shares), samples, sum(paths), len(solved)

@@ -126,6 +126,7 @@ def ending(tokenizer: Tokenizer) -> str:
     """Returns what stands behind an assistant's answer; "" where nothing ends a turn."""
     if not tokenizer.chat_template:
         return tokenizer.eos_token or ""
+    # Read off a rendered conversation: no attribute of a tokenizer says how its template ends a turn.
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
     text = _rendered(tokenizer, turns, generate=False)
     return text.rpartition(_MARK)[2] if _MARK in text else tokenizer.eos_token or ""
@@ -142,6 +143,7 @@ def end_tokens(model: Any, tokenizer: Tokenizer) -> frozenset[int]:
     for config in (getattr(model, "config", None), getattr(model, "generation_config", None)):
         tokens = getattr(config, "eos_token_id", None)
         found |= set(tokens if isinstance(tokens, list | tuple) else [tokens])
+    # Only special tokens: a template may end a turn with a line end too, which occurs in answers.
     special = {*tokenizer.all_special_ids, *getattr(tokenizer, "added_tokens_decoder", {})}
     found |= special.intersection(encode_more(tokenizer, ending(tokenizer)))
     return frozenset(int(token) for token in found if token is not None)

@@ -36,6 +36,7 @@ def last_checkpoint(folder: Path, resume: bool) -> str | None:
     """
     # a training that was killed while it saved leaves a checkpoint without its last file
     whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    # By number: as text checkpoint-100 would come before checkpoint-20.
     found = sorted(whole, key=step_of)
     if found and not resume:
         raise O1CoderError(f"{folder} holds checkpoints already; resume, or choose another run folder")
@@ -158,6 +159,7 @@ def whole(model: Any) -> Any:
     import torch
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+    # Gathered on the CPU: no device has room for all weights, or they would not be sharded.
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     weights = get_model_state_dict(model, options=options)
     if not weights:  # in all ranks but the first
@@ -166,6 +168,7 @@ def whole(model: Any) -> Any:
     inner = model.get_base_model() if adapters is not None else model
     # Sharding has made a class of its own of each module's, on top of it.
     kind = next(one for one in type(inner).__mro__ if not issubclass(one, FSDPModule))
+    # A model without memory: the gathered weights are assigned, not copied, so they exist once.
     with torch.device("meta"):
         bare = kind(inner.config)
         if inner.can_generate():  # more tokens may end a text than the configuration of the model says

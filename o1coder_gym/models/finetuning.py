@@ -92,6 +92,7 @@ def finetune(
     with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
         if made.made(out / MODEL):
             return read_result(out)
+        # What the first model had learned, this one has learned too.
         keys = keys_of((), model).union(learned)
         found = _finetuned(made, stage, (train_rows, validation_rows), out, settings, encode, keys, resume)
         trained, tokenizer, metrics = found

@@ -216,6 +216,8 @@ class MeasuredByLabel:
         self: Any, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Returns the loss of a batch: a part of that of the optimizer, or of a mean row in an evaluation."""
+        # Labels per row × rows: transformers divides by it what is summed over labels, and then weighs
+        # batches by rows.
         if not model.training and self.eval_dataset is not None:
             rows = len(inputs["labels"]) * self.accelerator.num_processes
             num_items_in_batch = self.labels_per_row * rows
@@ -257,6 +259,8 @@ class WeighedByPair:
         per_pass = (model.training and self._per_pass) or len(real) * self._share
         found = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # pyright: ignore
         loss = found[0] if return_outputs else found
+        # TRL's mean × its pairs is the sum; the log 2 of each idle pair is taken out of it; ÷ the mean number
+        # of pairs a pass.
         weighed = loss * (len(real) / per_pass) - idle * math.log(2) / per_pass
         return (weighed, found[1]) if return_outputs else weighed
 

@@ -205,6 +205,7 @@ class OpenAIEngine:
         # Probed before requests run in parallel: each of them needs to know.
         if requests and not requests[0].prompt_ids:
             self._continuation()
+        # One request for all n continuations: the server computes their prompt once.
         if self._settings.draws == "server" and self._abilities.choices:
             return list(
                 self._pool.map(lambda request: self._answer(request, range(request.n), asked), requests)
@@ -253,6 +254,7 @@ class OpenAIEngine:
                 raise
             new, usage = self._read(path, answer, request)
             new = _charged(new, body["n"])
+            # Some servers ignore n silently: from now on each continuation is a request of its own.
             if len(new) == 1 < body["n"]:
                 self._note(choices=False)
             # A server tells the prompt once per answer; the first completion carries it.

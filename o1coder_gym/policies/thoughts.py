@@ -55,6 +55,7 @@ def think_first(engine: Any, requests: Sequence[Generate], tokens: int) -> list[
         _thoughts(engine, request, ids, closing, completions)
         for request, (ids, closing), completions in zip(requests, opened, engine.generate(asked), strict=True)
     ]
+    # One call for the actions behind all thoughts: a call per thought would lose the batch.
     acted = iter(engine.generate([one.action for group in thoughts for one in group]))
     return [tuple(_proposal(one, next(acted)[0]) for one in group) for group in thoughts]
 

@@ -51,6 +51,7 @@ def pointwise_examples(data: ProcessData, text: StepText, *, soft: bool) -> Exam
         labelled = [one for one in _labels(trajectory, encoded, soft) if one[0] < text.max_length]
         if labelled:
             ids = list(encoded.ids[: labelled[-1][0] + 1])
+            # [T]: a label at the mark of each step, none elsewhere.
             labels = [IGNORED] * len(ids)
             for mark, label in labelled:
                 labels[mark] = label

@@ -148,6 +148,7 @@ class _Scored:
     def choice(self, part: Sequence[int], values: np.ndarray, n: int) -> Choice:
         """Measures the choice among the prefixes of each problem."""
         groups = list(self._groups(part).values())
+        # [groups]: one number a problem, so that problems and not candidates are resampled.
         by_random = [float(values[group].mean()) for group in groups]
         by_score = [expected_best_of(values[group], self.scores[group], n) for group in groups]
         by_logprob = [self._by_logprob(group, values, n) for group in groups]

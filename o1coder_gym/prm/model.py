@@ -77,6 +77,7 @@ class StepModel:
         """
         found = []
         for row, states in zip(rows, self.states(rows), strict=True):
+            # [m, D] to [m].
             logits = iter(self.head(states).tolist())
             found.append([next(logits) if mark >= 0 else 0.0 for mark in row.marks])
         return found

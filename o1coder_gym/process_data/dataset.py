@@ -110,6 +110,8 @@ def assembled(
         # of a problem that is not given nothing is known but its name
         return split_of(known_problems.get(task_id) or Problem(task_id, task_id), validation)
 
+    # In this order: equal states are united before they are labelled, for labels depend on W and N of all
+    # sources.
     rows = [
         replace(row, split=split(row.state.problem_id))
         for row in labelled(united(prefixes, given), label_rule)
@@ -181,6 +183,7 @@ def merged(data: Iterable[ProcessData], *, decay: float = 1.0) -> ProcessData:
     parts = list(data)
     if not parts:
         raise UsageError("nothing to merge")
+    # A step means what its format says: equal texts of two formats are two steps.
     if len(formats := {part.format for part in parts}) > 1:
         raise UsageError(f"data sets of different step formats cannot be merged: {', '.join(formats)}")
     for name in ("label_rule", "validation"):

@@ -54,6 +54,7 @@ def harvest(
     problems = each_once(tree.problem for tree in found)
     if len(formats := sorted({tree.format for tree in found})) > 1:
         raise UsageError(f"trees of different step formats make no data set: {', '.join(formats)}")
+    # The hash of what made the trees, by which `merged` notices a run that comes in twice.
     name = source_id(source)
     drops: Counter[str] = Counter()
     prefixes = [row for tree in found for row in prefix_rows(tree, name, drops)]
@@ -198,6 +199,7 @@ def _passes(node: TreeNode) -> bool:
 
 def _below(tree: SearchTree, counts: Callable[[TreeNode], bool]) -> list[int]:
     """Returns for each node how many nodes at or below it satisfy `counts`, [N]."""
+    # [N], summed from the leaves up in one pass.
     totals = [int(counts(node)) for node in tree.nodes]
     for index in range(len(tree.nodes) - 1, 0, -1):  # parents come before children
         parent = tree.nodes[index].parent

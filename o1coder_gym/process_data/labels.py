@@ -71,6 +71,7 @@ class PairRule:
 
 def labelled(rows: Iterable[PrefixRow], rule: LabelRule) -> tuple[PrefixRow, ...]:
     """Returns the rows with soft label v and the hard label of `rule`; with `credited` ones if it says so."""
+    # Soft: v = W / N. Hard: Math-Shepherd's "any", or a threshold on v.
     found = tuple(
         replace(row, soft=row.value, hard=rule.label(row.value, row.passing, row.ends)) for row in rows
     )
@@ -111,6 +112,7 @@ def sibling_pairs(rows: Sequence[PrefixRow], rule: PairRule) -> tuple[PairRow, .
         rows: Labelled prefixes, each state once.
         rule: See `PairRule`; values are soft labels, which are v unless a label was corrected.
     """
+    # By parent: only steps taken in the same state compete with each other.
     families: dict[State, list[PrefixRow]] = {}
     for row in rows:
         if row.visits >= rule.visits:

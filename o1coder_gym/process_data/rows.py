@@ -227,6 +227,7 @@ class PairRow:
         """
         state = _state(row, "pair")
         chosen_value, rejected_value = _share(row, "chosen_value"), _share(row, "rejected_value")
+        # A pair the wrong way round would teach the opposite of what was seen.
         if chosen_value <= rejected_value:
             raise RowError("field 'chosen_value': must be above rejected_value")
         return cls(

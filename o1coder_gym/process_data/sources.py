@@ -44,6 +44,7 @@ def search_source(
         further: What else tells runs apart.
     """
     specs = [spec for name in ("policy", "scorer", "generator") if (spec := config.get(name))]
+    # By content: a name says where a model lies, not what it is.
     contents = {spec: found for spec in specs if (found := content_of(spec)) is not None}
     return {
         **further,

@@ -102,6 +102,7 @@ def is_written(
         return False
     found = _manifest(folder)
     wanted = {"label_rule": asdict(label_rule), "pair_rule": asdict(pair_rule), "validation": validation}
+    # Labels and pairs follow from rows and rules, so equal sources and rules mean equal data.
     return set(found.get("sources", ())) == set(sources) and wanted.items() <= found.items()
 
 

@@ -76,6 +76,7 @@ def _weight(part: Found, weights: Mapping[str, float]) -> float:
 
 
 def _added(one: Found, other: Found) -> Found:
+    # (v₁N₁ + v₂N₂) / (N₁ + N₂) = (W₁ + W₂) / (N₁ + N₂).
     visits = one.visits + other.visits
     value = (one.value * one.visits + other.value * other.visits) / visits
     ends, passing = one.ends + other.ends, one.passing + other.passing

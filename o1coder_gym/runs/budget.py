@@ -222,6 +222,7 @@ class Meter:
     def _prompt_to_reserve(self) -> int | None:
         """Returns the tokens of a prompt to reserve; None where the limits do not reach to one more."""
         limit = self.budget.prompt_tokens
+        # Prompts cost nothing here, so nothing has to be known of their length.
         if limit is None and self.budget.flops is None:
             return 0
         if self._longest_prompt is None and self._reserved_calls:
@@ -238,6 +239,7 @@ class Meter:
         if limits.flops is None or limits.flops == math.inf:
             return left
         behind_prompt = self._flops_left(limits.flops) - self._sizes.flops(prompt)
+        # The FLOPs that are left, in tokens of the policy; at least 0, for a prompt may have overdrawn them.
         of_flops = max(0, int(behind_prompt // self._sizes.flops(1)))
         return of_flops if left is None else min(left, of_flops)
 
@@ -262,6 +264,7 @@ class Meter:
         self._tokens += tokens
         self._prompt_tokens += prompt_tokens
         self._cached_tokens += cached_tokens
+        # 2 · weights · tokens (`metrics.generation_flops`), prompt tokens that were computed included.
         self._flops += self._sizes.flops(tokens + prompt_tokens)
         self._longest_prompt = max(prompt_tokens, self._longest_prompt or 0)
 
@@ -286,6 +289,8 @@ class Meter:
             left = math.inf
             if limits.scorer_tokens is not None:
                 left = limits.scorer_tokens - self._scorer_tokens - self._reserved_scorer_tokens
+            # At least one token has to be left, also where nothing was scored yet: a limit of 0 pays for no
+            # score.
             if left < max(guess, 1):
                 return None
             if limits.flops is not None and self._flops_left(limits.flops) < self._sizes.flops(0, guess or 1):

@@ -62,7 +62,10 @@ def processes(
     Raises:
         InfrastructureError: When a process is lost.
     """
+    # Fresh processes: a fork would inherit torch's threads, the judge's locks and open sockets in the middle
+    # of their work.
     context = multiprocessing.get_context("spawn")
+    # One core for each worker's judge: several judges with all cores would take them from each other.
     one_core = {"initializer": default_judge, "initargs": (1,)}
     try:
         with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, **one_core) as pool:

@@ -129,6 +129,8 @@ class RunFolder:
         Raises:
             JournalError: When the file cannot be read, or a row has no such field.
         """
+        # One index per file and field, shared by all who ask: a long journal is read once, then only what was
+        # added.
         index = self._indices.setdefault((name, field), RowIndex(self.path / f"{name}.jsonl", field))
         index.refresh()
         return index
@@ -192,6 +194,7 @@ class RowIndex:
             with self._path.open("rb", buffering=1 << 18) as file:
                 file.seek(self._end)
                 for line in file:
+                    # The last row is being written, or was torn by a kill: it is read when it is whole.
                     if not line.endswith(b"\n"):
                         return
                     self._lines += 1
@@ -303,6 +306,7 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
         raise JournalError(f"{folder}: already holds a run; resume it or choose another folder")
     if found["schema"] != SCHEMA:
         raise JournalError(f"{folder}: has layout {found['schema']}, this version reads {SCHEMA}")
+    # By hash: two configurations are one run only if everything that results depend on is equal.
     if found["hash"] != digest:
         changed = ", ".join(_changed(found.get("config"), config))
         raise JournalError(f"{folder}: holds a run of another config (differs in: {changed})")

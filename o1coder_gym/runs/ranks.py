@@ -129,6 +129,7 @@ def together(given: Mapping[str, Any]) -> Iterator[None]:
             require_equal(given)
             yield
     except BaseException as error:
+        # compare_set lets one rank win: it is the one whose error is told, all others end quietly.
         first, lost = alarm.raised(), isinstance(error, RuntimeError) and "onnection" in str(error)
         if not first and not (first is None and lost):
             raise SystemExit(1) from error

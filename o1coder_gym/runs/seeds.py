@@ -44,4 +44,5 @@ def digest(value: Any) -> str:
 
 
 def _number(value: Any) -> int:
+    # 64 bits of the hash, less one: random generators and servers take a signed number.
     return int(content_hash(value, 8), 16) >> 1

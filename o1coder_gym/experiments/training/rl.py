@@ -197,6 +197,7 @@ def train_policy(
     given = {**plan.to_row(), "out": str(out), "resume": resume, "asked": _digest(asked)}
     with ranks.together(given), _opened(out, plan.to_row(), resume) as folder:
         measured = _held_out(plan, held_out, samples) if held_out else None
+        # Generated once: ranks that made their own tests would reward the same program differently.
         further = ranks.from_first(lambda: generated_tests(plan.generator, rows, plan.tests, out))
         if folder is not None:
             warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out))
@@ -310,6 +311,7 @@ def _held_out(plan: RLPlan, rows: Sequence[ProblemRow], samples: int) -> HeldOut
 
 def _compared(held_out: HeldOut, plan: RLPlan, model: Path) -> TrainedPolicy:
     """Measures the start and the trained policy on the same problems."""
+    # The same seed and problems for both, so that the difference is paired.
     before, after = (
         held_out.by_problem(load_policy(spec, format=plan.format), plan.settings.seed)
         for spec in (hf_spec(plan.model, plan.settings.template_arguments), hf_spec(str(model)))

@@ -165,6 +165,7 @@ def cache_shape(model: Any) -> CacheShape:
     config = model.config.get_text_config()
     if not has_plain_attention(model):
         raise PolicyError(f"{config.model_type} does not have full attention in all layers")
+    # transformers' own cache tells the shape: what a model caches is in its code, not in its configuration.
     cache = DynamicCache()
     one = torch.ones(1, 1, dtype=torch.long, device=model.device)
     mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=model.device)
@@ -195,6 +196,7 @@ _RAISED = (
 def _check_tokens(model: Any) -> list[tuple[int, ...]]:
     """Returns two short texts of different lengths."""
     vocabulary = model.config.get_text_config().vocab_size
+    # A prime stride: different tokens at different places, the same ones in every run.
     return [tuple(7919 * place % vocabulary for place in range(1, length + 1)) for length in (23, 12)]
 
 
@@ -251,6 +253,7 @@ def grouped_attention(
     if attention_mask is None or module.training:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
     rows, heads, length, size = query.shape
+    # G = query heads ÷ key-value heads.
     groups = heads // key.shape[1]
     # [B, H, G·S, D]: the G query heads of a group become S more positions each of one head.
     folded = query.reshape(rows, key.shape[1], groups * length, size)

@@ -156,10 +156,12 @@ class Decoder:
         paths = {
             ids: [segment.cache for segment in self._prefixes.segments(ids[:-1])] for ids in _prompts(rows)
         }
+        # C, columns of the longest row: rows are aligned on the right, so it bounds them all.
         capacity = max(len(row.request.prompt_ids) + row.limit for row in rows)
         cache = self._cache(len(rows), capacity)
         cache.fill([paths[row.request.prompt_ids] for row in rows])
         while rows:
+            # [B] tokens in; the logits of the same B rows out.
             tokens = [row.ids[-1] if row.ids else row.request.prompt_ids[-1] for row in rows]
             sampling = [row.request.sampling for row in rows]
             uniform = [row.uniform[len(row.ids)] for row in rows]

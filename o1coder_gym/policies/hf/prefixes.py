@@ -72,6 +72,7 @@ class Prefixes:
 
     def _compute(self, nodes: Sequence[Node]) -> None:
         """Computes one segment per node; all segments before them must be computed."""
+        # [B] each: new tokens of a row, and the segments before it.
         lengths = [len(node.tokens) for node in nodes]
         pasts = [
             [before.payload.cache for before in node.path()[:-1] if before.payload is not None]

@@ -78,6 +78,7 @@ class RowLayer(CacheLayerMixin):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Writes ``[B', H, S, D]`` behind the first B' rows; returns all columns of these rows."""
         rows, end = key_states.shape[0], self.length + key_states.shape[2]
+        # [B', H, S, D] into columns [length, end).
         for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
             buffer[:rows, :, self.length : end] = states
         self.length = end
@@ -142,6 +143,7 @@ class RowCache(Cache):
 
     def fill(self, prefixes: Sequence[Sequence[torch.Tensor]]) -> None:
         """Puts prefix b, segments of ``[2L, H, T, D]`` each, into row b; the longest sets `length`."""
+        # [B]: T of each prefix, all of its segments together.
         lengths = [sum(segment.shape[2] for segment in prefix) for prefix in prefixes]
         end = max(lengths)
         for row, prefix in enumerate(prefixes):

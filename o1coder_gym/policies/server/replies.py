@@ -83,6 +83,7 @@ def read_usage(answer: Mapping[str, Any]) -> Usage:
     cached = min(cached or 0, prompt)
     completion, total = _count(usage.get("completion_tokens")), _count(usage.get("total_tokens")) or 0
     if completion is not None and prompt:
+        # Hidden thoughts are counted in the total alone, and they are paid for.
         completion = max(completion, total - prompt)
     return Usage(prompt - cached, cached, completion)
 

@@ -120,6 +120,7 @@ class VLLMEngine:
             PromptTooLongError: When a prompt does not fit the context.
             PolicyError: When vLLM fails; after a failure with work left inside, always.
         """
+        # Before vLLM sees any: it would fail all requests of the call for the one that does not fit.
         longest = max((len(request.prompt_ids) for request in requests), default=0)
         if longest >= self._settings.context:
             context = self._settings.context
@@ -188,6 +189,7 @@ class VLLMEngine:
 
 
 def _load(folder: str, settings: VLLMSettings, further: Mapping[str, Any]) -> Any:
+    # In this process, so that weights can be handed over in memory (`trained.TrainedVLLM`).
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", all_cores())
@@ -204,6 +206,7 @@ def _load(folder: str, settings: VLLMSettings, further: Mapping[str, Any]) -> An
             max_num_seqs=settings.max_rows,
             enable_prefix_caching=True,
             logits_processors=["o1coder_gym.policies.vllm.draws:OwnDraws"],
+            # `OwnDraws` counts the tokens so far, which asynchronous scheduling would show a step late.
             async_scheduling=False,
             use_tqdm_on_load=False,
             **(on_gpu if torch.cuda.is_available() else on_cpu),

@@ -56,6 +56,7 @@ class Reading:
                 reader.forget()  # it moves last digits, and a stopped reading must end the same
                 found = reader.states([chains[place] for place in batch])
                 self._keep([prefixes[place] for place in batch], [states.cpu() for states in found])
+        # [K, D]
         return torch.stack([self._known[name] for names in prefixes for name in names])
 
     def _unread(self, prefixes: Sequence[Sequence[str]]) -> list[int]:

@@ -329,10 +329,12 @@ class StepTrainer(MeasuredByLabel, transformers.Trainer):
 
     def _measured(self, output: Any, labels: Tensor, num_items_in_batch: Tensor | float | None) -> Tensor:
         """Returns the loss of a collated batch, a part of that of the optimizer; remembers the metrics."""
+        # [B, T, 1] of a head with one label becomes [B, T].
         loss, metrics = self._loss(output.logits[..., 0], labels, num_items_in_batch)
         prefix = "" if self.model.training else "eval_"  # pyright: ignore[reportOptionalMemberAccess]
         for name, value in metrics.items():
             known = int((labels != IGNORED).sum())
+            # With their number of labels: a mean over batches would weigh a label by its batch.
             self._seen.setdefault(prefix + name, []).append((float(value), known))
         return loss
 

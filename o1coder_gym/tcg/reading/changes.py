@@ -51,6 +51,7 @@ def end_of(statement: ast.stmt) -> ast.stmt | None:
 
     ``continue`` reaches to the end of a turn, ``break`` to that of a loop, any other to that of the test.
     """
+    # A loop swallows its own `continue` and `break`; a `return` in it reaches beyond.
     least = _WHOLE_TEST if isinstance(statement, ast.For | ast.AsyncFor | ast.While) else 1
     ends = [node for node in _own_parts(statement) if isinstance(node, ast.stmt) and _reach(node) >= least]
     return max(ends, key=_reach, default=None)

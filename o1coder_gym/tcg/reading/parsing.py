@@ -69,6 +69,8 @@ def parse_tests(text: str, entry_point: str | None, parameters: Sequence[str] = 
     text = text[:MAX_TEXT]
     cases: Cases = []
     for reader in _readers(entry_point, parameters):
+        # A reader that reads something wins; else the one that has seen most cases, so that they are counted
+        # as unreadable.
         cases = max(cases, reader(text)[:MAX_CASES], key=lambda found: (any(found), len(found)))
         if any(cases):
             break
@@ -187,6 +189,7 @@ def _leading_literal(text: str) -> str | None:
     None too where the prose goes on to say that other results would do.
     """
     bare = text.strip().strip("`*").strip()[:_LONGEST_RESULT]
+    # The whole text first, then up to each place where a literal may end: the first piece that is one counts.
     ends = [len(bare), *(match.start() for match in _POSSIBLE_END.finditer(bare))]
     for end in ends[:_POSSIBLE_ENDS]:
         piece = bare[:end].strip().rstrip(".,;`")

@@ -51,6 +51,7 @@ def _statements_at(lines: Sequence[str], start: int) -> tuple[Sequence[ast.stmt]
         return (), 1
     if first.startswith(_OPENERS):
         return _block_at(lines, start)
+    # Line by line until it parses; only an open bracket or a backslash asks for another line.
     for end in range(start + 1, min(start + _LONGEST_STATEMENT, len(lines)) + 1):
         tree = parse_source("\n".join((first, *lines[start + 1 : end])))
         if tree is not None:
