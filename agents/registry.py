@@ -169,7 +169,7 @@ def _single_selectors(spec: Spec) -> Iterator[tuple[str, str]]:
             try:
                 yield from ((key, str(name)) for name in json.loads(value))
             except ValueError as error:
-                raise UsageError(f"agent {spec}: select is no JSON list: {value}") from error
+                raise UsageError(f"agent {spec}: select is not a JSON list: {value}") from error
         else:
             yield key, value
 

@@ -5,6 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_RENAMED = {"CalledOff": "Cancelled"}
+"""Earlier name -> name of today."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from warnings import warn  # here, for every program imports this module
+
+    warn(f"{name} is called {_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+    return globals()[_RENAMED[name]]
+
 
 class O1CoderError(Exception):
     """Root of the project's errors; the command line prints its message and exits with 1."""
@@ -95,8 +107,8 @@ class BudgetExhausted(O1CoderError):
     """Thrown into an agent when its budget cannot pay for what it asked."""
 
 
-class CalledOff(O1CoderError):
-    """Raised when a task was ended because nobody waits for it any more."""
+class Cancelled(O1CoderError):
+    """Raised when a task was cancelled because nobody waits for it any more."""
 
 
 class JournalError(O1CoderError):

@@ -94,11 +94,11 @@ def _guarded(error: type[O1CoderError], where: str, check: Callable[[], T]) -> T
 
 def _queries(problem_id: str, queries: Any) -> list[Query]:
     if not isinstance(queries, Iterable):
-        raise _Odd(f"the agent failed: TypeError: a {_kind(queries)} is no list of queries")
+        raise _Odd(f"the agent failed: TypeError: a {_kind(queries)} is not a list of queries")
     # Read once, here: a lazy sequence could give other queries to whoever reads it a second time.
     turn = [_query(problem_id, query) for query in queries]
     if not turn:
-        raise _Odd("the agent yielded an empty turn; a turn asks for something")
+        raise _Odd("the agent yielded an empty list of queries")
     return turn
 
 
@@ -107,11 +107,11 @@ def _query(problem_id: str, query: Any) -> Query:
         _text("a question", query.question)
         return Ask(query.question, _whole("n", query.n, 1), _sampling(query.sampling))
     if not isinstance(query, Propose | Advance | Score | Execute):
-        raise _Odd(f"the agent asked for {query!r:.200}, which is no query")
+        raise _Odd(f"the agent asked for {query!r:.200}, which is not a query")
     state = query.state
     # Not isinstance: a subclass could hash or compare as it likes, and states are keys everywhere.
     if type(state) is not State or state.problem_id != problem_id:
-        raise _Odd(f"the agent asked about {state!r:.200}, which is no state of this problem")
+        raise _Odd(f"the agent asked about {state!r:.200}, which is not a state of this problem")
     if isinstance(query, Propose):
         n, sampling = _whole("n", query.n, 1), _sampling(query.sampling)
         same = n is query.n and sampling is query.sampling
@@ -170,7 +170,7 @@ def _result(problem_id: str, result: Any) -> SearchResult:
     # its.
     state = result.state
     if state is not None and (type(state) is not State or state.problem_id != problem_id):
-        raise _Odd(f"the agent returned {state!r:.200}, which is no state of this problem")
+        raise _Odd(f"the agent returned {state!r:.200}, which is not a state of this problem")
     value = _share(result.value)
     return result if value is result.value else replace(result, value=value)
 

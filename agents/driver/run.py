@@ -16,7 +16,7 @@ from o1coder_gym.agents.driver.lanes import Batch, Lane, Request
 from o1coder_gym.agents.driver.session import Session
 from o1coder_gym.agents.driver.tasks import Feed, Observer, Profile, Task, TaskResult
 from o1coder_gym.errors import (
-    CalledOff,
+    Cancelled,
     ConformanceError,
     InfrastructureError,
     JournalError,
@@ -144,7 +144,7 @@ class Run:
             more = self._feed is not None and self._feed.open  # read before the feed is emptied
             # Before the dispatch: new sessions add their first requests to the batches that leave now.
             self._admit()
-            self._call_off()
+            self._cancel()
             # The clock stops here: what the caller does with a result between two of ours is not the driver's
             # time.
             if self._finished:
@@ -198,13 +198,13 @@ class Run:
             self._begun += 1
             self._start(task, self._begun)
 
-    def _call_off(self) -> None:
+    def _cancel(self) -> None:
         """Ends the searches that the feed has cancelled."""
-        tasks = self._feed.take_called_off() if self._feed is not None else ()
+        tasks = self._feed.take_cancelled() if self._feed is not None else ()
         for task in tasks:
             # A list: `_pump` removes the session from the set that is walked through.
             for session in [session for session in self._live if session.task is task]:
-                session.fail(CalledOff(f"{task.key}: called off"))
+                session.fail(Cancelled(f"{task.key}: cancelled"))
                 self._pump(session)
 
     def _start(self, task: Task, order: int) -> None:
@@ -252,7 +252,7 @@ class Run:
                     trial.recorded(request)
         except JournalError:
             warnings.warn(
-                f"{task.key}: another version began this run, and its agent asked otherwise; asked anew",
+                f"{task.key}: another version began this run, and its agent asked differently; asking again",
                 stacklevel=2,
             )
             return False

@@ -8,6 +8,7 @@ A profile: where the time of a run went.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -112,7 +113,7 @@ class Feed:
         self._lock = threading.Lock()
         self._waiting: deque[Task] = deque()
         self._running: dict[str, Task] = {}
-        self._called_off: list[Task] = []
+        self._cancelled: list[Task] = []
         self._open = True
         self._wake: Callable[[], None] = _nobody
 
@@ -138,7 +139,7 @@ class Feed:
             self._waiting.append(task)
         self._wake()
 
-    def call_off(self, key: str) -> bool:
+    def cancel(self, key: str) -> bool:
         """Cancels the task of this key: a waiting one is dropped, a running one ends with its best so far.
 
         An unknown key, or that of a finished task, changes nothing, also for later tasks of that key.
@@ -153,9 +154,14 @@ class Feed:
             if not dropped and key in self._running:
                 # The task itself, not its key: it may finish and the key be used again before the driver
                 # looks.
-                self._called_off.append(self._running[key])
+                self._cancelled.append(self._running[key])
         self._wake()
         return dropped
+
+    def call_off(self, key: str) -> bool:
+        """Cancels a task: the earlier name of `cancel`."""
+        warnings.warn("Feed.call_off is called cancel now", DeprecationWarning, stacklevel=2)
+        return self.cancel(key)
 
     def close(self) -> None:
         """Accepts no more tasks; those already queued are still run."""
@@ -177,15 +183,15 @@ class Feed:
                 self._running[task.key] = task
             return task
 
-    def take_called_off(self) -> list[Task]:
+    def take_cancelled(self) -> list[Task]:
         """Returns the running tasks that were cancelled since the last call; for the driver."""
         # Read without the lock, for the driver's loop asks at every turn; one that is just being added is
         # seen at the next.
-        if not self._called_off:
+        if not self._cancelled:
             return []
         with self._lock:
-            called_off, self._called_off = self._called_off, []
-            return called_off
+            cancelled, self._cancelled = self._cancelled, []
+            return cancelled
 
     def over(self, task: Task) -> None:
         """Marks a task as finished; for the driver."""

@@ -88,8 +88,8 @@ class StepGRPOTrainer(GRPOTrainer):
         """
         if not share_prefixes(arguments["model"]):
             raise UsageError(
-                f"{arguments['model'].name_or_path} cannot be trained step by step: a step may end otherwise "
-                "than the text goes on, and its layers do not take an attention mask that says so"
+                f"{arguments['model'].name_or_path} cannot be trained step by step: a step may end "
+                "differently from how the text continues, and its layers take no attention mask for that"
             )
         self.scored: list[Scored] = []
         self._settings = settings

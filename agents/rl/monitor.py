@@ -112,7 +112,7 @@ class Monitor:
         if apart > HACKING and ranks.is_first():
             warnings.warn(
                 f"update {t}: the process reward rises while the pass rate falls, by {apart:.2f}: "
-                "the policy may be exploiting the PRM; train the PRM anew or raise α",
+                "the policy may be exploiting the PRM; retrain the PRM or raise α",
                 stacklevel=3,
             )
         return apart

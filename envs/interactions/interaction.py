@@ -102,7 +102,7 @@ def with_alpha(interaction: Interaction, alpha: float) -> Interaction:
         UsageError: When it was built around a model; give that one another reward instead.
     """
     if isinstance(interaction.source, ReasoningModel):
-        raise UsageError("alpha belongs to the model given; use its with_reward")
+        raise UsageError("alpha belongs to the given model; use its with_reward")
     return replace(cast(Any, interaction), source=replace(interaction.source, alpha=alpha))
 
 

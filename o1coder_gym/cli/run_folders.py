@@ -27,7 +27,7 @@ def run_folder(command: str, out: Path | None, *, resume: bool) -> Path:
     if resume:
         last = max(_RUNS.glob(f"{command}-[0-9]*"), default=None)
         which = f", e.g. the last one here: --out {last}" if last else ""
-        raise UsageError(f"--resume goes on with the run in --out; name its folder{which}")
+        raise UsageError(f"--resume continues the run in --out; name its folder{which}")
     return _RUNS / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
@@ -40,9 +40,9 @@ def check_free(folder: Path, *, resume: bool) -> None:
     """
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise UsageError(f"--out {folder}: {nearest} is no folder that can be written")
+        raise UsageError(f"--out {folder}: {nearest} cannot be written")
     if nearest == folder and not resume and any(folder.iterdir()):
-        raise UsageError(f"--out {folder} holds something already; --resume goes on with a run")
+        raise UsageError(f"--out {folder} is not empty; --resume continues a run")
 
 
 @contextlib.contextmanager

@@ -226,7 +226,7 @@ class _Work:
         if (mark := _read_mark(place)) is not None:
             # A stage of other inputs (an earlier one was made anew) would mix two runs.
             if mark["inputs"] != inputs:
-                raise O1CoderError(f"{place} was made of other inputs; delete it to make it anew")
+                raise O1CoderError(f"{place} was made from other inputs; delete it to repeat the stage")
             artefact = self._absolute(mark["artefact"])
             if not (path := Path(artefact.removeprefix("prm:"))).exists():
                 raise O1CoderError(f"{place} is marked as done, but {path} is missing; delete {place / MARK}")
@@ -300,7 +300,7 @@ def _read_mark(place: Path) -> dict[str, Any] | None:
         row = json.loads(path.read_text())
         return {"inputs": row["inputs"], "artefact": row["artefact"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise O1CoderError(f"{path}: not the mark of a stage; delete it to make the stage anew") from error
+        raise O1CoderError(f"{path}: not the mark of a stage; delete it to repeat the stage") from error
 
 
 def _first_model(config: SelfPlayConfig) -> str:

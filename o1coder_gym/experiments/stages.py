@@ -333,7 +333,7 @@ class StagesOnGPUs(RealStages):
         (artefact,) = run(partial(_stage, self._config, self._out), [(stage, arguments)])
         if not Path(artefact.removeprefix("prm:")).exists():
             raise O1CoderError(
-                f"{artefact} was trained on another machine and is not to be seen here; "
+                f"{artefact} was trained on another machine and is not visible here; "
                 "put the run folder on a file system that all machines share"
             )
         return artefact

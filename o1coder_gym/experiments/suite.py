@@ -347,12 +347,12 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
         for limit in sorted(set(units[unit]), reverse=True)[1:]
     ]
     if suite.within_flops and (whole.units != ("tokens",) or suite.seconds is not None):
-        raise UsageError("within_flops are read off a run that tokens alone limit")
+        raise UsageError("within_flops needs a run that is limited by tokens alone")
     smaller += [Budget(flops=limit) for limit in sorted(set(suite.within_flops), reverse=True)]
     if suite.share_samples and suite.seconds is not None:
-        raise UsageError("shared samples take no time, so that a budget of seconds would not be equal")
+        raise UsageError("shared samples take no time, so a budget of seconds would not be equal")
     if smaller and suite.seconds is not None:
-        raise UsageError("answers within fewer seconds cannot be read off a longer run; give one budget")
+        raise UsageError("answers within fewer seconds cannot be derived from a longer run; give one budget")
     return whole, tuple(smaller)
 
 
@@ -400,9 +400,9 @@ def _check_sizes(suite: Suite) -> None:
     """Refuses a budget of FLOPs that nobody can count, or that the tokens of the run would end before."""
     unknown = [policy for policy in suite.policies if not parameters_of(policy)]
     if unknown:
-        raise UsageError(f"a budget of FLOPs needs the number of weights, which is not known of {unknown[0]}")
+        raise UsageError(f"a budget of FLOPs needs the number of weights, which is unknown for {unknown[0]}")
     if acting := [agent for agent in suite.agents if name_of(agent) == "acting"]:
-        raise UsageError(f"a budget of FLOPs needs the number of weights, which is not known of {acting[0]}")
+        raise UsageError(f"a budget of FLOPs needs the number of weights, which is unknown for {acting[0]}")
     if not suite.within_flops:
         return
     # all that is left out here, prompts and scores, makes a token dearer: fewer of them fit into the FLOPs

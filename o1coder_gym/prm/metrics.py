@@ -59,7 +59,7 @@ def expected_best_of(values: Numbers, scores: Numbers, n: int) -> float:
     total = len(values)
     n = min(n, total)
     if n < 1:
-        raise UsageError("best of n needs a candidate and n of at least 1")
+        raise UsageError("best of n needs at least one candidate, and n ≥ 1")
     worth, found = np.asarray(values, float), np.asarray(scores, float)
     _, places, counts = np.unique(found, return_inverse=True, return_counts=True)
     means = np.bincount(places, weights=worth) / counts

@@ -234,5 +234,5 @@ def _tensors(folder: Path, *names: str) -> list[Tensor]:
                     if key == name or key.endswith(f".{name}"):
                         found[name] = file.get_tensor(key)
     if missing := [name for name in names if name not in found]:
-        raise ScorerError(f"{folder} has no tensor {missing[0]}; it is no process reward model of this kind")
+        raise ScorerError(f"{folder} has no tensor {missing[0]}; it is not a PRM of this kind")
     return [found[name] for name in names]

@@ -170,7 +170,7 @@ def with_splits(found: ProblemSet, shares: Mapping[str, float] = SHARES, *, seed
     """
     wanted = {name: share for name, share in shares.items() if share > 0}
     if min(shares.values()) < 0 or not math.isclose(sum(wanted.values()), 1):
-        raise UsageError(f"shares of splits are at least 0 and make 1, got {dict(shares)}")
+        raise UsageError(f"shares of splits must be at least 0 and add up to 1, got {dict(shares)}")
     alike: dict[str, list[str]] = defaultdict(list)
     for row in found:
         alike[question_key(row.problem)].append(row.problem.task_id)

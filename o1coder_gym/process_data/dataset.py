@@ -158,8 +158,8 @@ def each_once(problems: Iterable[Problem]) -> dict[str, Problem]:
             if getattr(first, name) != getattr(problem, name):
                 what = name.replace("_", " ")
                 raise UsageError(
-                    f"two problems called {problem.task_id} differ in their {what}, and their values cannot "
-                    "be united; rename those of one set"
+                    f"two problems called {problem.task_id} differ in their {what}, so their values cannot "
+                    "be merged; rename the problems of one set"
                 )
     return known
 

@@ -53,7 +53,7 @@ def harvest(
     found = list(trees)
     problems = each_once(tree.problem for tree in found)
     if len(formats := sorted({tree.format for tree in found})) > 1:
-        raise UsageError(f"trees of different step formats make no data set: {', '.join(formats)}")
+        raise UsageError(f"trees of different step formats cannot form one data set: {', '.join(formats)}")
     # The hash of what made the trees, by which `merged` notices a run that comes in twice.
     name = source_id(source)
     drops: Counter[str] = Counter()

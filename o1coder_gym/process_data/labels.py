@@ -42,7 +42,7 @@ class LabelRule:
     def __post_init__(self) -> None:
         """Raises `UsageError` for a rule that is none."""
         if self.hard not in ("any", "value") or not 0.0 <= self.threshold <= 1.0:
-            raise UsageError(f"a hard label is by any or by value ≥ threshold in [0, 1], got {self}")
+            raise UsageError(f"a hard label is 'any', or 'value' with a threshold in [0, 1]; got {self}")
 
     def label(self, value: float, passing: int, ends: int) -> int:
         """Returns the hard label, 0 or 1."""

@@ -101,7 +101,7 @@ class ModelSizes:
             UsageError: When FLOPs are limited, and the policy's size is not known.
         """
         if budget.flops is not None and not self.policy:
-            raise UsageError("a budget of FLOPs needs the number of the policy's weights, which is not known")
+            raise UsageError("a budget of FLOPs needs the number of the policy's weights, which is unknown")
 
     def flops(self, tokens: int, scorer_tokens: int = 0) -> int:
         """Returns the FLOPs of policy and scorer over so many tokens, as `metrics.generation_flops` does."""

@@ -72,7 +72,7 @@ def processes(
             yield from pool.map(work, pieces)
     except BrokenProcessPool as error:
         raise InfrastructureError(
-            "executor processes: a process was lost, maybe for want of memory; --resume goes on"
+            "executor processes: a process was lost, perhaps for lack of memory; continue with --resume"
         ) from error
 
 

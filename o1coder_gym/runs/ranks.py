@@ -134,7 +134,7 @@ def together(given: Mapping[str, Any]) -> Iterator[None]:
         if not first and not (first is None and lost):
             raise SystemExit(1) from error
         if lost:
-            raise O1CoderError("another rank has ended without a word; --resume goes on") from error
+            raise O1CoderError("another rank ended without a message; continue with --resume") from error
         if isinstance(error, O1CoderError) and rank() > 0:
             error.args = (f"rank {rank()}: {error}",)
         raise

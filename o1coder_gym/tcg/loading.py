@@ -115,7 +115,7 @@ def _language_model(
 ) -> TestGenerator:
     policy = load_policy(spec)
     if not isinstance(policy, LanguageModelPolicy):
-        raise UsageError(f"{spec} is no language model, so it writes no tests")
+        raise UsageError(f"{spec} is not a language model, so it cannot write tests")
     return LanguageModelGenerator(
         policy.engine,
         judge=None if as_written else judge,

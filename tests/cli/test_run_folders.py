@@ -30,7 +30,7 @@ def test_folders_that_cannot_be_begun_in_are_refused_and_nothing_is_made(tmp_pat
     taken.mkdir()
     check_free(taken, resume=False)  # an empty one is free
     (taken / "notes.txt").touch()
-    with pytest.raises(UsageError, match="holds something already; --resume"):
+    with pytest.raises(UsageError, match="is not empty; --resume"):
         check_free(taken, resume=False)
     check_free(taken, resume=True)
     check_free(tmp_path / "new" / "deeper", resume=False)

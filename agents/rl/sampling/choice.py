@@ -62,7 +62,7 @@ def read_sampler(text: str) -> Chosen:
     kind, named = KINDS[spec.name], frozenset(name for name, _ in spec.arguments)
     if kind is HFSettings and (of_training := named & {"dtype", "device", "template_arguments"}):
         raise UsageError(
-            f"sampler {text!r}: {min(of_training)} is that of the training, whose model is copied"
+            f"sampler {text!r}: {min(of_training)} is set by the training, whose model the sampler copies"
         )
     given = bind(field_parameters(kind), spec.arguments, f"sampler {text!r}: ")
     return Chosen(kind(**given), named, urls)

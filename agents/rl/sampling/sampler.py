@@ -96,7 +96,7 @@ class Sampler:
             found = fresh()
             if self._drop_late(found, batch):
                 raise PolicyError(
-                    f"batch {batch} was sampled twice, and both times with other weights than the policy's; "
+                    f"batch {batch} was sampled twice, both times with weights that are not the policy's; "
                     "does another training use the sampler?"
                 )
         self._lag = sum(batch - one.version for one in found.episodes) / len(found.episodes)

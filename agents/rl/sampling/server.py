@@ -10,7 +10,7 @@ from o1coder_gym.policies.server.http import own_key
 OPEN = "VLLM_SERVER_DEV_MODE=1 (vLLM 0.31 or newer)"
 TEACH = "--worker-extension-cls o1coder_gym.policies.vllm.repacking.Repacks"
 ALLOW = "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora"
-RESUME = "the run goes on with --resume"
+RESUME = "continue the run with --resume"
 
 
 class WeightServer:

@@ -75,7 +75,7 @@ class ServersActor:
             return tagged(episodes, self._version)
         if ranks.count() > 1:
             raise PolicyError(
-                "a server has other weights than it was sent: it was restarted, or ranks on other machines "
+                "a server holds other weights than it was sent: it was restarted, or ranks on other machines "
                 f"reach other servers by these addresses; {RESUME}"
             )
         return tagged(episodes, UNKNOWN)

@@ -96,7 +96,7 @@ class AdapterTransfer:
             roots = server.models().values()
             if str(Path(base).resolve()) not in {str(Path(root).resolve()) for root in roots}:
                 raise UsageError(
-                    f"{server.url} serves {', '.join(roots)}, and adapters of {base} mean nothing there; "
+                    f"{server.url} serves {', '.join(roots)}, and adapters of {base} do not fit it; "
                     "serve that, or send all weights (transfer=files)"
                 )
         self._servers = servers

@@ -94,7 +94,7 @@ def attack(settings: ProgramsToAttack) -> None:
 def _engine(spec: str) -> Engine:
     policy = load_policy(spec)
     if not isinstance(policy, LanguageModelPolicy):
-        raise UsageError(f"--oracle {spec} is no language model, so it cannot be asked")
+        raise UsageError(f"--oracle {spec} is not a language model, so it cannot be asked")
     return policy.engine
 
 

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from o1coder_gym.agents import TaskResult
-from o1coder_gym.errors import CalledOff, O1CoderError
+from o1coder_gym.errors import Cancelled, O1CoderError
 from o1coder_gym.experiments.serving import chat
 from o1coder_gym.experiments.serving.completions import CompletionRequest, text_chunk, text_completion
 from o1coder_gym.experiments.serving.desk import Desk, Event, Full, Order
@@ -206,7 +206,7 @@ class _Searches:
                 else:
                     finished[index] = _answered(event)
         finally:
-            self._desk.call_off(self._orders)
+            self._desk.cancel(self._orders)
         choices = [chat.choice(i, finished[i], thoughts[i], self._asked.stops) for i in sorted(finished)]
         spent = sum((result.usage for result in finished.values()), Usage())
         return chat.completion(self.name, self._asked.model, choices, spent)
@@ -245,7 +245,7 @@ class _Searches:
         except O1CoderError as error:
             yield _event(_error(_status(error), str(error)))
         finally:
-            self._desk.call_off(self._orders)
+            self._desk.cancel(self._orders)
 
     def _chunk(self, index: int, delta: Mapping[str, Any], reason: str | None = None) -> dict[str, Any]:
         return chat.chunk(self.name, self._asked.model, index, delta, reason)
@@ -321,7 +321,7 @@ def _event(body: Mapping[str, Any]) -> str:
 
 
 def _status(error: O1CoderError) -> int:
-    return 503 if isinstance(error, CalledOff) else 500
+    return 503 if isinstance(error, Cancelled) else 500
 
 
 def _error(

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from o1coder_gym.agents import Driver, Feed, Task, TaskResult
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.errors import CalledOff, InfrastructureError, O1CoderError
+from o1coder_gym.errors import Cancelled, InfrastructureError, O1CoderError
 from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.queries import Advance, Agent, Answer, Query
 from o1coder_gym.runs.budget import Budget
@@ -59,7 +59,7 @@ class Order:
 
 
 class Desk:
-    """Runs orders until it is closed. `submit`, `call_off` and `close` may be called by any thread.
+    """Runs orders until it is closed. `submit`, `cancel` and `close` may be called by any thread.
 
     Attributes:
         questions: The process over the problems of its orders.
@@ -103,11 +103,11 @@ class Desk:
 
         Raises:
             Full: When too many wait already.
-            CalledOff: When the desk is closed.
+            Cancelled: When the desk is closed.
         """
         with self._lock:
             if not self._feed.open:
-                raise CalledOff(SHUT)
+                raise Cancelled(SHUT)
             if len(self._orders) + len(orders) > self._most:
                 raise Full(f"{len(self._orders)} searches are running or waiting; at most {self._most} may")
             for order, tell in zip(orders, tells, strict=True):
@@ -115,13 +115,13 @@ class Desk:
                 self.questions.add(order.problem)
                 self._feed.put(order.task)
 
-    def call_off(self, orders: Sequence[Order]) -> None:
+    def cancel(self, orders: Sequence[Order]) -> None:
         """Ends orders that nobody waits for any more; those that are over are left alone."""
         for order in orders:
             key = order.task.key
             with self._lock:
                 waited_for = self._tells.pop(key, None) is not None
-            if waited_for and self._feed.call_off(key):
+            if waited_for and self._feed.cancel(key):
                 self._forget(key)
 
     def close(self, timeout_s: float = 10.0) -> None:
@@ -130,8 +130,8 @@ class Desk:
         with self._lock:
             keys = list(self._orders)
         for key in keys:
-            if self._feed.call_off(key):
-                self._tell(key, CalledOff(SHUT))
+            if self._feed.cancel(key):
+                self._tell(key, Cancelled(SHUT))
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
@@ -139,7 +139,7 @@ class Desk:
         try:
             for finished in self._driver.stream(self._feed):
                 self._tell(finished.task.key, finished)
-            failure = CalledOff(SHUT)
+            failure = Cancelled(SHUT)
         except O1CoderError as error:
             failure = error
         finally:

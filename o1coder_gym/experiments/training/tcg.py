@@ -297,7 +297,7 @@ def make_rows(settings: RowsSettings, out: Path, *, track: Track = untracked) ->
     programs = read_programs(settings.programs) if settings.programs else None
     if settings.written is not None:
         if settings.augment:
-            raise UsageError("--written takes no --augment")
+            raise UsageError("--written cannot be combined with --augment")
         written = read_tests(settings.written)
         dataset = (
             build_corrections(judge, rows, written, how)

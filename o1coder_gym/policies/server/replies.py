@@ -188,8 +188,8 @@ def self_contained(said: Said, tokens: int, read: Callable[[str], str]) -> Compl
 def refuse_to_count(text: str) -> int:
     """Raises `PolicyError`: without numbers of tokens no token budget can be enforced."""
     raise PolicyError(
-        "the server tells no numbers of tokens and has no tokenizer, so no budget of tokens can be held; "
-        "ask its operator for usage in its answers"
+        "the server reports no token counts and has no tokenizer, so no token budget can be enforced; "
+        "ask its operator to report usage"
     )
 
 

@@ -134,7 +134,7 @@ class VLLMEngine:
         """Returns vLLM's outputs, one per continuation: only so does each tell its cached tokens."""
         begun = time.monotonic()
         if self._broken:
-            raise PolicyError("vLLM failed in an earlier request; a run folder goes on with --resume")
+            raise PolicyError("vLLM failed in an earlier request; continue a run folder with --resume")
         failure = importlib.import_module("vllm.exceptions").VLLMError
         prompts = [{"prompt_token_ids": list(one.prompt_ids)} for one in requests for _ in range(one.n)]
         ends = sorted(end_tokens(None, self._ready()[1].tokenizer))

@@ -96,7 +96,7 @@ class TrainedVLLM(VLLMEngine):
                 # Half of the weights may be new.
                 self._broken = True
                 said = " ".join(str(error).split())[:300]
-                raise PolicyError(f"vLLM took no new weights: {type(error).__name__}: {said}") from error
+                raise PolicyError(f"vLLM refused the new weights: {type(error).__name__}: {said}") from error
 
     @contextmanager
     def awake(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TypeAlias
 
-from o1coder_gym.errors import CalledOff, InfrastructureError, O1CoderError
+from o1coder_gym.errors import Cancelled, InfrastructureError, O1CoderError
 from o1coder_gym.sandbox.batch import Batch
 from o1coder_gym.sandbox.callers.asking import AskedJudge
 from o1coder_gym.sandbox.judge import Judge, default_judge
@@ -135,7 +135,7 @@ class _Feed:
                 os.close(self._bell)
         for _, future in left:
             if future.set_running_or_notify_cancel():
-                future.set_exception(CalledOff("the concurrent judge was closed"))
+                future.set_exception(Cancelled("the concurrent judge was closed"))
         if thread is not None and self.owner == os.getpid():
             thread.join()
 

@@ -40,7 +40,7 @@ class ExecutionMatrix:
     def __post_init__(self) -> None:
         widths = {len(row) for row in (*self.passed, *self.outputs)}
         if len(widths) > 1 or self.public > max(widths, default=0):
-            raise UsageError(f"rows of {sorted(widths)} tests, {self.public} of them public, make no matrix")
+            raise UsageError(f"rows of {sorted(widths)} tests, {self.public} of them public, form no matrix")
         if len(self.outputs) != len(self.passed):
             raise UsageError(f"{len(self.passed)} solutions, but outputs of {len(self.outputs)}")
 
