@@ -40,7 +40,7 @@ def check_free(folder: Path, *, resume: bool) -> None:
     """
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise UsageError(f"--out {folder}: {nearest} cannot be written")
+        raise UsageError(f"--out {folder}: {nearest} is not a writable folder")
     if nearest == folder and not resume and any(folder.iterdir()):
         raise UsageError(f"--out {folder} is not empty; --resume continues a run")
 

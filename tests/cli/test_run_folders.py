@@ -34,9 +34,9 @@ def test_folders_that_cannot_be_begun_in_are_refused_and_nothing_is_made(tmp_pat
         check_free(taken, resume=False)
     check_free(taken, resume=True)
     check_free(tmp_path / "new" / "deeper", resume=False)
-    with pytest.raises(UsageError, match=r"notes\.txt is no folder"):
+    with pytest.raises(UsageError, match=r"notes\.txt is not a writable folder"):
         check_free(taken / "notes.txt" / "run", resume=False)
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="not a writable folder"):
         check_free(taken / "notes.txt", resume=False)
     assert sorted(os.listdir(tmp_path)) == ["taken"]
 
@@ -44,7 +44,7 @@ def test_folders_that_cannot_be_begun_in_are_refused_and_nothing_is_made(tmp_pat
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     tmp_path.chmod(0o555)
-    with pytest.raises(UsageError, match="can be written"):
+    with pytest.raises(UsageError, match="not a writable folder"):
         check_free(tmp_path / "run", resume=False)
 
 
@@ -63,7 +63,7 @@ def test_the_demo_refuses_before_it_draws(o1coder, tmp_path):
     (tmp_path / "x").touch()
     done = o1coder("demo", "--out", tmp_path)
     assert done.returncode == 2
-    assert "holds something already" in done.stderr
+    assert "is not empty" in done.stderr
     done = o1coder("demo", "--resume")
     assert done.returncode == 2
     assert "name its folder" in done.stderr

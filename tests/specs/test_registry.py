@@ -267,7 +267,7 @@ def test_importable_factories_take_arguments(install: Install) -> None:
         UnknownNameError, match="unknown argument 'levle'; known: level; did you mean 'level'"
     ):
         load_scorer("plugged_kit:scorer?levle=1")
-    with pytest.raises(UsageError, match="no function that can be asked"):
+    with pytest.raises(UsageError, match="not a function whose parameters can be read"):
         load_scorer("plugged_kit:NUMBER")
 
 
