@@ -45,7 +45,7 @@ def random_steps(
     sampling: Sampling = Sampling(),
     context: SearchContext = ALONE,
 ) -> Search:
-    """Takes one of `branch` sampled steps at random, whatever the policy or a scorer says of it.
+    """Takes one of `branch` sampled steps at random, whatever its likelihood or score.
 
     Equal samples are one step, so that this is not the policy itself: that is `best_of_n`.
 

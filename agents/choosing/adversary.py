@@ -173,7 +173,7 @@ class _Duel:
             return end.value
 
     def _told(self, inputs: Sequence[str]) -> Part[list[list[str]]]:
-        """Returns for each input the outputs that the policy's model says, each a vote."""
+        """Returns for each input the outputs that the policy's model predicts, each a vote."""
         # The first ones: each later input splits only what those before it left together.
         asked = inputs[:_ASKED]
         answers = yield from ask([Ask(output_question(self.problem, one), _ANSWERS, ANSWER) for one in asked])
@@ -232,7 +232,7 @@ def against(agent: Agent, adversary: Adversary, *scores: Score, aggregate: Aggre
 
 
 def _fought(search: Search, duel: _Duel) -> Search:
-    """Runs the first player unchanged and lets the second one attack between its turns."""
+    """Runs the first player unchanged; the second player attacks between its turns."""
     exhausted = False
     try:
         queries = next(search)

@@ -78,7 +78,7 @@ class _Store(Generic[Q, A]):
             return [question for key, question in asked.items() if key not in self._answers]
 
     def _divide(self, asked: dict[str, Q]) -> tuple[dict[str, A], dict[str, Q], dict[str, Future[A]]]:
-        """Returns known answers, questions for this thread, and futures of those other threads compute."""
+        """Returns known answers, this thread's questions, and futures of those that other threads compute."""
         with self._lock:
             known = {key: self._answers[key] for key in asked if key in self._answers}
             others = {key: self._away[key] for key in asked if key in self._away}
@@ -145,12 +145,12 @@ class CachedPolicy:
         return self._store.hits
 
     def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
-        """Samples actions, or returns what was sampled for an equal request."""
+        """Samples actions, or returns the samples of an equal earlier request."""
         return self._store.ask(requests, self.policy.propose, lambda answer: True)
 
 
 class CachedScorer:
-    """A scorer that scores each state of a problem once; values outside [0, 1] are returned, not cached."""
+    """A scorer that scores each state of a problem once. Values outside [0, 1] are not cached."""
 
     def __init__(self, scorer: StepScorer, folder: RunFolder | None = None) -> None:
         """Wraps a scorer.
@@ -170,7 +170,7 @@ class CachedScorer:
         return self._store.hits
 
     def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
-        """Scores states, or returns what equal ones got."""
+        """Scores states; returns the cached score where an equal state has one."""
         return self._store.ask(items, self._scorer.score, _is_score)
 
     def unknown(self, items: Sequence[tuple[Problem, State]]) -> list[tuple[Problem, State]]:
@@ -178,7 +178,7 @@ class CachedScorer:
         return self._store.unknown(items)
 
     def keep(self, items: Sequence[tuple[Problem, State]], scores: Sequence[float]) -> None:
-        """Stores what states were scored elsewhere."""
+        """Stores scores that were computed elsewhere."""
         known = dict(zip(items, scores, strict=True))
         self._store.ask(items, lambda asked: [known[item] for item in asked], _is_score)
 

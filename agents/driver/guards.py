@@ -41,7 +41,7 @@ _FINISHES = frozenset(get_args(Finish)) - {"budget"}
 
 
 class _Odd(Exception):
-    """Raised where something is not what it should be; the message says what was got and expected."""
+    """Raised for an unexpected value; the message names both the value and what was expected."""
 
 
 def check_reply(payload: Payload, reply: Any) -> Answer:
@@ -83,7 +83,7 @@ def check_result(problem_id: str, result: Any) -> SearchResult:
 
 
 def _guarded(error: type[O1CoderError], where: str, check: Callable[[], T]) -> T:
-    """Runs a check; whatever goes wrong in the other's object is that object's error."""
+    """Runs a check; an exception inside the checked object becomes an error of that object."""
     try:
         return check()
     except _Odd as odd:
@@ -247,7 +247,7 @@ def _terms(terms: Any) -> Mapping[str, float]:
 
 
 def _reward(name: str, value: Any) -> float:
-    """Reads a reward: finite, or NaN where it is not known."""
+    """Reads a reward: finite, or NaN if it is unknown."""
     number = value if type(value) is float else _real(name, value)
     if math.isinf(number):
         raise _Odd(f"{name} is {number}, expected a finite number, or NaN")
@@ -271,7 +271,7 @@ def _verdict(verdict: Any) -> Verdict:
 
 
 def _score(value: Any) -> float:
-    """Reads a score, and what it cost where that is told."""
+    """Reads a score, and its cost if the scorer reports one."""
     if not isinstance(value, Scored):
         return _share(value)
     tokens = _whole("tokens", value.tokens, 0)
@@ -286,7 +286,7 @@ def _share(value: Any) -> float:
 
 
 def _whole(name: str, value: Any, least: float) -> int:
-    """Reads a whole number: also one of numpy or torch, and a float without a fraction."""
+    """Reads an integer: a Python, numpy or torch one, or a float without a fractional part."""
     # Not isinstance: a bool is an int to Python, and True as a number of tokens would be written as true.
     if type(value) is not int:
         number = _real(name, value)
@@ -299,7 +299,7 @@ def _whole(name: str, value: Any, least: float) -> int:
 
 
 def _real(name: str, value: Any) -> float:
-    """Reads a number; an array of one is none, for nobody knows what its other shapes would mean."""
+    """Reads a number; refuses an array of one element, for other shapes would have no clear meaning."""
     if value is None or isinstance(value, str | bytes | bytearray) or getattr(value, "ndim", 0):
         raise _Odd(f"{name} is {value!r:.80}, expected a number")
     try:

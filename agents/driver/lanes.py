@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """Requests of one call, and its outcome after `seconds`: `replies`, or the `error` that was raised."""
+    """The requests of one call, and its outcome after `seconds`: `replies`, or the `error` that it raised."""
 
     lane: Lane
     requests: list[Request]
@@ -106,7 +106,7 @@ class Lane:
 
     @property
     def idle(self) -> int:
-        """Number of batches that could leave now."""
+        """Number of batches that could be dispatched now."""
         # Where calls may overlap, an overdue one frees its place; where they may not, its thread is still
         # inside.
         alone = len(self._overdue) if self.threads == 1 else 0
@@ -146,7 +146,7 @@ class Lane:
             self._inbox.put(batch)
 
     def land(self, batch: Batch) -> None:
-        """Books a returned batch, overdue or not."""
+        """Records a returned batch, overdue or not."""
         # in_flight maps batches to None, so the default comes back only for a batch that is not there:
         # overdue.
         if self.in_flight.pop(batch, batch) is batch:
@@ -171,7 +171,7 @@ class Lane:
         return None
 
     def expire(self) -> list[Request]:
-        """Returns requests that became overdue since the last call, or that wait for a call given up."""
+        """Returns requests that became overdue since the last call, or that wait for an abandoned one."""
         if (deadline := self.deadline) is None or time.monotonic() < deadline:
             return []
         # Nothing is in flight, and yet the deadline has passed: the only thread is given up, and all who wait

@@ -51,7 +51,7 @@ def write_answer(answer: Answer) -> Any:
 
 
 def write_score(score: float) -> Any:
-    """Returns a score as JSON, with the tokens that it cost if it says so; `read_score` is the inverse."""
+    """Returns a score as JSON, with its cost in tokens if the score has one; `read_score` is the inverse."""
     return [float(score), score.tokens] if isinstance(score, Scored) else float(score)
 
 

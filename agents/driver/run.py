@@ -81,7 +81,7 @@ class Parts:
         )
 
     def _model_lane(self, done: SimpleQueue[Batch | None]) -> Lane:
-        """Returns the lane of the model; where its calls may overlap, a slow program holds up no other."""
+        """Returns the lane of the model; if its calls may overlap, a slow program delays no other."""
         threads = int(getattr(self.model, "parallel", 1))
         serve = partial(_advance_or_execute, self.model)
         size = None if threads == 1 else 1
@@ -237,7 +237,7 @@ class Run:
     def _fits(
         self, task: Task, problem: Problem, root: State, recorded: Mapping[int, Mapping[str, Any]]
     ) -> bool:
-        """Whether a search makes the requests that the journal holds, as far as its answers go.
+        """Whether a search makes the requests that the journal holds, as far as the journal's answers reach.
 
         Agents of another version may make other requests. Within one version a journal that does not fit is
         an error instead: something is not reproducible.
@@ -427,7 +427,7 @@ class Run:
 
 
 def check(tasks: Sequence[Task], model: Model, sizes: ModelSizes) -> None:
-    """Refuses tasks of equal keys, of unknown problems and of no known price before anything runs."""
+    """Refuses tasks with equal keys, unknown problems or an unknown price before anything runs."""
     keys: set[str] = set()
     for task in tasks:
         if task.key in keys:

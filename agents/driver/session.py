@@ -52,12 +52,12 @@ class _Slot:
 
     @property
     def whole(self) -> tuple[Proposal, ...]:
-        """The samples that the budget did not cut."""
+        """The samples that the budget left complete."""
         return tuple(sample for sample in self.samples if sample.finish != "budget")
 
     @property
     def served(self) -> bool:
-        """Whether the agent gets anything for this query."""
+        """Whether the agent receives anything for this query."""
         return self.answer is not None or bool(self.whole)
 
 
@@ -153,7 +153,7 @@ class Session:
         return True
 
     def receive(self, request: Request, answer: Answer) -> None:
-        """Books and records an answer that was checked.
+        """Charges a checked answer to the budget and records it.
 
         An answer that arrives after the session failed is still recorded, because it was paid for.
         """
@@ -170,7 +170,7 @@ class Session:
                 self._abandon(error)
 
     def _row(self, request: Request, answer: Answer) -> dict[str, Any]:
-        """Returns the journal row of an answer; `q` names what was asked, to notice another search."""
+        """Returns the journal row of an answer; its `q` identifies the request, to notice another search."""
         # `task` comes first: the journal's index reads keys at a fixed place of each line.
         row = {"task": self.task.key, "k": request.serial, "q": name_of(request.payload)}
         row |= {"s": round(self._meter.seconds, 3), "a": write_answer(answer)}
@@ -226,7 +226,7 @@ class Session:
         return self._issue(payload, weight=grant.n * grant.max_tokens, grant=grant)
 
     def _drawn(self, query: Propose | Ask, grant: Grant) -> PolicyRequest:
-        """Returns what the policy is asked, as far as the budget pays."""
+        """Returns the request to the policy, reduced to what the budget can pay for."""
         task_id, sampling = self._problem.task_id, query.sampling
         if grant.max_tokens != sampling.max_tokens:
             sampling = replace(sampling, max_tokens=grant.max_tokens)
@@ -247,7 +247,7 @@ class Session:
         return request
 
     def _book(self, request: Request, answer: Answer) -> None:
-        """Settles the grant and puts the answer into its slot."""
+        """Settles the reserved budget and puts the answer into its slot."""
         # Late answers to a session that has failed come here too: they are counted, and go into no slot.
         self.outstanding -= 1
         if self.outcome is not None:
@@ -343,7 +343,7 @@ class Session:
         return self._unpaid_turns > UNPAID_TURNS
 
     def _stop(self, reason: str) -> None:
-        """Throws `BudgetExhausted` into the agent; an agent that asks on after that gets no result."""
+        """Throws `BudgetExhausted` into the agent; an agent that then asks again gets no result."""
         if self._exhausted:
             name = self.task.key
             self._abandon(ConformanceError(f"{name}: the agent went on after its budget was exhausted"))
@@ -354,7 +354,7 @@ class Session:
         self._exhaust(f"{self.task.key}: {reason}")
 
     def _observe(self, slots: Sequence[_Slot]) -> None:
-        """Calls the observer with each answer; for samples also with those that the budget cut."""
+        """Calls the observer with each answer, and also with samples that the budget cut."""
         if self._observer is None:
             return
         # After settling and before the agent goes on: the observer sees what this turn has cost, and nothing
@@ -409,7 +409,7 @@ class Session:
         self.outcome = TaskResult(self.task, result, self._meter.usage, self._exhausted, error)
 
     def _time_is_over(self) -> bool:
-        """Reads the clock, or the journal where it has an answer: resumed runs stop where they did."""
+        """Reads the clock, or the journal if it has an answer: resumed runs stop at the same turn."""
         if self._expired or self.task.budget.seconds is None:
             return self._expired
         row = self._recorded.get(self._serial)

@@ -50,7 +50,7 @@ def answer_within(
     seed: int = 0,
     sizes: ModelSizes = UNKNOWN_SIZES,
 ) -> Replay:
-    """Returns what the agent of a recorded task answers within a smaller budget, and what it spends.
+    """Returns what the agent of a recorded task answers, and spends, within a smaller budget.
 
     Args:
         task: The task that was recorded.
@@ -108,7 +108,7 @@ class _Teller:
         self._drawn: dict[tuple[State | str, Sampling], int] = {}
 
     def answer(self, queries: Sequence[Query]) -> list[Answer] | None:
-        """Returns the answers of a turn, or None if nothing that costs could be paid."""
+        """Returns the answers of a turn, or None if the budget paid for none of them."""
         # The same two ends as in `Session`: nothing paid in a turn, or too many turns without a payment.
         before = self.meter.paid
         answers = [self._one(query) for query in queries]
@@ -154,7 +154,7 @@ class _Teller:
         return tuple(taken)
 
     def _pays(self, proposal: Proposal, max_tokens: int) -> bool:
-        """Pays for a sample; returns whether the budget reaches to its end."""
+        """Pays for a sample; returns whether the budget covers all of it."""
         # One sample at a time: the driver may grant several at once, but pays for them in this order all the
         # same.
         grant = self.meter.reserve_samples(1, max_tokens)
@@ -191,13 +191,13 @@ class _Teller:
         return known[asked]
 
     def _execute(self) -> bool:
-        """Pays for an execution; returns whether the budget reaches to it."""
+        """Pays for an execution; returns whether the budget covers it."""
         granted = self.meter.reserve_executions(1)
         self.meter.settle_executions(granted, granted)
         return bool(granted)
 
     def _score(self, query: Score) -> float:
-        """Pays for a score; one that the budget does not reach to ends the search, as in the driver."""
+        """Pays for a score; one that the budget does not cover ends the search, as in the driver."""
         score = self._recording.scores.get(query.state)
         granted = None if score is None or self._unscored else self.meter.reserve_score()
         if score is None or granted is None:
@@ -208,7 +208,7 @@ class _Teller:
 
 
 def _served(query: Query, answer: Answer) -> bool:
-    """Whether an answer has anything for the agent."""
+    """Whether an answer contains anything for the agent."""
     if isinstance(answer, Transition) and isinstance(query, Advance):
         return answer.state is not query.state
     return bool(answer.results if isinstance(answer, Executed) else answer)

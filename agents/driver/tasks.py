@@ -48,7 +48,7 @@ class Task:
         return f"{self.name} {self.task_id}" + ("" if self.seed is None else f" seed={self.seed}")
 
     def check_price(self, sizes: ModelSizes) -> None:
-        """Raises UsageError for a budget of FLOPs that nobody can count: the policy's size is not known.
+        """Raises UsageError for a budget of FLOPs if the policy's size, and so their number, is unknown.
 
         Args:
             sizes: Of the driver's models; nobody knows that of a task's own policy.
@@ -59,7 +59,7 @@ class Task:
             raise UsageError(f"{self.key}: {error}") from error
 
     def begin(self, problem: Problem, root: State, seed: int = 0) -> Search:
-        """Starts the search; its context is the same whenever problem, name and seed are.
+        """Starts the search; equal problem, name and seed give an equal context.
 
         Args:
             problem: The problem that the task names.

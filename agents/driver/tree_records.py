@@ -38,7 +38,7 @@ def tree_record(
 
 
 def _placed(parting: Parting, places: Mapping[State, int]) -> NodeParting:
-    """Returns a parting whose programs are nodes; one that the tree does not hold is left out."""
+    """Returns a parting whose programs are nodes, without programs that the tree does not hold."""
     outputs = (
         (output, tuple(places[state] for state in states if state in places))
         for output, states in parting.outputs
@@ -103,7 +103,7 @@ def _parent(state: State) -> State:
 
 
 def _read(text: str, format: str) -> Step:
-    """Reads a step in a format; one of a format that is not known here is kept as text."""
+    """Reads a step in a format; a step of an unknown format is kept as text."""
     step_format = FORMATS.get(format)
     return Step(ActionType.MALFORMED, text) if step_format is None else step_format.parse(text)
 

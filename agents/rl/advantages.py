@@ -118,7 +118,7 @@ def _deviation(values: Sequence[float]) -> float:
 
 
 def divergence(process: Sequence[float], verified: Sequence[float], window: int = 10) -> float:
-    """Computes by how much the process reward rose while the pass rate fell, over two windows.
+    """Computes how much the process reward rose while the pass rate fell, over two windows.
 
     Args:
         process: Mean process reward of each update so far, in [0, 1].

@@ -89,7 +89,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Chooser:
-    """A trained policy with what it must be shown.
+    """A trained policy and the observation that it expects.
 
     Attributes:
         ppo: The stable-baselines3 model.
@@ -112,7 +112,7 @@ class Chooser:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How a chooser did.
+    """The results of a chooser's episodes.
 
     Attributes:
         episodes: Number of episodes.
@@ -201,7 +201,7 @@ def evaluate(
     seed: int = 10_000,
     solves: Solves | None = None,
 ) -> Evaluation:
-    """Plays episodes with a chooser, or with random choices among the sensible ones for None.
+    """Plays episodes with a chooser; None chooses at random among the allowed proposals.
 
     Args:
         chooser: Who chooses; the same seed gives all choosers the same tasks and first proposals.
@@ -349,7 +349,7 @@ def _seed(training: Training) -> int:
 
 
 def _require_same(folder: Path, training: Training) -> None:
-    """Raises `O1CoderError` where the training in a folder was begun otherwise, but for its length."""
+    """Raises `O1CoderError` if a folder's training was begun with other settings, its length aside."""
     begun = json.loads((folder / DESCRIPTION).read_text())
     wanted = {"training": asdict(training), "inputs": _inputs(training)}
     for row in (begun, wanted):
@@ -376,7 +376,7 @@ def _loaded(path: str) -> Chooser:
 
 
 def _offers(state: State, chooser: Chooser) -> Part[list[Offer]]:
-    """Asks for proposals and looks at each; what the budget could not pay is left out."""
+    """Asks for proposals and executes each, without those that the budget could not pay for."""
     (proposals,) = yield from propose([Propose(state, chooser.features.k, chooser.sampling)])
     if not proposals:
         return []
@@ -391,7 +391,7 @@ def _answer(end: Transition | None) -> SearchResult:
 
 
 def _better(best: Transition | None, offer: Offer) -> Transition | None:
-    """Returns the better of the best program so far and the one on offer; none on which the judge failed."""
+    """Returns the better of the best program so far and a new one; never one on which the judge failed."""
     end = offer.transition
     if end.verdict is None or end.verdict.outcome is Outcome.INFRASTRUCTURE:
         return best

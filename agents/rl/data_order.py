@@ -25,7 +25,7 @@ def slots(settings: RLSettings) -> Dataset:
 
 
 def batch_problems(task_ids: Sequence[str], size: int, batch: int, seed: int) -> list[str]:
-    """Returns the problems of a batch: all of them in one random order after the other, cut into batches.
+    """Returns the problems of a batch: random orders of all problems, one after the other, cut into batches.
 
     Args:
         task_ids: The problems to train on.

@@ -139,7 +139,7 @@ def token_row(policy: LanguageModelPolicy, episode: Episode) -> TokenRow:
 
 
 def metrics(episodes: Sequence[Episode]) -> dict[str, float]:
-    """Returns what is logged of a batch of episodes; means over those that could be judged.
+    """Returns the logged figures of a batch of episodes; means over those that could be judged.
 
     Returns:
         ``pass_rate``, ``compile_rate``, ``pass_ratio``, ``format_compliance``, ``steps``, ``tokens``,

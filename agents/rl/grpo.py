@@ -192,7 +192,7 @@ class StepGRPOTrainer(GRPOTrainer):
         }
 
     def close_sampler(self) -> None:
-        """Gives up episodes that were sampled ahead, and what the sampler holds on servers."""
+        """Drops episodes that were sampled ahead, and frees what the sampler holds on servers."""
         self._sampler.close()
 
     def reward(self, completions: Sequence[str], log_metric: Any, **columns: Any) -> list[float | None]:
@@ -210,7 +210,7 @@ class StepGRPOTrainer(GRPOTrainer):
         return [one.reward if one.judged else None for one in self.scored]
 
     def advantages(self, completion_ids: torch.Tensor) -> torch.Tensor:
-        """Returns the advantage of the step that each token was sampled in, ``[B, T]``; 0 for other text."""
+        """Returns the advantage of each token's step, ``[B, T]``; 0 for text that was not sampled."""
         own = self.scored
         # A group may be spread over processes, so its means need the returns of all of them.
         returns = gather_object([scored.returns for scored in own])
@@ -269,7 +269,7 @@ class StepGRPOTrainer(GRPOTrainer):
 
 
 class PathModel:
-    """A model that shows each token those alone that it was sampled after. Called as often as it has rows."""
+    """A model that shows each token only those that it was sampled after. Called once per row of a batch."""
 
     def __init__(self, model: Any, parents: torch.Tensor) -> None:
         """Wraps a model.
@@ -392,7 +392,7 @@ def _trainer(
 
 
 def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Returns what was logged of the last batch."""
+    """Returns the logged figures of the last batch."""
     return next((row for row in reversed(history) if "episodes/steps" in row), {})
 
 

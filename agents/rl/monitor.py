@@ -1,4 +1,4 @@
-"""The monitor: what is logged of each batch of episodes, and when a training should not go on."""
+"""The monitor: figures of each batch of episodes, and warnings when a training should stop."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Monitor:
         policy: Policy,
         further: Mapping[str, float] = MappingProxyType({}),
     ) -> dict[str, float]:
-        """Returns what is logged of a batch.
+        """Returns the figures to log of a batch.
 
         Args:
             scored: Its episodes.

@@ -145,7 +145,7 @@ def _check_fresh(records: Sequence[Record]) -> None:
 
 
 def _check_clones(env: Env, script: Sequence[Any]) -> None:
-    """Forks, restores and goes on, in the middle of the script."""
+    """Forks, restores and continues in the middle of the script."""
     # In the middle of an episode, where a forgotten field would change what follows.
     half = len(script) // 2
     _run(env, script[:half], seed=1)

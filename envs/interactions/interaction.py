@@ -48,7 +48,7 @@ class Cursor:
 
 
 class Interaction(Protocol):
-    """A way to act in the reasoning model. Frozen; batched, B cursors at a time."""
+    """A way to act in the reasoning model. Frozen; handles B cursors at a time."""
 
     @property
     def source(self) -> Settings | ReasoningModel:
@@ -138,7 +138,7 @@ def draw_start(model: ReasoningModel, rng: np.random.Generator, task_id: Any = N
 
 
 class FirstTerms(Protocol):
-    """Knows the reward terms of an episode that has not begun; a `ReasoningModel` does."""
+    """Anything that knows the reward terms before the first step, such as a `ReasoningModel`."""
 
     def first_reward_terms(self) -> Mapping[str, float]:
         """Returns the reward terms before the first step."""

@@ -1,4 +1,4 @@
-"""Whole chains of steps, played in the process: what they are paid is what an environment pays."""
+"""Plays whole chains of steps; they earn what an environment pays."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ TESTED = "tested"
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Which stages there are, and when the run ends.
+    """The stages of a run, and its stopping rule.
 
     Attributes:
         iterations: At most.
@@ -150,7 +150,7 @@ def self_play(
 
 
 def run_stages(stages: Stages, start: Learned, schedule: Schedule, folder: RunFolder, tell: Tell) -> Learned:
-    """Runs the loop of Algorithm 1; what the folder has already is not done again.
+    """Runs the loop of Algorithm 1; skips what the folder already has.
 
     Args:
         stages: The work.
@@ -211,7 +211,7 @@ def stalled(rates: Sequence[float], patience: int) -> bool:
 
 
 class _Work:
-    """Does what is not done yet, and writes down what was done."""
+    """Runs unfinished stages and records finished ones."""
 
     def __init__(self, folder: RunFolder, tell: Tell) -> None:
         self._folder = folder
@@ -263,7 +263,7 @@ class _Work:
         return float(row["pass_rate"])
 
     def _inputs(self, learned: Learned) -> dict[str, str | None]:
-        """Names what a stage starts from; folders of this run relative to it: the run may be moved."""
+        """Names a stage's inputs; folders of this run are relative to it, so that the run may be moved."""
         values = {"policy": learned.policy, "scorer": learned.scorer, "data": learned.data}
         return {name: None if value is None else self._relative(str(value)) for name, value in values.items()}
 

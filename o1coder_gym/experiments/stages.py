@@ -1,4 +1,4 @@
-"""What self-play asks of its stages, and the real ones: search, SFT, PRM, RL, measurement."""
+"""The protocol of self-play's stages, and the real stages: search, SFT, PRM, RL, measurement."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _TORCH_SEEDS = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What the run has so far.
+    """The artefacts of the run so far.
 
     Attributes:
         policy: Model of the policy: a name or a folder.
@@ -202,7 +202,7 @@ class RealStages:
         return str(result.model)
 
     def train_scorer(self, learned: Learned, folder: Path) -> str:
-        """Trains the PRM on all rows so far (Algorithm 1, step 4); its body starts as the policy."""
+        """Trains the PRM, from the policy's weights, on all rows so far (Algorithm 1, step 4)."""
         from o1coder_gym.prm.training.trainer import train_prm
 
         settings, data = self._config.prm, learned.data
@@ -237,12 +237,12 @@ class RealStages:
         return means(self.validation.by_problem_on(executor, policy, seed))
 
     def tested(self, model: str) -> Mapping[str, dict[str, float]]:
-        """Returns how the policy does on each problem of the test split, with the same draws each time."""
+        """Returns the policy's success on each problem of the test split, with the same draws each time."""
         seed = self._derive(self._config.run.seed, "test")
         return self.test.by_problem_on(self._config.run.executor, self._spec(model), seed)
 
     def _portable(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Returns a plan without the place of this run, where the run may be carried elsewhere."""
+        """Returns a plan without this run's own path, so that the run may be moved."""
         if not self._config.run.expert:  # runs of earlier versions go on with what they wrote
             return row
         return json.loads(json.dumps(row).replace(f"{self._out}/", "RUN/"))
@@ -340,7 +340,7 @@ class StagesOnGPUs(RealStages):
 
 
 def _stage(config: SelfPlayConfig, out: Path, piece: tuple[str, tuple[Any, ...]]) -> str:
-    """Does a stage in a process of an executor; one that was lost there goes on from its checkpoints."""
+    """Runs a stage in a process of an executor; a lost process resumes from the stage's checkpoints."""
     name, arguments = piece
     here = replace(config, run=replace(config.run, executor="serial"))
     return getattr(RealStages(here, out, on_warning=lambda line: None), name)(*arguments)

@@ -231,14 +231,14 @@ def run_suite(
 
 
 class _Samples:
-    """Policies that several plans share, each with all that it was asked before. Mutable."""
+    """Policies that several plans share, each with its earlier samples. Mutable."""
 
     def __init__(self, plans: Sequence[Plan]) -> None:
         self._uses = Counter((plan.policy, plan.format) for plan in plans if plan.share_samples)
         self._kept: dict[tuple[str, str], CachedPolicy] = {}
 
     def of(self, plan: Plan) -> CachedPolicy | None:
-        """Returns what `RunPlan` takes as `policy`, None where no other plan asks the same."""
+        """Returns the `policy` argument of a `RunPlan`; None if no other plan makes the same requests."""
         key = plan.policy, plan.format
         if not plan.share_samples or self._uses[key] < 2:
             return None
@@ -257,7 +257,7 @@ def read_suite(path: Path) -> Suite:
 
 
 def read_cells(path: Path) -> Cells:
-    """Reads a YAML or TOML file of several suites; that of one suite is a cell without a name.
+    """Reads a YAML or TOML file of several suites; a file of one suite gives one cell without a name.
 
     Raises:
         UsageError: As by `read_suite`.
@@ -328,7 +328,7 @@ def parts(suite: Suite | Cells, *, shard: str = "", skip_bad: bool = False) -> l
 
 
 def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
-    """Returns the budget to run with, and the smaller ones to read off that run, in falling order.
+    """Returns the budget to run with, and the smaller budgets to derive from that run, in falling order.
 
     Raises:
         UsageError: When more than one unit has several values, seconds would not compare, or answers within
@@ -365,7 +365,7 @@ def contestants(agents: Sequence[str], select: Sequence[str], controls: bool) ->
 
 
 def _selected(agent: str, select: Sequence[str]) -> Iterator[str]:
-    """Yields an agent with each selector; with ``tests``, which is what agents do anyway, as it is."""
+    """Yields an agent with each selector; unchanged for ``tests``, which is what agents do anyway."""
     for names in select:
         if names == "tests" or name_of(agent) in _NOTHING_TO_CHOOSE:
             yield agent
@@ -397,7 +397,7 @@ def _with(agent: str, items: Sequence[str]) -> str:
 
 
 def _check_sizes(suite: Suite) -> None:
-    """Refuses a budget of FLOPs that nobody can count, or that the tokens of the run would end before."""
+    """Refuses a budget of FLOPs whose price is unknown, or that the run's token budget would end before."""
     unknown = [policy for policy in suite.policies if not parameters_of(policy)]
     if unknown:
         raise UsageError(f"a budget of FLOPs needs the number of weights, which is unknown for {unknown[0]}")
@@ -429,7 +429,7 @@ def _load(choice: ProblemChoice, skip_bad: bool) -> ProblemSet:
 
 
 def _shard(text: str) -> tuple[int, int]:
-    """Returns where the problems of a shard start, and every how many there is one."""
+    """Returns the first problem of a shard and the stride to the next one."""
     if not text:
         return 0, 1
     found = re.fullmatch(r"(\d+)/(\d+)", text)

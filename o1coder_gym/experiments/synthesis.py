@@ -143,7 +143,7 @@ def _load_tools(plan: SynthesisPlan, executor: str) -> None:
 
 
 def _harvest(plan: SynthesisPlan, rules: HarvestRules, earlier: Sequence[ProcessData], out: Path) -> None:
-    """Turns the folder's trees into rows, unless that was done with the same trees and rules."""
+    """Turns the folder's trees into rows, unless rows of the same trees and rules exist."""
     place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
     # In order of the plan: trees are appended as searches finish, and data must not depend on that.
     rows = sorted(tree_rows(out), key=lambda row: (row["seed"], place[row["task_id"]]))

@@ -29,7 +29,7 @@ _MARK = "o1coder answer"
 
 @dataclass(frozen=True, slots=True)
 class TrainingTokens:
-    """A row as a trainer takes it.
+    """A training row: token ids of a prompt and its answer.
 
     Attributes:
         prompt: What the policy is shown.
@@ -41,7 +41,7 @@ class TrainingTokens:
 
 
 def with_template_arguments(tokenizer: Tokenizer, arguments: Mapping[str, Any] | None) -> Tokenizer:
-    """Gives the chat template some variables for good, also in what is saved; returns the tokenizer.
+    """Sets variables of the chat template permanently, also in saved files; returns the tokenizer.
 
     Args:
         tokenizer: Changed in place.
@@ -123,7 +123,7 @@ def encode_more(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
 
 
 def ending(tokenizer: Tokenizer) -> str:
-    """Returns what stands behind an assistant's answer; "" where nothing ends a turn."""
+    """Returns the text that follows an assistant's answer; "" if nothing ends a turn."""
     if not tokenizer.chat_template:
         return tokenizer.eos_token or ""
     # Read off a rendered conversation: no attribute of a tokenizer says how its template ends a turn.

@@ -1,4 +1,4 @@
-"""Weights on their way into a training and out of it: loaded, gone on from, saved."""
+"""Loads, resumes and saves the weights of a training."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def activation_checkpointing() -> dict[str, bool]:
 def load_weights(
     folder: Path, dtype: str, template_arguments: Mapping[str, Any] | None = None
 ) -> tuple[Any, Any]:
-    """Returns model and tokenizer of a folder, which can be padded and, tried out here, saved.
+    """Returns a folder's model and tokenizer, able to pad, after a trial that both can be saved.
 
     Args:
         folder: Of a causal language model.
@@ -104,13 +104,13 @@ def load_weights(
 
 
 def make_paddable(tokenizer: Any) -> None:
-    """Gives a tokenizer without padding its end token, or any other, to pad with; padding is never read."""
+    """Lets a tokenizer without a padding token pad with its end token, or any other: padding is unread."""
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
 
 
 def try_saving(model: Any, tokenizer: Any) -> None:
-    """Saves all but the weights for a try; mends a generation configuration that cannot be saved, and tells.
+    """Saves all but the weights as a trial; repairs an unsavable generation configuration, and logs it.
 
     Some load and yet cannot be saved, a temperature without sampling for instance, and then a training would
     be lost at its end.
@@ -134,7 +134,7 @@ def try_saving(model: Any, tokenizer: Any) -> None:
 
 
 def _mended(generation: Any) -> Any:
-    """Returns what a generation configuration says of tokens and lengths; sampling is each policy's own."""
+    """Returns a generation configuration without sampling settings, which are each policy's own."""
     from transformers import GenerationConfig
 
     names = ("bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens")
@@ -198,7 +198,7 @@ def save_merged(model: Any, tokenizer: Any, folder: Path) -> Any:
 
 
 def export_policy(run: Path, step: int | None = None, out: Path | None = None) -> Path:
-    """Makes a model of a checkpoint of a training that was stopped, or goes on: ``o1coder rl export``.
+    """Makes a model from a checkpoint of a stopped or running training: ``o1coder rl export``.
 
     It is what the training would have saved there: with its type of weights and its chat template.
 
@@ -263,7 +263,7 @@ def _base_of(checkpoint: Path) -> str | None:
 
 
 def _settings_of(run: Path) -> Mapping[str, Any]:
-    """Returns the settings that a training was begun with; none where its folder does not say."""
+    """Returns the settings that a training was begun with; empty if its folder has none."""
     for name in (STARTED, "config.json", "log/config.json"):  # the last one is of RL in self-play
         if (run / name).exists():
             return json.loads((run / name).read_text())["config"].get("settings", {})
@@ -287,7 +287,7 @@ def step_of(checkpoint: Path) -> int:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the progress bars of transformers and datasets out of ours, and what TRL's code is warned of.
+    """Hides the progress bars of transformers and datasets, and warnings that TRL's own code causes.
 
     TRL 1.16 asks for `is_gradient_checkpointing`, which transformers has renamed in 5.24.
     """

@@ -56,7 +56,7 @@ class LanguageModelPolicy:
 
     @property
     def counters(self) -> Counters:
-        """What the engine has done so far, for all policies that share it."""
+        """The engine's work so far, for all policies that share it."""
         return self.engine.counters
 
     @property
@@ -171,7 +171,7 @@ class LanguageModelPolicy:
 
 
 def _no_boundary(text: str) -> None:
-    """A plain answer ends where the model ends it."""
+    """Returns no boundary: a plain answer ends where the model ends it."""
 
 
 def _has_define_steps(step_format: StepFormat) -> bool:

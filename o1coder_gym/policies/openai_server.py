@@ -42,7 +42,7 @@ from o1coder_gym.steps.thinking import before_answer, opened_by
 
 @dataclass(frozen=True, slots=True)
 class OpenAISettings:
-    """How servers are spoken to.
+    """Settings of requests to servers.
 
     Attributes:
         api: ``tokens``, ``chat``, or ``auto``: tokens where the server can.
@@ -128,7 +128,7 @@ class OpenAIEngine:
 
     @property
     def counters(self) -> Counters:
-        """A snapshot of what was done so far; cached tokens as far as the servers tell."""
+        """A snapshot of the work done so far; cached tokens as far as the servers report them."""
         return self._meter.snapshot()
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class OpenAIEngine:
         self._servers.close()
 
     def ask_for(self, model: str) -> None:
-        """Asks for another model of the servers from now on: LoRA adapters of the same one, for instance."""
+        """Switches later requests to another model of the servers, such as LoRA adapters of the same one."""
         self._model = model
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
@@ -216,7 +216,7 @@ class OpenAIEngine:
         return [tuple(islice(found, request.n)) for request in requests]
 
     def abilities(self) -> Abilities:
-        """Asks for what is not known yet, with a few small requests, and returns what the server can do.
+        """Probes unknown capabilities with a few small requests; returns the server's capabilities.
 
         Raises:
             PolicyError: When no server answers, or it refuses the simplest request.
@@ -241,7 +241,7 @@ class OpenAIEngine:
         return self._abilities
 
     def _answer(self, request: Generate, samples: range, asked: float) -> tuple[Completion, ...]:
-        """Asks for some of a request's continuations until all are there."""
+        """Requests continuations until all that one request wants are there."""
         begun = time.monotonic()
         found: list[Completion] = []
         while len(found) < len(samples):
@@ -270,7 +270,7 @@ class OpenAIEngine:
         return tuple(found[: len(samples)])
 
     def _read(self, path: str, answer: dict[str, Any], request: Generate) -> tuple[list[Completion], Usage]:
-        """Returns the completions of an answer, of which there is at least one, and what they cost."""
+        """Returns the completions of an answer, at least one, and their cost."""
         try:
             said = [read_choice(choice) for choice in answer["choices"]]
             usage = read_usage(answer)
@@ -343,7 +343,7 @@ class OpenAIEngine:
             return False  # a refusal of this way; what else is wrong shows with the request that matters
 
     def _counted(self) -> CountTokens:
-        """Returns what counts tokens where the server does not."""
+        """Returns the tokenizer that counts tokens where the server does not."""
 
         def count(text: str) -> int:
             try:

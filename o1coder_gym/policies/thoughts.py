@@ -63,7 +63,7 @@ def think_first(engine: Any, requests: Sequence[Generate], tokens: int) -> list[
 def think_a_step(
     engine: Any, requests: Sequence[Generate], tokens: int, step_format: StepFormat
 ) -> list[tuple[Proposal, ...]]:
-    """Samples thoughts that are actions themselves: the first define step of a chain, as the model thinks it.
+    """Samples thoughts that are themselves actions: the first define step of a chain.
 
     What follows is shown the thought as it is shown any step, so that search branches on it and scorers
     score it.

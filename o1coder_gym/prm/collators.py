@@ -60,7 +60,7 @@ def pointwise_examples(data: ProcessData, text: StepText, *, soft: bool) -> Exam
 
 
 def pairwise_examples(data: ProcessData, text: StepText) -> Examples:
-    """Makes a row per pair: ``chosen_ids`` and ``rejected_ids``, each ends with the mark of its last step."""
+    """Makes a row per pair: ``chosen_ids`` and ``rejected_ids``, each ends with a step token."""
     problems = {problem.task_id: problem for problem in data.problems}
     rows, left_out = [], 0
     for pair in data.pairs:

@@ -1,4 +1,4 @@
-"""How good scores are: ranking, calibration, and what choosing by them is worth. Pure.
+"""Quality of scores: ranking, calibration, and the value of choosing by them. Pure.
 
 N examples, M candidates.
 """

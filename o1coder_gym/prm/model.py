@@ -84,7 +84,7 @@ class StepModel:
 
     @torch.inference_mode()
     def states(self, rows: Sequence[EncodedSteps]) -> list[Tensor]:
-        """Returns the hidden states at the marks of each row, [m, D], float32; a negative mark has none.
+        """Returns each row's hidden states at its step tokens, [m, D], float32; negative marks have none.
 
         Args:
             rows: B encoded chains.
@@ -96,7 +96,7 @@ class StepModel:
         return [one[places].float() for one, places in zip(hidden, marks, strict=True)]
 
     def _from_prefixes(self, prefixes: Prefixes, rows: Sequence[EncodedSteps]) -> list[Tensor]:
-        """Computes only what no earlier row began with; [T, D] a row, up to its last mark."""
+        """Computes only what no earlier row began with; [T, D] per row, to its last step token."""
         # What follows the last mark is not needed: attention is causal.
         prompts = [row.ids[: max(row.marks, default=-1) + 1] for row in rows]
         prefixes.compute([prefixes.tree.insert(ids) for ids in prompts])

@@ -67,7 +67,7 @@ class ModelScorer:
         self._lock = threading.Lock()
 
     def forget(self) -> None:
-        """Drops what was kept of earlier states, on which scores depend by rounding."""
+        """Drops cached prefixes of earlier states; scores depend on them by rounding."""
         with self._lock:
             self.model.forget()
 

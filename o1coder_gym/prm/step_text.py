@@ -1,4 +1,4 @@
-"""What a process reward model reads: a question and its steps as tokens, and where each step's score stands.
+"""The input of a process reward model: question and steps as tokens, with the place of each step's score.
 
 m steps, T tokens. Tokens before a mark never depend on what follows it, so one pass over a whole chain gives
 each step the score that its prefix alone would get.
@@ -20,7 +20,7 @@ from o1coder_gym.types import Problem, State
 
 @dataclass(frozen=True, slots=True)
 class EncodedSteps:
-    """A chain as a model sees it.
+    """A chain as the model's input.
 
     Attributes:
         ids: Token ids, [T].

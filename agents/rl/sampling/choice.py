@@ -13,7 +13,7 @@ from o1coder_gym.specs.parameters import bind, field_parameters
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings(OpenAISettings):
-    """How servers are spoken to that sample for a training.
+    """Settings of servers that sample for a training.
 
     Attributes:
         model: The model's name there; "" takes the only one.

@@ -1,4 +1,4 @@
-"""From the string that names a sampler to the actor."""
+"""Makes an actor from the string that names a sampler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from o1coder_gym.policies import HFSettings, VLLMSettings
 
 
 def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
-    """Returns who samples.
+    """Returns the actor of a sampler.
 
     Args:
         sampler: What `choice.read_sampler` reads.
@@ -44,7 +44,7 @@ def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
 
 
 def check_sampler(sampler: str) -> None:
-    """Finds out before a run folder is made whether a sampler is there.
+    """Checks, before a run folder exists, that a sampler is available.
 
     Raises:
         UsageError: When the spec makes no sense.

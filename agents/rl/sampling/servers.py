@@ -45,7 +45,7 @@ class ServersActor:
         self.policy = LanguageModelPolicy(self._engine, start.step_format, remembered=None)
 
     def refresh(self, learner: Any, version: int) -> None:
-        """Sends the weights of the policy in training; one rank does, the others wait for it."""
+        """Sends the weights of the policy in training; one rank sends, the others wait."""
 
         def send() -> tuple[str, str]:
             return self._transfer.send(learner, version), self._transfer.sent
@@ -58,7 +58,7 @@ class ServersActor:
         self._version = version
 
     def sample(self, draw: Draw) -> list[Episode]:
-        """Samples a batch; of an unknown version, if a server had other weights at its end.
+        """Samples a batch; its version is unknown if a server held other weights at the end.
 
         Raises:
             PolicyError: When the servers do not tell what a training needs of tokens.
@@ -81,14 +81,14 @@ class ServersActor:
         return tagged(episodes, UNKNOWN)
 
     def close(self) -> None:
-        """Takes back what the servers hold, and closes the connections."""
+        """Removes this run's weights from the servers and closes the connections."""
         if ranks.is_first():
             self._transfer.close()
         self._engine.close()
 
 
 def check_servers(urls: Sequence[str], settings: ServerSettings) -> None:
-    """Asks each server for what a training will need of it.
+    """Checks that each server can do what a training needs.
 
     Raises:
         PolicyError: When one does not answer, or was started without what it needs.
@@ -101,7 +101,7 @@ def check_servers(urls: Sequence[str], settings: ServerSettings) -> None:
 
 
 def model_name(servers: Sequence[WeightServer], settings: ServerSettings) -> str:
-    """Returns what the model is called on all servers.
+    """Returns the name of the model, which is the same on all servers.
 
     Raises:
         PolicyError: When one does not answer.

@@ -20,7 +20,7 @@ GPU_SHARE = 0.45
 
 
 class VLLMActor:
-    """An `Actor` whose weights are handed over in memory; LoRA adapters stay adapters.
+    """An `Actor` that receives its weights in memory; LoRA adapters stay adapters.
 
     Attributes:
         policy: Samples steps by vLLM.
@@ -57,7 +57,7 @@ class VLLMActor:
         self._version = version
 
     def sample(self, draw: Draw) -> list[Episode]:
-        """Samples a batch; afterwards the device's memory is the trainer's."""
+        """Samples a batch, then leaves the device's memory to the trainer."""
         with self._engine.awake():
             return tagged(draw(self.policy), self._version)
 
@@ -67,7 +67,7 @@ class VLLMActor:
 
 
 def make_vllm_actor(start: Start, chosen: Chosen, *, sleeps: bool) -> VLLMActor:
-    """Returns who samples by vLLM in this process.
+    """Returns an actor that samples by vLLM in this process.
 
     Args:
         start: What the training starts from.

@@ -59,7 +59,7 @@ def measure_aspr(
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, SamplingPassRate]:
-    """Measures the ASPR of each agent of a run; what was sampled before is read from its folder.
+    """Measures the ASPR of each agent of a run; reads earlier samples from its folder.
 
     Args:
         run: Folder of a benchmark plan; the samples are kept there, so an interrupted call goes on.
@@ -165,7 +165,7 @@ def sample_last_steps(
 
 
 def _draw_seed(path: PassingPath, seed: int) -> int:
-    """Returns the seed of a path's last steps; those of the search, of the same seed, are other ones."""
+    """Returns the seed of a path's last steps, which differs from every seed of its search."""
     return derive_seed(derive_stream(seed, "aspr", path.agent, path.seed), path.prefix, 0)
 
 

@@ -18,7 +18,7 @@ SPLITS: Mapping[str, int] = MappingProxyType({"train": 512, "validation": 64, "t
 
 @dataclass(frozen=True, slots=True)
 class Micro:
-    """What was made.
+    """The files that were made.
 
     Attributes:
         problems: The problem file; its splits are train, validation and test.

@@ -1,4 +1,4 @@
-"""Step traces of micro-problems, right ones and ones with slips, as a half-trained model writes them."""
+"""Step traces of micro-problems, correct ones and ones with the slips of a half-trained model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The desk: takes orders from many requests, runs them on one driver, and tells each how it goes."""
+"""The desk, a search service: queues orders of many clients, runs them on one driver, reports to each."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Tell: TypeAlias = Callable[[Event], None]
 
 
 class Full(O1CoderError):
-    """Raised when as many searches wait as may wait."""
+    """Raised when the queue is full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A search that somebody waits for.
+    """A search that a client waits for.
 
     Attributes:
         name: Unique among the orders that are not over.
@@ -95,11 +95,11 @@ class Desk:
 
     @property
     def busy(self) -> int:
-        """Number of orders that are not over."""
+        """Number of unfinished orders."""
         return len(self._orders)
 
     def submit(self, orders: Sequence[Order], tells: Sequence[Tell]) -> None:
-        """Takes orders in, all or none.
+        """Queues orders, all or none.
 
         Raises:
             Full: When too many wait already.
@@ -116,7 +116,7 @@ class Desk:
                 self._feed.put(order.task)
 
     def cancel(self, orders: Sequence[Order]) -> None:
-        """Ends orders that nobody waits for any more; those that are over are left alone."""
+        """Cancels orders that no client waits for any more; finished ones stay as they are."""
         for order in orders:
             key = order.task.key
             with self._lock:
@@ -125,7 +125,7 @@ class Desk:
                 self._forget(key)
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Takes no more orders, ends those that run, and waits for the driver's thread."""
+        """Refuses further orders, cancels running ones, and waits for the driver's thread."""
         self._feed.close()
         with self._lock:
             keys = list(self._orders)
@@ -154,7 +154,7 @@ class Desk:
             self._tells.get(task.key, _nobody)(answer)
 
     def _tell(self, key: str, event: Event) -> None:
-        """Says the last word about an order."""
+        """Sends an order its result or error."""
         self._forget(key)(event)
 
     def _forget(self, key: str) -> Tell:
@@ -167,7 +167,7 @@ class Desk:
 
 
 class Questions:
-    """The decision process over the problems that are being worked on (implements `protocols.Model`)."""
+    """The decision process over the problems in progress (implements `protocols.Model`)."""
 
     def __init__(self, model: ReasoningModel) -> None:
         """Starts without problems, with the settings of a model."""
@@ -177,7 +177,7 @@ class Questions:
         self._uses: Counter[str] = Counter()
 
     def add(self, problem: Problem) -> None:
-        """Takes a problem in, once more if it is there."""
+        """Adds a problem; counts one more use if it is known."""
         with self._lock:
             self._uses[problem.task_id] += 1
             if problem.task_id not in self._problems:
@@ -185,7 +185,7 @@ class Questions:
                 self._model = self._model.with_problems(self._problems.values())
 
     def remove(self, problem: Problem) -> None:
-        """Forgets a problem that was taken in, unless it is used otherwise."""
+        """Removes a problem after its last use."""
         with self._lock:
             self._uses[problem.task_id] -= 1
             if self._uses[problem.task_id] == 0:
@@ -214,4 +214,4 @@ class Questions:
 
 
 def _nobody(event: Event) -> None:
-    """Stands for the one who does not listen any more."""
+    """Replaces the callbacks of a client that has left."""

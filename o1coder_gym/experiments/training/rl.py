@@ -221,7 +221,7 @@ def train_policy(
 def _finished(
     plan: RLPlan, asked: Sequence[Problem], folder: RunFolder, held_out: HeldOut | None
 ) -> TrainedPolicy:
-    """Says beside the model what it was made of, and compares it with its start."""
+    """Writes the model's provenance beside it, and compares the model with its start."""
     model = folder.path / "model"
     write_trained_on(model, asked, plan.model)
     Provenance("rl policy", plan.to_row(), plan.inputs, package_versions("torch", "trl")).write(model)
@@ -287,7 +287,7 @@ def train_on_pairs(
 
 
 def update_log(folder: RunFolder) -> OnUpdate:
-    """Returns what writes a row per batch to ``updates.jsonl``, but none twice after a resume."""
+    """Returns a function that writes a row per batch to ``updates.jsonl``, and none twice after a resume."""
     known = {row["t"] for row in folder.rows("updates")}
 
     def write(t: int, metrics: Mapping[str, float]) -> None:

@@ -63,7 +63,7 @@ Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
 def untracked(items: Iterable[Item], total: int, title: str) -> Iterable[Item]:
-    """Passes items on and shows nothing."""
+    """Yields items unchanged and shows nothing."""
     return items
 
 
@@ -363,7 +363,7 @@ def select_programs(settings: SelectionSettings, *, track: Track = untracked) ->
 def _programs(
     settings: GeneratorSettings, rows: Sequence[ProblemRow], folder: RunFolder | None, track: Track
 ) -> dict[str, list[str]]:
-    """Returns the programs of a file, or those that the policy wrote before or writes now."""
+    """Returns the programs of a file, or those of the policy: written before, else now."""
     tried = settings.tried
     if tried.programs is not None:
         return read_programs(tried.programs)

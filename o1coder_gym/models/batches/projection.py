@@ -1,4 +1,4 @@
-"""Projection onto the vocabulary on a CPU, where TRL 1.16 leaves most of a training step.
+"""Projection onto the vocabulary on a CPU, where TRL 1.16 spends most of a training step.
 
 TRL projects in tiles of 4096 tokens by 32,768 words, and where Triton runs only the tokens that have a loss.
 """
@@ -33,7 +33,7 @@ def project_completions_only() -> None:
 
 
 def _by_rows(fold: Callable[..., None]) -> Callable[..., None]:
-    """Returns a function that folds a tile, [tokens, words], and what is known of each token, by rows."""
+    """Returns a function that folds a tile, [tokens, words], and each token's running values, by rows."""
     import torch
 
     if hasattr(fold, "__wrapped__"):

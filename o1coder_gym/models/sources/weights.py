@@ -64,7 +64,7 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """A weight file and where it can be had.
+    """A weight file and its sources.
 
     Attributes:
         size: Exact number of bytes.

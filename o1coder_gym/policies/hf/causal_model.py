@@ -1,4 +1,4 @@
-"""A causal language model made ready for decoding: weights, text, end tokens, what it caches.
+"""A causal language model prepared for decoding: weights, tokenizer, end tokens, cache.
 
 Scaled dot-product attention for grouped queries that never repeats keys and values.
 
@@ -114,7 +114,7 @@ def _native_precision(device: str) -> torch.dtype:
 
 
 def has_plain_attention(model: Any) -> bool:
-    """Whether all layers say that they attend to all tokens before."""
+    """Whether all layers declare that they attend to all earlier tokens."""
     config = model.config.get_text_config()
     kinds = getattr(config, "layer_types", None)
     if kinds is None:
@@ -157,7 +157,7 @@ def use_engine_attention(model: Any) -> CacheShape:
 
 @torch.inference_mode()
 def cache_shape(model: Any) -> CacheShape:
-    """Runs one token and looks at what is cached.
+    """Runs one token and reads the shape of what the model caches.
 
     Raises:
         PolicyError: When not all layers have full attention with equal key-value heads.

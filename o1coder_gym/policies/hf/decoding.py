@@ -152,7 +152,7 @@ class Decoder:
         )
 
     def _decode(self, rows: list[Row]) -> None:
-        """Samples one token for all live rows, until none is left."""
+        """Samples token after token for all live rows, until none is left."""
         paths = {
             ids: [segment.cache for segment in self._prefixes.segments(ids[:-1])] for ids in _prompts(rows)
         }
@@ -187,7 +187,7 @@ class Decoder:
         return RowCache(shape, rows, capacity, self._memory(RowCache.size(shape, rows, capacity)))
 
     def _memory(self, size: tuple[int, ...]) -> torch.Tensor | None:
-        """Returns the memory of the last batch if this one fits in, None where an allocator keeps it anyway.
+        """Returns the last batch's memory if this one fits into it; None where an allocator keeps it.
 
         On a CPU memory of this size is given back to the system and taken anew for each batch, and its pages
         cost more to map than their keys and values to write.

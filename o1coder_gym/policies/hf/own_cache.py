@@ -101,7 +101,7 @@ def _uncached(model: Any) -> Step:
 
 @torch.inference_mode()
 def _caches_rightly(model: Any) -> bool:
-    """Whether feeding tokens one by one gives what feeding them at once does."""
+    """Whether feeding tokens one by one gives the same as feeding them at once."""
     tokens = [token % model.config.get_text_config().vocab_size for token in _PROBE]
     # [1, V] logits; what is computed without a cache is right by definition.
     expected, _ = _uncached(model)(tokens, None)

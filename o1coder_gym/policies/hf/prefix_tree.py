@@ -65,7 +65,7 @@ class PrefixTree(Generic[Payload]):
         self._root: PrefixNode[Payload] = PrefixNode((), None)
 
     def insert(self, tokens: Sequence[int]) -> PrefixNode[Payload]:
-        """Returns the node at which `tokens` end; makes what is missing, without payload."""
+        """Returns the node at which `tokens` end; creates missing nodes without payload."""
         # A logical clock: every node on a path gets the tick of its last use.
         self._tick += 1
         node, at = self._root, 0

@@ -20,7 +20,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 @dataclass(frozen=True, slots=True)
 class CacheShape:
-    """What keys and values a model makes per token; the same in all layers.
+    """The shape of a model's keys and values per token; the same in all layers.
 
     Attributes:
         layers: L.
@@ -43,13 +43,13 @@ class CacheShape:
 
 
 def as_argument(model: Any, cache: Cache) -> dict[str, Cache]:
-    """Returns a cache as a model is given it."""
+    """Returns a cache as a keyword argument of a model's forward pass."""
     return {cache_name(type(model)): cache}
 
 
 @lru_cache
 def cache_name(kind: type) -> str:
-    """Returns what a class of models calls its cache, as an argument and in its output.
+    """Returns a model class's name for its cache, as an argument and in its output.
 
     The names are those of transformers since 5.24, before, and before that in models like Mamba.
     """

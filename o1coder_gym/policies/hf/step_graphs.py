@@ -73,7 +73,7 @@ class StepGraphs:
         return logits[: len(tokens)]
 
     def _allocate(self, tokens: int, rows: int, columns: int) -> None:
-        """Takes memory for keys and values of so many tokens; drops the one before, and what was recorded."""
+        """Allocates keys and values of so many tokens; drops earlier memory and recorded steps."""
         shape = self._shape
         self._replays.clear()
         self._memory = torch.empty(0)

@@ -1,4 +1,4 @@
-"""vLLM in process: it batches continuously and keeps prefixes by itself.
+"""vLLM in process: it batches continuously and caches prefixes itself.
 
 Importing this module is light; vLLM and the weights are loaded by the first request. On a CPU it runs with
 one thread per core and blocks of 32 tokens; preloading tcmalloc and Intel's OpenMP makes it faster still,
@@ -31,7 +31,7 @@ BLOCK = 32
 
 @dataclass(frozen=True, slots=True)
 class VLLMSettings:
-    """How the engine runs.
+    """Settings of the engine.
 
     Attributes:
         dtype: Of weights and cache, as vLLM takes it.
@@ -89,7 +89,7 @@ class VLLMEngine:
 
     @property
     def counters(self) -> Counters:
-        """A snapshot of what was done so far."""
+        """A snapshot of the work done so far."""
         return self._meter.snapshot()
 
     def prepare(self) -> None:
@@ -131,7 +131,7 @@ class VLLMEngine:
         return [self._read(*pair) for pair in zip(requests, outputs, strict=True)]
 
     def _run(self, engine: Any, requests: Sequence[Generate], asked: float) -> list[list[Any]]:
-        """Returns vLLM's outputs, one per continuation: only so does each tell its cached tokens."""
+        """Returns vLLM's outputs, one per continuation: only then does each report its cached tokens."""
         begun = time.monotonic()
         if self._broken:
             raise PolicyError("vLLM failed in an earlier request; continue a run folder with --resume")
@@ -217,7 +217,7 @@ def _load(folder: str, settings: VLLMSettings, further: Mapping[str, Any]) -> An
 
 
 def all_cores() -> str:
-    """Returns the cores that this process may use, as vLLM is told to bind its threads to them."""
+    """Returns the cores of this process in the form in which vLLM takes the cores for its threads."""
     return ",".join(map(str, sorted(os.sched_getaffinity(0))))
 
 

@@ -1,4 +1,4 @@
-"""vLLM in process with the weights of a policy in training, handed over in memory."""
+"""vLLM in process with the weights of a policy in training, passed in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
 class TrainedVLLM(VLLMEngine):
-    """An engine whose weights change, and whose memory of the device is free while it sleeps."""
+    """An engine with changing weights that frees its device memory while it sleeps."""
 
     def __init__(
         self, name: str, settings: VLLMSettings = DEFAULTS, *, lora_rank: int = 0, sleeps: bool = False
@@ -130,7 +130,7 @@ class TrainedVLLM(VLLMEngine):
 
 
 def room_for(rank: int) -> int:
-    """Returns the rank that vLLM is told, at least `rank`.
+    """Returns the smallest rank that vLLM accepts and that is at least `rank`.
 
     Raises:
         PolicyError: When it makes no room for so many.
