@@ -1,4 +1,4 @@
-"""Calibration: from a model's logit to a score that is right as often as it says. Pure.
+"""Calibration: maps a model's logit to a score that equals the share of right predictions. Pure.
 
 N examples. Both ways keep the order of scores. Isotonic regression makes neighbours equal, which moves AUC.
 """

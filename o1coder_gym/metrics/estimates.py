@@ -58,7 +58,7 @@ class Estimate:
 
     @property
     def mean(self) -> float:
-        """The value, by the name it has where the statistic is a mean."""
+        """The value, under the name that fits a mean."""
         return self.value
 
     @property
@@ -68,11 +68,11 @@ class Estimate:
 
     @property
     def ends(self) -> str:
-        """Says the interval, e.g. "0.120 – 0.770~"; "–" where there is none."""
+        """Formats the interval, e.g. "0.120 – 0.770~"; "–" where there is none."""
         return "–" if math.isnan(self.low) else f"{self.low:.3f} – {self.high:.3f}" + ROUGH * self.rough
 
     def percent(self, digits: int = 1, to: str = " to ") -> str:
-        """Says a share in [0, 1] in percent, e.g. "40.0 (12 to 77)~"."""
+        """Formats a share in [0, 1] as percent, e.g. "40.0 (12 to 77)~"."""
         if math.isnan(self.value):
             return "–"
         ends = "" if math.isnan(self.low) else f" ({100 * self.low:.0f}{to}{100 * self.high:.0f})"
@@ -280,7 +280,7 @@ def _critical(problems: int, confidence: float) -> float:
 
 
 def _trials(share: float, gaps: NDArray[Any], weight: NDArray[Any]) -> float:
-    """Returns how many independent trials would spread as the problems do; what these weigh if none does."""
+    """Returns the number of independent trials with the problems' spread; their weight if there is none."""
     # With variance σ² of the weighted mean, n* = p(1 − p) / σ² independent trials would spread alike: the
     # effective sample size of Korn and Graubard.
     spread = float((gaps**2).sum())
@@ -290,13 +290,13 @@ def _trials(share: float, gaps: NDArray[Any], weight: NDArray[Any]) -> float:
 
 
 def _gaps(values: NDArray[Any], centre: float) -> NDArray[Any]:
-    """Returns how far values are from their centre; the rounding of a mean of equal ones is no gap."""
+    """Returns the values' deviations from their centre; a deviation within rounding is 0."""
     gaps = values - centre
     return np.where(np.abs(gaps) > 1e-12 * (1 + abs(centre)), gaps, 0.0)
 
 
 def _inflated(problems: int) -> float:
-    """Returns what an observed variance is short by, as its mean was estimated from the same problems."""
+    """Returns the factor that corrects a variance whose mean was estimated from the same problems."""
     return problems / (problems - 1)
 
 
@@ -311,7 +311,7 @@ def _is_rough(gaps: NDArray[Any]) -> bool:
 
 
 def _tails(drawn: NDArray[Any], value: float, problems: int) -> list[float]:
-    """Returns which quantiles of the resampled statistics bound 95 %."""
+    """Returns the quantiles of the resampled statistics that bound 95 %."""
     # Efron's bias correction z0, ties half; bounded, as the normal quantile of 0 or 1 is infinite.
     below = (float((drawn < value).sum()) + 0.5 * float((drawn == value).sum())) / len(drawn)
     normal, edge = NormalDist(), 0.5 / len(drawn)

@@ -50,7 +50,7 @@ def estimate_pass_at_k(counts: Sequence[tuple[int, int]], k: int, *, confidence:
 
 @dataclass(frozen=True, slots=True)
 class SamplingPassRate:
-    """ASPR with what it is conditioned on; print all of it.
+    """ASPR with the counts that it is conditioned on; report all of them.
 
     Attributes:
         per_path: ASPR as the paper has it: each passing path counts alike; NaN without one.

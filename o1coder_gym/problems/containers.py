@@ -123,7 +123,7 @@ def _text_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
 
 
 def _parsed(line: bytes) -> tuple[Any, str]:
-    """Returns the value of a line and what is wrong with it."""
+    """Returns the value of a line and its fault, if any."""
     try:
         return json.loads(line.decode()), ""
     except UnicodeDecodeError:

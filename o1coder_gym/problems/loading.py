@@ -232,7 +232,7 @@ def stream_rows(
 
 
 def _found(name: str, *, streaming: bool) -> tuple[str, Iterable[Iterable[Line]], Converter | None]:
-    """Returns where a set is, its rows, and the converter if its format is named."""
+    """Returns a set's place, its rows, and the converter if its format is named."""
     format_name, colon, rest = name.partition(":")
     named = colon and not Path(name).exists() and format_name in registry.entries("problems")
     converter = converter_named(format_name) if named else None

@@ -48,7 +48,7 @@ _STYLES |= {Outcome.INFRASTRUCTURE: "dim"}
 
 
 def origin(author: Author, finish: Finish, tokens: int) -> str:
-    """Says what is to be known of how a step came about; empty for a whole step of the policy.
+    """Describes a step's origin; empty for a complete step of the policy.
 
     Args:
         author: Who wrote it.
@@ -165,7 +165,7 @@ _HEADS = ("def ", "class ", "import ", "from ", "#", "@", '"""', "'''")
 
 
 def _headline(node: TreeNode) -> str:
-    """Returns the line that tells a step from its siblings; of a program the first that does something."""
+    """Returns the line that distinguishes a step; for a program its first line with an effect."""
     lines = [line.strip() for line in (node.step.text if node.step else "").splitlines()]
     lines = [line for line in lines if line]
     if node.step is not None and node.step.type is ActionType.CODE:

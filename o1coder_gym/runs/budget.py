@@ -56,7 +56,7 @@ class Budget:
 
     @property
     def units(self) -> tuple[str, ...]:
-        """What is limited of all that a search does, by the names of `Usage`; time is no such thing."""
+        """The limited quantities, by the names of `Usage`; time is not among them."""
         return tuple(unit for unit in UNITS if getattr(self, unit) is not None)
 
     def to_row(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class ModelSizes:
-    """What a token costs.
+    """The sizes from which a token's cost follows.
 
     Attributes:
         policy: Weights of the policy's model; None if not known, and then no FLOPs are counted.
@@ -190,7 +190,7 @@ class Meter:
         self._started = min(self._started, self._clock() - seconds)
 
     def reserve_samples(self, n: int, max_tokens: int) -> Grant | None:
-        """Reserves the worst-case cost of `n` samples, reduced to what is left: first fewer, then shorter.
+        """Reserves the worst-case cost of `n` samples, cut to the rest of the budget: fewer, then shorter.
 
         A sample is shortened only if nothing else is reserved: the refund of another request may still
         pay for it in full.
@@ -220,7 +220,7 @@ class Meter:
         return Grant(n, max_tokens, prompt)
 
     def _prompt_to_reserve(self) -> int | None:
-        """Returns the tokens of a prompt to reserve; None where the limits do not reach to one more."""
+        """Returns the tokens of a prompt to reserve; None if the limits cannot pay for one more."""
         limit = self.budget.prompt_tokens
         # Prompts cost nothing here, so nothing has to be known of their length.
         if limit is None and self.budget.flops is None:
@@ -300,7 +300,7 @@ class Meter:
         return guess
 
     def settle_score(self, granted: int, tokens: int = 0) -> None:
-        """Books a state that was scored by reading `tokens`, where `granted` had been reserved."""
+        """Charges a score at the `tokens` that the scorer read, where `granted` had been reserved."""
         self._reserved_scores -= 1
         self._reserved_scorer_tokens -= granted
         self._scores += 1

@@ -45,14 +45,14 @@ _TARGET = re.compile(r"([0-9]+)(?:@(.+))?|(auto|.+:[0-9]+)")
 
 
 def serial(work: Callable[[Piece], Result], pieces: Sequence[Piece]) -> Iterator[Result]:
-    """Does the pieces one after the other."""
+    """Processes the pieces one after the other."""
     return map(work, pieces)
 
 
 def processes(
     work: Callable[[Piece], Result], pieces: Sequence[Piece], *, workers: AtLeastOne
 ) -> Iterator[Result]:
-    """Does the pieces in fresh processes, `workers` at a time.
+    """Processes the pieces in fresh processes, `workers` at a time.
 
     Args:
         work: What is done; picklable.
@@ -85,7 +85,7 @@ def ray(
     cpus: Positive = 1.0,
     gpus: NonNegative = 0.0,
 ) -> Iterator[Result]:
-    """Does the pieces in processes of a Ray cluster; one that was started here is ended here.
+    """Processes the pieces on a Ray cluster; a cluster that was started here is shut down here.
 
     Args:
         work: What is done; picklable.

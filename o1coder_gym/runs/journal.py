@@ -226,7 +226,7 @@ class RowIndex:
                 yield _read_row(os.pread(file.fileno(), size, start), self._path, "byte", start)
 
     def _noted(self, line: bytes, first: int, last: int) -> array[int]:
-        """Returns the places of a line's key; the line is read as a whole where the key is not plain text."""
+        """Returns the positions of a line's key; parses the whole line if the key is not plain text."""
         written = line[first:last]
         plain = line.startswith(self._opening) and last >= 0 and b"\\" not in written
         key = written.decode() if plain else _read_row(line, self._path, "line", self._lines).get(self._field)
@@ -314,7 +314,7 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
 
 
 def _read_config(file: Path) -> dict[str, Any] | None:
-    """Returns what config.json says, with its ``schema`` and ``hash``; None where there is none."""
+    """Returns the content of config.json, with its ``schema`` and ``hash``; None without a file."""
     try:
         found = json.loads(file.read_text())
         return {**found, "schema": found["schema"], "hash": found["hash"]}
@@ -339,7 +339,7 @@ def _changed(old: Any, new: Mapping[str, Any]) -> list[str]:
 
 
 def _begun_by(folder: Path) -> str:
-    """Returns the version of this project that made a run folder; empty where it does not say."""
+    """Returns the version of this project that made a run folder; empty if the folder has none."""
     try:
         return str(json.loads((folder / "config.json").read_text())["versions"]["o1coder_gym"])
     except (KeyError, TypeError):
@@ -368,7 +368,7 @@ def _open_for_append(path: Path) -> int:
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    """Writes all of `data`, or nothing: a partial write (full disk) is taken back."""
+    """Writes all of `data`, or nothing: a partial write (full disk) is truncated again."""
     before = os.fstat(descriptor).st_size
     try:
         view = memoryview(data)

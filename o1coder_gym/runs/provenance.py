@@ -55,7 +55,7 @@ class Provenance:
 
 
 def content_hash(value: Any, size: int | None = None) -> str:
-    """Returns the hash that names a value, in hex.
+    """Returns the hash of a value, in hex.
 
     Args:
         value: Bytes, a text (hashed as UTF-8), or anything JSON-able (hashed as JSON, keys in their order).
@@ -81,7 +81,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 
 def package_versions(*packages: str) -> dict[str, str]:
-    """Returns the versions of those packages that are installed, and of this project."""
+    """Returns the versions of the installed ones of some packages, and of this project."""
     from importlib.metadata import PackageNotFoundError, version  # slow, and seldom needed
 
     found = {}

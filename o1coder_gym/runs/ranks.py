@@ -25,7 +25,7 @@ _GRACE_S = 10.0
 
 
 def count() -> int:
-    """Returns how many ranks there are; 1 for a process that was started alone."""
+    """Returns the number of ranks; 1 for a process that was started alone."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -45,12 +45,12 @@ def leader() -> int:
 
 
 def are_sharded() -> bool:
-    """Whether FSDP is to spread the weights over the ranks, as ``accelerate launch`` says."""
+    """Whether FSDP shards the weights over the ranks, as ``accelerate launch`` sets it."""
     return count() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
 
 
 def join() -> None:
-    """Makes a group of all ranks; does nothing for one, or a second time."""
+    """Makes a group of all ranks; does nothing for a single rank, or a second time."""
     if count() > 1:
         import torch
         from accelerate import PartialState
@@ -65,7 +65,7 @@ def join() -> None:
 
 
 def from_first(work: Callable[[], T]) -> T:
-    """Lets the first rank do something; all get its result, which is pickled."""
+    """Runs a function in the first rank; all ranks get its result, which is pickled."""
     if count() == 1:
         return work()
     join()
@@ -86,7 +86,7 @@ def gathered(value: T) -> list[T]:
 
 
 def require_equal(given: Mapping[str, Any]) -> None:
-    """Refuses ranks that were given different things.
+    """Refuses ranks that were given different values.
 
     Args:
         given: What the result depends on, JSON-able.
@@ -109,7 +109,7 @@ def require_equal(given: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def together(given: Mapping[str, Any]) -> Iterator[None]:
-    """Runs a training on all ranks: where one fails, all end, and one of them says why. May be nested.
+    """Runs a training on all ranks: if one fails, all end, and one reports the reason. May be nested.
 
     Args:
         given: What the training depends on, see `require_equal`.
@@ -141,7 +141,7 @@ def together(given: Mapping[str, Any]) -> Iterator[None]:
 
 
 class _Alarm:
-    """A word of one rank to all others, by the store that they found each other through."""
+    """An alarm from one rank to all others, through the store of their rendezvous."""
 
     is_heard = False
     _made = 0
@@ -170,7 +170,7 @@ class _Alarm:
             listener.join()  # before the store is used here: a connection serves one thread at a time
 
     def raised(self) -> bool | None:
-        """Raises the alarm; whether this rank is to say why; None where the store went with rank 0."""
+        """Raises the alarm; returns whether this rank reports why, None if the store ended with rank 0."""
         me = str(rank())
         try:
             return self._store.compare_set(self._key, "", me).decode() == me

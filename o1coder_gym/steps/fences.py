@@ -1,4 +1,4 @@
-"""Fenced blocks in what models write: CommonMark's (section 4.5), and those that come close.
+"""Fenced blocks in models' answers: CommonMark's (section 4.5), and near misses.
 
 Beyond the standard a fence may close at the end of a line of code, or before more text on its line; one that
 says Python may open behind text; and a fence with an info string inside a block that is no Python begins a
@@ -56,7 +56,7 @@ class Block:
 
     @property
     def python(self) -> bool | None:
-        """Whether it says that it is Python; None where it says nothing."""
+        """Whether the block is marked as Python; None if it has no mark."""
         return _says_python(self.info)
 
 
@@ -67,7 +67,7 @@ def fenced(code: str) -> str:
 
 
 def first_end(text: str) -> int | None:
-    """Returns where the line of the first closing fence ends; None while open, 0 without a fence.
+    """Returns the end of the first closing fence's line; None while the block is open, 0 without a fence.
 
     What it returns does not change as the text grows.
     """

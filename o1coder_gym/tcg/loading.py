@@ -1,4 +1,4 @@
-"""From the string that names a test generator to the generator.
+"""Makes a test generator from the string that names it.
 
 ==================  ====================================================  ============================
 string              generator                                             example
@@ -74,7 +74,7 @@ def load_generator(
 
 
 class SpreadGenerator:
-    """A generator whose requests are answered where an executor says, each process with one of its own."""
+    """A generator that answers requests in the processes of an executor, each with a generator of its own."""
 
     def __init__(self, spec: str, executor: str) -> None:
         """Args: spec of the generator, spec of the executor."""

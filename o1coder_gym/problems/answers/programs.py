@@ -1,4 +1,4 @@
-"""What is run for what was written, and within which limits, as its problem says."""
+"""The program that is run for an answer, and its limits, as the problem states them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from o1coder_gym.types import Limits, Problem, Submission, Tests
 
 
 def submission(problem: Problem, written: str, tests: Tests, limits: Limits = Limits()) -> Submission:
-    """Returns what is judged of what was written: `program_of` it, on tests, within `limits_for` the problem.
+    """Returns the submission of an answer: its `program_of`, on tests, within the problem's `limits_for`.
 
     Args:
         problem: The problem.

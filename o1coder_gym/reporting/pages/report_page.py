@@ -136,7 +136,7 @@ def _results(report: RunReport) -> str:
 
 
 def _power(report: RunReport) -> str:
-    """Says what the comparisons could have shown."""
+    """Describes the difference that the comparisons could have shown."""
     sizes = [100 * compared.detectable for compared in report.differences if compared is not None]
     return f" This run could show differences of {min(sizes):.0f} points or more." if sizes else ""
 

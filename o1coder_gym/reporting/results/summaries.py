@@ -58,7 +58,7 @@ class AgentSummary:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval over problems."""
+        """The share's 95 % interval over problems."""
         return self.share.low, self.share.high
 
     @property
@@ -89,7 +89,7 @@ def group(rows: Iterable[ResultRow]) -> dict[Setting, list[ResultRow]]:
 
 
 def labels(settings: Sequence[Setting]) -> dict[Setting, str]:
-    """Names each setting by its agent and by what is not the same in all of them."""
+    """Names each setting by its agent and by all that differs between settings."""
     vary = [
         name
         for name in ("problems", "policy", "format", "budget")

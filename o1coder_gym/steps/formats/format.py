@@ -1,4 +1,4 @@
-"""What a step format is, and what all of them can be asked for."""
+"""The protocol of a step format, and functions of all formats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from o1coder_gym.types import ActionType, Problem, State, Step
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a language model is shown.
+    """The prompt of a language model.
 
     Attributes:
         messages: ``(role, content)`` turns, roles system, user and assistant; the last is a user turn.
@@ -45,7 +45,7 @@ class StepFormat(Protocol):
         ...
 
     def prompt(self, problem: Problem, state: State) -> Prompt:
-        """Returns what the model is shown to act in `state`."""
+        """Returns the prompt for an action in `state`."""
         ...
 
     def render(self, step: Step, index: int) -> str:

@@ -61,7 +61,7 @@ def partition(keys: Sequence[object | None], weights: Sequence[float]) -> Partit
 
 
 def column(observed: Sequence[Observation], same: Same) -> list[str]:
-    """Returns [S] names of what programs do on one input: one name for all that do the same.
+    """Returns names of the programs' behaviours on one input, [S]; equal behaviours have equal names.
 
     Names of outputs begin with ``=``, those of failures say which: a crash is not a time-out.
     """
@@ -83,7 +83,7 @@ def shows_address(observed: Observation) -> bool:
 
 
 def rounds(observed: Sequence[Observation], same: Same) -> bool:
-    """Whether outputs differ as texts and yet are one by `same`, as floats are that were rounded apart."""
+    """Whether outputs differ as texts but are equal by `same`, as differently rounded floats are."""
     texts = {one.output for one in observed if one.output is not None}
     names = {name for name in column(observed, same) if not is_failure(name)}
     return len(names) < len(texts)

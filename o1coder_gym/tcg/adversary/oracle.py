@@ -32,7 +32,7 @@ _HALF = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What is taken for right on one input.
+    """The output that counts as right on one input.
 
     Attributes:
         input: The input.
@@ -49,7 +49,7 @@ class Ruling:
 
     @property
     def output(self) -> str | None:
-        """The output that is taken for right."""
+        """The output that counts as right."""
         return None if self.right is None else self.right[1:]
 
 
@@ -113,7 +113,7 @@ def ruling(given: str, votes: Mapping[str, float]) -> Ruling:
 
 
 def ask_model(engine: Engine, *, samples: int = 4, seed: int = 0) -> Ask:
-    """Returns who asks a language model for the output of one input at a time.
+    """Returns a function that asks a language model for the output of one input.
 
     Args:
         engine: Where text comes from.
@@ -132,7 +132,7 @@ def ask_model(engine: Engine, *, samples: int = 4, seed: int = 0) -> Ask:
 
 
 def read_output(text: str, problem: Problem) -> str | None:
-    """Returns the output that an answer says, None if it says none.
+    """Returns the output that an answer names, None if it names none.
 
     Of a function it is the canonical literal on the first line, of a program all that is printed.
     """
@@ -156,7 +156,7 @@ def output_question(problem: Problem, given: str) -> str:
 
 
 def _never(text: str) -> None:
-    """An answer of several lines ends where the model ends it."""
+    """Returns no boundary: an answer of several lines ends where the model ends it."""
 
 
 def _line_end(text: str) -> int | None:
