@@ -51,7 +51,7 @@ class UnknownNameError(UsageError):
 
 
 class PluginError(O1CoderError):
-    """Raised when what another package registers cannot be used; names the package and the object."""
+    """Raised when an object that another package registers cannot be used; names both."""
 
 
 class MissingExtraError(O1CoderError):
@@ -96,7 +96,7 @@ class ScorerError(O1CoderError):
 
 
 class SandboxError(O1CoderError):
-    """Raised when a guarantee that was required of the sandbox cannot be given."""
+    """Raised when the sandbox cannot give a required guarantee."""
 
 
 class InfrastructureError(O1CoderError):
@@ -104,7 +104,7 @@ class InfrastructureError(O1CoderError):
 
 
 class BudgetExhausted(O1CoderError):
-    """Thrown into an agent when its budget cannot pay for what it asked."""
+    """Thrown into an agent when its budget cannot pay for its requests."""
 
 
 class Cancelled(O1CoderError):

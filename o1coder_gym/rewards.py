@@ -82,7 +82,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """A reward and what it is made of.
+    """A reward and its terms.
 
     Attributes:
         value: What is paid; NaN when the judge itself failed.
@@ -328,7 +328,7 @@ def _elapsed(t: int, horizon: int) -> float:
 
 
 def _paid(value: float, evidence: Evidence, *, without_tests: float) -> float:
-    """Returns `value`, or NaN where the judge could not say, whatever the mode."""
+    """Returns `value`, or NaN if the judge could not decide, whatever the mode."""
     outcome = evidence.verdict.outcome if evidence.verdict is not None else None
     # A 0 would teach that the program was wrong; NaN is masked by whoever learns from it.
     if outcome in (Outcome.INFRASTRUCTURE, Outcome.UNSUPPORTED):

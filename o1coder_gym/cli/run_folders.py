@@ -17,7 +17,7 @@ _RUNS = Path("runs")
 
 
 def run_folder(command: str, out: Path | None, *, resume: bool) -> Path:
-    """Returns the folder that is named, else runs/COMMAND-TIME, a new one each second.
+    """Returns the given folder, else runs/COMMAND-TIME, a new one each second.
 
     Raises:
         UsageError: When a run is to be resumed and none is named; names the last one of this command.
@@ -57,7 +57,7 @@ def optional_folder(out: Path | None, config: Mapping[str, Any], resume: bool) -
 
 @contextlib.contextmanager
 def resumable(out: Path | None) -> Iterator[None]:
-    """Says how to go on when the run in `out` is interrupted.
+    """Prints how to continue when the run in `out` is interrupted.
 
     Raises:
         SystemExit: When it is, with status 130.

@@ -88,7 +88,7 @@ class Batch:
             self._look(worker, self._trials[self._running[worker]])
 
     def _look(self, worker: Worker, trial: Trial) -> None:
-        """Stops a running job that has failed already, or starts the clock of its next test."""
+        """Stops a running job that has already failed, or starts the clock of its next test."""
         news = trial.news(worker.partial_answer())
         if news is News.DECIDED:
             worker.stop_job()
@@ -109,7 +109,7 @@ class Batch:
         self._waiting[self._trials[index].wants_packages].appendleft(index)
 
     def _lose(self, worker: Worker, death: WorkerDied) -> None:
-        """Removes a dead worker; its trial restarts elsewhere unless too many have died over it."""
+        """Removes a dead worker; its trial restarts on another one unless too many have died running it."""
         index = self._running.pop(worker, None)
         if index is not None:
             trial = self._trials[index]

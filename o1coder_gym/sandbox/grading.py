@@ -1,4 +1,4 @@
-"""Grades a run from what its processes wrote and how they ended: pure functions.
+"""Grades a run by the output and the endings of its processes: pure functions.
 
 All bytes here may be forged by a candidate. Forging gains nothing, for the expected results were never
 in its process; what is malformed counts as no answer.
@@ -57,7 +57,7 @@ _FROM_TESTERS = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a finished run leaves to grade it by.
+    """The evidence by which a finished run is graded.
 
     Attributes:
         children: How its processes ended: the candidate, and the tester if there was one.
@@ -81,7 +81,7 @@ class Evidence:
 
     @property
     def ended_well(self) -> bool:
-        """Whether the candidate ended by itself, with status 0, and wrote no more than it may."""
+        """Whether the candidate exited with status 0 and kept to its output limit."""
         candidate = self.children[0]
         return candidate.ending == Ending.OWN and candidate.status == 0 and not self.overflow
 
@@ -283,7 +283,7 @@ def _is_met(expectation: Expectation, frame: Frame) -> bool:
 def _grade_tester(
     run: TesterRun, frames: list[Frame], ending: CaseResult, tester_ending: CaseResult
 ) -> dict[int, CaseResult]:
-    """Grades a test by the frame of its tester, or by how the processes ended if it sent none."""
+    """Grades a test by the frame of its tester, or by the processes' endings if it sent none."""
     # From the tester's channel alone: on its own one the candidate can only say how it failed itself.
     frame = _answers(frames, 1, {*_FROM_TESTERS, FrameKind.GONE}).get(0)
     if frame is None:
@@ -347,7 +347,7 @@ def _ending(frames: Sequence[Frame], status: int, cut_short: CaseResult | None) 
 
 
 def _way_out(status: int) -> str:
-    """Says how a process ended, from its wait status."""
+    """Describes the ending of a process by its wait status."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"left with status {code}"

@@ -121,7 +121,7 @@ class Judge:
         return [trial.outputs(verdict) for trial, verdict in zip(trials, verdicts, strict=True)]
 
     def report(self) -> SandboxReport:
-        """Reports which guarantees hold on this machine, as canary programs found; cached per process.
+        """Reports the guarantees that hold on this machine according to canary programs; cached per process.
 
         Raises:
             SandboxError: When something that this judge requires does not hold.

@@ -178,7 +178,7 @@ def repeated(runs: tuple[StdioRun, ...], tolerance: float | None) -> RepeatedRun
 
 
 def _printed(got: str, same: SameText, expected: str) -> bool:
-    """Whether a program printed what it should."""
+    """Whether a program printed the expected output."""
     return same(got, expected)
 
 

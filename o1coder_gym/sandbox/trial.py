@@ -1,4 +1,4 @@
-"""The state of one submission in the sandbox: the runs that are left, and the results so far.
+"""The state of one submission in the sandbox: its remaining runs, and the results so far.
 
 `ObservedTrial` keeps what a program returns instead of judging it, for test generators and majority votes.
 """
@@ -47,7 +47,7 @@ _CHECKER_CPU_S = 5.0
 
 
 class News(enum.Enum):
-    """What a running job has answered since the last look."""
+    """The answers of a running job since the last look."""
 
     NOTHING = enum.auto()
     NEXT_TEST = enum.auto()
@@ -202,7 +202,7 @@ class Trial:
     def _believed(
         self, run: RepeatedRun, found: Mapping[int, CaseResult], finished: Finished
     ) -> Mapping[int, CaseResult]:
-        """Returns the trusted results of a shared process; queues what is to be seen of the other tests.
+        """Returns the trusted results of a shared process; queues runs of the other tests.
 
         A failure may come of what an earlier run left behind, and one that repeats says nothing of the
         others. Before the first test there was no run: its answer is what it gives alone. Many failures are
@@ -269,7 +269,7 @@ class Trial:
         return Request(Mode.CHECKER, cpu_s, cpu_s, usual.wall_s, usual.memory_bytes, 0)
 
     def _evidence(self, finished: Finished) -> Evidence:
-        """Returns what is left of the last job."""
+        """Returns the evidence of the last job."""
         limits = self.submission.limits
         return Evidence(
             finished.children,
@@ -283,7 +283,7 @@ class Trial:
         )
 
     def _charge(self, finished: Finished) -> None:
-        """Books the cost of a job, and gives up on a program that keeps timing out."""
+        """Charges the cost of a job, and gives up on a program that keeps timing out."""
         cpu_s = sum(child.cpu_s for child in finished.children)
         endings = {child.ending for child in finished.children}
         self._cpu_s += cpu_s
@@ -331,7 +331,7 @@ def _utf8(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a program made of one input.
+    """The output of a program on one input.
 
     Attributes:
         value: Written by the program's process: the encoded result of a call (`codec`), or the standard

@@ -39,7 +39,7 @@ class Mode(enum.IntEnum):
 
 
 class Ending(enum.IntEnum):
-    """What ended a child: itself, or one of the limits."""
+    """The cause of a child's end: itself, or one of the limits."""
 
     OWN = 0
     """It exited or crashed."""

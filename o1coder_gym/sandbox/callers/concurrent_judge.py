@@ -37,7 +37,7 @@ class ConcurrentJudge(AskedJudge):
 
     @property
     def workers(self) -> int:
-        """Zygotes of the judge at most."""
+        """The largest number of zygotes."""
         return self._inner.workers
 
     @property
@@ -123,7 +123,7 @@ class _Feed:
                 os.eventfd_write(self._bell, 1)
 
     def close(self) -> None:
-        """Cancels queued requests and waits for those that run."""
+        """Cancels queued requests and waits for running ones."""
         with self._changed:
             if self._closed:
                 return
@@ -172,7 +172,7 @@ class _Feed:
 
 
 def _drained(asked: deque[_Asked]) -> list[_Asked]:
-    """Returns what was queued; item by item, so that the stream that takes from it meanwhile shares none."""
+    """Empties the queue item by item, so that a stream that takes from it meanwhile gets other items."""
     found: list[_Asked] = []
     with contextlib.suppress(IndexError):
         while True:

@@ -1,4 +1,4 @@
-"""Landlock: which files a process may read and write, from within and for good."""
+"""Landlock: a process restricts, irrevocably, which files it may read and write."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def ruleset(readable: Iterable[str], writable: Iterable[str]) -> int:
 
 
 def restrict(rules: int) -> None:
-    """Puts this process under the rules for good.
+    """Applies the rules to this process, irrevocably.
 
     Raises:
         OSError: When the kernel refused.

@@ -28,7 +28,7 @@ _SHARED_USER_ROOM = 512
 
 
 class _Access(enum.Enum):
-    """How programs of another user than root read the library and the packages."""
+    """How programs of a user other than root read the library and the packages."""
 
     DIRECT = enum.auto()
     HELD = enum.auto()
@@ -38,7 +38,7 @@ class _Access(enum.Enum):
 
 
 class Surroundings(NamedTuple):
-    """What a zygote ended up with.
+    """The confinement that a zygote achieved.
 
     Attributes:
         missing: Why a layer does not hold, by its name; those that hold are absent.
@@ -56,7 +56,7 @@ class Surroundings(NamedTuple):
 
 
 def put_on(blueprint: Blueprint) -> Surroundings:
-    """Confines the zygote, as far as the machine lets it, and says how far that was.
+    """Confines the zygote as far as the machine allows, and returns what was achieved.
 
     Raises:
         SandboxError: When programs would run as root with nothing between them and root's files.
@@ -118,7 +118,7 @@ def _wanted(blueprint: Blueprint, layer: str, missing: dict[str, str]) -> bool:
 
 
 def _enter_namespaces(blueprint: Blueprint, uid: int | None, missing: dict[str, str]) -> bool:
-    """Goes on inside namespaces and a new root, if that works."""
+    """Enters namespaces and a new root, if that works."""
     root = namespaces.Root(
         readable=blueprint.readable,
         hidden=blueprint.hidden,
@@ -135,7 +135,7 @@ def _enter_namespaces(blueprint: Blueprint, uid: int | None, missing: dict[str, 
 
 
 def _open_library(blueprint: Blueprint, inside: bool, confined: bool) -> _Access:
-    """Sees to it that another user can read the library and the packages; returns how.
+    """Makes the library and the packages readable for another user; returns how.
 
     Args:
         blueprint: Says what has to be read.
@@ -159,7 +159,7 @@ def _open_library(blueprint: Blueprint, inside: bool, confined: bool) -> _Access
 
 
 def _switch_user(uid: int, access: _Access, oversees: bool, inside: bool, missing: dict[str, str]) -> bool:
-    """Takes a user id of its own; returns whether it has.
+    """Switches to a user id of its own; returns whether that worked.
 
     Args:
         uid: The id to take.

@@ -211,7 +211,7 @@ class _Encoder:
         return write(self, value, depth + 1)
 
     def spend(self, weight: int) -> None:
-        """Takes `weight` from what is left."""
+        """Subtracts `weight` from the room."""
         self.room -= weight
         if self.room < 0:
             raise ValueError("value is too large")
@@ -301,7 +301,7 @@ class _Encoder:
         return {"D": [name, [getattr(value, field) for field in fields], zone]}
 
     def collection(self, value: Any, depth: int) -> Any:
-        """Writes a mapping of `collections` as what it is."""
+        """Writes a mapping of `collections` with its type."""
         name = type(value).__name__
         if name not in ("Counter", "OrderedDict", "defaultdict"):
             return self.other(value, depth)
@@ -309,7 +309,7 @@ class _Encoder:
         return {"k": [name, self.mapping(value, depth)["d"], self.tree(factory, depth)]}
 
     def iterator(self, value: Any, depth: int) -> Any:
-        """Writes what an iterator yields, or gives it away."""
+        """Writes an iterator's items, or a handle of it."""
         if self.lazy and self.handles is not None:
             return {"G": self.handles.number(value)}
         # Bounded, for an iterator may have no end; one item more says whether that was all.

@@ -100,7 +100,7 @@ def looks_at_arguments(code: str) -> bool:
 
 
 def reach_into_program(code: str, entry_point: str) -> str:
-    """Says by what a test acts on the program's process as on its own; empty if by nothing.
+    """Names the means by which a test acts on the program's process as on its own; empty if there is none.
 
     Patched modules, captured output and warnings are those of the tester's process: a right program would
     fail. A context manager of the program could swallow what is asserted within it. A test that is too long
@@ -214,7 +214,7 @@ class _Translation(Evaluator):
         self.names[name] = _Opaque(path)
 
     def name(self, node: ast.Name) -> Any:
-        """Returns what a name stands for, unless a call may have changed it."""
+        """Returns a name's value, unless a call may have changed it."""
         value = super().name(node)
         self.weigh(value)
         if isinstance(value, _Opaque) or any(id(part) in self._passed for part in _mutable_parts(value)):
@@ -222,7 +222,7 @@ class _Translation(Evaluator):
         return value
 
     def condition(self, node: ast.expr) -> None:
-        """Reads what an assert asserts."""
+        """Reads the condition of an assert."""
         match node:
             case ast.BoolOp(op=ast.And(), values=parts):
                 for part in parts:
@@ -362,7 +362,7 @@ class _Translation(Evaluator):
 
 
 class _Opaque:
-    """What a name is bound to that has no constant value: the program, or an import."""
+    """The value of a name that is not constant: the program, or an import."""
 
     def __init__(self, path: str) -> None:
         self.path = path

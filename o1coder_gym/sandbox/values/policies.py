@@ -1,4 +1,4 @@
-"""Comparison policies: when a result counts as the expected one, by name.
+"""Comparison policies by name: each decides when a result counts as the expected one.
 
 The official graders of data sets disagree about blank lines, numbers and tuples; a row says by the name of
 a policy which of them it was made for. docs/verdicts.md has what each official grader accepts beside what
@@ -31,7 +31,7 @@ class SameValue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One notion of a right result.
+    """One notion of equality with the expected result.
 
     Attributes:
         accepts: What counts as equal, for people.

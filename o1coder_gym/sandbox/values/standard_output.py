@@ -1,4 +1,4 @@
-"""Equality of standard outputs: how two texts are cut into lines and tokens, and when two tokens agree.
+"""Equality of standard outputs: texts are cut into lines and tokens, and tokens compared.
 
 The work is bounded by the bytes of both texts, and what is kept in memory by the expected one: lines are
 counted before they are cut.

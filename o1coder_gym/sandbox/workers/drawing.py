@@ -1,4 +1,4 @@
-"""Makes the blueprint in the trusted process: finds the files of this machine that programs must read."""
+"""Makes the blueprint in the trusted process: it finds the files that programs must read."""
 
 from __future__ import annotations
 

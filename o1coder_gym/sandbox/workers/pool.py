@@ -78,7 +78,7 @@ class Pool:
         return {min(sorted(cores), key=load.__getitem__)}
 
     def wait_s(self) -> float:
-        """Seconds until a worker is overdue; infinite if none has anything to do."""
+        """Seconds until a worker is overdue; infinite if none is busy."""
         return min((worker.deadline for worker in self._workers), default=math.inf) - time.monotonic()
 
     def overdue(self) -> list[Worker]:
@@ -92,7 +92,7 @@ class Pool:
         self.missing = dict(worker.missing or {})
 
     def retire_if_worn(self, worker: Worker) -> None:
-        """Closes a worker that cannot or should not take another job."""
+        """Closes a worker that can or should take no further job."""
         if not worker.clean or worker.jobs >= _JOBS_PER_ZYGOTE:
             self.retire(worker)
 

@@ -79,7 +79,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A finished job: how its children ended, and all that they wrote.
+    """A finished job: its children's endings and their output.
 
     Attributes:
         children: How they ended, in the order of the payloads.
@@ -101,7 +101,7 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """One zygote and the job that it does.
+    """One zygote and its current job.
 
     Attributes:
         missing: Reasons for absent layers, by layer name; None until the zygote is ready.
@@ -269,7 +269,7 @@ class Worker:
         return remote.enter_context(far).fileno()
 
     def _listen(self) -> Finished | None:
-        """Reads what the zygote says."""
+        """Reads the zygote's messages."""
         if self.missing is None:
             self._greet()
             return None
@@ -291,7 +291,7 @@ class Worker:
         return None
 
     def _greet(self) -> None:
-        """Reads the line that a zygote says before its first job."""
+        """Reads the line that a zygote sends before its first job."""
         try:
             data = self._control.recv(_CHUNK)
         except OSError as error:
@@ -308,7 +308,7 @@ class Worker:
             self.deadline = math.inf
 
     def _watch(self, line: _Line) -> None:
-        """Has the selector say when a line can be written or read."""
+        """Lets the selector report when a line can be written or read."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.outgoing else 0)
         if line.watched:
             self._selector.modify(line.socket, events, self)
@@ -317,7 +317,7 @@ class Worker:
         line.watched = True
 
     def _move(self, line: _Line) -> None:
-        """Writes and reads what a line has room for."""
+        """Writes and reads as much as a line takes without blocking."""
         more = line.read()
         # All is written and more may come: from now on only reading is of interest, or the selector would
         # wake at once.
@@ -376,11 +376,11 @@ class _Line:
 
     @property
     def overflown(self) -> bool:
-        """Whether more came than may."""
+        """Whether the child wrote more than its limit."""
         return len(self.incoming) > self._limit
 
     def write(self) -> bool:
-        """Writes what goes without waiting, then says that this was all; returns whether it was."""
+        """Writes what goes without waiting; at the end shuts the line for writing and returns True."""
         try:
             while self.outgoing:
                 self.outgoing = self.outgoing[self.socket.send(self.outgoing) :]
@@ -393,7 +393,7 @@ class _Line:
         return True
 
     def read(self) -> bool:
-        """Reads what is there, up to a little over the limit; returns whether more may come."""
+        """Reads what has arrived, up to a little over the limit; returns whether more may come."""
         try:
             while not self.overflown:
                 chunk = self.socket.recv(_CHUNK)
@@ -434,7 +434,7 @@ def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
 
 
 def _environment() -> dict[str, str]:
-    """Returns the clean environment, and what the interpreter may need to start at all."""
+    """Returns a clean environment with the variables that the interpreter may need to start."""
     needed = {name: os.environ[name] for name in INTERPRETER_VARIABLES if name in os.environ}
     return _ENVIRONMENT | needed
 

@@ -1,4 +1,4 @@
-"""What runs where an output is checked: a program of the test, as confined as what it checks."""
+"""The process of a checker: a program of the test, confined like the program that it checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ACCEPTING = ("true", "ok", "ac", "accepted", "yes", "pass", "passed", "correct"
 
 
 def run() -> int:
-    """Says whether an output is right; returns the exit status.
+    """Writes whether an output is right; returns the exit status.
 
     The job: the checker's source, the input, the output to be checked, and a right one.
     """
@@ -32,7 +32,7 @@ def run() -> int:
 
 
 def judge(source: bytes, given: str, output: str, expected: str) -> tuple[bool, bytes]:
-    """Returns whether the checker accepts an output, and what it says.
+    """Returns whether the checker accepts an output, and its message.
 
     Raises:
         BaseException: Whatever the checker raises.

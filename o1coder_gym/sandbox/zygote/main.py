@@ -33,7 +33,7 @@ _IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 
 
 def main() -> None:
-    """Sets the zygote up, says what holds, and serves jobs until the trusted process is gone."""
+    """Sets the zygote up, announces its confinement, and serves jobs until the trusted process is gone."""
     # A fixed number: everything above it can be closed without asking which descriptors there are.
     os.dup2(int(sys.argv[1]), CONTROL, inheritable=False)
     # Descriptors that leak from the parent would be inherited by every candidate.
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def forget_heritage() -> None:
-    """Undoes what this process inherits of the way in which its parent was started.
+    """Undoes settings that this process inherits from the way its parent was started.
 
     Signals that a parent ignores or blocks, its file mode mask and its stack limit outlive exec. An ignored
     SIGCHLD takes away the children's exit statuses, a mask of 077 closes the new root to its programs, and a
@@ -87,7 +87,7 @@ def _unlink_package() -> None:
 
 
 def _set_up(control: socket) -> Server:
-    """Builds all that children will inherit, and says what of the sandbox holds."""
+    """Builds all that children will inherit, and returns the confinement that was achieved."""
     from o1coder_gym.sandbox.confinement import layers
     from o1coder_gym.sandbox.confinement.blueprint import INTERPRETER_VARIABLES, Blueprint
     from o1coder_gym.sandbox.zygote import server as serving
@@ -162,7 +162,7 @@ def _receive_line(control: socket) -> str:
 
 
 def _announce(control: socket, message: dict[str, Any]) -> None:
-    """Sends the one line that a zygote says before its first job."""
+    """Sends the one line of a zygote before its first job."""
     control.sendall(json.dumps(message).encode() + b"\n")
 
 

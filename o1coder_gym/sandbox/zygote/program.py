@@ -1,4 +1,4 @@
-"""A candidate's program inside its own process: loading it, finding its entry point, saying how it failed."""
+"""A candidate's program in its own process: loading it, finding its entry point, reporting its failure."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def describe(error: BaseException) -> bytes:
 
 
 def _place(error: BaseException) -> str:
-    """Says in which line of the program an exception arose, if it was there."""
+    """Names the line of the program in which an exception arose, if it arose there."""
     line = None
     traceback = error.__traceback__
     while traceback is not None:

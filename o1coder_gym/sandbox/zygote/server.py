@@ -46,7 +46,7 @@ class Server:
         self._packages = packages.Warmer(names)
 
     def serve(self) -> None:
-        """Takes jobs until the trusted process is gone."""
+        """Accepts jobs until the trusted process is gone."""
         while True:
             data, ancillary, _, _ = self._control.recvmsg(REQUEST_BYTES, _FILES_ROOM)
             if not data:

@@ -1,4 +1,4 @@
-"""Test code cut into statements, so that what a call did to its arguments shows from the next one on."""
+"""Test code cut into statements: changes of a call to its arguments show from the next statement on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard streams and ends of a whole program, as an interpreter of its own would have them."""
+"""Standard streams and shutdown of a whole program, as in an interpreter of its own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FINALIZERS = (
 
 
 def prepare() -> None:
-    """Makes standard output and error anew, as streams that cannot be wound back.
+    """Replaces standard output and error by streams that cannot seek.
 
     A stream remembers what it was opened on. That of a zygote is no terminal, pipe or socket, and a program
     that wraps the buffer of its standard output would be told that it can seek.
@@ -64,7 +64,7 @@ def _open(number: int) -> None:
 
 
 def renew(given: bytes, files: Sequence[int], recursion_limit: int) -> None:
-    """Gives the next run of a program an input, new streams, and what a run may have set in the interpreter.
+    """Gives the next run of a program an input and new streams, and resets what a run may have changed.
 
     Args:
         given: What it reads.
@@ -92,7 +92,7 @@ def content(file: int) -> bytes:
 
 
 def offer(source: bytes) -> None:
-    """Gives a program what it names and the new root has not: streams by their paths, its own source."""
+    """Gives a program paths that the new root lacks: its standard streams and its own source."""
     if b"dev" in source or b"/proc/self/fd/" in source:
         # Patched only where the source names such paths: all other programs keep the interpreter's own
         # functions.
@@ -131,7 +131,7 @@ def flush() -> None:
 
 
 def forget(namespace: dict[str, Any], source: bytes) -> None:
-    """Lets go of what a program holds, so that its files and finalizers end.
+    """Drops all objects of a program, so that its files are closed and its finalizers run.
 
     Where there are finalizers that is done as the interpreter does it: private names first, then all others
     in the order of their definition, so that a finalizer still finds what was defined after it.

@@ -26,7 +26,7 @@ _CHILD_ENDED = (signal.SIGCHLD,)
 
 
 class Child:
-    """A child of this process. Mutable: it learns how it ends.
+    """A child of this process. Mutable: it records its ending.
 
     Attributes:
         pid: Process id in the zygote's namespace.
@@ -108,7 +108,7 @@ class Watch:
         return tuple(child.report for child in children if child.report)
 
     def _watch_slow(self, last: Child, limits: _Limits) -> None:
-        """Watches a job that did not end at once: its limits, and what the trusted process says."""
+        """Watches a job that did not end at once: its limits, and messages of the trusted process."""
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         longest_ms = 1000
@@ -145,7 +145,7 @@ class Watch:
             child.since_s = child.cpu_s()
 
     def _end_all(self) -> None:
-        """Kills what still runs and is not needed any more."""
+        """Kills the running children that are no longer needed."""
         for child in self._alive:
             child.kill(Ending.STOPPED)
 
