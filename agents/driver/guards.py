@@ -77,7 +77,7 @@ def check_result(problem_id: str, result: Any) -> SearchResult:
     """Checks and normalises the result of an agent.
 
     Raises:
-        ConformanceError: When it is no result of this problem.
+        ConformanceError: When it is not a result of this problem.
     """
     return _guarded(ConformanceError, problem_id, lambda: _result(problem_id, result))
 

@@ -129,7 +129,7 @@ class Run:
         self._finished: list[TaskResult] = []
         self._done: SimpleQueue[Batch | None] = SimpleQueue()
         if self._feed is not None:
-            # None is no batch: it only wakes the loop, which may be blocked in `_done.get`.
+            # None is not a batch: it only wakes the loop, which may be blocked in `_done.get`.
             self._feed.attach(lambda: self._done.put(None))
         self._policy, self._model, self._scorer = parts.lanes(self._done)
         self._own: dict[int, Lane] = {}
@@ -401,7 +401,7 @@ class Run:
     def _failed(self, batch: Batch, error: BaseException) -> None:
         """Retries the requests of a failed batch one by one; one that fails alone ends its task.
 
-        A prompt that is too long is no failure of the backend: that node becomes a dead end of the search.
+        A prompt that is too long is not a failure of the backend: that node becomes a dead end of the search.
         """
         if len(batch.requests) > 1:
             for request in batch.requests:

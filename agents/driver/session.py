@@ -8,7 +8,7 @@ and on the backends alone, never on the timing of batches.
 A sample that was cut because the budget granted it fewer tokens than requested says nothing about the
 policy: it is settled, recorded and shown to the observer as ``finish="budget"``, but no agent gets it, so
 that none can have it judged. Samples with which a server that ignores ``max_tokens`` overdrew the budget
-are paid for and withheld likewise, and the search ends.
+are paid for and withheld too, and the search ends.
 
 Every search ends: the budget is finite, and a search that pays nothing for `UNPAID_TURNS` turns in a row
 gets `BudgetExhausted`.

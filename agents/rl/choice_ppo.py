@@ -286,7 +286,7 @@ class _Watch(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         ppo = cast(OnPolicyAlgorithm, self.model)
-        # Counted from what was learned from, not from zero, so that a resumed run goes on with its clock.
+        # Counted from what was learned from, not from zero, so that a resumed run continues with its clock.
         updates = ppo.num_timesteps // (ppo.n_steps * ppo.n_envs)
         # At the first rollout of a process nothing has been learned yet that would be worth writing.
         if updates:

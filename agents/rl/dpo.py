@@ -135,7 +135,7 @@ def _trainer(
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     problems = {problem.task_id: problem for problem in data.problems}
     rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
-    # Left out, not cut: half a step is no action of the policy.
+    # Left out, not cut: half a step is not an action of the policy.
     rows = [row for row in rows if _length(row) <= settings.max_length]
     if not rows:
         raise O1CoderError(

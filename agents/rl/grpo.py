@@ -105,7 +105,7 @@ class StepGRPOTrainer(GRPOTrainer):
         # φ is computed in Python of the episodes; TRL sees one reward function and our rollouts.
         super().__init__(rollout_func=self.sample, reward_funcs=[self.reward], **arguments)
         if self.ref_model is not None:
-            # TRL loads it anew; a model that shares no prefixes would take a branch for what comes before.
+            # TRL loads it again; a model that shares no prefixes would take a branch for what comes before.
             share_prefixes(self.accelerator.unwrap_model(self.ref_model))
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:

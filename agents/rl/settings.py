@@ -118,7 +118,7 @@ class RLSettings(Checked):
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
         row = to_row(self)
-        # A run goes on with servers at other addresses, and with other options that change no result.
+        # A run continues with servers at other addresses, and with other options that change no result.
         if (kind := parse(self.sampler).name) == "hf":
             row.pop("sampler", None)
         else:

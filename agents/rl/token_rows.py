@@ -119,7 +119,7 @@ def parent_table(rows: Sequence[TokenRow], width: int) -> Tensor:
 
 
 def _shared(prompts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    """Returns what all prompts begin with: the first one, unless a later one was encoded anew."""
+    """Returns what all prompts begin with: the first one, unless a later one was encoded again."""
     return reduce(lambda one, other: one[: _common(one, other)], prompts)
 
 

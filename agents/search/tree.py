@@ -186,7 +186,7 @@ class Tree:
         """
         child = self.attach(parent, proposal, transition, count)
         # A step that cannot be read is an end of value 0 to the search, also where the model lets the episode
-        # go on.
+        # continue.
         if child is not None and (transition.done or transition.state.steps[-1].type is ActionType.MALFORMED):
             self.end(child, transition)
         return child

@@ -150,7 +150,7 @@ class TextInteraction:
     def info(self, cursor: Cursor) -> dict[str, Any]:
         """Returns `interaction.base_info`, and ``messages``: what a chat model is shown for the next step.
 
-        The steps so far are the last message, the assistant's; what it goes on with is an action.
+        The steps so far are the last message, the assistant's; what it continues with is an action.
         """
         model = model_of(self)
         problem = model.problem(cursor.state.problem_id)

@@ -40,7 +40,7 @@ class Episode:
         """The sum of its rewards; None where the judge failed or had no tests, which trainers mask."""
         rewards = [transition.reward for transition in self.transitions]
         if self.stop is not None:
-            # In place of the last reward, which was paid when the episode could still go on.
+            # In place of the last reward, which was paid when the episode could still continue.
             rewards[-1:] = [self.stop.value]
         total = math.fsum(rewards)
         verdict = self.transitions[-1].verdict if self.transitions else None

@@ -106,7 +106,7 @@ def run_benchmark(
         executor: Where problems are searched and judged: ``serial``, ``processes:2``, …; the rows are the
             same, up to their seconds. Elsewhere some problems are searched at a time, and those at which a
             run was interrupted are searched again.
-        resume: Whether to go on with the run that `out` holds; nothing paid for is paid again.
+        resume: Whether to continue the run that `out` holds; nothing paid for is paid again.
         on_start: Called when all that the plan names is loaded, before the first problem.
         on_row: Called with each new row of the whole budget as it comes.
         on_warning: Called with a line about problems that lack tests.

@@ -114,11 +114,11 @@ def self_play(
     Args:
         config: Of the run, e.g. from `read_config`.
         out: The run folder: a folder per stage, curve.jsonl, tested.jsonl, report.md, curve.png.
-        resume: Whether to go on with the run that `out` holds; finished stages are not done again.
+        resume: Whether to continue the run that `out` holds; finished stages are not done again.
         tell: Called with each stage and measurement, in a line.
         on_warning: Called with a line about problems without public tests.
         search: Runs searches, for a caller that shows them.
-        train: Trains by RL, likewise.
+        train: Trains by RL, for a caller that shows it.
 
     Raises:
         UsageError: When neither SFT nor RL is to be done.
@@ -224,7 +224,7 @@ class _Work:
         inputs = self._inputs(learned)
         name = str(place.relative_to(self._folder.path))
         if (mark := _read_mark(place)) is not None:
-            # A stage of other inputs (an earlier one was made anew) would mix two runs.
+            # A stage of other inputs (an earlier one was made again) would mix two runs.
             if mark["inputs"] != inputs:
                 raise O1CoderError(f"{place} was made from other inputs; delete it to repeat the stage")
             artefact = self._absolute(mark["artefact"])

@@ -112,7 +112,7 @@ def search_all(
 ) -> list[O1CoderError]:
     """Searches for the trees that the folder does not have yet, wherever the executor says.
 
-    In this process a search that was interrupted goes on from the journal; elsewhere a shard that was
+    In this process a search that was interrupted continues from the journal; elsewhere a shard that was
     interrupted is searched again. The trees are the same.
 
     Args:

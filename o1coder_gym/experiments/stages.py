@@ -108,7 +108,7 @@ class RealStages:
             out: Folder of the run; generated tests are kept there.
             on_warning: Called with a line about problems without public tests.
             search: Runs searches, for a caller that shows them.
-            train: Trains by RL, likewise.
+            train: Trains by RL, for a caller that shows it.
 
         Raises:
             UnknownNameError, ProblemFileError: When there is no such problem set or split.
@@ -171,7 +171,7 @@ class RealStages:
         if errors:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
         earlier = [read_data(learned.data)] if learned.data is not None else []
-        # a run of an earlier version goes on with the rule that it began with
+        # a run of an earlier version continues with the rule that it began with
         rule = earlier[0].label_rule if earlier else LabelRule(credit_kept=section.credit_kept)
         data = self._harvested(plan, iteration, folder, rule)
         # D ∪ D' (Algorithm 1, step 6), the newest first, as `merged` weighs them.
@@ -243,7 +243,7 @@ class RealStages:
 
     def _portable(self, row: dict[str, Any]) -> dict[str, Any]:
         """Returns a plan without this run's own path, so that the run may be moved."""
-        if not self._config.run.expert:  # runs of earlier versions go on with what they wrote
+        if not self._config.run.expert:  # runs of earlier versions continue with what they wrote
             return row
         return json.loads(json.dumps(row).replace(f"{self._out}/", "RUN/"))
 

@@ -195,7 +195,7 @@ def run_suite(
         out: The run folder, with a report over all plans if there are several.
         shard: ``i/n`` runs every n-th problem from the i-th on, in a folder below; empty runs all.
         executor: Where problems are searched and judged, see `run_benchmark`; not for a `run` of your own.
-        resume: Whether to go on with the run that `out` holds.
+        resume: Whether to continue the run that `out` holds.
         skip_bad: Whether malformed rows of problem sets are left out; `on_warning` is called with each.
         on_row: Called with each new row as it comes.
         on_warning: Called with a line about rows left out, and problems that lack tests.

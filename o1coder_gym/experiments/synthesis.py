@@ -99,7 +99,7 @@ def synthesize(
         rules: How trees become rows; they may change when a run is resumed.
         add: Folders of earlier data to unite with (D ∪ D').
         executor: Where tests are made and searches run: ``serial``, ``processes:2``, …; same rows.
-        resume: Whether to go on with the run that `out` holds; no search is paid for twice.
+        resume: Whether to continue the run that `out` holds; no search is paid for twice.
         on_tree: Called with each new tree as it comes.
         on_warning: Called with a line about problems without public tests.
         search: Runs the searches, for a caller that shows them.
@@ -150,7 +150,7 @@ def _harvest(plan: SynthesisPlan, rules: HarvestRules, earlier: Sequence[Process
     trees = [SearchTree.from_row(row) for row in rows]
     versions = package_versions("torch", "transformers", "vllm")
     source = search_source(plan.to_row(), len(trees), versions)
-    # What earlier data weighs cannot be read off the rows, so they are united anew.
+    # What earlier data weighs cannot be read off the rows, so they are united again.
     if not earlier and is_written(out, [source_id(source)], rules.label, rules.pair, rules.validation):
         return
     data = harvest(

@@ -25,7 +25,7 @@ class Calibration:
         logits: Knots, ascending; read by ``"isotonic"``.
         scores: Score at each knot, ascending, in [0, 1].
         fitted_on: The data's hash, its ``split`` and ``problems``; empty if not known. What is measured on
-            those problems is no measure of the calibration.
+            those problems is not a measure of the calibration.
     """
 
     method: str = "none"

@@ -54,7 +54,7 @@ def weight_type(dtype: str) -> str:
 
 ACTIVATIONS = "O1CODER_ACTIVATIONS"
 """Variable that says whether trainers keep the activations of a forward pass or compute them again: ``kept``,
-``again``, or ``auto``, again on a GPU. It is no setting, for no result depends on it."""
+``again``, or ``auto``, again on a GPU. It is not a setting, for no result depends on it."""
 
 
 def activation_checkpointing() -> dict[str, bool]:

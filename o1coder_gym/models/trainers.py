@@ -184,7 +184,7 @@ def check_start(model: str, settings: Trained, *packages: str) -> Path:
 
 
 REPORT_TO = "O1CODER_REPORT_TO"
-"""Variable that says where trainers report to. It is no setting, for no result depends on it."""
+"""Variable that says where trainers report to. It is not a setting, for no result depends on it."""
 
 
 def report_to() -> list[str]:
@@ -313,7 +313,7 @@ def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
 
     Args:
         trainer: Of transformers.
-        checkpoint: Folder of the checkpoint to go on from, None for a new training.
+        checkpoint: Folder of the checkpoint to continue from, None for a new training.
 
     Returns:
         What it measured, with `PEAK`.
@@ -334,10 +334,10 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
     Args:
         made: What it makes its model of.
         out: Run folder.
-        resume: Whether to go on from the last checkpoint, if there is one.
+        resume: Whether to continue from the last checkpoint, if there is one.
 
     Returns:
-        The checkpoint to go on from, None for a new training.
+        The checkpoint to continue from, None for a new training.
 
     Raises:
         O1CoderError: When `out` holds checkpoints and `resume` is false, or those of a training of another
@@ -360,7 +360,7 @@ def require_same(out: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any])
     Args:
         out: Its run folder.
         begun: What it was begun with, as read from a file.
-        wanted: What it is to go on with, JSON-able.
+        wanted: What it is to continue with, JSON-able.
     """
     before, now = leaves(begun), leaves(json.loads(json.dumps(wanted)))
     for name in sorted({*before, *now}):

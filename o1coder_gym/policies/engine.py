@@ -28,7 +28,7 @@ class Generate:
         sampling: How to draw them.
         seed: Fixes the draw on exact engines; continuation i draws from the stream (seed, i).
         boundary: Where the first action in ``prompt.opening + continuation`` ends; None while open.
-        read: Makes an action of a whole answer, for engines that cannot make a model go on behind the
+        read: Makes an action of a whole answer, for engines that cannot make a model continue behind the
             opening; None puts the opening before it.
     """
 

@@ -154,7 +154,7 @@ class LanguageModelPolicy:
             return
         child = request.state.then(step)
         newlines = "\n" * max(0, 2 - (len(action) - len(action.rstrip("\n"))))
-        # Ids are appended, not encoded anew: tokenizing the joined text could merge tokens across the
+        # Ids are appended, not encoded again: tokenizing the joined text could merge tokens across the
         # boundary,
         # and then neither the kept prefix nor the sampled log-probabilities would fit it.
         joint = newlines + self.step_format.prompt(request.problem, child).opening

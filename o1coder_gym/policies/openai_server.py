@@ -1,7 +1,7 @@
 """Any server with OpenAI's HTTP interface: vLLM, SGLang, llama.cpp, hosted ones.
 
 A server that has ``/tokenize`` and takes prompts as token ids (vLLM) is spoken to in ids, so that its
-prefix cache sees each prompt extended, not re-tokenised. Others get chat messages. One that goes on with a
+prefix cache sees each prompt extended, not re-tokenised. Others get chat messages. One that continues with a
 given assistant turn is given the steps so far and the opening of the next one as such a turn; else these go
 into the last user message, no stop strings are sent, and the answer is read as one that stands by itself.
 """
@@ -329,7 +329,7 @@ class OpenAIEngine:
             return self._abilities.continuation or ""
 
     def _way(self, prompt: Prompt) -> Continuation | Literal[""] | None:
-        """Returns how the server is asked to go on with a prompt's prefill, if there is one and it can."""
+        """Returns how the server is asked to continue with a prompt's prefill, if there is one and it can."""
         return self._abilities.continuation if prompt.prefill.strip() else ""
 
     def _goes_on(self, way: Continuation) -> bool:

@@ -59,7 +59,7 @@ def stated_limits(meta: Mapping[str, Any]) -> dict[str, float]:
     """Returns the limits that a problem's ``meta`` raises, by their names in `LIMITS`; others are missing.
 
     Raises:
-        ValueError: One is no finite number above 0.
+        ValueError: One is not a finite number above 0.
     """
     limits = {name: meta[name] for name in LIMITS if meta.get(name) is not None}
     for name, limit in limits.items():
@@ -195,7 +195,7 @@ def cases_from_json(raw: object, name: str) -> tuple[TestCase, ...]:
         name: The field that holds it, for messages.
 
     Raises:
-        ProblemFileError: When it is no list of tests; the message begins with the field.
+        ProblemFileError: When it is not a list of tests; the message begins with the field.
     """
     raw = [] if raw is None else raw
     if not isinstance(raw, list):

@@ -54,7 +54,7 @@ def preferences(data: ProcessData) -> Rows:
     """Yields TRL's preference rows: prompt = question and prefix, the two steps, their margin.
 
     A prompt ends before the last space of the header that both steps begin with: after ``### Step 2``, where
-    the answer goes on with `` (code)``. Trainers encode a prompt alone and with each answer. Tokenizers of
+    the answer continues with `` (code)``. Trainers encode a prompt alone and with each answer. Tokenizers of
     GPT-2's kind join a blank line at the end of a prompt otherwise than one before a header; those of
     GPT-4's, as Qwen's, join it with the full stop before it; neither joins a word with a space behind it.
     """

@@ -101,7 +101,7 @@ class PrefixRow:
         """Reads what `to_row` wrote.
 
         Raises:
-            RowError: When it is no such row; names the field.
+            RowError: When it is not such a row; names the field.
         """
         state = _state(row, "prefix")
         value, visits, ends = _share(row, "value"), _count(row, "visits", 1), _count(row, "ends")
@@ -161,7 +161,7 @@ class PathRow:
         """Reads what `to_row` wrote.
 
         Raises:
-            RowError: When it is no such row; names the field.
+            RowError: When it is not such a row; names the field.
         """
         state = _state(row, "path")
         if state.code is None:
@@ -223,7 +223,7 @@ class PairRow:
         """Reads what `to_row` wrote.
 
         Raises:
-            RowError: When it is no such row; names the field.
+            RowError: When it is not such a row; names the field.
         """
         state = _state(row, "pair")
         chosen_value, rejected_value = _share(row, "chosen_value"), _share(row, "rejected_value")

@@ -186,7 +186,7 @@ class Meter:
 
     def resume_at(self, seconds: float) -> None:
         """Sets the clock forward to `seconds` since the start, unless it is later already."""
-        # A resumed run has spent its earlier seconds too, or each resume would buy the whole limit anew.
+        # A resumed run has spent its earlier seconds too, or each resume would buy the whole limit again.
         self._started = min(self._started, self._clock() - seconds)
 
     def reserve_samples(self, n: int, max_tokens: int) -> Grant | None:

@@ -294,7 +294,7 @@ def _take(lock: int, folder: Path) -> None:
 def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
     """Writes config.json, or checks that of the run there; returns whether there was one.
 
-    A start that was killed before it wrote anything else is no run, and blocks none.
+    A start that was killed before it wrote anything else is not a run, and blocks none.
     """
     file = folder / "config.json"
     found, digest = _read_config(file), config_hash(config)

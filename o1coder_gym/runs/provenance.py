@@ -112,7 +112,7 @@ def artefact_hash(folder: Path) -> str | None:
 def input_hashes(*specs: str | None) -> dict[str, str]:
     """Returns the hashes of the artefacts that specs name, such as ``hf:RUN/model`` or ``prm:RUN/model``.
 
-    Of ``FILE.py:NAME``, also as the value of an argument, that of the file: a run does not go on with code
+    Of ``FILE.py:NAME``, also as the value of an argument, that of the file: a run does not continue with code
     that has changed.
     """
     found = {}

@@ -78,7 +78,7 @@ class Batch:
         if finished is not None:
             index = self._running.pop(worker)
             self._pool.retire_if_worn(worker)
-            self._dispatch()  # the zygote goes on while this process grades
+            self._dispatch()  # the zygote continues while this process grades
             verdict = self._trials[index].accept(finished)
             if verdict is None:
                 self._wait_again(index)

@@ -51,7 +51,7 @@ def load_generator(
 
     Raises:
         UnknownNameError: When nothing is registered under that name, or an option is unknown.
-        UsageError: When an option makes no sense, or the policy is no language model.
+        UsageError: When an option makes no sense, or the policy is not a language model.
         MissingExtraError: When the backend is not installed.
         PluginError: When the package that it comes from does not work.
     """

@@ -38,7 +38,7 @@ def read_generated(path: Path) -> dict[str, GeneratedTests]:
     """Reads rows ``{"task_id": …, "tests": […], "weights": […]}`` from a JSONL file; weights may be missing.
 
     Raises:
-        ProblemFileError: When the file cannot be read or a row is no such row; names the line.
+        ProblemFileError: When the file cannot be read or a row is not such a row; names the line.
     """
     found: dict[str, GeneratedTests] = {}
     for number, line in enumerate(_lines(path), start=1):
@@ -116,7 +116,7 @@ class TestStore:
         # Runs of an earlier version are resumed by its keys, which say less of the problem.
         if self._earlier and (key := content_hash([self._earlier, *parts])) in self._known:
             return key
-        # All that a generator sees of the problem, so that an edited question is asked anew.
+        # All that a generator sees of the problem, so that an edited question is asked again.
         parts += [[*map(case_to_json, problem.public_tests)], problem.prelude, dict(problem.meta)]
         return content_hash([self._name, *parts])
 

@@ -65,7 +65,7 @@ class ServersActor:
         """
         episodes = draw(self.policy)
         # Without them neither the mismatch nor importance weights could be told, and tokens would have to be
-        # encoded anew.
+        # encoded again.
         drawn = (proposal for episode in episodes for proposal in episode.proposals)
         if any(len(one.sampled_logprobs) != one.tokens for one in drawn):
             raise PolicyError("the servers return no log-probabilities of the tokens that they sample")

@@ -2,7 +2,7 @@
 
 ASPR = (1/|P|) Σ_p (1/K) Σ_k 1[code passes all tests] (paper, section 3; the definition is ours, for the paper
 prints none). P are the reasoning paths found by a search whose program passes the hidden tests; a path is
-frozen before its last step, S^{1:m−1}, and K last steps are sampled. A last step that is no program fails.
+frozen before its last step, S^{1:m−1}, and K last steps are sampled. A last step that is not a program fails.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def measure_aspr(
     """Measures the ASPR of each agent of a run; reads earlier samples from its folder.
 
     Args:
-        run: Folder of a benchmark plan; the samples are kept there, so an interrupted call goes on.
+        run: Folder of a benchmark plan; the samples are kept there, so an interrupted call continues.
         samples: K, last steps sampled per path, ≥ 1.
         paths: Passing paths per problem at most, ≥ 1.
         agents: Their paths only; None takes all agents of the run.
@@ -159,7 +159,7 @@ def sample_last_steps(
     ]
     programs = [(path.prefix.problem_id, code) for path, code in steps if code is not None]
     verdicts = iter(evaluation.evaluate_batch(programs))
-    # In order of the samples: each program takes the next verdict, a step that is no program fails.
+    # In order of the samples: each program takes the next verdict, a step that is not a program fails.
     passed = [code is not None and next(verdicts).outcome is Outcome.PASS for _, code in steps]
     return [passed[start : start + samples] for start in range(0, len(passed), samples)]
 

@@ -67,7 +67,7 @@ def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool, track: T
         out: The run folder.
         judge: Runs the programs.
         limit: First N problems; None takes all.
-        resume: Whether to go on with what `out` holds.
+        resume: Whether to continue what `out` holds.
         track: Shows how far it is.
 
     Returns:

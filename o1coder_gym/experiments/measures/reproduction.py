@@ -136,7 +136,7 @@ def reproduce(
         name: A key of `RESULTS`.
         out: The run folder.
         scale: ``quick`` or ``full``.
-        resume: Whether to go on with what `out` holds.
+        resume: Whether to continue what `out` holds.
         run: Runs a benchmark plan; see `run_suite`.
         track: Shows how far other work is.
 

@@ -98,7 +98,7 @@ def train_tiny_model(
         folder: Where weights and tokenizer go.
         settings: Size and training; equal settings give equal weights on the same machine, and anywhere
             the recipe in ``recipe.json``.
-        checkpoint: File of a training of the same settings that was stopped, or will be: it is gone on with,
+        checkpoint: File of a training of the same settings that was stopped, or will be: it is continued,
             ends with the same weights, and is deleted at the end.
         on_step: Called with each step.
 

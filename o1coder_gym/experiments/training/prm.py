@@ -160,7 +160,7 @@ def measure_scorer(
     Args:
         settings: What is measured on what.
         out: Where scores, report.json and reliability.png are kept; None keeps nothing.
-        resume: Whether to go on with the run that `out` holds.
+        resume: Whether to continue the run that `out` holds.
 
     Returns:
         The report, and the row that says what it is of.

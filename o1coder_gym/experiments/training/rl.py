@@ -176,7 +176,7 @@ def train_policy(
         rows: The problems of `plan.task_ids`, where they are read already or are your own.
         held_out: Problems that both policies are measured on, by hidden tests; none measures nothing.
         samples: Sampled episodes per held-out problem, ≥ 1.
-        resume: Whether to go on with the run that `out` holds, from its last checkpoint.
+        resume: Whether to continue the run that `out` holds, from its last checkpoint.
         on_update: Called with each batch of episodes.
         on_warning: Called with a line about problems that lack tests.
         train: Trains, for a caller that shows it.
@@ -255,7 +255,7 @@ def train_on_pairs(
         data: Folder of a synthesis.
         out: The run folder: ``model`` and checkpoints.
         settings: Of DPO; None takes the defaults.
-        resume: Whether to go on with the run that `out` holds.
+        resume: Whether to continue the run that `out` holds.
 
     Raises:
         O1CoderError: When there are no pairs.

@@ -201,7 +201,7 @@ def measure_generator(
     Args:
         settings: What is measured on what.
         out: Where programs and tests are kept; None keeps nothing.
-        resume: Whether to go on with the run that `out` holds.
+        resume: Whether to continue the run that `out` holds.
         track: Shows how far it is.
 
     Returns:

@@ -19,7 +19,7 @@ def project_completions_only() -> None:
 
     On a CPU TRL projects every position and masks the prompts afterwards, which for the default model and
     prompts of 300 tokens is more than half of a training step; and each of its operations on a tile writes
-    another one, of 30 MB for 240 tokens, which the system has to map anew. The losses are the same.
+    another one, of 30 MB for 240 tokens, which the system has to map again. The losses are the same.
     """
     from trl.kernels import chunked_logprob
     from trl.trainer import utils

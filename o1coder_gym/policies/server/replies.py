@@ -116,7 +116,7 @@ def before_continuation(text: str, prompt: Prompt, *, goes_on: bool) -> int:
     Args:
         text: The answer.
         prompt: What it answers.
-        goes_on: Whether it goes on with the prompt's end, but for the line ends there, which are not sent;
+        goes_on: Whether it continues with the prompt's end, but for the line ends there, which are not sent;
             else it may think first, and repeat the opening.
     """
     if goes_on:
@@ -131,7 +131,7 @@ def before_continuation(text: str, prompt: Prompt, *, goes_on: bool) -> int:
 
 
 def continued(said: Said, tokens: int, request: Generate, skipped: int = 0) -> Completion:
-    """Makes a completion of text that goes on behind the opening, cut at the boundary.
+    """Makes a completion of text that continues behind the opening, cut at the boundary.
 
     Args:
         said: What was said.

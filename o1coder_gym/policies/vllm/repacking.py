@@ -1,7 +1,7 @@
 """Repacks an output layer tied to the embedding, which vLLM 0.31's ``reload_weights`` leaves unchanged.
 
-A CPU keeps matrices packed. The reload packs each layer anew that is sent weights; a tied output layer gets
-none, and would go on with what was packed of the weights before. A server takes the method by
+A CPU keeps matrices packed. The reload packs each layer again that is sent weights; a tied output layer gets
+none, and would continue with what was packed of the weights before. A server takes the method by
 ``--worker-extension-cls o1coder_gym.policies.vllm.repacking.Repacks``.
 """
 

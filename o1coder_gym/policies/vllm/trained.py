@@ -50,7 +50,7 @@ class TrainedVLLM(VLLMEngine):
         """Replaces all weights, one after the other; kept prefixes are dropped.
 
         Not by ``load_weights`` of the model: some backends keep weights packed, a CPU's for instance, and
-        would go on with those that they have packed already. vLLM's ``reload_weights`` packs anew.
+        would continue with those that they have packed already. vLLM's ``reload_weights`` packs again.
 
         Args:
             weights: Pairs of a name in transformers and a tensor on any device.

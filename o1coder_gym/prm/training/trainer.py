@@ -89,7 +89,7 @@ def train_prm(
     ``prm:OUT/model``.
 
     Args:
-        model: Known name, Hub id or folder of a language model, or of a PRM trained here, to go on with.
+        model: Known name, Hub id or folder of a language model, or of a PRM trained here, to continue with.
         data: Folder made by `o1coder synthesize`; its train split is learned, its validation split measured.
         out: Run folder.
         objective: One of `OBJECTIVES`.

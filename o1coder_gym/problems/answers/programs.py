@@ -30,7 +30,7 @@ def limits_for(problem: Problem, limits: Limits = Limits()) -> Limits:
     These are ``cpu_s`` (CPU seconds for each test), ``memory_bytes`` and ``result_bytes``, as in `Limits`.
 
     Raises:
-        ValueError: One of them is no finite number above 0.
+        ValueError: One of them is not a finite number above 0.
     """
     stated = stated_limits(problem.meta)
     cpu_s = max(limits.cpu_s, float(stated.get("cpu_s", 0)))

@@ -65,7 +65,7 @@ def _plain(text: str) -> str:
 
 
 def _docstring(problem: Problem) -> str | None:
-    """Returns the docstring of the function that a prompt begins, None where a prompt is no code."""
+    """Returns the docstring of the function that a prompt begins, None where a prompt is not code."""
     try:
         with warnings.catch_warnings(action="ignore"):
             nodes = ast.walk(ast.parse(_FENCE.sub("", problem.prompt)))

@@ -36,7 +36,7 @@ def learning_grids(run: Path) -> list[Grid]:
     """Reads a run's learning, batch by batch or stage by stage, or the measurement of a scorer.
 
     Returns:
-        The table of the figure first; nothing where it is no such run.
+        The table of the figure first; nothing where it is not such a run.
 
     Raises:
         JournalError: When a file is damaged.

@@ -50,7 +50,7 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = W
         summaries: At least one.
         title: Stands above it.
         width: Columns of the terminal. Names are broken between their words; where budgets take more room
-            than there is, the table goes on below.
+            than there is, the table continues below.
     """
     budgets = sorted(dict.fromkeys(one.setting.budget for one in summaries), key=_size)
     if len(budgets) == 1:

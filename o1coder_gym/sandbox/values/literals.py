@@ -50,7 +50,7 @@ def encode_literal(source: str) -> str:
     ``Decimal(…)`` count as literals.
 
     Raises:
-        ValueError: When `source` is no literal, or a larger one than the codec takes.
+        ValueError: When `source` is not a literal, or a larger one than the codec takes.
     """
     # The common case: JSON's parser reads it many times faster than Python's, and to the same value.
     if _PLAIN.fullmatch(source):
@@ -275,7 +275,7 @@ class Evaluator:
             right = self.value(comparator)
             self.weigh((left, right))
             if isinstance(operation, ast.In | ast.NotIn) and isinstance(right, range):
-                self.spend(len(right))  # what is no int is sought item by item
+                self.spend(len(right))  # what is not an int is sought item by item
             if not _COMPARE[type(operation)](left, right):
                 return False
             left = right

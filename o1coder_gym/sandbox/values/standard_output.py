@@ -100,7 +100,7 @@ def same_text(got: str, expected: str) -> bool:
 def same_number(got: str, expected: str) -> bool:
     """Whether two tokens are the same text or exactly the same number, as ``0.50`` and ``0.5`` are.
 
-    Two integers are compared as text: ``007`` may be no number.
+    Two integers are compared as text: ``007`` may not be a number.
     """
     return got == expected or _same_decimal(got, expected)
 

@@ -28,7 +28,7 @@ _STANDARD = (
     ("stdout", "w", "strict"),
     ("stderr", "w", "backslashreplace"),
 )
-"""Names, modes and ways with what is no UTF-8."""
+"""Names, modes and ways with what is not UTF-8."""
 _FINALIZERS = (
     *(b"__del__", b"__exit__", b"finalize", b"finally", b"weakref"),
     *(b"open(1", b"fdopen(", b"fileno()", b"FileIO("),

@@ -356,7 +356,7 @@ class RemoteIterator(Handle):
     def __next__(self) -> Any:
         item = self._line.ask(b"next", str(self._live.number))
         if isinstance(item, RemoteIterator) and self._live is self and item.number != self.number:
-            self._live = item  # of an iterable that is no iterator
+            self._live = item  # of an iterable that is not an iterator
             return next(self)
         return item
 
@@ -449,7 +449,7 @@ def judge(
             kind = FrameKind.MEMORY if line.complaint.startswith(b"MemoryError") else FrameKind.ERROR
             return kind, line.complaint
         return FrameKind.WRONG, describe(error.__cause__ or error)
-    # A test may catch everything and go on: the line remembers what it swallowed.
+    # A test may catch everything and continue: the line remembers what it swallowed.
     if line.gone:
         return FrameKind.GONE, b""
     if line.unsupported:

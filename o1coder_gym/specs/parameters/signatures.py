@@ -83,7 +83,7 @@ class Parameter:
         type: Its annotation; that of its default where there is none.
         default: `REQUIRED` if there is none.
         range: Of a number, or of the numbers in a list; None: all finite ones.
-        names: What may be passed, by name, where that is no JSON value.
+        names: What may be passed, by name, if it is not a JSON value.
         meaning: What the docstring says, or else the annotation.
         part_of: The parameter that it is a field of, if it is one.
     """

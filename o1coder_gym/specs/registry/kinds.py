@@ -18,7 +18,7 @@ class Kind:
         passed: What the registered function is called with beside its arguments; empty if it is no function.
         told: Keywords that the caller adds for functions that take them.
         makes: Whether the function makes the thing; otherwise it is the thing.
-        methods: What an object that is no function must have.
+        methods: What an object that is not a function must have.
         group: Group of entry points of this kind alone, from before there was `PLUGINS`.
         hints: Dotted path of what signatures do not say.
         colon: Whether names are listed with the colon that a target follows.

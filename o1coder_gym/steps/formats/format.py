@@ -22,7 +22,7 @@ class Prompt:
         prefill: Beginning of the assistant turn that the model continues: the steps so far and `opening`.
         opening: The end of `prefill` that belongs to the next action; action = opening + continuation.
         stop: Strings before which an engine that cannot ask for the `boundary` may stop: an action never
-            goes on behind one.
+            continues behind one.
     """
 
     messages: tuple[tuple[str, str], ...]

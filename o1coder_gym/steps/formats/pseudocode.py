@@ -20,7 +20,7 @@ The text of an action is self-contained. In the pseudocode format it is a header
 
 A Python fence in a define or refine step is part of its text: it neither ends the episode nor is code.
 
-What a model thinks before an action, or before the body of a step, is no part of it (`steps.thinking`); a
+What a model thinks before an action, or before the body of a step, is not part of it (`steps.thinking`); a
 body that begins with such a tag of its own has a backslash before it too.
 """
 

@@ -37,7 +37,7 @@ class Ruling:
     Attributes:
         input: The input.
         right: Name of what programs do there (`behaviour.column`) that is taken for right; None where most
-            programs fail, for then it may be no input of the question.
+            programs fail, for then it may not be an input of the question.
         confidence: Share of the votes behind it, in [0, 1].
         votes: By name of what programs do.
     """

@@ -138,7 +138,7 @@ def has(holds: Holds, arguments: tuple[Any, ...], output: Any) -> bool:
 
 
 def lacking(properties: Mapping[str, Holds], given: str, output: str) -> list[str]:
-    """Returns the names of the properties that an output lacks; none where a text is no literal."""
+    """Returns the names of the properties that an output lacks; none where a text is not a literal."""
     try:
         arguments, value = tuple(read_literal(given)), read_literal(output)
     except (ValueError, TypeError):

@@ -27,7 +27,7 @@ def shrink(one: int, other: int, given: str, *, is_function: bool, same: Same) -
     """Makes an input smaller on which two programs part.
 
     A smaller input on which either fails is left alone unless one failed on the first input too: an empty
-    list may be no input of the question at all. Types stay as they are.
+    list may not be an input of the question at all. Types stay as they are.
 
     Args:
         one: Index of a program.

@@ -98,7 +98,7 @@ def _unified(column: Sequence[str | None], same: Same) -> list[str | None]:
     texts = Counter(output for output in column if output is not None).most_common()
     stands_for: dict[str, str] = {}
     for text, _ in texts:
-        # `same` is no equivalence where tolerances chain (a ≈ b ≈ c); comparing with leaders alone keeps
+        # `same` is not an equivalence where tolerances chain (a ≈ b ≈ c); comparing with leaders alone keeps
         # classes apart.
         leaders = dict.fromkeys(stands_for.values())
         stands_for[text] = next((leader for leader in leaders if same(text, leader)), text)

@@ -1,7 +1,7 @@
 """Which names a statement may change, and which statement may keep what follows from running.
 
 What a model wrote is followed without running it, so a name stands for its value only until something may
-have changed it: a name that is bound anew, ``data[0] = 5``, ``data.append(3)``, ``random.shuffle(data)``.
+have changed it: a name that is bound again, ``data[0] = 5``, ``data.append(3)``, ``random.shuffle(data)``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _CHANGING = {"append", "extend", "insert", "remove", "pop", "clear", "sort", "re
 _CHANGING |= {"update", "setdefault", "popitem", "popleft", "appendleft", "extendleft", "rotate"}
 """Methods that change a list, set, dict or deque."""
 _ENDING = {"skip", "skipTest", "xfail", "fail", "exit", "quit"}
-"""Calls after which a test does not go on."""
+"""Calls after which a test does not continue."""
 _WHOLE_TEST = 3
 
 
