@@ -66,6 +66,7 @@ def pairwise_examples(data: ProcessData, text: StepText) -> Examples:
     for pair in data.pairs:
         problem: Problem = problems[pair.state.problem_id]
         sides = [text.encode(problem, pair.state.then(step)) for step in (pair.chosen, pair.rejected)]
+        # Both sides or none: one side alone has nothing to be better than.
         if max(len(side.ids) for side in sides) > text.max_length:
             left_out += 1
         else:
@@ -88,6 +89,7 @@ class PointwiseCollator:
         """Returns ``input_ids``, ``attention_mask`` and ``labels``, [B, T] each; labels are float32."""
         import torch
 
+        # [B, T] of float: transformers' own collator would make integers of them, and v of 0.75 a 0.
         labels = [row["labels"] for row in rows]
         return {
             **_padded([row["input_ids"] for row in rows], self.pad),

@@ -137,6 +137,7 @@ def _united_paths(paths: Iterable[PathRow], dropped: Collection[str]) -> Iterabl
     whole: dict[State, PathRow] = {}
     for path in paths:
         kept = [name for name in path.sources if name not in dropped]
+        # Rows of earlier versions name no source; those are kept.
         if path.sources and not kept:
             continue
         known = whole.setdefault(path.state, replace(path, sources=()))

@@ -67,6 +67,8 @@ def preferences(data: ProcessData) -> Rows:
         shared = _shared_header(*steps)
         # The blank line belongs to the side of the header.
         place = len(before) + (len(f"\n\n{shared}") if shared else 0)
+        # Both sides are cut at the same place, so prompt + answer is exactly the text that the policy would
+        # see.
         chosen, rejected = (f"{before}\n\n{step}" for step in steps)
         yield {
             "prompt": chosen[:place],
@@ -130,6 +132,8 @@ def export(data: ProcessData, name: str, folder: Path) -> None:
         part = data.of_split(split)
         if name in TABLES:
             lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in TABLES[name](part)]
+            # Models write lone surrogates now and then, which UTF-8 cannot hold; replaced, they are escapes
+            # of JSON.
             (folder / f"{split}.jsonl").write_text("".join(lines), errors="backslashreplace")
             continue
         for table in ("stepwise", "preferences", "demonstrations"):

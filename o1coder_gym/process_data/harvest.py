@@ -83,6 +83,8 @@ def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[
         source: Id of what made it.
         drops: Counts what is left out.
     """
+    # The whole tree, not single nodes: what was backed up to inner nodes is biased by the ends that could not
+    # be judged.
     if any(node.outcome is Outcome.UNSUPPORTED for node in tree.nodes):
         drops["prefix: a test cannot be judged"] += len(tree.nodes) - 1
         return
@@ -114,6 +116,7 @@ def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[
             passing=counts[1],
             ended=_is_end(node),
             soft=value,
+            # Blank until `assembled`: label and split depend on what other trees found of the same state.
             hard=0,
             tokens=tokens,
             logprob=logprob,
@@ -163,6 +166,7 @@ def _passing_paths(tree: SearchTree, source: str, drops: Counter[str]) -> Iterat
         state = tree.state(index)
         if any(step.type is ActionType.MALFORMED for step in state.steps):
             drops["path: a step cannot be read"] += 1
+        # SFT would teach the policy to write the agent's notes itself.
         elif any(tree.nodes[place].author != "policy" for place in tree.path(index)):
             drops["path: holds a note of the agent"] += 1
         else:
@@ -211,5 +215,6 @@ def _below(tree: SearchTree, counts: Callable[[TreeNode], bool]) -> list[int]:
 def _cost(tree: SearchTree, index: int) -> tuple[int, float | None]:
     """Returns tokens and log-probability of the path to a node."""
     nodes = [tree.nodes[place] for place in tree.path(index)[1:]]
+    # The log-probability of a chain is a sum: with one unknown term it is unknown, not smaller.
     known = [node.logprob for node in nodes if node.logprob is not None]
     return sum(node.tokens for node in nodes), sum(known) if len(known) == len(nodes) else None

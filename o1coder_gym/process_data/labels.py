@@ -48,6 +48,7 @@ class LabelRule:
         """Returns the hard label, 0 or 1."""
         if self.hard == "value":
             return int(value >= self.threshold)
+        # passing / ends ≥ 1 / ANY_OF, in whole numbers; without ends nothing has passed.
         return int(passing > 0 and passing * ANY_OF >= ends)
 
 

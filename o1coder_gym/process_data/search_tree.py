@@ -146,6 +146,7 @@ class SearchTree:
             "format": self.format,
             "usage": self.usage.to_row(),
             "chosen": self.chosen,
+            # By columns: names are written once per row, not once per node.
             "trace": [list(column) for column in zip(*self.trace, strict=True)],
             "steps": [node.step and [int(node.step.type), node.step.text] for node in self.nodes],
             **{name: self._column(name) for name in _COLUMNS},

@@ -86,6 +86,7 @@ class AssertionReader:
                 part in ast.unparse(item) for item in items for part in _FORGIVING
             ):
                 return self.read(node.body)
+            # With handlers a failing check might be caught, so only `try … finally` is read.
             case ast.Try(handlers=[], body=body, finalbody=last):
                 return self.read([*body, *last])
             case ast.ClassDef(body=body):
@@ -104,6 +105,7 @@ class AssertionReader:
         match node:
             case ast.Assert(test=condition):
                 self._case(condition)
+            # ``f(2) == 4`` alone on a line: Python throws the answer away, but the author meant a check.
             case ast.Expr(value=ast.Compare() as condition) if self._mentions(condition):
                 self._case(condition)
             case ast.Expr(value=ast.Call() as call) if self._check_method(call):
@@ -136,6 +138,7 @@ class AssertionReader:
 
     def _branch(self, node: ast.If) -> ast.stmt | None:
         """Reads the branch that runs, if that is known."""
+        # Generated tests run as a program, so the guard holds.
         if ast.unparse(node.test) == _IS_MAIN:
             return self.read(node.body)
         if not (known := self._known(node.test)):
@@ -231,8 +234,10 @@ class AssertionReader:
                 yield self.read(body)
         except (ValueError, TypeError, RecursionError):
             values = []
+        # The loop may not run at all, or over items that nobody knows.
         if not values:
             self._leave_out(body)
+        # Some turns were not followed, and they may have changed what they touch.
         if not 0 < len(values) <= MAX_CASES:
             self._forget(ast.For(target, items, [*body], []))
 
@@ -304,6 +309,8 @@ class AssertionReader:
             return
         call, expected = self._call_text(left), self._number(right)
         places = self._number(rest[0] if rest else named.get("places", ast.Constant(7)))
+        # unittest rounds the difference (7 places by default) and compares with 0, which is not the same as
+        # rounding both.
         known = call is not None and expected is not None and isinstance(places, int)
         self.cases.append(
             AssertTest(f"assert round({call} - {_signed(expected)}, {places}) == 0") if known else None
@@ -382,6 +389,7 @@ class AssertionReader:
             left, right = right, left
         if not self._mentions(left):
             return
+        # pytest.approx stands on either side; `_mentions` has put the call on the left already.
         if isinstance(right, ast.Call) and _name_of(right) == "approx" and right.args:
             self._near(left, right.args[0], "pytest", right.args[1:], right.keywords)
             return

@@ -30,6 +30,7 @@ def _changed_by(node: ast.AST) -> Iterator[str]:
             yield from _base(node)
         case ast.Call(func=ast.Attribute(attr=method) as called) if method in _CHANGING:
             yield from _base(called)
+        # The one call for effect that models write everywhere, and that changes nothing.
         case ast.Expr(value=ast.Call(func=ast.Name(id="print"))):
             return
         case ast.Expr(value=ast.Call(args=arguments)):  # what is called for its effect may change them
@@ -61,6 +62,7 @@ def _own_parts(node: ast.AST) -> Iterator[ast.AST]:
     """Yields what a statement holds, without the bodies of functions."""
     yield node
     for child in ast.iter_child_nodes(node):
+        # A `return` in an inner function ends that function alone.
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield from _own_parts(child)
 

@@ -160,6 +160,7 @@ def _from_tree(tree: Any) -> str:
             return _tuple([_from_tree(item) for item in body])
         case "s":
             return _set([_from_tree(item) for item in body])
+        # Sorted by text: keys of several types have no order of their own.
         case "d":
             return f"{{{', '.join(sorted(f'{_from_tree(key)}: {_from_tree(item)}' for key, item in body))}}}"
         case "c":

@@ -65,6 +65,7 @@ def _block_at(lines: Sequence[str], start: int) -> tuple[Sequence[ast.stmt], int
     """Returns a compound statement: its decorators, its first line, and all that is indented deeper."""
     indent = _indent(lines[start])
     end = start
+    # Decorators stand at the function's own indentation and would end the block.
     while lines[end].lstrip().startswith("@") and end + 1 < len(lines):
         end += 1
     end += 1
@@ -84,6 +85,7 @@ def _continues(line: str, indent: int) -> bool:
 
 def _is_open(line: str) -> bool:
     """Whether a line opens a bracket that it does not close, or ends in a backslash."""
+    # Brackets in strings count too: a line that parses is never asked.
     opened, closed = (sum(line.count(mark) for mark in marks) for marks in ("([{", ")]}"))
     return opened > closed or line.endswith("\\")
 
