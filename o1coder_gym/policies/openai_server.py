@@ -123,6 +123,8 @@ class OpenAIEngine:
         self._lock = threading.Lock()
         self._probing = threading.Lock()
         self._abilities = Abilities(tokens=None if settings.api == "auto" else settings.api == "tokens")
+        # Texts between steps, and the ends of prompts, are few and recur: each is sent to the server's
+        # tokenizer once.
         self._joints: dict[str, tuple[int, ...]] = {}
         self._tails: dict[tuple[int, ...], str] = {}
 
@@ -157,6 +159,7 @@ class OpenAIEngine:
             self._note(template=False)
             text = "".join(f"{content}\n\n" for _, content in prompt.messages) + prompt.prefill
             return self._tokenize({"prompt": text, "add_special_tokens": True})
+        # A template may end inside a thought; what closes it is part of the prompt.
         return (*ids, *self.encode_more(before_answer(self._tail(ids), None) + prompt.prefill))
 
     def encode_thought(self, prompt: Prompt) -> tuple[tuple[int, ...], str]:
@@ -265,6 +268,7 @@ class OpenAIEngine:
                 prompt_tokens=usage.prompt,
                 cached_tokens=usage.cached,
             )
+        # Counted once, however many server requests its continuations take.
         new_request = samples.start == 0
         self._meter.add(requests=new_request, busy_s=time.monotonic() - begun, queue_s=begun - asked)
         return tuple(found[: len(samples)])
@@ -293,6 +297,7 @@ class OpenAIEngine:
 
     def _ask(self, path: str, body: dict[str, Any], affinity: str = "") -> dict[str, Any]:
         """Posts a request without what the server refuses, and learns from what it refuses now."""
+        # Ends: each refusal settles one ability for good, and there are few.
         while True:
             before = self._abilities
             fitted = before.fit(body)
@@ -334,6 +339,8 @@ class OpenAIEngine:
 
     def _goes_on(self, way: Continuation) -> bool:
         sentence, beginning, rest = PROBE
+        # A continuation begins with the rest of the word that was cut, a fresh answer with the whole
+        # sentence.
         turns = [{"role": "user", "content": f"Repeat this sentence, and nothing else: {sentence}"}]
         body = {"model": self._model, "max_tokens": 8, "temperature": 0.0, "messages": turns}
         try:

@@ -60,6 +60,7 @@ class StepModel:
         except PolicyError:
             return
         hidden_bytes = self.backbone.config.get_text_config().hidden_size * shape.dtype.itemsize  # pyright: ignore
+        # Keys and values to continue from, and the hidden state [D] that the head may be asked about later.
         capacity = mib * 2**20 // (shape.bytes_per_token + hidden_bytes)
         self._prefixes = Prefixes(self.backbone, shape, capacity, keep_hidden=True)
 
@@ -144,6 +145,8 @@ class TwoClassHead(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Maps [K, D] to [K]."""
         classes = self.classes(hidden)
+        # [K]: σ(c₁ − c₀) is the softmax's probability of class 1, so one loss and one calibration fit all
+        # heads.
         return classes[:, 1] - classes[:, 0]
 
 

@@ -78,6 +78,7 @@ class ModelScorer:
         """
         read = self._read(items)
         return [
+            # Rounded: a batch of other rows moves the last digits, and equal states must have equal scores.
             Scored(round(self.calibration(read[item].logit), _DIGITS), read[item].tokens)
             if item[1].steps
             else _NO_STEPS

@@ -95,6 +95,7 @@ def _lines(same_token: out.SameToken) -> SameText:
 
 
 _strict = Equality(DEFAULT_TOLERANCE, strict=True).texts
+# As the graders of sets whose rows are JSON: it has no tuples, and its keys are texts.
 _json = replace(PYTHON_EQUALITY, rows=True, keys=True)
 _apps_number = partial(out.near_number, absolute=1e-8, relative=1e-5)
 _contest_number = partial(out.near_number, absolute=1e-6, relative=1e-6)

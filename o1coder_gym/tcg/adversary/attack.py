@@ -118,6 +118,7 @@ def attack(
         inputs = board.affordable(batch)
         if not inputs:
             break
+        # An input on which every program hangs ends the run of the batch: the inputs after it are run again.
         for _ in range(_HANGS):
             observed = yield [Execution(program, inputs) for program in board.sound]
             inputs = board.enter(inputs, observed)

@@ -92,6 +92,7 @@ def rulings(
             # as the programs' outputs were merged into classes, not by text: 0.3 is 0.30000000000000004
             named = (name for name in counted if not is_failure(name) and same(name[1:], output))
             if name := next(named, None):
+                # All answers together weigh `trust` of the programs' votes, however many samples there are.
                 counted[name] += trust * sum(votes.values()) / len(outputs)
         for name in counted:
             if not is_failure(name):
@@ -109,6 +110,7 @@ def ruling(given: str, votes: Mapping[str, float]) -> Ruling:
     if not outputs or sum(outputs.values()) < _HALF * whole:
         return Ruling(given, None, 0.0, votes)
     right = max(outputs, key=lambda name: outputs[name])
+    # Failures stay in the denominator: they are votes for "no valid input".
     return Ruling(given, right, outputs[right] / whole, votes)
 
 
