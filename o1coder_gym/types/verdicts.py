@@ -1,4 +1,4 @@
-"""Programs that are to be judged, and what the judge says of them."""
+"""Programs to judge, their limits, and the judge's verdicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Resource limits, soft and hard: those of all jobs in the zygote, those of one job in its children."""
+"""Resource limits, soft and hard: those of all jobs in the zygote, those of one job in its children.
+
+The kernel enforces them, memory among them. `zygote/supervisor.py` enforces CPU time exactly, and wall time.
+"""
 
 from __future__ import annotations
 
