@@ -249,7 +249,7 @@ def _fought(search: Search, duel: _Duel) -> Search:
                 continue
             queries = search.send(answers)
     except StopIteration as end:
-        if not exhausted:  # whoever asks on then is not an agent
+        if not exhausted:  # else no query would be answered any more
             with suppress(BudgetExhausted):
                 yield from duel.strike(last=True)
         return end.value

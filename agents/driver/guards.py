@@ -259,7 +259,7 @@ def _verdict(verdict: Any) -> Verdict:
         raise _Odd(f"got a {_kind(verdict)}, expected a Verdict")
     _text("a verdict's error", verdict.error)
     if not all(isinstance(test, CaseResult) for test in verdict.tests):
-        raise _Odd("a verdict's tests are no CaseResults")
+        raise _Odd("a verdict's tests are not CaseResults")
     for test in verdict.tests:
         _text("a test's error", test.error)
         if test.got is not None:

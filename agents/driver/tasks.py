@@ -135,7 +135,7 @@ class Feed:
         """
         with self._lock:
             if not self._open:
-                raise UsageError(f"the feed is closed; it takes no {task.key!r}")
+                raise UsageError(f"the feed is closed; it cannot take {task.key!r}")
             self._waiting.append(task)
         self._wake()
 

@@ -184,7 +184,7 @@ def _maker(path: str, spec: str) -> Callable[[], ActingAgent]:
     """Imports the factory of an acting agent, by module or from a file."""
     made = load_object(path)
     if not callable(made) or not callable(getattr(made, "act", None)):
-        raise UsageError(f"agent {spec}: {path} is no class with a method act")
+        raise UsageError(f"agent {spec}: {path} is not a class with a method act")
     return cast(Callable[[], ActingAgent], made)
 
 

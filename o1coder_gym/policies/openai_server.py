@@ -172,7 +172,7 @@ class OpenAIEngine:
         ids = self._tokenize(turns) if self._tokens() else ()
         tags = opened_by(self._tail(ids))
         if tags is None:
-            raise UsageError(f"think_tokens: {self._model} opens no thought for this server to go on with")
+            raise UsageError(f"think_tokens: {self._model} opens no thought that this server could continue")
         return ids, tags[1]
 
     def _tail(self, ids: tuple[int, ...]) -> str:

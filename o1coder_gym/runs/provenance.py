@@ -105,7 +105,7 @@ def artefact_hash(folder: Path) -> str | None:
             try:
                 return str(json.loads(path.read_text())["hash"])
             except (ValueError, KeyError, TypeError) as error:
-                raise O1CoderError(f"{path}: has no hash; make the artefact anew") from error
+                raise O1CoderError(f"{path}: has no hash; make the artefact again") from error
     return None
 
 

@@ -198,7 +198,7 @@ def _known(folder: RunFolder, samples: int, seed: int) -> dict[str, list[bool]]:
             if (len(row["passed"]), row["sampling_seed"]) == (samples, seed):
                 known[row["path"]] = row["passed"]
         except (KeyError, TypeError) as error:
-            raise JournalError(f"{folder.path}: {SAMPLED}.jsonl holds a row that is no path") from error
+            raise JournalError(f"{folder.path}: {SAMPLED}.jsonl holds a row that is not a path") from error
     return known
 
 

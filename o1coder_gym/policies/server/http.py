@@ -81,7 +81,7 @@ class Servers:
         """
         for url in urls:
             if not url.startswith(("http://", "https://")):
-                raise UsageError(f"{url!r} is no address of a server; did you mean http://{url}?")
+                raise UsageError(f"{url!r} is not the address of a server; did you mean http://{url}?")
         require("openai", "httpx")
         import httpx
 

@@ -197,7 +197,7 @@ def read_results(folder: Path) -> list[ResultRow]:
             rows = _once(_rows(found))
             failed = {(row.setting, row.seed, row.task_id): row for row in _rows(failures)}
     except (KeyError, TypeError, ValueError) as error:
-        raise JournalError(f"{folder}: holds a row that is no result: {error!r}") from error
+        raise JournalError(f"{folder}: holds a row that is not a result: {error!r}") from error
     if failed:
         answered = {(row.setting, row.seed, row.task_id) for row in rows}
         rows += (row for key, row in failed.items() if key not in answered)
