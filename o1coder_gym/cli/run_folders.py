@@ -66,6 +66,6 @@ def resumable(out: Path | None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         begun = out is not None and out.exists()
-        how = f"interrupted; go on with: --out {out} --resume" if begun else "interrupted"
+        how = f"interrupted; continue with: --out {out} --resume" if begun else "interrupted"
         notes().print(how, soft_wrap=True)
         raise SystemExit(130) from None

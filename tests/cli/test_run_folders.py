@@ -50,7 +50,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
 
 def test_an_interrupted_run_says_how_to_go_on_where_there_is_one(tmp_path, capsys):
     for out, said in (
-        (tmp_path, f"interrupted; go on with: --out {tmp_path} --resume\n"),
+        (tmp_path, f"interrupted; continue with: --out {tmp_path} --resume\n"),
         (tmp_path / "none", "interrupted\n"),
     ):
         with pytest.raises(SystemExit) as stopped, resumable(out):
