@@ -85,7 +85,7 @@ class Reward:
     """A reward and its terms.
 
     Attributes:
-        value: What is paid; NaN when the judge itself failed.
+        value: The reward; NaN when the judge itself failed.
         terms: Always the keys ``compile``, ``pass``, ``value`` (v), ``outcome`` (R), ``process`` (r_t),
             ``process_return`` ((1/t) Σ γ^j r^j), ``alpha`` and ``phi``, each in [0, 1]; those that need
             a verdict are 0 before the end and NaN when the judge itself failed. Without tests those that

@@ -29,7 +29,7 @@ class Request:
         weight: Worst-case tokens, for the bound of a batch; 0 where there is none.
         slot: Place of the answer in the owner's turn; opaque to the lane.
         serial: Number of the request in the owner's life; opaque to the lane.
-        grant: What the owner's meter reserved for it; opaque to the lane.
+        grant: The reservation of the owner's meter for it; opaque to the lane.
         alone: Whether it must leave in a batch of one.
     """
 

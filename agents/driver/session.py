@@ -88,7 +88,7 @@ class Session:
         """Starts the search up to its first turn.
 
         Args:
-            task: What to solve.
+            task: The task to solve.
             problem: The problem it names.
             root: Where the search starts.
             order: Position among the tasks of the run.

@@ -27,7 +27,7 @@ class Replay:
 
     Attributes:
         result: Its answer.
-        usage: What it spends; no seconds.
+        usage: Its cost, without seconds.
         programs: The terminal states whose programs were judged on the way, in order.
         cut: Whether the budget cut a sample.
         exhausted: Whether the budget ended the search.
@@ -56,7 +56,7 @@ def answer_within(
         task: The task that was recorded.
         problem: Its problem.
         root: Where its search started.
-        recording: What it was answered.
+        recording: The answers that it received.
         budget: What is spent at most; seconds cannot be replayed and are ignored. Prompts cost what they
             did in the recorded run.
         seed: That of the driver which ran the task; a task's own comes first.
@@ -90,7 +90,7 @@ class _Teller:
 
     Attributes:
         meter: Pays for each answer as in the driver, one after the other; its clock stands still.
-        told: What the replayed agent was answered.
+        told: The answers that the replayed agent received.
         over: Whether a sample was refused or cut.
         cut: Whether one was cut.
         exhausted: Whether the budget ended the search.

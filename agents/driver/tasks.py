@@ -79,12 +79,12 @@ class TaskResult:
 
     Attributes:
         task: The task.
-        result: What the agent returned; its best so far if a request failed; None if it failed itself
+        result: The agent's result; its best so far if a request failed; None if it failed itself
             or did not answer to `BudgetExhausted`.
-        usage: What was spent. Answers from a cache or journal count as if they had been computed,
+        usage: The cost. Answers from a cache or journal count as if they had been computed,
             so that equal budgets stay equal.
         exhausted: Whether the budget ended the search.
-        error: What went wrong, else None; the journal keeps all answers that were paid for.
+        error: The failure, else None; the journal keeps all answers that were paid for.
     """
 
     task: Task

@@ -27,8 +27,8 @@ class Episode:
 
     Attributes:
         problem: The question.
-        proposals: What the policy wrote, one per step, m of them.
-        transitions: What each led to.
+        proposals: The policy's samples, one per step, m of them.
+        transitions: The transition of each.
         prose: Whether the last text, judged as a program, holds none (`is_prose`).
         version: Batches that the weights which sampled it had learned from.
     """
@@ -94,7 +94,7 @@ def sample_episodes(
         B episodes, in order.
 
     Raises:
-        O1CoderError: What made an episode impossible: the policy, the scorer or the judge failed.
+        O1CoderError: When an episode is impossible: the policy, the scorer or the judge failed.
     """
     # Training samples as search and evaluation do, through the driver: the same prompts, parsing and judge.
     recorder = Recorder()

@@ -72,7 +72,7 @@ class Monitor:
         Args:
             scored: Its episodes.
             t: Optimizer steps so far.
-            policy: What has sampled them.
+            policy: The policy that sampled them.
             further: Figures of the sampler, logged beside.
 
         Raises:

@@ -23,12 +23,12 @@ class TokenRow:
     """An episode as one row of tokens: prompt, then completion.
 
     Attributes:
-        prompt_ids: What was shown before the first step; less, if a later prompt was encoded anew from there.
+        prompt_ids: The prompt before the first step; less, if a later prompt was encoded anew from there.
         completion_ids: All that follows: every token that was sampled, and what the format put in. [T]
         step_of: For each of them the step that it was sampled in, from 0; −1 for text that was put in, which
             must not be learned. [T]
         parents: Place in the completion of the token that it follows; −1 for the prompt's last. [T]
-        logprobs: What the sampler gave it, ≤ 0; 0 for text that was put in. [T]
+        logprobs: The sampler's log-probability, ≤ 0; 0 for text that was inserted. [T]
     """
 
     prompt_ids: tuple[int, ...]

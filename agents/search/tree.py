@@ -67,7 +67,7 @@ class Node:
         ended: Whether the episode ends here; a step that cannot be read is an end of value 0.
         closed: Whether nothing can follow: it has ended, or the prompt is longer than the policy's context.
         born: Simulations that had begun when the node was made.
-        author: Who wrote the step.
+        author: The author of the step.
         finish: Why the sample ended that the step is.
     """
 

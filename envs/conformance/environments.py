@@ -63,7 +63,7 @@ def check_environment(
 
     Args:
         make: Makes a new one whenever it is called.
-        actions: What is done, in turn; None takes `TEXT_ACTIONS`, or samples of a numeric action space.
+        actions: The actions, in turn; None takes `TEXT_ACTIONS`, or samples of a numeric action space.
         reward_range: Bounds of a single reward.
         hidden: Texts that must not be reachable from the environment.
         steps: Steps taken; an episode that ends is followed by the next.

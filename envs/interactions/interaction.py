@@ -32,7 +32,7 @@ class Cursor:
         transition: The step that led here; None at the beginning.
         seed: Of the episode, in [0, 2^31); fixes what a policy in the environment proposes.
         tokens: Generated in this episode by a policy in the environment.
-        offers: What can be chosen here, in environments with a policy; empty at the end.
+        offers: The possible choices, in environments with a policy; empty at the end.
     """
 
     state: State

@@ -90,7 +90,7 @@ def estimate_share(values: Numbers, weights: Numbers | None = None, *, confidenc
 
     Args:
         values: The share of each problem, in [0, 1], [P].
-        weights: What each problem weighs, e.g. its number of paths, > 0, [P]; None weighs all alike.
+        weights: The weight of each problem, e.g. its number of paths, > 0, [P]; None weighs all alike.
         confidence: Coverage in (0, 1).
     """
     shares = np.asarray(values, float)

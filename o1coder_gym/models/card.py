@@ -16,7 +16,7 @@ def write_card(folder: Path, made: Provenance, metrics: Mapping[str, Any], train
 
     Args:
         folder: The saved model.
-        made: What it was made of.
+        made: The model's provenance.
         metrics: Those that are finite numbers are shown.
         trained: The model; if it has adapters, their α is shown.
     """

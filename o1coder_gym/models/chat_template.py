@@ -32,8 +32,8 @@ class TrainingTokens:
     """A training row: token ids of a prompt and its answer.
 
     Attributes:
-        prompt: What the policy is shown.
-        answer: What is learned: the answer and what ends its turn.
+        prompt: The policy's prompt.
+        answer: The learned tokens: the answer and the end of its turn.
     """
 
     prompt: tuple[int, ...]
@@ -97,7 +97,7 @@ def encode_prompt(tokenizer: Tokenizer, turns: Sequence[Turn], beginning: str = 
     Args:
         tokenizer: Of the model.
         turns: The conversation; the last turn is the user's.
-        beginning: What the assistant's turn begins with.
+        beginning: The beginning of the assistant's turn.
     """
     text = render_prompt(tokenizer, turns) + beginning
     if tokenizer.chat_template:

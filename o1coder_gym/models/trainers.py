@@ -332,7 +332,7 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
     """Starts or resumes a training, and records its provenance in ``started.json``.
 
     Args:
-        made: What it makes its model of.
+        made: The provenance of its model.
         out: Run folder.
         resume: Whether to continue from the last checkpoint, if there is one.
 
@@ -359,8 +359,8 @@ def require_same(out: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any])
 
     Args:
         out: Its run folder.
-        begun: What it was begun with, as read from a file.
-        wanted: What it is to continue with, JSON-able.
+        begun: The values at its start, as read from a file.
+        wanted: The values to continue with, JSON-able.
     """
     before, now = leaves(begun), leaves(json.loads(json.dumps(wanted)))
     for name in sorted({*before, *now}):
@@ -376,8 +376,8 @@ def write_result(
 
     Args:
         out: Run folder.
-        stage: What was trained.
-        model: What training started from.
+        stage: The stage of the training.
+        model: The model that the training started from.
         settings: A dataclass.
         metrics: Those that are finite numbers are kept.
         trained: The model; if it has adapters, their α is written down.

@@ -56,7 +56,7 @@ class Completion:
     """One continuation, cut at its boundary.
 
     Attributes:
-        text: What follows the prompt.
+        text: The text after the prompt.
         token_ids: The tokens of `text`; empty where the engine does not expose them.
         tokens: Number of sampled tokens, those that showed the boundary included.
         logprob: Sum over `token_ids` under the model's own distribution; None if unknown.

@@ -22,8 +22,8 @@ class _Thought:
 
     Attributes:
         text: Tags included, as it is recorded.
-        completion: What was sampled.
-        action: What is asked next; one sample.
+        completion: The sampled thought.
+        action: The request for the action; one sample.
     """
 
     text: str

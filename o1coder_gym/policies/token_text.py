@@ -58,7 +58,7 @@ class TokenText:
         """Makes a completion of what was sampled, trimmed at the boundary.
 
         Args:
-            request: What it answers.
+            request: The request that it answers.
             ids: All sampled tokens.
             logprobs: Of `ids`.
             ended: Whether the last of them is an end token, which has no text.

@@ -52,8 +52,8 @@ def expected_best_of(values: Numbers, scores: Numbers, n: int) -> float:
     C(i − 1, n − 1) / C(M, n). Candidates of equal score count as their mean: ties are broken blindly.
 
     Args:
-        values: What each candidate is worth, [M], M ≥ 1.
-        scores: What it is chosen by, [M].
+        values: The value of each candidate, [M], M ≥ 1.
+        scores: The scores that decide the choice, [M].
         n: Candidates drawn; more than there are means all of them.
     """
     total = len(values)

@@ -53,7 +53,7 @@ def file_lines(path: Path, group: str, first: int = 0, split: str | None = None)
 
     Args:
         path: The file.
-        group: What its rows belong to.
+        group: The group of its rows.
         first: Number of its first row in the group.
         split: Their split, where the name of the file or its folder says one.
 

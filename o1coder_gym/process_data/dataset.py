@@ -29,7 +29,7 @@ class ProcessData:
         pair_rule: Made the pairs.
         validation: Share of all problems that are held out.
         sources: By id, what made the rows: config, hash and versions of each run.
-        drops: What was left out, with counts.
+        drops: Reasons for omitted rows, with counts.
     """
 
     format: str
@@ -95,7 +95,7 @@ def assembled(
         pair_rule: Pairs.
         validation: Share of all problems that are held out, in [0, 1).
         sources: By id, what made the rows.
-        drops: What was left out on the way.
+        drops: Reasons for omitted rows, with counts.
         weights: Of the visits of sources, see `united`; a source of weight 0 is dropped, with its paths.
 
     Raises:

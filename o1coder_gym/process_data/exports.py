@@ -117,7 +117,7 @@ def export(data: ProcessData, name: str, folder: Path) -> None:
     """Writes an export, a file per table and split.
 
     Args:
-        data: What to export.
+        data: The data set to export.
         name: One of `EXPORTS`; ``parquet`` and ``datasets`` hold the three tables of TRL.
         folder: Created with its parents.
 

@@ -40,7 +40,7 @@ def harvest(
     Args:
         trees: Of one step format; trees of the same problem are merged.
         judge: Runs the passing programs once more.
-        source: What made the trees: JSON-able; its hash names the source in each row.
+        source: Description of what made the trees, JSON-able; its hash names the source in each row.
         tests: Tests by task id that the search had beside the public ones.
         label_rule: Hard labels.
         pair_rule: Pairs.

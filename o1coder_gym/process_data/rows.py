@@ -59,7 +59,7 @@ class PrefixRow:
         logprob: Their log-probability under the policy that wrote them, ≤ 0; None if not known.
         split: ``"train"`` or ``"validation"``, by problem.
         sources: The runs that found it, by id (`ProcessData.sources`); sorted.
-        found: What each of several sources found; empty for one, and in rows of earlier versions.
+        found: Values and counts by source; empty for a single source, and in rows of earlier versions.
         completed: Whether value, visits and ends are of completions after the search, and so of no row below.
     """
 

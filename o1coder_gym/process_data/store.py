@@ -29,7 +29,7 @@ def write_data(folder: Path, data: ProcessData) -> str:
 
     Args:
         folder: Created with its parents; files of the same names are replaced.
-        data: What to write.
+        data: The data set to write.
 
     Returns:
         The data set's hash: SHA-256 over the four files, in hex. Equal data have equal hashes.

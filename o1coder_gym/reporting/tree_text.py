@@ -22,7 +22,7 @@ def terminal_tree(tree: SearchTree, *, most: int = LINES, title: str | None = No
     Args:
         tree: The tree.
         most: Nodes shown at most, ≥ 1; the path of the answer is shown in any case.
-        title: What stands at the root; None names the problem and the agent.
+        title: The label of the root; None names the problem and the agent.
     """
     kept = _most_visited(tree, most)
     answer = set(tree.path(tree.chosen)) if tree.chosen is not None else set()
@@ -51,7 +51,7 @@ def origin(author: Author, finish: Finish, tokens: int) -> str:
     """Describes a step's origin; empty for a complete step of the policy.
 
     Args:
-        author: Who wrote it.
+        author: The author of the step.
         finish: Why its sample ended.
         tokens: Generated tokens of it.
     """

@@ -129,7 +129,7 @@ class Meter:
         Args:
             budget: The limits.
             clock: Monotonic seconds.
-            sizes: What FLOPs are computed of.
+            sizes: The model sizes from which FLOPs are computed.
 
         Raises:
             UsageError: When FLOPs are limited, and the policy's size is not known.

@@ -89,7 +89,7 @@ def require_equal(given: Mapping[str, Any]) -> None:
     """Refuses ranks that were given different values.
 
     Args:
-        given: What the result depends on, JSON-able.
+        given: All that the result depends on, JSON-able.
 
     Raises:
         UsageError: On all ranks; names the first difference.
@@ -112,7 +112,7 @@ def together(given: Mapping[str, Any]) -> Iterator[None]:
     """Runs a training on all ranks: if one fails, all end, and one reports the reason. May be nested.
 
     Args:
-        given: What the training depends on, see `require_equal`.
+        given: All that the training depends on, see `require_equal`.
 
     Raises:
         UsageError: When ranks were given different things.

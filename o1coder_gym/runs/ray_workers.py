@@ -100,7 +100,7 @@ class Crew:
         Args:
             cluster: The module ``ray``, connected.
             workers: How many, ≥ 1.
-            needs: What each of them has.
+            needs: The resources of each.
         """
         self._cluster = cluster
         kind = cluster.remote(_Process).options(num_cpus=needs.cpus, num_gpus=needs.gpus, max_restarts=0)

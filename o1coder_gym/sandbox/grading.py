@@ -61,8 +61,8 @@ class Evidence:
 
     Attributes:
         children: How its processes ended: the candidate, and the tester if there was one.
-        answers: What each of them wrote to its channel.
-        stdout: What the candidate printed, in stdio runs.
+        answers: The output of each to its channel.
+        stdout: The candidate's standard output, in stdio runs.
         overflow: Whether it wrote more than it may.
         limits: Limits of the submission.
         granted_s: CPU seconds that the run was allowed.

@@ -60,7 +60,7 @@ class TesterRun:
 
     Attributes:
         test: Index of the test.
-        payload: What the tester is told.
+        payload: The packed input of the tester.
     """
 
     test: int
@@ -78,8 +78,8 @@ class StdioRun:
 
     Attributes:
         test: Index of the test.
-        stdin: What the program reads.
-        stdout: What it should print.
+        stdin: The program's standard input.
+        stdout: The expected standard output.
         same: Compares what it printed with that; None means as the judge does by default.
         checker: Source of the program that says whether the output is right, instead; empty for none.
     """
@@ -101,7 +101,7 @@ class RepeatedRun(CallRun):
     """One process that runs the whole program once for each of several tests.
 
     Attributes:
-        inputs: What the program reads each time, packed.
+        inputs: The standard input of each time, packed.
         calls: For each time the index of the test, and what should be printed.
         alone: The runs that it stands for, in order.
     """

@@ -75,7 +75,7 @@ class Trial:
         """Plans the runs.
 
         Args:
-            submission: What is judged.
+            submission: The program with its tests.
             stop_at_failure: Whether the first failure decides.
             stdout_tolerance: See `Judge`.
             packages: What programs may import besides the standard library, in the blueprint's order.

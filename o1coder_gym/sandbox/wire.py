@@ -57,7 +57,7 @@ class Request(NamedTuple):
     """One job for a zygote; the content of the job travels by the channel alone.
 
     Attributes:
-        mode: What to do.
+        mode: The operation.
         cpu_s: CPU seconds for each test.
         total_cpu_s: CPU seconds for the job.
         wall_s: Wall-clock seconds within which a job has to make progress.

@@ -32,7 +32,7 @@ class Spec:
 
     Attributes:
         name: Of the thing; without ``:`` and ``?``.
-        target: What stands between ``:`` and ``?``; None where there is no ``:``.
+        target: The text between ``:`` and ``?``; None without a ``:``.
         arguments: (key, value) pairs in order, values as they are written; a key may come twice.
     """
 

@@ -76,7 +76,7 @@ def program_in(text: str, entry_point: str | None = None) -> str | None:
     """Returns the program in an answer, thoughts set apart before; None where there is none.
 
     Args:
-        text: What was said.
+        text: The answer.
         entry_point: Name that the program defines; None where it is
             not known, or a whole program is asked for.
     """

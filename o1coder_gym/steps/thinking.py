@@ -48,8 +48,8 @@ class Thought:
     """An answer in its two parts.
 
     Attributes:
-        text: What was thought, tags included; empty where nothing was.
-        answer: What follows it; empty while the thought is not finished.
+        text: The thought, tags included; empty without one.
+        answer: The text after it; empty while the thought is unfinished.
         finished: Whether the thought came to an end.
     """
 

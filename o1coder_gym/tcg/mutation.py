@@ -269,7 +269,7 @@ def spread(outputs: Sequence[str], n: int) -> list[int]:
     with one output the earlier ones are preferred.
 
     Args:
-        outputs: What the reference returns for each input.
+        outputs: The reference's output on each input.
         n: How many inputs to choose at most.
 
     Returns:

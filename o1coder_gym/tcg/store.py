@@ -68,7 +68,7 @@ class TestStore:
         Args:
             path: The file; made with the first answer.
             generator: Asked for what is not there.
-            name: What distinguishes this generator from others that share the file.
+            name: The name that distinguishes this generator from others that share the file.
             earlier: The name that an earlier version used in a run folder; the keys that it made, which say
                 less of problem and generator, hold too.
 
@@ -151,7 +151,7 @@ def reference_tests(
     Args:
         problems: Name or path of the problem set.
         split: Keeps one split.
-        generator: What makes them, see `tcg.loading`.
+        generator: The generator's spec, see `tcg.loading`.
         n: Tests per problem at most, ≥ 1.
 
     Raises:

@@ -63,7 +63,7 @@ class Submission:
     Attributes:
         code: Python source, untrusted.
         entry_point: Function that call, assert and check tests use; None for stdio tests.
-        tests: What it is run against; empty means: only that it loads and defines `entry_point`.
+        tests: The tests that it is run against; empty: it must only load and define `entry_point`.
         limits: Bounds for this item.
         prelude: Run before the program, see `Problem.prelude`.
     """

@@ -14,8 +14,8 @@ def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
     """Returns the actor of a sampler.
 
     Args:
-        sampler: What `choice.read_sampler` reads.
-        start: What the training starts from.
+        sampler: A spec for `choice.read_sampler`.
+        start: The start of the training.
         sleeps: Whether the device's memory is the trainer's alone between two batches.
 
     Raises:

@@ -31,7 +31,7 @@ class ServersActor:
         Args:
             urls: Of the servers, each with ``/v1`` at its end.
             settings: How they are spoken to, and how weights get there.
-            start: What the training starts from.
+            start: The start of the training.
 
         Raises:
             UsageError: When they serve several models, or another one than adapters need.

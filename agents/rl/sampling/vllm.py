@@ -70,7 +70,7 @@ def make_vllm_actor(start: Start, chosen: Chosen, *, sleeps: bool) -> VLLMActor:
     """Returns an actor that samples by vLLM in this process.
 
     Args:
-        start: What the training starts from.
+        start: The start of the training.
         chosen: With `VLLMSettings`; what was not asked for is that of the training.
         sleeps: Whether the device's memory is the trainer's alone between two batches.
 

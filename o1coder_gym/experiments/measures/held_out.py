@@ -256,7 +256,7 @@ def policy_quality(
     """Lets a policy solve problems greedily and judges its programs on hidden tests.
 
     Args:
-        policy: What to measure.
+        policy: The policy to measure.
         rows: Problems with hidden tests, ≥ 1.
         judge: Runs programs.
         format: Step format of the policy.

@@ -36,7 +36,7 @@ class Order:
 
     Attributes:
         name: Unique among the orders that are not over.
-        problem: What to solve.
+        problem: The problem to solve.
         agent: How.
         budget: Its limits.
         seed: Fixes the draws.

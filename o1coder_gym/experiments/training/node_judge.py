@@ -48,7 +48,7 @@ class _Remote:
 
         Raises:
             InfrastructureError: When the other process has ended.
-            O1CoderError: What its judge raises.
+            O1CoderError: As raised by its judge.
         """
         try:
             with self._turn:  # answers say nothing of what they answer

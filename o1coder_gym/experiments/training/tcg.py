@@ -95,7 +95,7 @@ class GeneratorSettings(Checked):
         repair: Measure a model's tests after check and repair.
         as_reward: Compare the reward with that of the hidden tests.
         mutants: Mutants per problem at most.
-        tried: What the tests are tried on.
+        tried: The programs that the tests are tried on.
     """
 
     problems: Annotated[SetName, Flag("SET")]

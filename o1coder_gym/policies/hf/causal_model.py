@@ -45,7 +45,7 @@ class CausalModel:
         text: Its tokenizer.
         end_tokens: Tokens that end a turn.
         context: Longest sequence in tokens.
-        shape: What it caches per token; None where it runs by its own attention and cache.
+        shape: The shape of its cache per token; None if it uses its own attention and cache.
     """
 
     def __init__(self, model: Any, tokenizer: Any, attention: Literal["auto", "model"] = "auto") -> None:

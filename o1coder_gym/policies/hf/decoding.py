@@ -30,7 +30,7 @@ class Row:
     """One continuation while it grows.
 
     Attributes:
-        request: What it answers.
+        request: The request that it answers.
         sample: Which of the request's continuations it is, from 0.
         limit: Number of tokens at most.
         uniform: One number in [0, 1) per token.

@@ -19,7 +19,7 @@ class PrefixNode(Generic[Payload]):
 
     Attributes:
         tokens: The segment.
-        payload: What was computed for it, None while it is only known.
+        payload: The computed state of the segment, None until it is computed.
         parent: The segment before it, None for the root.
         children: Segments after it by their first token.
         used: When it was last on a path, in ticks of the tree.

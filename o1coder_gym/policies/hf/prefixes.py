@@ -48,7 +48,7 @@ class Prefixes:
 
         Args:
             body: Maps tokens to hidden states.
-            shape: What it caches per token.
+            shape: The shape of its cache per token.
             capacity: Tokens kept after `tree.evict`.
             keep_hidden: Whether hidden states are kept too.
         """

@@ -112,7 +112,7 @@ class RowCache(Cache):
         """Takes memory for a batch; no column is in use yet.
 
         Args:
-            shape: What the model caches per token.
+            shape: The shape of the model's cache per token.
             rows: B.
             capacity: C, columns at most.
             buffer: Memory ``[2L, B, H, C, D]`` to use instead of its own.

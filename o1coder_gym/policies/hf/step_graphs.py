@@ -35,7 +35,7 @@ class StepGraphs:
 
         Args:
             model: A transformers causal language model.
-            shape: What it caches per token.
+            shape: The shape of its cache per token.
             record: `cuda_graph`, or a function like it.
         """
         self._model = model

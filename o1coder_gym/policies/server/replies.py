@@ -96,7 +96,7 @@ def shares(said: Sequence[Said], total: int | None, count: CountTokens) -> list[
 
     Args:
         said: The choices of one answer.
-        total: What the server says; None or 0: it does not say.
+        total: The server's count; None or 0 if it reports none.
         count: Counts where nothing is said.
 
     Raises:
@@ -115,7 +115,7 @@ def before_continuation(text: str, prompt: Prompt, *, goes_on: bool) -> int:
 
     Args:
         text: The answer.
-        prompt: What it answers.
+        prompt: The prompt that it answers.
         goes_on: Whether it continues with the prompt's end, but for the line ends there, which are not sent;
             else it may think first, and repeat the opening.
     """
@@ -136,7 +136,7 @@ def continued(said: Said, tokens: int, request: Generate, skipped: int = 0) -> C
     Args:
         said: What was said.
         tokens: What it cost.
-        request: What it answers.
+        request: The request that it answers.
         skipped: Characters before what follows the opening.
     """
     opening, behind = request.prompt.opening, said.text[skipped:]

@@ -15,7 +15,7 @@ def submission(problem: Problem, written: str, tests: Tests, limits: Limits = Li
     Args:
         problem: The problem.
         written: A program, or an answer, untrusted.
-        tests: What it is run on.
+        tests: The tests that it is run on.
         limits: The judge's usual ones.
     """
     program = program_of(problem, written)

@@ -35,7 +35,7 @@ def tree_page(
 
     Args:
         trees: Of one problem, at least one; the first is shown first.
-        hidden: What the hidden tests said about the answers.
+        hidden: Verdicts of the hidden tests on the answers.
         links: Addresses of the ``report`` and of the ``previous`` and ``next`` problem, those that there are.
 
     Raises:

@@ -64,7 +64,7 @@ class ResultRow:
         value: The agent's own estimate in [0, 1].
         code: The chosen program, None without one.
         steps: Reasoning steps of the chosen path, the code step included.
-        usage: What was spent.
+        usage: The cost of the search.
         error: Empty, or one line on why there is no answer.
         problems: Name or path of the problem set.
         policy: Policy spec.

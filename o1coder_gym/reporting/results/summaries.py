@@ -23,7 +23,7 @@ class AgentSummary:
 
     Attributes:
         agent: Its agent with parameters, and whatever else tells it from the other settings.
-        setting: What the rows have in common.
+        setting: The setting that the rows share.
         solved: Rows with every hidden test passed.
         total: Rows that count, see `ResultRow.counted`.
         share: Share of the problems solved, seeds averaged within a problem.

@@ -52,8 +52,8 @@ class Pair:
         changes: The problems on which they differ.
         name: Of the first, as short as the budget beside it allows.
         against: Of the second, likewise.
-        budget: What both were allowed, in words; empty where the names say it.
-        failures: What is wrong with the first's answers to the problems that it lost, counted
+        budget: The budget of both, in words; empty where the names say it.
+        failures: Faults of the first's answers to the problems that it lost, counted
             (`failures.RULES`).
     """
 

@@ -42,7 +42,7 @@ class Surroundings(NamedTuple):
 
     Attributes:
         missing: Why a layer does not hold, by its name; those that hold are absent.
-        confinement: What children put on themselves.
+        confinement: The confinement that children apply to themselves.
         scratch: Folder that candidates may write to, None if there is none.
         first_process: Whether the zygote is the first process of its own namespace.
         watched: Whether programs could leave something in the kernel that goes with the zygote.

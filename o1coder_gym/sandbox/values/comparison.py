@@ -37,7 +37,7 @@ def same(got: str | bytes, expected: str, tol: float | None = None) -> bool:
     """Returns whether an encoded result matches the expected result of a call test.
 
     Args:
-        got: What the candidate's process wrote; any bytes.
+        got: The answer of the candidate's process; any bytes.
         expected: Written by `codec.encode` in the trusted process.
         tol: A float ``b`` accepts ``a`` if ``abs(a - b) <= tol + tol * abs(b)``; None means the default.
     """

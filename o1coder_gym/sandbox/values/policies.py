@@ -34,7 +34,7 @@ class Policy:
     """One notion of equality with the expected result.
 
     Attributes:
-        accepts: What counts as equal, for people.
+        accepts: A description of what counts as equal.
         text: Compares standard outputs.
         value: Compares results of calls.
     """

@@ -30,8 +30,8 @@ def same_stdout(got: str, expected: str, tol: float | None = None) -> bool:
     """Whether two standard outputs agree: the same tokens on the same lines, numbers by their value.
 
     Args:
-        got: What the program printed.
-        expected: What it should have printed.
+        got: The program's output.
+        expected: The expected output.
         tol: Absolute and relative tolerance of tokens that are written as floats in `expected`; None means
             equal numbers.
     """

@@ -83,8 +83,8 @@ class Finished:
 
     Attributes:
         children: How they ended, in the order of the payloads.
-        answers: What each of them wrote to its channel.
-        stdout: What the program printed.
+        answers: The output of each to its channel.
+        stdout: The program's standard output.
         overflow: Whether one of them wrote more than it may.
         wall_s: Seconds from the job's start to its end.
     """

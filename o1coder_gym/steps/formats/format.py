@@ -56,7 +56,7 @@ class StepFormat(Protocol):
         """Reads an action; never raises. `MALFORMED` holds the raw text, cut to ``max_chars + 1``.
 
         Args:
-            action: What was written; thoughts in it are left out.
+            action: The text of the action; thoughts in it are left out.
             entry_point: Name that a program is to define; tells programs from drafts and usage.
         """
         ...
@@ -104,7 +104,7 @@ def read_answer(step_format: StepFormat, opening: str, entry_point: str | None, 
 
     Args:
         step_format: The format that was asked for.
-        opening: What the answer was asked to begin with.
+        opening: The requested beginning of the answer.
         entry_point: See `StepFormat.parse`.
         answer: All that was said, thoughts included; these stay before the action.
     """

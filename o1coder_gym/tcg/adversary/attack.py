@@ -61,7 +61,7 @@ class Attack:
 
     Attributes:
         inputs: All inputs tried, [I].
-        columns: What each program did on each input, [I, S], by the names of `behaviour.column`.
+        columns: Each program's behaviour on each input, [I, S], by the names of `behaviour.column`.
         parting: Places of the inputs that part programs, confirmed; each splits a class that those before it
             left whole.
         noisy: By program, why it can not be told apart: what it does on an input changes.

@@ -29,7 +29,7 @@ class Partition:
     Attributes:
         classes: Indices of the programs of each class, each ascending; the largest class first, of equals the
             one whose first program is the earliest.
-        weights: What each class weighs: how many samples its programs stand for.
+        weights: The weight of each class: the samples that its programs stand for.
     """
 
     classes: tuple[tuple[int, ...], ...]
@@ -47,7 +47,7 @@ def partition(keys: Sequence[object | None], weights: Sequence[float]) -> Partit
     """Puts programs of equal keys into one class.
 
     Args:
-        keys: What each program does on all inputs, [S]; None leaves it out.
+        keys: Each program's behaviour on all inputs, [S]; None leaves it out.
         weights: Samples that each program stands for, > 0, [S].
     """
     members: dict[object, list[int]] = {}

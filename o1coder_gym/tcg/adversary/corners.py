@@ -35,7 +35,7 @@ def corner_inputs(
 
     Args:
         calls: Shown inputs.
-        programs: What they mention is tried.
+        programs: Their constants are tried.
         question: Its words say which preconditions hold (`inputs.preconditions`).
         seed: Fixes the draw.
     """

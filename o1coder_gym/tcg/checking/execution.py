@@ -99,7 +99,7 @@ def observe(
 
     Args:
         judge: Runs them.
-        programs: What is run.
+        programs: The programs to run.
         rounds: Times that inputs are run which another one took along, ≥ 1; then they count as hanging.
 
     Returns:

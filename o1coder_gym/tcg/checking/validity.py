@@ -58,7 +58,7 @@ class Claim:
 
     Attributes:
         problem: The question.
-        tests: What a generator says.
+        tests: The generated tests.
         programs: The reference alone in mode A; solutions in mode B.
     """
 

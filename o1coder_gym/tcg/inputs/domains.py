@@ -144,8 +144,8 @@ class Texts:
         alphabet: Characters that may occur.
         shortest: Least length.
         longest: Largest observed length.
-        form: What all observed strings have in common and edits keep; see `TextForm`.
-        words: What words are drawn from.
+        form: The form that all observed strings share and edits keep; see `TextForm`.
+        words: The words to draw from.
         joints: Characters that only join others; see `edits.only_joins`.
         special: Characters of interest: those that the program compares with.
     """

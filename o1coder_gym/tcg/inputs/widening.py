@@ -35,7 +35,7 @@ def without_shape(domain: Domain, characters: str) -> Domain:
 
     Args:
         domain: An inferred domain.
-        characters: What strings may hold besides the characters seen.
+        characters: Characters that strings may hold besides those seen.
     """
 
     def relax(one: Domain) -> Domain:

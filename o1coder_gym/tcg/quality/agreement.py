@@ -51,7 +51,7 @@ def voted_tests(
     Args:
         judge: Runs the references.
         rows: Problems; those without a reference are left out.
-        generated: What mode B made for each of them, with weights.
+        generated: The tests of mode B for each of them, with weights.
     """
     known = [(row, one) for row, one in zip(rows, generated, strict=True) if row.reference is not None]
     claims = [Claim(row.problem, one.tests, (row.reference or "",)) for row, one in known]
