@@ -411,8 +411,7 @@ class Run:
         if isinstance(error, PromptTooLongError) and isinstance(request.payload, PolicyRequest):
             request.owner.receive(request, (Proposal("", 0, finish="length"),) * request.payload.n)
             return
-        # The user sees a typed error of this library, and the traceback of the foreign one below it as its
-        # cause.
+        # The user sees a typed error of this library, with the original one and its traceback as the cause.
         typed = error if isinstance(error, O1CoderError) else _failure(batch.lane, repr(error))
         typed.__cause__ = None if typed is error else error
         request.owner.fail(typed)
