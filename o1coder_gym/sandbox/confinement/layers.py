@@ -152,7 +152,7 @@ def _open_library(blueprint: Blueprint, inside: bool, confined: bool) -> _Access
             if library.can_be_held(folders):
                 library.hold(folders)
                 return _Access.HELD
-        # Root's eyes, but nothing to see: the namespaces or Landlock bound what can be named at all.
+        # Reading as root exposes nothing more: the namespaces or Landlock bound what can be named at all.
         if confined:
             return _Access.OF_ROOT
     return _Access.DIRECT if inside else _Access.OF_ROOT
