@@ -1,6 +1,6 @@
-"""What the commands do, for use from Python: benchmarks, synthesis, training runs, self-play.
+"""The work of the commands, for use from Python: benchmarks, synthesis, training runs, self-play.
 
-Each is one call into a run folder: it prints nothing, tells callbacks of its progress, goes on with
+Each is one call into a run folder: it prints nothing, tells callbacks of its progress, continues with
 ``resume=True`` where it was interrupted, and returns frozen values. Weights and torch are loaded by the calls
 that need them. docs/experiments.md shows them.
 """

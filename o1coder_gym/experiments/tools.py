@@ -1,4 +1,4 @@
-"""A benchmark plan, and what it names opened: policy, judge, scorer, the tests that agents see."""
+"""A benchmark plan and the objects that it names: policy, judge, scorer, the tests that agents see."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a plan names, opened.
+    """The opened objects of a plan.
 
     Attributes:
         policy: Proposes steps.
@@ -123,7 +123,7 @@ class Tools:
 
     @property
     def sizes(self) -> ModelSizes:
-        """What FLOPs are computed of."""
+        """The model sizes from which FLOPs are computed."""
         return ModelSizes(self.parameters, int(getattr(self.scorer, "parameters", 0)))
 
 
@@ -141,7 +141,7 @@ def planned_rows(problems: str, task_ids: Sequence[str], split: str | None = Non
 def open_tools(
     plan: Plan, rows: Sequence[ProblemRow], folder: RunFolder, policy: Policy | None = None
 ) -> Tools:
-    """Loads what a plan names, its policy unless it is given, and makes tests that the folder does not have.
+    """Opens what a plan names, its policy unless one is given, and generates tests that the folder lacks.
 
     Raises:
         O1CoderError: When something cannot be loaded; the message says what.
@@ -162,7 +162,7 @@ def open_tools(
 
 
 def acting_agents(specs: Iterable[str]) -> dict[str, Callable[[], ActingAgent]]:
-    """Returns what makes the contestants that act, ``acting?agent=package.module:Class``, by spec.
+    """Returns the factories of acting agents, ``acting?agent=package.module:Class``, by spec.
 
     Raises:
         UsageError: When there is no such agent.
@@ -182,10 +182,10 @@ def acting_policies(makers: Mapping[str, Callable[[], ActingAgent]], model: Proc
 
 
 def _maker(path: str, spec: str) -> Callable[[], ActingAgent]:
-    """Imports what makes an acting agent, by module or from a file."""
+    """Imports the factory of an acting agent, by module or from a file."""
     made = load_object(path)
     if not callable(made) or not callable(getattr(made, "act", None)):
-        raise UsageError(f"agent {spec}: {path} is no class with a method act")
+        raise UsageError(f"agent {spec}: {path} is not a class with a method act")
     return cast(Callable[[], ActingAgent], made)
 
 

@@ -68,6 +68,7 @@ class Batch:
 
     def _hear(self, worker: Worker, ready: object) -> None:
         """Handles one readable or writable socket of a worker."""
+        # Not greeted yet: whatever is ready belongs to its start, and it has no job.
         if worker.missing is None:
             worker.handle(ready)
             if worker.missing is not None:
@@ -77,7 +78,7 @@ class Batch:
         if finished is not None:
             index = self._running.pop(worker)
             self._pool.retire_if_worn(worker)
-            self._dispatch()  # the zygote goes on while this process grades
+            self._dispatch()  # the zygote continues while this process grades
             verdict = self._trials[index].accept(finished)
             if verdict is None:
                 self._wait_again(index)
@@ -87,7 +88,7 @@ class Batch:
             self._look(worker, self._trials[self._running[worker]])
 
     def _look(self, worker: Worker, trial: Trial) -> None:
-        """Stops a running job that has failed already, or starts the clock of its next test."""
+        """Stops a running job that has already failed, or starts the clock of its next test."""
         news = trial.news(worker.partial_answer())
         if news is News.DECIDED:
             worker.stop_job()
@@ -108,10 +109,11 @@ class Batch:
         self._waiting[self._trials[index].wants_packages].appendleft(index)
 
     def _lose(self, worker: Worker, death: WorkerDied) -> None:
-        """Removes a dead worker; its trial restarts elsewhere unless too many have died over it."""
+        """Removes a dead worker; its trial restarts on another one unless too many have died running it."""
         index = self._running.pop(worker, None)
         if index is not None:
             trial = self._trials[index]
+            # A death may be the program's doing or the machine's: one restart tells the two apart, mostly.
             trial.deaths += 1
             trial.restart()
             if trial.deaths < _DEATHS:

@@ -39,7 +39,7 @@ class Mode(enum.IntEnum):
 
 
 class Ending(enum.IntEnum):
-    """What ended a child: itself, or one of the limits."""
+    """The cause of a child's end: itself, or one of the limits."""
 
     OWN = 0
     """It exited or crashed."""
@@ -57,7 +57,7 @@ class Request(NamedTuple):
     """One job for a zygote; the content of the job travels by the channel alone.
 
     Attributes:
-        mode: What to do.
+        mode: The operation.
         cpu_s: CPU seconds for each test.
         total_cpu_s: CPU seconds for the job.
         wall_s: Wall-clock seconds within which a job has to make progress.
@@ -98,6 +98,7 @@ class Report(NamedTuple):
 REPORT, SLOW, FAILED = 1, 2, 3
 """Kinds of `Report`; `FAILED` says that no child could be started."""
 
+# Little-endian and without padding: fixed sizes, so one recv with MSG_WAITALL takes a message whole.
 _REQUEST = struct.Struct("<BdddqQ")
 _REPORT = struct.Struct("<BBB" + "iBd" * 2)
 REQUEST_BYTES = _REQUEST.size
@@ -216,6 +217,7 @@ def pack_job(*parts: Any) -> bytes:
 
 def read_job(descriptor: int) -> tuple[Any, ...]:
     """Reads one job from a stream, up to its end; the inverse of `pack_job`."""
+    # One read suffices for nearly all jobs, and then nothing is copied.
     data = os.read(descriptor, _CHUNK)
     while chunk := os.read(descriptor, _CHUNK):
         data += chunk

@@ -337,7 +337,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(
     with pytest.raises(SystemExit) as ended:
         app(["--out", str(tmp_path)], exit_on_error=False)
     assert ended.value.code == 130
-    told = f"interrupted; go on with: --out {tmp_path} --resume" if resumes else "interrupted"
+    told = f"interrupted; continue with: --out {tmp_path} --resume" if resumes else "interrupted"
     assert capsys.readouterr().err.strip() == told
 
 

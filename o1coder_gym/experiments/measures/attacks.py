@@ -97,7 +97,7 @@ def _plan(settings: ProgramsToAttack, judge: Judge) -> AttackSettings:
 def _engine(spec: str) -> Engine:
     policy = load_policy(spec)
     if not isinstance(policy, LanguageModelPolicy):
-        raise UsageError(f"--oracle {spec} is no language model, so it cannot be asked")
+        raise UsageError(f"--oracle {spec} is not a language model, so it cannot be asked")
     return policy.engine
 
 

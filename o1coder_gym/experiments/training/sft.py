@@ -78,7 +78,7 @@ def fine_tune(
     Args:
         settings: What is trained on what.
         out: The run folder: ``model``, checkpoints, quality.json.
-        resume: Whether to go on from the last checkpoint in `out`.
+        resume: Whether to continue from the last checkpoint in `out`.
         tell: Called with a line per measurement.
         on_warning: Called with a line about problems that lack tests.
 

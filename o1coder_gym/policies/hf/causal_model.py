@@ -1,4 +1,4 @@
-"""A causal language model made ready for decoding: weights, text, end tokens, what it caches.
+"""A causal language model prepared for decoding: weights, tokenizer, end tokens, cache.
 
 Scaled dot-product attention for grouped queries that never repeats keys and values.
 
@@ -46,7 +46,7 @@ class CausalModel:
         text: Its tokenizer.
         end_tokens: Tokens that end a turn.
         context: Longest sequence in tokens.
-        shape: What it caches per token; None where it runs by its own attention and cache.
+        shape: The shape of its cache per token; None if it uses its own attention and cache.
     """
 
     def __init__(self, model: Any, tokenizer: Any, attention: Literal["auto", "model"] = "auto") -> None:
@@ -109,7 +109,7 @@ def context_of(config: Any) -> int:
 
 
 def has_plain_attention(model: Any) -> bool:
-    """Whether all layers say that they attend to all tokens before."""
+    """Whether all layers declare that they attend to all earlier tokens."""
     config = model.config.get_text_config()
     kinds = getattr(config, "layer_types", None)
     if kinds is None:
@@ -152,7 +152,7 @@ def use_engine_attention(model: Any) -> CacheShape:
 
 @torch.inference_mode()
 def cache_shape(model: Any) -> CacheShape:
-    """Runs one token and looks at what is cached.
+    """Runs one token and reads the shape of what the model caches.
 
     Raises:
         PolicyError: When not all layers have full attention with equal key-value heads.
@@ -160,6 +160,7 @@ def cache_shape(model: Any) -> CacheShape:
     config = model.config.get_text_config()
     if not has_plain_attention(model):
         raise PolicyError(f"{config.model_type} does not have full attention in all layers")
+    # transformers' own cache tells the shape: what a model caches is in its code, not in its configuration.
     cache = DynamicCache()
     one = torch.ones(1, 1, dtype=torch.long, device=model.device)
     mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=model.device)
@@ -190,6 +191,7 @@ _RAISED = (
 def _check_tokens(model: Any) -> list[tuple[int, ...]]:
     """Returns two short texts of different lengths."""
     vocabulary = model.config.get_text_config().vocab_size
+    # A prime stride: different tokens at different places, the same ones in every run.
     return [tuple(7919 * place % vocabulary for place in range(1, length + 1)) for length in (23, 12)]
 
 
@@ -246,6 +248,7 @@ def grouped_attention(
     if attention_mask is None or module.training:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
     rows, heads, length, size = query.shape
+    # G = query heads ÷ key-value heads.
     groups = heads // key.shape[1]
     # [B, H, G·S, D]: the G query heads of a group become S more positions each of one head.
     folded = query.reshape(rows, key.shape[1], groups * length, size)

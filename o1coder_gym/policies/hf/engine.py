@@ -98,7 +98,7 @@ class HFEngine:
 
     @classmethod
     def from_name(cls, name: str, settings: HFSettings = DEFAULTS) -> HFEngine:
-        """Makes an engine for a model that `models.lookup.model_path` knows: a name, a Hub id or a folder."""
+        """Makes an engine for a model that `models.lookup.model_path` finds: a name, a Hub id or a folder."""
 
         def load() -> CausalModel:
             folder = model_path(name)  # before transformers is imported: a name that is wrong is told at once
@@ -142,7 +142,7 @@ class HFEngine:
 
     @property
     def counters(self) -> Counters:
-        """A snapshot of what was done so far."""
+        """A snapshot of the work done so far."""
         return self._meter.snapshot()
 
     def prepare(self) -> None:
@@ -197,7 +197,7 @@ class HFEngine:
 
     @contextmanager
     def watched(self, on_text: OnText) -> Iterator[None]:
-        """Tells `on_text` of every token while the context lasts, from the thread that generates."""
+        """Reports every token to `on_text` while the context lasts, from the thread that generates."""
         decoder = self._ready()[1]
         decoder.on_token = lambda row: on_text(row.request, row.sample, row.action)
         try:
@@ -269,7 +269,7 @@ def _load_torch() -> Any:
 
 
 def _batch_mib(device: torch.device) -> int:
-    """Returns the memory of a batch where none is asked for, in MiB."""
+    """Returns the default memory of a batch in MiB."""
     if device.type != "cuda":
         return 2048
     return _load_torch().cuda.get_device_properties(device).total_memory >> 23

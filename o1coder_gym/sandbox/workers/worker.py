@@ -79,12 +79,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A finished job: how its children ended, and all that they wrote.
+    """A finished job: its children's endings and their output.
 
     Attributes:
         children: How they ended, in the order of the payloads.
-        answers: What each of them wrote to its channel.
-        stdout: What the program printed.
+        answers: The output of each to its channel.
+        stdout: The program's standard output.
         overflow: Whether one of them wrote more than it may.
         wall_s: Seconds from the job's start to its end.
     """
@@ -101,7 +101,7 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """One zygote and the job that it does.
+    """One zygote and its current job.
 
     Attributes:
         missing: Reasons for absent layers, by layer name; None until the zygote is ready.
@@ -142,6 +142,7 @@ class Worker:
         self._lines: list[_Line] = []
         self._stop_sent = False
         self._started = 0.0
+        # A pair, not a listening socket: nobody else can connect, and each end notices the other's death.
         self._control, remote = map(_above_standard_streams, socket.socketpair())
         try:
             with remote:
@@ -150,6 +151,7 @@ class Worker:
             self._control.close()
             raise
         with contextlib.suppress(OSError):  # it is dead already, or the system has no such thing
+            # At once, so that its memory is built where its children will run; they inherit the core.
             os.sched_setaffinity(self._process.pid, cores)
         self._introduce(blueprint)
         # Only behind the blueprint: `sendall` on a socket that does not block may stop half-way.
@@ -174,12 +176,17 @@ class Worker:
         """
         self.jobs += 1
         self._started = time.monotonic()
+        # Longer than the supervisor's own limits can add up to: a zygote that is merely slow must not be
+        # taken for dead.
         most_s = max(_WALL_WINDOWS * job.request.wall_s, _MOST_STARVED * job.request.total_cpu_s)
         self.deadline = self._started + most_s + _GRACE_S
         self._stop_sent = False
         with contextlib.ExitStack() as remote:
+            # A socket of its own per child: the zygote passes its end on and reads nothing of it.
             descriptors = [self._open_line(payload, job.answer_bytes, remote) for payload in job.payloads]
             if job.request.mode == Mode.STDIO:
+                # A file, not a pipe: nobody has to feed it, and programs that seek in their input find what
+                # they expect.
                 stdin = remote.enter_context(_file_of(job.stdin))
                 stdout = self._open_line(b"", job.stdout_bytes, remote)
                 descriptors += [stdin.fileno(), stdout]
@@ -262,7 +269,7 @@ class Worker:
         return remote.enter_context(far).fileno()
 
     def _listen(self) -> Finished | None:
-        """Reads what the zygote says."""
+        """Reads the zygote's messages."""
         if self.missing is None:
             self._greet()
             return None
@@ -284,7 +291,7 @@ class Worker:
         return None
 
     def _greet(self) -> None:
-        """Reads the line that a zygote says before its first job."""
+        """Reads the line that a zygote sends before its first job."""
         try:
             data = self._control.recv(_CHUNK)
         except OSError as error:
@@ -292,6 +299,7 @@ class Worker:
         self._greeting += data
         if not data:
             raise WorkerDied("the zygote ended before it was ready")
+        # The greeting may come in parts; what the zygote says before its first job is this one line.
         if self._greeting.endswith(b"\n"):
             greeting = json.loads(self._greeting)
             if "failed" in greeting:
@@ -300,7 +308,7 @@ class Worker:
             self.deadline = math.inf
 
     def _watch(self, line: _Line) -> None:
-        """Has the selector say when a line can be written or read."""
+        """Lets the selector report when a line can be written or read."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.outgoing else 0)
         if line.watched:
             self._selector.modify(line.socket, events, self)
@@ -309,8 +317,10 @@ class Worker:
         line.watched = True
 
     def _move(self, line: _Line) -> None:
-        """Writes and reads what a line has room for."""
+        """Writes and reads as much as a line takes without blocking."""
         more = line.read()
+        # All is written and more may come: from now on only reading is of interest, or the selector would
+        # wake at once.
         if line.write() and more and not line.overflown:
             self._watch(line)
             return
@@ -366,11 +376,11 @@ class _Line:
 
     @property
     def overflown(self) -> bool:
-        """Whether more came than may."""
+        """Whether the child wrote more than its limit."""
         return len(self.incoming) > self._limit
 
     def write(self) -> bool:
-        """Writes what goes without waiting, then says that this was all; returns whether it was."""
+        """Writes what goes without waiting; at the end shuts the line for writing and returns True."""
         try:
             while self.outgoing:
                 self.outgoing = self.outgoing[self.socket.send(self.outgoing) :]
@@ -383,7 +393,7 @@ class _Line:
         return True
 
     def read(self) -> bool:
-        """Reads what is there, up to a little over the limit; returns whether more may come."""
+        """Reads what has arrived, up to a little over the limit; returns whether more may come."""
         try:
             while not self.overflown:
                 chunk = self.socket.recv(_CHUNK)
@@ -402,6 +412,7 @@ def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
     script = str(Path(__file__).parents[1] / "zygote" / "main.py")
     command = [
         os.path.realpath(sys.executable),
+        # Neither `site` nor user packages: what programs may import is decided by the blueprint alone.
         "-S",
         "-s",
         script,
@@ -423,7 +434,7 @@ def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
 
 
 def _environment() -> dict[str, str]:
-    """Returns the clean environment, and what the interpreter may need to start at all."""
+    """Returns a clean environment with the variables that the interpreter may need to start."""
     needed = {name: os.environ[name] for name in INTERPRETER_VARIABLES if name in os.environ}
     return _ENVIRONMENT | needed
 

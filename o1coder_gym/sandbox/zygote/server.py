@@ -40,12 +40,13 @@ class Server:
         self._control = control
         self._surroundings = surroundings
         self._confinement = surroundings.confinement
+        # Before the first child: what is found after a job is compared with this.
         self._condition = traces.condition() if surroundings.watched else ()
         self._watch = Watch(control.fileno(), self._tell_slow, self._makes_progress)
         self._packages = packages.Warmer(names)
 
     def serve(self) -> None:
-        """Takes jobs until the trusted process is gone."""
+        """Accepts jobs until the trusted process is gone."""
         while True:
             data, ancillary, _, _ = self._control.recvmsg(REQUEST_BYTES, _FILES_ROOM)
             if not data:
@@ -64,6 +65,7 @@ class Server:
         except OSError:
             return Report(FAILED, False, ())
         reports = self._watch.run(children, request)
+        # The zygote's copies of the far ends would add up, and later children would inherit them.
         for descriptor in descriptors:
             os.close(descriptor)
         # Processes first: one that still ran could write into the folder behind the sweep. Then files, then
@@ -98,6 +100,7 @@ class Server:
 
     def _fork(self, body: Callable[[], int], request: Request, placement: Placement) -> Child:
         """Starts one child."""
+        # Prepared before the fork, so that the child only takes them.
         steps = self._confinement.steps(request, placement)
         pid = os.fork()
         if pid == 0:
@@ -127,6 +130,8 @@ class Server:
     def _kill_strays(self) -> None:
         """Kills all other processes of the namespace, or without one those that came to this process."""
         if self._surroundings.first_process:
+            # −1 is every process that may be signalled, which in a namespace of its own are those of the
+            # candidate.
             os.kill(-1, signal.SIGKILL)
             return
         try:

@@ -26,7 +26,7 @@ _CHILD_ENDED = (signal.SIGCHLD,)
 
 
 class Child:
-    """A child of this process. Mutable: it learns how it ends.
+    """A child of this process. Mutable: it records its ending.
 
     Attributes:
         pid: Process id in the zygote's namespace.
@@ -53,6 +53,7 @@ class Child:
 
     def kill(self, ending: Ending) -> None:
         """Ends the process; the first reason stays."""
+        # A child over its limit may be killed again, as not needed, before it is collected.
         if self.ending is Ending.OWN:
             self.ending = ending
         os.kill(self.pid, signal.SIGKILL)
@@ -107,7 +108,7 @@ class Watch:
         return tuple(child.report for child in children if child.report)
 
     def _watch_slow(self, last: Child, limits: _Limits) -> None:
-        """Watches a job that did not end at once: its limits, and what the trusted process says."""
+        """Watches a job that did not end at once: its limits, and messages of the trusted process."""
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         longest_ms = 1000
@@ -133,6 +134,7 @@ class Watch:
     def _reap(self, last: Child) -> None:
         """Collects the children that have ended; after the last of a job, the others are not needed."""
         self._alive = [child for child in self._alive if not child.reap()]
+        # The last is the tester, or the candidate where there is none: with it the job is decided.
         if last.report:
             self._end_all()
             self._alive = [child for child in self._alive if not child.reap(wait=True)]
@@ -143,7 +145,7 @@ class Watch:
             child.since_s = child.cpu_s()
 
     def _end_all(self) -> None:
-        """Kills what still runs and is not needed any more."""
+        """Kills the running children that are no longer needed."""
         for child in self._alive:
             child.kill(Ending.STOPPED)
 
@@ -154,6 +156,7 @@ class _Limits:
     def __init__(self, request: Request, started: float) -> None:
         self._request = request
         self._window_end = started + request.wall_s
+        # The last resort: a program that always makes a little progress must end at some time.
         self._end = started + max(_MOST_WINDOWS * request.wall_s, _MOST_STARVED * request.total_cpu_s)
         self._window_cpu_s = 0.0
 
@@ -164,6 +167,8 @@ class _Limits:
         for child in children:
             used_s = child.cpu_s()
             total_s += used_s
+            # By test: `since_s` moves on with each answered test, so one slow test cannot use up the time of
+            # the others.
             left_s = self._request.cpu_s - (used_s - child.since_s)
             total_left_s = self._request.total_cpu_s - used_s
             if left_s <= 0:

@@ -114,7 +114,7 @@ def test_hidden_tests_are_asked_once_per_candidate(o1coder, arguments, tmp_path)
         (("--select", "best"), 2, "unknown selector 'best'"),
         (("--shard", "3/2"), 2, "--shard is i/n"),
         (("--shard", "2/3", "--limit", "1"), 2, "has no problem"),
-        (("--suite", "suite.yaml"), 2, "does not go with --suite"),
+        (("--suite", "suite.yaml"), 2, "cannot be combined with --suite"),
         (("--tests", "missing.jsonl"), 1, "missing.jsonl"),
     ],
 )
