@@ -32,6 +32,7 @@ from o1coder_gym.experiments.tools import (
     Tools,
     acting_agents,
     acting_policies,
+    comparison_policies,
     open_tools,
     planned_rows,
     session_row,
@@ -129,7 +130,7 @@ def run_benchmark(
         known = tools is not None or plan.tests == "public"
         lacking = without_visible_tests(rows, visible) if known else ""
         warn_of(on_warning, lacking, without_hidden_tests(rows))
-        folder.append(SESSIONS, session_row(plan.policy))
+        folder.append(SESSIONS, session_row(plan.policy, rows))
         if on_start is not None:
             on_start()
         if tools is not None:
@@ -154,6 +155,9 @@ def report_facts(plan: Plan, rows: Sequence[ProblemRow] = ()) -> dict[str, str]:
     for name, spec in (("trained on", plan.policy), ("scorer trained on", plan.scorer)):
         if spec and (known := trained_on(spec, [row.problem for row in rows])):
             config[name] = f"{len(known)} of these problems: {', '.join(known)}"
+    if policies := comparison_policies(rows):
+        named = ", ".join(f"{counted(tests, 'test')} by {name}" for name, tests in policies.items())
+        config["compared"] = f"{named}; see docs/verdicts.md"
     if plan.scorer:
         config["scorer"] = plan.scorer
     if plan.tests == "generated":

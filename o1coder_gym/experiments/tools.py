@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,7 +34,7 @@ from o1coder_gym.tcg.checking.solutions import sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.tcg.store import TestStore, read_tests
-from o1coder_gym.types import Problem, Tests
+from o1coder_gym.types import CheckerTest, Problem, Tests
 
 SESSIONS = "sessions"
 """Name of the file that says when, where and by which command a run was worked on."""
@@ -189,11 +190,19 @@ def _maker(path: str, spec: str) -> Callable[[], ActingAgent]:
     return cast(Callable[[], ActingAgent], made)
 
 
-def session_row(policy: str) -> dict[str, Any]:
-    """Returns when, where and by which command a run is being worked on.
+def comparison_policies(rows: Iterable[ProblemRow]) -> dict[str, int]:
+    """Returns how many tests name each comparison policy; those with a checker of their own are one."""
+    tests = (test for row in rows for test in dict.fromkeys((*row.problem.public_tests, *row.tests)))
+    named = ("checker" if isinstance(test, CheckerTest) else getattr(test, "compare", None) for test in tests)
+    return dict(sorted(Counter(filter(None, named)).items()))
+
+
+def session_row(policy: str, rows: Iterable[ProblemRow]) -> dict[str, Any]:
+    """Returns when, where and by which command a run is being worked on, and what counts as right in it.
 
     Args:
         policy: Its spec. What ``dtype=auto`` of ``hf:`` is depends on the machine, and so do its samples.
+        rows: Its problems.
     """
     return {
         "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -204,6 +213,7 @@ def session_row(policy: str) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "cpu": cpu_features(),
         "auto_dtype": auto_dtype() if policy.startswith("hf:") else None,
+        "comparison": comparison_policies(rows),
     }
 
 

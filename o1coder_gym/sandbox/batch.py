@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from o1coder_gym.sandbox.trial import News, Trial
+from o1coder_gym.sandbox.trial import News, Starved, Trial
 from o1coder_gym.sandbox.workers.pool import Pool
 from o1coder_gym.sandbox.workers.worker import Worker, WorkerDied
 from o1coder_gym.types import Verdict
 
-_DEATHS = 2
-"""Zygotes that may die over one submission before it counts as a failure of the judge."""
+_BREAKDOWNS = 2
+"""Zygotes that may die over one submission, or find no core for it, before it is a failure of the judge."""
 _LOOK_S = 1.0
 
 
@@ -79,7 +79,11 @@ class Batch:
             index = self._running.pop(worker)
             self._pool.retire_if_worn(worker)
             self._dispatch()  # the zygote continues while this process grades
-            verdict = self._trials[index].accept(finished)
+            try:
+                verdict = self._trials[index].accept(finished)
+            except Starved as starved:
+                self._restart(index, str(starved), self._wait)  # the machine may have more room later
+                return
             if verdict is None:
                 self._wait_again(index)
             else:
@@ -112,12 +116,16 @@ class Batch:
         """Removes a dead worker; its trial restarts on another one unless too many have died running it."""
         index = self._running.pop(worker, None)
         if index is not None:
-            trial = self._trials[index]
-            # A death may be the program's doing or the machine's: one restart tells the two apart, mostly.
-            trial.deaths += 1
-            trial.restart()
-            if trial.deaths < _DEATHS:
-                self._wait_again(index)
-            else:
-                self._verdicts[index] = trial.infrastructure(str(death))
+            self._restart(index, str(death), self._wait_again)
         self._pool.bury(worker, death)
+
+    def _restart(self, index: int, reason: str, queue: Callable[[int], None]) -> None:
+        """Queues a trial that broke down through no doing of its own from its start, unless too often."""
+        trial = self._trials[index]
+        # It may be the program's doing or the machine's: one restart tells the two apart, mostly.
+        trial.breakdowns += 1
+        trial.restart()
+        if trial.breakdowns < _BREAKDOWNS:
+            queue(index)
+        else:
+            self._verdicts[index] = trial.infrastructure(reason)

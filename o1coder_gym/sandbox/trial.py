@@ -56,12 +56,16 @@ class News(enum.Enum):
     """The verdict is decided; the job can be stopped."""
 
 
+class Starved(Exception):
+    """Raised when a job got too little of a core to say anything about the program."""
+
+
 class Trial:
     """A submission in progress. Mutable: it collects results run by run.
 
     Attributes:
         submission: The program with its tests.
-        deaths: Number of zygotes that died while running it.
+        breakdowns: Number of times that it had to start anew: its zygote died, or had no core for it.
     """
 
     def __init__(
@@ -84,7 +88,7 @@ class Trial:
             UsageError: When a test goes with no program of this kind.
         """
         self.submission = submission
-        self.deaths = 0
+        self.breakdowns = 0
         self._stop_at_failure = stop_at_failure
         self._stdout_tolerance = stdout_tolerance
         planned = plan(submission.tests, submission.entry_point)
@@ -153,9 +157,15 @@ class Trial:
                 return Job(self._request._replace(mode=Mode.TESTER), payloads, answer_bytes=room)
 
     def accept(self, finished: Finished) -> Verdict | None:
-        """Takes the outcome of the last job; returns the verdict if it is decided, else None."""
+        """Takes the outcome of the last job; returns the verdict if it is decided, else None.
+
+        Raises:
+            Starved: When the machine had no core for the job, so that there is nothing to be learnt of it.
+        """
         # One job at a time and in order: the CPU time that is left to the program decides the next one's
         # limit.
+        if Ending.STARVED in {child.ending for child in finished.children}:
+            raise Starved("the machine is too busy: the program hardly got a core to run on")
         run = self._runs[self._position]
         if self._output is not None:
             # A checker's CPU time is not the program's: nothing is charged.

@@ -84,7 +84,7 @@ class Pool:
     def overdue(self) -> list[Worker]:
         """Returns the workers that have not answered in time."""
         now = time.monotonic()
-        return [worker for worker in self._workers if worker.deadline <= now]
+        return [worker for worker in self._workers if worker.is_overdue(now)]
 
     def greeted(self, worker: Worker) -> None:
         """Records that a worker has become ready."""

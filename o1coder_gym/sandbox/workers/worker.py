@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from typing import BinaryIO
 from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.sandbox.confinement.blueprint import INTERPRETER_VARIABLES, Blueprint
 from o1coder_gym.sandbox.wire import (
+    ASKING,
     BEGUN_FRAME,
     FAILED,
     REPORT,
@@ -31,6 +32,7 @@ from o1coder_gym.sandbox.wire import (
     pack_request,
     unpack_report,
 )
+from o1coder_gym.sandbox.workers.waiting import run_delay_s, waited_s
 
 _START_S = 60.0
 _GRACE_S = 30.0
@@ -40,6 +42,9 @@ slowly use up their CPU limits take twenty-one."""
 _MOST_STARVED = 7
 """Likewise as a multiple of the CPU limit of a job, which may be longer."""
 _STOP_S = 5.0
+_PIDFDS = 2
+"""Processes of a job at most."""
+_WHOLE_REPORT = socket.MSG_WAITALL | getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # which Linux has
 _CHUNK = 1 << 16
 _NO_FOLDER = "/nonexistent"
 """Home and temporary folder, unless the zygote gets a scratch folder of its own."""
@@ -86,7 +91,7 @@ class Finished:
         answers: The output of each to its channel.
         stdout: The program's standard output.
         overflow: Whether one of them wrote more than it may.
-        wall_s: Seconds from the job's start to its end.
+        wall_s: Seconds from the job's start to its end, without those in which it waited for a core.
     """
 
     children: tuple[ChildReport, ...]
@@ -142,6 +147,9 @@ class Worker:
         self._lines: list[_Line] = []
         self._stop_sent = False
         self._started = 0.0
+        self._most_s = 0.0
+        self._waited_s = 0.0
+        self._waited_share = 0.0
         # A pair, not a listening socket: nobody else can connect, and each end notices the other's death.
         self._control, remote = map(_above_standard_streams, socket.socketpair())
         try:
@@ -179,7 +187,9 @@ class Worker:
         # Longer than the supervisor's own limits can add up to: a zygote that is merely slow must not be
         # taken for dead.
         most_s = max(_WALL_WINDOWS * job.request.wall_s, _MOST_STARVED * job.request.total_cpu_s)
-        self.deadline = self._started + most_s + _GRACE_S
+        self._most_s = most_s + _GRACE_S
+        self.deadline = self._started + self._most_s
+        self._waited_s = self._waited_share = 0.0
         self._stop_sent = False
         with contextlib.ExitStack() as remote:
             # A socket of its own per child: the zygote passes its end on and reads nothing of it.
@@ -227,20 +237,27 @@ class Worker:
         """Returns the live buffer of the candidate's answer; it grows as more arrives."""
         return self._lines[0].incoming
 
+    def is_overdue(self, now: float) -> bool:
+        """Whether it should have sent something by now; while it starts, it may have waited for a core."""
+        if now >= self.deadline and self.missing is None:
+            before, self._waited_s = self._waited_s, run_delay_s(self.pid)
+            self.deadline += self._waited_s - before
+        return now >= self.deadline
+
     def begin_test(self) -> None:
         """Tells the zygote that the running job has answered another test."""
-        self._tell(Mode.PROGRESS)
+        self._tell(Request(Mode.PROGRESS))
 
     def stop_job(self) -> None:
         """Asks the zygote to kill the running job, which then finishes as any other."""
         if not self._stop_sent:
             self._stop_sent = True
-            self._tell(Mode.STOP)
+            self._tell(Request(Mode.STOP))
 
-    def _tell(self, mode: Mode) -> None:
+    def _tell(self, request: Request) -> None:
         """Sends a request about the running job; a dead zygote is noticed when its report is read."""
         with contextlib.suppress(OSError):
-            self._control.send(pack_request(Request(mode)))
+            self._control.send(pack_request(request))
 
     def close(self) -> None:
         """Ends the zygote and all it has started, and removes its folder; may be called again."""
@@ -274,7 +291,7 @@ class Worker:
             self._greet()
             return None
         try:
-            data = self._control.recv(REPORT_BYTES, socket.MSG_WAITALL)
+            data, pidfds, *_ = socket.recv_fds(self._control, REPORT_BYTES, _PIDFDS, _WHOLE_REPORT)
         except OSError as error:
             raise WorkerDied(f"zygote {self.pid}: {error}") from error
         # A report without a job, or half of one: the zygote is dead, or no longer what was started.
@@ -286,9 +303,24 @@ class Worker:
         if report.kind == REPORT:
             self.clean = report.clean
             return self._finish(report.children)
+        if report.kind == ASKING:
+            self._answer(pidfds)
+            return None
         for line in self._lines:
             self._watch(line)
         return None
+
+    def _answer(self, pidfds: Sequence[int]) -> None:
+        """Tells the zygote how long the processes of its job have waited for a core."""
+        now = time.monotonic()
+        passed_s = now - self._started
+        # A thread that has ended is no longer in the account, but it has waited all the same.
+        self._waited_s = max(self._waited_s, min(passed_s, waited_s(pidfds)))
+        for pidfd in pidfds:
+            os.close(pidfd)
+        self._waited_share = self._waited_s / passed_s
+        self.deadline = now + self._most_s  # a zygote that asks is alive
+        self._tell(Request(Mode.WAITED, wall_s=self._waited_s))
 
     def _greet(self) -> None:
         """Reads the line that a zygote sends before its first job."""
@@ -351,7 +383,7 @@ class Worker:
             for answer, child in zip(told, children, strict=True)
         ):
             raise WorkerDied("a process ended before it was confined")
-        wall_s = time.monotonic() - self._started
+        wall_s = (time.monotonic() - self._started) * (1 - self._waited_share)
         return Finished(children, tuple(told), b"".join(printed), overflow, wall_s)
 
     def _drop_lines(self) -> None:

@@ -282,5 +282,5 @@ def test_the_dtype_is_what_the_machine_multiplies_and_is_recorded(monkeypatch, d
     monkeypatch.setattr(tools, "cpu_features", lambda: features)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: device != "cpu")
     assert auto_dtype(device) == auto_dtype() == dtype
-    row = tools.session_row("hf:tiny")
+    row = tools.session_row("hf:tiny", [])
     assert (row["cpu"], row["auto_dtype"]) == (features, dtype)
