@@ -1,6 +1,7 @@
 """Evaluation, PRM scores and test generation by executor: the same rows as in this process."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,8 @@ def test_trainings_go_where_the_gpus_are(
         asked.extend(pieces)
         return iter([str(tmp_path / "model")])
 
-    monkeypatch.setattr("o1coder_gym.experiments.self_play.stages.load_executor", lambda spec: (there, 1))
+    module = sys.modules[StagesOnGPUs.__module__]  # by name `experiments.self_play` is the function
+    monkeypatch.setattr(module, "load_executor", lambda spec: (there, 1))
     stages = StagesOnGPUs(config(problems, "ray:2?gpus=1"), tmp_path)
     learned = Learned("tiny", data=tmp_path)
     with pytest.raises(O1CoderError, match="a file system that all machines share"):

@@ -52,7 +52,7 @@ def test_a_run_of_an_earlier_version_has_the_same_configuration(tmp_path: Path) 
     ("text", "told"),
     [
         (LEAST + "[rum]\n", "unknown section of .*loop.toml 'rum'"),
-        (LEAST.replace("model", "modl"), r"unknown key in .*loop.toml, \[run\] 'modl'; known: .*model"),
+        (LEAST.replace("model", "modl"), r"unknown key in .*loop.toml, \[run\] 'modl'; did you mean 'model'"),
         (LEAST + "[rl]\nupdates = 0\n", r"\[rl\]: updates must be at least 1, got 0"),
         (LEAST + '[rl]\nupdates = "many"\n', r"\[rl\]: updates must be a whole number, got 'many'"),
         (LEAST + '[rl]\nmethod = "ppo"\n', r"unknown method in \[rl\]"),
