@@ -102,6 +102,22 @@ def test_several_places_are_compared_with_the_first(run: Path) -> None:
     ] * 2
 
 
+def test_the_tests_of_two_places_are_corrected_within_a_budget(tmp_path: Path) -> None:
+    for name, solved in (("worse", set()), ("better", {*range(8)})):
+        found = [
+            row
+            for limit in (512, 1024)
+            for agent in ("a", "b", "oracle")
+            for row in rows(agent, limit, solved)
+        ]
+        with RunFolder.open(tmp_path / name, {}) as folder:
+            folder.append(RESULTS, *(row.to_row() for row in found))
+    pairs = compare_places([read_place(f"{tmp_path}/{name}") for name in ("worse", "better")], "greedy")
+    # 8 of 12 differ, all one way: p = 2 / 2^8. Two agents a budget are a family; budgets and oracles are none.
+    assert {pair.comparison.p for pair in pairs} == {2 / 2**8}
+    assert [pair.comparison.p_corrected * 2**8 for pair in pairs] == [4, 4, 2, 4, 4, 2]
+
+
 def pairs_of(run: Path) -> list[Pair]:
     return compare_places([read_place(f"{run}")], "greedy")
 
