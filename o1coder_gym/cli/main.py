@@ -1,4 +1,4 @@
-"""The front desk: commands by name, loaded when they are called; errors as one line."""
+"""The entry point: commands by name, loaded on demand; errors as one line."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def report(error: CycloptsError | O1CoderError | OSError) -> int:
 
 
 def _worded(error: CycloptsError) -> str:
-    """Returns the message; of a word too many with what may have been meant."""
+    """Returns the message of an error; for an unexpected word with a suggestion."""
     if isinstance(error, UnusedCliTokensError | UnknownCommandError) and error.unused_tokens:
         word = error.unused_tokens[0]
         known = [name for name in error.app or () if not name.startswith("-")]

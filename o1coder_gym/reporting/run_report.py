@@ -1,4 +1,4 @@
-"""What the report of a run says: rows by setting, differences, curves, a grid of problems, reliability."""
+"""The content of a run's report: rows by setting, differences, curves, a grid of problems, reliability."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class CurvePoint:
 
     @property
     def cost(self) -> str:
-        """Says what was spent, e.g. "96 of 1,024 tokens"."""
+        """Formats the cost, e.g. "96 of 1,024 tokens"."""
         return (
             f"{self.tokens:,.0f} tokens"
             if self.spent is None
@@ -80,7 +80,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run, summed up.
+    """The summary of a run.
 
     Attributes:
         title: A short name.
@@ -112,7 +112,7 @@ class RunReport:
 
 
 def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
-    """Sums up a run folder of `o1coder bench`, and writes the pages of its trees.
+    """Summarises a run folder of `o1coder bench`, and writes the pages of its trees.
 
     Args:
         folder: The run, or several in one folder.
@@ -132,7 +132,7 @@ def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
 
 
 def read_command(folder: Path) -> str:
-    """Returns the command that began a run, as one would write it; empty where the run does not say."""
+    """Returns the command that began a run, as typed; empty if the run has not recorded it."""
     for path in sorted(folder.rglob("sessions.jsonl")):
         for row in read_rows(path):
             if words := row.get("command"):
@@ -141,7 +141,7 @@ def read_command(folder: Path) -> str:
 
 
 def command_line(words: Sequence[str]) -> str:
-    """Returns a command as one would write it, of the words after ``o1coder``."""
+    """Returns a command as typed, from the words after ``o1coder``."""
     return shlex.join(["o1coder", *map(str, words)])
 
 
@@ -162,7 +162,7 @@ def make_report(
     bins: Sequence[ReliabilityBin] = (),
     pages: Mapping[str, str] | None = None,
 ) -> RunReport:
-    """Sums rows up.
+    """Summarises rows.
 
     Args:
         rows: At least one.
@@ -229,7 +229,7 @@ def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]
 
 
 def agent_names(summaries: Sequence[AgentSummary]) -> dict[Setting, str]:
-    """Names each setting by its agent and by what beside the budget is not the same in all of them."""
+    """Names each setting by its agent and by all that differs between settings, the budget aside."""
     settings = [summary.setting for summary in summaries]
     whole = labels([replace(setting, budget=UNLIMITED) for setting in settings])
     return {setting: whole[replace(setting, budget=UNLIMITED)] for setting in settings}

@@ -19,7 +19,7 @@ from o1coder_gym.cli.commands import command, settings_of, shown_settings
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.main import COMMANDS, SHELLS, app, main
 from o1coder_gym.errors import UsageError
-from o1coder_gym.experiments.self_play_config import SelfPlaySettings
+from o1coder_gym.experiments.self_play.config import SelfPlaySettings
 from o1coder_gym.process_data.exports import EXPORTS
 from o1coder_gym.settings import Checked, Setting, all_settings, read, to_toml
 from o1coder_gym.settings.groups import FitRun, RunSettings
@@ -337,7 +337,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(
     with pytest.raises(SystemExit) as ended:
         app(["--out", str(tmp_path)], exit_on_error=False)
     assert ended.value.code == 130
-    told = f"interrupted; go on with: --out {tmp_path} --resume" if resumes else "interrupted"
+    told = f"interrupted; continue with: --out {tmp_path} --resume" if resumes else "interrupted"
     assert capsys.readouterr().err.strip() == told
 
 

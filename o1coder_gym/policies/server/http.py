@@ -81,7 +81,7 @@ class Servers:
         """
         for url in urls:
             if not url.startswith(("http://", "https://")):
-                raise UsageError(f"{url!r} is no address of a server; did you mean http://{url}?")
+                raise UsageError(f"{url!r} is not the address of a server; did you mean http://{url}?")
         require("openai", "httpx")
         import httpx
 
@@ -92,6 +92,8 @@ class Servers:
             headers=dict(headers),
             verify=_trusted(),
             follow_redirects=True,
+            # No limit on the wait for a connection: more requests than connections is the usual state, not a
+            # failure.
             timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s), pool=None),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         )

@@ -68,7 +68,7 @@ def embedded(page: str, *, height: int) -> str:
     """Returns a page as a frame of another one, e.g. of a notebook.
 
     Args:
-        page: What `html_page` returned.
+        page: A page of `html_page`.
         height: Pixels.
     """
     frame = "width:100%;border:1px solid #8884;border-radius:8px"

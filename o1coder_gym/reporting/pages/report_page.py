@@ -137,7 +137,7 @@ def _results(report: RunReport) -> str:
 
 
 def _power(report: RunReport) -> str:
-    """Says what the comparisons could have shown."""
+    """Describes the difference that the comparisons could have shown."""
     told = power_words(compared for compared in report.differences if compared is not None)
     return f" {told[0].upper()}{told[1:]}." if told else ""
 

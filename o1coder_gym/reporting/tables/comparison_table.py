@@ -1,4 +1,4 @@
-"""Comparisons as one table of the terminal, a line each."""
+"""Comparisons as a terminal table with a line each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HEADINGS = ("", "%", "% of it", "points (95 %)", "differ", "p")
 
 
 def comparison_table(pairs: Sequence[Pair], width: int) -> Group:
-    """Builds the table and its legend: a part per budget, or per place that is compared with.
+    """Builds the table and its legend: a section per budget, or per place of comparison.
 
     Args:
         pairs: At least one.
@@ -59,7 +59,7 @@ def change_lines(pairs: Sequence[Pair]) -> Iterator[str]:
 
 
 def failure_lines(pairs: Sequence[Pair]) -> Iterator[str]:
-    """Yields what is wrong with the first's answers to the problems that only the second of a pair solves."""
+    """Yields the faults of the first's answers to problems that only the second of a pair solves."""
     for pair in pairs:
         yield f"{pair.name}, where only {pair.against} solves" + (f" @ {pair.budget}" if pair.budget else "")
         yield from (f"  {count:3} {name}" for name, count in pair.failures.items())
@@ -72,7 +72,7 @@ def _legend(pairs: Sequence[Pair]) -> str:
 
 
 def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
-    """Returns the pairs by what stands second and the budget."""
+    """Returns the pairs by their second member and the budget."""
     found: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs:
         found.setdefault((pair.against, pair.budget), []).append(pair)

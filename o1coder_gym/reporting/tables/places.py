@@ -1,4 +1,4 @@
-"""What is compared with what: rows of runs, by folder, agent and budget, ``FOLDER#AGENT@1024``."""
+"""The sides of a comparison: rows of runs, by folder, agent and budget, ``FOLDER#AGENT@1024``."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Pair:
         changes: The problems on which they differ.
         name: Of the first, as short as the budget beside it allows.
         against: Of the second, likewise.
-        budget: What both were allowed, in words; empty where the names say it.
-        failures: What is wrong with the first's answers to the problems that it lost, counted
+        budget: The budget of both, in words; empty where the names say it.
+        failures: Faults of the first's answers to the problems that it lost, counted
             (`failures.RULES`).
     """
 
@@ -123,7 +123,7 @@ def _of_budget(folder: str, rows: Sequence[ResultRow], limit: int) -> list[Resul
 
 
 def compare_places(places: Sequence[Place], baseline: str, format: str | None = None) -> list[Pair]:
-    """Compares one place's agents with a baseline among them, or all other places with the first.
+    """Compares one place's agents with a baseline among them, or several places with the first.
 
     Where two places have several settings, those of the same agent and budget are compared. The tests are
     corrected for all comparisons of a budget (Holm).
@@ -178,7 +178,7 @@ def _pair(
 
 
 def _across(a: Place, b: Place) -> list[Pair]:
-    """Compares two places: agent by agent where they have agents in common, else the one with the other."""
+    """Compares two places: agent by agent if they share agents, else one with the other."""
     groups_a, groups_b = a.groups, b.groups
     if len(groups_a) == len(groups_b) == 1:
         found = compare_rows(a.rows, b.rows, (a.name, b.name))

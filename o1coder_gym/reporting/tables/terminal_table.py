@@ -1,4 +1,4 @@
-"""Results as a table of the terminal: a line an agent, or agents × budgets where there are several."""
+"""Results as a terminal table: a line per agent, or agents × budgets if there are several."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _DISPENSABLE = ("tests", "runs", "tokens", "latency", "spent")
 
 
 def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = WIDTH) -> Group:
-    """Builds the table that the terminal shows.
+    """Builds the terminal table.
 
     It leaves out the programs committed and the samples drawn, which the report has.
 
@@ -50,7 +50,7 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = W
         summaries: At least one.
         title: Stands above it.
         width: Columns of the terminal. Names are broken between their words; where budgets take more room
-            than there is, the table goes on below.
+            than there is, the table continues below.
     """
     budgets = sorted(dict.fromkeys(one.setting.budget for one in summaries), key=_size)
     if len(budgets) == 1:
@@ -147,7 +147,7 @@ def _two_lines(cell: str) -> Text:
 
 
 def _numbers(summary: AgentSummary) -> tuple[str, ...]:
-    """Returns what the terminal shows of a setting behind its name, where there is one budget."""
+    """Returns the cells after a setting's name in a table of one budget."""
     usage, mean = summary.usage, summary.mean
     return (
         f"{summary.solved}/{summary.total}" + ("*" if summary.untested else ""),
@@ -179,13 +179,13 @@ def _notes(summaries: Sequence[AgentSummary]) -> str:
 
 
 def _totals(summaries: Sequence[AgentSummary]) -> str:
-    """Says how many runs each share is of, where that is one number."""
+    """Returns the number of runs behind each share, if it is the same for all."""
     totals = {one.total for one in summaries}
     return f"\n{next(iter(totals)):,} runs an agent and budget" if len(totals) == 1 else ""
 
 
 def _names(summaries: Sequence[AgentSummary]) -> dict[Setting, str]:
-    """Names each agent, whatever its budget, by what tells it from the others."""
+    """Names each agent, whatever its budget, by all that distinguishes it from the others."""
     return labels(list(dict.fromkeys(map(_agent, summaries))))
 
 
@@ -202,7 +202,7 @@ def _width(cell: str) -> int:
 
 
 def _room(headings: Sequence[str], rows: Sequence[Mapping[str, str]], width: int) -> int:
-    """Returns how long a name's line may be; two blanks stand between columns, one at each edge."""
+    """Returns the width of a name's line; two blanks stand between columns, one at each edge."""
     return (
         width
         - 2
