@@ -2,6 +2,7 @@
 
 import io
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,17 @@ def test_several_places_are_compared_with_the_first(run: Path) -> None:
     assert [row["conclusion"] for row in comparison_grid([pair.comparison for pair in pairs]).rows] == [
         f"{names[0]} solves more"
     ] * 2
+
+
+def test_the_tests_of_two_places_are_corrected_within_a_budget(tmp_path: Path) -> None:
+    for name, solved in (("worse", set()), ("better", {*range(8)})):
+        with RunFolder.open(tmp_path / name, {}) as folder:
+            for limit, agent in product((512, 1024), ("a", "b", "oracle")):
+                folder.append(RESULTS, *(row.to_row() for row in rows(agent, limit, solved)))
+    pairs = compare_places([read_place(f"{tmp_path}/{name}") for name in ("worse", "better")], "greedy")
+    # 8 of 12 differ, all one way: p = 2 / 2^8. The agents of a budget are a family, without the oracle.
+    assert {pair.comparison.p for pair in pairs} == {2 / 2**8}
+    assert [pair.comparison.p_corrected * 2**8 for pair in pairs] == [4, 4, 2, 4, 4, 2]
 
 
 def pairs_of(run: Path) -> list[Pair]:
