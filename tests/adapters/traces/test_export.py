@@ -88,7 +88,9 @@ def test_a_run_folder_is_exported(tmp_path: Path):
 
 
 def test_what_is_no_trace_of_ours_is_refused():
-    with pytest.raises(RowError, match="row 1: field 'o1coder_tree'"):
-        list(read_trees([{"extra": {}}]))
+    trees = ("{", "[" * 100_000, 7, [])
+    for row in (None, 7, {"extra": {}}, {"extra": "x"}, *({"info": {"o1coder_tree": one}} for one in trees)):
+        with pytest.raises(RowError, match="row 1: field 'o1coder_tree'"):
+            list(read_trees([row]))
     with pytest.raises(JournalError, match="search tree"):
         list(read_trees([{"info": {"o1coder_tree": {"schema": 9}}}]))
