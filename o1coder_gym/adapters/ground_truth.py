@@ -24,7 +24,6 @@ from o1coder_gym.problems.formats.reading.io_tests import (
 )
 from o1coder_gym.problems.formats.reading.test_code import called_by, parse_code, parse_test
 from o1coder_gym.problems.rows import case_to_json, cases_from_json
-from o1coder_gym.sandbox.values.literals import encode_literal
 from o1coder_gym.types import AssertTest, CallTest, Problem, TestCase
 
 COMPARE = "apps"
@@ -115,12 +114,11 @@ def _pairs(pairs: Pairs, function: str | None) -> GroundTruth:
 
 
 def _literal(value: Any, name: str) -> str:
-    """Returns a value as the literal that the judge reads."""
+    """Returns a value as a literal; one that the judge does not take masks the score."""
     try:
-        encode_literal(literal := repr(value))
-    except (ValueError, RecursionError) as error:  # of no such type, a number of thousands of digits, deep
-        raise wrong(name, f"no literal that the judge reads: {error}") from error
-    return literal
+        return repr(value)
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; nested too deep
+        raise wrong(name, f"has no literal: {error}") from error
 
 
 def _stream(told: Any) -> Any:

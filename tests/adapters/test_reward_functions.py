@@ -22,6 +22,7 @@ from o1coder_gym.types import CallTest, Problem
 TRUTH = json.dumps({"inputs": [[2], [5]], "outputs": [4, 10], "fn_name": "double"})
 RIGHT = "```python\ndef double(x):\n    return 2 * x\n```"
 WRONG = "```python\ndef double(x):\n    return x\n```"
+NOTHING_SAID: Any = None
 NOTHING = json.dumps({"tests": [], "entry_point": "double"})
 
 
@@ -146,12 +147,12 @@ def test_a_row_without_tests_is_an_error_that_names_the_field(ask):
 @pytest.mark.parametrize(
     ("ask", "field"),
     [
-        (lambda: doors.compute_score("", None, TRUTH), "solution_str"),
-        (lambda: doors.areal_reward("?", b"x", [], [], ground_truth=TRUTH), "completions"),
-        (lambda: asyncio.run(doors.slime_reward(None, Sample(None, TRUTH))), "response"),
+        (lambda: doors.compute_score("", NOTHING_SAID, TRUTH), "solution_str"),
+        (lambda: doors.areal_reward("?", NOTHING_SAID, [], [], ground_truth=TRUTH), "completions"),
+        (lambda: asyncio.run(doors.slime_reward(None, Sample(NOTHING_SAID, TRUTH))), "response"),
         (lambda: asyncio.run(doors.slime_reward(None, Sample(RIGHT, None, "x"))), "ground_truth"),
         (lambda: doors.atropos_reward(RIGHT, ground_truth=TRUTH), "completions"),
-        (lambda: doors.atropos_reward(None, ground_truth=TRUTH), "completions"),
+        (lambda: doors.atropos_reward(NOTHING_SAID, ground_truth=TRUTH), "completions"),
         (lambda: doors.atropos_reward([RIGHT, [7]], ground_truth=TRUTH), r"completions\[1\]"),
         (lambda: doors.atropos_reward([RIGHT] * 3, ground_truth=[TRUTH] * 2), r"ground_truth\[0\]"),
     ],

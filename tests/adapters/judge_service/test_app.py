@@ -19,7 +19,6 @@ from o1coder_gym.types import CallTest, Submission
 ADD = "def add(a, b):\n    return a + b"
 CALL = {"kind": "call", "args": "[1, 2]", "expected": "3"}
 SLOW = "import time\ntime.sleep(0.5)"
-ONE = '{"submissions": [{"code": "1", "tests": %s}]}'
 
 
 @pytest.fixture(scope="module")
@@ -160,18 +159,11 @@ def test_what_is_no_json_object_is_a_bad_request(client, body):
     assert client.post("/judge", content=body).status_code == 400
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "field"),
-    [
-        ("/judge", ONE % '{"inputs": [["LONG"]], "outputs": [1], "fn_name": "f"}', "submissions.0.tests"),
-        ("/judge", ONE % '[], "limits": {"memory_bytes": "LONG"}', "submissions.0.limits.memory_bytes"),
-        ("/judge", ONE % '[], "limits": {"cpu_s": NaN}', "submissions.0.limits.cpu_s"),
-        ("/run_code", '{"code": "1", "language": "python", "memory_limit_MB": "LONG"}', "memory_limit_MB"),
-    ],
-)
-def test_a_number_that_is_none_is_told_its_field(client, path, body, field):
-    content = body.replace('"LONG"', "9" * 5000)
-    assert error_of(client.post(path, content=content)) == (400, field)
+def test_a_number_that_is_none_is_a_bad_request(client):
+    nothing = '{"submissions": [{"code": "1", "tests": [], "limits": {"cpu_s": NaN}}]}'
+    assert error_of(client.post("/judge", content=nothing)) == (400, "submissions.0.limits.cpu_s")
+    long = '{"submissions": [{"code": "1", "tests": {"inputs": [[%s]], "outputs": [1], "fn_name": "f"}}]}'
+    assert client.post("/judge", content=long.replace("%s", "9" * 5000)).status_code == 400
 
 
 def test_a_length_that_is_no_number_is_a_bad_request(client):

@@ -1,6 +1,7 @@
 """The metric `code_eval`, judged in the sandbox: lm-eval's references, pass@k, and cheats."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -53,10 +54,12 @@ def test_a_reference_that_no_program_can_fail_is_refused(reference):
 def test_bad_shapes_and_nothing_decided():
     with pytest.raises(ProblemFileError, match="predictions"):
         CodeEval().compute(references=[ASSERT], predictions=[])
-    for codes in (RIGHT, 5, [None], [b"x"]):  # a text would be judged letter by letter
+    bad: list[Any] = [RIGHT, 5, [None], [b"x"]]  # a text would be judged letter by letter
+    for codes in bad:
         with pytest.raises(ProblemFileError, match=r"predictions\[0\]"):
             CodeEval().compute(references=[ASSERT], predictions=[codes])
-    for k in ([0], [-1], ["1"]):
+    bad = [[0], [-1], ["1"]]
+    for k in bad:
         with pytest.raises(ProblemFileError, match="field 'k'"):
             CodeEval().compute(references=[ASSERT], predictions=[[RIGHT]], k=k)
     estimates, _ = CodeEval().compute(references=[ASSERT], predictions=[[]])

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,9 @@ def test_a_run_folder_is_exported(tmp_path: Path):
 
 def test_what_is_no_trace_of_ours_is_refused():
     trees = ("{", "[" * 100_000, 7, [])
-    for row in (None, 7, {"extra": {}}, {"extra": "x"}, *({"info": {"o1coder_tree": one}} for one in trees)):
+    carried = ({"info": {"o1coder_tree": tree}} for tree in trees)
+    bad: list[Any] = [None, 7, {"extra": {}}, {"extra": "x"}, *carried]
+    for row in bad:
         with pytest.raises(RowError, match="row 1: field 'o1coder_tree'"):
             list(read_trees([row]))
     with pytest.raises(JournalError, match="search tree"):
