@@ -42,9 +42,7 @@ def settings_of(spec: str) -> object:
 
 def test_options_become_settings():
     assert settings_of("hf?dtype=float32&max_rows=8") == HFSettings(dtype="float32", max_rows=8)
-    with pytest.raises(
-        UnknownNameError, match=r"unknown argument 'rows'; did you mean 'max_rows'\? Known: .*graphs"
-    ):
+    with pytest.raises(UnknownNameError, match=r"unknown argument 'rows'; did you mean 'max_rows'\?"):
         settings_of("hf?rows=8")
     with pytest.raises(UsageError, match="max_rows must be a whole number, got 'many'"):
         settings_of("hf?max_rows=many")

@@ -82,7 +82,7 @@ def test_selectors(text: str) -> None:
         ("mtcs?width=4", r"agent mtcs\?width=4: unknown agent 'mtcs'; did you mean 'mcts'\?"),
         (
             "best_of_n?select=best",
-            r"best_of_n\?select=best: unknown selector 'best'; did you mean 'tests'\? Known: codet",
+            r"best_of_n\?select=best: unknown selector 'best'; did you mean 'tests'\?",
         ),
         ('best_of_n?select=["public"', "select is not a JSON list"),
         ("mcts?c=-1", r"agent mcts\?c=-1: c must be at least 0 and finite, got -1.0"),
