@@ -1,6 +1,7 @@
 """What is compared with what, by folder, agent and budget; and the table of it."""
 
 import io
+import re
 from itertools import product
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def test_changed_problems_are_named_whole(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     compare(CompareSettings(a=f"{run}#mcts@1024", b=f"{run}#mcts@512", changed=True))
-    gained = [line for line in capsys.readouterr().out.splitlines() if "p/" in line]
+    gained = [line for line in capsys.readouterr().out.splitlines() if re.search(r"\bp/\d", line)]
     assert len(gained) > 1
     assert max(map(len, gained)) <= 40
     assert all(name.strip("+− ").startswith("p/") for line in gained for name in line.rstrip(",").split(","))
