@@ -1,6 +1,6 @@
 """A search's real requests, replayed on engines of one model, each in a process of its own: one table.
 
-    python benchmarks/speed/models/engines.py --out runs/engines [--model qwen2.5-coder-0.5b] [--problems 8]
+    python benchmarks/speed/models/engines.py --out runs/engines [--model qwen2.5-coder-0.5b] [--problems 24]
                                           [--old PYTHON] [--vllm PYTHON] [--xllamacpp PYTHON --gguf FILE]
                                           [--only ENGINE …] [--turns 3]
 
@@ -57,7 +57,7 @@ def record(model: str, problems: int, path: Path) -> None:
 
     engine.generate = generate  # type: ignore[method-assign]
     chosen = load_problems("starter")[:problems]
-    tasks = [Task(one.task_id, mcts, Budget(tokens=768)) for one in chosen]
+    tasks = [Task(one.task_id, mcts, Budget(tokens=384)) for one in chosen]
     Driver(ReasoningModel(chosen, default_judge()), LanguageModelPolicy(engine)).run(tasks)
     path.write_text(json.dumps(batches))
 
@@ -242,7 +242,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="qwen2.5-coder-0.5b", help="known name or folder")
-    parser.add_argument("--problems", type=int, default=8)
+    parser.add_argument("--problems", type=int, default=24)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--gguf", metavar="FILE")
     for other in ("--old", "--vllm", "--xllamacpp"):
