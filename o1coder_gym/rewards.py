@@ -331,7 +331,7 @@ def _paid(value: float, evidence: Evidence, *, without_tests: float) -> float:
     """Returns `value`, or NaN if the judge could not decide, whatever the mode."""
     outcome = evidence.verdict.outcome if evidence.verdict is not None else None
     # A 0 would teach that the program was wrong; NaN is masked by whoever learns from it.
-    if outcome in (Outcome.INFRASTRUCTURE, Outcome.UNSUPPORTED):
+    if outcome is not None and not outcome.counted:
         return math.nan
     return without_tests if outcome is Outcome.NO_TESTS else value
 

@@ -28,6 +28,7 @@ from o1coder_gym.agents.search.leaf_values import Aggregate, scores_of_states
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.queries import MOST_INPUTS, Agent, Ask, Execute, Part, Search, ask, execute
 from o1coder_gym.runs.context import ALONE, SearchContext, begin
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.adversary.attack import Attack, attack
 from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, is_failure
@@ -87,6 +88,7 @@ class _Duel:
     problem: Problem
     adversary: Adversary
     aggregate: Aggregate | None
+    seed: int
     recording: Recording = field(default_factory=Recording)
     attacked: list[Program] = field(default_factory=list)
     found: Attack | None = None
@@ -151,7 +153,7 @@ class _Duel:
         """Attacks the programs; returns None where the budget ends on the way."""
         sources = [program.state.code or "" for program in programs]
         attacker = self.adversary.attacker
-        proposed = attacker(self.problem, sources, 0) if attacker else ()
+        proposed = attacker(self.problem, sources, self.seed) if attacker else ()
         running = attack(
             weights,
             _bounded(chain([written], proposed)),
@@ -216,14 +218,15 @@ def against(agent: Agent, adversary: Adversary, *scores: Score, aggregate: Aggre
     """
 
     def search(problem: Problem, root: State, /, *, context: SearchContext = ALONE) -> Search:
-        duel = _Duel(problem, adversary, aggregate)
+        duel = _Duel(problem, adversary, aggregate, derive_stream(context.seed, "adversary"))
         found = SearchResult(None)
         with suppress(BudgetExhausted):
             found = yield from _fought(begin(agent, problem, root, context), duel)
         programs = judged_programs(duel.recording)
         first = [program for program in programs if program.verdict.outcome is Outcome.PASS]
         pool = programs if scores else first or programs
-        chosen = choose_program(pool, len(problem.public_tests), scores, duel.opinions())
+        public, same = len(problem.public_tests), same_of(problem)
+        chosen = choose_program(pool, public, scores, duel.opinions(), same=same)
         if chosen is None:
             return found
         return SearchResult(chosen.state, chosen.value or 0.0, found.tree, duel.partings())

@@ -7,6 +7,7 @@ cost beyond what the search has paid.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.queries import Agent, Answer, Search
 from o1coder_gym.rewards import end_value, standing
 from o1coder_gym.runs.context import ALONE, SearchContext, begin
+from o1coder_gym.tcg.checking.agreement import Same
+from o1coder_gym.tcg.checking.question_comparison import same_of
 from o1coder_gym.tcg.checking.selection import Score, matrix_of
 from o1coder_gym.types import Outcome, Problem, Proposal, SearchResult, State, Transition, Verdict
 
@@ -103,7 +106,8 @@ def choosing(agent: Agent, *scores: Score) -> Agent:
         found = SearchResult(None)
         with suppress(BudgetExhausted):  # an agent that does not answer to it has found programs too
             found = yield from watched(begin(agent, problem, root, context), recording)
-        chosen = choose_program(judged_programs(recording), len(problem.public_tests), scores)
+        public, same = len(problem.public_tests), same_of(problem)
+        chosen = choose_program(judged_programs(recording), public, scores, same=same)
         if chosen is None:
             return found
         return SearchResult(chosen.state, chosen.value or 0.0, found.tree)
@@ -128,7 +132,8 @@ def choosing_by_scorer(agent: Agent, aggregate: Aggregate, *scores: Score) -> Ag
         with suppress(BudgetExhausted):
             searching = begin(agent, problem, root, context)
             found = yield from _scoring(searching, recording, aggregate, opinions)
-        chosen = choose_program(judged_programs(recording), len(problem.public_tests), scores, opinions)
+        public, same = len(problem.public_tests), same_of(problem)
+        chosen = choose_program(judged_programs(recording), public, scores, opinions, same=same)
         if chosen is None:
             return found
         return SearchResult(chosen.state, chosen.value or 0.0, found.tree)
@@ -173,6 +178,8 @@ def choose_program(
     public: int,
     scores: Sequence[Score],
     opinions: Mapping[State, float] = MappingProxyType({}),
+    *,
+    same: Same = operator.eq,
 ) -> Program | None:
     """Returns the program of the highest scores; None if there is none.
 
@@ -181,6 +188,7 @@ def choose_program(
         public: How many of the tests are public; they come first.
         scores: Of the execution matrix, one row per sample.
         opinions: Of the step scorer, by state; they break ties of `scores`.
+        same: Which outputs are one, `question_comparison.same_of` the problem.
     """
     # Only if the judge failed on all of them is one of those the answer.
     known = [one for one in programs if one.verdict.outcome is not Outcome.INFRASTRUCTURE]
@@ -190,7 +198,7 @@ def choose_program(
     # A program drawn k times is k rows: agreement and dual scores weigh by frequency.
     rows = [place for place, program in enumerate(judged) for _ in range(program.samples)]
     tests = max(len(program.verdict.tests) for program in judged)
-    matrix = matrix_of([judged[place].verdict for place in rows], min(public, tests))
+    matrix = matrix_of([judged[place].verdict for place in rows], min(public, tests), same=same)
     columns = [dict(zip(rows, score(matrix), strict=True)) for score in scores]
 
     def merits(place: int) -> tuple[float, ...]:

@@ -23,6 +23,7 @@ from typing import Any, Literal
 from o1coder_gym.agents import Driver, Task, load_agent
 from o1coder_gym.metrics.significance import LEVEL, permutation_test
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.types import (
     ActionType,
     CaseResult,
@@ -230,8 +231,7 @@ def main() -> None:
     agents = list(dict.fromkeys([BASELINE, *(asked.agent or AGENTS)]))
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / "rows.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    rows = [row for row in rows if row.get("batch", 0) == asked.batch]
+    rows = [row for row in read_rows(path) if row.get("batch", 0) == asked.batch]
     done = {(row["agent"], row["tokens"], row["seed"]) for row in rows}
     seeds = range(SEEDS * asked.batch, SEEDS * asked.batch + asked.seeds)
     for tokens, agent, seed in itertools.product(asked.tokens, agents, seeds):

@@ -96,7 +96,8 @@ def _verdict(accepts: Callable[[Row], bool], row: Row) -> str | None:
 
 
 def _rows(file: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (PROGRAMS / file).read_text().splitlines()]
+    lines = (PROGRAMS / file).read_text().split("\n")  # by itself: a grader's environment lacks the project
+    return [json.loads(line) for line in lines if line]
 
 
 def record(name: str) -> None:

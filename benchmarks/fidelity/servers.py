@@ -172,7 +172,7 @@ def main() -> None:
     write_rows(micro_rows({"test": limit}), out / "micro.jsonl")
     folder = str(model_path(given["model"]))
     kept = out / "rows.jsonl"
-    rows = [*map(json.loads, kept.read_text().splitlines())] if kept.exists() else []
+    rows = [*read_rows(kept)]
     done = {row["server"] for row in rows}
     for server in ("in process", *PACKAGES):
         python = given.get(server.replace("-", "_"))

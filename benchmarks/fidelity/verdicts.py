@@ -8,12 +8,12 @@ verdicts are made here. `tests/sandbox/test_fidelity.py` holds both to each othe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from o1coder_gym.problems.formats.reading.test_programs import unittest_checks
+from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.sandbox.values import policies
 from o1coder_gym.types import AssertTest, CallTest, Outcome, StdioTest, Submission, Verdict
@@ -126,8 +126,7 @@ class Line(NamedTuple):
 
 def compare(data_set: DataSet, judge: Judge) -> list[Line]:
     """Judges the programs of a data set that its official grader was asked about."""
-    rows = [json.loads(line) for line in (PROGRAMS / data_set.file).read_text().splitlines()]
-    rows = [row for row in rows if data_set.name in row["official"]]
+    rows = [row for row in read_rows(PROGRAMS / data_set.file) if data_set.name in row["official"]]
     verdicts = judge.evaluate([data_set.submission(row) for row in rows])
     return [_line(row, data_set.name, verdict) for row, verdict in zip(rows, verdicts, strict=True)]
 

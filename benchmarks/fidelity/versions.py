@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from o1coder_gym.runs.journal import read_rows
+
 ROOT = Path(__file__).parents[2]
 CORE = (
     "tests/envs/conformance",
@@ -186,7 +188,7 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     kept = given.out / "rows.jsonl"
-    rows = [*map(json.loads, kept.read_text().splitlines())] if kept.exists() else []
+    rows = [*read_rows(kept)]
     for one in ENVIRONMENTS:
         known = any(row["environment"] == one.name for row in rows)
         if one.name not in given.only or (known and not given.fresh):

@@ -169,8 +169,8 @@ def go_on(options: argparse.Namespace) -> dict[Piece, Any] | None:
     ends = time.monotonic() + 60 * options.minutes
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "pieces.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    kept = {tuple(piece): value for piece, value in map(json.loads, lines)}
+    lines = file.read_text().split("\n") if file.exists() else []
+    kept = {tuple(piece): value for piece, value in map(json.loads, filter(None, lines))}
     wanted = [*pieces(options)]
     for piece in wanted:
         if piece in kept:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
 from o1coder_gym.protocols import Judge, Policy, StepScorer
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.executors import cut, load_executor
-from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.journal import FILES, RunFolder
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem, Sampling, Tests
@@ -54,6 +54,7 @@ class SynthesisPlan:
         inputs: Hashes of artefacts that the specs name, by spec.
         rollouts: K, completions of each prefix after its search, whose mean is its value (Math-Shepherd's
             estimate); 0 takes the search's own W / N. They are not paid from the search's budget.
+        files: Hashes of the files that hold problems.
     """
 
     problems: str
@@ -69,13 +70,12 @@ class SynthesisPlan:
     scorer: str | None = None
     inputs: Mapping[str, str] | None = None
     rollouts: int = 0
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict; without rollouts that of earlier versions."""
+        """Returns a JSON-able dict; what earlier versions did not have only where it is set."""
         row = asdict(self) | {"budget": self.budget.to_row()}
-        if not self.rollouts:
-            del row["rollouts"]
-        return row
+        return {name: value for name, value in row.items() if value or name not in ("rollouts", FILES)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import ActingAgent, Judge, Policy, StepScorer
 from o1coder_gym.runs.budget import Budget, ModelSizes
-from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.journal import FILES, RunFolder
 from o1coder_gym.runs.provenance import cpu_features, package_versions
 from o1coder_gym.sandbox import Judge as Sandbox
 from o1coder_gym.sandbox import default_judge
@@ -69,6 +69,7 @@ class Plan:
         inputs: Hashes of the artefacts that specs name.
         shard: ``i/n`` where only every n-th problem is run, else empty.
         timeout_s: Seconds after which a call of policy, judge or scorer counts as failed; None: never.
+        files: Hashes of the files that hold problems and tests.
     """
 
     problems: str
@@ -89,6 +90,7 @@ class Plan:
     inputs: Mapping[str, str] = field(default_factory=dict)
     shard: str = ""
     timeout_s: float | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def set_name(self) -> str:
@@ -101,7 +103,8 @@ class Plan:
             "budget": self.budget.to_row(),
             "sweep": tuple(budget.to_row() for budget in self.sweep),
         }
-        return {name: value for name, value in row.items() if name != "timeout_s" or value is not None}
+        later = {"timeout_s": None, FILES: {}}
+        return {name: value for name, value in row.items() if name not in later or value != later[name]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ SCHEMA = 1
 
 
 _OF_A_START = {"config.json", ".lock"}
+FILES = "files"
+"""Key of a configuration: hashes of the files that it names. Folders of earlier versions lack it."""
 """Files of a run folder before its first row."""
 
 
@@ -299,7 +301,10 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
     A start that was killed before it wrote anything else is not a run, and blocks none.
     """
     file = folder / "config.json"
-    found, digest = _read_config(file), config_hash(config)
+    found = _read_config(file)
+    if found is not None and FILES not in (found.get("config") or {}):
+        config = {name: value for name, value in config.items() if name != FILES}
+    digest = config_hash(config)
     if found is None or {*os.listdir(folder)} <= _OF_A_START:
         row = {"schema": SCHEMA, "hash": digest, "config": dict(config), "versions": _versions()}
         _write_config(file, row)

@@ -136,6 +136,15 @@ def input_hashes(*specs: str | None) -> dict[str, str]:
     return found
 
 
+def file_hashes(*names: str | None) -> dict[str, str]:
+    """Returns the hashes of those names that are files, such as one's own problems or tests.
+
+    Rows of a run that was begun with other ones do not belong to those of a run that goes on.
+    """
+    files = (name for name in names if name and Path(name).is_file())
+    return {name: content_hash(Path(name).read_bytes()) for name in files}
+
+
 def _own_file(spec: str) -> Path | None:
     places = (spec, *re.findall(r"[?&]\w+=([^&]+)", spec))
     return next((file for place in places if (file := file_of(place)) is not None and file.is_file()), None)

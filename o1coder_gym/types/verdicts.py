@@ -29,6 +29,11 @@ class Outcome(enum.StrEnum):
         """Whether it says if the program is right; what it does not decide is masked, never counted as 0."""
         return self not in (Outcome.NO_TESTS, Outcome.UNSUPPORTED, Outcome.INFRASTRUCTURE)
 
+    @property
+    def counted(self) -> bool:
+        """Whether it is a success or a failure in a rate: not where the judge could not decide."""
+        return self not in (Outcome.UNSUPPORTED, Outcome.INFRASTRUCTURE)
+
     def after(self, tests: int) -> Outcome:
         """Returns the outcome as that many tests can show it: a pass of none is `NO_TESTS`."""
         return Outcome.NO_TESTS if self is Outcome.PASS and not tests else self

@@ -1,5 +1,6 @@
 """Suites: what a file or the options make of it."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import load_agent
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.errors import JournalError, UnknownNameError, UsageError
 from o1coder_gym.experiments.suite import (
     ProblemChoice,
     Suite,
@@ -114,6 +115,23 @@ def test_shards_share_out_all_problems() -> None:
     shards = [parts(suite, shard=f"{number}/3")[0].plan.task_ids for number in (1, 2, 3)]
     assert sorted(task_id for shard in shards for task_id in shard) == sorted(whole.plan.task_ids)
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+@pytest.mark.parametrize("changed", ["problems", "tests"])
+def test_a_run_does_not_go_on_with_other_problems_or_tests(tmp_path: Path, changed: str) -> None:
+    problem = {"task_id": "own/1", "prompt": "Twice x.", "entry_point": "double"}
+    problem |= {"public_tests": ["assert double(1) == 2"], "tests": ["assert double(2) == 4"]}
+    seen = {"task_id": "own/1", "tests": [{"kind": "call", "args": "[3]", "expected": "6"}]}
+    files = {"problems": tmp_path / "own.jsonl", "tests": tmp_path / "tests.jsonl"}
+    for path, row in zip(files.values(), (problem, seen), strict=True):
+        path.write_text(json.dumps(row) + "\n")
+    suite = Suite((ProblemChoice(str(files["problems"])),), ("fake:",), agents=("greedy",), controls=False)
+    suite = replace(suite, tests=str(files["tests"]))
+    run_suite(suite, tmp_path / "run")
+    assert run_suite(suite, tmp_path / "run", resume=True)
+    files[changed].write_text(files[changed].read_text().replace("4", "5").replace("[3]", "[7]"))
+    with pytest.raises(JournalError, match="differs in: files"):
+        run_suite(suite, tmp_path / "run", resume=True)
 
 
 def test_seconds_do_not_go_with_shared_samples() -> None:

@@ -52,6 +52,24 @@ def test_lines_end_at_one_character_in_files_and_pipes(
     writer.join()
 
 
+SOURCES = [
+    path
+    for folder in ("o1coder_gym", "agents", "envs", "benchmarks")
+    for path in sorted((Path(__file__).parents[2] / folder).rglob("*.py"))
+    if not path.is_symlink()
+]
+
+
+def test_no_module_splits_json_lines_where_texts_in_them_may_end() -> None:
+    found = [
+        f"{path.name}: {text}"
+        for path in SOURCES
+        for text in path.read_text(encoding="utf-8").split("\n")
+        if "json.loads" in text and "read_text" in text and "splitlines()" in text
+    ]
+    assert found == []
+
+
 def _write_half(path: Path) -> None:
     path.write_text("ha")
     raise OSError

@@ -10,7 +10,7 @@ import pytest
 
 from o1coder_gym.errors import JournalError
 from o1coder_gym.runs import journal
-from o1coder_gym.runs.journal import RunFolder, read_rows
+from o1coder_gym.runs.journal import FILES, RunFolder, read_rows
 from o1coder_gym.runs.provenance import config_hash
 
 CONFIG = {"agents": ["mcts"], "seed": 0}
@@ -42,6 +42,21 @@ def test_config_and_versions_are_written_down(tmp_path: Path) -> None:
 def test_the_hash_does_not_depend_on_the_order_of_keys() -> None:
     assert config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
     assert config_hash({"a": 1}) != config_hash({"a": 2})
+
+
+def test_a_run_does_not_go_on_with_files_that_have_changed(tmp_path: Path) -> None:
+    begin(tmp_path, {**CONFIG, FILES: {"own.jsonl": "a"}})
+    RunFolder.open(tmp_path, {**CONFIG, FILES: {"own.jsonl": "a"}}, resume=True).close()
+    for files in ({"own.jsonl": "b"}, {}):
+        with pytest.raises(JournalError, match="differs in: files"):
+            RunFolder.open(tmp_path, {**CONFIG, FILES: files}, resume=True)
+
+
+def test_a_folder_of_an_earlier_version_says_nothing_of_files(tmp_path: Path) -> None:
+    begin(tmp_path)
+    RunFolder.open(tmp_path, {**CONFIG, FILES: {"own.jsonl": "a"}}, resume=True).close()
+    with pytest.raises(JournalError, match="seed"):
+        RunFolder.open(tmp_path, {**CONFIG, "seed": 1, FILES: {"own.jsonl": "a"}}, resume=True)
 
 
 def test_a_folder_with_a_run_needs_resume(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from o1coder_gym.experiments.training.tcg import (
     make_rows,
     train_generator,
 )
-from o1coder_gym.metrics.estimates import estimate_difference, estimate_mean
+from o1coder_gym.metrics.estimates import estimate_difference, estimate_share
 from o1coder_gym.models.trainers import TrainingSettings
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.answers.programs import submission
@@ -299,7 +299,7 @@ def _table(before: Sequence[Played], after: Sequence[Played], against_same: Sequ
     ]
     for name, (old, new) in (("policy: pass@1", pass_1), ("generator: reward of a draft", drafts)):
         gaps = [high - low for low, high in zip(old, new, strict=True)]
-        means = " | ".join(estimate_mean(values).percent() for values in (old, new))
+        means = " | ".join(estimate_share(values).percent() for values in (old, new))
         lines.append(f"| {name}, {len(old)} problems | {means} | {estimate_difference(gaps).percent()} |")
     return "\n".join(lines)
 

@@ -255,12 +255,13 @@ def main() -> None:
         print(json.dumps(take_part(given.take_part, given.model, requests)))
         return
     from o1coder_gym.models.lookup import model_path
+    from o1coder_gym.runs.journal import read_rows
 
     folder = str(model_path(given.model))
     given.out.mkdir(parents=True, exist_ok=True)
     if not requests.exists():
         record(folder, given.problems, requests)
-    rows = [*map(json.loads, kept.read_text().splitlines())] if kept.exists() else []
+    rows = [*read_rows(kept)]
     missing = {"hf, old": not given.old, "vllm": not given.vllm, "llama.cpp": not given.xllamacpp}
     for turn, name in product(range(given.turns), given.only):
         if missing.get(name) or sum(row["engine"] == name for row in rows) > turn:

@@ -21,8 +21,8 @@ from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.protocols import Policy
-from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.provenance import input_hashes
+from o1coder_gym.runs.journal import FILES, RunFolder
+from o1coder_gym.runs.provenance import file_hashes, input_hashes
 from o1coder_gym.runs.seeds import derive_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import StepFormat, load_format, read_action
@@ -80,6 +80,9 @@ def measure_aspr(
     for spec, digest in input_hashes(config["policy"]).items():
         if (config.get("inputs") or {}).get(spec, digest) != digest:
             raise UsageError(f"{run}: {spec} has changed since; its paths are those of another policy")
+    for name, digest in file_hashes(config["problems"]).items():
+        if (config.get(FILES) or {}).get(name, digest) != digest:
+            raise UsageError(f"{run}: {name} has changed since; its paths are those of other problems")
     found = load_rows(config["problems"], split=config["split"])
     rows = [found.row(task_id) for task_id in config["task_ids"]]
     problems = {row.problem.task_id: row.problem for row in rows}
@@ -100,8 +103,9 @@ def measure_aspr(
                 batch = waiting[start : start + _BATCH]
                 passed = sample_last_steps(policy, format, evaluation, problems, batch, samples, seed)
                 for path, outcomes in zip(batch, passed, strict=True):
-                    known[_key(path)] = outcomes
-                    folder.append(SAMPLED, _row(path, seed, outcomes))
+                    if outcomes is not None:
+                        known[_key(path)] = outcomes
+                        folder.append(SAMPLED, _row(path, seed, outcomes))
                 tell(start + len(batch), len(waiting))
     return {name: _rate(name, trees, wanted, known) for name in dict.fromkeys(tree.agent for tree in trees)}
 
@@ -136,11 +140,12 @@ def sample_last_steps(
     samples: int,
     seed: int,
     sampling: Sampling = Sampling(),
-) -> list[list[bool]]:
+) -> list[list[bool] | None]:
     """Samples K last steps after each path.
 
     Returns:
-        [P][K], whether the step was a program that passes the hidden tests.
+        [P][K], whether the step was a program that passes the hidden tests; None for a path of which the
+        judge could not decide one, so that it is missing and sampled again by the next call.
 
     Raises:
         PolicyError: When the policy fails.
@@ -160,8 +165,12 @@ def sample_last_steps(
     programs = [(path.prefix.problem_id, code) for path, code in steps if code is not None]
     verdicts = iter(evaluation.evaluate_batch(programs))
     # In order of the samples: each program takes the next verdict, a step that is not a program fails.
-    passed = [code is not None and next(verdicts).outcome is Outcome.PASS for _, code in steps]
-    return [passed[start : start + samples] for start in range(0, len(passed), samples)]
+    outcomes = [Outcome.COMPILE_ERROR if code is None else next(verdicts).outcome for _, code in steps]
+    of_paths = [outcomes[start : start + samples] for start in range(0, len(outcomes), samples)]
+    return [
+        [one is Outcome.PASS for one in found] if all(one.counted for one in found) else None
+        for found in of_paths
+    ]
 
 
 def _draw_seed(path: PassingPath, seed: int) -> int:
@@ -176,7 +185,7 @@ def _rate(
         tree.problem.task_id: [] for tree in trees if tree.agent == agent
     }
     for path in paths:
-        if path.agent == agent:
+        if path.agent == agent and _key(path) in known:
             outcomes[path.prefix.problem_id].append(known[_key(path)])
     return average_sampling_pass_rate(outcomes)
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.errors import InfrastructureError, ProblemFileError
 from o1coder_gym.experiments.training.tcg import Track
 from o1coder_gym.metrics import pass_at_k
 from o1coder_gym.metrics.estimates import Estimate, estimate_share
@@ -30,6 +30,7 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.tcg.checking.selection import by_dual_agreement_sqrt, matrix_of
 from o1coder_gym.types import AssertTest, Limits, Outcome, Submission
 
@@ -75,11 +76,13 @@ def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool, track: T
 
     Raises:
         ProblemFileError: When the download is not there, or not what it should be.
+        InfrastructureError: When the judge could not decide on a program.
     """
     folder = download_folder()
     rows = {row.problem.task_id: row for row in load_rows("humaneval")[:limit]}
     samples = read_samples(folder, rows)
-    with RunFolder.open(out, {"codet": sorted(samples), "limits": str(_LIMITS)}, resume=resume) as run:
+    config = {"codet": sorted(samples), "limits": str(_LIMITS), "samples": _digest(samples)}
+    with RunFolder.open(out, config, resume=resume) as run:
         found = {row["task_id"]: row["rates"] for row in run.rows("rates")}
         waiting = [task_id for task_id in samples if task_id not in found]
         evaluation = Evaluation([*rows.values()], judge)
@@ -88,6 +91,11 @@ def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool, track: T
             run.append("rates", {"task_id": task_id, "rates": found[task_id]})
     names = next(iter(found.values()))
     return {name: estimate_share([one[name] for one in found.values()]) for name in names}
+
+
+def _digest(samples: Mapping[str, Samples]) -> str:
+    """Names what was downloaded, on which all rates depend."""
+    return content_hash([[task_id, one.programs, one.tests] for task_id, one in sorted(samples.items())])
 
 
 def download_folder() -> Path:
@@ -138,6 +146,8 @@ def rates(row: ProblemRow, samples: Samples, judge: Judge, evaluation: Evaluatio
     """Returns the chance that one of k programs passes: drawn from all, or as CodeT chooses."""
     task_id = row.problem.task_id
     verdicts = evaluation.evaluate_batch([(task_id, program) for program in samples.programs])
+    if not all(verdict.outcome.counted for verdict in verdicts):
+        raise InfrastructureError(f"{task_id}: the judge could not decide on a program; resume to ask again")
     passed = [verdict.outcome is Outcome.PASS for verdict in verdicts]
     scores = _scores(row, samples, judge)
     drawn = {f"pass@{k}": pass_at_k(len(passed), sum(passed), k) for k in KS}

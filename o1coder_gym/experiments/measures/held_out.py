@@ -17,6 +17,7 @@ from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.metrics import paired_difference
 from o1coder_gym.metrics.estimates import ROUGH, estimate_share
 from o1coder_gym.policies import load_policy
@@ -82,7 +83,7 @@ class HeldOut:
         return {task_id: row for table in run(_measured, pieces) for task_id, row in table.items()}
 
     def by_problem(self, policy: Policy, seed: int = 0) -> Mapping[str, dict[str, float]]:
-        """Returns the measures of each problem, by task id."""
+        """Returns the measures of each problem, by task id; one that the judge cannot decide is missing."""
         greedy = Sampling(0.0, top_p=1.0, top_k=0, max_tokens=self._sampling.max_tokens)
         derive = self._seed_rule
         tasks = [
@@ -106,12 +107,14 @@ class HeldOut:
         table: dict[str, dict[str, Any]] = {}
         for task, result in zip(tasks, found, strict=True):
             row = table.setdefault(task.task_id, {"pass_rate": [], "greedy": [], "format_compliance": []})
-            row[task.name].append(float(next(passed)))
+            solved = next(passed)
+            row[task.name] += [] if solved is None else [float(solved)]
             if task.name == "pass_rate":
                 row["format_compliance"].append(float(self._well_formed(result)))
         return {
             task_id: {name: sum(values) / len(values) for name, values in row.items()}
             for task_id, row in table.items()
+            if all(row.values())
         }
 
     @cached_property
@@ -127,19 +130,23 @@ class HeldOut:
         part._rows, part._judge = rows, None
         return part
 
-    def _passed(self, tasks: Sequence[Task], found: Sequence[SearchResult | None]) -> list[bool]:
-        """Judges all programs on the hidden tests in one batch."""
+    def _passed(self, tasks: Sequence[Task], found: Sequence[SearchResult | None]) -> list[bool | None]:
+        """Judges all programs on the hidden tests in one batch; None where the judge could not decide."""
         evaluation = Evaluation(self._rows, self._judge or default_judge())
         codes = [result.code if result is not None else None for result in found]
         pairs = [(task.task_id, code) for task, code in zip(tasks, codes, strict=True) if code is not None]
         verdicts = iter(evaluation.evaluate_batch(pairs))
-        return [code is not None and next(verdicts).outcome is Outcome.PASS for code in codes]
+        return [False if code is None else _solved(next(verdicts).outcome) for code in codes]
 
     def _well_formed(self, result: SearchResult | None) -> bool:
         state = result.state if result is not None else None
         if state is None or any(step.type is ActionType.MALFORMED for step in state.steps):
             return False
         return not is_prose(self._format, state.code or "")
+
+
+def _solved(outcome: Outcome) -> bool | None:
+    return outcome is Outcome.PASS if outcome.counted else None
 
 
 def _measured(piece: tuple[HeldOut, str, int]) -> Mapping[str, dict[str, float]]:
@@ -156,8 +163,13 @@ def means(table: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
     Args:
         table: Measures by task id, as of `HeldOut.by_problem`.
+
+    Raises:
+        InfrastructureError: When the judge could decide on no problem.
     """
     rows = list(table.values())
+    if not rows:
+        raise InfrastructureError("nothing was measured: the judge could decide on no problem")
     measured: dict[str, float] = {}
     for name in rows[0]:
         share = estimate_share([row[name] for row in rows])
@@ -210,8 +222,9 @@ def gains(
         By name of the measure: ``pass_rate``, ``greedy``, ``format_compliance``.
     """
     found: dict[str, Gain] = {}
+    shared = [task for task in before if task in after]  # either may miss what the judge could not decide
     for name in next(iter(before.values())):
-        one, two = ({task_id: row[name] for task_id, row in table.items()} for table in (before, after))
+        one, two = ({task: table[task][name] for task in shared} for table in (before, after))
         paired = paired_difference(two, one)
         first, second = (sum(values.values()) / len(values) for values in (one, two))
         found[name] = Gain(first, second, paired.mean, paired.low, paired.high, paired.rough)
@@ -223,7 +236,8 @@ class PolicyQuality:
     """A policy's results with greedy decoding, one chain per problem.
 
     Attributes:
-        solved: By problem, 1.0 if its program passes all hidden tests, else 0.0.
+        solved: By problem, 1.0 if its program passes all hidden tests, else 0.0; without those that the judge
+            could not decide.
         compliance: Steps that could be read ÷ steps written, in [0, 1].
         committed: Problems with a program ÷ problems.
         steps: Mean steps of the chains that committed a program, the code step included; NaN without one.
@@ -274,9 +288,9 @@ def policy_quality(
     states = [finished.result.state for finished in done if finished.result and finished.result.state]
     programs = [(state.problem_id, state.code) for state in states if state.code is not None]
     verdicts = Evaluation(rows, judge).evaluate_batch(programs)
-    solved = {row.problem.task_id: 0.0 for row in rows}
+    solved: dict[str, bool | None] = {row.problem.task_id: False for row in rows}
     for (task_id, _), verdict in zip(programs, verdicts, strict=True):
-        solved[task_id] = float(verdict.outcome is Outcome.PASS)
+        solved[task_id] = _solved(verdict.outcome)
     steps = [
         transition.state.steps[-1].type
         for recording in recorder.recordings.values()
@@ -284,7 +298,7 @@ def policy_quality(
     ]
     depths = [state.depth for state in states if state.code is not None]
     return PolicyQuality(
-        solved=solved,
+        solved={task_id: float(passed) for task_id, passed in solved.items() if passed is not None},
         compliance=sum(step is not ActionType.MALFORMED for step in steps) / max(1, len(steps)),
         committed=len(programs) / len(rows),
         steps=sum(depths) / len(depths) if depths else float("nan"),
@@ -293,7 +307,9 @@ def policy_quality(
 
 def compared(before: PolicyQuality, after: PolicyQuality) -> dict[str, Any]:
     """Returns both as a JSON-able dict, with the paired difference of pass@1."""
-    difference = paired_difference(after.solved, before.solved)
+    shared = before.solved.keys() & after.solved.keys()
+    one, two = ({task: quality.solved[task] for task in shared} for quality in (before, after))
+    difference = paired_difference(two, one)
     return {
         "before": before.to_row(),
         "after": after.to_row(),

@@ -196,7 +196,7 @@ def _solved(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track
 
 
 def _table_1(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
-    """Pass@1 of greedy decoding, and ASPR, by format (paper, Table 1)."""
+    """Pass@1 of greedy decoding, and ASPR per problem and per path, by format (paper, Table 1)."""
     rows = run_suite(suite, out, resume=resume, run=run)
     greedy = {one.setting.format: one.share for one in summarize(rows) if one.setting.agent == "greedy"}
     found: dict[str, Estimate] = {}
@@ -204,6 +204,7 @@ def _table_1(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, trac
         rate = measure_aspr(out / part.name, agents=[_ROLLOUTS])[_ROLLOUTS]
         found[f"{part.plan.format}: Pass@1"] = greedy[part.plan.format]
         found[f"{part.plan.format}: ASPR"] = rate.per_problem
+        found[f"{part.plan.format}: ASPR per path"] = rate.per_path
     return found
 
 

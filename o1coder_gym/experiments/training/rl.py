@@ -27,7 +27,7 @@ from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import PICTURE, draw_updates
 from o1coder_gym.runs import ranks
-from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.journal import FILES, RunFolder
 from o1coder_gym.runs.provenance import Provenance, content_hash, input_hashes, package_versions
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
@@ -53,6 +53,7 @@ class RLPlan:
         generator: What makes tests beside the public ones.
         tests: How many it is asked for per problem; 0 for none.
         inputs: Hashes of the artefacts that model and scorer name, see `runs.provenance.input_hashes`.
+        files: Hashes of the files that hold problems.
     """
 
     model: str
@@ -65,10 +66,12 @@ class RLPlan:
     generator: str = "mutation"
     tests: int = 16
     inputs: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
-        return {"command": "rl policy", **asdict(self), "settings": self.settings.to_row()}
+        row = {"command": "rl policy", **asdict(self), "settings": self.settings.to_row()}
+        return {name: value for name, value in row.items() if value or name != FILES}
 
 
 @dataclass(frozen=True, slots=True)

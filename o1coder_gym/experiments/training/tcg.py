@@ -18,8 +18,8 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.executors import load_executor
-from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.provenance import content_hash, input_hashes
+from o1coder_gym.runs.journal import FILES, RunFolder
+from o1coder_gym.runs.provenance import content_hash, file_hashes, input_hashes
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Without
 from o1coder_gym.settings.groups import (
@@ -269,8 +269,8 @@ def _config(
     inputs = input_hashes(settings.generator, tried.policy)
     if tried.programs is not None:
         inputs["programs"] = content_hash(tried.programs.read_bytes())
-    if inputs:
-        config["inputs"] = inputs
+    files = file_hashes(settings.problems)
+    config |= {name: found for name, found in (("inputs", inputs), (FILES, files)) if found}
     return config | {"task_ids": [row.problem.task_id for row in rows], "settings": asdict(how)}
 
 

@@ -125,7 +125,7 @@ class ResultRow:
 
         An agent that ends in an error, or without a program, has failed.
         """
-        return self.outcome not in (Outcome.INFRASTRUCTURE, Outcome.UNSUPPORTED)
+        return self.outcome is None or self.outcome.counted
 
     @property
     def overdrawn(self) -> bool:

@@ -39,7 +39,7 @@ def by_rulings(found: Attack, ruled: Sequence[Ruling]) -> list[float]:
         standings = [
             one.votes.get(names[program], 0.0) / max(sum(one.votes.values()), 1e-9)
             for one, names in zip(ruled, columns, strict=True)
-            if one.right is not None and names[program] != NOT_RUN
+            if one.answered and names[program] != NOT_RUN
         ]
         scores.append(sum(standings) / len(standings) if standings else 0.0)
     return scores

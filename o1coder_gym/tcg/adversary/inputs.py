@@ -8,6 +8,7 @@ from itertools import chain, islice, zip_longest
 from typing import Protocol
 
 from o1coder_gym.protocols import TestGenerator
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.tcg.adversary.corners import corner_inputs
 from o1coder_gym.tcg.inputs.known import Arguments, known_arguments, known_stdin
 from o1coder_gym.tcg.inputs.proposals import propose_inputs, propose_wider_inputs
@@ -52,7 +53,7 @@ def by_mutation(problem: Problem, programs: Sequence[str], seed: int) -> Iterato
     for turn in range(1 << 20):
         edges = tuple(islice(corners, size // 2))
         # Another seed each turn; the same would propose the same inputs.
-        drawn = _draw(problem, views, size - len(edges), seed + turn)
+        drawn = _draw(problem, views, size - len(edges), derive_stream(seed, "attack", turn))
         if not drawn:
             return
         yield tuple(dict.fromkeys(_mixed((drawn, edges))))
@@ -114,7 +115,11 @@ def _draw(problem: Problem, programs: Sequence[str], size: int, seed: int) -> tu
     views = [*programs] or [None]
     # Rounded up, and cut to `size` at the end.
     share = -(-size // len(views))
-    drawn = [_mixed(propose_inputs(problem, view, share, seed + place)) for place, view in enumerate(views)]
+    # Of its own for each view: equal draws of like views would be dropped as repetitions.
+    drawn = [
+        _mixed(propose_inputs(problem, view, share, derive_stream(seed, "view", place)))
+        for place, view in enumerate(views)
+    ]
     if known_inputs(problem):
         drawn.append(_mixed(propose_wider_inputs(problem, views[0], max(share // 2, 4), seed)))
     return tuple(islice(dict.fromkeys(_mixed(drawn)), size))

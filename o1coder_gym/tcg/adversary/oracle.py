@@ -37,7 +37,7 @@ class Ruling:
     Attributes:
         input: The input.
         right: Name of what programs do there (`behaviour.column`) that is taken for right; None where most
-            programs fail, for then it may not be an input of the question.
+            programs fail, for then it may not be an input of the question, and where votes are tied.
         confidence: Share of the votes behind it, in [0, 1].
         votes: By name of what programs do.
     """
@@ -51,6 +51,12 @@ class Ruling:
     def output(self) -> str | None:
         """The output that counts as right."""
         return None if self.right is None else self.right[1:]
+
+    @property
+    def answered(self) -> bool:
+        """Whether at least half of the votes are for outputs: where most fail nobody is right."""
+        outputs = sum(count for name, count in self.votes.items() if not is_failure(name))
+        return outputs > 0 and outputs >= _HALF * sum(self.votes.values())
 
 
 def rulings(
@@ -103,15 +109,15 @@ def rulings(
 
 
 def ruling(given: str, votes: Mapping[str, float]) -> Ruling:
-    """Returns the ruling of votes; a tie goes to the name that was counted first."""
-    whole = sum(votes.values())
+    """Returns the ruling of votes; a tie is none."""
+    undecided = Ruling(given, None, 0.0, votes)
+    if not undecided.answered:
+        return undecided
     outputs = {name: count for name, count in votes.items() if not is_failure(name)}
-    # Where most fail, the input probably violates the question; then nobody is right.
-    if not outputs or sum(outputs.values()) < _HALF * whole:
-        return Ruling(given, None, 0.0, votes)
-    right = max(outputs, key=lambda name: outputs[name])
+    most = max(outputs.values())
+    leaders = [name for name, count in outputs.items() if count == most]
     # Failures stay in the denominator: they are votes for "no valid input".
-    return Ruling(given, right, outputs[right] / whole, votes)
+    return undecided if len(leaders) > 1 else Ruling(given, leaders[0], most / sum(votes.values()), votes)
 
 
 def ask_model(engine: Engine, *, samples: int = 4, seed: int = 0) -> Ask:

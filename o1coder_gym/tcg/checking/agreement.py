@@ -90,10 +90,11 @@ def consensus(outputs: Outputs, *, same: Same = operator.eq, threshold: float = 
 
 def _columns(outputs: Outputs, same: Same) -> list[list[str | None]]:
     """Returns each solution's output by input, [I, S], as texts; equal outputs have equal texts."""
-    return [_unified(column, same) for column in zip(*outputs, strict=True)]
+    return [unified(column, same) for column in zip(*outputs, strict=True)]
 
 
-def _unified(column: Sequence[str | None], same: Same) -> list[str | None]:
+def unified(column: Sequence[str | None], same: Same) -> list[str | None]:
+    """Returns what each solution returns on one input, one text for all outputs that are the same, [S]."""
     # the most frequent text first, so that it stands for its like whoever voted first
     texts = Counter(output for output in column if output is not None).most_common()
     stands_for: dict[str, str] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress
 from types import MappingProxyType
 from typing import TypeAlias
@@ -17,6 +17,8 @@ from typing import TypeAlias
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.protocols import Judge
+from o1coder_gym.tcg.checking.agreement import Same, unified
+from o1coder_gym.tcg.checking.question_comparison import same_of
 from o1coder_gym.types import Outcome, Problem, TestCase, Verdict
 
 
@@ -30,12 +32,14 @@ class ExecutionMatrix:
         outputs: [S, T], what solution s returns on the input of test t, None where it fails or where that is
             not known.
         weights: Chance that each test is right, in [0, 1], [T]; empty where all count alike.
+        same: Which outputs are one.
     """
 
     passed: tuple[tuple[bool, ...], ...]
     public: int
     outputs: tuple[tuple[str | None, ...], ...]
     weights: tuple[float, ...] = ()
+    same: Same = field(default=operator.eq, compare=False)
 
     def __post_init__(self) -> None:
         widths = {len(row) for row in (*self.passed, *self.outputs)}
@@ -87,10 +91,13 @@ def by_dual_agreement_sqrt(matrix: ExecutionMatrix) -> list[float]:
 def by_majority(matrix: ExecutionMatrix) -> list[float]:
     """Scores by how many solutions return the same outputs on all inputs (majority of behaviour).
 
-    What is expected does not count. Solutions that fail on every input score 0.
+    What is expected does not count. Solutions that fail on every input score 0. Votes are counted by what
+    the matrix takes for the same, not by text.
     """
-    votes = Counter(matrix.outputs)
-    return [votes[row] if any(output is not None for output in row) else 0.0 for row in matrix.outputs]
+    columns = [unified(column, matrix.same) for column in zip(*matrix.outputs, strict=True)]
+    rows = list(zip(*columns, strict=True)) if columns else matrix.outputs
+    votes = Counter(rows)
+    return [votes[row] if any(output is not None for output in row) else 0.0 for row in rows]
 
 
 SCORES: Mapping[str, Score] = MappingProxyType(
@@ -129,7 +136,9 @@ def choose(matrix: ExecutionMatrix, *scores: Score) -> int:
     return max(range(len(matrix.passed)), key=lambda index: ([column[index] for column in columns], -index))
 
 
-def matrix_of(verdicts: Sequence[Verdict], public: int, weights: Sequence[float] = ()) -> ExecutionMatrix:
+def matrix_of(
+    verdicts: Sequence[Verdict], public: int, weights: Sequence[float] = (), same: Same = operator.eq
+) -> ExecutionMatrix:
     """Returns the matrix of S verdicts on the same tests, of which the first `public` are public.
 
     Outputs are those that the verdicts show, which are bounded: results that differ only far from their
@@ -137,7 +146,7 @@ def matrix_of(verdicts: Sequence[Verdict], public: int, weights: Sequence[float]
     """
     passed = tuple(tuple(one.outcome is Outcome.PASS for one in verdict.tests) for verdict in verdicts)
     outputs = tuple(tuple(one.got for one in verdict.tests) for verdict in verdicts)
-    return ExecutionMatrix(passed, public, outputs, (*[1.0] * public, *weights) if weights else ())
+    return ExecutionMatrix(passed, public, outputs, (*[1.0] * public, *weights) if weights else (), same)
 
 
 def execute(
@@ -158,7 +167,7 @@ def execute(
     """
     tests = (*problem.public_tests, *generated)
     verdicts = judge.evaluate([submission(problem, code, tests) for code in solutions])
-    return matrix_of(verdicts, len(problem.public_tests), weights)
+    return matrix_of(verdicts, len(problem.public_tests), weights, same_of(problem))
 
 
 def _share(results: Sequence[bool], weights: Sequence[float] = ()) -> float:

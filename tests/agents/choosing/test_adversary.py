@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.agents import Driver, Task, load_agent
+from o1coder_gym.agents.choosing.adversary import Adversary, against
 from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.agents.driver.tasks import TaskResult
@@ -113,6 +114,20 @@ def test_questions_leave_the_first_players_samples_as_they_are(judge: Judge) -> 
         Driver(model(judge), policy).run([Task("p", load_agent(spec), name="a")])
         seeds.append([one.seed for one in policy.requests if one.question is None])
     assert seeds[0] == seeds[1]
+
+
+def test_each_seed_and_agent_has_attacks_of_its_own(judge: Judge) -> None:
+    seeds: list[int] = []
+
+    def attacker(problem: Problem, programs: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:
+        seeds.append(seed)
+        yield ("[3]",)
+
+    agent = against(load_agent("best_of_n?n=5"), Adversary(attacker))
+    for seed in (0, 1, 1):
+        tasks = [Task("p", agent, name=name) for name in ("one", "other")]
+        Driver(model(judge), Script(), seed=seed).run(tasks)
+    assert len(set(seeds)) == 4  # 0 each time before
 
 
 @pytest.mark.parametrize("tokens", [100, 120, 139, 140, 170, 1000])

@@ -1,5 +1,6 @@
 """Selectors: around any agent, by hand-made verdicts."""
 
+import itertools
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -11,11 +12,26 @@ from o1coder_gym.agents.choosing import Program, choose_program, codes, judged_p
 from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.envs.conformance import check_agent
+from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.queries import Advance, Propose, Search, propose
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.sandbox import default_judge
+from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.tcg.checking.selection import SCORES, by_dual_agreement, by_majority, by_public_tests
-from o1coder_gym.types import ActionType, CaseResult, Outcome, Problem, SearchResult, State, Step, Verdict
+from o1coder_gym.types import (
+    ActionType,
+    CallTest,
+    CaseResult,
+    Outcome,
+    PolicyRequest,
+    Problem,
+    Proposal,
+    SearchResult,
+    State,
+    Step,
+    Verdict,
+)
 
 
 def program(name: str, bits: str, *, got: str = "", samples: int = 1, logprob: float = -1.0) -> Program:
@@ -52,6 +68,30 @@ def test_public_tests_ignore_generated_ones() -> None:
 def test_majority_counts_behaviour_not_passes() -> None:
     programs = [program("a", "11", got="xy"), program("b", "00", got="uv"), program("c", "00", got="uv")]
     assert chosen(programs, 0, by_majority) == "b"
+
+
+class Writes:
+    """Writes some programs in turn."""
+
+    def __init__(self, *bodies: str) -> None:
+        self._codes = itertools.cycle(f"def f(x):\n    return {body}" for body in bodies)
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        return [
+            tuple(Proposal(f"```python\n{next(self._codes)}\n```", 9, -1.0) for _ in range(request.n))
+            for request in requests
+        ]
+
+
+def test_the_majority_of_a_search_is_of_equal_outputs() -> None:
+    problem = Problem("p", "Three tenths.", "f", (CallTest("[1]", "7"),))
+    policy = Writes("x / 5", "x * 0.1 + x * 0.2", "x * 0.3")  # 0.2, 0.30000000000000004, 0.3
+    driver = Driver(ReasoningModel([problem], default_judge(), format=VANILLA), policy)
+    for spec in ("best_of_n?n=3&select=majority", "best_of_n?n=3&select=majority&adversary=mutation"):
+        (found,) = driver.run([Task("p", load_agent(spec), name=spec)])
+        assert found.error is None
+        assert found.result is not None
+        assert "0.1 + x" in (found.result.code or "")
 
 
 def test_ties_go_to_the_next_score_then_value_then_logprob_then_the_first() -> None:

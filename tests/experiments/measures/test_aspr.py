@@ -1,9 +1,10 @@
 """ASPR of policies whose success rate is known."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -13,10 +14,12 @@ from o1coder_gym.experiments.measures import aspr
 from o1coder_gym.experiments.measures.aspr import SAMPLED, measure_aspr
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import FORMATS
+from o1coder_gym.types import Outcome, Submission, Verdict
 
 RIGHT, WRONG = "def double(x):\n    return 2 * x", "def double(x):\n    return x + 1"
 PROBLEM = {
@@ -38,6 +41,7 @@ def searched(
     format: str = "pseudocode",
     agent: str = "best_of_n:n=12",
     inputs: Mapping[str, str] = MappingProxyType({}),
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     """Runs a plan with a script and returns its folder."""
     folder.mkdir()
@@ -45,7 +49,14 @@ def searched(
     problems.write_text(json.dumps(PROBLEM) + "\n")
     policy.write_text(json.dumps(script))
     plan = Plan(
-        str(problems), ("toy/double",), (agent,), f"scripted:{policy}", format, Budget(), inputs=dict(inputs)
+        str(problems),
+        ("toy/double",),
+        (agent,),
+        f"scripted:{policy}",
+        format,
+        Budget(),
+        inputs=dict(inputs),
+        files=dict(files),
     )
     tools = Tools(ScriptedPolicy.from_file(policy, FORMATS[format]), default_judge())
     with RunFolder.open(folder / "run", plan.to_row()) as opened:
@@ -107,6 +118,48 @@ def test_another_policy_by_the_same_name_is_refused(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(aspr, "input_hashes", lambda *specs: {spec: "another"})
     with pytest.raises(UsageError, match="has changed since"):
         measure_aspr(run, samples=1)
+
+
+def test_other_problems_in_the_same_file_are_refused(tmp_path: Path) -> None:
+    script = {"draw": "cycle", "problems": {"*": {"depths": [[code(RIGHT)]]}}}
+    problems = tmp_path / "toy" / "problems.jsonl"
+    run = searched(tmp_path / "toy", script, files={str(problems): "digest of its tests"})
+    with pytest.raises(UsageError, match="those of other problems"):
+        measure_aspr(run, samples=1)
+
+
+class Undecided:
+    """A judge that fails on some programs, so that it can say nothing of them."""
+
+    def __init__(self, judge: Judge, failing: str) -> None:
+        self._judge, self.failing = judge, failing
+
+    def evaluate(self, submissions: Sequence[Submission], **options: Any) -> list[Verdict]:
+        verdicts = self._judge.evaluate(submissions, **options)
+        return [
+            Verdict(Outcome.INFRASTRUCTURE) if self.failing and self.failing in one.code else verdict
+            for one, verdict in zip(submissions, verdicts, strict=True)
+        ]
+
+
+def test_a_path_on_which_the_judge_fails_is_missing_and_sampled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # after plan A 1 of 2 last steps pass, after B both; the judge fails on A's wrong program
+    plans = {"A": [RIGHT, WRONG], "B": [RIGHT]}
+    tree = [
+        {"type": "define", "text": name, "then": [code(text) for text in programs]}
+        for name, programs in plans.items()
+    ]
+    agent = "mcts:width=4,simulations=40"
+    run = searched(tmp_path / "toy", {"draw": "cycle", "problems": {"*": tree}}, agent=agent)
+    judge = Undecided(default_judge(), "x + 1")
+    monkeypatch.setattr(aspr, "default_judge", lambda: judge)
+    found = measure_aspr(run, samples=2, paths=9)[agent]
+    assert (found.rate, found.paths) == (1.0, 1)  # and not 3 of 4: a failure of ours is no wrong program
+    judge.failing = ""
+    found = measure_aspr(run, samples=2, paths=9)[agent]
+    assert (found.rate, found.paths) == (0.75, 2)
 
 
 def test_nothing_is_sampled_twice(tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
 """CodeT's replay: what is cut out of samples, how sets are drawn from, and a download by hand."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.errors import InfrastructureError, JournalError, ProblemFileError
 from o1coder_gym.experiments.measures import codet
 from o1coder_gym.experiments.measures.codet import asserts_in, chosen_pass_rate, download_folder, read_samples
 from o1coder_gym.experiments.training.tcg import untracked
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.types import AssertTest, Problem
+from o1coder_gym.types import AssertTest, Outcome, Problem, Submission, Verdict
 
 PROMPT = 'def double(n):\n    """Twice n."""\n'
 
@@ -89,6 +91,36 @@ def test_a_replay_chooses_what_tests_agree_on_and_goes_on(
             "CodeT, pass@1": 1.0,
             "CodeT, pass@2": 1.0,
         }
+
+
+def test_a_replay_of_other_samples_is_another_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codet, "KS", (1,))
+    row = ProblemRow(Problem("HumanEval/0", PROMPT, "double"), tests=(AssertTest("assert double(4) == 8"),))
+    monkeypatch.setattr(codet, "load_rows", lambda name: [row])
+    run = tmp_path / "run"
+    codet.replay(run, default_judge(), limit=None, resume=False, track=untracked)
+    (path,) = (data / "generated_data").glob("*_code_solution.jsonl")
+    path.write_text(path.read_text().replace("n + n", "n * 3"))
+    with pytest.raises(JournalError, match="other"):
+        codet.replay(run, default_judge(), limit=None, resume=True, track=untracked)
+
+
+def test_where_the_judge_fails_nothing_is_recorded(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        def evaluate(self, submissions: Sequence[Submission], **options: Any) -> list[Verdict]:
+            return [Verdict(Outcome.INFRASTRUCTURE) for _ in submissions]
+
+    monkeypatch.setattr(codet, "KS", (1,))
+    row = ProblemRow(Problem("HumanEval/0", PROMPT, "double"), tests=(AssertTest("assert double(4) == 8"),))
+    monkeypatch.setattr(codet, "load_rows", lambda name: [row])
+    with pytest.raises(InfrastructureError, match="HumanEval/0"):
+        codet.replay(tmp_path / "run", Failing(), limit=None, resume=False, track=untracked)
+    found = codet.replay(tmp_path / "run", default_judge(), limit=None, resume=True, track=untracked)
+    assert found["pass@1"].value == pytest.approx(1 / 3)
 
 
 def test_without_the_download_a_line_says_where_it_comes_from(

@@ -85,14 +85,16 @@ def test_a_suite_is_measured_and_goes_on(tmp_path):
     assert len(measured[0]) == 8  # greedy, blind choice, oracle and best of n within two budgets
 
 
-def test_table_1_has_both_figures_of_both_formats(tmp_path):
+def test_table_1_has_all_figures_of_both_formats(tmp_path):
     suite = reproduction._both_formats(ProblemChoice("starter", limit=1), "fake:")
     found = reproduction._table_1(suite, tmp_path, resume=False, run=None, track=untracked)
     assert list(found) == [
         "vanilla: Pass@1",
         "vanilla: ASPR",
+        "vanilla: ASPR per path",
         "pseudocode: Pass@1",
         "pseudocode: ASPR",
+        "pseudocode: ASPR per path",
     ]
 
 

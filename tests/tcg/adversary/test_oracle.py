@@ -32,8 +32,37 @@ PLAIN = Problem("p", "def f(x): ...", "f")
 def test_votes_are_counted_by_sample() -> None:
     (one,) = rulings(PLAIN, board("112", weights=(1.0, 2.0, 4.0)))
     assert (one.right, one.output, one.confidence) == ("=2", "2", pytest.approx(4 / 7))
-    (one,) = rulings(PLAIN, board("112", weights=(1.0, 2.0, 4.0)), power=0.0)
-    assert one.confidence == 0.5  # a vote a class
+    # three classes, for the second input parts the first two programs; a vote a class: 2 of 3
+    one, _ = rulings(PLAIN, board("112", "123", weights=(1.0, 2.0, 4.0)), power=0.0)
+    assert (one.output, one.confidence) == ("1", pytest.approx(2 / 3))
+
+
+@pytest.mark.parametrize(
+    ("column", "weights"),
+    [
+        ("12", (1.0, 1.0)),
+        ("21", (1.0, 1.0)),  # whoever was counted first
+        ("123", (2.0, 2.0, 1.0)),
+        ("112", (1.0, 2.0, 3.0)),
+        (("1", "2", "runtime_error"), (1.0, 1.0, 1.0)),
+        ("12", (0.3, 0.3)),  # of a step scorer
+    ],
+)
+def test_a_tie_is_no_ruling(column: str | tuple[str, ...], weights: tuple[float, ...]) -> None:
+    found = board(column, weights=weights)
+    (one,) = ruled = rulings(PLAIN, found)
+    assert (one.right, one.confidence) == (None, 0.0)
+    # no test of the hard ones, no pair for DPO and no reward is made of the toss of a coin
+    assert hard_tests(PLAIN, ruled).tests == ()
+    assert preference_pairs(found, ruled, [end(code) for code in "abc"[: len(weights)]], split="train") == []
+    assert generator_rewards(found, ruled, ["[0]"]) == [0.0]
+
+
+def test_a_tie_still_tells_who_stands_lower() -> None:
+    found = board("123", weights=(2.0, 2.0, 1.0))
+    assert by_rulings(found, rulings(PLAIN, found)) == pytest.approx([0.4, 0.4, 0.2])
+    failing = board(("1", "timeout", "timeout"), weights=(1.0, 1.0, 1.0))
+    assert by_rulings(failing, rulings(PLAIN, failing)) == [0.0] * 3  # perhaps no input of the question
 
 
 def test_where_most_fail_nothing_is_right() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.sandbox import Judge
+from o1coder_gym.tcg.checking.question_comparison import same_of
 from o1coder_gym.tcg.checking.selection import (
     SCORES,
     ExecutionMatrix,
@@ -16,7 +17,7 @@ from o1coder_gym.tcg.checking.selection import (
     execute,
     load_score,
 )
-from o1coder_gym.types import CallTest, Problem
+from o1coder_gym.types import AssertTest, CallTest, Problem
 
 
 def matrix(rows: list[str], public: int = 0, outputs: list[str] | None = None) -> ExecutionMatrix:
@@ -60,6 +61,34 @@ def test_majority_of_behaviour_ignores_what_is_expected() -> None:
     found = matrix(["00", "11", "00", "00"], outputs=["ab", "cd", "ab", ".."])
     assert by_majority(found) == [2.0, 1.0, 2.0, 0.0]
     assert choose(found, by_majority) == 0
+
+
+@pytest.mark.parametrize(
+    ("problem", "right", "other"),
+    [
+        (Problem("p", "Add.", "f"), ("0.3", "0.30000000000000004"), "0.5"),
+        (Problem("p", "Print it."), ("5\n", "5"), "6\n"),
+        (
+            Problem("p", "All of them.", "f", (AssertTest("assert set(f(2)) == {1, 2}"),)),
+            ("[1, 2]", "[2, 1]"),
+            "[1]",
+        ),
+    ],
+)
+def test_a_majority_is_of_equal_outputs_and_not_of_texts(
+    problem: Problem, right: tuple[str, str], other: str
+) -> None:
+    outputs = tuple((output,) for output in (other, *right))
+    found = ExecutionMatrix(((False,),) * 3, 0, outputs, same=same_of(problem))
+    assert by_majority(found) == [1.0, 2.0, 2.0]
+
+
+def test_a_solution_is_chosen_by_results_that_rounding_tells_apart(judge: Judge) -> None:
+    problem = Problem("p", "A third of a sum.", "f", (CallTest("[0]", "0.0"),))
+    wrong, *right = ("x / 5", "x * 0.1 + x * 0.2", "x * 0.3")
+    solutions = [f"def f(x):\n    return {code}" for code in (wrong, *right)]
+    found = execute(judge, problem, solutions, [CallTest("[1]", "7"), CallTest("[3]", "7")])
+    assert choose(found, by_majority) == 1
 
 
 def test_every_score_has_a_name_and_one_number_per_solution() -> None:
