@@ -278,7 +278,9 @@ class Session:
         samples = []
         sampled = {} if isinstance(query, Ask) else self._sampled.setdefault(query.state, {})
         for proposal in answer:
-            if granted_less and (proposal.finish == "length" or proposal.tokens > grant.max_tokens):
+            # None was drawn for a prompt that does not fit: no budget would have changed that.
+            cut = proposal.finish == "length" and proposal.tokens > 0
+            if granted_less and (cut or proposal.tokens > grant.max_tokens):
                 samples.append(replace(proposal, finish="budget"))
                 continue
             samples.append(proposal)
