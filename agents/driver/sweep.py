@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from o1coder_gym.agents.driver.guards import check_queries, check_result
 from o1coder_gym.agents.driver.recordings import Recording
-from o1coder_gym.agents.driver.session import UNPAID_TURNS
+from o1coder_gym.agents.driver.session import UNPAID_TURNS, agent_failure
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, O1CoderError
 from o1coder_gym.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
@@ -28,7 +28,7 @@ class Replay:
 
     Attributes:
         result: Its answer; empty where it failed.
-        usage: What it spends; no seconds.
+        usage: Its cost, without seconds.
         programs: The terminal states whose programs were judged on the way, in order.
         cut: Whether the budget cut a sample.
         exhausted: Whether the budget ended the search.
@@ -53,22 +53,25 @@ def answer_within(
     seed: int = 0,
     sizes: ModelSizes = UNKNOWN_SIZES,
 ) -> Replay:
-    """Returns what the agent of a recorded task answers within a smaller budget, and what it spends.
+    """Returns what the agent of a recorded task answers, and spends, within a smaller budget.
 
     Args:
         task: The task that was recorded.
         problem: Its problem.
         root: Where its search started.
-        recording: What it was answered.
+        recording: The answers that it received.
         budget: What is spent at most; seconds cannot be replayed and are ignored. Prompts cost what they
             did in the recorded run.
         seed: That of the driver which ran the task; a task's own comes first.
         sizes: Weights of policy and scorer, of which FLOPs are computed.
     """
+    # The agent is run again, not simulated: it is deterministic given its answers, so it decides as it would
+    # have with the smaller budget.
     teller = _Teller(recording, budget, sizes)
-    found, error = SearchResult(None), None
+    found, search, error = SearchResult(None), None, None
     try:
-        found = _played(task, problem, task.begin(problem, root, seed), teller)
+        search = task.begin(problem, root, seed)
+        found = _played(task, problem, search, teller)
     except BudgetExhausted:
         pass
     except O1CoderError as failure:
@@ -76,8 +79,7 @@ def answer_within(
     except KeyboardInterrupt:
         raise
     except BaseException as failure:  # a foreign agent's failure ends its own row only, as in the driver
-        error = O1CoderError(f"{task.key}: the agent failed: {type(failure).__name__}: {failure}")
-        error.__cause__ = failure
+        error = agent_failure(task, search, failure)
     return Replay(found, teller.meter.usage, teller.told.programs(), teller.cut, teller.exhausted, error)
 
 
@@ -88,6 +90,8 @@ def _played(task: Task, problem: Problem, search: Search, teller: _Teller) -> Se
         queries = check_queries(name, next(search))
         while (answers := teller.answer(queries)) is not None:
             queries = check_queries(name, search.send(answers))
+        # An agent answers by returning (StopIteration) or lets the exception through; a further query breaks
+        # the contract.
         search.throw(BudgetExhausted(f"{task.key}: the budget is spent"))
     except StopIteration as end:
         return check_result(name, end.value)
@@ -99,7 +103,7 @@ class _Teller:
 
     Attributes:
         meter: Pays for each answer as in the driver, one after the other; its clock stands still.
-        told: What the replayed agent was answered.
+        told: The answers that the replayed agent received.
         over: Whether a sample was refused or cut.
         cut: Whether one was cut.
         exhausted: Whether the budget ended the search.
@@ -107,6 +111,7 @@ class _Teller:
 
     def __init__(self, recording: Recording, budget: Budget, sizes: ModelSizes) -> None:
         """Starts with nothing spent."""
+        # A clock that stands still: replaying takes no time that a limit of seconds should count.
         self.meter = Meter(budget, lambda: 0.0, sizes)
         self.told = Recording()
         self.over = self.cut = self.exhausted = False
@@ -116,7 +121,8 @@ class _Teller:
         self._drawn: dict[tuple[State | str, Sampling], int] = {}
 
     def answer(self, queries: Sequence[Query]) -> list[Answer] | None:
-        """Returns the answers of a turn, or None if nothing that costs could be paid."""
+        """Returns the answers of a turn, or None if the budget paid for none of them."""
+        # The same two ends as in `Session`: nothing paid in a turn, or too many turns without a payment.
         before = self.meter.paid
         answers = [self._one(query) for query in queries]
         self._idle = self._idle + 1 if self.meter.paid == before else 0
@@ -161,7 +167,9 @@ class _Teller:
         return tuple(taken)
 
     def _pays(self, proposal: Proposal, max_tokens: int) -> bool:
-        """Pays for a sample; returns whether the budget reaches to its end."""
+        """Pays for a sample; returns whether the budget covers all of it."""
+        # One sample at a time: the driver may grant several at once, but pays for them in this order all the
+        # same.
         grant = self.meter.reserve_samples(1, max_tokens)
         if grant is None:
             return False
@@ -178,6 +186,8 @@ class _Teller:
         return not self.cut
 
     def _transition(self, query: Advance) -> Transition:
+        # Not recorded: the larger budget ended before it, so the smaller one would not have paid for it
+        # either.
         found = self._recording.transitions.get((query.state, query.action))
         if found is None or (found.verdict is not None and not self._execute()):
             return Transition(query.state, math.nan, False, True, "the budget is spent")
@@ -194,13 +204,13 @@ class _Teller:
         return known[asked]
 
     def _execute(self) -> bool:
-        """Pays for an execution; returns whether the budget reaches to it."""
+        """Pays for an execution; returns whether the budget covers it."""
         granted = self.meter.reserve_executions(1)
         self.meter.settle_executions(granted, granted)
         return bool(granted)
 
     def _score(self, query: Score) -> float:
-        """Pays for a score; one that the budget does not reach to ends the search, as in the driver."""
+        """Pays for a score; one that the budget does not cover ends the search, as in the driver."""
         score = self._recording.scores.get(query.state)
         granted = None if score is None or self._unscored else self.meter.reserve_score()
         if score is None or granted is None:
@@ -211,7 +221,7 @@ class _Teller:
 
 
 def _served(query: Query, answer: Answer) -> bool:
-    """Whether an answer has anything for the agent."""
+    """Whether an answer contains anything for the agent."""
     if isinstance(answer, Transition) and isinstance(query, Advance):
         return answer.state is not query.state
     return bool(answer.results if isinstance(answer, Executed) else answer)

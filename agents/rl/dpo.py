@@ -65,6 +65,8 @@ class StepDPOTrainer(WeighedByPair, DPOTrainer):
         TRL's own loss of that kind is a mean over the tokens of a forward pass, so that a pair would weigh
         more beside shorter ones, and the gradient would depend on `rows_at_once`.
         """
+        # A hook, for TRL's loss returns no log-probabilities: the forward pass that it makes anyway is read,
+        # none is added.
         seen: list[Any] = []
         with model.register_forward_hook(lambda _, __, output: seen.append(output)):
             loss = super()._compute_loss(model, inputs, return_outputs)
@@ -72,6 +74,7 @@ class StepDPOTrainer(WeighedByPair, DPOTrainer):
         # sides are the first half of the rows, and prompts have a log-probability of 0, [P, T].
         chosen, mask = (rows.chunk(2)[0] for rows in (seen[0].log_probs, inputs["completion_mask"]))
         means = chosen.sum(1) / mask.sum(1)
+        # [P] means; an idle pair, which only fills a batch, has equal sides and nothing to imitate.
         return loss - self._imitation * (means * better_and_worse(inputs)).mean()
 
 
@@ -105,6 +108,7 @@ def train_dpo(
         WeightsError: When the model cannot be found.
     """
     chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
+    # Only where it is set: folders of runs without a reference keep the hash that they were begun with.
     told = to_row(settings) | ({"reference": reference} if reference else {})
     made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), told)
     with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
@@ -131,7 +135,7 @@ def _trainer(
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     problems = {problem.task_id: problem for problem in data.problems}
     rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
-    # Left out, not cut: half a step is no action of the policy.
+    # Left out, not cut: half a step is not an action of the policy.
     rows = [row for row in rows if _length(row) <= settings.max_length]
     if not rows:
         raise O1CoderError(
@@ -143,6 +147,7 @@ def _trainer(
     # With LoRA the base without adapters is where training starts; TRL needs no second model for that.
     second = reference or (None if adapters else weights)
     held_to = load_weights(model_path(second), settings.dtype)[0] if second else None
+    # The reference too: it reads the same batches, in which rows share their prompts.
     for one in filter(None, (loaded, held_to)):
         share_prefixes(one)
     trainer = StepDPOTrainer(
@@ -154,6 +159,7 @@ def _trainer(
         processing_class=tokenizer,
         peft_config=adapters,
     )
+    # After `filled`: the rows that were put in to fill a batch come behind the `len(rows)` real ones.
     order_rows(trainer, len(rows), neighbours=settings.group_prefixes)
     trainer.remove_callback(PrinterCallback)
     return trainer

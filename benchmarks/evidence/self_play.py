@@ -36,8 +36,8 @@ from o1coder_gym.agents.rl.settings import DPOSettings
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.main import main_of
 from o1coder_gym.experiments.measures.held_out import HeldOut
-from o1coder_gym.experiments.self_play_config import read_config
-from o1coder_gym.experiments.stages import Learned, RealStages
+from o1coder_gym.experiments.self_play.config import read_config
+from o1coder_gym.experiments.self_play.stages import Learned, RealStages
 from o1coder_gym.metrics.estimates import Estimate, estimate_mean
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies import load_policy

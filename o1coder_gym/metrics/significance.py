@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import accumulate
 from statistics import NormalDist
 
 import numpy as np
@@ -37,9 +38,11 @@ def permutation_test(differences: Sequence[float], *, seed: int = 0) -> float:
     Returns:
         In (0, 1]; 1 where nothing differs.
     """
+    # A difference of 0 has no sign to flip; it would only double the number of equal outcomes.
     found = [difference for difference in differences if difference]
     if not found:
         return 1.0
+    # Means over a few seeds are fractions of small denominators; a common one makes their sums whole numbers.
     fractions = [Fraction(difference).limit_denominator(1000) for difference in found]
     scale = math.lcm(*(fraction.denominator for fraction in fractions))
     exact = all(abs(float(f) - d) < 1e-9 for f, d in zip(fractions, found, strict=True))
@@ -58,7 +61,8 @@ def _exact(steps: Sequence[int]) -> float:
     for step in map(abs, steps):
         chances = 0.5 * (np.roll(chances, step) + np.roll(chances, -step))  # never reaches past the ends
     seen = abs(sum(steps))
-    return min(1.0, float(chances[: reach - seen + 1].sum() + chances[reach + seen :].sum()) if seen else 1.0)
+    # Of a sum of 0 the tails are all there is, and the middle twice.
+    return min(1.0, float(chances[: reach - seen + 1].sum() + chances[reach + seen :].sum()))
 
 
 def _resampled(sizes: np.ndarray, seen: float, seed: int) -> float:
@@ -66,6 +70,7 @@ def _resampled(sizes: np.ndarray, seen: float, seed: int) -> float:
     block = max(1, 4_000_000 // len(sizes))
     extreme = 0
     for start in range(0, _RESAMPLES, block):
+        # [b, N] of ±1; times [N] the sums of b resamples.
         signs = generator.choice((-1.0, 1.0), size=(min(block, _RESAMPLES - start), len(sizes)))
         # The margin lets sums that differ by rounding alone count as equal.
         extreme += int((np.abs(signs @ sizes) >= seen - 1e-9).sum())
@@ -76,13 +81,10 @@ def _resampled(sizes: np.ndarray, seen: float, seed: int) -> float:
 def holm(values: Sequence[float]) -> list[float]:
     """Returns the p-values of several tests, corrected for their number (Holm 1979), in their order."""
     order = sorted(range(len(values)), key=lambda place: values[place])
-    corrected = [1.0] * len(values)
-    largest = 0.0
-    for rank, place in enumerate(order):
-        # Step-down: a corrected p is never below that of a smaller p.
-        largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
-        corrected[place] = largest
-    return corrected
+    scaled = [min(1.0, (len(values) - rank) * values[place]) for rank, place in enumerate(order)]
+    # Step-down: a corrected p is never below that of a smaller p.
+    corrected = dict(zip(order, accumulate(scaled, max), strict=True))
+    return [corrected[place] for place in range(len(values))]
 
 
 def fewest_differing() -> int:

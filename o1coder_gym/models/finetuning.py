@@ -64,7 +64,7 @@ def finetune(
     resume: bool = False,
     push_to_hub: str | None = None,
 ) -> TrainingResult:
-    """Trains a model by SFT (Eq. 2) or DPO (Eq. 1) and saves it; what is finished is returned as it is.
+    """Trains a model by SFT (Eq. 2) or DPO (Eq. 1) and saves it; returns a finished training unchanged.
 
     Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``, of LoRA also the
     adapters alone in ``out/adapter``.
@@ -92,6 +92,7 @@ def finetune(
     with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
         if made.made(out / MODEL):
             return read_result(out)
+        # What the first model had learned, this one has learned too.
         keys = keys_of((), model).union(learned)
         found = _finetuned(made, stage, (train_rows, validation_rows), out, settings, encode, keys, resume)
         trained, tokenizer, metrics = found
@@ -121,7 +122,7 @@ def _finetuned(
     keys: Collection[str],
     resume: bool,
 ) -> tuple[Any, Any, dict[str, Any]]:
-    """Trains; returns the model with its adapters, the tokenizer and what was measured."""
+    """Trains; returns the model with its adapters, the tokenizer and the measurements."""
     folder = check_start(made.config["model"], settings, "trl", "peft", "datasets")
     from o1coder_gym.models.progress import show_progress
 
@@ -153,7 +154,7 @@ def _encoded(rows: Sequence[Any], tokenizer: Any, encode: Encode | None) -> list
 
 
 def _fitting(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Row]:
-    """Returns the rows whose every answer fits; a cut one would teach to stop in the middle."""
+    """Returns the rows all of whose answers fit; a cut answer would teach the model to stop midway."""
 
     def length(row: Row) -> int:
         if "input_ids" in row:
@@ -171,7 +172,7 @@ def _tokens(row: Row, side: str, tokenizer: PreTrainedTokenizerBase) -> Training
 
 
 def _given(row: Row, _: PreTrainedTokenizerBase) -> dict[str, list[int]]:
-    """Returns a row that is tokens already."""
+    """Returns a row that already consists of tokens."""
     return {name: row[name] for name in ("input_ids", "labels")}
 
 

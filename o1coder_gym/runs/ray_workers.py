@@ -1,4 +1,4 @@
-"""Work on a Ray cluster: processes that stay, placed by what they need, replaced where one is lost.
+"""Work on a Ray cluster: lasting processes, placed by their needs, replaced when lost.
 
 Ray decides where a process runs, and waits until there is room. Here a piece is given to a process that has
 just answered, and to another one when that process is lost. `ray.util.ActorPool` gives pieces away likewise,
@@ -27,7 +27,7 @@ _LOSSES = 3
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What each process has for itself.
+    """The resources of each process.
 
     Attributes:
         cpus: CPU cores.
@@ -76,7 +76,7 @@ def connected(address: str, cpus: int | None = None) -> Iterator[Any]:
 
 
 class _Process:
-    """What a process of the cluster does: a piece at a time; what the work loads once stays loaded."""
+    """A process of the cluster: it handles a piece at a time and keeps what the work has loaded."""
 
     def __init__(self, folder: str, cores: int) -> None:
         default_judge(cores)
@@ -100,9 +100,10 @@ class Crew:
         Args:
             cluster: The module ``ray``, connected.
             workers: How many, ≥ 1.
-            needs: What each of them has.
+            needs: The resources of each.
         """
         self._cluster = cluster
+        # No restarts by Ray: `_Run` has to know which piece was lost, and how often.
         kind = cluster.remote(_Process).options(num_cpus=needs.cpus, num_gpus=needs.gpus, max_restarts=0)
         self._start = partial(kind.remote, os.getcwd(), max(1, int(needs.cpus)))
         self._processes = [self._start() for _ in range(workers)]
@@ -120,7 +121,7 @@ class Crew:
         yield from _Run(self._cluster, work, pieces, self._processes, self._start).results()
 
     def dismiss(self) -> None:
-        """Ends all processes, whatever they do."""
+        """Ends all processes at once."""
         for process in self._processes:
             self._cluster.kill(process)
         self._processes.clear()
@@ -133,7 +134,7 @@ class Crew:
 
 
 class _Run:
-    """A run of pieces: what waits, what each process does, what was lost. Mutable."""
+    """A run of pieces: the waiting ones, each process's current one, the lost ones. Mutable."""
 
     def __init__(
         self,
@@ -154,7 +155,7 @@ class _Run:
         self._call(processes)
 
     def results(self) -> Iterator[Any]:
-        """Yields results in order, as soon as all before them are there."""
+        """Yields results in order, each as soon as all earlier ones are done."""
         found: dict[int, Any] = {}
         for place in range(len(self._pieces)):
             while place not in found:
@@ -162,7 +163,7 @@ class _Run:
             yield found.pop(place)
 
     def _call(self, processes: Iterable[Any]) -> None:
-        """Asks processes whether they are there: those that answer get pieces."""
+        """Asks processes whether they have started: those that answer get pieces."""
         self._busy.update((process.ready.remote(), (process, None)) for process in processes)
 
     def _advance(self, found: dict[int, Any]) -> None:
@@ -173,12 +174,14 @@ class _Run:
         try:
             result = self._cluster.get(reference)
         except errors.RayTaskError as error:
+            # The work's own error, as if it had run in this process.
             raise getattr(error, "cause", error) from None
         except (errors.RayActorError, errors.ObjectLostError, errors.NodeDiedError) as error:
             self._lost(process, piece, error)
             return
         if piece is not None:
             found[piece] = result
+            # A result shows that processes do start: only losses in a row end the run.
             self._losses[None] = 0
         if self._waiting:
             piece = self._waiting.popleft()
@@ -194,6 +197,7 @@ class _Run:
                 f"executor ray: a process was lost {what}, {self._losses[piece]} times: {first}"
             ) from error
         if piece is not None:
+            # First again: results are yielded in order, so all later ones wait for it.
             self._waiting.appendleft(piece)
         self._processes[self._processes.index(process)] = self._start()
         at_work = [one for one, _ in self._busy.values()]

@@ -53,7 +53,7 @@ def text_completion(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text_chunk(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns a piece of a stream, from that of a chat; None for what text completions do not tell."""
+    """Returns a chunk of a stream from a chat's chunk; None for content that text completions lack."""
     choices = [
         {
             "index": choice["index"],

@@ -63,7 +63,7 @@ Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
 def untracked(items: Iterable[Item], total: int, title: str) -> Iterable[Item]:
-    """Passes items on and shows nothing."""
+    """Yields items unchanged and shows nothing."""
     return items
 
 
@@ -95,7 +95,7 @@ class GeneratorSettings(Checked):
         repair: Measure a model's tests after check and repair.
         as_reward: Compare the reward with that of the hidden tests.
         mutants: Mutants per problem at most.
-        tried: What the tests are tried on.
+        tried: The programs that the tests are tried on.
     """
 
     problems: Annotated[SetName, Flag("SET")]
@@ -201,7 +201,7 @@ def measure_generator(
     Args:
         settings: What is measured on what.
         out: Where programs and tests are kept; None keeps nothing.
-        resume: Whether to go on with the run that `out` holds.
+        resume: Whether to continue the run that `out` holds.
         track: Shows how far it is.
 
     Returns:
@@ -297,7 +297,7 @@ def make_rows(settings: RowsSettings, out: Path, *, track: Track = untracked) ->
     programs = read_programs(settings.programs) if settings.programs else None
     if settings.written is not None:
         if settings.augment:
-            raise UsageError("--written takes no --augment")
+            raise UsageError("--written cannot be combined with --augment")
         written = read_tests(settings.written)
         dataset = (
             build_corrections(judge, rows, written, how)
@@ -363,7 +363,7 @@ def select_programs(settings: SelectionSettings, *, track: Track = untracked) ->
 def _programs(
     settings: GeneratorSettings, rows: Sequence[ProblemRow], folder: RunFolder | None, track: Track
 ) -> dict[str, list[str]]:
-    """Returns the programs of a file, or those that the policy wrote before or writes now."""
+    """Returns the programs of a file, or those of the policy: written before, else now."""
     tried = settings.tried
     if tried.programs is not None:
         return read_programs(tried.programs)

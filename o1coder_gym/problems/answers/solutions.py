@@ -28,7 +28,7 @@ class Solution:
 
     Attributes:
         task_id: The problem.
-        text: What was written.
+        text: The answer's text.
         kind: How to read it.
         solution_id: As given, or agent, seed and budget of a row of results.jsonl, or the number of the row;
             of several in one row their place behind it: ``7.2``.
@@ -132,7 +132,8 @@ def _solution_id(row: Mapping[str, Any], number: int, where: str) -> str | int:
             raise ProblemFileError(f"{where}: field 'solution_id': missing or of the wrong type")
         return row["solution_id"]
     if "agent" in row:
-        limit = (row.get("budget") or {}).get("tokens")
+        budget = row.get("budget")
+        limit = budget.get("tokens") if isinstance(budget, Mapping) else None
         return f"{row['agent']}, seed {row.get('seed', 0)}" + (f" @{limit}" if limit else "")
     return number
 

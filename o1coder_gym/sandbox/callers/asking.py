@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from itertools import islice
 from queue import SimpleQueue
 from types import TracebackType
@@ -53,7 +54,7 @@ class AskedJudge(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Cancels queued programs and takes no more."""
+        """Cancels queued programs and refuses further ones."""
 
     def evaluate(
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
@@ -63,17 +64,18 @@ class AskedJudge(ABC):
         try:
             return [future.result() for future in futures]
         finally:
+            # Also when one of them raised or the caller was interrupted: nobody waits for the others any
+            # more.
             cancel(futures)
 
     async def evaluate_async(
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
     ) -> list[Verdict]:
         """Judges a batch without blocking the event loop; cancelling the task withdraws its programs."""
-        import asyncio  # here, for every program that judges imports this module
-
         futures = [self.submit(one, stop_at_failure=stop_at_failure) for one in submissions]
         try:
-            return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
+            await _all_done(futures)
+            return [future.result() for future in futures]
         finally:
             cancel(futures)
 
@@ -85,7 +87,7 @@ class AskedJudge(ABC):
         stop_at_failure: bool = False,
         room: int | None = None,
     ) -> Generator[tuple[int, Verdict], None, None]:
-        """Yields verdicts as they come, each with the place of its program: a slow one holds up no other.
+        """Yields verdicts as they arrive, each with its program's index: a slow program delays no other.
 
         Args:
             submissions: Programs; drawn only while fewer than `room` are in progress, so that whoever makes
@@ -98,6 +100,8 @@ class AskedJudge(ABC):
         """
         done: SimpleQueue[Future[Verdict]] = SimpleQueue()
         places: dict[Future[Verdict], int] = {}
+        # Drawn lazily: a generator of programs, e.g. one that samples them, is slowed down to the judge's
+        # pace.
         waiting = enumerate(submissions)
 
         def ask(count: int) -> None:
@@ -125,7 +129,32 @@ class AskedJudge(ABC):
         self.close()
 
 
+async def _all_done(futures: Sequence[Future[Any]]) -> None:
+    """Waits for all futures, or for the first that fails, which it raises; wakes the event loop once."""
+    import asyncio  # here, for every program that judges imports this module
+
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    left = list(futures)  # counted down by `pop`, since a pool of judges answers from several threads
+
+    def wake(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(None) if error is None else done.set_exception(error)
+
+    def told(future: Future[Any]) -> None:
+        left.pop()
+        error = CancelledError() if future.cancelled() else future.exception()
+        if error is not None or not left:
+            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                loop.call_soon_threadsafe(wake, error)
+
+    for future in futures:
+        future.add_done_callback(told)
+    if futures:
+        await done
+
+
 def cancel(futures: Sequence[Future[Any]]) -> None:
-    """Cancels what has not begun."""
+    """Cancels the runs that have not started."""
     for future in futures:
         future.cancel()

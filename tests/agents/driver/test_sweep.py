@@ -130,7 +130,7 @@ def odd(problem: Problem, root: State, /) -> Search:
         (stubborn, 2, "went on"),
         (forgetful, 2, "NoneType"),
         (leaving, 0, "SystemExit"),
-        (odd, 3, "no query"),
+        (odd, 3, "not a query"),
     ],
 )
 def test_an_agent_that_fails_within_a_smaller_budget_fails_alone(
