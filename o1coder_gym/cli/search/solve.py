@@ -18,7 +18,7 @@ from o1coder_gym.agents.driver.tasks import Task, TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.cli.run_folders import optional_folder, resumable
+from o1coder_gym.cli.run_folders import resumable
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.tools import acting_agents, acting_policies
 from o1coder_gym.policies import load_policy
@@ -33,6 +33,7 @@ from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import origin, terminal_tree
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import optional_folder
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.sandbox import default_judge
@@ -99,7 +100,7 @@ def solve(settings: SolveSettings) -> int:
     search, acting = load_agent(settings.agent), acting_agents([settings.agent])
     steps, run, format = settings.steps, settings.run, settings.steps.format
     console = notes()
-    with optional_folder(run.out, settings.to_row(row.problem), run.resume) as folder:
+    with optional_folder(run.out, settings.to_row(row.problem), resume=run.resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
         warn(without_visible_tests([row]), without_hidden_tests([row]) if settings.prompt is None else "")
         judge = default_judge()
