@@ -25,9 +25,7 @@ from o1coder_gym.agents import load_agent
 from o1coder_gym.errors import JournalError, O1CoderError, UsageError
 from o1coder_gym.experiments.measures.held_out import Gain, gains
 from o1coder_gym.experiments.self_play_config import SelfPlayConfig
-from o1coder_gym.experiments.shards import Search, search_all
 from o1coder_gym.experiments.stages import Learned, RealStages, Stages, StagesOnGPUs
-from o1coder_gym.experiments.training.rl import Train, train
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
 from o1coder_gym.models.trainers import check_start
 from o1coder_gym.problems.likeness.overlap import Likeness
@@ -106,8 +104,6 @@ def self_play(
     resume: bool = False,
     tell: Tell | None = None,
     on_warning: Warn = warnings.warn,
-    search: Search = search_all,
-    train: Train = train,
 ) -> SelfPlayResult:
     """Runs self-play in a folder and writes its report: ``o1coder selfplay`` without printing.
 
@@ -117,8 +113,6 @@ def self_play(
         resume: Whether to go on with the run that `out` holds; finished stages are not done again.
         tell: Called with each stage and measurement, in a line.
         on_warning: Called with a line about problems without public tests.
-        search: Runs searches, for a caller that shows them.
-        train: Trains by RL, likewise.
 
     Raises:
         UsageError: When neither SFT nor RL is to be done.
@@ -137,7 +131,7 @@ def self_play(
     config = config.as_begun(_begun(out))
     with RunFolder.open(out, config.to_row(), resume=resume) as folder:
         kind = StagesOnGPUs if has_gpus(config.run.executor) else RealStages
-        stages = kind(config, out, on_warning=on_warning, search=search, train=train)
+        stages = kind(config, out, on_warning=on_warning)
         start = Learned(_first_model(config))
         learned = run_stages(stages, start, _schedule(config), folder, tell or (lambda line: None))
         before = _tested(stages, "before", start.policy, folder)

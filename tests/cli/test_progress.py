@@ -4,7 +4,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from o1coder_gym.cli import bars
+from o1coder_gym.experiments import shards
 from o1coder_gym.experiments.shards import SynthesisPlan
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.runs.budget import Budget
@@ -15,7 +15,7 @@ from o1coder_gym.types import Problem
 def test_a_log_gets_a_line_per_quarter() -> None:
     log = io.StringIO()
     console = Console(file=log, width=80)
-    with progress_bars(console, "{task.fields[told]}") as progress:
+    with progress_bars(console) as progress:
         assert isinstance(progress, ProgressLines)
         bar = progress.add_task("searching", total=40, told="")
         for done in range(1, 41):
@@ -31,15 +31,16 @@ def test_a_log_gets_a_line_per_quarter() -> None:
 
 def test_a_terminal_gets_bars() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
-    assert not isinstance(progress_bars(console, "{task.fields[told]}"), ProgressLines)
+    assert not isinstance(progress_bars(console), ProgressLines)
 
 
-def test_a_bar_goes_on_where_the_run_was(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(bars, "missing", lambda plan, folder: {0: ["b"]})
-    monkeypatch.setattr(bars, "search_all", lambda *given: [given[-1](tree)])
+def test_a_bar_goes_on_where_the_run_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, told = io.StringIO(), []
+    monkeypatch.setattr(shards, "notes", lambda: Console(file=log, width=80))
+    monkeypatch.setattr(shards, "missing", lambda plan, folder: {0: ["b"]})
+    monkeypatch.setattr(shards, "_here", lambda *given: given[-1](tree))
     tree = SearchTree(Problem("b", "?"), "mcts", 0, "pseudocode", ())
     plan = SynthesisPlan("toy", ("a", "b"), "mcts", "fake", "pseudocode", Budget())
-    bars.search_shown(plan, (), {}, cast(Any, None), "serial", lambda tree: None)
-    assert capsys.readouterr().err.split()[:4] == ["searching", "2/2", "0", "solved,"]
+    shards.search_all(plan, (), {}, cast(Any, None), "serial", told.append)
+    assert told == [tree]
+    assert log.getvalue().split()[:4] == ["searching", "2/2", "0", "solved,"]

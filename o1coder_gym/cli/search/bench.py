@@ -245,10 +245,10 @@ class Board:
 
     def __init__(self, console: Console, plan: Plan) -> None:
         """Makes a bar per agent."""
-        self._progress = progress_bars(console, "{task.fields[solved]} solved")
+        self._progress = progress_bars(console)
         total = len(plan.task_ids) * len(plan.seeds)
         self._bars: dict[str, TaskID] = {
-            agent: self._progress.add_task(escape(name), total=total, solved=0, start=False)
+            agent: self._progress.add_task(escape(name), total=total, told="0 solved", start=False)
             for agent, name in _short_names(plan.agents).items()
         }
         self._solved = dict.fromkeys(plan.agents, 0)
@@ -259,7 +259,8 @@ class Board:
         self._solved[result.agent] += result.solved
         if not self._progress.tasks[self._bars[result.agent]].started:
             self._progress.start_task(self._bars[result.agent])
-        self._progress.update(self._bars[result.agent], advance=1, solved=self._solved[result.agent])
+        told = f"{self._solved[result.agent]} solved"
+        self._progress.update(self._bars[result.agent], advance=1, told=told)
 
     def start(self, known: Sequence[ResultRow] = ()) -> None:
         """Shows the bars, with the rows that the run had before."""
